@@ -1,0 +1,20 @@
+"""Rollcall without a screen: catalog, workers, master, client, launcher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nodes.client import Client, Record
+
+__all__ = ["Client", "Record"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Loads `Client` when it is first asked for: a worker starts without it."""
+    if name in __all__:
+        from nodes import client  # noqa: PLC0415 - that is the point
+
+        return getattr(client, name)
+    raise AttributeError(name)

@@ -1,0 +1,54 @@
+"""Addresses: how they are written, and which ones one may listen on."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+
+import psutil
+
+from nodes.errors import BadRequest, StartError
+
+DEFAULT_PORT = 23000
+DEFAULT_ADDRESS = f"127.0.0.1:{DEFAULT_PORT}"
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of "HOST:PORT", "HOST" or "[IPV6]:PORT"; raises BadRequest if it is none."""
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, str(DEFAULT_PORT)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        raise BadRequest(f"{text[:80]!r} is no address; write it as HOST:PORT")
+    return host, int(port)
+
+
+def check_loopback(host: str) -> None:
+    """Raises `StartError` for an address that others than this machine reach."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise StartError(
+            f"{host} can be reached from other machines, and connections are not encrypted yet; "
+            "use --host 127.0.0.1"
+        )
+
+
+def explain_bind(error: OSError, host: str, port: int) -> str:
+    """Why a port could not be had, by whom it is held if that can be seen, and what to do."""
+    if error.errno != errno.EADDRINUSE:
+        return f"cannot listen on {host}:{port}: {error.strerror}"
+    return f"port {port} is taken{_holder(port)}; choose another with --port, or 0 for any"
+
+
+def _holder(port: int) -> str:
+    try:
+        for link in psutil.net_connections("tcp"):
+            if link.status == psutil.CONN_LISTEN and link.laddr[1:] == (port,) and link.pid:
+                return f" by {psutil.Process(link.pid).name()} (pid {link.pid})"
+    except psutil.Error:
+        pass
+    return ""

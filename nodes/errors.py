@@ -1,0 +1,130 @@
+"""Every error of Rollcall, written down once.
+
+Codes travel in the reply envelope; each has one exception class that `Client`
+raises for it. "May it be tried again?" is a question of the branch:
+
+    RollcallError
+    ├── LookupFailed             the cluster answered, with an error
+    │   ├── BadRequest           bad_request      the lookup or an argument is wrong
+    │   ├── NoWorkers            no_workers       nobody can answer now
+    │   ├── DeadlineExceeded     deadline         no answer within the deadline
+    │   ├── Overloaded           overloaded       too much at once; see retry_after_ms
+    │   ├── PoisonLookup         poison_lookup    this lookup killed two workers
+    │   ├── Forbidden            forbidden        the token is missing or wrong
+    │   ├── NotPossible          not_possible     this master cannot do that
+    │   ├── UnknownWorker        unknown_worker   no worker has that id
+    │   ├── Conflict             conflict         the address or name is held by a live worker
+    │   └── InternalError        internal         a defect of ours; the log has more
+    ├── MasterLost               the master did not answer: nothing is known of the lookup
+    ├── DataError                records or dataset.toml cannot be used; says where and why
+    └── StartError               a command cannot start (port taken, bad option)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RollcallError(Exception):
+    """The root of everything Rollcall raises on purpose."""
+
+
+class LookupFailed(RollcallError):  # noqa: N818 - named for what happened, like the rest
+    """The cluster answered with an error; `code` is one of `CODES`."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
+class BadRequest(LookupFailed):
+    """The lookup's name or one of its arguments is wrong; no worker is blamed."""
+
+    code = "bad_request"
+
+
+class NoWorkers(LookupFailed):
+    """No worker is registered, or none is left to try."""
+
+    code = "no_workers"
+
+
+class DeadlineExceeded(LookupFailed):
+    """Workers are there, but none answered within the lookup's deadline."""
+
+    code = "deadline"
+
+
+class Overloaded(LookupFailed):
+    """The master is at its limits; try again after `retry_after_ms`."""
+
+    code = "overloaded"
+
+
+class PoisonLookup(LookupFailed):
+    """Two workers died while they answered this lookup; it is not tried on a third."""
+
+    code = "poison_lookup"
+
+
+class Forbidden(LookupFailed):
+    """The verb needs the cluster token, and none or a wrong one was given."""
+
+    code = "forbidden"
+
+
+class NotPossible(LookupFailed):
+    """This master cannot do that (it has no fleet, say)."""
+
+    code = "not_possible"
+
+
+class UnknownWorker(LookupFailed):
+    """No live worker has that id."""
+
+    code = "unknown_worker"
+
+
+class Conflict(LookupFailed):
+    """The address or the name is held by a live worker, which the message names."""
+
+    code = "conflict"
+
+
+class InternalError(LookupFailed):
+    """A defect of ours. The message is short; the log has the rest."""
+
+    code = "internal"
+
+
+class MasterLost(RollcallError):  # noqa: N818
+    """The master could not be reached, or went away before it answered."""
+
+
+class DataError(RollcallError):
+    """Records or `dataset.toml` cannot be used; the message says where, why and what to do."""
+
+
+class StartError(RollcallError):
+    """A command cannot start; the message says which option changes it."""
+
+
+CODES: dict[str, type[LookupFailed]] = {
+    cls.code: cls
+    for cls in (
+        BadRequest,
+        NoWorkers,
+        DeadlineExceeded,
+        Overloaded,
+        PoisonLookup,
+        Forbidden,
+        NotPossible,
+        UnknownWorker,
+        Conflict,
+        InternalError,
+    )
+}
+"""The closed list: every `code` an envelope may carry, and what `Client` raises for it."""

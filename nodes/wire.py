@@ -1,0 +1,230 @@
+"""What crosses the wire: the reply envelope and the message types.
+
+A reply is one JSON text, the envelope:
+
+    {"error": false, "result": [...], "count": 2, "truncated": false, "after": null,
+     "worker": "w3", "attempts": 1, "catalog": "5f2c91d0a3b4", "files": ["data-am.json"],
+     "elapsed_ms": 0.41}
+    {"error": true, "code": "no_workers", "error_message": "no worker is registered: ..."}
+
+Operator verbs answer in the same envelope with what they did as `result`. The codes are
+listed in `nodes.errors`.
+
+Between master and worker, answers are plain tuples (`WorkerAnswer`, `ProbeAnswer`), because
+those cross RPyC by value and cost no JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import msgspec
+
+from nodes.errors import CODES, InternalError, LookupFailed
+
+OK = "ok"
+"""The status of a worker's tuple that carries an answer; any other status is an error code."""
+
+WorkerAnswer = tuple[str, bytes, int, str | None, str, tuple[str, ...]]
+"""`(OK, body, count, after, catalog version, files)`."""
+
+WorkerRefusal = tuple[str, str]
+"""`(code, message)`: the worker's own verdict on a request, or its own failure."""
+
+ProbeAnswer = tuple[int, int, int, str, float, int]
+"""`(served, in flight, errors, catalog version, CPU percent, resident bytes)`."""
+
+
+def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
+    """Whether a worker's reply has the form of an answer. What is in `body` is not looked at."""
+    match values:
+        case (str() as status, bytes(), int(), str() | None, str(), tuple() as files):
+            return status == OK and all(type(name) is str for name in files)
+    return False
+
+
+def is_refusal(values: object) -> TypeGuard[WorkerRefusal]:
+    """Whether a worker's reply names an error and says something of it."""
+    match values:
+        case (str() as status, str()):
+            return status in CODES
+    return False
+
+
+def is_probe_answer(values: object) -> TypeGuard[ProbeAnswer]:
+    """Whether a worker's reply has the form of a probe's answer."""
+    match values:
+        case (int(), int(), int(), str(), float() | int(), int()):
+            return True
+    return False
+
+
+class LookupShape(msgspec.Struct, frozen=True):
+    """A lookup as clients see it: `types` holds "text", "integer" or "number" per field."""
+
+    name: str
+    fields: tuple[str, ...]
+    types: tuple[str, ...]
+
+
+class Description(msgspec.Struct, frozen=True):
+    """The catalog a worker serves. A master fills `versions` in: all that are served now."""
+
+    dataset: str
+    version: str
+    records: int
+    fields: tuple[str, ...]
+    files: tuple[str, ...]
+    lookups: tuple[LookupShape, ...]
+    versions: tuple[str, ...] = ()
+
+
+class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker tells the master. `instance` is a secret of that process's own: whoever
+    knows it (the master, no one else) may tell the worker to retire.
+    """
+
+    instance: str
+    wanted_id: str
+    host: str
+    port: int
+    pid: int
+    catalog: Description
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """The master's answer to a `Registration`."""
+
+    id: str
+    generation: int
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened. `at` is Unix time in seconds; `worker` is "" for the cluster."""
+
+    number: int
+    at: float
+    kind: str
+    worker: str
+    text: str
+
+
+class WorkerView(msgspec.Struct, frozen=True):
+    """One worker in a snapshot. Times in seconds or milliseconds as named, memory in bytes;
+    latencies are of the last 10 s, None when nothing was answered in them.
+    """
+
+    id: str
+    generation: int
+    address: str
+    pid: int
+    state: str
+    why: str
+    state_since: float
+    served: int
+    in_flight: int
+    errors: int
+    lookups_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    cpu_percent: float
+    memory_bytes: int
+    catalog: str
+    uptime_s: float
+    restarts: int
+    local: bool
+    breaker_open: bool
+
+
+class ClusterSnapshot(msgspec.Struct, frozen=True):
+    """The whole cluster at one moment: all that a screen or a script needs to show it."""
+
+    taken_at: float
+    address: str
+    balance: str
+    uptime_s: float
+    dataset: str
+    catalogs: tuple[str, ...]
+    records: int
+    wanted_workers: int | None
+    lookups_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    answered: int
+    errors: int
+    reroutes: int
+    in_flight: int
+    last_event: int
+    workers: tuple[WorkerView, ...]
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A decoded reply envelope."""
+
+    error: bool
+    result: Any = None
+    count: int = 0
+    truncated: bool = False
+    after: str | None = None
+    worker: str = ""
+    attempts: int = 0
+    catalog: str = ""
+    files: tuple[str, ...] = ()
+    elapsed_ms: float = 0.0
+    code: str = ""
+    error_message: str = ""
+    retry_after_ms: int | None = None
+
+    def checked(self) -> Envelope:
+        """Itself when it is a success; raises the error that its code names otherwise."""
+        if self.error:
+            kind = CODES.get(self.code, InternalError)
+            raise kind(self.error_message, retry_after_ms=self.retry_after_ms)
+        return self
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+def decode_envelope(text: str | bytes) -> Envelope:
+    """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
+    return _decode_envelope(text)
+
+
+def answer_envelope(
+    body: bytes, *, count: int, after: str | None, worker: str, attempts: int, catalog: str,
+    files: tuple[str, ...], elapsed_ms: float,
+) -> bytes:  # fmt: skip
+    """The envelope of an answered lookup around finished JSON: `body` is never decoded."""
+    return (
+        b'{"error":false,"result":%b,"count":%d,"truncated":%b,"after":%b,"worker":%b,"attempts":%d,"catalog":%b,"files":%b,"elapsed_ms":%.3f}'
+        % (
+            body,
+            count,
+            b"false" if after is None else b"true",
+            _encode(after),
+            _encode(worker),
+            attempts,
+            _encode(catalog),
+            _encode(files),
+            elapsed_ms,
+        )
+    )
+
+
+def result_envelope(result: object) -> bytes:
+    """The envelope of a verb that did something other than a lookup."""
+    return b'{"error":false,"result":%b}' % _encode(result)
+
+
+def error_envelope(error: LookupFailed) -> bytes:
+    """The envelope of a failure."""
+    reply: dict[str, object] = {
+        "error": True,
+        "code": error.code,
+        "error_message": error.message,
+    }
+    if error.retry_after_ms is not None:
+        reply["retry_after_ms"] = error.retry_after_ms
+    return _encode(reply)
