@@ -1,0 +1,72 @@
+"""Who gets the next lookup. Every policy is a small function; every worker is scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nodes.routing.registry import Worker
+
+Key = tuple[float, float]
+Policy = Callable[["Worker", float, float], Key]
+"""`policy(worker, estimate, usual)`: the lowest key is picked. `estimate` is the latency to
+expect of the worker and `usual` the median over all candidates, both in seconds."""
+
+NOISE = 0.005
+"""Seconds: below this, one worker is not called slower than another. Scheduling noise on a
+busy machine is of this order."""
+
+
+def load(worker: Worker, estimate: float, usual: float) -> Key:
+    """Least load first, fewest tasks among equals.
+
+    A worker slower than twice the usual has its load multiplied by the excess. A newcomer
+    counts as level with the least-served worker, or it would get every lookup of its first
+    second.
+    """
+    excess = max(1.0, estimate / max(2 * usual, NOISE))
+    return ((worker.in_flight + 1) * excess, worker.served + worker.handicap)
+
+
+def tasks(worker: Worker, _estimate: float, _usual: float) -> Key:
+    """Fewest tasks performed (those under way included): simple to explain."""
+    return (worker.served + worker.in_flight, worker.in_flight)
+
+
+def latency(worker: Worker, estimate: float, _usual: float) -> Key:
+    """Peak-EWMA: the latency to expect, times the queue one would join."""
+    return (max(estimate, 1e-6) * (worker.in_flight + 1), worker.served + worker.handicap)
+
+
+POLICIES: dict[str, Policy] = {"load": load, "tasks": tasks, "latency": latency}
+
+
+def pick(
+    workers: Iterable[Worker], policy: Policy, now: float, exclude: Set[int] = frozenset()
+) -> Worker | None:
+    """The worker to send the next lookup to, or None when there is none left to try.
+
+    Arguments:
+        workers: all that may be sent lookups (registered, not draining, not down).
+        policy: one of `POLICIES`.
+        now: seconds on the clock the workers' latencies are kept in.
+        exclude: generations already tried for this lookup.
+
+    Breakers are honoured while at least half of the workers would remain (the panic rule:
+    below that, what looks like failing workers is more likely something all share).
+    Suspects come last.
+    """
+    live = list(workers)
+    allowed = [w for w in live if w.breaker.allows(now)]
+    if len(allowed) * 2 < len(live):
+        allowed = live
+    candidates = [w for w in allowed if w.generation not in exclude]
+    if not candidates:
+        candidates = [w for w in live if w.generation not in exclude]
+    if len(candidates) < 2:
+        return candidates[0] if candidates else None
+    estimates = {w.generation: w.latency.estimate(now) for w in live}
+    usual = median(estimates.values())
+    return min(candidates, key=lambda w: (w.rank, *policy(w, estimates[w.generation], usual)))

@@ -1,0 +1,65 @@
+"""A circuit breaker: takes a worker that keeps failing out of the rotation for a while."""
+
+from __future__ import annotations
+
+from random import Random
+
+
+class Breaker:
+    """Opens after three failures in a row; lets one call through when its time is over.
+
+    Each time that one call fails, the wait doubles, from 1 s to 60 s, with jitter of a
+    quarter either way so that masters do not retry in step (M. Nygard, Release It!).
+    """
+
+    FAILURES = 3
+    FIRST_WAIT = 1.0
+    LONGEST_WAIT = 60.0
+
+    __slots__ = ("_failures", "_opened", "_probing", "_random", "_until")
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._failures = 0
+        self._opened = 0
+        self._until = 0.0
+        self._probing = False
+
+    @property
+    def open(self) -> bool:
+        """True from the failure that opened it until a call has succeeded."""
+        return self._opened > 0
+
+    def allows(self, now: float) -> bool:
+        """May the worker be sent a lookup at `now` (seconds)?"""
+        return not self._opened or (now >= self._until and not self._probing)
+
+    def began(self, now: float) -> None:
+        """A lookup was sent; when open, it is the one that decides."""
+        if self._opened and now >= self._until:
+            self._probing = True
+
+    def succeeded(self) -> bool:
+        """A lookup was answered. True if this closed an open breaker."""
+        closed = self.open
+        self._failures = self._opened = 0
+        self._probing = False
+        return closed
+
+    def failed(self, now: float) -> bool:
+        """A lookup failed. True if this opened a closed breaker."""
+        self._failures += 1
+        was_open = self.open
+        if was_open and not self._probing:
+            return False  # a straggler sent before it opened: says nothing new
+        if was_open or self._failures >= self.FAILURES:
+            wait = min(self.LONGEST_WAIT, self.FIRST_WAIT * 2**self._opened)
+            self._opened = min(self._opened + 1, 10)
+            self._until = now + wait * self._random.uniform(0.75, 1.25)
+            self._probing = False
+            return not was_open
+        return False
+
+    def released(self) -> None:
+        """A lookup ended with no verdict on the worker: the next one decides in its place."""
+        self._probing = False

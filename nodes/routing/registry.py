@@ -1,0 +1,291 @@
+"""Who is registered, in which state, with how much to do: decided from events, no I/O.
+
+States:
+
+    starting   registered, not yet proved by a probe
+    up         answered its last probe
+    suspect    missed one or two probes: picked last
+    draining   no new lookups; leaves when its last one is answered
+    down       missed three probes, or its registration ended; kept as a tombstone
+
+Not thread-safe: whoever holds a `Registry` holds a lock around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from random import Random
+from typing import NamedTuple
+
+from nodes.routing.breaker import Breaker
+from nodes.routing.figures import Figures, Latency
+
+
+class State(StrEnum):
+    """What a worker is, as its master sees it."""
+
+    STARTING = "starting"
+    UP = "up"
+    SUSPECT = "suspect"
+    DRAINING = "draining"
+    DOWN = "down"
+
+
+_RANK = {State.UP: 0, State.STARTING: 1, State.SUSPECT: 2}
+
+
+class Address(NamedTuple):
+    """Where a worker answers lookups."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
+    """Another live worker holds that address; `holder` is it."""
+
+    def __init__(self, holder: Worker) -> None:
+        super().__init__(f"{holder.address} is held by {holder.id}")
+        self.holder = holder
+
+
+class Worker:
+    """One registration: from the moment a worker registers until it is purged."""
+
+    __slots__ = (
+        "address", "breaker", "cpu", "errors", "figures", "generation", "handicap", "id",
+        "in_flight", "instance", "latency", "memory", "misses", "pid", "rank", "registered_at",
+        "served", "since", "state", "version", "why",
+    )  # fmt: skip
+
+    def __init__(
+        self, *, worker_id: str, generation: int, instance: str, address: Address, pid: int,
+        version: str, handicap: int, now: float, random: Random,
+    ) -> None:  # fmt: skip
+        self.id = worker_id
+        self.generation = generation
+        self.instance = instance
+        self.address = address
+        self.pid = pid
+        self.version = version
+        self.handicap = handicap
+        self.registered_at = now
+        self.in_flight = 0
+        self.served = 0
+        self.errors = 0
+        self.cpu = 0.0
+        self.memory = 0
+        self.misses = 0
+        self.latency = Latency()
+        self.figures = Figures()
+        self.breaker = Breaker(random)
+        self.why = ""
+        self.since = now
+        self.state = State.STARTING
+        self.rank = _RANK[State.STARTING]
+
+    @property
+    def live(self) -> bool:
+        """Registered and not given up."""
+        return self.state is not State.DOWN
+
+    def become(self, state: State, why: str, now: float) -> None:
+        """Enters `state` for the reason `why`."""
+        self.state = state
+        self.rank = _RANK.get(state, 9)
+        self.why = why
+        self.since = now
+
+
+Listener = Callable[[str, Worker, str], None]
+"""`listener(kind, worker, text)`: told of each change worth an event."""
+
+
+class Registry:
+    """All registrations, newest generation last; tombstones included."""
+
+    SUSPECT_AFTER = 1
+    DOWN_AFTER = 3
+    KEEP_TOMBSTONES = 300.0  # seconds
+    MOST_TOMBSTONES = 200
+
+    def __init__(self, *, listener: Listener, random: Random) -> None:
+        self._workers: dict[str, Worker] = {}
+        self._live: dict[int, Worker] = {}
+        self._reserved: set[str] = set()
+        self._generation = 0
+        self._listener = listener
+        self._random = random
+
+    # -- asking ---------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(list(self._workers.values()))
+
+    def get(self, worker_id: str) -> Worker | None:
+        """The latest registration of that id, a tombstone included."""
+        return self._workers.get(worker_id)
+
+    def live(self) -> list[Worker]:
+        """Every worker that has not been given up, draining ones included."""
+        return list(self._live.values())
+
+    def available(self) -> list[Worker]:
+        """Every worker that may be sent a lookup."""
+        return [w for w in self._live.values() if w.state is not State.DRAINING]
+
+    # -- coming and going -----------------------------------------------------
+
+    def reserve(self) -> str:
+        """An id for a worker that will register later: given to no other until released."""
+        worker_id = self._next_id()
+        self._reserved.add(worker_id)
+        return worker_id
+
+    def release(self, worker_id: str) -> None:
+        """Nobody will come for that id."""
+        self._reserved.discard(worker_id)
+
+    def register(
+        self, *, wanted_id: str, instance: str, address: Address, pid: int, version: str,
+        now: float,
+    ) -> Worker:  # fmt: skip
+        """A worker registered. The same process registering again replaces itself.
+
+        It gets `wanted_id` unless a live worker has it; whether a reserved id may be wanted
+        is the caller's to check.
+
+        Raises:
+            AddressHeld: another process registered that address, and lives.
+        """
+        for other in self.live():
+            if other.instance == instance:
+                self.lost(other.generation, "registered again", now)
+            elif other.address == address:
+                raise AddressHeld(other)
+        held = self._workers.get(wanted_id)
+        free = bool(wanted_id) and (held is None or not held.live)
+        self._generation += 1
+        level = min((w.served + w.handicap for w in self.available()), default=0)
+        worker = Worker(
+            worker_id=wanted_id if free else self._next_id(), generation=self._generation,
+            instance=instance, address=address, pid=pid, version=version, handicap=level,
+            now=now, random=self._random,
+        )  # fmt: skip
+        self._workers.pop(worker.id, None)
+        self._workers[worker.id] = worker
+        self._live[worker.generation] = worker
+        self._listener("registered", worker, f"at {worker.address}, pid {pid}")
+        return worker
+
+    def _next_id(self) -> str:
+        number = 1
+        while f"w{number}" in self._workers or f"w{number}" in self._reserved:
+            number += 1
+        return f"w{number}"
+
+    def lost(self, generation: int, why: str, now: float) -> Worker | None:
+        """That registration is over. Idempotent; returns the worker if this ended it."""
+        worker = self._live.pop(generation, None)
+        if worker is None:
+            return None
+        expected = worker.state is State.DRAINING
+        worker.become(State.DOWN, why, now)
+        self._listener("left" if expected else "lost", worker, why)
+        return worker
+
+    def exited(self, pid: int, why: str, now: float) -> Worker | None:
+        """The process `pid` is known to have ended, and why: better than what the end of a
+        connection tells. Returns the worker if this ended its registration.
+        """
+        for worker in self.live():
+            if worker.pid == pid:
+                return self.lost(worker.generation, why, now)
+        for worker in self._workers.values():
+            if worker.pid == pid:
+                worker.why = why
+        return None
+
+    def drain(self, generation: int, why: str, now: float) -> Worker | None:
+        """No new lookups to that worker. Returns it if this changed anything."""
+        worker = self._live.get(generation)
+        if worker is None or worker.state is State.DRAINING:
+            return None
+        worker.become(State.DRAINING, why, now)
+        self._listener("draining", worker, why)
+        return worker
+
+    def purge(self, now: float) -> None:
+        """Forgets tombstones that are old, and the oldest when there are very many."""
+        down = [w for w in self._workers.values() if not w.live]
+        down.sort(key=lambda w: w.since)
+        surplus = len(down) - self.MOST_TOMBSTONES
+        for index, worker in enumerate(down):
+            if index < surplus or now - worker.since > self.KEEP_TOMBSTONES:
+                del self._workers[worker.id]
+
+    # -- probes ---------------------------------------------------------------
+
+    def probe_answered(
+        self, generation: int, *, version: str, cpu: float, memory: int, now: float
+    ) -> None:
+        """A probe through the serving path came back, with the worker's report: its catalog's
+        version, CPU in percent of one core, resident memory in bytes.
+        """
+        worker = self._live.get(generation)
+        if worker is None:
+            return
+        worker.misses = 0
+        worker.version = version
+        worker.cpu = cpu
+        worker.memory = memory
+        if worker.state in (State.STARTING, State.SUSPECT):
+            kind = "proved" if worker.state is State.STARTING else "recovered"
+            worker.become(State.UP, "", now)
+            self._listener(kind, worker, "answers probes")
+
+    def probe_missed(self, generation: int, why: str, now: float) -> Worker | None:
+        """A probe failed. Returns the worker if that was one too many and it is now down."""
+        worker = self._live.get(generation)
+        if worker is None:
+            return None
+        worker.misses += 1
+        if worker.misses >= self.DOWN_AFTER:
+            return self.lost(generation, f"missed {worker.misses} probes: {why}", now)
+        if worker.misses >= self.SUSPECT_AFTER and worker.state in (State.UP, State.STARTING):
+            worker.become(State.SUSPECT, why, now)
+            self._listener("suspect", worker, why)
+        return None
+
+    # -- lookups --------------------------------------------------------------
+
+    def began(self, worker: Worker, now: float) -> None:
+        """A lookup is about to be sent: counted before the send."""
+        worker.in_flight += 1
+        worker.breaker.began(now)
+
+    def answered(self, worker: Worker, seconds: float, now: float) -> None:
+        """The lookup was answered after `seconds`."""
+        worker.in_flight -= 1
+        worker.served += 1
+        worker.latency.answered(seconds, now)
+        worker.figures.add(seconds, now)
+        if worker.breaker.succeeded():
+            self._listener("breaker_closed", worker, "answers again")
+
+    def failed(self, worker: Worker, seconds: float, why: str, now: float) -> None:
+        """The lookup failed after `seconds`: counted as slow, never as fast."""
+        worker.in_flight -= 1
+        worker.errors += 1
+        worker.latency.failed(max(seconds, 1.0), now)
+        if worker.breaker.failed(now):
+            self._listener("breaker_opened", worker, why)
+
+    def released(self, worker: Worker) -> None:
+        """The lookup ended with no verdict on the worker (a bad request, a lost race)."""
+        worker.in_flight -= 1
+        worker.breaker.released()
