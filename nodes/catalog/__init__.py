@@ -1,0 +1,42 @@
+"""Records in, lookups out.
+
+`ensure_catalog` turns a folder or file of records into an indexed, read-only
+catalog, once; `Catalog.open` opens it, and each thread's `Reader` answers
+lookups from it. `check_data` looks the records over without building.
+"""
+
+from __future__ import annotations
+
+from nodes.catalog.arguments import coerce, usage
+from nodes.catalog.cache import ensure_catalog
+from nodes.catalog.check import check_data
+from nodes.catalog.dataset import RESERVED
+from nodes.catalog.model import (
+    BadRecord,
+    CatalogInfo,
+    CheckReport,
+    FieldReport,
+    FileReport,
+    Lookup,
+    Page,
+    Progress,
+)
+from nodes.catalog.reader import Catalog, Reader
+
+__all__ = [
+    "RESERVED",
+    "BadRecord",
+    "Catalog",
+    "CatalogInfo",
+    "CheckReport",
+    "FieldReport",
+    "FileReport",
+    "Lookup",
+    "Page",
+    "Progress",
+    "Reader",
+    "check_data",
+    "coerce",
+    "ensure_catalog",
+    "usage",
+]

@@ -1,0 +1,117 @@
+"""Dataset in, SQLite file out. Who calls it decides where the file belongs (see `cache`)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from nodes.catalog.dataset import Dataset
+from nodes.catalog.layout import APPLICATION_ID, FORMAT, Layout
+from nodes.catalog.model import CatalogInfo, Lookup, Progress
+from nodes.catalog.sources import read_records
+from nodes.catalog.survey import Key, Survey, key_text
+from nodes.errors import DataError
+
+REPORT_EVERY = 5000  # records between two words of progress
+
+Row = tuple[Key | bytes, ...]
+
+
+def write_catalog(
+    dataset: Dataset, path: Path, version: str, *, skip_bad: bool, progress: Progress
+) -> None:
+    """Write the dataset's catalog to a new file at `path`, complete and on disk on return.
+
+    Raises `DataError` if a file is broken, if there are bad records (unless
+    `skip_bad` leaves them out), or if the catalog cannot be written. The file
+    may then be half made: it is the caller's to remove.
+    """
+    try:
+        # Made here, not by SQLite, so that it is never readable by others.
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                _fill(db, dataset, version, skip_bad=skip_bad, progress=progress)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except (sqlite3.Error, OSError) as error:
+        raise DataError(
+            f"the catalog cannot be written in {path.parent}: {error};"
+            " make room there, or set ROLLCALL_CACHE to another folder"
+        ) from error
+
+
+def _fill(
+    db: sqlite3.Connection, dataset: Dataset, version: str, *, skip_bad: bool, progress: Progress
+) -> None:
+    layout = Layout(dataset.lookups.values())
+    # A crash leaves a temporary file that nobody opens: journal and syncs would buy nothing.
+    db.executescript(
+        f"PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+        f"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -65536;"
+        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+        f"{layout.create_tables()} BEGIN;"
+    )
+    survey = Survey()
+    db.executemany(layout.insert_record(), _rows(dataset, layout, survey, progress))
+    if not skip_bad:
+        survey.refuse_bad(dataset)
+    lookups = survey.lookups(dataset)
+    _unify(db, layout, lookups, survey)
+    for done, (columns, name) in enumerate(layout.indexes.items()):
+        progress("index", done, len(layout.indexes))
+        db.execute(f"CREATE INDEX {name} ON records ({', '.join(columns)})")
+    progress("index", len(layout.indexes), len(layout.indexes))
+    info = CatalogInfo(
+        path="",  # it is where it is found, and as large as it is
+        bytes=0,
+        name=dataset.name,
+        version=version,
+        records=survey.records,
+        lookups=lookups,
+        fields=survey.fields(),
+        files=dataset.files,
+        skipped=survey.bad_count,
+    )
+    db.executemany("INSERT INTO files VALUES (?, ?)", enumerate(dataset.files))
+    db.execute("INSERT INTO meta VALUES ('info', ?)", (msgspec.json.encode(info),))
+    db.execute("COMMIT")
+
+
+def _rows(dataset: Dataset, layout: Layout, survey: Survey, progress: Progress) -> Iterator[Row]:
+    """A row for every usable record, file by file; the survey sees each on its way."""
+    paths = [dataset.folder / name for name in dataset.files]
+    total = sum(path.stat().st_size for path in paths)
+    before = 0
+    progress("read", 0, total)
+    for number, (path, name) in enumerate(zip(paths, dataset.files, strict=True)):
+        for position, record, body in read_records(path, name, survey.note_bad):
+            yield number, *survey.keys(record, layout.fields), body
+            if survey.records % REPORT_EVERY == 0:
+                progress("read", min(before + position, total), total)
+        before += path.stat().st_size
+    progress("read", total, total)
+
+
+def _unify(
+    db: sqlite3.Connection, layout: Layout, lookups: tuple[Lookup, ...], survey: Survey
+) -> None:
+    """Turn the numbers in a text field into text: its type is known only after the last record."""
+    db.create_function("key_text", 1, key_text, deterministic=True)
+    text = {
+        field
+        for lookup in lookups
+        for field, kind in zip(lookup.fields, lookup.types, strict=True)
+        if kind == "text" and len(survey.kinds[field]) > 1
+    }
+    for column in layout.of(sorted(text)):
+        db.execute(
+            f"UPDATE records SET {column} = key_text({column})"
+            f" WHERE typeof({column}) IN ('integer', 'real')"
+        )

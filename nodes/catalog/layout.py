@@ -1,0 +1,69 @@
+"""How a catalog lies in its SQLite file: shared by the one who writes it and those who read it.
+
+    meta(key, value)                    "info": the CatalogInfo as JSON
+    files(id, name)                     the dataset's files, in order
+    records(id, file, f0, f1, ..., body)
+
+`f0`, `f1`, ... hold the fields that lookups are on, in order of first use. A
+field's own name comes from the data and never appears in SQL. The columns have
+no type, so that SQLite converts nothing: 7 and "7" stay different keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+APPLICATION_ID = 0x526C6C43  # "RllC": this SQLite file is a Rollcall catalog
+FORMAT = 1  # raise it with any change to the tables or to what they hold
+
+Columns = tuple[str, ...]
+
+
+class Layout:
+    """The columns, indexes and statements for lookups on given fields."""
+
+    def __init__(self, lookups: Iterable[tuple[str, ...]]) -> None:
+        chosen = list(lookups)
+        self.fields = tuple(dict.fromkeys(field for fields in chosen for field in fields))
+        self.columns = {field: f"f{number}" for number, field in enumerate(self.fields)}
+        wanted = [self.of(fields) for fields in chosen]
+        led = {columns[0] for columns in wanted}
+        # `suggest` walks one field's values: a field that leads no lookup needs its own index.
+        wanted += [(column,) for column in self.columns.values() if column not in led]
+        self.indexes = {columns: f"i{n}" for n, columns in enumerate(dict.fromkeys(wanted))}
+
+    def of(self, fields: Iterable[str]) -> Columns:
+        """The columns that hold these fields."""
+        return tuple(self.columns[field] for field in fields)
+
+    def create_tables(self) -> str:
+        """The script that makes the three tables."""
+        columns = "".join(f"{column}, " for column in self.columns.values())
+        return (
+            "CREATE TABLE meta (key PRIMARY KEY, value);"
+            "CREATE TABLE files (id INTEGER PRIMARY KEY, name);"
+            f"CREATE TABLE records (id INTEGER PRIMARY KEY, file, {columns}body);"
+        )
+
+    def insert_record(self) -> str:
+        """Parameters: the file's id, the keys of all columns, the body."""
+        return f"INSERT INTO records VALUES (NULL, ?, {'?, ' * len(self.columns)}?)"
+
+    def find(self, fields: tuple[str, ...]) -> str:
+        """Parameters: a key for each field, the id to start after, the number of rows."""
+        columns = self.of(fields)
+        equal = " AND ".join(f"{column} = ?" for column in columns)
+        return (
+            f"SELECT id, file, body FROM records INDEXED BY {self.indexes[columns]}"
+            f" WHERE {equal} AND id > ? ORDER BY id LIMIT ?"
+        )
+
+    def next_value(self, field: str, *, inclusive: bool) -> str:
+        """The field's smallest value from (or after) one bound and below another."""
+        column = self.columns[field]
+        index = next(name for columns, name in self.indexes.items() if columns[0] == column)
+        return (
+            f"SELECT {column} FROM records INDEXED BY {index}"
+            f" WHERE {column} {'>=' if inclusive else '>'} ? AND {column} < ?"
+            f" ORDER BY {column} LIMIT 1"
+        )

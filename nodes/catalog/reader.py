@@ -1,0 +1,290 @@
+"""Catalog in, answers out: opening one, finding records, suggesting values."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import struct
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fcntl import LOCK_SH, flock
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from nodes.catalog.arguments import INTEGER_MAX, Argument, shown, usage
+from nodes.catalog.layout import APPLICATION_ID, FORMAT, Layout
+from nodes.catalog.model import CatalogInfo, Page
+from nodes.errors import BadRequest, DataError
+
+MAX_LIMIT = 10_000  # records of one page
+MAX_SUGGESTIONS = 100
+PAGE_BYTES = 4 << 20  # a page ends before its body passes this
+
+_HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
+_MAGIC = b"SQLite format 3\0"
+_CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18})")
+
+
+class Catalog:
+    """An opened catalog: cheap to open whatever its size, safe to share between threads."""
+
+    def __init__(self, info: CatalogInfo, descriptor: int) -> None:
+        """Take over `descriptor`, whose lock keeps the file from being cleared away."""
+        self.info = info
+        weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Catalog:
+        """Open the catalog at `path`; raises `DataError` if it is missing or damaged."""
+        where = Path(path)
+        try:
+            descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise DataError(f"{where} cannot be opened: {error.strerror or error}") from None
+        try:
+            with suppress(OSError):  # a file system without locks: its catalogs go unprotected
+                flock(descriptor, LOCK_SH)
+            size = _check_header(descriptor, where)
+            info = msgspec.structs.replace(_read_info(where), path=str(where), bytes=size)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(info, descriptor)
+
+    def reader(self) -> Reader:
+        """A reader with its own connection; one for each thread. Close it after use."""
+        return Reader(self.info)
+
+
+class Reader:
+    """One thread's way into a catalog; also a context manager that closes it."""
+
+    def __init__(self, info: CatalogInfo) -> None:
+        self._info = info
+        layout = Layout(lookup.fields for lookup in info.lookups)
+        self._columns = ", ".join(layout.columns.values())
+        self._fields = layout.fields
+        self._layout = layout
+        self._find = {lookup.name: layout.find(lookup.fields) for lookup in info.lookups}
+        self._usage = {lookup.name: usage(lookup) for lookup in info.lookups}
+        self._arity = {lookup.name: len(lookup.fields) for lookup in info.lookups}
+        self._types = {
+            field: kind
+            for lookup in info.lookups
+            for field, kind in zip(lookup.fields, lookup.types, strict=True)
+        }
+        self._probed = 0
+        self._db = _connect(Path(info.path))
+
+    def __enter__(self) -> Reader:
+        """The reader itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, whatever happened."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; a second time does nothing."""
+        self._db.close()
+
+    def find(
+        self,
+        lookup: str,
+        args: Sequence[Argument],
+        *,
+        limit: int = 1000,
+        after: str | None = None,
+    ) -> Page:
+        """The records whose fields equal `args` (as `coerce` returns them), in the files' order.
+
+        A page has at most `limit` records (1 to 10 000) and about 4 MiB; its
+        `after` asks for the next. Raises `BadRequest` for an unknown lookup,
+        wrong arguments or a cursor of other records, and `DataError` if the
+        catalog is damaged.
+        """
+        statement = self._find.get(lookup)
+        if statement is None:
+            known = ", ".join(sorted(self._usage.values()))
+            raise BadRequest(f"there is no lookup {shown(str(lookup))}; there are {known[:500]}")
+        if len(args) != self._arity[lookup] or any(type(a) not in (str, int, float) for a in args):
+            raise BadRequest(f"{self._usage[lookup]}: one text or number for each is needed")
+        if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
+            raise BadRequest(f"limit must be an integer from 1 to {MAX_LIMIT}")
+        start = self._start(after)
+        try:
+            return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
+        except (OverflowError, UnicodeEncodeError):
+            raise BadRequest(f"{self._usage[lookup]}: no record can have such a value") from None
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
+        """Distinct values of a lookup's field that start with `prefix`, in order.
+
+        Upper and lower case differ. Integers are matched by their digits;
+        fields of other numbers suggest nothing. Raises `BadRequest` for a
+        field that no lookup is on, and `DataError` if the catalog is damaged.
+        """
+        if field not in self._types:
+            raise BadRequest(
+                f"there are no suggestions for {shown(str(field))};"
+                f" there are for {', '.join(self._fields)[:500]}"
+            )
+        if type(prefix) is not str or type(limit) is not int or not 1 <= limit <= MAX_SUGGESTIONS:
+            raise BadRequest(f"suggest needs a text and a limit from 1 to {MAX_SUGGESTIONS}")
+        found: list[str] = []
+        try:
+            for low, high in _spans(self._types[field], prefix):
+                for value in self._distinct(field, low, high):
+                    found.append(str(value))
+                    if len(found) == limit:
+                        return found
+        except UnicodeEncodeError:
+            raise BadRequest(f"not valid Unicode: {shown(prefix)}") from None
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+        return found
+
+    def ping(self) -> None:
+        """Look one record up by its own keys, another one each time.
+
+        Raises `DataError` if the catalog no longer answers.
+        """
+        first = self._info.lookups[0]
+        self._probed = (self._probed + 7919) % self._info.records  # a prime: all get their turn
+        keys = ", ".join(self._layout.of(first.fields))
+        try:
+            row = self._db.execute(
+                f"SELECT {keys} FROM records WHERE id = ?", (self._probed + 1,)
+            ).fetchone()
+            if row is None:
+                raise self._damaged("a record is gone")
+            hit = self._db.execute(self._find[first.name], (*row, self._probed, 1)).fetchone()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+        if hit is None and None not in row:
+            raise self._damaged("its index has lost a record")
+
+    def _page(self, rows: sqlite3.Cursor, limit: int) -> Page:
+        bodies: list[bytes] = []
+        files: set[int] = set()
+        size = last = 0
+        after = None
+        for number, file, body in rows:
+            size += len(body) + 1
+            if len(bodies) == limit or (bodies and size > PAGE_BYTES):
+                after = f"{self._info.version}:{last}"
+                break
+            bodies.append(body)
+            files.add(file)
+            last = number
+        rows.close()
+        names = tuple(self._info.files[file] for file in sorted(files))
+        return Page(b"[" + b",".join(bodies) + b"]", len(bodies), after, names)
+
+    def _start(self, after: str | None) -> int:
+        """The id a page starts after."""
+        if after is None:
+            return 0
+        cursor = _CURSOR.fullmatch(after) if type(after) is str else None
+        if cursor is None:
+            raise BadRequest("after is not a cursor of a page; start again from the first page")
+        if cursor[1] != self._info.version:
+            raise BadRequest(
+                f"the records changed since that page (catalog {cursor[1][:12]}, now"
+                f" {self._info.version}); start again from the first page"
+            )
+        return int(cursor[2])
+
+    def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
+        """Each value in [low, high) once: one step down the index each, however many have it."""
+        statement = self._layout.next_value(field, inclusive=True)
+        following = self._layout.next_value(field, inclusive=False)
+        while row := self._db.execute(statement, (low, high)).fetchone():
+            statement, low = following, row[0]
+            yield low
+
+    def _damaged(self, why: object) -> DataError:
+        return DataError(f"{self._info.path} cannot be read: {why}; build the catalog again")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection for reading. A catalog never changes, so it is opened without locks."""
+    try:
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro&immutable=1",
+            uri=True,
+            check_same_thread=False,
+            isolation_level=None,
+        )
+    except sqlite3.Error as error:
+        raise DataError(f"{path} cannot be opened: {error}") from None
+    # The file is mapped, and so shared by all workers: a cache of one's own would copy it.
+    # SQLite takes as much of that size as it was built for.
+    for pragma in ("mmap_size = 1099511627776", "cache_size = -256", "query_only = ON"):
+        db.execute(f"PRAGMA {pragma}")
+    return db
+
+
+def _check_header(descriptor: int, path: Path) -> int:
+    """The file's size in bytes; raises `DataError` if it is no whole catalog of this format."""
+    size = os.fstat(descriptor).st_size
+    head = os.pread(descriptor, _HEADER.size, 0)
+    if len(head) == _HEADER.size:
+        magic, page, pages, version, application = _HEADER.unpack(head)
+        if (magic, application, version) == (_MAGIC, APPLICATION_ID, FORMAT):
+            if size == page * pages:
+                return size
+            raise DataError(f"{path} has {size} bytes, not {page * pages}: build it again")
+    raise DataError(f"{path} is not a catalog of this version of Rollcall: build it again")
+
+
+def _read_info(path: Path) -> CatalogInfo:
+    db = _connect(path)
+    try:
+        (text,) = db.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
+        return msgspec.json.decode(text, type=CatalogInfo)
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}; build the catalog again") from None
+    finally:
+        db.close()
+
+
+def _spans(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument | bytes]]:
+    """The ranges [low, high) in which a field's values start with `prefix`.
+
+    To SQLite every number is below every text, and every text below every blob:
+    "" and b"" are the upper ends of all numbers and of all texts.
+    """
+    if kind == "text":
+        yield prefix, _successor(prefix)
+    elif kind == "integer" and not prefix:
+        yield -(2**63), ""
+    elif kind == "integer" and re.fullmatch(r"0|[1-9][0-9]{0,18}", prefix):
+        low, high = int(prefix), int(prefix) + 1
+        while low <= INTEGER_MAX:
+            yield low, high if high <= INTEGER_MAX else ""
+            if not low:
+                return
+            low, high = low * 10, high * 10
+
+
+def _successor(prefix: str) -> str | bytes:
+    """The smallest text above every text that starts with `prefix`."""
+    while prefix:
+        last = ord(prefix[-1])
+        if last < 0x10FFFF:
+            # The surrogates between are no characters.
+            return prefix[:-1] + chr(0xE000 if last == 0xD7FF else last + 1)
+        prefix = prefix[:-1]
+    return b""

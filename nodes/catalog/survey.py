@@ -1,0 +1,129 @@
+"""What the records hold, noted while they go by: fields, their types, what was unusable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
+from nodes.catalog.dataset import Dataset, unmet
+from nodes.catalog.model import BadRecord, FieldReport, Lookup
+from nodes.catalog.sources import Record
+from nodes.errors import DataError
+
+MAX_LISTED = 1000  # bad records kept for a report
+MAX_SHOWN = 20  # bad records shown in a message
+
+Key = str | int | float | None
+
+
+def key_of(value: object) -> Key:
+    """What a lookup compares: None for what no lookup finds (null, a list, an object)."""
+    kind = type(value)
+    if kind is str:
+        return value  # type: ignore[return-value]
+    if kind is int:
+        return value if INTEGER_MIN <= value <= INTEGER_MAX else key_text(value)  # type: ignore[return-value,operator,arg-type]
+    if kind is float:
+        return value + 0.0  # type: ignore[operator,no-any-return] # -0.0 and 0.0 are one number
+    if kind is bool:
+        return "true" if value else "false"
+    return None
+
+
+def key_text(key: Key) -> str:
+    """A key as text, for a field that holds text in some records and numbers in others."""
+    return key if isinstance(key, str) else msgspec.json.encode(key).decode()
+
+
+class Survey:
+    """Counts over all records of a dataset, filled record by record."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.shapes: Counter[tuple[str, ...]] = Counter()
+        self.kinds: dict[str, set[type]] = {}
+        self.bad: list[BadRecord] = []
+        self.bad_count = 0
+
+    def note_bad(self, where: str, why: str) -> None:
+        """Count a record that cannot be used, and keep the first of them for the report."""
+        self.bad_count += 1
+        if len(self.bad) < MAX_LISTED:
+            self.bad.append(BadRecord(where, why))
+
+    def keys(self, record: Record, fields: Iterable[str]) -> list[Key]:
+        """The record's keys for `fields`; the record and the keys' types are noted."""
+        self.records += 1
+        self.shapes[tuple(record)] += 1
+        keys = []
+        for field in fields:
+            key = key_of(record.get(field))
+            keys.append(key)
+            if key is not None:
+                self.kinds.setdefault(field, set()).add(type(key))
+        return keys
+
+    def fields(self) -> tuple[str, ...]:
+        """Every field of any record, in order of first appearance."""
+        return tuple(dict.fromkeys(field for shape in self.shapes for field in shape))
+
+    def type_of(self, field: str) -> str | None:
+        """A field's type over all records; None if nothing in it can be looked up."""
+        kinds = self.kinds.get(field)
+        if not kinds:
+            return None
+        if str in kinds:
+            return "text"
+        return "number" if float in kinds else "integer"
+
+    def lookups(self, dataset: Dataset) -> tuple[Lookup, ...]:
+        """The dataset's lookups, with types; raises `DataError` if a field is in no record."""
+        if not self.records:
+            there = ", ".join(dataset.files)[:200]
+            raise DataError(f"{dataset.folder}: there is no usable record in {there}")
+        types = {field: self.type_of(field) for field in dataset.fields()}
+        if missing := [field for field, kind in types.items() if kind is None]:
+            raise unmet(dataset, missing, self.fields())
+        return tuple(
+            Lookup(name, fields, tuple(types[field] or "text" for field in fields))
+            for name, fields in dataset.lookups.items()
+        )
+
+    def refuse_bad(self, dataset: Dataset) -> None:
+        """Raise `DataError` with the first bad records, if there is one."""
+        if not self.bad_count:
+            return
+        lines = [f"  {bad.where}: {bad.why}" for bad in self.bad[:MAX_SHOWN]]
+        if self.bad_count > len(lines):
+            lines.append(f"  and {self.bad_count - len(lines)} more")
+        raise DataError(
+            f"{dataset.folder}: {self.bad_count} record(s) cannot be used; correct them,"
+            " or leave them out with --skip-bad:\n" + "\n".join(lines)
+        )
+
+
+class FieldSurvey(Survey):
+    """A survey of all fields rather than the lookups' only: slower, for a report."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filled: Counter[str] = Counter()
+
+    def note(self, record: Record) -> None:
+        """Count a record and every field it has a value for."""
+        self.keys(record, record)
+        self.filled.update(field for field, value in record.items() if value is not None)
+
+    def reports(self) -> tuple[FieldReport, ...]:
+        """Every field with its type and the number of records that have it."""
+        return tuple(
+            FieldReport(
+                field,
+                self.type_of(field) or ("nested" if self.filled[field] else "null"),
+                self.filled[field],
+            )
+            for field in self.fields()
+        )

@@ -1,0 +1,161 @@
+"""`rollcall-nodes data`: look records over, and build their catalog ahead of time."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec
+
+import click
+import msgspec
+
+from nodes.catalog import CatalogInfo, CheckReport, Lookup, check_data, ensure_catalog, usage
+from nodes.errors import DataError
+from nodes.paths import shipped_data
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+BAR_AFTER_S = 1.0  # a build that is over sooner shows no bar
+BAD_SHOWN = 20
+
+P = ParamSpec("P")
+
+
+@click.group()
+def data() -> None:
+    """Look records over, and build the catalog that workers answer from."""
+
+
+def _explained(command: Callable[P, None]) -> Callable[P, None]:
+    """Let a command end with the message of a `DataError` and exit code 2."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except DataError as error:
+            click.echo(str(error), err=True)
+            raise SystemExit(2) from None
+
+    return run
+
+
+_folder = click.argument(
+    "folder",
+    metavar="[DIR]",
+    required=False,
+    type=click.Path(path_type=Path),
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+@data.command()
+@_folder
+@_json
+@_explained
+def check(folder: Path | None, as_json: bool) -> None:
+    """Read the records in DIR (a folder or a file; default: the shipped ones) and report.
+
+    Nothing is written. Exit code 1 if some records are bad, 2 if the data
+    cannot be used at all.
+    """
+    report = check_data(folder or shipped_data())
+    click.echo(msgspec.json.encode(report).decode() if as_json else _report_text(report))
+    if report.bad_count:
+        raise SystemExit(1)
+
+
+@data.command()
+@_folder
+@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@click.option("--force", is_flag=True, help="Build even if nothing changed.")
+@_json
+@_explained
+def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> None:
+    """Build the catalog of the records in DIR (default: the shipped ones), if it is not there.
+
+    Every other command does this by itself; here it is done ahead of time.
+    """
+    started = time.monotonic()
+    info = build_with_progress(folder or shipped_data(), skip_bad=skip_bad, force=force)
+    if as_json:
+        click.echo(msgspec.json.encode(info).decode())
+        return
+    click.echo(
+        f"{info.name}: {info.records:,} records, catalog {info.version},"
+        f" {info.bytes / 1024:,.0f} KiB, ready in {time.monotonic() - started:.2f} s"
+    )
+    if info.skipped:
+        click.echo(f"{info.skipped:,} bad record(s) left out; see: rollcall-nodes data check")
+    click.echo(f"lookups: {_lookups_text(info.lookups)}")
+    click.echo(info.path)
+
+
+def build_with_progress(data: Path, *, skip_bad: bool = False, force: bool = False) -> CatalogInfo:
+    """`ensure_catalog`, with a progress bar on stderr if it is a terminal and the build is long.
+
+    Raises `DataError` as `ensure_catalog` does.
+    """
+    bar = _Bar()
+    try:
+        return ensure_catalog(data, skip_bad=skip_bad, force=force, progress=bar)
+    finally:
+        bar.close()
+
+
+class _Bar:
+    """A `Progress` that draws itself only once the build has taken a while."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+        self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if not self._terminal or time.monotonic() - self._started < BAR_AFTER_S:
+            return
+        if self._bar is None:
+            self._bar = _open_bar()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=total)
+        self._bar.update(self._tasks[stage], completed=done)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _open_bar() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - only a long build pays for rich
+    from rich.progress import Progress  # noqa: PLC0415
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    bar.start()
+    return bar
+
+
+def _report_text(report: CheckReport) -> str:
+    lines = [f"{report.name}: {report.records:,} records"]
+    lines += [
+        f"  {file.name}: {file.records:,} records" + (f", {file.bad:,} bad" if file.bad else "")
+        for file in report.files
+    ]
+    lines.append("fields")
+    lines += [f"  {field.name}: {field.type}, in {field.records:,}" for field in report.fields]
+    lines.append(f"lookups: {_lookups_text(report.lookups)}")
+    if report.bad_count:
+        lines.append(f"{report.bad_count:,} bad record(s)")
+        lines += [f"  {bad.where}: {bad.why}" for bad in report.bad[:BAD_SHOWN]]
+        if report.bad_count > BAD_SHOWN:
+            lines.append(f"  and {report.bad_count - BAD_SHOWN:,} more")
+    return "\n".join(lines)
+
+
+def _lookups_text(lookups: tuple[Lookup, ...]) -> str:
+    return ", ".join(usage(lookup) for lookup in lookups)
