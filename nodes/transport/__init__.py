@@ -1,0 +1,45 @@
+"""RPyC made safe and quick: the server's loop, the dialling side's lanes, their limits.
+
+What is on the wire is plain RPyC 6, so `rpyc.connect` and a stock `ThreadedServer`
+work against either end. What differs is how each end treats a peer it does not trust:
+
+* `Server` and `Service` answer: one thread, one `Service` for each connection; a
+  peer reaches the verbs that `Service.verb` names and nothing else; every wait has
+  an end; a defect of a verb is one exception reply, never a dead connection.
+* `Lane` and `LanePool` ask: one by-value call in flight on each connection, one
+  deadline over all of it, and an error that says what is known of the call.
+* `Limits` holds every figure of both.
+
+Everything crosses by value: see `Value`. The logger is ``rollcall.transport``.
+"""
+
+from nodes.transport.errors import (
+    CallTimeout,
+    DialFailed,
+    LinkLost,
+    RemoteFailure,
+    TransportError,
+)
+from nodes.transport.lane import Lane
+from nodes.transport.limits import Limits
+from nodes.transport.pool import LanePool
+from nodes.transport.server import Server
+from nodes.transport.service import Peer, Service
+from nodes.transport.values import Foreign, Utf8, Value
+
+__all__ = [
+    "CallTimeout",
+    "DialFailed",
+    "Foreign",
+    "Lane",
+    "LanePool",
+    "Limits",
+    "LinkLost",
+    "Peer",
+    "RemoteFailure",
+    "Server",
+    "Service",
+    "TransportError",
+    "Utf8",
+    "Value",
+]

@@ -1,0 +1,40 @@
+"""What a caller can learn when a call did not end in a value.
+
+TransportError
+├── DialFailed       no connection: the call was never sent
+├── LinkLost         the connection ended or spoke nonsense: the call may have run
+├── CallTimeout      no whole answer in time: the call may have run, or still be running
+└── RemoteFailure    the peer answered, with an exception: the link is sound
+"""
+
+from __future__ import annotations
+
+
+class TransportError(Exception):
+    """The root: the call has no value. Whether it ran is the branch's to say."""
+
+
+class DialFailed(TransportError):  # noqa: N818 - named for what happened
+    """No connection could be made: refused, timed out, or no such host."""
+
+
+class LinkLost(TransportError):  # noqa: N818 - named for what happened
+    """The connection ended, was reset or closed, or the peer sent what is no answer."""
+
+
+class CallTimeout(TransportError):  # noqa: N818 - named for what happened
+    """No complete answer came within the timeout."""
+
+
+class RemoteFailure(TransportError):  # noqa: N818 - named for what happened
+    """The peer answered with an exception.
+
+    Args:
+        kind: name of the peer's exception class, without its module.
+        message: the peer's own words, cut to a line that can be logged.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message

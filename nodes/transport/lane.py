@@ -1,0 +1,299 @@
+"""The asking end: one connection, one by-value call in flight, one deadline over it.
+
+A lane is a socket, so a caller may wait for either of two lanes with one `select`
+on their `fileno`, and give up on one by closing it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import NoReturn, Self, TypeVar, cast
+
+from rpyc.core import consts
+
+from nodes.transport import messages
+from nodes.transport.errors import CallTimeout, DialFailed, LinkLost, RemoteFailure
+from nodes.transport.frames import Broken, FrameReader
+from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.stream import receive, remaining
+from nodes.transport.values import IdPack, Value
+
+T = TypeVar("T")
+
+HEADING = 2048
+"""Bytes that a call's frame may take besides its arguments; far more than it does."""
+
+MOST_TEXT = 300
+"""Characters kept of a peer's words; they end up in logs and on screens."""
+
+
+class Lane:
+    """A connection to one server, of ours or a stock RPyC one.
+
+    For one thread at a time; only `close` and `abort` may come from another. Every
+    error but `RemoteFailure` closes the lane: what else might still arrive on it
+    would be taken for the next call's answer.
+
+    Args:
+        sock: connected, and the lane's own from now on.
+        limits: the peer's, as far as is known; `frame_in` and `frame_reply` matter here.
+    """
+
+    def __init__(self, sock: socket.socket, limits: Limits = DEFAULTS) -> None:
+        self.address: tuple[str, int] = sock.getpeername()[:2]
+        self._sock = sock
+        self._limits = limits
+        self._reader = FrameReader(limits.frame_reply)
+        self._root: IdPack | None = None
+        self._heads: dict[str, bytes] = {}
+        self._seq = 0
+        self._verb: str | None = None  # of the call in flight
+        self._args = b""
+        self._lock = threading.Lock()
+        self._busy = False
+        self._closed = False
+
+    @classmethod
+    def dial(cls, host: str, port: int, *, timeout: float = 1.0, limits: Limits = DEFAULTS) -> Self:
+        """Connect; nothing is sent yet, so a frozen peer is seen only by the first call.
+
+        Args:
+            host: address or name; the look-up of a name is the system's, and not timed.
+            port: 1 to 65535.
+            timeout: seconds, for each address of the name.
+            limits: see `Lane`.
+
+        Raises:
+            DialFailed: no connection.
+        """
+        try:
+            sock = socket.create_connection((host, port), timeout)
+        # The latter two: no name at all, and no port.
+        except (OSError, ValueError, OverflowError) as exc:
+            raise DialFailed(f"{host}:{port}: {exc}") from exc
+        try:
+            # Linux may join a socket that dials a free local port to itself.
+            if sock.getsockname() == sock.getpeername():
+                raise DialFailed(f"{host}:{port}: nobody listens there")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return cls(sock, limits)
+        except OSError as exc:
+            sock.close()
+            raise DialFailed(f"{host}:{port}: {exc}") from exc
+        except BaseException:
+            sock.close()
+            raise
+
+    def call(
+        self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
+    ) -> Value:
+        """Call a verb and wait for its value: `send` and `receive` under one deadline.
+
+        Args:
+            verb: its name; looked up once a lane (two more round trips), then kept.
+            args: by value, exact types.
+            timeout: seconds, for everything.
+            named: arguments by name.
+
+        Raises:
+            CallTimeout, LinkLost: and the lane is closed.
+            RemoteFailure: the peer answered with an exception; the lane is idle again.
+            TypeError, ValueError: an argument cannot cross; nothing was sent, and the
+                lane is idle.
+        """
+        self._accept(verb, args, named)
+        return self._guard(self._ask_and_await, timeout)
+
+    def send(
+        self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
+    ) -> None:
+        """Send a call without waiting for the peer; `receive` must follow.
+
+        The lane becomes readable when the peer has answered something. Arguments
+        and errors are those of `call`.
+        """
+        self._accept(verb, args, named)
+        self._guard(self._ask, timeout)
+
+    def receive(self, *, timeout: float) -> Value:
+        """Wait up to `timeout` seconds for the value of the call sent; errors as `call`."""
+        if self._verb is None and not self._closed:
+            raise RuntimeError("nothing was sent on this lane")
+        return self._guard(self._await, timeout)
+
+    def wait_closed(self, timeout: float) -> bool:
+        """Whether the peer of an idle lane closed it within `timeout` seconds.
+
+        A peer that sends anything now is answering a question that was not asked:
+        the lane is closed for that as well.
+        """
+        if self._closed:
+            return True
+        if self._verb is not None:
+            raise RuntimeError("a call is in flight on this lane")
+        try:
+            self._guard(self._listen, timeout)
+        except CallTimeout:
+            return False
+        except LinkLost:
+            return True
+        raise AssertionError("unreachable")
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed at this end, by a caller or by an error."""
+        return self._closed
+
+    @property
+    def idle(self) -> bool:
+        """Whether a call may be sent."""
+        return self._verb is None and not self._closed
+
+    def fileno(self) -> int:
+        """The socket's descriptor, to select on; -1 once closed."""
+        return self._sock.fileno()
+
+    def abort(self) -> None:
+        """End the connection but keep the descriptor: for a thread that is not the owner.
+
+        A call in flight, or a `select`, wakes at once, and the owner gets `LinkLost`;
+        the owner still has to `close`. Never raises.
+        """
+        with self._lock:
+            self._closed = True
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End the connection, from any thread, any number of times. Never raises.
+
+        The descriptor of a lane at work is closed by its worker, on waking: closed
+        here, its number could be another connection's before that thread looks.
+        """
+        self.abort()
+        with self._lock:
+            if not self._busy:
+                self._sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _accept(
+        self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None
+    ) -> None:
+        if self._closed:
+            raise LinkLost(f"{self._where}: the lane is closed")
+        if self._verb is not None:
+            raise RuntimeError("a call is in flight on this lane")
+        verb.encode()  # raises here, not when half of the look-up is done
+        encoded = messages.arguments(args, named)
+        if len(encoded) > self._limits.frame_in - HEADING:
+            # The peer would hang up on it, and look like one that died of it.
+            raise ValueError(f"{len(encoded)} bytes of arguments are too many")
+        self._verb, self._args = verb, encoded
+
+    def _guard(self, work: Callable[[float], T], timeout: float) -> T:
+        """Do `work` by its deadline; whatever goes wrong is named, and closes the lane."""
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            if self._closed:
+                raise LinkLost(f"{self._where}: the lane is closed")
+            self._busy = True
+        sound = False
+        try:
+            result = work(deadline)
+            sound = True
+            return result
+        except RemoteFailure:
+            sound = True
+            raise
+        except (TimeoutError, BlockingIOError) as exc:
+            sound = work == self._listen
+            raise CallTimeout(f"{self._where}: no answer within {timeout:.3f} s") from exc
+        except (Broken, EOFError, OSError) as exc:
+            raise LinkLost(f"{self._where}: {exc}") from exc
+        finally:
+            with self._lock:
+                self._busy = False
+            if not sound or self._closed:
+                self.close()
+
+    @property
+    def _where(self) -> str:
+        return f"{self.address[0]}:{self.address[1]}"
+
+    def _ask_and_await(self, deadline: float) -> Value:
+        self._ask(deadline)
+        return self._await(deadline)
+
+    def _ask(self, deadline: float) -> None:
+        """Send the next of the three requests that a call may take."""
+        verb = cast("str", self._verb)
+        self._seq += 1
+        if verb in self._heads:
+            frame = messages.call_request(self._seq, self._heads[verb], self._args)
+        elif self._root is not None:
+            frame = messages.verb_request(self._seq, self._root, verb)
+        else:
+            frame = messages.root_request(self._seq)
+        self._sock.settimeout(remaining(deadline))
+        self._sock.sendall(frame)
+
+    def _await(self, deadline: float) -> Value:
+        """Wait for the call's value, looking up root and verb on the way if need be."""
+        verb = cast("str", self._verb)
+        while True:
+            label, value = self._answer(deadline)
+            if verb in self._heads:
+                if label != consts.LABEL_VALUE:
+                    raise Broken("the answer is not by value")
+                self._verb = None
+                return cast("Value", value)
+            ref = _reference(label, value)
+            if self._root is None:
+                self._root = ref
+            else:
+                self._heads[verb] = messages.call_head(ref)
+            self._ask(deadline)
+
+    def _answer(self, deadline: float) -> tuple[object, object]:
+        """The one reply that is due, boxed."""
+        payload = receive(self._sock, self._reader, deadline)
+        if self._reader.started:
+            raise Broken("more than one answer")
+        match messages.load(payload):
+            case (consts.MSG_REPLY, self._seq, (label, value)):
+                return label, value
+            case (consts.MSG_EXCEPTION, self._seq, body):
+                self._verb = None
+                raise _failure(body)
+        raise Broken("not the answer to what was asked")
+
+    def _listen(self, deadline: float) -> NoReturn:
+        # No time left still means one look: that is how a pool tells a stale lane.
+        self._sock.settimeout(max(0.0, deadline - time.monotonic()))
+        raise EOFError("an answer to nothing asked" if self._sock.recv(1) else "closed by the peer")
+
+
+def _reference(label: object, value: object) -> IdPack:
+    match label, value:
+        case (consts.LABEL_REMOTE_REF, (str() as name, int() as kind, int() as number)):
+            return name[:MOST_TEXT], kind, number
+    raise Broken("there is no verb of that name, but a value")
+
+
+def _failure(body: object) -> RemoteFailure:
+    """What an exception reply says; one that says nothing intelligible is still one."""
+    match body:
+        case ((str(), str() as kind), tuple() as args, *_):
+            text = " ".join(arg for arg in args if isinstance(arg, str))
+            return RemoteFailure(kind[:MOST_TEXT], text[:MOST_TEXT])
+    return RemoteFailure("Exception", "the peer did not say more")

@@ -1,0 +1,148 @@
+"""RPyC's messages: what the payloads say. No sockets, no clock.
+
+A payload is one byte (request, reply or exception) and then, in RPyC's own
+encoding *brine*, a pair: the sequence number and a body. References and values
+inside a body are *boxed*: a label and a value. See ``rpyc.core.protocol``.
+
+Replies and calls are put together from encoded parts rather than encoded as one
+tuple: the fixed parts are encoded once, and `Utf8` is never decoded.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from rpyc.core import brine, consts
+
+from nodes.transport.frames import Broken, frame
+from nodes.transport.values import IdPack, Utf8
+
+MOST_READS = 16_384
+"""Most reads that decoding one payload may take; a string takes four.
+
+Decoding costs about a microsecond a value, and a frozenset of chosen integers costs
+the square of its size in one uninterruptible step: 4 MB of small values would hold
+every other thread for seconds. A payload of fewer bytes needs no counting.
+"""
+
+_REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
+_REPLY = brine.I1.pack(consts.MSG_REPLY) + brine.TAG_TUP2
+_EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION) + brine.TAG_TUP2
+_BY_VALUE = brine.TAG_TUP2 + brine.dump(consts.LABEL_VALUE)
+_NO_KEYWORDS = brine.dump((consts.LABEL_VALUE, ()))
+_CALL = (
+    brine.TAG_TUP2
+    + brine.dump(consts.HANDLE_CALL)
+    + brine.TAG_TUP2
+    + brine.dump(consts.LABEL_TUPLE)
+    + brine.TAG_TUP3
+)
+_DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
+
+
+class Message(NamedTuple):
+    """A decoded payload: `kind` is one of RPyC's ``MSG_`` numbers."""
+
+    kind: int
+    seq: int
+    body: object
+
+
+class _Counted(io.BytesIO):
+    """A payload that may be read from only so often."""
+
+    left = MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise Broken(f"a message of more than {MOST_READS} parts")
+        return super().read(size)
+
+
+def load(payload: bytes) -> Message:
+    """Decode one payload.
+
+    Raises:
+        Broken: it is no message.
+    """
+    stream = io.BytesIO(payload) if len(payload) <= MOST_READS else _Counted(payload)
+    stream.seek(1)
+    try:
+        pair = brine._load(stream)
+    # The decoder checks nothing, so what a wrong byte raises can be anything at all:
+    # TypeError, AttributeError, struct.error, RecursionError, MemoryError...
+    except Exception as exc:
+        raise Broken(f"not a message: {type(exc).__name__}") from exc
+    if stream.tell() != len(payload):
+        raise Broken("a message with bytes to spare")
+    match pair:
+        case (int() as seq, body) if type(seq) is int:
+            return Message(payload[0], seq, body)
+    raise Broken("a message without a sequence number")
+
+
+def value_reply(seq: int, value: object) -> bytes:
+    """The frame that answers request `seq` with a value.
+
+    Raises:
+        TypeError: the value does not cross by value.
+        ValueError: it would, but for its content (a lone surrogate, a huge integer).
+    """
+    if type(value) is Utf8:
+        body = brine.TAG_UNICODE + brine.dump(bytes(value))
+    else:
+        body = brine.dump(value)
+    return frame(_REPLY, brine.dump(seq), _BY_VALUE, body)
+
+
+def reference_reply(seq: int, ref: IdPack) -> bytes:
+    """The frame that answers request `seq` with a reference to an object kept here."""
+    return frame(_REPLY, brine.dump(seq), brine.dump((consts.LABEL_REMOTE_REF, ref)))
+
+
+def exception_reply(seq: int, module: str, kind: str, text: str) -> bytes:
+    """The frame that answers request `seq` with an exception, and nothing else.
+
+    RPyC would send the traceback, the file paths and its version.
+    """
+    return frame(_EXCEPTION, brine.dump(seq), brine.dump(((module, kind), (text,), *_DENIED)))
+
+
+def root_request(seq: int) -> bytes:
+    """The frame that asks for the peer's root object."""
+    return frame(
+        _REQUEST, brine.dump(seq), brine.dump((consts.HANDLE_GETROOT, (consts.LABEL_VALUE, ())))
+    )
+
+
+def verb_request(seq: int, root: IdPack, verb: str) -> bytes:
+    """The frame that asks for the verb of that name."""
+    boxed = ((consts.LABEL_LOCAL_REF, root), (consts.LABEL_VALUE, verb))
+    body = (consts.HANDLE_GETATTR, (consts.LABEL_TUPLE, boxed))
+    return frame(_REQUEST, brine.dump(seq), brine.dump(body))
+
+
+def call_head(ref: IdPack) -> bytes:
+    """What every call of the verb `ref` has before its arguments; encoded once a lane."""
+    head: bytes = _CALL + brine.dump((consts.LABEL_LOCAL_REF, ref)) + _BY_VALUE
+    return head
+
+
+def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
+    """The frame that calls a verb; `encoded` is what `arguments` made."""
+    return frame(_REQUEST, brine.dump(seq), head, encoded)
+
+
+def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = None) -> bytes:
+    """A call's arguments, those by position and those by name, encoded.
+
+    Raises:
+        TypeError: one of them does not cross by value.
+        ValueError: it would, but for its content (a lone surrogate, a huge integer).
+    """
+    keywords = _BY_VALUE + brine.dump(tuple(named.items())) if named else _NO_KEYWORDS
+    encoded: bytes = brine.dump(args) + keywords
+    return encoded

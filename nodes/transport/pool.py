@@ -1,0 +1,101 @@
+"""Lanes to one address, kept while they are idle."""
+
+from __future__ import annotations
+
+import threading
+
+from nodes.transport.errors import LinkLost
+from nodes.transport.lane import Lane
+from nodes.transport.limits import DEFAULTS, Limits
+
+
+class LanePool:
+    """Hands out lanes to one address; for any number of threads.
+
+    Args:
+        host: of the server.
+        port: of the server.
+        most_idle: lanes kept while nobody uses them; those given back beyond are closed.
+        limits: of each lane.
+        dial_timeout: seconds; the most that a new connection may take.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        most_idle: int = 16,
+        limits: Limits = DEFAULTS,
+        dial_timeout: float = 1.0,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._most_idle = most_idle
+        self._limits = limits
+        self._dial_timeout = dial_timeout
+        self._lock = threading.Lock()
+        self._idle: list[Lane] = []
+        self._taken: set[Lane] = set()
+        self._closed = False
+
+    def take(self, *, timeout: float) -> Lane:
+        """An idle lane, or a new one; `give` it back whatever happens.
+
+        The lane used last comes first: it is the least likely to have gone stale, and
+        the others may be let go by the server's idle limit.
+
+        Args:
+            timeout: seconds, for a dial.
+
+        Raises:
+            DialFailed: no connection.
+            LinkLost: the pool is closed.
+        """
+        while (lane := self._pop()) is not None:
+            if not lane.wait_closed(0.0):
+                return lane
+            self.give(lane)
+        lane = Lane.dial(
+            self._host, self._port, timeout=min(timeout, self._dial_timeout), limits=self._limits
+        )
+        with self._lock:
+            if not self._closed:
+                self._taken.add(lane)
+                return lane
+        lane.close()
+        raise self._gone()
+
+    def give(self, lane: Lane) -> None:
+        """Return a lane. One that is not idle is closed: its answer may still come."""
+        with self._lock:
+            self._taken.discard(lane)
+            if lane.idle and not self._closed and len(self._idle) < self._most_idle:
+                self._idle.append(lane)
+                return
+        lane.close()
+
+    def close(self) -> None:
+        """Close idle lanes and end those in use: their callers get `LinkLost` at once."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+            taken = list(self._taken)
+        for lane in idle:
+            lane.close()
+        for lane in taken:
+            # Only its taker may close the descriptor: it may be in a `select` on it.
+            lane.abort()
+
+    def _pop(self) -> Lane | None:
+        with self._lock:
+            if self._closed:
+                raise self._gone()
+            if not self._idle:
+                return None
+            lane = self._idle.pop()
+            self._taken.add(lane)
+            return lane
+
+    def _gone(self) -> LinkLost:
+        return LinkLost(f"{self._host}:{self._port}: no longer in use")

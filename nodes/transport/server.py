@@ -1,0 +1,221 @@
+"""Listens, and gives each connection its own thread."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from rpyc.core import Channel, SocketStream
+
+from nodes.transport import messages
+from nodes.transport.connection import SETTINGS
+from nodes.transport.frames import Broken, FrameReader
+from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.service import Peer, Service
+from nodes.transport.stream import receive
+
+logger = logging.getLogger("rollcall.transport")
+
+WAKE = 0.5
+"""Seconds after which a blocked accept looks whether it should stop, on systems where
+closing the listener does not wake it."""
+
+RETRY_ACCEPT = 0.1
+"""Seconds between attempts to accept while the system refuses (no descriptors, say)."""
+
+TURNED_AWAY = 16
+"""Connections beyond the limit that are told so at one time; more are just closed."""
+
+TURN_AWAY = 1.0
+"""Seconds one of those has to ask something, so that it can be told."""
+
+
+class Server:
+    """Serves `Service` objects on one address, in daemon threads.
+
+    A connect succeeds from the constructor on, and is served from `start` to `stop`.
+
+    Args:
+        make_service: called in each connection's thread for the object that answers it.
+        host: address to bind; one with a colon is IPv6.
+        port: 0 lets the system choose: see `address`.
+        limits: of each connection, and how many there may be.
+        name: starts the names of its threads.
+
+    Attributes:
+        address: host and port it is bound to.
+        refused: connections turned away because there were too many, so far.
+
+    Raises:
+        OSError: the address cannot be had; `errno` tells why.
+    """
+
+    def __init__(
+        self,
+        make_service: Callable[[], Service],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limits: Limits = DEFAULTS,
+        name: str = "server",
+    ) -> None:
+        # It listens at once: on Linux two processes may bind one port, and only the
+        # second to listen is told.
+        self._listener = socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=socket.SOMAXCONN,
+        )
+        # Accepted sockets inherit both. Without the first, the second packet of every
+        # reply waits 40 ms for the peer's acknowledgement.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._listener.settimeout(WAKE)
+        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self.limits = limits
+        self.refused = 0
+        self._make_service = make_service
+        self._name = name
+        self._lock = threading.Lock()
+        self._started = False
+        self._stopping = threading.Event()
+        self._sockets: set[socket.socket] = set()
+        self._turning: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        self._full = False
+
+    @property
+    def connections(self) -> int:
+        """Connections open now, without those being turned away."""
+        return len(self._sockets)
+
+    def start(self) -> None:
+        """Accept in a daemon thread. Once only."""
+        with self._lock:
+            if self._started or self._stopping.is_set():
+                raise RuntimeError("a server starts once")
+            self._started = True
+            acceptor = threading.Thread(
+                target=self._accept_all, name=f"{self._name}-accept", daemon=True
+            )
+            acceptor.start()
+            self._threads.append(acceptor)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Close everything; harmless when done before, or from a verb.
+
+        Every connection is shut down at once, whatever its peer does. A thread still
+        busy in a verb after `timeout` seconds (for all threads together) is left
+        behind: it ends with the verb, or with the process.
+        """
+        with self._lock:
+            self._stopping.set()
+            _shut(self._listener)
+            for sock in self._sockets | self._turning:
+                _shut(sock)
+            threads = [t for t in self._threads if t is not threading.current_thread()]
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._listener.close()
+        busy = [thread.name for thread in threads if thread.is_alive()]
+        if busy:
+            logger.warning("still busy after %.1f s: %s", timeout, ", ".join(busy))
+
+    close = stop
+
+    def _accept_all(self) -> None:
+        troubled = False
+        while not self._stopping.is_set():
+            try:
+                sock, address = self._listener.accept()
+                self._admit(sock, Peer(*address[:2]))
+                troubled = False
+            except TimeoutError:
+                continue
+            # RPyC takes any error here for the end of the server. A RuntimeError says
+            # that no thread could be started.
+            except (OSError, RuntimeError) as exc:
+                if not troubled and not self._stopping.is_set():
+                    logger.warning("cannot take a connection, trying again: %s", exc)
+                troubled = True
+                self._stopping.wait(RETRY_ACCEPT)
+
+    def _admit(self, sock: socket.socket, peer: Peer) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                sock.close()
+                return
+            full = len(self._sockets) >= self.limits.connections
+            if full:
+                self._note_refusal(peer)
+            self._full = full
+            if full and len(self._turning) >= TURNED_AWAY:
+                sock.close()
+                return
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            thread = threading.Thread(
+                target=self._run,
+                args=(self._turn_away if full else self._serve, sock, peer),
+                name=f"{self._name}-{peer.host}:{peer.port}",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                sock.close()
+                raise
+            (self._turning if full else self._sockets).add(sock)
+            self._threads.append(thread)
+
+    def _note_refusal(self, peer: Peer) -> None:
+        self.refused += 1
+        if not self._full:
+            logger.warning(
+                "%s:%d refused: %d connections are open", peer.host, peer.port, self.connections
+            )
+
+    def _run(
+        self, work: Callable[[socket.socket, Peer], None], sock: socket.socket, peer: Peer
+    ) -> None:
+        try:
+            work(sock, peer)
+        except Exception:
+            logger.exception("%s:%d could not be served", peer.host, peer.port)
+        finally:
+            # Out of the sets first: `stop` must never shut down a descriptor that is
+            # already someone else's.
+            with self._lock:
+                self._sockets.discard(sock)
+                self._turning.discard(sock)
+            _shut(sock)
+            sock.close()
+
+    def _serve(self, sock: socket.socket, peer: Peer) -> None:
+        def hang_up() -> None:
+            with self._lock:
+                if sock in self._sockets:
+                    _shut(sock)
+
+        config = SETTINGS | {"limits": self.limits, "peer": peer, "hang_up": hang_up}
+        channel = Channel(SocketStream(sock), compress=False)
+        self._make_service()._connect(channel, config).serve_all()
+
+    def _turn_away(self, sock: socket.socket, _peer: Peer) -> None:
+        """Answer whatever is asked first, as a peer that is only cut off knows nothing."""
+        with contextlib.suppress(OSError, EOFError, Broken):
+            reader = FrameReader(self.limits.frame_in)
+            question = messages.load(receive(sock, reader, time.monotonic() + TURN_AWAY))
+            text = f"all {self.limits.connections} connections are in use; try again in a moment"
+            sock.settimeout(TURN_AWAY)
+            sock.sendall(messages.exception_reply(question.seq, "rollcall", "Overloaded", text))
+
+
+def _shut(sock: socket.socket) -> None:
+    """End both directions at once; one that has ended already says so with an OSError."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

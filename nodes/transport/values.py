@@ -1,0 +1,35 @@
+"""What crosses the transport: plain values, finished text, and a stand-in for the rest."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Value: TypeAlias = "bool | int | float | str | bytes | tuple[Value, ...] | None"
+"""What may cross, by exact type. A subclass of str, a list, a dict does not."""
+
+IdPack: TypeAlias = tuple[str, int, int]
+"""RPyC's name for an object that stays where it is: class name, class id, object id."""
+
+
+class Utf8(bytes):
+    """Finished UTF-8 text, which a verb returns and the peer receives as `str`.
+
+    JSON from a catalog crosses without a decode and an encode on the way. The bytes
+    are not checked: a peer given broken UTF-8 will drop the connection.
+    """
+
+    __slots__ = ()
+
+
+class Foreign:
+    """What a verb is given in place of an argument that did not cross by value.
+
+    A peer that passes a list, a dict or a callback passes a reference to it. It is
+    never followed: a call back to a caller is a round trip at best and a deadlock
+    at worst. Verbs that check ``type(x) is str`` refuse it as they refuse any other type.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<an argument not passed by value>"
