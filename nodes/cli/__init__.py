@@ -1,0 +1,58 @@
+"""`rollcall-nodes`: the launcher. Each command's module is loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+_COMMANDS = {
+    "up": "serve",
+    "master": "serve",
+    "worker": "worker",
+    "lookup": "lookup",
+    "ps": "steer",
+    "events": "steer",
+    "spawn": "steer",
+    "scale": "steer",
+    "drain": "steer",
+    "kill": "steer",
+    "restart": "steer",
+    "reload": "steer",
+    "data": "data",
+}
+
+
+class _Lazy(click.Group):
+    """Loads a command's module for that command only: a worker starts in a fraction of a
+    second because it never sees the rest.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        home = _COMMANDS.get(cmd_name)
+        if home is None:
+            return None
+        command = getattr(importlib.import_module(f"nodes.cli.{home}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rollcall", prog_name="rollcall-nodes")
+def cli() -> None:
+    """Lookups over records, answered by worker processes behind one master."""
+
+
+def main() -> None:
+    """Runs the launcher; ends the process with its exit code."""
+    # What a terminal or a pipe cannot show is escaped, in place of ending the command.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    cli(prog_name="rollcall-nodes")

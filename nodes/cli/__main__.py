@@ -1,0 +1,5 @@
+"""`python -m nodes.cli`: the same as `rollcall-nodes`."""
+
+from nodes.cli import main
+
+main()

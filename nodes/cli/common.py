@@ -1,0 +1,132 @@
+"""What the launcher's commands share: options, errors on the terminal, stop signals."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, ParamSpec
+
+import click
+
+from nodes.addresses import DEFAULT_ADDRESS, DEFAULT_PORT
+from nodes.errors import LookupFailed, RollcallError
+
+P = ParamSpec("P")
+
+FAILED = 2
+"""The exit code of a command that could not do what it was told; the message is on stderr."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+master_option = click.option(
+    "--master",
+    metavar="HOST:PORT",
+    default=DEFAULT_ADDRESS,
+    envvar="ROLLCALL_MASTER",
+    show_default=True,
+    show_envvar=True,
+    help="The master to talk to.",
+)
+
+data_option = click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Records to serve, a folder or a file.  [default: the sample that ships]",
+)
+
+host_option = click.option(
+    "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+)
+
+port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="The master's port; 0 lets the system choose.",
+)
+
+balance_option = click.option(
+    "--balance",
+    type=click.Choice(["load", "tasks", "latency"]),
+    default="load",
+    show_default=True,
+    help="Who gets the next lookup: least load, fewest tasks, or least expected latency.",
+)
+
+
+def explained(command: Callable[P, None]) -> Callable[P, None]:
+    """Lets a command end with an error's message on stderr, and exit code 2.
+
+    One called with `--json` prints the error as JSON on stdout as well.
+    """
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except RollcallError as error:
+            fail(error, as_json=bool(kwargs.get("as_json")))
+
+    return run
+
+
+def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
+    """Says what went wrong, and ends the process."""
+    if as_json:
+        print_json(error_json(error))
+    click.echo(f"rollcall-nodes: {printable(str(error))}", err=True)
+    raise SystemExit(FAILED)
+
+
+def error_json(error: RollcallError) -> dict[str, object]:
+    """An error as the envelope has it; one that no master sent has a code of its own."""
+    code = error.code if isinstance(error, LookupFailed) else _CODES.get(type(error).__name__, "")
+    return {"error": True, "code": code or "internal", "error_message": str(error)}
+
+
+_CODES = {"MasterLost": "master_lost", "DataError": "data", "StartError": "start"}
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout."""
+    import msgspec  # noqa: PLC0415 - not every command prints JSON
+
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def printable(text: str) -> str:
+    """The text without what would move a terminal's cursor or change its colours."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def log_to_stderr(level: int) -> None:
+    """Sends the log to stderr, one line a record."""
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+class StopSignals:
+    """SIGINT and SIGTERM: the first asks to finish, the second ends the process at once."""
+
+    def __init__(self, first: Callable[[], None] | None = None) -> None:
+        self.asked = threading.Event()
+        self._first = first
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: object) -> None:
+        if self.asked.is_set():
+            os._exit(128 + number)
+        self.asked.set()
+        if self._first is not None:
+            self._first()

@@ -1,0 +1,114 @@
+"""`up` and `master`: a cluster, or only its master, until it is told to stop."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from pathlib import Path
+
+import click
+
+from nodes.cli.common import (
+    StopSignals,
+    as_json,
+    balance_option,
+    data_option,
+    explained,
+    host_option,
+    log_to_stderr,
+    port_option,
+    print_json,
+    printable,
+)
+from nodes.cli.data import build_with_progress
+from nodes.cluster import HostedCluster, open_master
+from nodes.errors import StartError
+from nodes.paths import shipped_data
+from nodes.wire import ClusterSnapshot
+
+READY_TIME = 15.0
+"""Seconds that the workers of a new cluster may take to come up."""
+
+
+@click.command()
+@click.option(
+    "--workers", type=click.IntRange(0, 256), default=3, show_default=True, help="How many."
+)
+@port_option
+@host_option
+@data_option
+@balance_option
+@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@as_json
+@explained
+def up(
+    workers: int, port: int, host: str, data: Path | None, balance: str, skip_bad: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
+    log_to_stderr(logging.WARNING)
+    stop = StopSignals()
+    build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
+    with HostedCluster(
+        build=build, workers=workers, host=host, port=port, balance=balance
+    ) as cluster:
+        ready = _wait_up(cluster, workers, stop)
+        if ready is not None:
+            _say_ready(ready, workers, as_json=as_json)
+        stop.asked.wait()
+
+
+def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> ClusterSnapshot | None:
+    """Waits until every worker is up. None if it was told to stop meanwhile.
+
+    Raises:
+        StartError: none came up in time.
+    """
+    deadline = time.monotonic() + READY_TIME
+    while not stop.asked.wait(0.02):
+        snapshot = cluster.snapshot()
+        states = [worker.state for worker in snapshot.workers]
+        settled = [state in ("up", "down") for state in states]
+        if states.count("up") >= workers or time.monotonic() > deadline or all(settled):
+            if workers and "up" not in states:
+                why = "; ".join(f"{w.id}: {w.why or w.state}" for w in snapshot.workers)
+                logs = cluster.crew.log_file("w1").parent
+                raise StartError(f"no worker came up ({why}); their logs are in {logs}")
+            return snapshot
+    return None
+
+
+def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> None:
+    running = sum(worker.state == "up" for worker in snapshot.workers)
+    if as_json:
+        print_json({"ready": True, "master": snapshot.address, "workers": running})
+        return
+    count = f"{running} of {workers} workers" if running != workers else f"{workers} workers"
+    click.echo(
+        f"ready: {snapshot.address}, {count}, {printable(snapshot.dataset)} "
+        f"({snapshot.records:,} records); Ctrl-C drains and stops"
+    )
+
+
+@click.command()
+@click.argument("port", type=click.IntRange(0, 65535), default=23000)
+@host_option
+@balance_option
+@as_json
+@explained
+def master(port: int, host: str, balance: str, as_json: bool) -> None:
+    """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
+    log_to_stderr(logging.WARNING)
+    stop = StopSignals()
+    running = open_master(host=host, port=port, balance=balance)
+    running.start()
+    try:
+        if as_json:
+            print_json({"ready": True, "master": str(running.address), "workers": 0})
+        else:
+            click.echo(f"ready: {running.address}; workers: rollcall-nodes worker --master "
+                       f"{running.address}")  # fmt: skip
+        stop.asked.wait()
+    finally:
+        running.stop()

@@ -1,0 +1,194 @@
+"""`ps`, `events`, and what changes a running cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
+
+import click
+
+from nodes.cli.common import as_json, explained, master_option, print_json, printable
+from nodes.cluster import AttachedCluster
+from nodes.errors import RollcallError
+from nodes.wire import Event, WorkerView
+
+P = ParamSpec("P")
+
+FOLLOW_EVERY = 0.5
+"""Seconds between questions of `events --follow`."""
+
+
+def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    try:
+        with AttachedCluster(ctx.params.get("master") or "127.0.0.1:23000", timeout=1.0) as cluster:
+            ids = [worker.id for worker in cluster.snapshot().workers]
+    except RollcallError:
+        return []  # nothing to offer; the command itself will say why
+    return [worker_id for worker_id in ids if worker_id.startswith(incomplete)]
+
+
+_id = click.argument("worker_id", metavar="ID", shell_complete=_complete_id)
+
+
+@click.command()
+@master_option
+@as_json
+@explained
+def ps(master: str, as_json: bool) -> None:
+    """Show the cluster and every worker."""
+    with AttachedCluster(master) as cluster:
+        snapshot = cluster.snapshot()
+    if as_json:
+        print_json(snapshot)
+        return
+    up = sum(worker.state == "up" for worker in snapshot.workers)
+    click.echo(
+        f"master {snapshot.address}  up {_duration(snapshot.uptime_s)}  "
+        f"dataset {printable(snapshot.dataset) or 'unknown'} ({', '.join(snapshot.catalogs)})  "
+        f"workers {up} up of {len(snapshot.workers)}"
+    )
+    click.echo(
+        f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {_ms(snapshot.p50_ms)}  "
+        f"p99 {_ms(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
+        f"reroutes {snapshot.reroutes}"
+    )
+    _table(
+        ["ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99", "ERRORS", "CPU",
+         "MEMORY", "UP", "RESTARTS", "WHY"],
+        [_row(worker) for worker in snapshot.workers],
+    )  # fmt: skip
+
+
+def _row(worker: WorkerView) -> list[str]:
+    return [
+        worker.id,
+        worker.address,
+        str(worker.pid or ""),
+        worker.state,
+        str(worker.served),
+        str(worker.in_flight),
+        f"{worker.lookups_per_s:.1f}",
+        _ms(worker.p50_ms),
+        _ms(worker.p99_ms),
+        str(worker.errors),
+        f"{worker.cpu_percent:.0f} %",
+        f"{worker.memory_bytes / 2**20:.0f} MiB",
+        _duration(worker.uptime_s),
+        str(worker.restarts),
+        worker.why,
+    ]
+
+
+@click.command()
+@master_option
+@click.option("--after", type=click.IntRange(0), default=0, help="Only those numbered above this.")
+@click.option("--follow", is_flag=True, help="Go on with new ones until Ctrl-C.")
+@as_json
+@explained
+def events(master: str, after: int, follow: bool, as_json: bool) -> None:
+    """Show what happened, oldest first."""
+    with AttachedCluster(master) as cluster:
+        while True:
+            fresh = cluster.events(after)
+            if fresh:
+                after = fresh[-1].number
+            for event in fresh:
+                print_json(event) if as_json else click.echo(_line(event))
+            if not follow:
+                return
+            time.sleep(FOLLOW_EVERY)
+
+
+def _line(event: Event) -> str:
+    at = time.strftime("%H:%M:%S", time.localtime(event.at))
+    return f"{event.number:>5}  {at}  {event.worker:<5} {event.kind:<14} {printable(event.text)}"
+
+
+@click.command()
+@click.argument("count", type=click.IntRange(1, 256), default=1)
+@master_option
+@as_json
+@explained
+def spawn(count: int, master: str, as_json: bool) -> None:
+    """Start COUNT more workers (default 1)."""
+    with AttachedCluster(master) as cluster:
+        ids = cluster.spawn(count)
+    print_json(ids) if as_json else click.echo(f"started {', '.join(ids)}")
+
+
+@click.command()
+@click.argument("count", type=click.IntRange(0, 256))
+@master_option
+@as_json
+@explained
+def scale(count: int, master: str, as_json: bool) -> None:
+    """Start or drain workers until COUNT are wanted."""
+    _steer(master, lambda cluster: cluster.scale(count), as_json=as_json)
+
+
+@click.command()
+@_id
+@master_option
+@as_json
+@explained
+def drain(worker_id: str, master: str, as_json: bool) -> None:
+    """Let a worker answer its last lookups, then leave for good."""
+    _steer(master, lambda cluster: cluster.drain(worker_id), as_json=as_json)
+
+
+@click.command()
+@_id
+@master_option
+@as_json
+@explained
+def kill(worker_id: str, master: str, as_json: bool) -> None:
+    """End a worker at once, for good; its lookups are rerouted."""
+    _steer(master, lambda cluster: cluster.kill(worker_id), as_json=as_json)
+
+
+@click.command()
+@_id
+@master_option
+@as_json
+@explained
+def restart(worker_id: str, master: str, as_json: bool) -> None:
+    """Let a worker answer its last lookups, then start it anew."""
+    _steer(master, lambda cluster: cluster.restart(worker_id), as_json=as_json)
+
+
+@click.command()
+@master_option
+@as_json
+@explained
+def reload(master: str, as_json: bool) -> None:
+    """Bring changed records into service, worker after worker."""
+    _steer(master, lambda cluster: cluster.reload(), as_json=as_json)
+
+
+def _steer(master: str, do: Callable[[AttachedCluster], str], *, as_json: bool) -> None:
+    with AttachedCluster(master) as cluster:
+        done = do(cluster)
+    print_json({"error": False, "done": done}) if as_json else click.echo(printable(done))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need to be, on a terminal and in a pipe alike."""
+    lines = [head, *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,91 @@
+"""`worker`: one worker process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+import click
+
+from nodes.addresses import check_loopback, explain_bind, parse_address
+from nodes.catalog import Catalog, ensure_catalog
+from nodes.cli.common import (
+    StopSignals,
+    as_json,
+    data_option,
+    explained,
+    host_option,
+    log_to_stderr,
+    master_option,
+    print_json,
+)
+from nodes.errors import StartError
+from nodes.paths import shipped_data
+from nodes.token import read_token
+from nodes.worker import Worker
+
+
+@click.command()
+@click.argument("port", type=click.IntRange(0, 65535), default=0)
+@master_option
+@data_option
+@host_option
+@click.option("--id", "worker_id", default="", help="The id to ask the master for.")
+@click.option(
+    "--catalog",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Serve this compiled catalog as it is, in place of --data.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@click.option("--leave-with-stdin", is_flag=True, help="Leave at once when standard input ends.")
+@as_json
+@explained
+def worker(
+    port: int, master: str, data: Path | None, host: str, worker_id: str, catalog: Path | None,
+    skip_bad: bool, leave_with_stdin: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Run one worker, on PORT (default: the system picks one).
+
+    The first SIGTERM or Ctrl-C lets it answer its last lookups; the second ends it at once.
+    """
+    log_to_stderr(logging.INFO)
+    check_loopback(host)
+    if leave_with_stdin:
+        threading.Thread(target=_leave_with_stdin, name="stdin", daemon=True).start()
+    path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
+    try:
+        running = Worker(
+            catalog=Catalog.open(path), master=parse_address(master), token=read_token,
+            host=host, port=port, wanted_id=worker_id,
+        )  # fmt: skip
+    except OSError as error:
+        raise StartError(explain_bind(error, host, port)) from error
+    StopSignals(running.drain)
+    running.start()
+    try:
+        running.wait_ready()
+        if running.ready:
+            _say_ready(running, master, as_json=as_json)
+        running.done.wait()
+    finally:
+        running.stop()
+    if running.refusal is not None:
+        raise running.refusal
+
+
+def _say_ready(running: Worker, master: str, *, as_json: bool) -> None:
+    host, port = running.server.address
+    if as_json:
+        print_json({"ready": True, "worker": running.id, "address": f"{host}:{port}"})
+    else:
+        click.echo(f"ready: {running.id} at {host}:{port}, registered with {master}")
+
+
+def _leave_with_stdin() -> None:
+    """The launcher holds the other end: its end, however it came, is this worker's too."""
+    while os.read(0, 1024):
+        pass
+    os._exit(0)

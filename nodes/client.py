@@ -1,0 +1,101 @@
+"""`Client`: lookups for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self, cast
+
+import msgspec
+
+from nodes.addresses import DEFAULT_ADDRESS
+from nodes.link import MasterLink
+from nodes.wire import Description, Envelope
+
+Record = dict[str, Any]
+"""One record, as plain data."""
+
+
+class Client:
+    """Asks one master. Thread-safe; reconnects by itself; close it, or use `with`.
+
+    Arguments:
+        address: the master's "HOST:PORT".
+        timeout: seconds a lookup may take, all reroutes included.
+
+    Every method may raise `MasterLost` (no answer came within the timeout), or what the
+    master answered: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
+    """
+
+    GRACE = 0.5
+    """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout: float = 2.0) -> None:
+        self.timeout = timeout
+        self._link = MasterLink(address)
+
+    def getbyname(self, name: str) -> list[Record]:
+        """The records of everyone of that name."""
+        return self.lookup("getbyname", name)
+
+    def getbylocation(self, location: str) -> list[Record]:
+        """The records of everyone in that place."""
+        return self.lookup("getbylocation", location)
+
+    def getbyyear(self, location: str, year: int | str) -> list[Record]:
+        """The records of everyone in that place of that year."""
+        return self.lookup("getbyyear", location, year)
+
+    def lookup(self, name: str, *args: str | float) -> list[Record]:
+        """All records that a lookup finds, however many pages they take.
+
+        Arguments:
+            name: a lookup that the dataset declares; `describe()` lists them.
+            args: one value for each of its fields.
+        """
+        return [record for page in self.pages(name, *args) for record in page.result]
+
+    def each(self, name: str, *args: str | float, limit: int = 1000) -> Iterator[Record]:
+        """The same records one by one, fetched `limit` at a time as they are needed."""
+        for page in self.pages(name, *args, limit=limit):
+            yield from cast("list[Record]", page.result)
+
+    def pages(self, name: str, *args: str | float, limit: int = 1000) -> Iterator[Envelope]:
+        """The same records page by page, each with who answered and how."""
+        after: str | None = None
+        while True:
+            page = self.page(name, *args, limit=limit, after=after)
+            yield page
+            if page.after is None:
+                return
+            after = page.after
+
+    def page(
+        self, name: str, *args: str | float, limit: int = 1000, after: str | None = None
+    ) -> Envelope:
+        """One page: at most `limit` records, from the cursor `after` of the page before."""
+        return self._link.call(
+            "lookup", name, *args, timeout=self.timeout + self.GRACE, again=True,
+            limit=limit, after=after, timeout_s=self.timeout,
+        )  # fmt: skip
+
+    def describe(self) -> Description:
+        """The dataset, its lookups with their fields and types, and its version."""
+        reply = self._link.call("describe", timeout=self.timeout, again=True)
+        return msgspec.convert(reply.result, Description)
+
+    def suggest(self, field: str, prefix: str = "", *, limit: int = 10) -> list[str]:
+        """A few real values of a field that start with `prefix`."""
+        reply = self._link.call(
+            "suggest", field, prefix, timeout=self.timeout + self.GRACE, again=True, limit=limit
+        )
+        return cast("list[str]", reply.result)
+
+    def close(self) -> None:
+        """Closes the connections; a lookup under way in another thread ends with MasterLost."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

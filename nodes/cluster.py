@@ -1,0 +1,267 @@
+"""`Cluster`: the one face that console and launcher use, in this process or attached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, Self
+
+import msgspec
+
+from nodes.addresses import check_loopback, explain_bind
+from nodes.catalog import CatalogInfo
+from nodes.crew import Crew
+from nodes.errors import StartError
+from nodes.link import MasterLink
+from nodes.master import DEADLINE, Master
+from nodes.paths import state_dir
+from nodes.token import ensure_token, read_token
+from nodes.transport import Value
+from nodes.wire import ClusterSnapshot, Description, Envelope, Event, decode_envelope
+from nodes.worker import describe
+
+Arg = str | float
+
+
+class Cluster(Protocol):
+    """What can be seen and done. Every method may raise what `nodes.errors` lists."""
+
+    @property
+    def address(self) -> str:
+        """The master's "HOST:PORT"."""
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All of it, now."""
+
+    def events(self, after: int = 0) -> list[Event]:
+        """The events with a higher number than `after`."""
+
+    def spawn(self, count: int = 1) -> list[str]:
+        """Starts workers; returns their ids at once."""
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a local worker at once, for good. Returns what was done, as all below do."""
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then leave for good."""
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a local worker answer its last lookups, then starts it anew."""
+
+    def scale(self, count: int) -> str:
+        """Starts or drains local workers until `count` are wanted."""
+
+    def reload(self) -> str:
+        """Brings changed records into service."""
+
+    def page(self, name: str, *args: Arg, limit: int = 1000, after: str | None = None) -> Envelope:
+        """Asks a lookup: one page of its answer."""
+
+    def describe(self) -> Description:
+        """What is served."""
+
+    def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
+        """A few real values of a field."""
+
+    def close(self) -> None:
+        """Ends it (hosted: stops every worker and the master) or lets go of it (attached)."""
+
+
+class HostedCluster:
+    """A master and its local workers, in this process.
+
+    Arguments (keyword only):
+        build: makes the catalog of the records to serve; asked again at each reload.
+        workers: how many to start.
+        host, port: the master's; port 0 lets the system choose.
+        balance: one of `nodes.routing.POLICIES`.
+
+    Raises:
+        DataError: the records cannot be used.
+        StartError: the port is taken, or the address not allowed.
+    """
+
+    def __init__(
+        self, *, build: Callable[[], CatalogInfo], workers: int = 3, host: str = "127.0.0.1",
+        port: int = 0, balance: str = "load",
+    ) -> None:  # fmt: skip
+        self.master = open_master(host=host, port=port, balance=balance)
+        roster = self.master.roster
+        try:
+            self.crew = Crew(
+                host=roster, master=self.master.address, build=build,
+                logs=state_dir() / "logs" / str(self.master.address.port),
+            )  # fmt: skip
+            roster.description = describe(self.crew.catalog)
+            roster.claim = self.crew.claim
+            roster.expecting = self.crew.expecting
+            self.master.launcher = self.crew
+            self.master.start()
+            self.crew.spawn(workers)
+        except BaseException:
+            self.master.stop()
+            raise
+
+    @property
+    def address(self) -> str:
+        """The master's "HOST:PORT"."""
+        return str(self.master.address)
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All of it, now."""
+        return self.master.snapshot()
+
+    def events(self, after: int = 0) -> list[Event]:
+        """The events with a higher number than `after`."""
+        return self.master.events.after(after)
+
+    def spawn(self, count: int = 1) -> list[str]:
+        """Starts workers; returns their ids at once."""
+        return self.crew.spawn(count)
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a local worker at once, for good."""
+        return self.crew.kill(worker_id)
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then leave for good."""
+        return self.master.drain(worker_id)
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a local worker answer its last lookups, then starts it anew."""
+        return self.crew.restart(worker_id)
+
+    def scale(self, count: int) -> str:
+        """Starts or drains local workers until `count` are wanted."""
+        return self.crew.scale(count)
+
+    def reload(self) -> str:
+        """Brings changed records into service."""
+        return self.crew.reload()
+
+    def page(self, name: str, *args: Arg, limit: int = 1000, after: str | None = None) -> Envelope:
+        """Asks a lookup: one page of its answer."""
+        return decode_envelope(
+            self.master.intake.lookup(name, args, limit=limit, after=after, timeout=DEADLINE)
+        )
+
+    def describe(self) -> Description:
+        """What is served."""
+        return self.master.describe()
+
+    def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
+        """A few real values of a field."""
+        reply = self.master.intake.suggest(field, prefix, limit=limit, timeout=DEADLINE)
+        return msgspec.convert(decode_envelope(reply).result, list[str])
+
+    def close(self) -> None:
+        """Drains and stops the workers, then the master."""
+        self.crew.stop()
+        self.master.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class AttachedCluster:
+    """A cluster that runs elsewhere, reached through its master.
+
+    Arguments:
+        address: the master's "HOST:PORT".
+        timeout: seconds a question may take.
+    """
+
+    STEER = 10.0
+    RELOAD = 600.0
+    """Seconds that steering may take; a reload builds a catalog first."""
+
+    def __init__(self, address: str, *, timeout: float = 3.0) -> None:
+        self.address = address
+        self._timeout = timeout
+        # Asked again at each new connection: the master may have made a new one.
+        self._link = MasterLink(address, token=read_token)
+        self._open = MasterLink(address)
+
+    def _ask(self, verb: str, *args: Value) -> object:
+        return self._link.call(verb, *args, timeout=self._timeout, again=True).result
+
+    def _steer(self, verb: str, *args: Value, timeout: float = STEER) -> str:
+        return str(self._link.call(verb, *args, timeout=timeout, again=False).result)
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All of it, now."""
+        return msgspec.convert(self._ask("snapshot"), ClusterSnapshot)
+
+    def events(self, after: int = 0) -> list[Event]:
+        """The events with a higher number than `after`."""
+        return msgspec.convert(self._ask("events", after), list[Event])
+
+    def spawn(self, count: int = 1) -> list[str]:
+        """Starts workers; returns their ids at once."""
+        reply = self._link.call("spawn", count, timeout=self.STEER, again=False)
+        return msgspec.convert(reply.result, list[str])
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a worker at once, for good."""
+        return self._steer("kill", worker_id)
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then leave for good."""
+        return self._steer("drain", worker_id)
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then starts it anew."""
+        return self._steer("restart", worker_id)
+
+    def scale(self, count: int) -> str:
+        """Starts or drains workers until `count` are wanted."""
+        return self._steer("scale", count)
+
+    def reload(self) -> str:
+        """Brings changed records into service."""
+        return self._steer("reload", timeout=self.RELOAD)
+
+    def page(self, name: str, *args: Arg, limit: int = 1000, after: str | None = None) -> Envelope:
+        """Asks a lookup: one page of its answer."""
+        return self._open.call(
+            "lookup", name, *args, timeout=self._timeout, again=True, limit=limit, after=after
+        )
+
+    def describe(self) -> Description:
+        """What is served."""
+        reply = self._open.call("describe", timeout=self._timeout, again=True)
+        return msgspec.convert(reply.result, Description)
+
+    def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
+        """A few real values of a field."""
+        reply = self._open.call(
+            "suggest", field, prefix, timeout=self._timeout, again=True, limit=limit
+        )
+        return msgspec.convert(reply.result, list[str])
+
+    def close(self) -> None:
+        """Lets go of it; it runs on."""
+        self._link.close()
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def open_master(*, host: str, port: int, balance: str) -> Master:
+    """A master that has its port, and does not listen yet. Makes the token if there is none.
+
+    Raises:
+        StartError: the port is taken, or the address not allowed.
+    """
+    check_loopback(host)
+    ensure_token()
+    try:
+        return Master(token=read_token, host=host, port=port, balance=balance)
+    except OSError as error:
+        raise StartError(explain_bind(error, host, port)) from error

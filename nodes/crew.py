@@ -1,0 +1,96 @@
+"""A fleet that serves one dataset: which catalog its workers open, and how it is changed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from nodes.catalog import Catalog, CatalogInfo
+from nodes.errors import NotPossible
+from nodes.fleet import LEAVE_TIME, Fleet, Host, Phase
+from nodes.routing import Address
+
+logger = logging.getLogger("rollcall.crew")
+
+RENEW_TIME = 30.0
+"""Seconds a reload waits for one worker to come back before it goes on to the next."""
+
+
+class Crew(Fleet):
+    """Local workers of one master, all with the same catalog.
+
+    A worker that is restarted opens the catalog of the last reload, not what the data
+    folder holds by now: a file someone is just editing does no harm.
+
+    Arguments (keyword only):
+        host: whom they register with.
+        master: where that is.
+        build: makes the catalog, or finds that nothing changed.
+        logs: the folder of their logs.
+
+    Raises:
+        DataError: the records cannot be used.
+    """
+
+    def __init__(
+        self, *, host: Host, master: Address, build: Callable[[], CatalogInfo], logs: Path
+    ) -> None:
+        super().__init__(host=host, command=self._worker_command, logs=logs)
+        self._master = master
+        self._build = build
+        # Held open: a catalog that somebody has open is never cleared away.
+        self.catalog = Catalog.open(build().path)
+        self._reloading = threading.Lock()
+        self._roll: threading.Thread | None = None
+
+    def _worker_command(self, worker_id: str) -> list[str]:
+        # -P: a folder called "nodes" where the launcher happens to run is not ours.
+        command = ["-P", "-m", "nodes.cli", "worker", "0", "--host", self._master.host]
+        command += ["--master", str(self._master), "--catalog", self.catalog.info.path]
+        return [*command, "--id", worker_id, "--leave-with-stdin"]
+
+    def reload(self) -> str:
+        """Builds the catalog of the records as they are now and, if it is another, restarts
+        worker after worker with it, in the background.
+
+        Raises:
+            DataError: the records cannot be used; nothing was changed.
+            NotPossible: a reload is under way.
+        """
+        if not self._reloading.acquire(blocking=False):
+            raise NotPossible("a reload is under way; its events tell when it is done")
+        rolling = False
+        try:
+            info = self._build()
+            before = self.catalog.info.version
+            if info.version == before:
+                return f"catalog {before} is what the records say; nothing to do"
+            self.catalog = Catalog.open(info.path)
+            self._host.note("reload", "", f"catalog {before} to {info.version}")
+            self._roll = threading.Thread(target=self._renew_all, name="reload", daemon=True)
+            self._roll.start()
+            rolling = True
+            return f"catalog {before} to {info.version}, worker after worker"
+        finally:
+            if not rolling:
+                self._reloading.release()
+
+    def _renew_all(self) -> None:
+        try:
+            for child in self.children():
+                if child.phase is Phase.STOPPING or self._stopping:
+                    continue
+                if self.owns(child.id):
+                    self.restart(child.id)
+                    self.wait_renewed(child.id, child.pid, RENEW_TIME)
+            self._host.note("reloaded", "", f"catalog {self.catalog.info.version}")
+        finally:
+            self._reloading.release()
+
+    def stop(self, patience: float = LEAVE_TIME) -> None:
+        """Drains and ends every worker; see `Fleet.stop`."""
+        super().stop(patience)
+        if self._roll is not None:
+            self._roll.join(2.0)

@@ -1,0 +1,385 @@
+"""The local workers: started, watched, restarted, stopped. One thread lives with each."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, NamedTuple, Protocol
+
+from nodes.errors import NotPossible, UnknownWorker
+from nodes.routing import Restarts
+
+logger = logging.getLogger("rollcall.fleet")
+
+MOST_WORKERS = 256
+"""Local workers wanted at most: a slip of the finger must not take the machine down."""
+
+LEAVE_TIME = 10.0
+"""Seconds a worker may take to answer its last lookups before it is ended."""
+
+START_TIME = 10.0
+"""Seconds within which a started worker is expected to register."""
+
+LOG_BYTES = 5_000_000
+"""A worker's log is put aside when it is larger than this at a start."""
+
+
+class Phase(StrEnum):
+    """Where a child is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    CRASH_LOOPING = "crash-looping"
+    STOPPING = "stopping"
+
+
+class ChildView(NamedTuple):
+    """One local worker as its launcher sees it. `since` is on the monotonic clock."""
+
+    id: str
+    pid: int
+    phase: Phase
+    why: str
+    since: float
+    restarts: int
+
+
+class Host(Protocol):
+    """Whom the workers register with. `nodes.roster.Roster` is one."""
+
+    def reserve(self) -> str:
+        """An id for a worker to come."""
+
+    def release(self, worker_id: str) -> None:
+        """Nobody will come for that id."""
+
+    def exited(self, pid: int, why: str) -> None:
+        """That process ended."""
+
+    def draining(self, worker_id: str, why: str) -> None:
+        """No new lookups to that worker."""
+
+    def note(self, kind: str, worker_id: str, text: str) -> None:
+        """Something happened."""
+
+
+class _Child:
+    """One worker that is wanted, across all the processes that it is in turn."""
+
+    def __init__(self, worker_id: str, now: float) -> None:
+        self.id = worker_id
+        self.process: subprocess.Popen[bytes] | None = None
+        self.phase = Phase.STARTING
+        self.why = ""
+        self.since = now
+        self.restarts = 0
+        self.budget = Restarts()
+        self.wanted = True
+        self.renewed = False
+        """Its process was told to leave so that a new one takes its place."""
+        self.wake = threading.Event()
+        self.thread: threading.Thread | None = None
+        self.late: threading.Timer | None = None
+
+    def become(self, phase: Phase, why: str) -> None:
+        self.phase = phase
+        self.why = why
+        self.since = time.monotonic()
+
+    def send(self, number: int) -> None:
+        """Signals its process, if there is one. (`Popen` never signals a reused pid.)"""
+        process = self.process
+        if process is not None:
+            process.send_signal(number)
+
+    def view(self) -> ChildView:
+        pid = self.process.pid if self.process is not None else 0
+        return ChildView(self.id, pid, self.phase, self.why, self.since, self.restarts)
+
+
+class Fleet:
+    """Keeps the wanted number of local workers alive. For many threads.
+
+    Arguments (keyword only):
+        host: whom they register with.
+        command: the arguments of Python that start the worker of an id. The worker must
+            leave when its standard input ends, on the first SIGTERM after its last lookup
+            and on the second at once.
+        logs: the folder of their logs, one file each.
+    """
+
+    def __init__(self, *, host: Host, command: Callable[[str], list[str]], logs: Path) -> None:
+        self._host = host
+        self._command = command
+        self._logs = logs
+        self._lock = threading.Condition()
+        self._children: dict[str, _Child] = {}
+        self._stopping = False
+
+    # -- asking -------------------------------------------------------------------
+
+    def children(self) -> list[ChildView]:
+        """Every child that is wanted or still leaving, oldest first."""
+        with self._lock:
+            return [child.view() for child in self._children.values()]
+
+    def owns(self, worker_id: str) -> bool:
+        """Whether that worker is one of these."""
+        with self._lock:
+            return worker_id in self._children
+
+    @property
+    def wanted(self) -> int:
+        """How many workers there should be."""
+        with self._lock:
+            return sum(child.wanted for child in self._children.values())
+
+    def log_file(self, worker_id: str) -> Path:
+        """Where the output of the worker of that id goes."""
+        return self._logs / f"{worker_id}.log"
+
+    def claim(self, worker_id: str, pid: int) -> bool:
+        """A process registers and wants that id: whether it may have it."""
+        with self._lock:
+            child = self._children.get(worker_id)
+            if child is None:
+                return True
+            if child.process is None or child.process.pid != pid:
+                return False
+            if child.phase is Phase.STARTING:
+                child.become(Phase.RUNNING, "")
+                self._lock.notify_all()
+            return True
+
+    def expecting(self) -> bool:
+        """Whether a worker is about to register: started lately, or about to be."""
+        soon = time.monotonic() - START_TIME
+        with self._lock:
+            return any(
+                child.wanted
+                and child.phase in (Phase.STARTING, Phase.RESTARTING)
+                and child.since > soon
+                for child in self._children.values()
+            )
+
+    def wait_renewed(self, worker_id: str, old_pid: int, timeout: float) -> bool:
+        """Waits until another process than `old_pid` has registered under that id, or nobody
+        will. Returns whether it has, within `timeout` seconds.
+        """
+
+        def settled() -> bool:
+            child = self._children.get(worker_id)
+            return child is None or (
+                child.process is not None
+                and child.process.pid != old_pid
+                and child.phase is Phase.RUNNING
+            )
+
+        with self._lock:
+            return self._lock.wait_for(settled, timeout) and worker_id in self._children
+
+    # -- steering -----------------------------------------------------------------
+
+    def spawn(self, count: int) -> list[str]:
+        """Starts workers; returns their ids at once, before they are up.
+
+        Raises:
+            NotPossible: there would be more than `MOST_WORKERS`.
+        """
+        with self._lock:
+            if self._stopping:
+                raise NotPossible("this cluster is stopping")
+            if self.wanted + count > MOST_WORKERS:
+                raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
+            fresh = [_Child(self._host.reserve(), time.monotonic()) for _ in range(count)]
+            self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for child in fresh:
+                self._children[child.id] = child
+                child.thread = threading.Thread(
+                    target=self._live, args=(child,), name=f"fleet-{child.id}", daemon=True
+                )
+                child.thread.start()
+        for child in fresh:
+            self._host.note("spawned", child.id, f"log: {self.log_file(child.id)}")
+        return [child.id for child in fresh]
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a worker at once, with SIGKILL; it is not started again."""
+        child = self._end(worker_id)
+        child.send(signal.SIGKILL)
+        self._host.note("killed", child.id, "by an operator")
+        return f"{child.id} killed"
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then leave; it is not started again."""
+        child = self._end(worker_id)
+        self._leave(child, "by an operator")
+        return f"{child.id} drains, then leaves"
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then starts it anew under the same id."""
+        child = self._child(worker_id)
+        with self._lock:
+            child.renewed = True
+            child.budget.clear()
+            child.wake.set()
+        self._host.note("restarting", child.id, "by an operator")
+        self._leave(child, "to be restarted")
+        return f"{child.id} restarts"
+
+    def scale(self, count: int) -> str:
+        """Starts workers, or drains the newest, until `count` are wanted."""
+        with self._lock:
+            wanted = [child for child in self._children.values() if child.wanted]
+        if count >= len(wanted):
+            ids = self.spawn(count - len(wanted))
+            return f"started {', '.join(ids)}" if ids else f"there are {count} already"
+        # One that is crash-looping does nothing: it goes first.
+        wanted.sort(key=lambda child: child.phase is Phase.CRASH_LOOPING)
+        surplus = wanted[count:]
+        for child in surplus:
+            self.drain(child.id)
+        return f"draining {', '.join(child.id for child in surplus)}"
+
+    def stop(self, patience: float = LEAVE_TIME) -> None:
+        """Drains and ends every worker; returns when none is left.
+
+        Arguments:
+            patience: seconds for their last lookups, for all of them together.
+        """
+        with self._lock:
+            self._stopping = True
+            for child in self._children.values():
+                child.wanted = False
+                child.wake.set()
+            children = list(self._children.values())
+        for child in children:
+            child.become(Phase.STOPPING, "the cluster stops")
+            child.send(signal.SIGTERM)
+        for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 1.0)):
+            with self._lock:
+                if self._lock.wait_for(lambda: not self._children, timeout=seconds):
+                    break
+                late = list(self._children.values())
+            for child in late:
+                child.send(number)
+        for child in children:
+            if child.thread is not None:
+                child.thread.join(2.0)
+
+    def _child(self, worker_id: str) -> _Child:
+        with self._lock:
+            child = self._children.get(worker_id)
+        if child is None:
+            raise UnknownWorker(f"no worker of this fleet is called {worker_id[:80]!r}")
+        return child
+
+    def _end(self, worker_id: str) -> _Child:
+        child = self._child(worker_id)
+        with self._lock:
+            child.wanted = False
+            child.become(Phase.STOPPING, "by an operator")
+            child.wake.set()
+        return child
+
+    def _leave(self, child: _Child, why: str) -> None:
+        """Has its present process leave, and ends it if it does not."""
+        process = child.process
+        if process is None:
+            return
+        self._host.draining(child.id, why)
+        process.send_signal(signal.SIGTERM)
+        with self._lock:
+            if child.late is None and child.process is process:
+                child.late = threading.Timer(LEAVE_TIME, process.kill)
+                child.late.daemon = True
+                child.late.start()
+
+    # -- a child's life -------------------------------------------------------------
+
+    def _live(self, child: _Child) -> None:
+        """Runs one process after the other for `child`, until it is no longer wanted."""
+        try:
+            while child.wanted:
+                why = self._run(child)
+                self._again(child, why)
+        finally:
+            self._host.release(child.id)
+            with self._lock:
+                del self._children[child.id]
+                self._lock.notify_all()
+
+    def _run(self, child: _Child) -> str:
+        """One process, from start to end; returns how it ended."""
+        try:
+            process = self._start(child)
+        except OSError as error:
+            return f"cannot be started: {error.strerror}"
+        if process is None:
+            return "not started"
+        with process:  # closes its standard input
+            status = process.wait()
+        why = _ending(status)
+        with self._lock:
+            child.process = None
+            if child.late is not None:
+                child.late.cancel()
+                child.late = None
+        self._host.exited(process.pid, why)
+        return why
+
+    def _start(self, child: _Child) -> subprocess.Popen[bytes] | None:
+        with self._lock, self._log(child.id) as log:
+            if not child.wanted:
+                return None
+            child.wake.clear()
+            child.renewed = False
+            child.become(Phase.STARTING, "")
+            child.process = subprocess.Popen(
+                [sys.executable, *self._command(child.id)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            return child.process
+
+    def _log(self, worker_id: str) -> IO[bytes]:
+        path = self.log_file(worker_id)
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        return path.open("ab")
+
+    def _again(self, child: _Child, why: str) -> None:
+        """Waits until the next process may start, for ever if it has died too often."""
+        with self._lock:
+            if not child.wanted:
+                return
+            child.restarts += 1
+            wait: float | None = 0.0 if child.renewed else child.budget.next(time.monotonic())
+            child.become(Phase.CRASH_LOOPING if wait is None else Phase.RESTARTING, why)
+            renewed = child.renewed
+        if wait is None:
+            text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
+            self._host.note("crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}")
+        elif not renewed:
+            self._host.note("restarted", child.id, why)
+        child.wake.wait(wait)
+
+
+def _ending(status: int) -> str:
+    """How a process ended, in words."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"

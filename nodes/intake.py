@@ -1,0 +1,118 @@
+"""A lookup's way in: checked, admitted, timed, sent on, and wrapped in its envelope."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from nodes.catalog import Lookup, coerce
+from nodes.dispatch import NO_WORKERS, Args, Dispatcher
+from nodes.errors import BadRequest, NoWorkers, Overloaded
+from nodes.routing import Figures
+from nodes.wire import Description, answer_envelope
+
+MOST_CALLS = 256
+RETRY_AFTER_MS = 100
+"""Lookups in flight at once; one more is refused with `overloaded`, to come back later."""
+
+MOST_SECONDS = 60.0
+"""The longest deadline that a client may ask for."""
+
+
+class Intake:
+    """What clients ask of a master.
+
+    Arguments:
+        dispatcher: finds a worker for each.
+        description: asked what is served; None while nobody has said so.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, description: Callable[[], Description | None]
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._description = description
+        self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
+        self._slots = threading.Semaphore(MOST_CALLS)
+        self._lock = threading.Lock()
+        self.figures = Figures()
+        self.answered = 0
+        self.errors = 0
+
+    def lookups(self) -> dict[str, Lookup]:
+        """The lookups that can be asked now, by name."""
+        now, (of, known) = self._description(), self._known
+        if now is of or now is None:
+            return known
+        known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
+        self._known = (now, known)
+        return known
+
+    def lookup(
+        self, name: str, args: tuple[object, ...], *, limit: int, after: str | None, timeout: float
+    ) -> bytes:
+        """Answers a lookup with a finished envelope.
+
+        Arguments:
+            name, args: the lookup, and one value for each of its fields.
+            limit: records of the page, at most.
+            after: the cursor of the page before, None for the first.
+            timeout: seconds for all of it.
+
+        Raises:
+            LookupFailed: see `nodes.errors`.
+        """
+        return self._answer("lookup", (name, self._coerced(name, args), limit, after), timeout)
+
+    def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
+        """A few values of a field that start with `prefix`; result and errors as `lookup`."""
+        return self._answer("suggest", (field, prefix, limit), timeout)
+
+    def _coerced(self, name: str, args: tuple[object, ...]) -> Args:
+        known = self.lookups()
+        lookup = known.get(name)
+        if lookup is not None:
+            return coerce(lookup, args)
+        if known:
+            raise BadRequest(f"there is no lookup {name[:80]!r}; there are {', '.join(known)}")
+        raise NoWorkers(NO_WORKERS)
+
+    def _answer(self, verb: str, args: Args, timeout: float) -> bytes:
+        if not 0 < timeout <= MOST_SECONDS:
+            raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
+        if not self._slots.acquire(blocking=False):
+            self._note(None, failed=True)
+            raise Overloaded(
+                f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
+            )
+        began = time.monotonic()
+        failed = True
+        try:
+            answer = self._dispatcher.call(verb, args, timeout=timeout)
+            failed = False
+        except BadRequest:
+            failed = False
+            raise
+        finally:
+            self._slots.release()
+            took = time.monotonic() - began
+            self._note(took, failed=failed)
+        _status, body, count, after, version, files = answer.reply
+        return answer_envelope(
+            body,
+            count=count,
+            after=after,
+            worker=answer.worker,
+            attempts=answer.attempts,
+            catalog=version,
+            files=files,
+            elapsed_ms=took * 1000,
+        )
+
+    def _note(self, took: float | None, *, failed: bool) -> None:
+        with self._lock:
+            self.errors += failed
+            self.answered += not failed
+            if took is not None:
+                self.figures.add(took, time.monotonic())

@@ -1,0 +1,101 @@
+"""Calls to a master for many threads: lanes kept, dialled again when the master returns."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+
+import msgspec
+
+from nodes.addresses import parse_address
+from nodes.errors import BadRequest, MasterLost
+from nodes.transport import (
+    DialFailed,
+    Lane,
+    LanePool,
+    LinkLost,
+    RemoteFailure,
+    TransportError,
+    Value,
+)
+from nodes.wire import Envelope, decode_envelope
+
+
+class MasterLink:
+    """A master at an address.
+
+    Arguments:
+        address: "HOST:PORT".
+        token: asked for the cluster token when a lane is new; None for a client, which
+            needs none.
+    """
+
+    def __init__(self, address: str, *, token: Callable[[], str | None] | None = None) -> None:
+        self.host, self.port = parse_address(address)
+        self._token = token
+        self._pool = LanePool(self.host, self.port)
+        self._trusted: weakref.WeakSet[Lane] = weakref.WeakSet()
+
+    def call(
+        self, verb: str, *args: Value, timeout: float, again: bool, **named: Value
+    ) -> Envelope:
+        """Calls a verb and returns its envelope, a success.
+
+        Arguments:
+            verb, args, named: the master's verb and its by-value arguments.
+            timeout: seconds, for all of it.
+            again: whether the call only reads, and may be sent anew when its link broke.
+
+        Raises:
+            MasterLost: no answer came.
+            LookupFailed: the answer is an error; see `nodes.errors`.
+            BadRequest: an argument cannot cross.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(0.001, deadline - time.monotonic())
+            try:
+                return self._once(verb, args, named, left).checked()
+            except LinkLost as error:
+                # Once more, on a new lane: the master may have been restarted meanwhile.
+                if not again or time.monotonic() >= deadline:
+                    raise self._lost(error) from error
+                again = False
+            except TransportError as error:
+                raise self._lost(error) from error
+            except msgspec.MsgspecError as error:
+                raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> MasterLost:
+        hint = "; is it running? 'rollcall-nodes up' starts one"
+        where = f"master {self.host}:{self.port}"
+        return MasterLost(f"{where}: {error}{hint if isinstance(error, DialFailed) else ''}")
+
+    def _once(
+        self, verb: str, args: tuple[Value, ...], named: dict[str, Value], timeout: float
+    ) -> Envelope:
+        began = time.monotonic()
+        lane = self._pool.take(timeout=timeout)
+        try:
+            if self._token is not None and lane not in self._trusted:
+                _envelope(lane.call("login", self._token() or "", timeout=timeout)).checked()
+                self._trusted.add(lane)
+            left = max(0.001, timeout - (time.monotonic() - began))
+            return _envelope(lane.call(verb, *args, timeout=left, named=named))
+        except RemoteFailure as error:
+            raise MasterLost(f"the master refused {verb}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
+        finally:
+            self._pool.give(lane)
+
+    def close(self) -> None:
+        """Closes every lane; calls under way raise MasterLost."""
+        self._pool.close()
+
+
+def _envelope(reply: Value) -> Envelope:
+    if type(reply) is not str:
+        raise LinkLost("answered with something else than an envelope")
+    return decode_envelope(reply)

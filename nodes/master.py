@@ -1,0 +1,310 @@
+"""The master: what is behind its port, and the verbs by which it is reached."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Protocol
+
+import msgspec
+
+from nodes.dispatch import NO_WORKERS
+from nodes.errors import (
+    BadRequest,
+    DataError,
+    Forbidden,
+    LookupFailed,
+    NotPossible,
+    NoWorkers,
+)
+from nodes.events import EventLog
+from nodes.fleet import ChildView
+from nodes.intake import Intake
+from nodes.roster import Roster
+from nodes.routing import POLICIES, Address
+from nodes.snapshot import take_snapshot
+from nodes.token import same_token
+from nodes.transport import Server, Service, Utf8
+from nodes.wire import (
+    ClusterSnapshot,
+    Description,
+    Event,
+    Registration,
+    error_envelope,
+    result_envelope,
+)
+
+DEADLINE = 2.0
+"""Seconds for a lookup, unless its client says otherwise."""
+
+CLASSIC = ("getbyname", "getbylocation", "getbyyear")
+"""Verbs that are there before any worker has said what it serves: their answer is then that
+there is no worker, which tells a stock client more than "no such verb"."""
+
+
+class Launcher(Protocol):
+    """What a master can ask of the launcher that it runs in; `nodes.cluster` has one."""
+
+    def children(self) -> list[ChildView]:
+        """The local workers."""
+
+    def spawn(self, count: int) -> list[str]:
+        """Starts workers; returns their ids."""
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a worker at once, for good."""
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker finish, then end for good."""
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a worker finish, then starts it anew."""
+
+    def scale(self, count: int) -> str:
+        """Starts or drains workers until that many are wanted."""
+
+    def reload(self) -> str:
+        """Brings changed records into service."""
+
+    def owns(self, worker_id: str) -> bool:
+        """Whether it started that worker."""
+
+
+class Master:
+    """Registered workers, and lookups sent to them. It holds no records.
+
+    Arguments (keyword only):
+        token: asked for the cluster token at each login.
+        host, port: where it listens; port 0 lets the system choose.
+        balance: one of `nodes.routing.POLICIES`.
+        description: what the workers to come will serve, if it is known before the first.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+
+    def __init__(
+        self, *, token: Callable[[], str | None], host: str = "127.0.0.1", port: int = 0,
+        balance: str = "load", description: Description | None = None,
+    ) -> None:  # fmt: skip
+        self.token = token
+        self.launcher: Launcher | None = None
+        self.events = EventLog()
+        self.roster = Roster(
+            policy=POLICIES[balance], events=self.events, description=description,
+            random=Random(),
+        )  # fmt: skip
+        self.intake = Intake(self.roster.dispatcher, lambda: self.roster.description)
+        self._balance = balance
+        self._started = time.monotonic()
+        self._server = Server(lambda: MasterService(self), host=host, port=port, name="master")
+
+    @property
+    def address(self) -> Address:
+        """Where clients and workers find it."""
+        return Address(*self._server.address)
+
+    def start(self) -> None:
+        """Listens."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Closes every connection and joins every thread. Workers look for another master."""
+        self._server.stop()
+        self.roster.stop()
+
+    def snapshot(self) -> ClusterSnapshot:
+        """The whole cluster, now."""
+        return take_snapshot(
+            roster=self.roster,
+            intake=self.intake,
+            children=None if self.launcher is None else self.launcher.children(),
+            address=str(self.address),
+            balance=self._balance,
+            started=self._started,
+        )
+
+    def describe(self) -> Description:
+        """What is served, and in which versions.
+
+        Raises:
+            NoWorkers: nobody has said so yet.
+        """
+        described = self.roster.description
+        if described is None:
+            raise NoWorkers(NO_WORKERS)
+        return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker finish and leave, whoever started it. Raises `UnknownWorker`."""
+        if self.launcher is not None and self.launcher.owns(worker_id):
+            return self.launcher.drain(worker_id)
+        self.roster.retire(worker_id)
+        return f"{worker_id} drains, then leaves"
+
+    def steered(self) -> Launcher:
+        """The launcher. Raises `NotPossible` when there is none."""
+        if self.launcher is None:
+            raise NotPossible(
+                "this master starts no workers: use 'rollcall-nodes up', or start and stop "
+                "workers where they run"
+            )
+        return self.launcher
+
+
+class MasterService(Service):
+    """The verbs, for one connection. Every verb answers with an envelope, whatever happens."""
+
+    def __init__(self, master: Master) -> None:
+        self._master = master
+        self._trusted = False
+        self._generation: int | None = None
+        self._open: Mapping[str, Callable[..., object]] = {
+            "lookup": self._lookup,
+            "describe": master.describe,
+            "suggest": self._suggest,
+            "login": self._login,
+        }
+        self._guarded: Mapping[str, Callable[..., object]] = {
+            "register": self._register,
+            "renew": self._renew,
+            "leave": self._leave,
+            "snapshot": master.snapshot,
+            "events": self._events,
+            "spawn": self._spawn,
+            "scale": self._scale,
+            "kill": self._kill,
+            "drain": self._drain,
+            "restart": self._restart,
+            "reload": lambda: master.steered().reload(),
+        }
+
+    def verb(self, name: str) -> Callable[..., object] | None:
+        """The verb of that name: one of those above, or a lookup that the dataset declares."""
+        if name in self._open:
+            return functools.partial(self._answer, self._open[name])
+        if name in self._guarded:
+            return functools.partial(self._trusted_answer, self._guarded[name])
+        if name in CLASSIC or name in self._master.intake.lookups():
+            return functools.partial(self._answer, functools.partial(self._lookup, name))
+        return None
+
+    def on_close(self) -> None:
+        """The end of the connection that a worker registered on is the end of the worker."""
+        if self._generation is not None:
+            self._master.roster.gone(self._generation, "its connection ended")
+
+    def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
+        try:
+            result = _call(do, args, named)
+        except LookupFailed as error:
+            return Utf8(error_envelope(error))
+        except DataError as error:
+            return Utf8(error_envelope(NotPossible(f"nothing was changed: {error}")))
+        return Utf8(result if type(result) is bytes else result_envelope(result))
+
+    def _trusted_answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
+        if not self._trusted:
+            return Utf8(
+                error_envelope(Forbidden("this needs the cluster token: call login(token) first"))
+            )
+        return self._answer(do, *args, **named)
+
+    # -- for clients ----------------------------------------------------------------
+
+    def _lookup(
+        self, name: object, *args: object, limit: object = 1000, after: object = None,
+        timeout_s: object = DEADLINE,
+    ) -> bytes:  # fmt: skip
+        return self._master.intake.lookup(
+            _text("the lookup's name", name), args, limit=_count("limit", limit),
+            after=None if after is None else _text("after", after),
+            timeout=_seconds("timeout_s", timeout_s),
+        )  # fmt: skip
+
+    def _suggest(self, field: object, prefix: object = "", limit: object = 10) -> bytes:
+        return self._master.intake.suggest(
+            _text("field", field), _text("prefix", prefix), limit=_count("limit", limit),
+            timeout=DEADLINE,
+        )  # fmt: skip
+
+    def _login(self, token: object) -> bool:
+        expected = self._master.token()
+        if expected is None or not same_token(token, expected):
+            raise Forbidden("that is not the cluster token")
+        self._trusted = True
+        return True
+
+    # -- for workers ----------------------------------------------------------------
+
+    def _register(self, text: object) -> object:
+        try:
+            registration = msgspec.json.decode(_text("registration", text), type=Registration)
+        except msgspec.MsgspecError as error:
+            raise BadRequest(f"this is no registration: {error}") from error
+        if self._generation is not None:
+            raise BadRequest("a worker registered on this connection already")
+        registered = self._master.roster.register(registration, self.hang_up)
+        self._generation = registered.generation
+        return registered
+
+    def _renew(self) -> bool:
+        return self._generation is not None
+
+    def _leave(self) -> int:
+        if self._generation is None:
+            raise BadRequest("no worker registered on this connection")
+        return self._master.roster.leave(self._generation)
+
+    # -- for operators --------------------------------------------------------------
+
+    def _events(self, after: object = 0) -> list[Event]:
+        return self._master.events.after(_count("after", after))
+
+    def _spawn(self, count: object = 1) -> list[str]:
+        return self._master.steered().spawn(_count("count", count))
+
+    def _scale(self, count: object) -> str:
+        return self._master.steered().scale(_count("count", count))
+
+    def _kill(self, worker_id: object) -> str:
+        return self._master.steered().kill(_text("id", worker_id))
+
+    def _drain(self, worker_id: object) -> str:
+        return self._master.drain(_text("id", worker_id))
+
+    def _restart(self, worker_id: object) -> str:
+        return self._master.steered().restart(_text("id", worker_id))
+
+
+def _call(do: Callable[..., object], args: tuple[object, ...], named: dict[str, object]) -> object:
+    """Calls a verb; arguments that do not fit it are the caller's mistake, not a defect."""
+    try:
+        return do(*args, **named)
+    except TypeError:
+        try:
+            inspect.signature(do).bind(*args, **named)
+        except TypeError as misfit:
+            raise BadRequest(f"the arguments do not fit: {misfit}") from misfit
+        raise
+
+
+def _text(name: str, value: object) -> str:
+    if type(value) is not str:
+        raise BadRequest(f"{name} must be text, not {type(value).__name__[:40]}")
+    return value
+
+
+def _count(name: str, value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise BadRequest(f"{name} must be a whole number from 0 up")
+    return value
+
+
+def _seconds(name: str, value: object) -> float:
+    if type(value) is int or type(value) is float:
+        return float(value)
+    raise BadRequest(f"{name} must be a number of seconds")

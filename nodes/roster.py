@@ -1,0 +1,227 @@
+"""Who is registered: the registry kept true by registrations, probes and ends of connections."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+
+from nodes.dispatch import Dispatcher
+from nodes.errors import Conflict, UnknownWorker
+from nodes.events import EventLog
+from nodes.routing import Address, AddressHeld, Policy, Registry, Worker
+from nodes.transport import LinkLost, TransportError
+from nodes.wire import Description, Registered, Registration, is_probe_answer
+
+PROBE_EVERY = 1.0
+PROBE_PATIENCE = 1.0
+"""Seconds between two probes of one worker, and how long one may take."""
+
+
+class Roster:
+    """The registry, its lock, the dispatcher over it, and a prober for each worker.
+
+    Arguments (keyword only):
+        policy: who gets the next lookup.
+        events: where changes are written down.
+        description: what the workers to come will serve, if it is known before the first.
+        random: for jitter.
+
+    Attributes:
+        claim: asked before an id is given to a process, "may it have that one?". A launcher
+            keeps the ids of its own workers for them.
+        expecting: asked when nobody is left, "is a worker about to register?".
+    """
+
+    def __init__(
+        self, *, policy: Policy, events: EventLog, description: Description | None, random: Random
+    ) -> None:
+        self.description = description
+        self.events = events
+        self.changed = threading.Condition()
+        self.registry = Registry(listener=self._note, random=random)
+        self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
+        self.expecting: Callable[[], bool] = lambda: False
+        self.dispatcher = Dispatcher(
+            registry=self.registry,
+            changed=self.changed,
+            policy=policy,
+            # Looked up at each call: a launcher replaces it.
+            expecting=lambda: self.expecting(),  # noqa: PLW0108
+        )
+        self._hang_up: dict[int, Callable[[], None]] = {}
+        self._probers: set[threading.Thread] = set()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Closes every lane and joins the probers."""
+        self._stopping.set()
+        self.dispatcher.close()
+        for prober in list(self._probers):
+            prober.join(PROBE_PATIENCE + 1.0)
+
+    # -- for workers ------------------------------------------------------------
+
+    def register(self, registration: Registration, hang_up: Callable[[], None]) -> Registered:
+        """A worker registered.
+
+        Arguments:
+            registration: what it says of itself.
+            hang_up: ends the connection that it registered on.
+
+        Raises:
+            Conflict: a live worker holds its address, or serves another dataset.
+        """
+        wanted = registration.wanted_id
+        if not self.claim(wanted, registration.pid):
+            wanted = ""
+        with self.changed:
+            self._check_dataset(registration.catalog)
+            before = {worker.generation for worker in self.registry.live()}
+            try:
+                worker = self.registry.register(
+                    wanted_id=wanted,
+                    instance=registration.instance,
+                    address=Address(registration.host, registration.port),
+                    pid=registration.pid,
+                    version=registration.catalog.version,
+                    now=time.monotonic(),
+                )
+            except AddressHeld as held:
+                raise Conflict(
+                    f"{held.holder.address} is held by {held.holder.id} (pid {held.holder.pid}), "
+                    "which is alive; choose another port"
+                ) from held
+            self.dispatcher.joined(worker)
+            self._hang_up[worker.generation] = hang_up
+            self.description = registration.catalog
+            replaced = before - {other.generation for other in self.registry.live()}
+            self.changed.notify_all()
+        for generation in replaced:
+            self._let_go(generation)
+        self._start_probing(worker)
+        return Registered(worker.id, worker.generation)
+
+    def _check_dataset(self, offered: Description) -> None:
+        for worker in self.registry.live():
+            if self.description is not None and self.description.dataset != offered.dataset:
+                raise Conflict(
+                    f"this cluster serves the dataset {self.description.dataset!r} "
+                    f"({worker.id} is alive), not {offered.dataset!r}"
+                )
+
+    def leave(self, generation: int) -> int:
+        """A worker wants no more lookups. Returns how many it still has to answer."""
+        with self.changed:
+            self.registry.drain(generation, "it leaves", time.monotonic())
+            for worker in self.registry.live():
+                if worker.generation == generation:
+                    return worker.in_flight
+        return 0
+
+    def gone(self, generation: int, why: str) -> None:
+        """A registration is over, because its connection is."""
+        self._lost(lambda now: self.registry.lost(generation, why, now))
+
+    def _lost(self, decide: Callable[[float], Worker | None]) -> None:
+        with self.changed:
+            worker = decide(time.monotonic())
+            self.changed.notify_all()
+        if worker is not None:
+            self._let_go(worker.generation)
+
+    def _let_go(self, generation: int) -> None:
+        """Closes what is open to a registration that is over: whoever waits is rerouted, and
+        a worker that was only frozen finds its connection ended, and registers again.
+        """
+        self.dispatcher.left(generation)
+        hang_up = self._hang_up.pop(generation, None)
+        if hang_up is not None:
+            hang_up()
+
+    # -- for the launcher -------------------------------------------------------
+
+    def reserve(self) -> str:
+        """An id for a worker that will register later."""
+        with self.changed:
+            return self.registry.reserve()
+
+    def release(self, worker_id: str) -> None:
+        """Nobody will come for that id."""
+        with self.changed:
+            self.registry.release(worker_id)
+            # Who waited for that worker waits in vain.
+            self.changed.notify_all()
+
+    def exited(self, pid: int, why: str) -> None:
+        """A worker's process is known to have ended, and why."""
+        self._lost(lambda now: self.registry.exited(pid, why, now))
+
+    def draining(self, worker_id: str, why: str) -> None:
+        """From now on, no new lookups to that worker."""
+        with self.changed:
+            worker = self.registry.get(worker_id)
+            if worker is not None:
+                self.registry.drain(worker.generation, why, time.monotonic())
+
+    def note(self, kind: str, worker_id: str, text: str) -> None:
+        """Something happened to a worker, or to the cluster ("")."""
+        self.events.note(kind, worker_id, text)
+
+    def _note(self, kind: str, worker: Worker, text: str) -> None:
+        self.events.note(kind, worker.id, text)
+
+    # -- for operators ------------------------------------------------------------
+
+    def retire(self, worker_id: str) -> None:
+        """Has a worker that nobody here started drain and leave.
+
+        Raises:
+            UnknownWorker: no live worker has that id.
+        """
+        with self.changed:
+            worker = self.registry.get(worker_id)
+            if worker is None or not worker.live:
+                raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
+            self.registry.drain(worker.generation, "by an operator", time.monotonic())
+        # One that does not hear it is not sent lookups either, and its probes end it.
+        with contextlib.suppress(TransportError):
+            self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_PATIENCE)
+
+    # -- probes -------------------------------------------------------------------
+
+    def _start_probing(self, worker: Worker) -> None:
+        prober = threading.Thread(
+            target=self._keep_probing, args=(worker,), name=f"probe-{worker.id}", daemon=True
+        )
+        self._probers.add(prober)
+        prober.start()
+
+    def _keep_probing(self, worker: Worker) -> None:
+        """Probes one worker through the path that serves lookups, until it is gone."""
+        try:
+            while worker.live and not self._stopping.is_set():
+                began = time.monotonic()
+                self._probe(worker)
+                self._stopping.wait(max(0.0, PROBE_EVERY - (time.monotonic() - began)))
+        finally:
+            self._probers.discard(threading.current_thread())
+
+    def _probe(self, worker: Worker) -> None:
+        try:
+            report = self.dispatcher.direct(worker, "probe", (), timeout=PROBE_PATIENCE)
+            if not is_probe_answer(report):
+                raise LinkLost("answered a probe with something else")
+        except TransportError as error:
+            why = str(error)
+            self._lost(lambda now: self.registry.probe_missed(worker.generation, why, now))
+            return
+        with self.changed:
+            _served, _in_flight, _errors, version, cpu, memory = report
+            self.registry.probe_answered(
+                worker.generation, version=version, cpu=cpu, memory=memory, now=time.monotonic()
+            )
+            self.registry.purge(time.monotonic())
+            self.changed.notify_all()

@@ -1,0 +1,137 @@
+"""The whole cluster at one moment, put together from all who know a part of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from nodes.fleet import ChildView, Phase
+from nodes.intake import Intake
+from nodes.roster import Roster
+from nodes.routing import State, Worker
+from nodes.wire import ClusterSnapshot, WorkerView
+
+_UNREGISTERED = {
+    # What a worker without a registration is, to whoever asks for its state.
+    Phase.CRASH_LOOPING: State.DOWN,
+    Phase.STOPPING: State.DOWN,
+}
+
+
+def take_snapshot(
+    *,
+    roster: Roster,
+    intake: Intake,
+    children: Sequence[ChildView] | None,
+    address: str,
+    balance: str,
+    started: float,
+) -> ClusterSnapshot:
+    """A snapshot of now.
+
+    Arguments (keyword only):
+        roster, intake: the master's.
+        children: the fleet's, None when there is no fleet.
+        address, balance: of the master.
+        started: when it started, on the monotonic clock.
+    """
+    now = time.monotonic()
+    wall = time.time()
+    local = {child.id: child for child in children or ()}
+    described = roster.description
+    with roster.changed:
+        registered = list(roster.registry)
+        views = [_registered(worker, local.get(worker.id), now, wall) for worker in registered]
+        in_flight = sum(worker.in_flight for worker in registered)
+        versions = tuple(sorted({worker.version for worker in registered if worker.live}))
+        reroutes = roster.dispatcher.reroutes
+    live = {view.id for view in views if view.state != State.DOWN}
+    # A local worker that is between two registrations is shown as what it is about to be.
+    between = [child for child in local.values() if child.id not in live]
+    hidden = {child.id for child in between if child.phase is not Phase.STOPPING}
+    views = [view for view in views if view.id not in hidden]
+    views += [_unregistered(child, now, wall) for child in between if child.id in hidden]
+    return ClusterSnapshot(
+        taken_at=wall,
+        address=address,
+        balance=balance,
+        uptime_s=now - started,
+        dataset=described.dataset if described else "",
+        catalogs=versions,
+        records=described.records if described else 0,
+        wanted_workers=(
+            None
+            if children is None
+            else sum(child.phase is not Phase.STOPPING for child in children)
+        ),
+        lookups_per_s=intake.figures.rate(now),
+        p50_ms=_ms(intake.figures.percentile(0.5, now)),
+        p99_ms=_ms(intake.figures.percentile(0.99, now)),
+        answered=intake.answered,
+        errors=intake.errors,
+        reroutes=reroutes,
+        in_flight=in_flight,
+        last_event=roster.events.last,
+        workers=tuple(sorted(views, key=lambda view: _natural(view.id))),
+    )
+
+
+def _registered(worker: Worker, child: ChildView | None, now: float, wall: float) -> WorkerView:
+    return WorkerView(
+        id=worker.id,
+        generation=worker.generation,
+        address=str(worker.address),
+        pid=worker.pid,
+        state=str(worker.state),
+        why=worker.why,
+        state_since=wall - (now - worker.since),
+        served=worker.served,
+        in_flight=worker.in_flight,
+        errors=worker.errors,
+        lookups_per_s=worker.figures.rate(now) if worker.live else 0.0,
+        p50_ms=_ms(worker.figures.percentile(0.5, now)),
+        p99_ms=_ms(worker.figures.percentile(0.99, now)),
+        cpu_percent=worker.cpu if worker.live else 0.0,
+        memory_bytes=worker.memory if worker.live else 0,
+        catalog=worker.version,
+        uptime_s=now - worker.registered_at if worker.live else 0.0,
+        restarts=child.restarts if child is not None else 0,
+        local=child is not None,
+        breaker_open=worker.breaker.open,
+    )
+
+
+def _unregistered(child: ChildView, now: float, wall: float) -> WorkerView:
+    state = _UNREGISTERED.get(child.phase, State.STARTING)
+    return WorkerView(
+        id=child.id,
+        generation=0,
+        address="",
+        pid=child.pid,
+        state=str(state),
+        why=f"{child.phase}: {child.why}" if child.why else "",
+        state_since=wall - (now - child.since),
+        served=0,
+        in_flight=0,
+        errors=0,
+        lookups_per_s=0.0,
+        p50_ms=None,
+        p99_ms=None,
+        cpu_percent=0.0,
+        memory_bytes=0,
+        catalog="",
+        uptime_s=0.0,
+        restarts=child.restarts,
+        local=True,
+        breaker_open=False,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _natural(worker_id: str) -> tuple[str, int, str]:
+    """Sorts w10 after w9."""
+    stem = worker_id.rstrip("0123456789")
+    return (stem, int(worker_id[len(stem) :] or 0), worker_id)

@@ -1,0 +1,304 @@
+"""A worker: opens a catalog, listens, registers with its master, answers lookups."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import secrets
+import select
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+import psutil
+
+from nodes.catalog import Catalog, Reader, coerce
+from nodes.errors import BadRequest, DataError, InternalError, LookupFailed, MasterLost
+from nodes.transport import Lane, Limits, Server, Service, TransportError
+from nodes.wire import (
+    OK,
+    Description,
+    LookupShape,
+    ProbeAnswer,
+    Registered,
+    Registration,
+    WorkerAnswer,
+    WorkerRefusal,
+    decode_envelope,
+)
+
+logger = logging.getLogger("rollcall.worker")
+
+FIRST_WAIT = 0.1
+LONGEST_WAIT = 2.0
+"""Seconds between attempts to register: doubling, jittered, so that workers of a restarted
+master do not come in step, and all are back within 3 s."""
+
+RENEW = 10.0
+"""Seconds between signs of life on the registration, and the time one may take."""
+
+
+def describe(catalog: Catalog) -> Description:
+    """What a catalog serves, as registrations say it."""
+    info = catalog.info
+    return Description(
+        dataset=info.name,
+        version=info.version,
+        records=info.records,
+        fields=info.fields,
+        files=info.files,
+        lookups=tuple(LookupShape(one.name, one.fields, one.types) for one in info.lookups),
+    )
+
+
+class Tally:
+    """What a worker counts; for many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.served = 0
+        self.in_flight = 0
+        self.errors = 0
+
+    def began(self) -> None:
+        """A lookup came in."""
+        with self._lock:
+            self.in_flight += 1
+
+    def ended(self, *, served: bool, error: bool = False) -> None:
+        """It was answered, or failed, or was refused as a bad request (neither)."""
+        with self._lock:
+            self.in_flight -= 1
+            self.served += served
+            self.errors += error
+
+
+class WorkerService(Service):
+    """The worker's verbs, for one connection; its own reader, its own thread."""
+
+    def __init__(self, catalog: Catalog, tally: Tally, retire: Callable[[str], bool]) -> None:
+        self._catalog = catalog
+        self._tally = tally
+        self._retire = retire
+        self._lookups = {one.name: one for one in catalog.info.lookups}
+        self._process = psutil.Process()
+        self._reader: Reader | None = None
+
+    def verb(self, name: str) -> Callable[..., object] | None:
+        """The four verbs of a worker."""
+        verbs: dict[str, Callable[..., object]] = {
+            "lookup": self.lookup,
+            "suggest": self.suggest,
+            "probe": self.probe,
+            "retire": self._retire,
+        }
+        return verbs.get(name)
+
+    def on_close(self) -> None:
+        """Lets go of the catalog."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _read(self) -> Reader:
+        if self._reader is None:
+            self._reader = self._catalog.reader()
+        return self._reader
+
+    def lookup(
+        self, name: object, args: object, limit: object = 1000, after: object = None
+    ) -> WorkerAnswer | WorkerRefusal:
+        """Answers one lookup with finished JSON; see `nodes.wire.WorkerAnswer`."""
+
+        def find() -> WorkerAnswer:
+            shape = self._lookups.get(name) if type(name) is str else None
+            if shape is None or type(args) is not tuple:
+                raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
+            if type(limit) is not int or not (after is None or type(after) is str):
+                raise BadRequest("limit must be an integer, and after a cursor")
+            page = self._read().find(shape.name, coerce(shape, args), limit=limit, after=after)
+            version = self._catalog.info.version
+            return (OK, page.body, page.count, page.after, version, page.files)
+
+        return self._counted(find)
+
+    def suggest(
+        self, field: object, prefix: object, limit: object = 10
+    ) -> WorkerAnswer | WorkerRefusal:
+        """A few values of a field that start with `prefix`, as a JSON array."""
+
+        def find() -> WorkerAnswer:
+            if type(field) is not str or type(prefix) is not str or type(limit) is not int:
+                raise BadRequest("suggest takes a field and a prefix, both text")
+            values = self._read().suggest(field, prefix, limit=limit)
+            body = msgspec.json.encode(values)
+            return (OK, body, len(values), None, self._catalog.info.version, ())
+
+        return self._counted(find)
+
+    def _counted(self, find: Callable[[], WorkerAnswer]) -> WorkerAnswer | WorkerRefusal:
+        self._tally.began()
+        served = error = False
+        try:
+            answer = find()
+            served = True
+            return answer
+        except LookupFailed as refusal:
+            return (refusal.code, refusal.message)
+        except (DataError, sqlite3.Error) as fault:
+            error = True
+            logger.exception("the catalog cannot be read")
+            return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
+        finally:
+            self._tally.ended(served=served, error=error)
+
+    def probe(self) -> ProbeAnswer:
+        """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
+        self._read().ping()
+        tally, process = self._tally, self._process
+        return (
+            tally.served,
+            tally.in_flight,
+            tally.errors,
+            self._catalog.info.version,
+            process.cpu_percent(None),
+            process.memory_info().rss,
+        )
+
+
+class Worker:
+    """The worker process's parts, started and stopped together.
+
+    Arguments (keyword only):
+        catalog: what it serves.
+        master: host and port to register with.
+        token: asked for the cluster token before each registration, as it may change.
+        host, port: where it listens; port 0 lets the system choose.
+        wanted_id: the id it asks for, "" for any.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+
+    def __init__(
+        self, *, catalog: Catalog, master: tuple[str, int], token: Callable[[], str | None],
+        host: str = "127.0.0.1", port: int = 0, wanted_id: str = "", random: Random | None = None,
+    ) -> None:  # fmt: skip
+        self._master = master
+        self._token = token
+        self._random = random or Random()
+        self._instance = secrets.token_hex(16)
+        tally = Tally()
+        # Lanes of a master that is gone would be kept for an hour; a live one redials.
+        self.server = Server(
+            lambda: WorkerService(catalog, tally, self._asked_to_retire),
+            host=host, port=port, limits=Limits(idle=300.0), name="worker",
+        )  # fmt: skip
+        self._registration = Registration(
+            instance=self._instance, wanted_id=wanted_id, host=host,
+            port=self.server.address[1], pid=os.getpid(), catalog=describe(catalog),
+        )  # fmt: skip
+        self.id = wanted_id
+        self.ready = False
+        self.done = threading.Event()
+        self._settled = threading.Event()
+        self.refusal: LookupFailed | None = None
+        self._leaving = threading.Event()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="registration", daemon=True)
+
+    def start(self) -> None:
+        """Listens, then registers in the background."""
+        self.server.start()
+        self._thread.start()
+
+    def wait_ready(self) -> None:
+        """Returns once the master has taken it (`ready`), or it leaves (see `refusal`)."""
+        self._settled.wait()
+
+    def drain(self) -> None:
+        """Asks the master for no more lookups, answers what is under way, then is `done`.
+
+        Safe to call from a signal handler, and more than once.
+        """
+        self._leaving.set()
+        self._wake_write.send(b"x")
+
+    def stop(self) -> None:
+        """Closes everything at once."""
+        self.drain()
+        self.server.stop()
+        self._thread.join(2.0)
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _asked_to_retire(self, instance: object) -> bool:
+        """The verb by which the master, who alone knows `instance`, has the worker drain."""
+        known = type(instance) is str and hmac.compare_digest(
+            instance.encode("utf-8", "replace"), self._instance.encode()
+        )
+        if known:
+            self.drain()
+        return known
+
+    # -- registration -----------------------------------------------------------
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT
+        try:
+            while not self._leaving.is_set():
+                try:
+                    with Lane.dial(*self._master, timeout=1.0) as lane:
+                        self._register(lane)
+                        wait = FIRST_WAIT
+                        self._stay(lane)
+                except (TransportError, MasterLost) as error:
+                    logger.info("master %s:%d: %s", *self._master, error)
+                except LookupFailed as refusal:
+                    logger.warning("not registered: %s", refusal)
+                    if not self.ready:
+                        self.refusal = refusal
+                        return
+                self._sleep(wait * self._random.uniform(0.5, 1.5))
+                wait = min(LONGEST_WAIT, wait * 2)
+        finally:
+            self._settled.set()
+            self.done.set()
+
+    def _sleep(self, seconds: float) -> None:
+        if not self._leaving.is_set():
+            select.select([self._wake_read], [], [], seconds)
+
+    def _ask(self, lane: Lane, verb: str, *args: str) -> object:
+        reply = lane.call(verb, *args, timeout=RENEW)
+        if type(reply) is not str:
+            raise MasterLost("the master answered with something else than an envelope")
+        try:
+            return decode_envelope(reply).checked().result
+        except msgspec.MsgspecError as error:
+            raise MasterLost(f"the master's answer cannot be read: {error}") from error
+
+    def _register(self, lane: Lane) -> None:
+        self._ask(lane, "login", self._token() or "")
+        text = msgspec.json.encode(msgspec.structs.replace(self._registration, wanted_id=self.id))
+        result = self._ask(lane, "register", text.decode())
+        self.id = msgspec.convert(result, Registered).id
+        self.ready = True
+        self._settled.set()
+
+    def _stay(self, lane: Lane) -> None:
+        """Keeps the registration until the master goes, or until this worker leaves."""
+        while not self._leaving.is_set():
+            ends: list[Lane | socket.socket] = [lane, self._wake_read]
+            readable, _, _ = select.select(ends, [], [], RENEW)
+            if lane in readable:
+                return
+            if not readable:
+                self._ask(lane, "renew")
+        # The master counts lookups before it sends them: at zero, none is on its way.
+        while self._ask(lane, "leave") != 0:
+            if lane.wait_closed(0.02):
+                return
