@@ -1,0 +1,38 @@
+"""Every test runs with folders of its own, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nodes.token import ensure_token
+from tests.kit import Census, poll_for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """State and cache of the session are its own: no test sees or touches the user's."""
+    folder = tmp_path_factory.mktemp("rollcall")
+    names = {"ROLLCALL_STATE": folder / "state", "ROLLCALL_CACHE": folder / "cache"}
+    before = dict(os.environ)
+    os.environ.update({name: str(path) for name, path in names.items()})
+    for name in ("ROLLCALL_MASTER", "ROLLCALL_TOKEN_FILE"):
+        os.environ.pop(name, None)
+    ensure_token()
+    yield folder
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(_own_folders: Path) -> Iterator[None]:
+    """Fails the test that leaves a process, a thread or a descriptor."""
+    census = Census()
+    yield
+    if census.leaks():
+        gc.collect()  # what only waits for the collector is no leak
+        poll_for(lambda: not census.leaks(), 5.0, f"gone: {census.leaks()}")

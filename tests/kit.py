@@ -1,0 +1,299 @@
+"""The test kit: real nodes on ports the system picks, conditions polled, faults by name."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import psutil
+
+from nodes.catalog import Catalog, ensure_catalog
+from nodes.client import Client
+from nodes.cluster import HostedCluster, open_master
+from nodes.master import Master
+from nodes.paths import shipped_data
+from nodes.token import read_token
+from nodes.worker import Worker
+
+T = TypeVar("T")
+
+PATIENCE = 10.0
+"""Seconds that anything may take before a test gives up on it."""
+
+
+def poll_for(condition: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
+    """Waits until `condition()` is true, and returns what it gave."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what or condition}")
+        time.sleep(0.005)
+
+
+def shipped_records() -> list[dict[str, Any]]:
+    """Every record that ships, read without our code."""
+    files = sorted(shipped_data().glob("data-*.json"))
+    return [record for file in files for record in json.loads(file.read_text()).values()]
+
+
+def scan(records: list[dict[str, Any]], **wanted: object) -> list[dict[str, Any]]:
+    """The model of every lookup: a plain scan."""
+    return [r for r in records if all(r.get(key) == value for key, value in wanted.items())]
+
+
+def same_records(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
+    """Whether both have the same records, in any order."""
+
+    def key(record: dict[str, Any]) -> str:
+        return json.dumps(record, sort_keys=True)
+
+    return sorted(map(key, found)) == sorted(map(key, expected))
+
+
+# -- nodes -----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def hosted(
+    workers: int = 3, *, data: Path | None = None, balance: str = "load", port: int = 0
+) -> Iterator[HostedCluster]:
+    """A master in this process and workers in processes of their own, all up."""
+    folder = data or shipped_data()
+    with HostedCluster(
+        build=lambda: ensure_catalog(folder), workers=workers, balance=balance, port=port
+    ) as cluster:
+        wait_up(cluster, workers)
+        yield cluster
+
+
+def wait_up(cluster: HostedCluster, count: int, timeout: float = PATIENCE) -> None:
+    """Waits until exactly `count` workers are up."""
+    poll_for(lambda: len(up(cluster)) == count, timeout, f"{count} workers up")
+
+
+def up(cluster: HostedCluster) -> list[str]:
+    """The ids of the workers that are up."""
+    return [view.id for view in cluster.snapshot().workers if view.state == "up"]
+
+
+@contextlib.contextmanager
+def master_alone(**options: Any) -> Iterator[Master]:
+    """A master in this process, with no workers."""
+    master = open_master(
+        host="127.0.0.1", port=options.pop("port", 0), balance=options.pop("balance", "load")
+    )
+    master.start()
+    try:
+        yield master
+    finally:
+        master.stop()
+
+
+@contextlib.contextmanager
+def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -> Iterator[Worker]:
+    """A worker in threads of this process: no process to start, the same code and sockets."""
+    catalog = Catalog.open(ensure_catalog(data or shipped_data()).path)
+    address = master.address
+    worker = Worker(
+        catalog=catalog, master=(address.host, address.port), token=read_token, **options
+    )
+    worker.start()
+    try:
+        worker.wait_ready()
+        yield worker
+    finally:
+        worker.stop()
+
+
+class Node:
+    """A `rollcall-nodes` command as a process, from its ready line to its end."""
+
+    def __init__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None):
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nodes.cli", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            _out, err = self.process.communicate(timeout=PATIENCE)
+            raise AssertionError(f"{args} ended with {self.process.returncode}: {err}")
+        self.ready_line = line
+        self.ready: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+
+    def signal(self, number: int) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = 20.0) -> int:
+        """Its exit code, once it has ended."""
+        return self.process.wait(timeout)
+
+    def close(self) -> None:
+        """Ends it if it has not ended, and everything it started."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15.0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def run_nodes(
+    *args: str, stdin: str | None = None, timeout: float = 30.0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a `rollcall-nodes` command to its end."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "nodes.cli", *args],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+
+
+# -- load --------------------------------------------------------------------------
+
+
+class Tally:
+    """What a client saw: how many answers, which were wrong, which were errors."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.wrong: list[str] = []
+        self.errors: list[str] = []
+        self.slowest = 0.0
+
+
+def load_from_threads(
+    address: str, *, clients: int, lookups: int, records: list[dict[str, Any]]
+) -> list[Tally]:
+    """Runs `clients` threads of `lookups` lookups each, and checks every answer."""
+    tallies = [Tally() for _ in range(clients)]
+
+    def ask(tally: Tally, offset: int) -> None:
+        with Client(address, timeout=5.0) as client:
+            for number in range(lookups):
+                record = records[(offset + number) % len(records)]
+                began = time.monotonic()
+                try:
+                    found = client.getbyname(record["name"])
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+                    tally.errors.append(f"{type(error).__name__}: {error}")
+                    continue
+                tally.slowest = max(tally.slowest, time.monotonic() - began)
+                tally.answers += 1
+                if not same_records(found, scan(records, name=record["name"])):
+                    tally.wrong.append(record["name"])
+
+    threads = [
+        threading.Thread(target=ask, args=(tally, 7 * index), name=f"client-{index}")
+        for index, tally in enumerate(tallies)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tallies
+
+
+# -- faults ------------------------------------------------------------------------
+
+
+class Killed:
+    """SIGKILL: the end of a process with no word of goodbye."""
+
+    def __init__(self, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
+
+class Frozen:
+    """SIGSTOP until the end of the block: alive, connected, and silent."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def __enter__(self) -> Self:
+        os.kill(self.pid, signal.SIGSTOP)
+        poll_for(lambda: psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGCONT)
+
+
+class Mute:
+    """A port that accepts connections and never says a word."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.listener.close()
+
+
+# -- leaks -------------------------------------------------------------------------
+
+
+class Census:
+    """The processes, threads and descriptors of this process, counted."""
+
+    def __init__(self) -> None:
+        self._me = psutil.Process()
+        self.processes = self._processes()
+        self.threads = self._threads()
+        self.descriptors = self._me.num_fds()
+
+    def _processes(self) -> set[int]:
+        return {child.pid for child in self._me.children(recursive=True)}
+
+    def _threads(self) -> set[str]:
+        return {f"{thread.name} {thread.ident}" for thread in threading.enumerate()}
+
+    def leaks(self) -> list[str]:
+        """What is there now and was not when this was made."""
+        found = [f"process {pid}" for pid in self._processes() - self.processes]
+        found += [f"thread {name}" for name in self._threads() - self.threads]
+        if self._me.num_fds() > self.descriptors:
+            opened = self._me.num_fds() - self.descriptors
+            found.append(f"{opened} descriptors: {[f.path for f in self._me.open_files()]}")
+        return found

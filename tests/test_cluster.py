@@ -1,0 +1,251 @@
+"""The whole thing: real processes, real sockets, real deaths."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import rpyc
+
+from nodes.client import Client
+from nodes.cluster import AttachedCluster
+from nodes.errors import MasterLost, NoWorkers, StartError
+from tests.kit import (
+    Frozen,
+    Killed,
+    Node,
+    hosted,
+    load_from_threads,
+    poll_for,
+    run_nodes,
+    same_records,
+    scan,
+    shipped_records,
+    up,
+    wait_up,
+)
+
+RECORDS = shipped_records()
+
+
+def test_every_name_place_and_year_of_the_shipped_records_is_found() -> None:
+    places = sorted({r["location"] for r in RECORDS})
+    with hosted() as cluster, Client(cluster.address) as client:
+        for name in sorted({r["name"] for r in RECORDS}):
+            assert same_records(client.getbyname(name), scan(RECORDS, name=name))
+        for place in places:
+            assert same_records(client.getbylocation(place), scan(RECORDS, location=place))
+        for place, year in sorted({(r["location"], r["year"]) for r in RECORDS}):
+            found = client.getbyyear(place, year)
+            assert same_records(found, scan(RECORDS, location=place, year=year))
+
+
+def test_the_folder_named_in_the_environment_serves_as_well() -> None:
+    folder = os.environ.get("ROLLCALL_EXTRA_DATA")
+    if not folder:
+        pytest.skip("ROLLCALL_EXTRA_DATA names no folder of people to check as well")
+    files = sorted(Path(folder).glob("*.json"))
+    records = [r for file in files for r in json.loads(file.read_text()).values()]
+    with hosted(data=Path(folder)) as cluster, Client(cluster.address) as client:
+        for r in records:
+            assert same_records(client.getbyname(r["name"]), scan(records, name=r["name"]))
+            found = client.getbyyear(r["location"], r["year"])
+            assert same_records(found, scan(records, location=r["location"], year=r["year"]))
+
+
+def test_a_worker_killed_each_second_costs_nobody_an_answer() -> None:
+    """4 clients, 3 workers, 10,000 lookups, a SIGKILL a second."""
+    with hosted(3) as cluster:
+        done = threading.Event()
+        killed: list[int] = []
+
+        def kill_one_each_second() -> None:
+            while not done.wait(1.0):
+                local = [w for w in cluster.snapshot().workers if w.pid]
+                victim = local[len(killed) % len(local)]
+                killed.append(victim.pid)
+                if psutil.pid_exists(victim.pid):
+                    Killed(victim.pid)
+
+        killer = threading.Thread(target=kill_one_each_second)
+        killer.start()
+        try:
+            tallies = load_from_threads(cluster.address, clients=4, lookups=2500, records=RECORDS)
+        finally:
+            done.set()
+            killer.join()
+        assert [tally.errors for tally in tallies] == [[], [], [], []]
+        assert [tally.wrong for tally in tallies] == [[], [], [], []]
+        assert sum(tally.answers for tally in tallies) == 10_000
+        assert killed, "the storm never came: the load was over in less than a second"
+        wait_up(cluster, 3)
+        snapshot = cluster.snapshot()
+        assert snapshot.errors == 0
+        assert snapshot.in_flight == 0
+
+
+def test_the_load_is_shared_equally() -> None:
+    with hosted(3) as cluster, Client(cluster.address) as client:
+        for number in range(1000):
+            client.getbyname(RECORDS[number % len(RECORDS)]["name"])
+        served = [worker.served for worker in cluster.snapshot().workers]
+        assert sum(served) == 1000
+        assert max(served) - min(served) <= 0.05 * max(served)
+
+
+def test_with_the_balance_of_tasks_it_is_shared_to_within_one() -> None:
+    with hosted(3, balance="tasks") as cluster, Client(cluster.address) as client:
+        for number in range(1000):
+            client.getbyname(RECORDS[number % len(RECORDS)]["name"])
+        served = [worker.served for worker in cluster.snapshot().workers]
+        assert sum(served) == 1000
+        assert max(served) - min(served) <= 1
+
+
+@pytest.mark.parametrize(("balance", "least", "most"), [("load", 200, 300), ("tasks", 333, 500)])
+def test_a_newcomer_gets_its_part(balance: str, least: int, most: int) -> None:
+    """About a quarter by load; with the plain rule all of them, until it is level."""
+    with hosted(3, balance=balance) as cluster, Client(cluster.address) as client:
+        for _ in range(1000):
+            client.getbyname("xander")
+        [fresh] = cluster.spawn(1)
+        wait_up(cluster, 4)
+        for _ in range(1000):
+            client.getbyname("xander")
+        served = {worker.id: worker.served for worker in cluster.snapshot().workers}
+        assert least <= served[fresh] <= most
+        if balance == "tasks":
+            assert max(served.values()) - min(served.values()) <= 1
+
+
+def test_no_workers_is_said_at_once() -> None:
+    with hosted(2) as cluster, Client(cluster.address) as client:
+        client.getbyname("xander")
+        for worker_id in up(cluster):
+            cluster.kill(worker_id)
+        poll_for(lambda: not up(cluster))
+        began = time.monotonic()
+        with pytest.raises(NoWorkers, match="rollcall-nodes"):
+            client.getbyname("xander")
+        # The promise is 50 ms; a busy machine is given more before the test complains.
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_lookup_waits_for_a_worker_that_is_being_restarted() -> None:
+    with hosted(1) as cluster, Client(cluster.address, timeout=5.0) as client:
+        Killed(cluster.snapshot().workers[0].pid)
+        assert same_records(client.getbyname("xander"), scan(RECORDS, name="xander"))
+
+
+def test_a_master_that_is_killed_and_comes_back_finds_its_workers_again() -> None:
+    with Node("master", "0", "--json") as first:
+        address = first.ready["master"]
+        port = address.rpartition(":")[2]
+        workers = [Node("worker", "--master", address, "--json") for _ in range(3)]
+        try:
+            with Client(address, timeout=1.0) as client, AttachedCluster(address) as cluster:
+                assert client.getbyname("xander")
+                Killed(first.process.pid)
+                first.wait()
+                with pytest.raises(MasterLost):
+                    client.getbyname("xander")
+                with Node("master", port, "--json"):
+
+                    def back() -> bool:
+                        return [w.state for w in cluster.snapshot().workers] == ["up"] * 3
+
+                    # The promise is 3 s; see above.
+                    poll_for(back, 6.0, "three workers back")
+                    assert client.getbyname("xander")
+        finally:
+            for worker in workers:
+                worker.close()
+
+
+def test_a_port_held_by_a_live_worker_is_refused_and_the_holder_named() -> None:
+    with hosted(1) as cluster:
+        [holder] = cluster.snapshot().workers
+        port = holder.address.rpartition(":")[2]
+        refused = run_nodes("worker", port, "--master", cluster.address)
+        assert refused.returncode == 2
+        assert f"pid {holder.pid}" in refused.stderr
+        assert up(cluster) == [holder.id]
+
+
+def test_a_frozen_worker_costs_nobody_an_answer_and_comes_back_as_itself() -> None:
+    with hosted(2) as cluster:
+        victim = cluster.snapshot().workers[0]
+        with Frozen(victim.pid):
+            [tally] = load_from_threads(cluster.address, clients=1, lookups=200, records=RECORDS)
+            assert (tally.errors, tally.wrong, tally.answers) == ([], [], 200)
+            poll_for(
+                lambda: "lost" in [event.kind for event in cluster.events()],
+                what="the frozen one is found out",
+            )
+        poll_for(lambda: victim.id in up(cluster), what="thawed, it is up again")
+        back = next(w for w in cluster.snapshot().workers if w.id == victim.id)
+        assert back.pid == victim.pid
+        assert back.generation > victim.generation
+        assert cluster.snapshot().in_flight == 0
+
+
+def test_plain_rpyc_needs_three_lines() -> None:
+    with hosted(1) as cluster:
+        host, port = cluster.address.split(":")
+        connection = rpyc.connect(host, int(port))
+        try:
+            reply = json.loads(connection.root.getbyname("xander"))
+        finally:
+            connection.close()
+        assert same_records(reply["result"], scan(RECORDS, name="xander"))
+        assert reply["error"] is False
+        assert reply["count"] == len(reply["result"])
+
+
+def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
+    with hosted(3) as cluster:
+        assert up(cluster) == ["w1", "w2", "w3"]
+        pids = {w.id: w.pid for w in cluster.snapshot().workers}
+        cluster.kill("w1")
+        poll_for(lambda: not psutil.pid_exists(pids["w1"]))
+        cluster.drain("w2")
+        poll_for(lambda: not psutil.pid_exists(pids["w2"]))
+        cluster.restart("w3")
+        poll_for(lambda: up(cluster) == ["w3"] and cluster.crew.children()[0].pid != pids["w3"])
+        states = {w.id: (w.state, w.why) for w in cluster.snapshot().workers}
+        assert states["w1"] == ("down", "killed by SIGKILL")
+        assert states["w2"][0] == "down"
+        assert cluster.scale(2) == "started w4"
+        wait_up(cluster, 2)
+        assert cluster.scale(1) == "draining w4"
+        wait_up(cluster, 1)
+
+
+def test_a_reload_brings_changed_records_into_service(tmp_path: Path) -> None:
+    file = tmp_path / "people.json"
+    file.write_text('{"ann": {"name": "ann", "location": "Oslo", "year": 2001}}')
+    with hosted(2, data=tmp_path) as cluster, Client(cluster.address) as client:
+        before = client.describe().version
+        assert client.getbyname("bob") == []
+        assert "nothing to do" in cluster.reload()
+        file.write_text('{"bob": {"name": "bob", "location": "Rome", "year": 2002}}')
+        cluster.reload()
+        poll_for(lambda: "reloaded" in [event.kind for event in cluster.events()])
+        wait_up(cluster, 2)
+        assert client.getbyname("bob") == [{"name": "bob", "location": "Rome", "year": 2002}]
+        assert before not in cluster.snapshot().catalogs
+
+
+def test_a_port_that_is_taken_is_explained() -> None:
+    with hosted(0) as cluster:
+        port = int(cluster.address.rpartition(":")[2])
+        with (
+            pytest.raises(StartError, match=rf"taken by .*pid {os.getpid()}.*--port"),
+            hosted(0, port=port),
+        ):
+            pass
