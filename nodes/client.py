@@ -9,7 +9,8 @@ import msgspec
 
 from nodes.addresses import DEFAULT_ADDRESS
 from nodes.link import MasterLink
-from nodes.wire import Description, Envelope
+from nodes.transport import Value
+from nodes.wire import DEADLINE, PAGE, Description, Envelope
 
 Record = dict[str, Any]
 """One record, as plain data."""
@@ -29,7 +30,7 @@ class Client:
     GRACE = 0.5
     """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout: float = 2.0) -> None:
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE) -> None:
         self.timeout = timeout
         self._link = MasterLink(address)
 
@@ -54,12 +55,12 @@ class Client:
         """
         return [record for page in self.pages(name, *args) for record in page.result]
 
-    def each(self, name: str, *args: str | float, limit: int = 1000) -> Iterator[Record]:
+    def each(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Record]:
         """The same records one by one, fetched `limit` at a time as they are needed."""
         for page in self.pages(name, *args, limit=limit):
             yield from cast("list[Record]", page.result)
 
-    def pages(self, name: str, *args: str | float, limit: int = 1000) -> Iterator[Envelope]:
+    def pages(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Envelope]:
         """The same records page by page, each with who answered and how."""
         after: str | None = None
         while True:
@@ -70,13 +71,20 @@ class Client:
             after = page.after
 
     def page(
-        self, name: str, *args: str | float, limit: int = 1000, after: str | None = None
+        self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None
     ) -> Envelope:
         """One page: at most `limit` records, from the cursor `after` of the page before."""
+        # What the master assumes anyway need not travel with each lookup.
+        options: dict[str, Value] = {}
+        if limit != PAGE:
+            options["limit"] = limit
+        if after is not None:
+            options["after"] = after
+        if self.timeout != DEADLINE:
+            options["timeout_s"] = self.timeout
         return self._link.call(
-            "lookup", name, *args, timeout=self.timeout + self.GRACE, again=True,
-            limit=limit, after=after, timeout_s=self.timeout,
-        )  # fmt: skip
+            "lookup", name, *args, timeout=self.timeout + self.GRACE, again=True, **options
+        )
 
     def describe(self) -> Description:
         """The dataset, its lookups with their fields and types, and its version."""

@@ -12,11 +12,19 @@ from nodes.catalog import CatalogInfo
 from nodes.crew import Crew
 from nodes.errors import StartError
 from nodes.link import MasterLink
-from nodes.master import DEADLINE, Master
+from nodes.master import Master
 from nodes.paths import state_dir
 from nodes.token import ensure_token, read_token
 from nodes.transport import Value
-from nodes.wire import ClusterSnapshot, Description, Envelope, Event, decode_envelope
+from nodes.wire import (
+    DEADLINE,
+    PAGE,
+    ClusterSnapshot,
+    Description,
+    Envelope,
+    Event,
+    decode_envelope,
+)
 from nodes.worker import describe
 
 Arg = str | float
@@ -53,7 +61,7 @@ class Cluster(Protocol):
     def reload(self) -> str:
         """Brings changed records into service."""
 
-    def page(self, name: str, *args: Arg, limit: int = 1000, after: str | None = None) -> Envelope:
+    def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
 
     def describe(self) -> Description:
@@ -138,7 +146,7 @@ class HostedCluster:
         """Brings changed records into service."""
         return self.crew.reload()
 
-    def page(self, name: str, *args: Arg, limit: int = 1000, after: str | None = None) -> Envelope:
+    def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
         return decode_envelope(
             self.master.intake.lookup(name, args, limit=limit, after=after, timeout=DEADLINE)
@@ -223,7 +231,7 @@ class AttachedCluster:
         """Brings changed records into service."""
         return self._steer("reload", timeout=self.RELOAD)
 
-    def page(self, name: str, *args: Arg, limit: int = 1000, after: str | None = None) -> Envelope:
+    def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
         return self._open.call(
             "lookup", name, *args, timeout=self._timeout, again=True, limit=limit, after=after

@@ -67,7 +67,9 @@ class Crew(Fleet):
             before = self.catalog.info.version
             if info.version == before:
                 return f"catalog {before} is what the records say; nothing to do"
-            self.catalog = Catalog.open(info.path)
+            fresh, old = Catalog.open(info.path), self.catalog
+            self.catalog = fresh
+            old.close()
             self._host.note("reload", "", f"catalog {before} to {info.version}")
             self._roll = threading.Thread(target=self._renew_all, name="reload", daemon=True)
             self._roll.start()
@@ -94,3 +96,4 @@ class Crew(Fleet):
         super().stop(patience)
         if self._roll is not None:
             self._roll.join(2.0)
+        self.catalog.close()

@@ -29,6 +29,8 @@ from nodes.snapshot import take_snapshot
 from nodes.token import same_token
 from nodes.transport import Server, Service, Utf8
 from nodes.wire import (
+    DEADLINE,
+    PAGE,
     ClusterSnapshot,
     Description,
     Event,
@@ -36,9 +38,6 @@ from nodes.wire import (
     error_envelope,
     result_envelope,
 )
-
-DEADLINE = 2.0
-"""Seconds for a lookup, unless its client says otherwise."""
 
 CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
@@ -216,7 +215,7 @@ class MasterService(Service):
     # -- for clients ----------------------------------------------------------------
 
     def _lookup(
-        self, name: object, *args: object, limit: object = 1000, after: object = None,
+        self, name: object, *args: object, limit: object = PAGE, after: object = None,
         timeout_s: object = DEADLINE,
     ) -> bytes:  # fmt: skip
         return self._master.intake.lookup(

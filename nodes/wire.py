@@ -25,6 +25,12 @@ from nodes.errors import CODES, InternalError, LookupFailed
 OK = "ok"
 """The status of a worker's tuple that carries an answer; any other status is an error code."""
 
+DEADLINE = 2.0
+"""Seconds for a lookup, unless its client says otherwise."""
+
+PAGE = 1000
+"""Records of a page, unless its client says otherwise."""
+
 WorkerAnswer = tuple[str, bytes, int, str | None, str, tuple[str, ...]]
 """`(OK, body, count, after, catalog version, files)`."""
 

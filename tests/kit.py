@@ -117,6 +117,7 @@ def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -
         yield worker
     finally:
         worker.stop()
+        catalog.close()
 
 
 class Node:
