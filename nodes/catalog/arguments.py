@@ -30,7 +30,7 @@ def usage(lookup: Lookup) -> str:
 
 def shown(value: str) -> str:
     """A value quoted for a message: escaped, and cut so that it stays short."""
-    return ascii(value if len(value) <= 40 else f"{value[:40]}...")[:80]
+    return repr(value if len(value) <= 40 else f"{value[:40]}...")[:80]
 
 
 def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:

@@ -15,7 +15,6 @@ from nodes.catalog.layout import APPLICATION_ID, FORMAT, Layout
 from nodes.catalog.model import CatalogInfo, Lookup, Progress
 from nodes.catalog.sources import read_records
 from nodes.catalog.survey import Key, Survey, key_text
-from nodes.errors import DataError
 
 REPORT_EVERY = 5000  # records between two words of progress
 
@@ -25,26 +24,21 @@ Row = tuple[Key | bytes, ...]
 def write_catalog(
     dataset: Dataset, path: Path, version: str, *, skip_bad: bool, progress: Progress
 ) -> None:
-    """Write the dataset's catalog to a new file at `path`, complete and on disk on return.
+    """Write the dataset's catalog to the empty file at `path`, complete and on disk on return.
 
-    Raises `DataError` if a file is broken, if there are bad records (unless
-    `skip_bad` leaves them out), or if the catalog cannot be written. The file
-    may then be half made: it is the caller's to remove.
+    Raises `DataError` if a file is broken or if there are bad records (unless
+    `skip_bad` leaves them out), and `OSError` or `sqlite3.Error` if the catalog
+    cannot be written. The file may then be half made: it is the caller's to remove.
     """
-    try:
-        # Made here, not by SQLite, so that it is never readable by others.
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
-        try:
-            with closing(sqlite3.connect(path, isolation_level=None)) as db:
-                _fill(db, dataset, version, skip_bad=skip_bad, progress=progress)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except (sqlite3.Error, OSError) as error:
-        raise DataError(
-            f"the catalog cannot be written in {path.parent}: {error};"
-            " make room there, or set ROLLCALL_CACHE to another folder"
-        ) from error
+    # The file is nobody else's: SQLite need not lock it, the caller has.
+    with closing(
+        sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw&nolock=1", uri=True, isolation_level=None
+        )
+    ) as db:
+        _fill(db, dataset, version, skip_bad=skip_bad, progress=progress)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _fill(
@@ -54,7 +48,7 @@ def _fill(
     # A crash leaves a temporary file that nobody opens: journal and syncs would buy nothing.
     db.executescript(
         f"PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-        f"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -65536;"
+        f"PRAGMA cache_size = -65536;"
         f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
         f"{layout.create_tables()} BEGIN;"
     )

@@ -1,7 +1,7 @@
 """Which catalog belongs to a dataset: found again if nothing changed, built if something did.
 
     <cache>/catalogs/<version>.db      a catalog; never changed once it has that name
-    <cache>/catalogs/.<version>.<pid>-<random>.tmp    one that is being built
+    <cache>/catalogs/.<random>.tmp     one that is being built, locked by who builds it
     <cache>/stamps/<key>.json          what a dataset's files looked like, and their catalog
 
 The version is a digest of the files' content, which takes a second for a
@@ -12,9 +12,10 @@ times, inode), the catalog it names is theirs, and no data file is read.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from hashlib import blake2b
 from pathlib import Path
@@ -30,9 +31,9 @@ from nodes.paths import cache_dir
 
 KEPT_CATALOGS = 8
 KEPT_STAMPS = 64
-FRESH_NS = 50_000_000
+SETTLED_NS = 50_000_000
 """A file changed less than this ago may change again within the same tick of the file
-system's clock, and look the same: it is not stamped yet, so the next start digests it."""
+system's clock and look the same: until then only its content tells, not its looks."""
 
 
 class _Stamp(msgspec.Struct, frozen=True):
@@ -57,34 +58,37 @@ def ensure_catalog(
     """
     dataset = load_dataset(data)
     root = cache if cache is not None else cache_dir()
-    signature, newest = _signature(dataset, skip_bad=skip_bad)
-    stamp = root / "stamps" / f"{_key(data, skip_bad=skip_bad)}.json"
+    signature, settled = _signature(dataset)
+    stamp = root / "stamps" / f"{_digest(os.fsencode(data.resolve()))}.json"
     catalogs = root / "catalogs"
-    if not force and (version := _stamped(stamp, signature)):
-        info = _usable(catalogs / f"{version}.db")
+    if not force and (stamped := _stamped(stamp, signature)):
+        info = _usable(catalogs / f"{stamped}.db", skip_bad=skip_bad)
         if info:
             return info
 
-    def unchanged() -> None:
-        if _signature(dataset, skip_bad=skip_bad)[0] != signature:
-            raise DataError(f"{data} changed while it was read; try again")
-
-    _make_folder(catalogs)
-    target = catalogs / f"{_version(dataset, skip_bad=skip_bad)}.db"
-    info = None if force else _usable(target)
+    version = _version(dataset)
+    target = catalogs / f"{version}.db"
+    info = None if force else _usable(target, skip_bad=skip_bad)
     if info is None:
-        _build(dataset, target, unchanged, skip_bad=skip_bad, progress=progress or _silent)
+
+        def check_unchanged() -> None:
+            same = _signature(dataset)[0] == signature
+            if not same or (not settled and _version(dataset) != version):
+                raise DataError(f"{data} changed while it was read; try again")
+
+        _make_folder(catalogs)
+        _build(dataset, target, check_unchanged, skip_bad=skip_bad, progress=progress or _silent)
         info = Catalog.open(target).info
-    unchanged()
-    if time.time_ns() - newest > FRESH_NS:
-        _write_stamp(stamp, _Stamp(signature, info.version))
+    if settled:
+        _write_stamp(stamp, _Stamp(signature, version))
     _clear_away(catalogs, target)
     return info
 
 
-def _signature(dataset: Dataset, *, skip_bad: bool) -> tuple[str, int]:
-    """How the dataset looks from outside, and when a file last changed (ns since the epoch)."""
+def _signature(dataset: Dataset) -> tuple[str, bool]:
+    """How the dataset looks from outside, and whether any change from now on will show in that."""
     looks: list[tuple[int, int, int, int]] = []
+    now = time.time_ns()
     for name in dataset.files:
         try:
             stat = (dataset.folder / name).stat()
@@ -92,13 +96,13 @@ def _signature(dataset: Dataset, *, skip_bad: bool) -> tuple[str, int]:
             raise DataError(f"{name} cannot be read: {error.strerror or error}") from None
         # ctime too: a tool may put back the mtime, nobody can put back the ctime.
         looks.append((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
-    digest = _digest(_definition(dataset, skip_bad=skip_bad), msgspec.json.encode(looks))
-    return digest, max(ctime for _, _, ctime, _ in looks)
+    digest = _digest(_definition(dataset), msgspec.json.encode(looks))
+    return digest, all(ctime < now - SETTLED_NS for _, _, ctime, _ in looks)
 
 
-def _version(dataset: Dataset, *, skip_bad: bool) -> str:
+def _version(dataset: Dataset) -> str:
     """The digest of everything that makes a catalog what it is: 12 hex digits."""
-    digest = blake2b(_definition(dataset, skip_bad=skip_bad))
+    digest = blake2b(_definition(dataset))
     for name in dataset.files:
         path = dataset.folder / name
         try:
@@ -111,13 +115,9 @@ def _version(dataset: Dataset, *, skip_bad: bool) -> str:
     return digest.hexdigest()[:12]
 
 
-def _definition(dataset: Dataset, *, skip_bad: bool) -> bytes:
+def _definition(dataset: Dataset) -> bytes:
     lookups = list(dataset.lookups.items())
-    return msgspec.json.encode((FORMAT, skip_bad, dataset.name, dataset.files, lookups))
-
-
-def _key(data: Path, *, skip_bad: bool) -> str:
-    return _digest(os.fsencode(data.resolve()), b"skip_bad" if skip_bad else b"")
+    return msgspec.json.encode((FORMAT, dataset.name, dataset.files, lookups))
 
 
 def _digest(*parts: bytes) -> str:
@@ -135,30 +135,35 @@ def _stamped(stamp: Path, signature: str) -> str | None:
 
 def _write_stamp(stamp: Path, value: _Stamp) -> None:
     """Note the catalog for the next start. Without the note that start is slower, not wrong."""
-    with suppress(OSError):
+    with suppress(OSError, DataError):
         _make_folder(stamp.parent)
-        temp = stamp.with_name(f".{stamp.stem}.{_mine()}.tmp")
-        temp.write_bytes(msgspec.json.encode(value))
-        temp.replace(stamp)
+        with _temporary(stamp.parent) as temp:
+            temp.write_bytes(msgspec.json.encode(value))
+            temp.replace(stamp)
 
 
-def _usable(path: Path) -> CatalogInfo | None:
-    """What the catalog at `path` says of itself; None if it is missing or damaged."""
+def _usable(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
+    """What the catalog at `path` says of itself; None if it is missing, damaged or lacks records.
+
+    One built with `skip_bad` has the same version: without it, bad records are still to be told.
+    """
     try:
-        info = Catalog.open(path).info
+        catalog = Catalog.open(path)
+        with catalog.reader() as reader:
+            reader.ping()
     except DataError:
         return None
-    if info.version != path.stem:
+    if catalog.info.version != path.stem or (catalog.info.skipped and not skip_bad):
         return None
     with suppress(OSError):
         os.utime(path)  # the last one used is the last to be cleared away
-    return info
+    return catalog.info
 
 
 def _build(
     dataset: Dataset,
     target: Path,
-    unchanged: Callable[[], None],
+    check_unchanged: Callable[[], None],
     *,
     skip_bad: bool,
     progress: Progress,
@@ -166,40 +171,63 @@ def _build(
     """Build beside the catalogs and rename into place; on any failure nothing is left."""
     from nodes.catalog.build import write_catalog  # noqa: PLC0415 - only a build needs it
 
-    _remove_leftovers(target.parent)
-    temp = target.with_name(f".{target.stem}.{_mine()}.tmp")
+    folder = target.parent
+    _remove_leftovers(folder)
     try:
-        try:
-            write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=progress)
-        except DataError:
-            unchanged()  # a file caught half written is not broken, and is not called so
-            raise
-        unchanged()
-        temp.replace(target)
+        with _temporary(folder) as temp:
+            try:
+                write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=progress)
+            except DataError:
+                check_unchanged()  # a file caught half written is not broken: it is not called so
+                raise
+            check_unchanged()
+            temp.replace(target)
+    except (sqlite3.Error, OSError) as error:
+        raise DataError(
+            f"the catalog cannot be written in {folder}: {error};"
+            " make room there, or set ROLLCALL_CACHE to another folder"
+        ) from error
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A new file that only its owner can read, locked until the end of the block and then gone."""
+    while True:
+        temp = folder / f".{os.urandom(8).hex()}.tmp"
+        descriptor = os.open(temp, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):  # a file system without locks: nobody can take it for a leftover
+            flock(descriptor, LOCK_EX)
+        if temp.exists():
+            break
+        os.close(descriptor)  # taken for a leftover before it was locked
+    try:
+        yield temp
     finally:
         temp.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed builds left: their files carry the id of a process that is gone."""
-    import psutil  # noqa: PLC0415 - only a build needs it
-
+    """Remove what killed builds left: files that nobody has locked any more."""
     for path in folder.glob(".*.tmp"):
-        owner = path.name.split(".")[2].partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            path.unlink(missing_ok=True)
+        _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove a file unless some process has it open and locked."""
+    with suppress(OSError), path.open("rb") as file:
+        flock(file, LOCK_EX | LOCK_NB)
+        path.unlink()
 
 
 def _clear_away(catalogs: Path, used: Path) -> None:
     """Remove all but the newest catalogs and stamps; one that somebody has open stays."""
     for path in _oldest(catalogs.glob("*.db"), KEPT_CATALOGS):
-        if path == used:
-            continue
-        with suppress(OSError), path.open("rb") as file:
-            flock(file, LOCK_EX | LOCK_NB)  # refused while a process has it open
-            path.unlink()
+        if path != used:
+            _remove_unlocked(path)
     for path in _oldest((catalogs.parent / "stamps").glob("*.json"), KEPT_STAMPS):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def _oldest(paths: Iterable[Path], kept: int) -> list[Path]:
@@ -220,10 +248,6 @@ def _make_folder(folder: Path) -> None:
             f"the cache {folder} cannot be made: {error.strerror or error};"
             " set ROLLCALL_CACHE to a folder that can be written"
         ) from None
-
-
-def _mine() -> str:
-    return f"{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def _silent(stage: str, done: int, total: int) -> None:

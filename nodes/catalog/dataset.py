@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from nodes.catalog.arguments import shown
 from nodes.catalog.sources import SUFFIXES
 from nodes.errors import DataError
 
@@ -25,6 +26,8 @@ RESERVED = frozenset(
         "suggest",
         "login",
         "register",
+        "renew",
+        "leave",
         "snapshot",
         "events",
         "spawn",
@@ -33,6 +36,9 @@ RESERVED = frozenset(
         "restart",
         "scale",
         "reload",
+        "freeze",
+        "thaw",
+        "log",
         "probe",
         "ping",
         "root",
@@ -69,6 +75,14 @@ def load_dataset(data: Path) -> Dataset:
 
     Raises `DataError` if there is nothing to read or `dataset.toml` is wrong.
     """
+    try:
+        return _load(data)
+    except OSError as error:
+        where = error.filename or data
+        raise DataError(f"{where} cannot be read: {error.strerror or error}") from None
+
+
+def _load(data: Path) -> Dataset:
     if data.is_file():
         if data.suffix.lower() not in SUFFIXES:
             raise DataError(f"{data}: records must be in a {_listed(SUFFIXES)} file")
@@ -88,21 +102,28 @@ def load_dataset(data: Path) -> Dataset:
     )
 
 
-def unmet(dataset: Dataset, missing: Collection[str], found: Iterable[str]) -> DataError:
-    """What to raise when no record has the `missing` lookup fields; `found` are those there are."""
-    names = list(found)
-    there = _listed(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+def unmet(
+    dataset: Dataset, missing: Collection[str], found: Sequence[str], *, examples: Sequence[str]
+) -> DataError:
+    """What to raise when no record has the `missing` lookup fields.
+
+    `found` are the fields there are, `examples` some of them that lookups could be on.
+    """
+    path = dataset.folder / DEFINITION
+    there = _listed(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
     if dataset.declared:
         return DataError(
-            f"{dataset.folder / DEFINITION}: no record has {_listed(missing)},"
-            f" which a lookup is on; the fields found are {there}"
+            f"{path}: no record has {_listed(missing)}, which a lookup is on;"
+            f" the fields found are {there}"
         )
-    example = "\n".join(f"{_lookup_name(name)} = [{_quoted(name)}]" for name in names[:3])
+    # One that is there may name the files: it is added to, not replaced.
+    verb, start = ("add", "") if path.exists() else ("write", f"name = {_quoted(dataset.name)}\n\n")
+    names = _lookup_names(examples)
+    lookups = "".join(f"{name} = [{_quoted(field)}]\n" for name, field in names.items())
     return DataError(
         f"{dataset.folder}: no record has {_listed(missing)}, so the default lookups do not fit;"
-        f" the fields found are {there}. Name lookups that do, in a file {DEFINITION} in the"
-        f" folder of the records (and use the folder as the data):\n\n"
-        f"name = {_quoted(dataset.name)}\n\n[lookups]\n{example}\n"
+        f" the fields found are {there}. Give that folder as the data, and {verb} the lookups you"
+        f" want in {path}, for example:\n\n{start}[lookups]\n{lookups}"
     )
 
 
@@ -115,8 +136,6 @@ def _read_definition(path: Path) -> dict[str, object]:
         definition: dict[str, object] = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML in UTF-8: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
     if unknown := definition.keys() - {"name", "files", "lookups"}:
         raise DataError(
             f"{path}: unknown {_listed(sorted(unknown))}; there are name, files, lookups"
@@ -141,24 +160,21 @@ def _declared_files(folder: Path, definition: dict[str, object]) -> tuple[str, .
     for file in files:
         pure = PurePosixPath(file)
         if pure.is_absolute() or ".." in pure.parts or "\\" in file or "\0" in file:
-            raise DataError(f"{path}: files: {ascii(file)[:80]} is not inside the folder")
+            raise DataError(f"{path}: files: {shown(file)} is not inside the folder")
         if pure.suffix.lower() not in SUFFIXES:
-            raise DataError(f"{path}: files: {ascii(file)[:80]} is not a {_listed(SUFFIXES)} file")
+            raise DataError(f"{path}: files: {shown(file)} is not a {_listed(SUFFIXES)} file")
         if not (folder / file).is_file():
-            raise DataError(f"{path}: files: there is no file {ascii(file)[:80]} in {folder}")
+            raise DataError(f"{path}: files: there is no file {shown(file)} in {folder}")
     return files
 
 
 def _listed_files(folder: Path) -> tuple[str, ...]:
     """Every file of records in the folder, sorted; hidden ones are an editor's, not records."""
-    try:
-        names = sorted(
-            path.name
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
-        )
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror or error}") from None
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
+    )
     if not names:
         raise DataError(f"{folder}: there are no records here; add a {_listed(SUFFIXES)} file")
     for name in names:
@@ -175,7 +191,7 @@ def _declared_lookups(folder: Path, definition: dict[str, object]) -> dict[str, 
     for name, value in table.items():
         if not _LOOKUP_NAME.fullmatch(name):
             raise DataError(
-                f"{path}: lookup {ascii(name)[:80]}: a name starts with a-z and has only"
+                f"{path}: lookup {shown(name)}: a name starts with a-z and has only"
                 " a-z, 0-9 and _ after it, 64 in all"
             )
         if name in RESERVED:
@@ -202,7 +218,7 @@ def _check_name(name: str, folder: Path) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{folder}: rename {ascii(name)[:80]}, its name is not UTF-8") from None
+        raise DataError(f"{folder}: rename {shown(name)}, its name is not UTF-8") from None
 
 
 def _fit(name: str) -> str:
@@ -211,13 +227,24 @@ def _fit(name: str) -> str:
     return clean[:100] or "records"
 
 
-def _lookup_name(field: str) -> str:
-    return "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
+def _lookup_names(fields: Iterable[str]) -> dict[str, str]:
+    """A lookup's name for each field, all different."""
+    names: dict[str, str] = {}
+    for number, field in enumerate(fields, 1):
+        name = "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
+        names[f"{name}{number}" if name in names or name == "getby" else name] = field
+    return names
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    """Text as TOML has it: JSON's way, and DEL escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(ascii(name)[1:-1][:80] for name in names) or "none"
+    return ", ".join(_plain(name) for name in names) or "none"
+
+
+def _plain(text: str) -> str:
+    """Text for a message: short, and without what would confuse a terminal."""
+    return repr(text[:80])[1:-1]

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, Argument, shown, usage
+from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT, Argument, shown, usage
 from nodes.catalog.layout import APPLICATION_ID, FORMAT, Layout
 from nodes.catalog.model import CatalogInfo, Page
 from nodes.errors import BadRequest, DataError
@@ -27,6 +27,8 @@ PAGE_BYTES = 4 << 20  # a page ends before its body passes this
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _MAGIC = b"SQLite format 3\0"
 _CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18})")
+_DAMAGE = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
+"""What reading raises if the file was written over: rows and messages may then hold anything."""
 
 
 class Catalog:
@@ -35,14 +37,14 @@ class Catalog:
     def __init__(self, info: CatalogInfo, descriptor: int) -> None:
         """Take over `descriptor`, whose lock keeps the file from being cleared away."""
         self.info = info
-        weakref.finalize(self, os.close, descriptor)
+        self._release = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def open(cls, path: str | Path) -> Catalog:
         """Open the catalog at `path`; raises `DataError` if it is missing or damaged."""
-        where = Path(path)
+        where = Path(path).absolute()  # readers open it later, wherever the process is by then
         try:
-            descriptor = os.open(where, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+            descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise DataError(f"{where} cannot be opened: {error.strerror or error}") from None
         try:
@@ -55,6 +57,10 @@ class Catalog:
             raise
         return cls(info, descriptor)
 
+    def close(self) -> None:
+        """Let the file go: it may be cleared away once no reader has it open either."""
+        self._release()
+
     def reader(self) -> Reader:
         """A reader with its own connection; one for each thread. Close it after use."""
         return Reader(self.info)
@@ -65,13 +71,10 @@ class Reader:
 
     def __init__(self, info: CatalogInfo) -> None:
         self._info = info
-        layout = Layout(lookup.fields for lookup in info.lookups)
-        self._columns = ", ".join(layout.columns.values())
-        self._fields = layout.fields
-        self._layout = layout
-        self._find = {lookup.name: layout.find(lookup.fields) for lookup in info.lookups}
-        self._usage = {lookup.name: usage(lookup) for lookup in info.lookups}
-        self._arity = {lookup.name: len(lookup.fields) for lookup in info.lookups}
+        self._layout = layout = Layout(lookup.fields for lookup in info.lookups)
+        self._lookups = {
+            lookup.name: (lookup, layout.find(lookup.fields)) for lookup in info.lookups
+        }
         self._types = {
             field: kind
             for lookup in info.lookups
@@ -112,36 +115,38 @@ class Reader:
         wrong arguments or a cursor of other records, and `DataError` if the
         catalog is damaged.
         """
-        statement = self._find.get(lookup)
-        if statement is None:
-            known = ", ".join(sorted(self._usage.values()))
-            raise BadRequest(f"there is no lookup {shown(str(lookup))}; there are {known[:500]}")
-        if len(args) != self._arity[lookup] or any(type(a) not in (str, int, float) for a in args):
-            raise BadRequest(f"{self._usage[lookup]}: one text or number for each is needed")
+        if lookup not in self._lookups:
+            known = ", ".join(usage(shape) for shape in self._info.lookups)
+            raise BadRequest(f"there is no lookup {shown(lookup)}; there are {known[:500]}")
+        shape, statement = self._lookups[lookup]
+        if len(args) != len(shape.fields) or any(type(a) not in (str, int, float) for a in args):
+            raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
         if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_LIMIT}")
         start = self._start(after)
         try:
             return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
         except (OverflowError, UnicodeEncodeError):
-            raise BadRequest(f"{self._usage[lookup]}: no record can have such a value") from None
-        except sqlite3.Error as error:
+            raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
+        except _DAMAGE as error:
             raise self._damaged(error) from error
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """Distinct values of a lookup's field that start with `prefix`, in order.
 
-        Upper and lower case differ. Integers are matched by their digits;
+        Upper and lower case differ. Integers from 0 up are matched by their digits;
         fields of other numbers suggest nothing. Raises `BadRequest` for a
         field that no lookup is on, and `DataError` if the catalog is damaged.
         """
         if field not in self._types:
             raise BadRequest(
-                f"there are no suggestions for {shown(str(field))};"
-                f" there are for {', '.join(self._fields)[:500]}"
+                f"there are no suggestions for {shown(field)};"
+                f" there are for {', '.join(self._types)[:500]}"
             )
-        if type(prefix) is not str or type(limit) is not int or not 1 <= limit <= MAX_SUGGESTIONS:
-            raise BadRequest(f"suggest needs a text and a limit from 1 to {MAX_SUGGESTIONS}")
+        if type(prefix) is not str or len(prefix) > MAX_TEXT:
+            raise BadRequest(f"the prefix must be a text of at most {MAX_TEXT} characters")
+        if type(limit) is not int or not 1 <= limit <= MAX_SUGGESTIONS:
+            raise BadRequest(f"limit must be an integer from 1 to {MAX_SUGGESTIONS}")
         found: list[str] = []
         try:
             for low, high in _spans(self._types[field], prefix):
@@ -151,7 +156,7 @@ class Reader:
                         return found
         except UnicodeEncodeError:
             raise BadRequest(f"not valid Unicode: {shown(prefix)}") from None
-        except sqlite3.Error as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from error
         return found
 
@@ -163,16 +168,17 @@ class Reader:
         first = self._info.lookups[0]
         self._probed = (self._probed + 7919) % self._info.records  # a prime: all get their turn
         keys = ", ".join(self._layout.of(first.fields))
+        _, statement = self._lookups[first.name]
         try:
             row = self._db.execute(
                 f"SELECT {keys} FROM records WHERE id = ?", (self._probed + 1,)
             ).fetchone()
             if row is None:
                 raise self._damaged("a record is gone")
-            hit = self._db.execute(self._find[first.name], (*row, self._probed, 1)).fetchone()
-        except sqlite3.Error as error:
+            hit = self._db.execute(statement, (*row, self._probed, 1)).fetchone()
+        except _DAMAGE as error:
             raise self._damaged(error) from error
-        if hit is None and None not in row:
+        if None not in row and (hit is None or hit[0] != self._probed + 1):
             raise self._damaged("its index has lost a record")
 
     def _page(self, rows: sqlite3.Cursor, limit: int) -> Page:
@@ -220,19 +226,22 @@ class Reader:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection for reading. A catalog never changes, so it is opened without locks."""
+    db = None
     try:
         db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro&immutable=1",
+            f"{path.as_uri()}?mode=ro&immutable=1",
             uri=True,
             check_same_thread=False,
             isolation_level=None,
         )
-    except sqlite3.Error as error:
+        # The file is mapped, and so shared by all workers: a cache of one's own would copy it.
+        # SQLite takes as much of that size as it was built for.
+        for pragma in ("mmap_size = 1099511627776", "cache_size = -256", "query_only = ON"):
+            db.execute(f"PRAGMA {pragma}")
+    except _DAMAGE as error:
+        if db is not None:
+            db.close()
         raise DataError(f"{path} cannot be opened: {error}") from None
-    # The file is mapped, and so shared by all workers: a cache of one's own would copy it.
-    # SQLite takes as much of that size as it was built for.
-    for pragma in ("mmap_size = 1099511627776", "cache_size = -256", "query_only = ON"):
-        db.execute(f"PRAGMA {pragma}")
     return db
 
 
@@ -253,11 +262,14 @@ def _read_info(path: Path) -> CatalogInfo:
     db = _connect(path)
     try:
         (text,) = db.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
-        return msgspec.json.decode(text, type=CatalogInfo)
-    except (sqlite3.Error, TypeError, ValueError) as error:
+        info = msgspec.json.decode(text, type=CatalogInfo)
+    except (*_DAMAGE, msgspec.DecodeError) as error:
         raise DataError(f"{path} is damaged: {error}; build the catalog again") from None
     finally:
         db.close()
+    if not info.lookups or info.records < 1:
+        raise DataError(f"{path} is damaged: nothing is in it; build the catalog again")
+    return info
 
 
 def _spans(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument | bytes]]:

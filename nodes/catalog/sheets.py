@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
+from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN, shown
 from nodes.catalog.sources import Bad, Record, Stored, Unusable, decode_line, encode_record
 from nodes.errors import DataError
 
@@ -31,7 +31,9 @@ def read_sheet(path: Path, name: str, bad: Bad) -> Iterator[Stored]:
     told to `bad`.
     """
     header, cells = _columns(path, name)
-    for number, position, row in _rows(path, name):
+    rows = _rows(path, name)
+    next(rows, None)  # the header
+    for number, position, row in rows:
         where = f"{name}, line {number}"
         if len(row) != len(header):
             bad(where, f"it has {len(row)} cells where the header has {len(header)}")
@@ -52,7 +54,7 @@ def _columns(path: Path, name: str) -> tuple[list[str], list[Cell]]:
     if not header or not all(header) or len(set(header)) != len(header):
         raise DataError(
             f"{name}, line 1: the header must name every column, each differently;"
-            f" it is {ascii(','.join(header))[:80]}"
+            f" it is {shown(','.join(header))}"
         )
     kinds: list[Cell] = [_integer] * len(header)
     for _, _, row in rows:
@@ -82,7 +84,8 @@ def _rows(path: Path, name: str) -> Iterator[tuple[int, int, list[str]]]:
                 yield number, position, row
             number = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: not CSV ({error})") from None
+        # Where the record starts: a quote left open is seen only at the end of the file.
+        raise DataError(f"{name}, line {number}: not CSV ({error})") from None
 
 
 def _narrowest(text: str, kind: Cell) -> Cell:

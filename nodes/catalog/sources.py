@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from nodes.catalog.arguments import shown
 from nodes.errors import DataError
 
 SUFFIXES = (".json", ".jsonl", ".csv")
@@ -21,7 +23,7 @@ MAX_RECORD = 1 << 20  # bytes of one record's JSON text
 
 Record = dict[str, object]
 Stored = tuple[int, Record, bytes]
-"""How many bytes of the file are read, a record, and its compact JSON text."""
+"""How many bytes of the file are done, a record, and its compact JSON text."""
 Bad = Callable[[str, str], None]
 """Is told where a bad record is, and why it is bad."""
 
@@ -88,29 +90,32 @@ def _read_json(path: Path, name: str, bad: Bad) -> Iterator[Stored]:
         raise DataError(f"{name}: nested too deeply to be read") from None
     except json.JSONDecodeError as error:
         raise _broken(name, error.lineno, error) from None
-    del text  # a large file's text and its records need not be held at once
-    for number, (key, value) in enumerate(_members(top, name), 1):
+    size = len(raw)
+    del raw, text  # a large file's text and its records need not be held at once
+    members = _members(top, name)
+    for number, (key, value) in enumerate(members, 1):
         try:
             body = encode_record(value)
         except Unusable as unusable:
-            bad(f"{name}, record {number}{key}", str(unusable))
+            named = "" if key is None else f" ({shown(key)})"
+            bad(f"{name}, record {number}{named}", str(unusable))
             continue
         assert isinstance(value, dict)
-        yield len(raw), value, body
+        yield size * number // len(members), value, body
 
 
-def _members(top: object, name: str) -> Iterator[tuple[str, object]]:
-    """What a file holds at its top level, each with its key as messages show it."""
+def _members(top: object, name: str) -> Sequence[tuple[str | None, object]]:
+    """What a file holds at its top level, each with its key if it has one."""
     if isinstance(top, list):
-        yield from (("", value) for value in top)
-    elif isinstance(top, dict | _Repeated):
-        pairs = top.pairs if isinstance(top, _Repeated) else top.items()
-        yield from ((f" ({ascii(key)[:60]})", value) for key, value in pairs)
-    else:
-        raise DataError(
-            f"{name}: holds {_json_kind(top)}; it must hold an array of records,"
-            " or an object of them keyed by name"
-        )
+        return [(None, value) for value in top]
+    if isinstance(top, _Repeated):
+        return top.pairs
+    if isinstance(top, dict):
+        return list(top.items())
+    raise DataError(
+        f"{name}: holds {_json_kind(top)}; it must hold an array of records,"
+        " or an object of them keyed by name"
+    )
 
 
 def _read_lines(path: Path, name: str, bad: Bad) -> Iterator[Stored]:
@@ -160,7 +165,7 @@ def _read_plain(line: bytes) -> tuple[Record, bytes] | None:
 class _Repeated:
     """An object in which a key is there twice: fine around records, wrong inside one."""
 
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[str, object]]) -> None:
         self.pairs = pairs
 
 
@@ -193,9 +198,8 @@ def _refuse(value: object) -> object:
     if isinstance(value, _NotJson):
         raise Unusable(f"{value.text[:40]} is not a finite number")
     assert isinstance(value, _Repeated)
-    seen: set[str] = set()
-    twice = next(key for key, _ in value.pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    raise Unusable(f"the field {ascii(twice)[:60]} is there twice")
+    twice, _ = Counter(key for key, _ in value.pairs).most_common(1)[0]
+    raise Unusable(f"the field {shown(twice)} is there twice")
 
 
 _DECODER = json.JSONDecoder(

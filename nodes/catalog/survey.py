@@ -21,16 +21,14 @@ Key = str | int | float | None
 
 def key_of(value: object) -> Key:
     """What a lookup compares: None for what no lookup finds (null, a list, an object)."""
-    kind = type(value)
-    if kind is str:
-        return value  # type: ignore[return-value]
-    if kind is int:
-        return value if INTEGER_MIN <= value <= INTEGER_MAX else key_text(value)  # type: ignore[return-value,operator,arg-type]
-    if kind is float:
-        return value + 0.0  # type: ignore[operator,no-any-return] # -0.0 and 0.0 are one number
-    if kind is bool:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
         return "true" if value else "false"
-    return None
+    if isinstance(value, int):
+        # A larger one cannot be stored as a number without losing digits.
+        return value if INTEGER_MIN <= value <= INTEGER_MAX else key_text(value)
+    return value if isinstance(value, float) else None
 
 
 def key_text(key: Key) -> str:
@@ -43,7 +41,7 @@ class Survey:
 
     def __init__(self) -> None:
         self.records = 0
-        self.shapes: Counter[tuple[str, ...]] = Counter()
+        self._fields: dict[str, bool] = {}
         self.kinds: dict[str, set[type]] = {}
         self.bad: list[BadRecord] = []
         self.bad_count = 0
@@ -57,7 +55,10 @@ class Survey:
     def keys(self, record: Record, fields: Iterable[str]) -> list[Key]:
         """The record's keys for `fields`; the record and the keys' types are noted."""
         self.records += 1
-        self.shapes[tuple(record)] += 1
+        if not record.keys() <= self._fields.keys():
+            for field, value in record.items():
+                # Whether it can be looked up: good enough from its first record, for an example.
+                self._fields.setdefault(field, key_of(value) is not None)
         keys = []
         for field in fields:
             key = key_of(record.get(field))
@@ -68,7 +69,7 @@ class Survey:
 
     def fields(self) -> tuple[str, ...]:
         """Every field of any record, in order of first appearance."""
-        return tuple(dict.fromkeys(field for shape in self.shapes for field in shape))
+        return tuple(self._fields)
 
     def type_of(self, field: str) -> str | None:
         """A field's type over all records; None if nothing in it can be looked up."""
@@ -84,11 +85,13 @@ class Survey:
         if not self.records:
             there = ", ".join(dataset.files)[:200]
             raise DataError(f"{dataset.folder}: there is no usable record in {there}")
-        types = {field: self.type_of(field) for field in dataset.fields()}
-        if missing := [field for field, kind in types.items() if kind is None]:
-            raise unmet(dataset, missing, self.fields())
+        wanted = dataset.fields()
+        types = {field: kind for field in wanted if (kind := self.type_of(field))}
+        if missing := [field for field in wanted if field not in types]:
+            fit = [field for field, found in self._fields.items() if found]
+            raise unmet(dataset, missing, self.fields(), examples=fit[:3])
         return tuple(
-            Lookup(name, fields, tuple(types[field] or "text" for field in fields))
+            Lookup(name, fields, tuple(types[field] for field in fields))
             for name, fields in dataset.lookups.items()
         )
 

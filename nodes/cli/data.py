@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from nodes.catalog import CatalogInfo, CheckReport, Lookup, check_data, ensure_catalog, usage
-from nodes.errors import DataError
+from nodes.cli.common import as_json as json_option
+from nodes.cli.common import explained, print_json, printable
 from nodes.paths import shipped_data
 
 if TYPE_CHECKING:
@@ -22,26 +20,10 @@ if TYPE_CHECKING:
 BAR_AFTER_S = 1.0  # a build that is over sooner shows no bar
 BAD_SHOWN = 20
 
-P = ParamSpec("P")
-
 
 @click.group()
 def data() -> None:
     """Look records over, and build the catalog that workers answer from."""
-
-
-def _explained(command: Callable[P, None]) -> Callable[P, None]:
-    """Let a command end with the message of a `DataError` and exit code 2."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except DataError as error:
-            click.echo(str(error), err=True)
-            raise SystemExit(2) from None
-
-    return run
 
 
 _folder = click.argument(
@@ -50,13 +32,12 @@ _folder = click.argument(
     required=False,
     type=click.Path(path_type=Path),
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
 
 @data.command()
 @_folder
-@_json
-@_explained
+@json_option
+@explained
 def check(folder: Path | None, as_json: bool) -> None:
     """Read the records in DIR (a folder or a file; default: the shipped ones) and report.
 
@@ -64,7 +45,10 @@ def check(folder: Path | None, as_json: bool) -> None:
     cannot be used at all.
     """
     report = check_data(folder or shipped_data())
-    click.echo(msgspec.json.encode(report).decode() if as_json else _report_text(report))
+    if as_json:
+        print_json(report)
+    else:
+        _say(_report_lines(report))
     if report.bad_count:
         raise SystemExit(1)
 
@@ -73,8 +57,8 @@ def check(folder: Path | None, as_json: bool) -> None:
 @_folder
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
 @click.option("--force", is_flag=True, help="Build even if nothing changed.")
-@_json
-@_explained
+@json_option
+@explained
 def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> None:
     """Build the catalog of the records in DIR (default: the shipped ones), if it is not there.
 
@@ -83,16 +67,15 @@ def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> No
     started = time.monotonic()
     info = build_with_progress(folder or shipped_data(), skip_bad=skip_bad, force=force)
     if as_json:
-        click.echo(msgspec.json.encode(info).decode())
+        print_json(info)
         return
-    click.echo(
+    lines = [
         f"{info.name}: {info.records:,} records, catalog {info.version},"
         f" {info.bytes / 1024:,.0f} KiB, ready in {time.monotonic() - started:.2f} s"
-    )
+    ]
     if info.skipped:
-        click.echo(f"{info.skipped:,} bad record(s) left out; see: rollcall-nodes data check")
-    click.echo(f"lookups: {_lookups_text(info.lookups)}")
-    click.echo(info.path)
+        lines.append(f"{info.skipped:,} bad record(s) left out; see: rollcall-nodes data check")
+    _say([*lines, f"lookups: {_lookups_text(info.lookups)}", info.path])
 
 
 def build_with_progress(data: Path, *, skip_bad: bool = False, force: bool = False) -> CatalogInfo:
@@ -140,7 +123,13 @@ def _open_bar() -> Progress:
     return bar
 
 
-def _report_text(report: CheckReport) -> str:
+def _say(lines: list[str]) -> None:
+    """Print lines in which names from the data may hold anything."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def _report_lines(report: CheckReport) -> list[str]:
     lines = [f"{report.name}: {report.records:,} records"]
     lines += [
         f"  {file.name}: {file.records:,} records" + (f", {file.bad:,} bad" if file.bad else "")
@@ -154,7 +143,7 @@ def _report_text(report: CheckReport) -> str:
         lines += [f"  {bad.where}: {bad.why}" for bad in report.bad[:BAD_SHOWN]]
         if report.bad_count > BAD_SHOWN:
             lines.append(f"  and {report.bad_count - BAD_SHOWN:,} more")
-    return "\n".join(lines)
+    return lines
 
 
 def _lookups_text(lookups: tuple[Lookup, ...]) -> str:

@@ -1,0 +1,47 @@
+"""A cache and a data folder of their own for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.catalog.kit import Asked, asking, write
+
+
+class Put(Protocol):
+    """Writes files into the test's data folder, and returns the folder."""
+
+    def __call__(self, files: dict[str, object]) -> Path: ...
+
+
+class Ask(Protocol):
+    """Opens the catalog of some data for questions, until the end of the test."""
+
+    def __call__(self, data: Path, *, skip_bad: bool = False) -> Asked: ...
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache directory, not there yet."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ROLLCALL_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    return lambda files: write(tmp_path / "data", files)
+
+
+@pytest.fixture
+def ask() -> Iterator[Ask]:
+    with ExitStack() as stack:
+
+        def opened(data: Path, *, skip_bad: bool = False) -> Asked:
+            return stack.enter_context(asking(data, skip_bad=skip_bad))
+
+        yield opened

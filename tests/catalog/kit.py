@@ -1,0 +1,104 @@
+"""Datasets written to disk, catalogs opened and asked, and the plain scan they must agree with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nodes.catalog import Catalog, Lookup, Reader, coerce, ensure_catalog
+
+Record = dict[str, Any]
+
+CLASSIC = {
+    "getbyname": ["name"],
+    "getbylocation": ["location"],
+    "getbyyear": ["location", "year"],
+}
+
+
+def person(name: str, location: str = "Oslo", year: int = 2001, **more: object) -> Record:
+    """A record that the three classic lookups find."""
+    return {"name": name, "location": location, "year": year, **more}
+
+
+def write(folder: Path, files: Mapping[str, object]) -> Path:
+    """Write files into the folder: text and bytes as they are, anything else as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            text = content if isinstance(content, str) else json.dumps(content)
+            path.write_text(text, encoding="utf-8", newline="")
+    return folder
+
+
+def definition(lookups: Mapping[str, list[str]], **more: object) -> str:
+    """The text of a `dataset.toml`; JSON's texts and lists are TOML's too."""
+    parts = [*more.items(), *(("lookups." + name, on) for name, on in lookups.items())]
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in parts]
+    return "\n".join(lines) + "\n"
+
+
+class Asked:
+    """A catalog with one reader, asked the way a worker does it: arguments coerced first."""
+
+    def __init__(self, catalog: Catalog, reader: Reader) -> None:
+        self.info = catalog.info
+        self.reader = reader
+        self._lookups = {lookup.name: lookup for lookup in catalog.info.lookups}
+
+    def lookup(self, name: str) -> Lookup:
+        """The lookup of that name."""
+        return self._lookups[name]
+
+    def records(self, name: str, *args: object, limit: int = 1000) -> list[Record]:
+        """The whole answer, all pages of it."""
+        found: list[Record] = []
+        after = None
+        while True:
+            keys = coerce(self._lookups[name], args)
+            page = self.reader.find(name, keys, limit=limit, after=after)
+            part = json.loads(page.body)
+            assert len(part) == page.count <= limit
+            found += part
+            after = page.after
+            if after is None:
+                return found
+            assert part, "a page that is not the last has records"
+
+
+@contextmanager
+def asking(data: Path, cache: Path | None = None, *, skip_bad: bool = False) -> Iterator[Asked]:
+    """Build the catalog of `data` if need be, and open it for questions."""
+    catalog = Catalog.open(ensure_catalog(data, cache=cache, skip_bad=skip_bad).path)
+    with catalog.reader() as reader:
+        yield Asked(catalog, reader)
+
+
+def plain_scan(records: list[Record], fields: tuple[str, ...], args: tuple[Any, ...]) -> Any:
+    """What a lookup must answer: the records that have exactly these values, in order."""
+    return [
+        record
+        for record in records
+        if all(
+            field in record and _equal(record[field], arg)
+            for field, arg in zip(fields, args, strict=True)
+        )
+    ]
+
+
+def _equal(value: object, arg: object) -> bool:
+    # To Python true equals 1; to a lookup it does not.
+    return value == arg and isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def catalogs(cache: Path) -> list[str]:
+    """The names of the files in the cache's folder of catalogs, half made ones too."""
+    folder = cache / "catalogs"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

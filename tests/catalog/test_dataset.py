@@ -1,0 +1,171 @@
+"""`dataset.toml`: what it says, what it must not say, and what holds without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from nodes.catalog import RESERVED, check_data, ensure_catalog
+from nodes.catalog.dataset import load_dataset
+from nodes.errors import DataError
+from nodes.master import MasterService
+from tests.catalog.conftest import Ask, Put
+from tests.catalog.kit import CLASSIC, definition, person, write
+
+PLAYER = {"player": "ada", "team": "Owls", "season": 2019}
+
+
+def test_without_a_definition_people_get_the_three_lookups(put: Put, ask: Ask) -> None:
+    asked = ask(put({"a.json": [person("al")]}))
+    assert {one.name: list(one.fields) for one in asked.info.lookups} == CLASSIC
+    assert asked.info.name == "data"
+
+
+def test_custom_lookups(put: Put, ask: Ask) -> None:
+    later = {**PLAYER, "season": 2020}
+    lookups = {"getbyteam": ["team", "season"], "who": ["player"], "in_season": ["season"]}
+    asked = ask(
+        put({"a.json": [PLAYER, later], "dataset.toml": definition(lookups, name="Liga Ñ")})
+    )
+    assert asked.info.name == "Liga Ñ"
+    assert {one.name: list(one.fields) for one in asked.info.lookups} == lookups
+    assert asked.records("getbyteam", "Owls", 2019) == [PLAYER]
+    assert asked.records("getbyteam", "Owls", "2020") == [later]
+    assert asked.records("getbyteam", "2019", 2019) == []
+    assert asked.records("who", "ada") == [PLAYER, later]
+    assert asked.records("in_season", 2020) == [later]
+
+
+def test_fields_may_be_named_anything(put: Put, ask: Ask) -> None:
+    odd = ['f0"; DROP TABLE records; --', "", "größe 🎈", "select", "a.b", "x" * 300]
+    lookups = {f"by{number}": [field] for number, field in enumerate(odd)}
+    record = {field: number for number, field in enumerate(odd)}
+    asked = ask(put({"a.json": [record], "dataset.toml": definition({**lookups, "all": odd})}))
+    assert all(asked.records(f"by{number}", number) == [record] for number in range(len(odd)))
+    assert asked.records("all", *range(len(odd))) == [record]
+
+
+def test_files_are_those_that_are_named_in_that_order(put: Put, ask: Ask) -> None:
+    asked = ask(
+        put(
+            {
+                "dataset.toml": 'files = ["sub/z.jsonl", "b.json"]',
+                "b.json": [person("al", "B")],
+                "sub/z.jsonl": '{"name": "al", "location": "Z", "year": 1}',
+                "a.json": "{broken, but not named",
+            }
+        )
+    )
+    assert [one["location"] for one in asked.records("getbyname", "al")] == ["Z", "B"]
+    assert asked.info.files == ("sub/z.jsonl", "b.json")
+
+
+def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask: Ask) -> None:
+    more = {"größe": 1.8, "grösse": None, "tags": ["x"], "名": "a", "前": "b"}
+    data = put({"a.json": [{"tags": ["x"], **PLAYER}, {**PLAYER, **more}]})
+    with pytest.raises(DataError) as caught:
+        ensure_catalog(data)
+    message = str(caught.value)
+    assert "no record has name, location, year" in message
+    assert "the fields found are tags, player, team, season, größe, grösse, 名, 前." in message
+    assert str(data / "dataset.toml") in message
+    # What it shows works as it stands, and not on a field that no lookup can be on.
+    _, _, text = message.partition("for example:\n\n")
+    assert text.startswith('name = "data"\n\n[lookups]\n')
+    asked = ask(put({"dataset.toml": text}))
+    assert {one.fields for one in asked.info.lookups} == {("player",), ("team",), ("season",)}
+    assert asked.records("getbyteam", "Owls") != []
+
+
+def test_the_shown_definition_names_lookups_differently(put: Put, ask: Ask) -> None:
+    data = put({"a.json": [{"名": 'quo"te', "前": "back\\slash\x7f", "!": 1}]})
+    with pytest.raises(DataError) as caught:
+        check_data(data)
+    asked = ask(put({"dataset.toml": str(caught.value).partition("for example:\n\n")[2]}))
+    assert [one.fields for one in asked.info.lookups] == [("名",), ("前",), ("!",)]
+
+
+def test_a_definition_without_lookups_is_added_to(put: Put) -> None:
+    data = put({"dataset.toml": 'name = "league"\n', "a.json": [PLAYER]})
+    with pytest.raises(DataError) as caught:
+        ensure_catalog(data)
+    assert "add the lookups you want in" in str(caught.value)
+    assert "name =" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["name", "location", "year"])
+def test_the_three_lookups_need_all_three_fields(put: Put, missing: str) -> None:
+    record = {field: value for field, value in person("al").items() if field != missing}
+    data = put({"a.json": [record, {missing: None}]})
+    with pytest.raises(DataError, match=f"no record has {missing}, so the default lookups"):
+        ensure_catalog(data)
+
+
+def test_a_declared_lookup_on_no_field_lists_the_fields(put: Put) -> None:
+    data = put({"a.json": [PLAYER], "dataset.toml": definition({"getbyclub": ["club", "season"]})})
+    with pytest.raises(DataError) as caught:
+        ensure_catalog(data)
+    assert f"{data / 'dataset.toml'}: no record has club, which a lookup is on" in str(caught.value)
+    assert "the fields found are player, team, season" in str(caught.value)
+
+
+WRONG = {
+    "not TOML": ("name =", "not TOML"),
+    "not UTF-8": (b'name = "\xff"', "not TOML in UTF-8"),
+    "unknown key": ("lookup = 1", "unknown lookup; there are name, files, lookups"),
+    "name not text": ("name = 7", "name must be text"),
+    "name empty": ('name = ""', "name must be text"),
+    "name with a bell": (r'name = "a\u0007"', "name must be text"),
+    "files empty": ("files = []", "files must be a list of file names, each once"),
+    "files a text": ('files = "a.json"', "files must be a list"),
+    "file twice": ('files = ["a.json", "a.json"]', "each once"),
+    "file outside": ('files = ["../data/a.json"]', "'../data/a.json' is not inside the folder"),
+    "file absolute": ('files = ["/a.json"]', "'/a.json' is not inside the folder"),
+    "file with NUL": (r'files = ["a\u0000.json"]', "is not inside the folder"),
+    "file of another kind": ('files = ["a.txt"]', "'a.txt' is not a .json, .jsonl, .csv file"),
+    "file missing": ('files = ["b.json"]', "there is no file 'b.json' in"),
+    "file name too long": (f'files = ["{"b" * 300}.json"]', "cannot be read"),
+    "lookups empty": ("[lookups]", "must be a table of 1 to 64 lookups"),
+    "lookups a list": ("lookups = []", "must be a table"),
+    "too many": (definition({f"l{n}": ["name"] for n in range(65)}), "must be a table of 1 to 64"),
+    "lookup capital": (definition({"GetByName": ["name"]}), "lookup 'GetByName': a name starts"),
+    "lookup private": ('[lookups]\n_by = ["name"]', "lookup '_by': a name starts with a-z"),
+    "lookup long": (definition({"l" * 65: ["name"]}), "64 in all"),
+    "lookup a verb": (definition({"kill": ["name"]}), "kill: the master has a verb of that name"),
+    "lookup on a text": ('[lookups]\nby = "name"', "must be a list of 1 to 8 field names"),
+    "lookup on nothing": (definition({"by": []}), "must be a list of 1 to 8 field names"),
+    "lookup on 7": ("[lookups]\nby = [7]", "must be a list of 1 to 8 field names"),
+    "lookup on twice": (definition({"by": ["name", "name"]}), "field names, each once"),
+    "lookup on nine": (definition({"by": list("abcdefghi")}), "1 to 8 field names"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_definition_says_what_is_wrong(put: Put, case: str) -> None:
+    content, message = WRONG[case]
+    with pytest.raises(DataError) as caught:
+        load_dataset(put({"dataset.toml": content, "a.json": [person("al")], "a.txt": "x"}))
+    assert message in str(caught.value)
+    assert "data" in str(caught.value)
+
+
+def test_no_records_at_all(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere: no such folder or file of records"):
+        load_dataset(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"add a \.json, \.jsonl, \.csv file"):
+        load_dataset(write(tmp_path / "empty", {"readme.txt": "x"}))
+    with pytest.raises(DataError, match=r"records must be in a \.json, \.jsonl, \.csv file"):
+        load_dataset(tmp_path / "empty" / "readme.txt")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_dataset(tmp_path / ("x" * 300))
+    with pytest.raises(DataError, match=r"no usable record in a\.json"):
+        ensure_catalog(write(tmp_path / "none", {"a.json": "{}"}))
+
+
+def test_a_lookup_cannot_have_the_name_of_a_verb_of_the_master() -> None:
+    service = MasterService(Mock())
+    verbs = service._open.keys() | service._guarded.keys()
+    assert "register" in verbs
+    assert verbs <= RESERVED

@@ -1,0 +1,266 @@
+"""A reader's verbs: find by pages, suggest, ping; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodes.catalog import Catalog, Reader, ensure_catalog
+from nodes.catalog.reader import MAX_LIMIT, PAGE_BYTES
+from nodes.errors import BadRequest, DataError
+from tests.catalog.conftest import Ask, Put
+from tests.catalog.kit import Asked, asking, definition, person, plain_scan, write
+
+CITIES = ["Oslo", "Rome", "Lima"]
+MANY = [person(f"p{number % 7}", CITIES[number % 3], 2000 + number % 4) for number in range(97)]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    base = tmp_path_factory.mktemp("many")
+    data = write(base / "data", {"a.json": MANY[:50], "b.json": MANY[50:]})
+    with asking(data, base / "cache") as asked:
+        yield asked
+
+
+# -- find, page by page --------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.integers(0, 7), city=st.sampled_from(CITIES), limit=st.integers(1, 40))
+def test_pages_together_are_the_plain_scan(many: Asked, name: int, city: str, limit: int) -> None:
+    assert many.records("getbyname", f"p{name}", limit=limit) == plain_scan(
+        MANY, ("name",), (f"p{name}",)
+    )
+    assert many.records("getbylocation", city, limit=limit) == plain_scan(
+        MANY, ("location",), (city,)
+    )
+    assert many.records("getbyyear", city, 2001, limit=limit) == plain_scan(
+        MANY, ("location", "year"), (city, 2001)
+    )
+
+
+def test_a_page_that_holds_all_that_is_left_is_the_last(many: Asked) -> None:
+    count = len(plain_scan(MANY, ("location",), ("Rome",)))
+    whole = many.reader.find("getbylocation", ["Rome"], limit=count)
+    assert (whole.count, whole.after) == (count, None)
+    short = many.reader.find("getbylocation", ["Rome"], limit=count - 1)
+    assert short.count == count - 1
+    assert short.after is not None
+    rest = many.reader.find("getbylocation", ["Rome"], limit=count - 1, after=short.after)
+    assert (rest.count, rest.after) == (1, None)
+    assert short.files == ("a.json", "b.json")
+    assert rest.files == ("b.json",)
+
+
+def test_nothing_found_is_an_empty_page(many: Asked) -> None:
+    page = many.reader.find("getbyname", ["nobody"])
+    assert (page.body, page.count, page.after, page.files) == (b"[]", 0, None, ())
+
+
+def test_a_page_ends_before_it_grows_too_large(put: Put, ask: Ask) -> None:
+    large = [person("al", year=number, text="x" * 900_000) for number in range(10)]
+    asked = ask(put({"a.jsonl": "\n".join(json.dumps(one) for one in large)}))
+    page = asked.reader.find("getbyname", ["al"])
+    assert page.count == 4
+    assert len(page.body) <= PAGE_BYTES
+    assert asked.records("getbyname", "al") == large
+
+
+@pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT + 1, 1.0, "5", None, True, 2**70])
+def test_a_wrong_limit_is_refused(many: Asked, limit: int) -> None:
+    with pytest.raises(BadRequest, match="limit must be an integer from 1 to 10000"):
+        many.reader.find("getbyname", ["p1"], limit=limit)
+
+
+@pytest.mark.parametrize(
+    "after", ["", "12", "x:1", ":", "ABC:1", "0:-1", "0:" + "9" * 30, 7, b"0:1"]
+)
+def test_what_is_no_cursor_is_refused(many: Asked, after: str) -> None:
+    with pytest.raises(BadRequest, match="start again from the first page"):
+        many.reader.find("getbyname", ["p1"], after=after)
+
+
+def test_a_cursor_of_other_records_is_refused(put: Put, ask: Ask) -> None:
+    two = [person("al"), person("al")]
+    cursor = ask(put({"a.json": two})).reader.find("getbyname", ["al"], limit=1).after
+    changed = ask(put({"a.json": [*two, person("bo")]}))
+    with pytest.raises(BadRequest, match=r"the records changed since that page .*start again"):
+        changed.reader.find("getbyname", ["al"], limit=1, after=cursor)
+
+
+def test_a_lookup_that_is_not_there_shows_those_that_are(many: Asked) -> None:
+    with pytest.raises(BadRequest) as caught:
+        many.reader.find("getbyteam", ["x"])
+    assert "no lookup 'getbyteam'" in caught.value.message
+    assert "getbyname(name), getbylocation(location), getbyyear(location, year)" in (
+        caught.value.message
+    )
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["a", "b"], [None], [["p1"]], [True], [b"p1"], [2**63], ["\ud800"]]
+)
+def test_arguments_that_were_not_coerced_do_no_harm(many: Asked, args: list[str]) -> None:
+    with pytest.raises(BadRequest, match=r"getbyname\(name\): "):
+        many.reader.find("getbyname", args)
+    assert many.records("getbyname", "p1") == plain_scan(MANY, ("name",), ("p1",))
+
+
+def test_a_number_that_is_none_finds_nothing(put: Put, ask: Ask) -> None:
+    data = put(
+        {
+            "a.json": [{"size": 1.5}, {"size": None}, {}],
+            "dataset.toml": definition({"by": ["size"]}),
+        }
+    )
+    assert ask(data).reader.find("by", [float("nan")]).count == 0
+
+
+# -- suggest -------------------------------------------------------------------------------------
+
+
+def test_suggestions_are_distinct_sorted_and_few(put: Put, ask: Ask) -> None:
+    names = ["anna", "Anna", "ann", "ann", "änne", "bo", "an\U0010ffff", "an\ud7ffx", ""]
+    years = [7, 70, 71, 700, -7, 8, 0, 7, 7]
+    records = [person(name, year=year) for name, year in zip(names, years, strict=True)]
+    suggest = ask(put({"a.json": records})).reader.suggest
+    assert suggest("name", "an") == ["ann", "anna", "an\ud7ffx", "an\U0010ffff"]
+    assert suggest("name", "an", limit=2) == ["ann", "anna"]
+    assert suggest("name", "ann") == ["ann", "anna"]
+    assert suggest("name", "an\U0010ffff") == ["an\U0010ffff"]
+    assert suggest("name", "an\ud7ff") == ["an\ud7ffx"]
+    assert suggest("name", "ä") == ["änne"]
+    assert suggest("name", "x") == []
+    assert suggest("name", "") == sorted(set(names))
+    assert suggest("location", "") == ["Oslo"]
+    assert suggest("year", "7") == ["7", "70", "71", "700"]
+    assert suggest("year", "70") == ["70", "700"]
+    assert suggest("year", "0") == ["0"]
+    assert suggest("year", "") == ["-7", "0", "7", "8", "70", "71", "700"]
+    assert suggest("year", "07") == suggest("year", "x") == suggest("year", "9" * 30) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(numbers=st.sets(st.integers(0, 120) | st.integers(0, 2**63 - 1), min_size=1))
+def test_integers_are_suggested_by_their_digits(numbers: set[int]) -> None:
+    records = [{"number": number} for number in numbers]
+    files = {"a.json": records, "dataset.toml": definition({"by": ["number"]})}
+    with TemporaryDirectory() as temporary:
+        with asking(write(Path(temporary) / "d", files), Path(temporary) / "c") as asked:
+            for prefix in {str(number)[:length] for number in numbers for length in (0, 1, 2, 19)}:
+                expected = {str(number) for number in numbers if str(number).startswith(prefix)}
+                found = asked.reader.suggest("number", prefix, limit=100)
+                assert len(found) == len(set(found)) == min(100, len(expected))
+                assert set(found) <= expected
+
+
+def test_numbers_with_fractions_are_not_suggested(put: Put, ask: Ask) -> None:
+    definition_ = definition({"by": ["size"]})
+    asked = ask(put({"a.json": [{"size": 1.5}, {"size": 1}], "dataset.toml": definition_}))
+    assert asked.lookup("by").types == ("number",)
+    assert asked.reader.suggest("size", "1") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "prefix", "limit"),
+    [
+        ("color", "", 10),
+        ("f0", "", 10),
+        ("name", None, 10),
+        ("name", 7, 10),
+        ("name", "\ud83d", 10),
+        ("name", "\U0010ffff" * 1_000_000, 10),
+        ("name", "", 0),
+        ("name", "", 101),
+        ("name", "", "5"),
+    ],
+)
+def test_a_wrong_question_for_suggestions_is_refused(
+    many: Asked, field: str, prefix: str, limit: int
+) -> None:
+    with pytest.raises(BadRequest) as caught:
+        many.reader.suggest(field, prefix, limit=limit)
+    caught.value.message.encode()
+
+
+# -- ping, open and close ------------------------------------------------------------------------
+
+
+def test_ping_reads_a_record_each_time(put: Put, ask: Ask) -> None:
+    odd: list[object] = [{}, {"name": None}, {"name": ["x"]}]
+    asked = ask(put({"a.json": [*odd, person("al"), person("al"), person("bo")]}))
+    for _ in range(20):
+        asked.reader.ping()
+
+
+def test_readers_of_one_catalog_answer_in_many_threads(many: Asked) -> None:
+    catalog = Catalog.open(many.info.path)
+    expected = plain_scan(MANY, ("name",), ("p3",))
+    answers: list[object] = []
+
+    def read() -> None:
+        with catalog.reader() as reader:
+            for _ in range(50):
+                answers.append(json.loads(reader.find("getbyname", ["p3"]).body))
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [expected] * 200
+
+
+def test_a_closed_reader_says_so_and_may_be_closed_again(put: Put) -> None:
+    reader = Catalog.open(ensure_catalog(put({"a.json": MANY})).path).reader()
+    reader.close()
+    reader.close()
+    for use in (reader.ping, lambda: reader.find("getbyname", ["p1"])):
+        with pytest.raises(DataError, match="cannot be read"):
+            use()
+
+
+def test_a_catalog_that_is_open_outlives_its_file(put: Put) -> None:
+    info = ensure_catalog(put({"a.json": MANY}))
+    with Catalog.open(info.path).reader() as reader:
+        Path(info.path).unlink()
+        page = reader.find("getbyname", ["p1"])
+        assert json.loads(page.body) == plain_scan(MANY, ("name",), ("p1",))
+
+
+def test_a_catalog_lets_go_of_its_file(put: Put) -> None:
+    info = ensure_catalog(put({"a.json": MANY}))
+
+    def opened() -> list[str]:
+        return [file.path for file in psutil.Process().open_files()]
+
+    catalog: Catalog | None = Catalog.open(info.path)
+    reader: Reader | None = catalog.reader() if catalog else None
+    assert info.path in opened()
+    if reader:
+        reader.close()
+    del reader
+    catalog = None
+    assert catalog is None
+    assert info.path not in opened()
+
+
+def test_a_relative_path_is_good_from_everywhere(
+    put: Put, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    info = ensure_catalog(put({"a.json": MANY}), cache=Path("near"))
+    catalog = Catalog.open(Path(info.path).relative_to(tmp_path))
+    monkeypatch.chdir("/")
+    assert Path(info.path).is_absolute()
+    with catalog.reader() as reader:
+        assert reader.find("getbyname", ["p1"]).count > 0
