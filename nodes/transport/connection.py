@@ -165,7 +165,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
 
     def _answer(self, payload: bytes) -> bytes | None:
         """The frame that answers one request, or None if the peer said goodbye."""
-        message = messages.load(payload)
+        message = messages.load(payload, messages.REQUEST_READS)
         match message:
             case (consts.MSG_REQUEST, seq, (int() as handler, boxed)):
                 pass
@@ -204,9 +204,9 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         match boxed:
             case (
                 consts.LABEL_TUPLE,
-                ((consts.LABEL_LOCAL_REF, (str(), int(), int()) as ref), *others),
+                ((consts.LABEL_LOCAL_REF, (str() as kind, int() as cls, int() as number)), *others),
             ):
-                kept = self._kept.get(ref)
+                kept = self._kept.get((kind, cls, number))
                 if kept is None:
                     raise Refused("LookupError", "no such object")
                 return (kept, *map(_unbox, others))

@@ -7,11 +7,12 @@ on their `fileno`, and give up on one by closing it.
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import NoReturn, Self, TypeVar, cast
+from typing import Self, TypeVar, cast
 
 from rpyc.core import consts
 
@@ -46,6 +47,8 @@ class Lane:
     def __init__(self, sock: socket.socket, limits: Limits = DEFAULTS) -> None:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self._limits = limits
         self._reader = FrameReader(limits.frame_reply)
         self._root: IdPack | None = None
@@ -112,10 +115,10 @@ class Lane:
     def send(
         self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
     ) -> None:
-        """Send a call without waiting for the peer; `receive` must follow.
+        """Send a call without waiting for its answer; `receive` must follow.
 
-        The lane becomes readable when the peer has answered something. Arguments
-        and errors are those of `call`.
+        The lane becomes readable when the answer starts to arrive. The first call of
+        a verb waits for the verb's look-up here. Arguments and errors are those of `call`.
         """
         self._accept(verb, args, named)
         self._guard(self._ask, timeout)
@@ -137,12 +140,12 @@ class Lane:
         if self._verb is not None:
             raise RuntimeError("a call is in flight on this lane")
         try:
-            self._guard(self._listen, timeout)
-        except CallTimeout:
-            return False
+            if not self._guard(self._listen, timeout):
+                return False
         except LinkLost:
             return True
-        raise AssertionError("unreachable")
+        self.close()
+        return True
 
     @property
     def closed(self) -> bool:
@@ -215,8 +218,7 @@ class Lane:
         except RemoteFailure:
             sound = True
             raise
-        except (TimeoutError, BlockingIOError) as exc:
-            sound = work == self._listen
+        except TimeoutError as exc:
             raise CallTimeout(f"{self._where}: no answer within {timeout:.3f} s") from exc
         except (Broken, EOFError, OSError) as exc:
             raise LinkLost(f"{self._where}: {exc}") from exc
@@ -235,41 +237,40 @@ class Lane:
         return self._await(deadline)
 
     def _ask(self, deadline: float) -> None:
-        """Send the next of the three requests that a call may take."""
+        """Send the call, once the lane knows the verb."""
         verb = cast("str", self._verb)
+        if verb not in self._heads:
+            self._look_up(verb, deadline)
         self._seq += 1
-        if verb in self._heads:
-            frame = messages.call_request(self._seq, self._heads[verb], self._args)
-        elif self._root is not None:
-            frame = messages.verb_request(self._seq, self._root, verb)
-        else:
-            frame = messages.root_request(self._seq)
+        frame = messages.call_request(self._seq, self._heads[verb], self._args)
+        self._transmit(frame, deadline)
+
+    def _look_up(self, verb: str, deadline: float) -> None:
+        if self._root is None:
+            self._seq += 1
+            self._transmit(messages.root_request(self._seq), deadline)
+            self._root = _reference(self._answer(deadline))
+        self._seq += 1
+        self._transmit(messages.verb_request(self._seq, self._root, verb), deadline)
+        self._heads[verb] = messages.call_head(_reference(self._answer(deadline)))
+
+    def _transmit(self, frame: bytes, deadline: float) -> None:
         self._sock.settimeout(remaining(deadline))
         self._sock.sendall(frame)
 
     def _await(self, deadline: float) -> Value:
-        """Wait for the call's value, looking up root and verb on the way if need be."""
-        verb = cast("str", self._verb)
-        while True:
-            label, value = self._answer(deadline)
-            if verb in self._heads:
-                if label != consts.LABEL_VALUE:
-                    raise Broken("the answer is not by value")
-                self._verb = None
-                return cast("Value", value)
-            ref = _reference(label, value)
-            if self._root is None:
-                self._root = ref
-            else:
-                self._heads[verb] = messages.call_head(ref)
-            self._ask(deadline)
+        label, value = self._answer(deadline)
+        if label != consts.LABEL_VALUE:
+            raise Broken("the answer is not by value")
+        self._verb = None
+        return cast("Value", value)
 
     def _answer(self, deadline: float) -> tuple[object, object]:
         """The one reply that is due, boxed."""
         payload = receive(self._sock, self._reader, deadline)
         if self._reader.started:
             raise Broken("more than one answer")
-        match messages.load(payload):
+        match messages.load(payload, messages.REPLY_READS):
             case (consts.MSG_REPLY, self._seq, (label, value)):
                 return label, value
             case (consts.MSG_EXCEPTION, self._seq, body):
@@ -277,17 +278,16 @@ class Lane:
                 raise _failure(body)
         raise Broken("not the answer to what was asked")
 
-    def _listen(self, deadline: float) -> NoReturn:
+    def _listen(self, deadline: float) -> bool:
         # No time left still means one look: that is how a pool tells a stale lane.
-        self._sock.settimeout(max(0.0, deadline - time.monotonic()))
-        raise EOFError("an answer to nothing asked" if self._sock.recv(1) else "closed by the peer")
+        return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
 
-def _reference(label: object, value: object) -> IdPack:
-    match label, value:
+def _reference(boxed: tuple[object, object]) -> IdPack:
+    match boxed:
         case (consts.LABEL_REMOTE_REF, (str() as name, int() as kind, int() as number)):
             return name[:MOST_TEXT], kind, number
-    raise Broken("there is no verb of that name, but a value")
+    raise Broken("there is a value where a verb should be")
 
 
 def _failure(body: object) -> RemoteFailure:

@@ -19,12 +19,14 @@ from rpyc.core import brine, consts
 from nodes.transport.frames import Broken, frame
 from nodes.transport.values import IdPack, Utf8
 
-MOST_READS = 16_384
+REQUEST_READS = 4096
+REPLY_READS = 65536
 """Most reads that decoding one payload may take; a string takes four.
 
 Decoding costs about a microsecond a value, and a frozenset of chosen integers costs
 the square of its size in one uninterruptible step: 4 MB of small values would hold
-every other thread for seconds. A payload of fewer bytes needs no counting.
+every other thread for seconds. Strangers send requests; replies come from whom we
+asked, and may name thousands of files.
 """
 
 _REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
@@ -53,25 +55,34 @@ class Message(NamedTuple):
 class _Counted(io.BytesIO):
     """A payload that may be read from only so often."""
 
-    left = MOST_READS
+    def __init__(self, payload: bytes, reads: int) -> None:
+        super().__init__(payload)
+        self._left = reads
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.left -= 1
-        if self.left < 0:
-            raise Broken(f"a message of more than {MOST_READS} parts")
+        self._left -= 1
+        if self._left < 0:
+            raise Broken("a message of too many parts")
         return super().read(size)
 
 
-def load(payload: bytes) -> Message:
+def load(payload: bytes, reads: int) -> Message:
     """Decode one payload.
+
+    Args:
+        payload: of a frame.
+        reads: REQUEST_READS or REPLY_READS.
 
     Raises:
         Broken: it is no message.
     """
-    stream = io.BytesIO(payload) if len(payload) <= MOST_READS else _Counted(payload)
+    # Fewer bytes than reads need no counting.
+    stream = io.BytesIO(payload) if len(payload) <= reads else _Counted(payload, reads)
     stream.seek(1)
     try:
         pair = brine._load(stream)
+    except Broken:
+        raise
     # The decoder checks nothing, so what a wrong byte raises can be anything at all:
     # TypeError, AttributeError, struct.error, RecursionError, MemoryError...
     except Exception as exc:

@@ -209,7 +209,8 @@ class Server:
         """Answer whatever is asked first, as a peer that is only cut off knows nothing."""
         with contextlib.suppress(OSError, EOFError, Broken):
             reader = FrameReader(self.limits.frame_in)
-            question = messages.load(receive(sock, reader, time.monotonic() + TURN_AWAY))
+            payload = receive(sock, reader, time.monotonic() + TURN_AWAY)
+            question = messages.load(payload, messages.REQUEST_READS)
             text = f"all {self.limits.connections} connections are in use; try again in a moment"
             sock.settimeout(TURN_AWAY)
             sock.sendall(messages.exception_reply(question.seq, "rollcall", "Overloaded", text))

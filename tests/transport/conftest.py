@@ -1,0 +1,94 @@
+"""Servers and peers that end with their test; nothing is left of either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import psutil
+import pytest
+import rpyc
+
+from nodes.transport import Lane, Limits
+from tests.kit import poll_for
+from tests.transport.kit import COMMON, Desk, Office, Raw, Verb
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Fails a test after which the process has more threads or descriptors than before.
+
+    Counted by the system, and without help from the garbage collector: what a server
+    or a lane holds must be let go by closing it.
+    """
+    process = psutil.Process()
+    before = (process.num_threads(), process.num_fds())
+
+    def clean() -> bool:
+        return process.num_threads() <= before[0] and process.num_fds() <= before[1]
+
+    yield
+    poll_for(clean, what=f"no more than {before} threads and descriptors")
+
+
+class Opens(Protocol):
+    """Starts an office."""
+
+    def __call__(
+        self, verbs: dict[str, Verb] | None = None, *, limits: Limits = ..., kind: type[Desk] = ...
+    ) -> Office: ...
+
+
+@pytest.fixture
+def ended() -> Iterator[ExitStack]:
+    """Closes what is pushed on it, before anything else ends."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def open_office(ended: ExitStack) -> Opens:
+    def start(
+        verbs: dict[str, Verb] | None = None,
+        *,
+        limits: Limits | None = None,
+        kind: type[Desk] = Desk,
+    ) -> Office:
+        office = Office(limits or Limits(), {**COMMON, **(verbs or {})}, kind)
+        ended.callback(office.server.stop)
+        return office
+
+    return start
+
+
+@pytest.fixture
+def connect(ended: ExitStack) -> Callable[[Office], Any]:
+    """A client of the real library."""
+
+    def start(office: Office) -> Any:
+        connection = rpyc.connect(*office.address)
+        ended.callback(connection.close)
+        return connection
+
+    return start
+
+
+@pytest.fixture
+def dial(ended: ExitStack) -> Callable[[Office], Lane]:
+    def start(office: Office) -> Lane:
+        return ended.enter_context(Lane.dial(*office.address))
+
+    return start
+
+
+@pytest.fixture
+def raw(ended: ExitStack) -> Callable[[Office], Raw]:
+    """A peer that writes what it likes."""
+
+    def start(office: Office) -> Raw:
+        peer = Raw(office.address)
+        ended.callback(peer.sock.close)
+        return peer
+
+    return start

@@ -1,0 +1,240 @@
+"""Peers for the transport's tests: a desk with verbs, a raw socket, a puppet server."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from hypothesis import strategies as st
+from rpyc.core import consts
+
+from nodes.transport import Lane, Limits, LinkLost, Peer, Server, Service, messages
+from nodes.transport.connection import ROOT, VERB
+from nodes.transport.frames import FrameReader, frame
+from nodes.transport.stream import CHUNK
+from tests.kit import PATIENCE
+
+Verb = Callable[..., object]
+
+
+class Desk(Service):
+    """Answers with the verbs it is given, and keeps account of its connection."""
+
+    def __init__(self, verbs: dict[str, Verb]) -> None:
+        self.verbs = verbs
+        self.opened: list[Peer] = []
+        self.closed = 0
+
+    def verb(self, name: str) -> Verb | None:
+        return self.verbs.get(name)
+
+    def on_open(self, peer: Peer) -> None:
+        self.opened.append(peer)
+
+    def on_close(self) -> None:
+        self.closed += 1
+
+
+class Office:
+    """A server, and the desks it made, in the order of their connections."""
+
+    def __init__(self, limits: Limits, verbs: dict[str, Verb], kind: type[Desk] = Desk) -> None:
+        self.desks: list[Desk] = []
+        self._kind = kind
+        self._verbs = verbs
+        self.server = Server(self._open, limits=limits, name="office")
+        self.server.start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.server.address
+
+    def _open(self) -> Desk:
+        desk = self._kind(self._verbs)
+        self.desks.append(desk)
+        return desk
+
+
+def echo(*args: object) -> object:
+    """What a verb was given, as it was given."""
+    return args
+
+
+def named(first: object, *, second: object = None) -> object:
+    return (first, second)
+
+
+def shapes(*args: object) -> str:
+    """The types of a verb's arguments: what it sees, without looking into it."""
+    return " ".join(type(arg).__name__ for arg in args)
+
+
+COMMON: dict[str, Verb] = {"echo": echo, "named": named, "shapes": shapes}
+
+
+FIRST_VERB = (VERB, 2, 1)
+"""What a connection of ours calls the first verb that is asked for."""
+
+
+class Raw:
+    """A peer that writes what it likes."""
+
+    def __init__(self, address: tuple[str, int], receive_buffer: int | None = None) -> None:
+        self.sock = socket.socket()
+        if receive_buffer is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(address)
+
+    def send(self, data: bytes) -> None:
+        with contextlib.suppress(ConnectionError):  # it may have been thrown out already
+            self.sock.sendall(data)
+
+    def ask(self, payload: bytes) -> None:
+        self.send(frame(payload))
+
+    def call(self, verb: str, *args: object) -> None:
+        """Ask for the root, for a verb, and call that, without waiting for any answer."""
+        self.send(messages.root_request(1))
+        self.send(messages.verb_request(2, ROOT, verb))
+        self.send(
+            messages.call_request(3, messages.call_head(FIRST_VERB), messages.arguments(args))
+        )
+
+    def finish(self) -> None:
+        """Say that no more will come."""
+        with contextlib.suppress(OSError):  # it may have been thrown out already
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def rest(self) -> bytes:
+        """All that comes until the other end closes; TimeoutError if it does not."""
+        chunks = []
+        with contextlib.suppress(ConnectionError):
+            while data := self.sock.recv(CHUNK):
+                chunks.append(data)
+        return b"".join(chunks)
+
+    def answers(self) -> list[messages.Message]:
+        """All answers that come until the other end closes."""
+        return parse(self.rest())
+
+
+def parse(stream: bytes) -> list[messages.Message]:
+    """The messages in a stream of frames."""
+    reader = FrameReader(1 << 26)
+    reader.feed(stream)
+    found = []
+    while (payload := reader.next()) is not None:
+        found.append(messages.load(payload, messages.REPLY_READS))
+    assert not reader.started, "a piece of a frame is left"
+    return found
+
+
+Script = Sequence[Callable[[int], bytes]]
+ROOT_REF = ("puppet.Root", 1, 1)
+VERB_REF = ("puppet.verb", 2, 2)
+
+
+def rooted(*answers: Callable[[int], bytes]) -> Script:
+    """A script that answers a lane's two look-ups first, then goes on as told."""
+    return (
+        lambda seq: messages.reference_reply(seq, ROOT_REF),
+        lambda seq: messages.reference_reply(seq, VERB_REF),
+        *answers,
+    )
+
+
+def value(what: object) -> Callable[[int], bytes]:
+    return lambda seq: messages.value_reply(seq, what)
+
+
+class Puppet:
+    """A server that answers each request of its one connection with the next line of a script.
+
+    At the script's end it hangs up, or, if it should `linger`, waits for the peer to.
+    """
+
+    def __init__(self, script: Script, *, linger: bool = True) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(PATIENCE)
+        self.address: tuple[str, int] = self._listener.getsockname()
+        self.requests: list[messages.Message] = []
+        self._script = script
+        self._linger = linger
+        self._thread = threading.Thread(target=self._run, name="puppet")
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(TimeoutError, OSError):
+            sock, _ = self._listener.accept()
+            with sock, contextlib.suppress(ConnectionError):
+                sock.settimeout(PATIENCE)
+                self._perform(sock)
+
+    def _perform(self, sock: socket.socket) -> None:
+        reader = FrameReader(1 << 26)
+        for line in self._script:
+            while (payload := reader.next()) is None:
+                if not (data := sock.recv(CHUNK)):
+                    return
+                reader.feed(data)
+            request = messages.load(payload, messages.REPLY_READS)
+            self.requests.append(request)
+            sock.sendall(line(request.seq))
+        while self._linger and sock.recv(CHUNK):
+            pass
+
+    def handlers(self) -> list[int]:
+        """Which of RPyC's requests it was asked so far."""
+        found = []
+        for request in self.requests:
+            match request.body:
+                case (int() as handler, _):
+                    found.append(handler)
+        return found
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(PATIENCE)
+        self._listener.close()
+
+
+LOOKED_UP = [consts.HANDLE_GETROOT, consts.HANDLE_GETATTR, consts.HANDLE_CALL]
+
+
+@contextlib.contextmanager
+def lane_to(script: Script, *, linger: bool = True, limits: Limits | None = None) -> Iterator[Lane]:
+    """A lane whose peer follows a script."""
+    puppet = Puppet(script, linger=linger)
+    try:
+        with Lane.dial(*puppet.address, limits=limits or Limits()) as lane:
+            yield lane
+    finally:
+        puppet.close()
+
+
+def lost(lane: Lane) -> str:
+    """What a lane says when its next call ends with the connection; it must be closed then."""
+    try:
+        got = lane.call("anything", timeout=PATIENCE)
+    except LinkLost as exc:
+        assert lane.closed
+        assert lane.fileno() == -1
+        return str(exc)
+    raise AssertionError(f"the call was answered: {got!r}")
+
+
+atoms = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.complex_numbers(allow_nan=False)
+    | st.binary(max_size=300)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+)
+values = st.recursive(atoms, lambda inner: st.lists(inner, max_size=6).map(tuple), max_leaves=20)
+"""All that crosses by value, as far as verbs of ours use it."""

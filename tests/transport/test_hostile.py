@@ -1,0 +1,415 @@
+"""A peer that means harm, or is only lost, costs its own connection and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rpyc.core import brine, consts
+
+from nodes.transport import Lane, Limits, RemoteFailure, messages, server
+from nodes.transport.connection import ROOT
+from nodes.transport.frames import HEADER, frame
+from nodes.transport.server import TURNED_AWAY
+from tests.kit import PATIENCE, poll_for
+from tests.transport.conftest import Opens
+from tests.transport.kit import FIRST_VERB, Office, Raw, values
+
+Raws = Callable[[Office], Raw]
+SHORT = 0.05
+LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
+"""Under these, only what is said can end a connection within a test."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet(
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> Iterator[None]:
+    """No stranger makes us say anything: our terminal may be a full-screen one."""
+    caplog.set_level(logging.DEBUG, "rollcall.transport")
+    yield
+    if "loud" not in request.fixturenames:
+        records = caplog.get_records("call")
+        assert [r.getMessage() for r in records if r.levelno > logging.DEBUG] == []
+    assert "".join(capfd.readouterr()) == ""
+
+
+def serves(office: Office) -> bool:
+    """Whether a well-behaved peer is still answered."""
+    with Lane.dial(*office.address) as lane:
+        return lane.call("echo", 1, timeout=PATIENCE) == (1,)
+
+
+def hello() -> bytes:
+    """What a browser says first when it expects TLS."""
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(into, out, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
+
+
+REQUEST = brine.I1.pack(consts.MSG_REQUEST)
+REPLY = brine.I1.pack(consts.MSG_REPLY)
+
+
+def squeezed(payload: bytes) -> bytes:
+    body = zlib.compress(payload, 9)
+    return HEADER.pack(len(body), 1) + body + b"\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(HEADER.pack(2**32 - 1, 0), id="a frame of 4 GB"),
+        pytest.param(HEADER.pack(Limits().frame_in + 1, 0), id="a frame just too large"),
+        pytest.param(squeezed(bytes(64 << 20)), id="a compressed bomb"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", id="HTTP"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
+        pytest.param(hello(), id="TLS"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", id="SSH"),
+        pytest.param(bytes(range(256)), id="every byte"),
+        pytest.param(bytes(64), id="zeros"),
+        pytest.param(b"\xff" * 64, id="ones"),
+        pytest.param(frame(b"\x00"), id="an empty message"),
+        pytest.param(
+            frame(REQUEST, brine.TAG_TUP2, brine.dump(1), brine.TAG_TUP1 * 100_000),
+            id="deep nesting",
+        ),
+        pytest.param(
+            frame(REQUEST, brine.TAG_TUP2, brine.dump(1), brine.dump((None,) * 500_000)),
+            id="half a million values",
+        ),
+        pytest.param(frame(REQUEST, brine.dump((1, 2))), id="a request of nothing"),
+        pytest.param(frame(REQUEST, brine.dump((1, (7, 7)))), id="a request on nothing boxed"),
+        pytest.param(frame(REPLY, brine.dump((1, (1, 1)))), id="an answer"),
+        pytest.param(frame(b"\x09", brine.dump((1, (1, (1, ()))))), id="no kind of message"),
+    ],
+)
+def test_nonsense_is_hung_up_on_at_once(open_office: Opens, raw: Raws, said: bytes) -> None:
+    office = open_office(limits=LONG)
+    peer = raw(office)
+    peer.send(said)
+    assert peer.rest() == b""
+    assert serves(office)
+
+
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [
+        pytest.param(b"\x00\x00", 0, id="half a header"),
+        pytest.param(HEADER.pack(10, 0) + b"12345", 0, id="half a frame"),
+        pytest.param(HEADER.pack(1, 0) + b"1", 0, id="a frame without its end mark"),
+        pytest.param(messages.root_request(0) + b"\x00", 1, id="a request and a byte"),
+    ],
+)
+def test_half_a_frame_has_an_end(open_office: Opens, raw: Raws, said: bytes, answers: int) -> None:
+    office = open_office(limits=Limits(first_byte=600.0, frame=SHORT))
+    peer = raw(office)
+    peer.send(said)
+    assert len(peer.answers()) == answers
+    assert serves(office)
+
+
+def test_silence_has_an_end(open_office: Opens, raw: Raws) -> None:
+    assert raw(open_office(limits=Limits(first_byte=SHORT))).rest() == b""
+
+
+def test_silence_after_a_request_has_an_end_too(open_office: Opens, raw: Raws) -> None:
+    peer = raw(open_office(limits=Limits(first_byte=600.0, idle=SHORT)))
+    peer.send(messages.root_request(0))
+    assert len(peer.answers()) == 1
+
+
+def test_a_peer_that_asks_may_take_its_time_between(open_office: Opens, raw: Raws) -> None:
+    peer = raw(open_office(limits=Limits(first_byte=600.0, frame=SHORT, idle=600.0)))
+    peer.send(messages.root_request(0))
+    assert peer.sock.recv(1000)
+    peer.sock.settimeout(3 * SHORT)
+    with pytest.raises(TimeoutError):
+        peer.sock.recv(1000)
+    peer.sock.settimeout(PATIENCE)
+    peer.send(messages.root_request(1))
+    assert peer.sock.recv(1000)
+
+
+def test_a_byte_now_and_then_does_not_buy_time(open_office: Opens, raw: Raws) -> None:
+    office = open_office(limits=Limits(first_byte=600.0, frame=4 * SHORT))
+    peer = raw(office)
+    peer.sock.settimeout(SHORT / 2)
+    peer.send(HEADER.pack(1000, 0))
+    for _ in range(500):
+        try:
+            assert peer.sock.recv(1) == b""
+            break
+        except TimeoutError:
+            peer.send(b"x")
+        except ConnectionError:
+            break
+    else:
+        pytest.fail("500 bytes later it is still listened to")
+    assert serves(office)
+
+
+def test_a_peer_that_does_not_read_is_cut_off(open_office: Opens, ended: ExitStack) -> None:
+    """Its connection ends though it never closes it; the answer is larger than all buffers."""
+    office = open_office({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=2 * SHORT))
+    peer = Raw(office.address, receive_buffer=4096)
+    ended.callback(peer.sock.close)
+    peer.call("big")
+    poll_for(lambda: office.desks)
+    poll_for(lambda: office.server.connections == 0)
+    assert serves(office)
+
+
+def test_many_requests_at_once_are_answered_in_order(open_office: Opens, raw: Raws) -> None:
+    peer = raw(open_office(limits=LONG))
+    peer.send(b"".join(messages.root_request(seq) for seq in range(1000)))
+    peer.finish()
+    assert [answer.seq for answer in peer.answers()] == list(range(1000))
+
+
+def test_a_port_scan_is_not_heard(open_office: Opens, ended: ExitStack) -> None:
+    office = open_office()
+    reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s, so close resets
+    for number in range(100):
+        with socket.create_connection(office.address) as sock:
+            if number % 2:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    poll_for(lambda: len(office.desks) == 100)
+    poll_for(lambda: office.server.connections == 0)
+    assert serves(office)
+    assert office.server.refused == 0
+
+
+def boxed() -> st.SearchStrategy[object]:
+    """What a request may look like that was made to confuse: labels on anything."""
+    labels = st.sampled_from([consts.LABEL_VALUE, consts.LABEL_TUPLE, consts.LABEL_LOCAL_REF, 4, 9])
+    refs = st.sampled_from([ROOT, FIRST_VERB])
+    names = st.sampled_from(["echo", "named", "shapes", "__class__", "nope"])
+    leaves = values | refs | names
+    inner = st.recursive(
+        st.tuples(labels, leaves),
+        lambda deeper: st.tuples(labels, st.lists(deeper, max_size=4).map(tuple)),
+        max_leaves=8,
+    )
+    target = st.tuples(st.just(consts.LABEL_LOCAL_REF), refs)
+    aimed = st.tuples(target, *[inner] * 2).map(lambda parts: (consts.LABEL_TUPLE, parts))
+    return inner | aimed | leaves
+
+
+requests = st.lists(
+    st.tuples(st.integers(-1, 24) | values, boxed()) | values, min_size=1, max_size=4
+)
+
+
+def test_no_request_at_all_does_harm(open_office: Opens) -> None:
+    office = open_office(limits=LONG)
+
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+    @given(requests)
+    def check(bodies: list[object]) -> None:
+        peer = Raw(office.address)
+        try:
+            for seq, body in enumerate(bodies):
+                peer.ask(REQUEST + brine.dump((seq, body)))
+            peer.finish()
+            answers = peer.answers()
+        finally:
+            peer.sock.close()
+        # One answer each, up to the request that ended it, if one did.
+        assert [answer.seq for answer in answers] == list(range(len(answers)))
+        assert len(answers) <= len(bodies)
+        for answer in answers:
+            assert answer.kind in {consts.MSG_REPLY, consts.MSG_EXCEPTION}
+            match answer.body:
+                case (("rollcall", kind), *_):
+                    pytest.fail(f"a defect: {kind} from {bodies}")
+
+    check()
+    assert serves(office)
+
+
+def test_random_bytes_do_no_harm(open_office: Opens) -> None:
+    office = open_office(limits=LONG)
+
+    @settings(max_examples=100)
+    @given(st.lists(st.binary(max_size=100) | st.binary(max_size=100).map(frame), max_size=4))
+    def check(chunks: list[bytes]) -> None:
+        peer = Raw(office.address)
+        try:
+            for chunk in chunks:
+                peer.send(chunk)
+            peer.finish()
+            peer.answers()
+        finally:
+            peer.sock.close()
+
+    check()
+    assert serves(office)
+
+
+def overloaded(lane: Lane) -> str:
+    with pytest.raises(RemoteFailure) as raised:
+        lane.call("echo", timeout=PATIENCE)
+    assert raised.value.kind == "Overloaded"
+    return raised.value.message
+
+
+@pytest.fixture
+def loud(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """For what is worth a warning: the operator can do something about it."""
+    return caplog
+
+
+def warnings_in(log: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in log.records if r.levelno > logging.DEBUG]
+
+
+def test_one_connection_too_many_is_told_so(
+    open_office: Opens, dial: Callable[[Office], Lane], loud: pytest.LogCaptureFixture
+) -> None:
+    office = open_office(limits=Limits(connections=2))
+    kept = [dial(office), dial(office)]
+    for lane in kept:
+        lane.call("echo", timeout=PATIENCE)
+    for _ in range(3):
+        assert "all 2 connections are in use" in overloaded(dial(office))
+    assert [lane.call("echo", timeout=PATIENCE) for lane in kept] == [(), ()]
+    assert office.server.refused == 3
+    assert len(office.desks) == 2
+    assert len(warnings_in(loud)) == 1, "one line, however many are refused"
+    kept[0].close()
+    poll_for(lambda: office.server.connections == 1)
+    assert dial(office).call("echo", 3, timeout=PATIENCE) == (3,)
+
+
+def test_a_stock_client_is_told_so_too(
+    open_office: Opens,
+    dial: Callable[[Office], Lane],
+    connect: Callable[[Office], object],
+    loud: pytest.LogCaptureFixture,
+) -> None:
+    office = open_office(limits=Limits(connections=1))
+    dial(office).call("echo", timeout=PATIENCE)
+    with pytest.raises(Exception, match="try again in a moment") as raised:
+        connect(office).root.echo()  # type: ignore[attr-defined]
+    assert type(raised.value).__name__ == "rollcall.Overloaded"
+    assert loud.records
+
+
+def test_connections_and_threads_are_bounded(
+    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "TURN_AWAY", 600.0)
+    office = open_office(limits=Limits(connections=3))
+    peers = [raw(office) for _ in range(3 + TURNED_AWAY + 20)]
+    for peer in peers[3 + TURNED_AWAY :]:
+        assert peer.rest() == b"", "closed without a word"
+    running = [t.name for t in threading.enumerate() if t.name.startswith("office")]
+    assert len(running) == 1 + 3 + TURNED_AWAY
+    assert office.server.connections == 3
+    assert office.server.refused == TURNED_AWAY + 20
+    office.server.stop(timeout=PATIENCE)
+    assert [t.name for t in threading.enumerate() if t.name.startswith("office")] == []
+    assert len(warnings_in(loud)) == 1
+
+
+def test_who_is_turned_away_may_say_anything_or_nothing(
+    open_office: Opens,
+    dial: Callable[[Office], Lane],
+    raw: Raws,
+    monkeypatch: pytest.MonkeyPatch,
+    loud: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(server, "TURN_AWAY", 4 * SHORT)
+    office = open_office(limits=Limits(connections=1))
+    dial(office).call("echo", timeout=PATIENCE)
+    for said in (b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", frame(b"nonsense")):
+        peer = raw(office)
+        peer.send(said)
+        assert peer.rest() == b""
+    peer = raw(office)
+    peer.finish()
+    assert peer.rest() == b""
+    assert len(warnings_in(loud)) == 1
+
+
+def test_running_out_of_descriptors_is_survived(
+    open_office: Opens,
+    ended: ExitStack,
+    monkeypatch: pytest.MonkeyPatch,
+    loud: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(server, "RETRY_ACCEPT", 0.001)
+    office = open_office()
+    tries: list[float] = []
+    wait = office.server._stopping.wait
+
+    def counted(seconds: float) -> bool:
+        tries.append(seconds)
+        return wait(seconds)
+
+    monkeypatch.setattr(office.server._stopping, "wait", counted)
+    waiting = socket.socket()
+    ended.callback(waiting.close)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        waiting.settimeout(PATIENCE)
+        waiting.connect(office.address)
+        poll_for(lambda: len(tries) >= 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    waiting.sendall(messages.root_request(0))
+    assert waiting.recv(1000)
+    assert loud.text.count("trying again") == 1, "one line, however often it tries"
+
+
+def test_running_out_of_threads_is_survived(
+    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
+) -> None:
+    office = open_office()
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert raw(office).rest() == b""
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert "can't start new thread" in loud.text
+    assert serves(office)
+    assert office.server.connections <= 1
+
+
+def test_nothing_of_ours_is_told_to_a_stranger(
+    open_office: Opens, raw: Raws, loud: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("secret")
+
+    peer = raw(open_office({"fail": fail}, limits=LONG))
+    peer.call("fail")
+    peer.call("fail", "an argument too many")
+    peer.call("__dict__")
+    peer.finish()
+    told = peer.rest()
+    assert b"the log of the process" in told
+    for word in (b"secret", b"Traceback (", b".py", b"nodes", b"Desk", b"6.0"):
+        assert word not in told
+    assert "secret" in loud.text, "the operator is told all of it"

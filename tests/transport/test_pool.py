@@ -1,0 +1,207 @@
+"""Pools: lanes are used again while they are good, and let go when they are not."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+
+from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
+from tests.kit import PATIENCE, poll_for
+from tests.transport.conftest import Opens
+from tests.transport.kit import COMMON, Desk, Office
+
+MOST_IDLE = 3
+
+
+@pytest.fixture
+def office(open_office: Opens) -> Office:
+    return open_office()
+
+
+@pytest.fixture
+def pool(office: Office) -> Iterator[LanePool]:
+    pool = LanePool(*office.address, most_idle=MOST_IDLE)
+    yield pool
+    pool.close()
+
+
+def use(pool: LanePool, what: int | str | None = None) -> Lane:
+    """One call, as every caller makes it; returns the lane it was made on."""
+    lane = pool.take(timeout=PATIENCE)
+    try:
+        assert lane.call("echo", what, timeout=PATIENCE) == (what,)
+    finally:
+        pool.give(lane)
+    return lane
+
+
+def test_an_idle_lane_is_used_again(pool: LanePool, office: Office) -> None:
+    first = use(pool)
+    assert all(use(pool) is first for _ in range(20))
+    assert len(office.desks) == 1
+
+
+def test_the_lane_used_last_comes_first(pool: LanePool) -> None:
+    first, second = pool.take(timeout=PATIENCE), pool.take(timeout=PATIENCE)
+    assert first is not second
+    pool.give(first)
+    pool.give(second)
+    assert pool.take(timeout=PATIENCE) is second
+    pool.give(second)
+
+
+def test_idle_lanes_are_bounded(pool: LanePool, office: Office) -> None:
+    lanes = [pool.take(timeout=PATIENCE) for _ in range(8)]
+    for lane in lanes:
+        lane.call("echo", timeout=PATIENCE)
+        pool.give(lane)
+    assert [lane.closed for lane in lanes] == [False] * MOST_IDLE + [True] * 5
+    poll_for(lambda: office.server.connections == MOST_IDLE)
+
+
+def test_a_lane_whose_call_failed_is_dropped(pool: LanePool, open_office: Opens) -> None:
+    go = threading.Event()
+    office = open_office({"wait": lambda: go.wait(PATIENCE)})
+    late = LanePool(*office.address)
+    lane = late.take(timeout=PATIENCE)
+    with pytest.raises(CallTimeout):
+        lane.call("wait", timeout=0.02)
+    late.give(lane)
+    go.set()
+    assert lane.fileno() == -1
+    assert use(late) is not lane
+    late.close()
+
+
+def test_a_lane_given_back_with_a_call_in_flight_is_closed(pool: LanePool) -> None:
+    lane = pool.take(timeout=PATIENCE)
+    lane.send("echo", timeout=PATIENCE)
+    pool.give(lane)
+    assert lane.closed
+    assert use(pool) is not lane
+
+
+def test_a_lane_that_went_stale_is_dropped(pool: LanePool, office: Office) -> None:
+    lanes = [pool.take(timeout=PATIENCE) for _ in range(2)]
+    for lane in lanes:
+        lane.call("echo", timeout=PATIENCE)
+        pool.give(lane)
+    for desk in office.desks:
+        desk.hang_up()
+    poll_for(lambda: office.server.connections == 0)
+    fresh = use(pool, "fresh")
+    assert fresh not in lanes
+    assert all(lane.closed for lane in lanes)
+
+
+def test_a_server_that_comes_back_is_found_again(pool: LanePool, office: Office) -> None:
+    use(pool)
+    office.server.stop()
+    with pytest.raises(DialFailed):
+        use(pool)
+    again = Server(lambda: Desk(COMMON), port=office.address[1], name="again")
+    again.start()
+    try:
+        use(pool, "again")
+    finally:
+        again.stop()
+
+
+def test_closing_ends_idle_lanes_and_calls_in_flight(open_office: Opens) -> None:
+    go, entered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        go.wait(PATIENCE)
+
+    office = open_office({"wait": wait})
+    pool = LanePool(*office.address)
+    idle = use(pool)
+    lanes: list[Lane] = []
+    errors: list[Exception] = []
+
+    def call() -> None:
+        lane = pool.take(timeout=PATIENCE)
+        lanes.append(lane)
+        try:
+            lane.call("wait", timeout=PATIENCE)
+        except LinkLost as exc:
+            errors.append(exc)
+        finally:
+            pool.give(lane)
+
+    thread = threading.Thread(target=call)
+    busy = pool.take(timeout=PATIENCE)
+    assert busy is idle
+    thread.start()
+    assert entered.wait(PATIENCE)
+    pool.give(busy)
+    pool.close()
+    thread.join(PATIENCE)
+    go.set()
+    assert len(errors) == 1
+    assert [lane.fileno() for lane in (idle, *lanes)] == [-1, -1]
+    with pytest.raises(LinkLost, match="no longer in use"):
+        pool.take(timeout=PATIENCE)
+    pool.close()
+
+
+def test_a_lane_given_back_after_closing_is_closed(office: Office) -> None:
+    pool = LanePool(*office.address)
+    lane = pool.take(timeout=PATIENCE)
+    lane.call("echo", timeout=PATIENCE)
+    pool.close()
+    assert lane.closed
+    assert lane.fileno() >= 0, "its taker may be waiting on the descriptor"
+    pool.give(lane)
+    assert lane.fileno() == -1
+
+
+def test_closing_during_a_dial(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = LanePool(*office.address)
+    dialled: list[Lane] = []
+    dial = Lane.dial
+
+    def close_meanwhile(*args: object, **kwargs: object) -> Lane:
+        dialled.append(dial(*office.address))
+        pool.close()
+        return dialled[-1]
+
+    monkeypatch.setattr(Lane, "dial", close_meanwhile)
+    with pytest.raises(LinkLost, match="no longer in use"):
+        pool.take(timeout=PATIENCE)
+    assert [lane.fileno() for lane in dialled] == [-1]
+
+
+def test_failed_dials_leave_nothing(office: Office, pool: LanePool) -> None:
+    office.server.stop()
+    before = psutil.Process().num_fds()
+    for _ in range(20):
+        with pytest.raises(DialFailed):
+            pool.take(timeout=PATIENCE)
+    assert psutil.Process().num_fds() == before
+
+
+def test_lanes_that_were_dropped_are_forgotten(pool: LanePool) -> None:
+    lane = pool.take(timeout=PATIENCE)
+    lane.close()
+    pool.give(lane)
+    forgotten = weakref.ref(lane)
+    del lane
+    gc.collect()
+    assert forgotten() is None
+
+
+def test_many_threads(pool: LanePool, office: Office) -> None:
+    """Every answer is the caller's own, and connections are as many as threads at most."""
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda number: use(pool, number), range(400)))
+    poll_for(lambda: office.server.connections <= MOST_IDLE)
+    for desk in office.desks:
+        assert desk.opened

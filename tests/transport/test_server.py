@@ -1,0 +1,166 @@
+"""The server's own life: it binds, starts, stops, and leaves nothing running."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from nodes.transport import Lane, Limits, LinkLost, Server, messages
+from nodes.transport.connection import ROOT, SETTINGS
+from tests.kit import PATIENCE, poll_for
+from tests.transport.conftest import Opens
+from tests.transport.kit import COMMON, FIRST_VERB, Desk, Office, Raw
+
+Dials = Callable[[Office], Lane]
+
+
+def office_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("office")]
+
+
+def test_its_address_is_known_and_connectable_before_it_starts() -> None:
+    server = Server(lambda: Desk(COMMON))
+    try:
+        assert server.address[1] > 0
+        with Lane.dial(*server.address) as lane:
+            server.start()
+            assert lane.call("echo", 1, timeout=PATIENCE) == (1,)
+    finally:
+        server.stop()
+
+
+def test_an_address_in_use_is_the_systems_own_error(open_office: Opens) -> None:
+    office = open_office()
+    with pytest.raises(OSError, match="address") as raised:
+        Server(lambda: Desk({}), port=office.address[1])
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+def test_ipv6() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        server = Server(lambda: Desk(COMMON), host="::1")
+    except OSError:
+        pytest.skip("no IPv6 address here")
+    server.start()
+    try:
+        assert server.address[0] == "::1"
+        with Lane.dial(*server.address) as lane:
+            assert lane.call("echo", timeout=PATIENCE) == ()
+    finally:
+        server.stop()
+
+
+def test_it_starts_once(open_office: Opens) -> None:
+    office = open_office()
+    with pytest.raises(RuntimeError, match="once"):
+        office.server.start()
+    office.server.stop()
+    with pytest.raises(RuntimeError, match="once"):
+        office.server.start()
+
+
+def test_one_that_never_started_stops() -> None:
+    server = Server(lambda: Desk({}))
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(server.address)
+
+
+def test_stopping_ends_every_connection_and_joins_every_thread(
+    open_office: Opens, dial: Dials
+) -> None:
+    office = open_office()
+    lanes = [dial(office) for _ in range(5)]
+    for lane in lanes:
+        lane.call("echo", timeout=PATIENCE)
+    assert len(office_threads()) == 6
+    office.server.stop()
+    assert office_threads() == []
+    assert all(lane.wait_closed(PATIENCE) for lane in lanes)
+    assert [desk.closed for desk in office.desks] == [1] * 5
+    assert office.server.connections == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(office.address)
+    office.server.stop()
+
+
+def test_stopping_does_not_wait_for_a_peer_that_does_not_read(
+    open_office: Opens, ended: ExitStack
+) -> None:
+    """The thread is in the middle of a send that nobody takes; a frozen peer looks like it."""
+    office = open_office({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=600.0))
+    peer = Raw(office.address, receive_buffer=4096)
+    ended.callback(peer.sock.close)
+    peer.call("big")
+    first = len(messages.reference_reply(1, ROOT)) + len(messages.reference_reply(2, FIRST_VERB))
+    while first > 0:
+        first -= len(peer.sock.recv(first))
+    assert peer.sock.recv(1), "the large answer is on its way"
+    office.server.stop(timeout=PATIENCE)
+    assert office_threads() == []
+
+
+def test_stopping_from_a_verb(open_office: Opens, dial: Dials) -> None:
+    def stop() -> None:
+        office.server.stop()
+
+    office: Office = open_office({"stop": stop})
+    with pytest.raises(LinkLost):
+        dial(office).call("stop", timeout=PATIENCE)
+    poll_for(lambda: office_threads() == [])
+
+
+def test_a_verb_that_does_not_end_is_left_behind(
+    open_office: Opens, dial: Dials, caplog: pytest.LogCaptureFixture
+) -> None:
+    go, entered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        go.wait(PATIENCE)
+
+    office = open_office({"wait": wait})
+    lane = dial(office)
+    lane.send("wait", timeout=PATIENCE)
+    assert entered.wait(PATIENCE)
+    office.server.stop(timeout=0.01)
+    assert [r.levelno for r in caplog.records] == [logging.WARNING]
+    assert "still busy" in caplog.text
+    go.set()
+    poll_for(lambda: office_threads() == [])
+    assert [desk.closed for desk in office.desks] == [1]
+
+
+def test_finished_connections_leave_no_thread_in_its_book(open_office: Opens) -> None:
+    office = open_office()
+    for _ in range(30):
+        with Lane.dial(*office.address) as lane:
+            lane.call("echo", timeout=PATIENCE)
+        poll_for(lambda: office.server.connections == 0)
+    poll_for(lambda: len(office_threads()) == 1)
+    assert len(office.server._threads) <= 2
+
+
+def test_accepted_connections_do_not_wait_to_send(open_office: Opens, dial: Dials) -> None:
+    office = open_office()
+    lane = dial(office)
+    lane.call("echo", timeout=PATIENCE)
+    (accepted,) = office.server._sockets
+    with socket.socket(fileno=socket.dup(lane.fileno())) as dialled:
+        for sock in (accepted, dialled):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_every_door_of_rpyc_is_closed() -> None:
+    doors = {name: on for name, on in SETTINGS.items() if isinstance(on, bool)}
+    assert len(doors) >= 13
+    assert not any(doors.values())
