@@ -23,6 +23,7 @@ from nodes.wire import (
     Description,
     Envelope,
     Event,
+    LogPart,
     decode_envelope,
 )
 from nodes.worker import describe
@@ -54,6 +55,15 @@ class Cluster(Protocol):
 
     def restart(self, worker_id: str) -> str:
         """Lets a local worker answer its last lookups, then starts it anew."""
+
+    def freeze(self, worker_id: str) -> str:
+        """Stops a local worker with SIGSTOP, to rehearse the failure that no exit reports."""
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen local worker go on."""
+
+    def log(self, worker_id: str, after: int = -1) -> LogPart:
+        """The part of a local worker's log from the place `after`, -1 for the end of it."""
 
     def scale(self, count: int) -> str:
         """Starts or drains local workers until `count` are wanted."""
@@ -137,6 +147,18 @@ class HostedCluster:
     def restart(self, worker_id: str) -> str:
         """Lets a local worker answer its last lookups, then starts it anew."""
         return self.crew.restart(worker_id)
+
+    def freeze(self, worker_id: str) -> str:
+        """Stops a local worker with SIGSTOP."""
+        return self.crew.freeze(worker_id)
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen local worker go on."""
+        return self.crew.thaw(worker_id)
+
+    def log(self, worker_id: str, after: int = -1) -> LogPart:
+        """A part of a local worker's log."""
+        return LogPart(*self.crew.log(worker_id, after))
 
     def scale(self, count: int) -> str:
         """Starts or drains local workers until `count` are wanted."""
@@ -222,6 +244,18 @@ class AttachedCluster:
     def restart(self, worker_id: str) -> str:
         """Lets a worker answer its last lookups, then starts it anew."""
         return self._steer("restart", worker_id)
+
+    def freeze(self, worker_id: str) -> str:
+        """Stops a worker of that launcher with SIGSTOP."""
+        return self._steer("freeze", worker_id)
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen worker go on."""
+        return self._steer("thaw", worker_id)
+
+    def log(self, worker_id: str, after: int = -1) -> LogPart:
+        """A part of a worker's log."""
+        return msgspec.convert(self._ask("log", worker_id, after), LogPart)
 
     def scale(self, count: int) -> str:
         """Starts or drains workers until `count` are wanted."""

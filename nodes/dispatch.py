@@ -37,9 +37,10 @@ class Answer(NamedTuple):
 class _Call:
     """What is known of one call while it is tried."""
 
-    __slots__ = ("attempts", "deadline", "killed", "last_error", "tried")
+    __slots__ = ("attempts", "counted", "deadline", "killed", "last_error", "tried")
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, *, counted: bool) -> None:
+        self.counted = counted
         self.deadline = deadline
         self.attempts = 0
         self.killed: list[Worker] = []
@@ -96,19 +97,20 @@ class Dispatcher:
 
     # -- one call ---------------------------------------------------------------
 
-    def call(self, verb: str, args: Args, *, timeout: float) -> Answer:
+    def call(self, verb: str, args: Args, *, timeout: float, counted: bool = True) -> Answer:
         """Calls `verb(*args)` on the worker with the least load, and on others if it fails.
 
         Arguments:
             verb: the worker's verb; it must only read, as it may run more than once.
             args: by-value arguments.
             timeout: seconds for all of it.
+            counted: whether an answer is a task performed, and says how quick a worker is.
 
         Raises:
             NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
             LookupFailed: the worker's own verdict on the request (`bad_request`).
         """
-        call = _Call(self._clock() + timeout)
+        call = _Call(self._clock() + timeout, counted=counted)
         while True:
             worker = self._next(call)
             reply = self._attempt(worker, call, verb, args)
@@ -171,7 +173,7 @@ class Dispatcher:
             self._failed(worker, call, now - began, str(values[1]))
             return None
         with self._changed:
-            if is_answer(values):
+            if call.counted and is_answer(values):
                 self._registry.answered(worker, now - began, now)
             else:
                 self._registry.released(worker)

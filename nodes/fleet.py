@@ -27,6 +27,9 @@ LEAVE_TIME = 10.0
 START_TIME = 10.0
 """Seconds within which a started worker is expected to register."""
 
+LOG_PART = 64 * 1024
+"""Bytes of a log that are handed out at once."""
+
 LOG_BYTES = 5_000_000
 """A worker's log is put aside when it is larger than this at a start."""
 
@@ -50,6 +53,7 @@ class ChildView(NamedTuple):
     why: str
     since: float
     restarts: int
+    frozen: bool
 
 
 class Host(Protocol):
@@ -81,6 +85,7 @@ class _Child:
         self.why = ""
         self.since = now
         self.restarts = 0
+        self.frozen = False
         self.budget = Restarts()
         self.wanted = True
         self.renewed = False
@@ -102,7 +107,7 @@ class _Child:
 
     def view(self) -> ChildView:
         pid = self.process.pid if self.process is not None else 0
-        return ChildView(self.id, pid, self.phase, self.why, self.since, self.restarts)
+        return ChildView(self.id, pid, self.phase, self.why, self.since, self.restarts, self.frozen)
 
 
 class Fleet:
@@ -235,6 +240,53 @@ class Fleet:
         self._leave(child, "to be restarted")
         return f"{child.id} restarts"
 
+    def freeze(self, worker_id: str) -> str:
+        """Stops a worker with SIGSTOP: the failure that no exit reports, to rehearse it."""
+        child = self._child(worker_id)
+        with self._lock:
+            if child.process is None:
+                raise NotPossible(f"{child.id} has no process to freeze")
+            child.send(signal.SIGSTOP)
+            child.frozen = True
+        self._host.note("frozen", child.id, "by an operator")
+        return f"{child.id} is frozen"
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen worker go on."""
+        child = self._child(worker_id)
+        self._thaw(child)
+        self._host.note("thawed", child.id, "by an operator")
+        return f"{child.id} goes on"
+
+    def _thaw(self, child: _Child) -> None:
+        with self._lock:
+            child.send(signal.SIGCONT)
+            child.frozen = False
+
+    def log(self, worker_id: str, after: int = -1) -> tuple[int, str]:
+        """A part of a worker's log, at most `LOG_PART` bytes.
+
+        Arguments:
+            worker_id: a worker of this fleet, running or not.
+            after: the place where the part before ended, -1 for the end of the log.
+
+        Returns:
+            The place where this part ends, and its text.
+
+        Raises:
+            UnknownWorker: there is no such log.
+        """
+        try:
+            # No separator passes: an id is not a path.
+            with self.log_file(Path(worker_id).name).open("rb") as file:
+                end = file.seek(0, 2)
+                start = max(0, end - LOG_PART) if not 0 <= after <= end else after
+                file.seek(start)
+                part = file.read(LOG_PART)
+        except OSError as error:
+            raise UnknownWorker(f"there is no log of {worker_id[:80]!r}") from error
+        return start + len(part), part.decode("utf-8", "replace")
+
     def scale(self, count: int) -> str:
         """Starts workers, or drains the newest, until `count` are wanted."""
         with self._lock:
@@ -264,6 +316,7 @@ class Fleet:
         for child in children:
             child.become(Phase.STOPPING, "the cluster stops")
             child.send(signal.SIGTERM)
+            self._thaw(child)
         for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 1.0)):
             with self._lock:
                 if self._lock.wait_for(lambda: not self._children, timeout=seconds):
@@ -297,6 +350,7 @@ class Fleet:
             return
         self._host.draining(child.id, why)
         process.send_signal(signal.SIGTERM)
+        self._thaw(child)
         with self._lock:
             if child.late is None and child.process is process:
                 child.late = threading.Timer(LEAVE_TIME, process.kill)
@@ -342,6 +396,7 @@ class Fleet:
                 return None
             child.wake.clear()
             child.renewed = False
+            child.frozen = False
             child.become(Phase.STARTING, "")
             child.process = subprocess.Popen(
                 [sys.executable, *self._command(child.id)],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from nodes.catalog import Lookup, coerce
-from nodes.dispatch import NO_WORKERS, Args, Dispatcher
+from nodes.dispatch import NO_WORKERS, Answer, Args, Dispatcher
 from nodes.errors import BadRequest, NoWorkers, Overloaded
 from nodes.routing import Figures
 from nodes.wire import Description, answer_envelope
@@ -67,7 +68,13 @@ class Intake:
 
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
-        return self._answer("suggest", (field, prefix, limit), timeout)
+        # A completion is no lookup: it is admitted like one, and counted nowhere.
+        with self._admitted():
+            began = time.monotonic()
+            answer = self._dispatcher.call(
+                "suggest", (field, prefix, limit), timeout=timeout, counted=False
+            )
+        return _wrapped(answer, time.monotonic() - began)
 
     def _coerced(self, name: str, args: tuple[object, ...]) -> Args:
         known = self.lookups()
@@ -81,38 +88,44 @@ class Intake:
     def _answer(self, verb: str, args: Args, timeout: float) -> bytes:
         if not 0 < timeout <= MOST_SECONDS:
             raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
-        if not self._slots.acquire(blocking=False):
-            self._note(None, failed=True)
-            raise Overloaded(
-                f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
-            )
         began = time.monotonic()
         failed = True
         try:
-            answer = self._dispatcher.call(verb, args, timeout=timeout)
+            with self._admitted():
+                answer = self._dispatcher.call(verb, args, timeout=timeout)
             failed = False
         except BadRequest:
             failed = False
             raise
         finally:
-            self._slots.release()
             took = time.monotonic() - began
-            self._note(took, failed=failed)
-        _status, body, count, after, version, files = answer.reply
-        return answer_envelope(
-            body,
-            count=count,
-            after=after,
-            worker=answer.worker,
-            attempts=answer.attempts,
-            catalog=version,
-            files=files,
-            elapsed_ms=took * 1000,
-        )
+            with self._lock:
+                self.errors += failed
+                self.answered += not failed
+                self.figures.add(took, began + took)
+        return _wrapped(answer, took)
 
-    def _note(self, took: float | None, *, failed: bool) -> None:
-        with self._lock:
-            self.errors += failed
-            self.answered += not failed
-            if took is not None:
-                self.figures.add(took, time.monotonic())
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if not self._slots.acquire(blocking=False):
+            raise Overloaded(
+                f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
+            )
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def _wrapped(answer: Answer, took: float) -> bytes:
+    _status, body, count, after, version, files = answer.reply
+    return answer_envelope(
+        body,
+        count=count,
+        after=after,
+        worker=answer.worker,
+        attempts=answer.attempts,
+        catalog=version,
+        files=files,
+        elapsed_ms=took * 1000,
+    )

@@ -34,6 +34,7 @@ from nodes.wire import (
     ClusterSnapshot,
     Description,
     Event,
+    LogPart,
     Registration,
     error_envelope,
     result_envelope,
@@ -61,6 +62,15 @@ class Launcher(Protocol):
 
     def restart(self, worker_id: str) -> str:
         """Lets a worker finish, then starts it anew."""
+
+    def freeze(self, worker_id: str) -> str:
+        """Stops a worker with SIGSTOP."""
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen worker go on."""
+
+    def log(self, worker_id: str, after: int = -1) -> tuple[int, str]:
+        """A part of a worker's log, and where it ends."""
 
     def scale(self, count: int) -> str:
         """Starts or drains workers until that many are wanted."""
@@ -178,6 +188,9 @@ class MasterService(Service):
             "kill": self._kill,
             "drain": self._drain,
             "restart": self._restart,
+            "freeze": self._freeze,
+            "thaw": self._thaw,
+            "log": self._log,
             "reload": lambda: master.steered().reload(),
         }
 
@@ -277,6 +290,17 @@ class MasterService(Service):
 
     def _restart(self, worker_id: object) -> str:
         return self._master.steered().restart(_text("id", worker_id))
+
+    def _freeze(self, worker_id: object) -> str:
+        return self._master.steered().freeze(_text("id", worker_id))
+
+    def _thaw(self, worker_id: object) -> str:
+        return self._master.steered().thaw(_text("id", worker_id))
+
+    def _log(self, worker_id: object, after: object = -1) -> LogPart:
+        if type(after) is not int:
+            raise BadRequest("after must be a whole number")
+        return LogPart(*self._master.steered().log(_text("id", worker_id), after))
 
 
 def _call(do: Callable[..., object], args: tuple[object, ...], named: dict[str, object]) -> object:

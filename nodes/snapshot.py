@@ -97,6 +97,7 @@ def _registered(worker: Worker, child: ChildView | None, now: float, wall: float
         uptime_s=now - worker.registered_at if worker.live else 0.0,
         restarts=child.restarts if child is not None else 0,
         local=child is not None,
+        frozen=child is not None and child.frozen and worker.live,
         breaker_open=worker.breaker.open,
     )
 
@@ -123,6 +124,7 @@ def _unregistered(child: ChildView, now: float, wall: float) -> WorkerView:
         uptime_s=0.0,
         restarts=child.restarts,
         local=True,
+        frozen=child.frozen,
         breaker_open=False,
     )
 

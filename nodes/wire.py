@@ -115,6 +115,13 @@ class Event(msgspec.Struct, frozen=True):
     text: str
 
 
+class LogPart(msgspec.Struct, frozen=True):
+    """A part of a worker's log; `end` is the place to ask for the next one from."""
+
+    end: int
+    text: str
+
+
 class WorkerView(msgspec.Struct, frozen=True):
     """One worker in a snapshot. Times in seconds or milliseconds as named, memory in bytes;
     latencies are of the last 10 s, None when nothing was answered in them.
@@ -139,6 +146,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     uptime_s: float
     restarts: int
     local: bool
+    frozen: bool
     breaker_open: bool
 
 

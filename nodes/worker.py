@@ -204,20 +204,17 @@ class Worker:
         self.id = wanted_id
         self.ready = False
         self.done = threading.Event()
-        self._settled = threading.Event()
+        self.settled = threading.Event()
         self.refusal: LookupFailed | None = None
         self._leaving = threading.Event()
         self._wake_read, self._wake_write = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="registration", daemon=True)
 
     def start(self) -> None:
-        """Listens, then registers in the background."""
+        """Listens, then registers in the background; `settled` is set once the master has
+        taken it (`ready`), or refused it (`refusal`), or it leaves."""
         self.server.start()
         self._thread.start()
-
-    def wait_ready(self) -> None:
-        """Returns once the master has taken it (`ready`), or it leaves (see `refusal`)."""
-        self._settled.wait()
 
     def drain(self) -> None:
         """Asks the master for no more lookups, answers what is under way, then is `done`.
@@ -265,7 +262,7 @@ class Worker:
                 self._sleep(wait * self._random.uniform(0.5, 1.5))
                 wait = min(LONGEST_WAIT, wait * 2)
         finally:
-            self._settled.set()
+            self.settled.set()
             self.done.set()
 
     def _sleep(self, seconds: float) -> None:
@@ -287,7 +284,7 @@ class Worker:
         result = self._ask(lane, "register", text.decode())
         self.id = msgspec.convert(result, Registered).id
         self.ready = True
-        self._settled.set()
+        self.settled.set()
 
     def _stay(self, lane: Lane) -> None:
         """Keeps the registration until the master goes, or until this worker leaves."""

@@ -21,6 +21,7 @@ _COMMANDS = {
     "restart": "steer",
     "reload": "steer",
     "data": "data",
+    "traffic": "traffic",
 }
 
 

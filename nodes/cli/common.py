@@ -54,6 +54,10 @@ port_option = click.option(
     help="The master's port; 0 lets the system choose.",
 )
 
+leave_with_stdin_option = click.option(
+    "--leave-with-stdin", is_flag=True, help="Leave at once when standard input ends."
+)
+
 balance_option = click.option(
     "--balance",
     type=click.Choice(["load", "tasks", "latency"]),
@@ -115,6 +119,16 @@ def log_to_stderr(level: int) -> None:
     )
 
 
+def wait_for(event: threading.Event) -> None:
+    """Waits for the event, and lets signal handlers run meanwhile.
+
+    A wait without an end would sleep through a signal that comes just before it begins:
+    Python runs handlers between two steps of the main thread, and there would be none.
+    """
+    while not event.wait(0.25):
+        pass
+
+
 class StopSignals:
     """SIGINT and SIGTERM: the first asks to finish, the second ends the process at once."""
 
@@ -130,3 +144,16 @@ class StopSignals:
         self.asked.set()
         if self._first is not None:
             self._first()
+
+
+def watch_stdin() -> None:
+    """Ends this process with its standard input: whoever started it holds the other end, and
+    that end goes with its holder, however that one ended.
+    """
+
+    def read() -> None:
+        while os.read(0, 1024):
+            pass
+        os._exit(0)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()

@@ -20,6 +20,7 @@ from nodes.cli.common import (
     port_option,
     print_json,
     printable,
+    wait_for,
 )
 from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
@@ -56,7 +57,7 @@ def up(
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
             _say_ready(ready, workers, as_json=as_json)
-        stop.asked.wait()
+        wait_for(stop.asked)
 
 
 def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> ClusterSnapshot | None:
@@ -109,6 +110,6 @@ def master(port: int, host: str, balance: str, as_json: bool) -> None:
         else:
             click.echo(f"ready: {running.address}; workers: rollcall-nodes worker --master "
                        f"{running.address}")  # fmt: skip
-        stop.asked.wait()
+        wait_for(stop.asked)
     finally:
         running.stop()

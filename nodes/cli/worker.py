@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from pathlib import Path
 
 import click
@@ -17,9 +15,12 @@ from nodes.cli.common import (
     data_option,
     explained,
     host_option,
+    leave_with_stdin_option,
     log_to_stderr,
     master_option,
     print_json,
+    wait_for,
+    watch_stdin,
 )
 from nodes.errors import StartError
 from nodes.paths import shipped_data
@@ -40,7 +41,7 @@ from nodes.worker import Worker
     help="Serve this compiled catalog as it is, in place of --data.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
-@click.option("--leave-with-stdin", is_flag=True, help="Leave at once when standard input ends.")
+@leave_with_stdin_option
 @as_json
 @explained
 def worker(
@@ -54,7 +55,7 @@ def worker(
     log_to_stderr(logging.INFO)
     check_loopback(host)
     if leave_with_stdin:
-        threading.Thread(target=_leave_with_stdin, name="stdin", daemon=True).start()
+        watch_stdin()
     path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
         running = Worker(
@@ -66,10 +67,10 @@ def worker(
     StopSignals(running.drain)
     running.start()
     try:
-        running.wait_ready()
+        wait_for(running.settled)
         if running.ready:
             _say_ready(running, master, as_json=as_json)
-        running.done.wait()
+        wait_for(running.done)
     finally:
         running.stop()
     if running.refusal is not None:
@@ -82,10 +83,3 @@ def _say_ready(running: Worker, master: str, *, as_json: bool) -> None:
         print_json({"ready": True, "worker": running.id, "address": f"{host}:{port}"})
     else:
         click.echo(f"ready: {running.id} at {host}:{port}, registered with {master}")
-
-
-def _leave_with_stdin() -> None:
-    """The launcher holds the other end: its end, however it came, is this worker's too."""
-    while os.read(0, 1024):
-        pass
-    os._exit(0)
