@@ -2,16 +2,102 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from pathlib import Path
+
+import click
+
+from nodes.addresses import parse_address
+from nodes.errors import RollcallError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rollcall", prog_name="rollcall")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=23000,
+    show_default=True,
+    help="The master's port; 0 lets the system choose.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    default=3,
+    show_default=True,
+    help="How many to start.",
+)
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Records to serve, a folder or a file.  [default: the sample that ships]",
+)
+@click.option(
+    "--balance",
+    type=click.Choice(["load", "tasks", "latency"]),
+    default="load",
+    show_default=True,
+    help="Who gets the next lookup.",
+)
+@click.option(
+    "--attach",
+    metavar="HOST:PORT",
+    default=None,
+    help="Watch and steer a cluster that runs elsewhere, in place of hosting one.",
+)
+@click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
+def rollcall(
+    port: int, workers: int, data: Path | None, balance: str, attach: str | None, read_only: bool
+) -> None:  # fmt: skip
+    """Lookups over records, answered by workers behind one master: see it and steer it."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        click.echo("rollcall: this needs a terminal; without one, use rollcall-nodes up", err=True)
+        raise SystemExit(2)
+    try:
+        code = _run(port, workers, data, balance, attach, read_only=read_only)
+    except RollcallError as error:
+        click.echo(f"rollcall: {error}", err=True)
+        raise SystemExit(2) from None
+    raise SystemExit(code)
+
+
+def _run(
+    port: int, workers: int, data: Path | None, balance: str, attach: str | None, *,
+    read_only: bool,
+) -> int:  # fmt: skip
+    if attach is not None:
+        parse_address(attach)
+    from console.app import RollcallApp  # noqa: PLC0415
+    from console.opening import attaching, hosting  # noqa: PLC0415
+    from console.settings import load_settings, save_settings  # noqa: PLC0415
+    from console.text import terminal_glyphs  # noqa: PLC0415
+
+    # Nothing that logs may write on the screen.
+    logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
+    settings = load_settings()
+    app = RollcallApp(
+        open_cluster=attaching(attach) if attach is not None else hosting(
+            port=port, workers=workers, data=data, balance=balance
+        ),
+        settings=settings, glyphs=terminal_glyphs(), attached=attach is not None,
+        read_only=read_only,
+    )  # fmt: skip
+    try:
+        app.run()
+    finally:
+        # However the screen ended, nothing of the cluster outlives it.
+        app.traffic.stop()
+        app.driver.stop()
+        save_settings(settings)
+    return app.return_code or 0
 
 
 def main() -> None:
-    """Says what to use until the console exists."""
-    sys.stderr.write(
-        "rollcall: the full-screen console is not built yet.\n"
-        "Run 'rollcall-nodes up' for a cluster, and 'rollcall-nodes ps' to look at it.\n"
-    )
-    raise SystemExit(2)
+    """Runs the console; ends the process with its exit code."""
+    rollcall(prog_name="rollcall")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,261 @@
+"""Between the screen and the cluster: looks, asks and steers, on threads of its own.
+
+Everything it learns it posts as one message; `post_message` is the only thing of the screen
+that it touches, and it never waits for the screen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from textual.message import Message
+
+from console.commands import Command
+from console.messages import (
+    BuildProgressed,
+    ClusterLost,
+    CommandDone,
+    CommandFailed,
+    LogRead,
+    LookupAnswered,
+    LookupRefused,
+    SnapshotTaken,
+    StartFailed,
+    Stopped,
+)
+from nodes.catalog import Progress
+from nodes.cluster import Cluster
+from nodes.errors import BadRequest, RollcallError
+from nodes.wire import Description
+
+logger = logging.getLogger("rollcall.console")
+
+Open = Callable[[Progress], Cluster]
+"""Opens the cluster: hosts one, telling how far its catalog is, or attaches to one."""
+
+MOST_REQUESTS = 16
+"""Requests under way at once; the operator's fingers are slower."""
+
+NEAR = 5
+"""Names offered in place of one that was not found."""
+
+
+class Driver:
+    """One cluster, for one screen.
+
+    Arguments:
+        open_cluster: see `Open`; called on the driver's thread.
+        post: takes a message to the screen, from any thread, without waiting.
+        every: seconds between two looks at the cluster.
+    """
+
+    def __init__(
+        self, open_cluster: Open, post: Callable[[Message], bool], *, every: float = 0.5
+    ) -> None:
+        self._open = open_cluster
+        self._post = post
+        self._every = every
+        self._cluster: Cluster | None = None
+        self._stopping = threading.Event()
+        self._look = threading.Event()
+        self._slots = threading.BoundedSemaphore(MOST_REQUESTS)
+        self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
+        self._last_event = 0
+        self._lost_since: float | None = None
+        self._description: Description | None = None
+        self._frozen: set[str] = set()
+
+    def start(self) -> None:
+        """Opens the cluster and begins to look at it."""
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Closes the cluster (a hosted one drains and stops), and returns when it is closed."""
+        self._stopping.set()
+        self._look.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def ask_to_stop(self) -> None:
+        """The same without waiting: `Stopped` is posted when it is closed."""
+        self._stopping.set()
+        self._look.set()
+
+    @property
+    def address(self) -> str:
+        """The master's "HOST:PORT", "" while there is none."""
+        return self._cluster.address if self._cluster is not None else ""
+
+    # -- looking ------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._cluster = self._open(self._progressed)
+        except RollcallError as error:
+            if not self._stopping.is_set():
+                self._post(StartFailed(str(error)))
+            return
+        except _Interrupted:
+            return
+        finally:
+            if self._cluster is None:
+                self._post(Stopped())
+        try:
+            while not self._stopping.is_set():
+                self._look_once(self._cluster)
+                self._look.wait(self._every)
+                self._look.clear()
+        finally:
+            self._let_go(self._cluster)
+            self._post(Stopped())
+
+    def _progressed(self, stage: str, done: int, total: int) -> None:
+        if self._stopping.is_set():
+            raise _Interrupted
+        self._post(BuildProgressed(stage, done, total))
+
+    def _look_once(self, cluster: Cluster) -> None:
+        try:
+            snapshot = cluster.snapshot()
+            if snapshot.last_event < self._last_event:
+                self._last_event = 0  # another master, which counts from the start
+            events = []
+            if snapshot.last_event > self._last_event:
+                events = cluster.events(self._last_event)
+            if events:
+                self._last_event = events[-1].number
+        except RollcallError as error:
+            if self._lost_since is None:
+                self._lost_since = time.time()
+            self._description = None
+            self._post(ClusterLost(str(error), self._lost_since))
+            return
+        self._lost_since = None
+        self._post(SnapshotTaken(snapshot, events))
+
+    def _let_go(self, cluster: Cluster) -> None:
+        for worker_id in list(self._frozen):
+            try:
+                cluster.thaw(worker_id)
+            except RollcallError as error:
+                logger.info("%s was not thawed: %s", worker_id, error)
+        cluster.close()
+
+    # -- steering -----------------------------------------------------------------
+
+    def run(self, command: Command, argument: str) -> None:
+        """Carries out a command; `CommandDone` or `CommandFailed` follows."""
+
+        def work(cluster: Cluster) -> Message:
+            assert command.run is not None
+            try:
+                text = command.run(cluster, argument)
+            except RollcallError as error:
+                return CommandFailed(command, argument, str(error))
+            if command.name == "freeze":
+                self._frozen.add(argument)
+            self._look.set()
+            return CommandDone(command, text)
+
+        self._submit(work, lambda why: CommandFailed(command, argument, why))
+
+    def _submit(self, work: Callable[[Cluster], Message], refuse: Callable[[str], Message]) -> None:
+        cluster = self._cluster
+        if cluster is None:
+            self._post(refuse("the cluster is not there yet"))
+            return
+        if not self._slots.acquire(blocking=False):
+            self._post(refuse("too many requests are under way; wait for one"))
+            return
+
+        def run() -> None:
+            try:
+                self._post(work(cluster))
+            finally:
+                self._slots.release()
+
+        threading.Thread(target=run, name="request", daemon=True).start()
+
+    # -- asking -------------------------------------------------------------------
+
+    def ask(self, words: list[str], *, after: str | None = None, limit: int = 200) -> None:
+        """Asks a lookup; `LookupAnswered` or `LookupRefused` follows.
+
+        Arguments:
+            words: the lookup's name and its arguments, as typed.
+            after: the cursor of the page before.
+            limit: records of a page.
+        """
+
+        def work(cluster: Cluster) -> Message:
+            began = time.monotonic()
+            try:
+                page = cluster.page(words[0], *words[1:], limit=limit, after=after).checked()
+                took = (time.monotonic() - began) * 1000
+                near = [] if page.count or after else self._near(cluster, words)
+            except RollcallError as error:
+                return LookupRefused(words, str(error))
+            return LookupAnswered(words, page, took, near, more=after is not None)
+
+        self._submit(work, lambda why: LookupRefused(words, why))
+
+    def _near(self, cluster: Cluster, words: list[str]) -> list[str]:
+        """Values like the first argument, which found nothing."""
+        shape = next((s for s in self.describe(cluster).lookups if s.name == words[0]), None)
+        if shape is None or len(words) < 2 or shape.types[0] != "text":
+            return []
+        asked = words[1]
+        starts = dict.fromkeys((asked[:1], asked[:1].lower(), asked[:1].upper()))
+        try:
+            known = [
+                value
+                for start in starts
+                for value in cluster.suggest(shape.fields[0], start, limit=100)
+            ]
+        except BadRequest:
+            return []
+        folded = {value.casefold(): value for value in known}
+        close = difflib.get_close_matches(asked.casefold(), folded, n=NEAR, cutoff=0.5)
+        return [folded[one] for one in close if folded[one] != asked]
+
+    def describe(self, cluster: Cluster | None = None) -> Description:
+        """What is served; asked once for each master."""
+        found = self._description
+        if found is None:
+            cluster = cluster or self._cluster
+            if cluster is None:
+                raise BadRequest("the cluster is not there yet")
+            found = self._description = cluster.describe()
+        return found
+
+    def values(self, field: str, prefix: str, limit: int) -> list[str]:
+        """Real values of a field, for completion; none while nobody can say. Waits: call it
+        on a thread that may.
+        """
+        cluster = self._cluster
+        if cluster is None:
+            return []
+        try:
+            return cluster.suggest(field, prefix, limit=limit)
+        except RollcallError:
+            return []  # a completion that cannot be had is no event
+
+    def read_log(self, worker_id: str, after: int) -> None:
+        """Reads a worker's log from the place `after`; `LogRead` follows."""
+
+        def work(cluster: Cluster) -> Message:
+            try:
+                part = cluster.log(worker_id, after)
+            except RollcallError as error:
+                return LogRead(worker_id, after, "", str(error))
+            return LogRead(worker_id, part.end, part.text, "")
+
+        self._submit(work, lambda why: LogRead(worker_id, after, "", why))
+
+
+class _Interrupted(Exception):  # noqa: N818 - a request to stop, not a fault
+    """The console quits while its catalog is being built."""

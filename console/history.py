@@ -1,0 +1,51 @@
+"""The last five minutes of every worker, gathered from snapshots; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from nodes.wire import ClusterSnapshot
+
+SPAN = 300.0
+"""Seconds that are kept."""
+
+
+class Sample(NamedTuple):
+    """One worker in one snapshot. Latency in milliseconds, CPU in percent, memory in bytes."""
+
+    at: float
+    lookups_per_s: float
+    p99_ms: float
+    in_flight: int
+    cpu_percent: float
+    memory_bytes: int
+
+
+class History:
+    """Samples by worker id, one a second at most, none older than `SPAN`."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, deque[Sample]] = {}
+
+    def note(self, snapshot: ClusterSnapshot) -> None:
+        """Adds a snapshot, and forgets the workers that are no longer in it."""
+        present = {worker.id for worker in snapshot.workers}
+        for gone in self._samples.keys() - present:
+            del self._samples[gone]
+        for worker in snapshot.workers:
+            samples = self._samples.setdefault(worker.id, deque())
+            if samples and snapshot.taken_at - samples[-1].at < 1.0:
+                continue
+            samples.append(
+                Sample(
+                    snapshot.taken_at, worker.lookups_per_s, worker.p99_ms or 0.0,
+                    worker.in_flight, worker.cpu_percent, worker.memory_bytes,
+                )
+            )  # fmt: skip
+            while samples[0].at < snapshot.taken_at - SPAN:
+                samples.popleft()
+
+    def of(self, worker_id: str) -> list[Sample]:
+        """A worker's samples, oldest first."""
+        return list(self._samples.get(worker_id, ()))

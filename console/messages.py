@@ -1,0 +1,115 @@
+"""What happened, in the past tense: all that crosses from the driver's threads to the screen."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from console.commands import Command
+from nodes.wire import ClusterSnapshot, Envelope, Event
+
+
+class SnapshotTaken(Message):
+    """The cluster was looked at. `missed` events were lost between two looks."""
+
+    def __init__(self, snapshot: ClusterSnapshot, events: list[Event]) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+        self.events = events
+
+
+class ClusterLost(Message):
+    """The cluster cannot be seen; `since` is Unix time."""
+
+    def __init__(self, why: str, since: float) -> None:
+        super().__init__()
+        self.why = why
+        self.since = since
+
+
+class BuildProgressed(Message):
+    """The catalog is being built: `done` of `total` in this stage."""
+
+    def __init__(self, stage: str, done: int, total: int) -> None:
+        super().__init__()
+        self.stage = stage
+        self.done = done
+        self.total = total
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest matters."""
+        return isinstance(message, BuildProgressed)
+
+
+class StartFailed(Message):
+    """The cluster could not be started."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class CommandDone(Message):
+    """A command was carried out."""
+
+    def __init__(self, command: Command, text: str) -> None:
+        super().__init__()
+        self.command = command
+        self.text = text
+
+
+class CommandFailed(Message):
+    """A command was refused, or nobody answered it."""
+
+    def __init__(self, command: Command, argument: str, why: str) -> None:
+        super().__init__()
+        self.command = command
+        self.argument = argument
+        self.why = why
+
+
+class LookupAnswered(Message):
+    """A lookup came back: one page. `near` are names like the one that was not found."""
+
+    def __init__(
+        self, words: list[str], page: Envelope, took_ms: float, near: list[str], *, more: bool
+    ) -> None:
+        super().__init__()
+        self.words = words
+        self.page = page
+        self.took_ms = took_ms
+        self.near = near
+        self.more = more
+        """Whether this continues the answer before it."""
+
+
+class LookupRefused(Message):
+    """A lookup ended with an error."""
+
+    def __init__(self, words: list[str], why: str) -> None:
+        super().__init__()
+        self.words = words
+        self.why = why
+
+
+class LogRead(Message):
+    """A part of a worker's log that ends at the place `end`, or why there is none."""
+
+    def __init__(self, worker_id: str, end: int, text: str, why: str) -> None:
+        super().__init__()
+        self.worker_id = worker_id
+        self.end = end
+        self.text = text
+        self.why = why
+
+
+class TrafficReported(Message):
+    """The built-in load in its last second; `running` is False once it has ended."""
+
+    def __init__(self, report: str, *, running: bool) -> None:
+        super().__init__()
+        self.report = report
+        self.running = running
+
+
+class Stopped(Message):
+    """The cluster is closed."""

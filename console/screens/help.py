@@ -1,0 +1,63 @@
+"""Every key and command, from their declarations."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from console.commands import COMMANDS
+from console.widgets.bar import key_text
+
+MORE = (
+    ("Enter", "details", "Show the selected worker: figures, events, log."),
+    ("< >", "", "Sort by the column before or after; O turns the order round."),
+    ("1 2 3", "", "Hide or show load bars, query box, events."),
+    ("m", "", "Maximise the panel with the focus; Escape brings the others back."),
+    ("Tab", "", "Go to the next panel; in a line, take the completion."),
+    ("Up Down", "", "Move the cursor; in a line, walk through what was typed before."),
+    ("n y Y e", "", "In the results: next page, copy one, copy all, export."),
+    ("Escape", "", "Leave a line, a filter, a screen."),
+    ("Ctrl+P", "", "Find a command by typing a part of it."),
+)
+
+
+def help_lines(*, read_only: bool) -> list[str]:
+    """One line for each command that can be used, then for what is no command."""
+    lines = []
+    for command in COMMANDS:
+        if command.steers and read_only:
+            continue
+        takes = {"worker": " ID", "count": " N"}.get(command.takes, "")
+        typed = f":{command.name}{takes}"
+        lines.append(f"{key_text(command):<8} {typed:<14} {command.help}")
+    lines.append("")
+    lines += [f"{keys:<8} {f':{name}' if name else '':<14} {text}" for keys, name, text in MORE]
+    return lines
+
+
+class HelpScreen(ModalScreen[None]):
+    """The list, to scroll through."""
+
+    CSS_PATH = "help.tcss"
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "close", "Close")]
+
+    def __init__(self, *, read_only: bool) -> None:
+        super().__init__()
+        self._read_only = read_only
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        with VerticalScroll(id="help") as scroll:
+            scroll.border_title = "Keys and commands"
+            scroll.border_subtitle = "Escape closes"
+            yield Static("\n".join(help_lines(read_only=self._read_only)), markup=False)
+
+    def action_close(self) -> None:
+        """A key was pressed."""
+        self.dismiss()

@@ -1,0 +1,58 @@
+"""What the console remembers between runs: the theme, and what was typed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from nodes.paths import state_dir
+
+logger = logging.getLogger("rollcall.console")
+
+MOST_LINES = 500
+
+
+class Settings(msgspec.Struct):
+    """One operator's; every field has a default, so that an older file is still read."""
+
+    theme: str = ""
+    queries: list[str] = []
+    commands: list[str] = []
+
+
+def settings_file() -> Path:
+    """Where they are kept."""
+    return state_dir() / "console.json"
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The settings of the last run; the defaults when there are none that can be read."""
+    try:
+        return msgspec.json.decode((path or settings_file()).read_bytes(), type=Settings)
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, msgspec.MsgspecError) as error:
+        logger.info("settings are not read: %s", error)
+        return Settings()
+
+
+def save_settings(settings: Settings, path: Path | None = None) -> None:
+    """Keeps them for the next run. If that cannot be, the next run starts without."""
+    path = path or settings_file()
+    settings.queries = settings.queries[-MOST_LINES:]
+    settings.commands = settings.commands[-MOST_LINES:]
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(settings))
+        draft.replace(path)
+    except OSError as error:
+        logger.info("settings are not kept: %s", error)
+        with contextlib.suppress(OSError):
+            draft.unlink()

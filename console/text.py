@@ -1,0 +1,122 @@
+"""Values as people read them, and text from outside as something a screen can show."""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+
+def clean(text: str, most: int = 2000) -> str:
+    """The text with everything that would move a cursor or turn the writing escaped.
+
+    Arguments:
+        text: anything.
+        most: characters kept.
+    """
+    cut = text if len(text) <= most else f"{text[:most]}..."
+    return cut if cut.isprintable() else "".join(map(_shown, cut))
+
+
+def _shown(char: str) -> str:
+    return char if char.isprintable() else ascii(char)[1:-1]
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """The text in exactly `width` terminal cells: padded, or cut with a mark."""
+    if cell_len(text) > width:
+        return set_cell_size(text, max(0, width - 1)) + ("~" if width else "")
+    pad = " " * (width - cell_len(text))
+    return pad + text if right else text + pad
+
+
+def number(value: float) -> str:
+    """A count or rate in at most five characters: 7, 3.2, 999, 12.3k, 4.5M."""
+    if value < 10 and value != int(value):
+        return f"{value:.1f}"
+    for unit in ("", "k", "M", "G"):
+        if value < 1000:
+            return f"{value:.0f}" if not unit or value >= 100 else f"{value:.1f}{unit}"
+        value /= 1000
+    return f"{value:.0f}T"
+
+
+def milliseconds(value: float | None) -> str:
+    """A latency: 0.41, 8.3, 120, 1.20s; a dash when nothing was measured."""
+    if value is None:
+        return "-"
+    if value < 1:
+        return f"{value:.2f}"
+    if value < 10:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if value < 1000 else f"{value / 1000:.2f}s"
+
+
+def size(octets: float) -> str:
+    """Memory in MiB."""
+    return f"{octets / 2**20:.0f}M" if octets else "-"
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time in its two largest units: 42s, 3m07s, 2h05m, 4d03h."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+class Glyphs(NamedTuple):
+    """The few signs beyond letters that the screens draw, in what the terminal can show."""
+
+    states: dict[str, str]
+    blocks: str
+    bar: str
+    rest: str
+    ascii: bool
+
+
+UNICODE = Glyphs(
+    states={"up": "●", "starting": "◌", "suspect": "◐", "draining": "▽", "down": "✗"},
+    blocks=" ▁▂▃▄▅▆▇█",
+    bar="█",
+    rest="░",
+    ascii=False,
+)
+ASCII = Glyphs(
+    states={"up": "+", "starting": ".", "suspect": "?", "draining": "v", "down": "x"},
+    blocks=" .:-=+*#@",
+    bar="#",
+    rest=".",
+    ascii=True,
+)
+
+
+def terminal_glyphs() -> Glyphs:
+    """What this terminal can show, as far as its locale says."""
+    encoding = (getattr(sys.stdout, "encoding", "") or locale.getpreferredencoding()).lower()
+    plain = os.environ.get("TERM") in {"linux", "dumb", "vt100"}
+    return ASCII if plain or "utf" not in encoding else UNICODE
+
+
+def sparkline(values: list[float], width: int, glyphs: Glyphs) -> str:
+    """The last `width` values as a line of blocks, the highest of them full height."""
+    recent = values[-width:]
+    top = max(recent, default=0.0)
+    if top <= 0:
+        return glyphs.blocks[0] * width
+    steps = len(glyphs.blocks) - 1
+    line = "".join(glyphs.blocks[min(steps, round(value / top * steps))] for value in recent)
+    return line.rjust(width)
+
+
+def bar(share: float, width: int, glyphs: Glyphs) -> str:
+    """A bar filled to `share` (0 to 1)."""
+    filled = min(width, max(0, round(share * width)))
+    return glyphs.bar * filled + glyphs.rest * (width - filled)

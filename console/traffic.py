@@ -1,0 +1,80 @@
+"""The built-in load: a process of its own that asks sample lookups, until it is told to stop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from console.messages import TrafficReported
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What the load says of its last second. Latency in milliseconds."""
+
+    rate: float
+    answered: int
+    errors: int
+    p99_ms: float
+
+
+class Traffic:
+    """Starts and stops it.
+
+    Arguments:
+        post: takes `TrafficReported` to the screen, from any thread.
+    """
+
+    def __init__(self, post: Callable[[TrafficReported], bool]) -> None:
+        self._post = post
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self.rate = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it is on."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, address: str, rate: int) -> None:
+        """Asks `rate` lookups a second of the master at `address`, in place of what ran."""
+        self.stop()
+        self.rate = rate
+        # It leaves when its standard input ends: with this process, whatever ends it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "nodes.cli", "traffic", str(rate), "--master", address,
+             "--json", "--leave-with-stdin"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process,), name="traffic", daemon=True
+        )
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Ends it, and returns when it has ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        if self._reader is not None:
+            self._reader.join(2.0)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            try:
+                report = msgspec.json.decode(line, type=Report)
+            except msgspec.MsgspecError:
+                continue  # a line that is none: nothing to show
+            text = f"{report.answered}/s answered, {report.errors} errors"
+            self._post(TrafficReported(text, running=True))
+        self._post(TrafficReported("", running=self._process is not None and self.running))

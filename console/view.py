@@ -1,0 +1,202 @@
+"""From a snapshot to what is drawn of it: pure, so that it is tested without a screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from console.history import Sample
+from console.text import (
+    Glyphs,
+    bar,
+    clean,
+    duration,
+    milliseconds,
+    number,
+    size,
+    sparkline,
+)
+from console.widgets.table import Column, Row
+from nodes.wire import ClusterSnapshot, Event, WorkerView
+
+WORKER_COLUMNS = (
+    Column("ID", 5),
+    Column("STATE", 10),
+    Column("SERVED", 7, right=True),
+    Column("NOW", 4, right=True),
+    Column("/S", 5, right=True),
+    Column("P50", 5, right=True),
+    Column("P99", 5, right=True),
+    Column("ERR", 4, right=True),
+    Column("CPU", 5, right=True),
+    Column("MEM", 6, right=True),
+    Column("PID", 8, right=True),
+    Column("ADDRESS", 21),
+    Column("CATALOG", 12),
+    Column("UP", 7, right=True),
+    Column("RST", 4, right=True),
+    Column("WHY", 60),
+)
+
+EVENT_COLUMNS = (Column("TIME", 8), Column("ID", 5), Column("WHAT", 14), Column("", 120))
+
+LOOKS = {
+    "up": "good",
+    "starting": "warning",
+    "suspect": "warning",
+    "draining": "warning",
+    "down": "faint",
+}
+
+BAD_EVENTS = {"lost", "killed", "crash_looping", "suspect", "frozen", "breaker_opened"}
+GOOD_EVENTS = {"proved", "recovered", "thawed", "reloaded", "breaker_closed"}
+
+
+def state_text(worker: WorkerView, glyphs: Glyphs) -> str:
+    """A state in a sign and a word; a frozen worker is called so whatever its state."""
+    word = "frozen" if worker.frozen else worker.state
+    return f"{glyphs.states.get(worker.state, ' ')} {word}"
+
+
+def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
+    """One worker's row; `now` is Unix time."""
+    down = worker.state == "down"
+    why = worker.why
+    if why and (down or worker.state == "suspect"):
+        at = time.strftime("%H:%M:%S", time.localtime(worker.state_since))
+        why = f"{why} (since {at})" if now - worker.state_since < 86400 else why
+    return Row(
+        key=worker.id,
+        cells=(
+            worker.id,
+            state_text(worker, glyphs),
+            str(worker.served),
+            str(worker.in_flight),
+            number(round(worker.lookups_per_s, 1)),
+            milliseconds(worker.p50_ms),
+            milliseconds(worker.p99_ms),
+            str(worker.errors),
+            f"{worker.cpu_percent:.0f}%" if not down else "-",
+            size(worker.memory_bytes),
+            str(worker.pid or "-"),
+            worker.address or "-",
+            worker.catalog or "-",
+            duration(worker.uptime_s) if not down else "-",
+            str(worker.restarts),
+            clean(why),
+        ),
+        order=(
+            natural(worker.id),
+            worker.state,
+            worker.served,
+            worker.in_flight,
+            worker.lookups_per_s,
+            worker.p50_ms,
+            worker.p99_ms,
+            worker.errors,
+            worker.cpu_percent,
+            worker.memory_bytes,
+            worker.pid,
+            worker.address,
+            worker.catalog,
+            worker.uptime_s,
+            worker.restarts,
+            worker.why,
+        ),
+        look="bad" if worker.frozen else LOOKS.get(worker.state, ""),
+    )
+
+
+def natural(worker_id: str) -> str:
+    """An id so that w10 sorts after w9."""
+    stem = worker_id.rstrip("0123456789")
+    digits = worker_id[len(stem) :]
+    return f"{stem}{digits.zfill(12)}" if digits else stem
+
+
+def totals_row(snapshot: ClusterSnapshot) -> Row:
+    """The last line of the worker table."""
+    live = [worker for worker in snapshot.workers if worker.state != "down"]
+    cells = [""] * len(WORKER_COLUMNS)
+    cells[0] = "total"
+    cells[1] = f"{sum(w.state == 'up' for w in live)} up/{len(snapshot.workers)}"
+    cells[2] = str(sum(worker.served for worker in snapshot.workers))
+    cells[3] = str(sum(worker.in_flight for worker in snapshot.workers))
+    cells[4] = number(round(sum(worker.lookups_per_s for worker in live), 1))
+    cells[5] = milliseconds(snapshot.p50_ms)
+    cells[6] = milliseconds(snapshot.p99_ms)
+    cells[7] = str(sum(worker.errors for worker in snapshot.workers))
+    cells[8] = f"{sum(worker.cpu_percent for worker in live):.0f}%"
+    cells[9] = size(sum(worker.memory_bytes for worker in live))
+    cells[14] = str(sum(worker.restarts for worker in snapshot.workers))
+    return Row("", tuple(cells), ())
+
+
+def event_row(event: Event) -> Row:
+    """One event's row."""
+    at = time.strftime("%H:%M:%S", time.localtime(event.at))
+    look = "bad" if event.kind in BAD_EVENTS else "good" if event.kind in GOOD_EVENTS else ""
+    kind = event.kind.replace("_", "-")
+    return Row(
+        key=str(event.number),
+        cells=(at, event.worker, kind, clean(event.text)),
+        order=(event.number, event.worker, event.kind, event.text),
+        look=look,
+    )
+
+
+def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tuple[str, str]:
+    """The two lines at the top: what it is, and how it is."""
+    catalogs = ", ".join(snapshot.catalogs) or "no catalog"
+    if len(snapshot.catalogs) > 1:
+        catalogs += " (versions differ)"
+    what = [
+        f"{clean(snapshot.dataset) or 'unknown dataset'} {catalogs}",
+        f"{'attached to' if attached else 'hosting'} {snapshot.address}",
+        f"up {duration(snapshot.uptime_s)}",
+    ]
+    if read_only:
+        what.append("READ-ONLY")
+    how = [
+        f"workers {states(snapshot)}",
+        f"{number(round(snapshot.lookups_per_s, 1))}/s",
+        f"p50 {milliseconds(snapshot.p50_ms)}",
+        f"p99 {milliseconds(snapshot.p99_ms)} ms",
+        f"answered {snapshot.answered}",
+        f"errors {snapshot.errors}",
+        f"reroutes {snapshot.reroutes}",
+    ]
+    return "  ".join(what), "  ".join(how)
+
+
+def states(snapshot: ClusterSnapshot) -> str:
+    """How many workers are in each state, in words."""
+    order = ("up", "starting", "suspect", "draining", "down")
+    counts = {state: sum(w.state == state for w in snapshot.workers) for state in order}
+    named = [f"{count} {state}" for state, count in counts.items() if count]
+    frozen = sum(worker.frozen for worker in snapshot.workers)
+    if frozen:
+        named.append(f"{frozen} FROZEN")
+    return ", ".join(named) or "none"
+
+
+def load_lines(
+    workers: Iterable[WorkerView],
+    rates: Mapping[str, Sequence[Sample]],
+    width: int,
+    glyphs: Glyphs,
+) -> list[str]:
+    """A line for each live worker: its share of the last 10 s, its in-flight, its rate of late."""
+    live = [worker for worker in workers if worker.state != "down"]
+    total = sum(worker.lookups_per_s for worker in live)
+    spark = max(0, min(30, width - 30))
+    wide = max(4, min(20, width - spark - 17))
+    lines = []
+    for worker in live:
+        share = worker.lookups_per_s / total if total else 0.0
+        history = [sample.lookups_per_s for sample in rates.get(worker.id, ())]
+        lines.append(
+            f"{worker.id:<5}{bar(share, wide, glyphs)} {share:4.0%} {worker.in_flight:>3} "
+            f"{sparkline(history, spark, glyphs) if spark else ''}".rstrip()
+        )
+    return lines
