@@ -113,7 +113,7 @@ def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -
     )
     worker.start()
     try:
-        worker.wait_ready()
+        worker.settled.wait(PATIENCE)
         yield worker
     finally:
         worker.stop()

@@ -267,6 +267,9 @@ GUARDED = {
     "kill": ("w1",),
     "drain": ("w1",),
     "restart": ("w1",),
+    "freeze": ("w1",),
+    "thaw": ("w1",),
+    "log": ("w1",),
     "scale": (0,),
     "reload": (),
 }

@@ -1,0 +1,231 @@
+"""The launcher as a person and a script use it: real commands, real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.kit import Node, poll_for, run_nodes
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    """A cluster that the tests below only look at."""
+    with Node("up", "--workers", "2", "--port", "0", "--json") as running:
+        yield running
+
+
+@pytest.fixture
+def master(node: Node) -> str:
+    """Its address."""
+    return str(node.ready["master"])
+
+
+def workers_of(node: Node) -> list[int]:
+    """The processes that a launcher started."""
+    return [child.pid for child in psutil.Process(node.process.pid).children()]
+
+
+def gone(pids: list[int]) -> bool:
+    """Whether none of them runs any more."""
+    return not any(psutil.pid_exists(pid) for pid in pids)
+
+
+# -- up ------------------------------------------------------------------------------
+
+
+def test_up_says_that_it_is_ready_in_one_line(node: Node) -> None:
+    assert node.ready == {"ready": True, "master": node.ready["master"], "workers": 2}
+    assert len(workers_of(node)) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_and_stops_all_of_it(number: int) -> None:
+    with Node("up", "--workers", "2", "--port", "0", "--json") as running:
+        pids = workers_of(running)
+        running.signal(number)
+        assert running.wait() == 0
+        assert gone(pids)
+
+
+def test_a_launcher_that_is_killed_leaves_no_orphan() -> None:
+    with Node("up", "--workers", "2", "--port", "0", "--json") as running:
+        pids = workers_of(running)
+        running.signal(signal.SIGKILL)
+        running.wait()
+        poll_for(lambda: gone(pids), what="the workers noticed")
+
+
+def test_a_port_that_is_taken_is_explained() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        refused = run_nodes("up", "--port", str(port))
+    assert refused.returncode == 2
+    assert f"port {port} is taken by" in refused.stderr
+    assert f"pid {os.getpid()}" in refused.stderr
+    assert "--port" in refused.stderr
+
+
+def test_an_address_that_others_reach_is_refused() -> None:
+    for command in (["up"], ["master"], ["worker"]):
+        refused = run_nodes(*command, "--host", "0.0.0.0")
+        assert refused.returncode == 2
+        assert "--host 127.0.0.1" in refused.stderr
+
+
+def test_records_that_cannot_be_used_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "people.json").write_text('{"ann": {"name": "ann", }')
+    refused = run_nodes("up", "--port", "0", "--data", str(tmp_path), "--json")
+    assert refused.returncode == 2
+    assert "people.json" in refused.stderr
+    assert json.loads(refused.stdout)["code"] == "data"
+
+
+def test_a_folder_called_nodes_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "nodes" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    with Node("up", "--workers", "1", "--port", "0", "--json", cwd=tmp_path) as running:
+        assert running.ready["workers"] == 1
+
+
+# -- lookup --------------------------------------------------------------------------
+
+
+def test_lookup_found_not_found_error(master: str) -> None:
+    found = run_nodes("lookup", "getbyname", "xander", "--master", master)
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["name"] == "xander"
+    nobody = run_nodes("lookup", "getbyname", "nobody", "--master", master)
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "not found" in nobody.stderr
+    wrong = run_nodes("lookup", "getbyyear", "Miami", "abc", "--master", master)
+    assert wrong.returncode == 2
+    assert "year" in wrong.stderr
+
+
+def test_lookup_as_json(master: str) -> None:
+    env = {"ROLLCALL_MASTER": master}
+    reply = json.loads(run_nodes("lookup", "getbyname", "xander", "--json", env=env).stdout)
+    assert reply["count"] == len(reply["result"]) == 1
+    wrong = json.loads(run_nodes("lookup", "getbyshoe", "--json", env=env).stdout)
+    assert wrong["code"] == "bad_request"
+
+
+def test_many_lookups_from_standard_input(master: str) -> None:
+    asked = 'getbyname xander\n\n# nothing\ngetbyyear "New York City" 2002\ngetbyname "open\n'
+    done = run_nodes("lookup", "--json", "--master", master, stdin=asked)
+    assert done.returncode == 2
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["error"] for reply in replies] == [False, False, True]
+    assert "quotes" in replies[2]["error_message"]
+
+
+@pytest.mark.parametrize("name", ["\N{PILE OF POO}", "x\x1b[31m", "\udcff", "", "--"])
+def test_strange_names_end_in_a_clear_way(master: str, name: str) -> None:
+    done = run_nodes("lookup", "--master", master, "--", "getbyname", name)
+    assert done.returncode in (1, 2)
+    assert done.stderr
+    assert "\x1b" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_page_and_the_next(master: str) -> None:
+    asked = ("lookup", "getbylocation", "New York City", "--limit", "2", "--master", master)
+    first = json.loads(run_nodes(*asked, "--json").stdout)
+    assert first["truncated"] is True
+    second = json.loads(run_nodes(*asked, "--json", "--after", first["after"]).stdout)
+    assert second["result"]
+    assert second["result"] != first["result"]
+
+
+def test_without_a_master_it_says_how_to_start_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    for command in (["lookup", "getbyname", "x"], ["ps"], ["spawn"], ["events"]):
+        done = run_nodes(*command, "--master", f"127.0.0.1:{port}")
+        assert done.returncode == 2
+        assert "rollcall-nodes up" in done.stderr
+
+
+# -- looking and steering ------------------------------------------------------------
+
+
+def test_ps_and_events(master: str) -> None:
+    table = run_nodes("ps", "--master", master).stdout
+    assert "w1" in table
+    assert "up" in table
+    snapshot = json.loads(run_nodes("ps", "--json", "--master", master).stdout)
+    assert [worker["state"] for worker in snapshot["workers"]] == ["up", "up"]
+    assert "registered" in run_nodes("events", "--master", master).stdout
+    lines = run_nodes("events", "--json", "--after", "1", "--master", master).stdout.splitlines()
+    assert json.loads(lines[0])["number"] == 2
+
+
+def test_steering_from_another_terminal() -> None:
+    with Node("up", "--workers", "1", "--port", "0", "--json") as running:
+        master = running.ready["master"]
+
+        def states() -> dict[str, str]:
+            snapshot = json.loads(run_nodes("ps", "--json", "--master", master).stdout)
+            return {worker["id"]: worker["state"] for worker in snapshot["workers"]}
+
+        assert json.loads(run_nodes("spawn", "2", "--json", "--master", master).stdout) == [
+            "w2",
+            "w3",
+        ]
+        poll_for(lambda: list(states().values()) == ["up"] * 3)
+        assert "w2" in run_nodes("kill", "w2", "--master", master).stdout
+        poll_for(lambda: states()["w2"] == "down")
+        done = json.loads(run_nodes("drain", "w3", "--json", "--master", master).stdout)
+        assert done["error"] is False
+        poll_for(lambda: states()["w3"] == "down")
+        assert run_nodes("restart", "w1", "--master", master).returncode == 0
+        poll_for(lambda: states()["w1"] == "up")
+        assert "w4" in run_nodes("scale", "2", "--master", master).stdout
+        assert "nothing to do" in run_nodes("reload", "--master", master).stdout
+        for command in ("kill", "drain", "restart"):
+            unknown = run_nodes(command, "w9", "--json", "--master", master)
+            assert unknown.returncode == 2
+            assert json.loads(unknown.stdout)["code"] == "unknown_worker"
+
+
+def test_a_worker_alone_with_a_master_alone() -> None:
+    with Node("master", "0", "--json") as master:
+        address = master.ready["master"]
+        with Node("worker", "--master", address, "--json") as worker:
+            assert worker.ready["worker"] == "w1"
+            refused = run_nodes("spawn", "--master", address)
+            assert refused.returncode == 2
+            assert "rollcall-nodes up" in refused.stderr
+            assert run_nodes("lookup", "getbyname", "xander", "--master", address).returncode == 0
+            worker.signal(signal.SIGTERM)
+            assert worker.wait() == 0
+
+
+def test_a_worker_without_a_master_waits_for_one_and_leaves_when_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    with Node("master", str(port), "--json") as first:
+        worker = Node("worker", "--master", first.ready["master"], "--json")
+    with worker:
+        worker.signal(signal.SIGINT)
+        assert worker.wait() == 0
+
+
+def test_the_console_needs_a_terminal() -> None:
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "console"], capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "rollcall-nodes up" in done.stderr

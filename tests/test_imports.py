@@ -1,0 +1,44 @@
+"""The floors: what may import what."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+EVERY_MODULE = """
+import importlib, pkgutil, sys
+import nodes
+for module in pkgutil.walk_packages(nodes.__path__, "nodes."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+loaded = sorted(name for name in sys.modules if name.startswith("nodes."))
+print(len(loaded))
+print(*[name for name in sys.modules if name.partition(".")[0] in ("textual", "console")])
+"""
+
+
+def test_nodes_runs_without_a_screen() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_MODULE], capture_output=True, text=True, check=True
+    )
+    count, _, screen = done.stdout.partition("\n")
+    assert int(count) > 30
+    assert screen.strip() == ""
+
+
+def test_a_worker_loads_nothing_that_it_does_not_need() -> None:
+    code = "import sys, nodes.cli.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unwanted = {"textual", "rich.console", "nodes.master", "nodes.client", "nodes.fleet"}
+    assert unwanted.isdisjoint(done.stdout.split())
+
+
+def test_no_import_runs_upward() -> None:
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,196 @@
+"""Every shell line and every Python snippet of the README is run, or this fails."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from console.__main__ import rollcall
+from nodes.catalog import ensure_catalog
+from nodes.cli import cli
+from nodes.errors import CODES
+from nodes.wire import decode_envelope
+from tests.kit import PATIENCE, Node
+
+README = Path(__file__).parent.parent / "README.md"
+BIN = Path(sys.executable).parent
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.M | re.S)
+
+
+def lines(language: str) -> list[str]:
+    """The lines of every block in that language."""
+    found = (text.strip().splitlines() for kind, text in BLOCKS if kind == language)
+    return [line for block in found for line in block]
+
+
+SET_UP = [line for line in lines("sh") if line.startswith("python3 -m venv")]
+SHELL = [line for line in lines("sh") if line not in SET_UP]
+CONSOLE = [line.removeprefix("$ ") for line in lines("console")]
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A cluster for the lines that talk to one."""
+    with Node("up", "--port", "0", "--json") as node:
+        yield node.ready["master"]
+
+
+def environment(address: str) -> dict[str, str]:
+    """As after the README's installation, with the commands on the path."""
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "ROLLCALL_MASTER": address, "TERM": "xterm-256color"}
+
+
+def test_every_block_is_of_a_kind_that_is_run_or_parsed() -> None:
+    assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python", "toml", "json"}
+
+
+def test_the_two_commands_do_their_own_set_up() -> None:
+    run, test = SET_UP
+    start = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
+    assert run == f"{start}. && .venv/bin/rollcall-nodes up"
+    assert test == f"{start}-e '.[test]' && .venv/bin/python -m pytest"
+    with Node(*shlex.split(run.rpartition("rollcall-nodes ")[2]), "--port", "0") as node:
+        assert node.ready_line.startswith("ready: 127.0.0.1:")
+    tail = shlex.split(test.rpartition(".venv/bin/python ")[2])
+    # The tests, from within the tests: only collected.
+    collected = subprocess.run(
+        [sys.executable, *tail, "--collect-only", "-q", "-p", "no:cacheprovider"],
+        cwd=README.parent, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert collected.returncode == 0, collected.stdout
+    assert "test_readme.py" in collected.stdout
+
+
+@pytest.mark.parametrize("line", SHELL)
+def test_a_shell_line_works(line: str, tmp_path: Path) -> None:
+    with Node("up", "--port", "0", "--json") as node:  # of its own: some lines change it
+        done = _shell(line, node.ready["master"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in done.stdout.splitlines() if "--json" in line else ():
+        json.loads(text)
+
+
+def _shell(line: str, address: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line], env=environment(address), cwd=folder,
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_a_python_snippet_works(code: str, address: str, tmp_path: Path) -> None:
+    port = address.rpartition(":")[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("23000", port)], cwd=tmp_path,
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("line", [line for line in CONSOLE if line.startswith("rollcall-nodes")])
+def test_a_launcher_line_comes_up(line: str, address: str) -> None:
+    words = [word.replace("127.0.0.1:23000", address) for word in shlex.split(line)[1:]]
+    words = ["0" if word == "23000" else word for word in words]
+    with Node(*words) as node:
+        assert node.ready_line.startswith("ready: ")
+
+
+@pytest.mark.parametrize("line", [line for line in CONSOLE if line.split()[0] == "rollcall"])
+def test_the_console_comes_up_and_quits(line: str, address: str) -> None:
+    words = shlex.split(line.replace("127.0.0.1:23000", address))
+    if "--attach" not in words:
+        words += ["--port", "0"]
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
+    process = subprocess.Popen(
+        [BIN / words[0], *words[1:]], stdin=slave, stdout=slave, stderr=slave,
+        env=environment(address), start_new_session=True,
+    )  # fmt: skip
+    os.close(slave)
+    try:
+        _read_until(master, b"3 up")
+        os.write(master, b"q")
+        _read_until(master, b"Quit?")
+        os.write(master, b"y")
+        _read_until(master, None)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+def _read_until(descriptor: int, wanted: bytes | None) -> None:
+    """Reads a terminal until it has shown `wanted`, or until its end for None."""
+    seen = b""
+    deadline = time.monotonic() + PATIENCE
+    while wanted is None or wanted not in seen:
+        assert time.monotonic() < deadline, seen[-2000:]
+        if select.select([descriptor], [], [], 0.1)[0]:
+            try:
+                seen += os.read(descriptor, 65536)
+            except OSError:  # its other end is closed
+                assert wanted is None, seen[-2000:]
+                return
+
+
+def test_the_dataset_file_works(tmp_path: Path) -> None:
+    [text] = [text for kind, text in BLOCKS if kind == "toml"]
+    (tmp_path / "dataset.toml").write_text(text)
+    (tmp_path / "players.csv").write_text("nick,team,season\nann,red,3\n")
+    info = ensure_catalog(tmp_path)
+    assert [one.name for one in info.lookups] == ["getbyteam", "getbynick"]
+
+
+def test_the_envelopes_shown_are_envelopes() -> None:
+    good, bad = [decode_envelope(text) for kind, text in BLOCKS if kind == "json"]
+    assert good.checked().count == len(good.result)
+    assert bad.code in CODES
+
+
+def test_the_table_of_codes_is_the_closed_list() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| `(\w+)` \|$", README.read_text(), re.M)
+    assert dict(rows) == {code: error.__name__ for code, error in CODES.items()}
+
+
+def test_the_table_of_options_is_what_there_is() -> None:
+    rows = re.findall(r"^\| `(rollcall[^`]*)` \| ((?:`--[\w-]+` ?)+)\|$", README.read_text(), re.M)
+    listed = {_name(name): set(re.findall(r"--[\w-]+", options)) for name, options in rows}
+    context = click.Context(cli)
+    real: dict[str, set[str]] = {"rollcall": _options(rollcall)}
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            for inner, one in command.commands.items():
+                real[f"rollcall-nodes {name} {inner}"] = _options(one)
+        else:
+            real[f"rollcall-nodes {name}"] = _options(command)
+    assert listed == real
+
+
+def _name(usage: str) -> str:
+    return " ".join(word for word in usage.split() if word.strip("[]").islower())
+
+
+def _options(command: click.Command) -> set[str]:
+    found = (one for one in command.params if isinstance(one, click.Option))
+    return {max(one.opts, key=len) for one in found} - {"--version"}
