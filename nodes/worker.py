@@ -212,7 +212,8 @@ class Worker:
 
     def start(self) -> None:
         """Listens, then registers in the background; `settled` is set once the master has
-        taken it (`ready`), or refused it (`refusal`), or it leaves."""
+        taken it (`ready`), or refused it (`refusal`), or it leaves.
+        """
         self.server.start()
         self._thread.start()
 
