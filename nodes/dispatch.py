@@ -29,7 +29,7 @@ NO_WORKERS = (
 class Answer(NamedTuple):
     """What came of a call, and how it was got."""
 
-    reply: WorkerAnswer
+    part: WorkerAnswer
     worker: str
     attempts: int
 
@@ -114,12 +114,11 @@ class Dispatcher:
         while True:
             worker = self._next(call)
             reply = self._attempt(worker, call, verb, args)
-            if reply is None:
-                self.reroutes += 1
-            elif is_answer(reply):
+            if isinstance(reply, bytes):
                 return Answer(reply, worker.id, call.attempts)
-            else:
-                raise CODES[reply[0]](str(reply[1]))
+            if reply is not None:
+                raise CODES[reply[0]](reply[1])
+            self.reroutes += 1
 
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
@@ -154,10 +153,10 @@ class Dispatcher:
         """One attempt on one worker. None if it failed and the call may be rerouted."""
         began = self._clock()
         try:
-            values = self._send(
+            reply = self._send(
                 worker.generation, verb, args, min(call.deadline, began + self.ATTEMPT)
             )
-            if not (is_answer(values) or is_refusal(values)):
+            if not (is_answer(reply) or is_refusal(reply)):
                 raise LinkLost("answered with something else than an answer")
         except TransportError as error:
             self._failed(worker, call, self._clock() - began, str(error))
@@ -169,15 +168,15 @@ class Dispatcher:
                 self._registry.released(worker)
             raise
         now = self._clock()
-        if values[0] == InternalError.code:
-            self._failed(worker, call, now - began, str(values[1]))
+        if isinstance(reply, tuple) and reply[0] == InternalError.code:
+            self._failed(worker, call, now - began, reply[1])
             return None
         with self._changed:
-            if call.counted and is_answer(values):
+            if call.counted and isinstance(reply, bytes):
                 self._registry.answered(worker, now - began, now)
             else:
                 self._registry.released(worker)
-        return values
+        return reply
 
     def _failed(self, worker: Worker, call: _Call, took: float, why: str) -> None:
         call.last_error = f"{worker.id}: {why}"

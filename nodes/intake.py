@@ -118,14 +118,6 @@ class Intake:
 
 
 def _wrapped(answer: Answer, took: float) -> bytes:
-    _status, body, count, after, version, files = answer.reply
     return answer_envelope(
-        body,
-        count=count,
-        after=after,
-        worker=answer.worker,
-        attempts=answer.attempts,
-        catalog=version,
-        files=files,
-        elapsed_ms=took * 1000,
+        answer.part, worker=answer.worker, attempts=answer.attempts, elapsed_ms=took * 1000
     )

@@ -10,8 +10,8 @@ A reply is one JSON text, the envelope:
 Operator verbs answer in the same envelope with what they did as `result`. The codes are
 listed in `nodes.errors`.
 
-Between master and worker, answers are plain tuples (`WorkerAnswer`, `ProbeAnswer`), because
-those cross RPyC by value and cost no JSON.
+Between master and worker, an answer is the worker's part of that text, as bytes; what else
+crosses there are plain tuples (`WorkerRefusal`, `ProbeAnswer`), which RPyC passes by value.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ import msgspec
 
 from nodes.errors import CODES, InternalError, LookupFailed
 
-OK = "ok"
-"""The status of a worker's tuple that carries an answer; any other status is an error code."""
-
 DEADLINE = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
 
 PAGE = 1000
 """Records of a page, unless its client says otherwise."""
 
-WorkerAnswer = tuple[str, bytes, int, str | None, str, tuple[str, ...]]
-"""`(OK, body, count, after, catalog version, files)`."""
+WorkerAnswer = bytes
+"""The part of the envelope that a worker knows: `answer_part` of its page. One value on the
+wire: the master adds its own part, and decodes nothing."""
 
 WorkerRefusal = tuple[str, str]
 """`(code, message)`: the worker's own verdict on a request, or its own failure."""
@@ -42,11 +40,8 @@ ProbeAnswer = tuple[int, int, int, str, float, int]
 
 
 def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
-    """Whether a worker's reply has the form of an answer. What is in `body` is not looked at."""
-    match values:
-        case (str() as status, bytes(), int(), str() | None, str(), tuple() as files):
-            return status == OK and all(type(name) is str for name in files)
-    return False
+    """Whether a worker's reply has the form of an answer. What is in it is not looked at."""
+    return type(values) is bytes and values.startswith(_RESULT)
 
 
 def is_refusal(values: object) -> TypeGuard[WorkerRefusal]:
@@ -206,24 +201,31 @@ def decode_envelope(text: str | bytes) -> Envelope:
     return _decode_envelope(text)
 
 
-def answer_envelope(
-    body: bytes, *, count: int, after: str | None, worker: str, attempts: int, catalog: str,
-    files: tuple[str, ...], elapsed_ms: float,
-) -> bytes:  # fmt: skip
-    """The envelope of an answered lookup around finished JSON: `body` is never decoded."""
-    return (
-        b'{"error":false,"result":%b,"count":%d,"truncated":%b,"after":%b,"worker":%b,"attempts":%d,"catalog":%b,"files":%b,"elapsed_ms":%.3f}'
-        % (
-            body,
-            count,
-            b"false" if after is None else b"true",
-            _encode(after),
-            _encode(worker),
-            attempts,
-            _encode(catalog),
-            _encode(files),
-            elapsed_ms,
-        )
+_RESULT = b'"result":'
+
+
+def answer_part(
+    body: bytes, *, count: int, after: str | None, catalog: str, files: tuple[str, ...]
+) -> WorkerAnswer:
+    """A worker's part of the envelope, around finished JSON: `body` is an array of `count`."""
+    return b'%b%b,"count":%d,"truncated":%b,"after":%b,"catalog":%b,"files":%b' % (
+        _RESULT,
+        body,
+        count,
+        b"false" if after is None else b"true",
+        _encode(after),
+        _encode(catalog),
+        _encode(files),
+    )
+
+
+def answer_envelope(part: WorkerAnswer, *, worker: str, attempts: int, elapsed_ms: float) -> bytes:
+    """The envelope of an answered lookup: the worker's part and the master's."""
+    return b'{"error":false,%b,"worker":%b,"attempts":%d,"elapsed_ms":%.3f}' % (
+        part,
+        _encode(worker),
+        attempts,
+        elapsed_ms,
     )
 
 

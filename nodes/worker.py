@@ -20,7 +20,6 @@ from nodes.catalog import Catalog, Reader, coerce
 from nodes.errors import BadRequest, DataError, InternalError, LookupFailed, MasterLost
 from nodes.transport import Lane, Limits, Server, Service, TransportError
 from nodes.wire import (
-    OK,
     Description,
     LookupShape,
     ProbeAnswer,
@@ -28,6 +27,7 @@ from nodes.wire import (
     Registration,
     WorkerAnswer,
     WorkerRefusal,
+    answer_part,
     decode_envelope,
 )
 
@@ -121,7 +121,9 @@ class WorkerService(Service):
                 raise BadRequest("limit must be an integer, and after a cursor")
             page = self._read().find(shape.name, coerce(shape, args), limit=limit, after=after)
             version = self._catalog.info.version
-            return (OK, page.body, page.count, page.after, version, page.files)
+            return answer_part(
+                page.body, count=page.count, after=page.after, catalog=version, files=page.files
+            )
 
         return self._counted(find)
 
@@ -135,7 +137,9 @@ class WorkerService(Service):
                 raise BadRequest("suggest takes a field and a prefix, both text")
             values = self._read().suggest(field, prefix, limit=limit)
             body = msgspec.json.encode(values)
-            return (OK, body, len(values), None, self._catalog.info.version, ())
+            return answer_part(
+                body, count=len(values), after=None, catalog=self._catalog.info.version, files=()
+            )
 
         return self._counted(find)
 

@@ -18,12 +18,10 @@ from rpyc.core import consts, protocol
 
 from nodes.transport import messages
 from nodes.transport.frames import Broken, FrameReader
-from nodes.transport.stream import CHUNK, receive
+from nodes.transport.stream import Stream
 from nodes.transport.values import Foreign, IdPack
 
 if TYPE_CHECKING:
-    import socket
-
     from nodes.transport.limits import Limits
     from nodes.transport.service import Peer
 
@@ -93,7 +91,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._limits: Limits = config["limits"]
         self._peer: Peer = config["peer"]
         self._hang_up: Callable[[], None] = config["hang_up"]
-        self._sock: socket.socket = channel.stream.sock
+        self._stream = Stream(channel.stream.sock)
         self._reader = FrameReader(self._limits.frame_in)
         self._patience = self._limits.first_byte
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept
@@ -146,8 +144,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
                 answer = self._answer(self._next_payload())
                 if answer is None:
                     return
-                self._sock.settimeout(self._limits.frame)
-                self._sock.sendall(answer)
+                self._stream.send(answer, time.monotonic() + self._limits.frame)
         except EOFError:
             return
         except (Broken, OSError) as exc:  # a timeout is an OSError too
@@ -155,13 +152,9 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
 
     def _next_payload(self) -> bytes:
         if not self._reader.started:
-            self._sock.settimeout(self._patience)
-            data = self._sock.recv(CHUNK)
-            if not data:
-                raise EOFError
+            self._reader.feed(self._stream.read(time.monotonic() + self._patience))
             self._patience = self._limits.idle
-            self._reader.feed(data)
-        return receive(self._sock, self._reader, time.monotonic() + self._limits.frame)
+        return self._stream.receive(self._reader, time.monotonic() + self._limits.frame)
 
     def _answer(self, payload: bytes) -> bytes | None:
         """The frame that answers one request, or None if the peer said goodbye."""

@@ -20,7 +20,7 @@ from nodes.transport import messages
 from nodes.transport.errors import CallTimeout, DialFailed, LinkLost, RemoteFailure
 from nodes.transport.frames import Broken, FrameReader
 from nodes.transport.limits import DEFAULTS, Limits
-from nodes.transport.stream import receive, remaining
+from nodes.transport.stream import Stream
 from nodes.transport.values import IdPack, Value
 
 T = TypeVar("T")
@@ -47,6 +47,7 @@ class Lane:
     def __init__(self, sock: socket.socket, limits: Limits = DEFAULTS) -> None:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self._sock = sock
+        self._stream = Stream(sock)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._limits = limits
@@ -255,8 +256,7 @@ class Lane:
         self._heads[verb] = messages.call_head(_reference(self._answer(deadline)))
 
     def _transmit(self, frame: bytes, deadline: float) -> None:
-        self._sock.settimeout(remaining(deadline))
-        self._sock.sendall(frame)
+        self._stream.send(frame, deadline)
 
     def _await(self, deadline: float) -> Value:
         label, value = self._answer(deadline)
@@ -267,7 +267,7 @@ class Lane:
 
     def _answer(self, deadline: float) -> tuple[object, object]:
         """The one reply that is due, boxed."""
-        payload = receive(self._sock, self._reader, deadline)
+        payload = self._stream.receive(self._reader, deadline)
         if self._reader.started:
             raise Broken("more than one answer")
         match messages.load(payload, messages.REPLY_READS):

@@ -16,7 +16,7 @@ from nodes.transport.connection import SETTINGS
 from nodes.transport.frames import Broken, FrameReader
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.service import Peer, Service
-from nodes.transport.stream import receive
+from nodes.transport.stream import Stream
 
 logger = logging.getLogger("rollcall.transport")
 
@@ -208,12 +208,12 @@ class Server:
     def _turn_away(self, sock: socket.socket, _peer: Peer) -> None:
         """Answer whatever is asked first, as a peer that is only cut off knows nothing."""
         with contextlib.suppress(OSError, EOFError, Broken):
-            reader = FrameReader(self.limits.frame_in)
-            payload = receive(sock, reader, time.monotonic() + TURN_AWAY)
+            stream, deadline = Stream(sock), time.monotonic() + TURN_AWAY
+            payload = stream.receive(FrameReader(self.limits.frame_in), deadline)
             question = messages.load(payload, messages.REQUEST_READS)
             text = f"all {self.limits.connections} connections are in use; try again in a moment"
-            sock.settimeout(TURN_AWAY)
-            sock.sendall(messages.exception_reply(question.seq, "rollcall", "Overloaded", text))
+            answer = messages.exception_reply(question.seq, "rollcall", "Overloaded", text)
+            stream.send(answer, deadline)
 
 
 def _shut(sock: socket.socket) -> None:

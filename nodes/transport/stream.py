@@ -1,17 +1,20 @@
-"""Whole payloads from a socket, by a deadline. Both ends read with this."""
+"""A socket with deadlines that cost nothing while they are kept. Both ends use this."""
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import socket
-
     from nodes.transport.frames import FrameReader
 
 CHUNK = 64 * 1024
 """Bytes asked of the kernel at once; RPyC's own figure (``STREAM_CHUNK``)."""
+
+SLACK = 0.1
+"""A wait may end later than asked by this part of it, and not be set anew."""
 
 
 def remaining(deadline: float) -> float:
@@ -22,22 +25,74 @@ def remaining(deadline: float) -> float:
     return left
 
 
-def receive(sock: socket.socket, reader: FrameReader, deadline: float) -> bytes:
-    """The next payload, which must be complete by `deadline`.
+class Stream:
+    """Bytes out and payloads in, by deadlines.
 
-    One deadline for all of it: a peer that sends a byte now and then would start a
-    wait anew with each.
+    Python's own socket timeouts cost two system calls at each step: one that sets the
+    timeout, and one that polls first. Here the kernel keeps the time (``SO_RCVTIMEO``,
+    ``SO_SNDTIMEO``), and is told again only when the time asked for is another.
 
-    Raises:
-        TimeoutError: not complete in time.
-        EOFError: the peer closed.
-        Broken: what came is no frame.
-        OSError: the connection broke.
+    Args:
+        sock: connected; made blocking here.
     """
-    while (payload := reader.next()) is None:
-        sock.settimeout(remaining(deadline))
-        data = sock.recv(CHUNK)
-        if not data:
-            raise EOFError("closed by the peer")
-        reader.feed(data)
-    return payload
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(None)
+        self._sock = sock
+        self._set: dict[int, float] = {}
+
+    def _allow(self, option: int, seconds: float) -> None:
+        now = self._set.get(option, 0.0)
+        # Shorter than asked is fine as well: the wait is then begun again.
+        if not 0.5 * seconds <= now <= (1.0 + SLACK) * seconds:
+            whole = max(seconds, 0.001)
+            value = struct.pack("ll", int(whole), int(whole % 1 * 1e6))
+            self._sock.setsockopt(socket.SOL_SOCKET, option, value)
+            self._set[option] = whole
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Sends all of `data`.
+
+        Raises:
+            TimeoutError: the peer did not take it in time.
+            OSError: the connection broke.
+        """
+        rest = memoryview(data)
+        while rest:
+            self._allow(socket.SO_SNDTIMEO, remaining(deadline))
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except BlockingIOError:
+                continue  # the kernel's time was up; whether ours is, the deadline says
+
+    def read(self, deadline: float) -> bytes:
+        """The next bytes there are, at least one.
+
+        Raises:
+            TimeoutError: none came in time.
+            EOFError: the peer closed.
+            OSError: the connection broke.
+        """
+        while True:
+            self._allow(socket.SO_RCVTIMEO, remaining(deadline))
+            try:
+                data = self._sock.recv(CHUNK)
+            except BlockingIOError:
+                continue
+            if not data:
+                raise EOFError("closed by the peer")
+            return data
+
+    def receive(self, reader: FrameReader, deadline: float) -> bytes:
+        """The next payload, which must be complete by `deadline`.
+
+        One deadline for all of it: a peer that sends a byte now and then would start a
+        wait anew with each.
+
+        Raises:
+            Broken: what came is no frame.
+            TimeoutError, EOFError, OSError: as `read`.
+        """
+        while (payload := reader.next()) is None:
+            reader.feed(self.read(deadline))
+        return payload

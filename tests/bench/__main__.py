@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,17 @@ server.start()
 """
 
 
+TCP = """
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+sock, _ = listener.accept()
+sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+while data := sock.recv(65536):
+    sock.sendall(data)
+"""
+
+
 def measure(rows: dict[str, Callable[[], object]], rounds: int, calls: int) -> dict[str, float]:
     """Seconds of one call of each row: the median over rounds."""
     taken: dict[str, list[float]] = {name: [] for name in rows}
@@ -60,6 +72,14 @@ def lookups(rounds: int, calls: int) -> None:
         stack.callback(echo.terminate)
         assert echo.stdout is not None
         raw = stack.enter_context(rpyc.connect("127.0.0.1", int(echo.stdout.readline())))
+        tcp = subprocess.Popen([sys.executable, "-c", TCP], stdout=subprocess.PIPE, text=True)
+        stack.callback(tcp.wait)
+        stack.callback(tcp.terminate)
+        assert tcp.stdout is not None
+        sock = stack.enter_context(
+            socket.create_connection(("127.0.0.1", int(tcp.stdout.readline())))
+        )
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         cluster = stack.enter_context(Node("up", "--workers", "2", "--port", "0", "--json"))
         address = cluster.ready["master"]
         host, _, port = address.rpartition(":")
@@ -70,6 +90,7 @@ def lookups(rounds: int, calls: int) -> None:
         text = "x" * 200  # about what a lookup of one record answers
         rows: dict[str, Callable[[], object]] = {
             "raw RPyC echo, kept method, one hop": lambda: kept_echo(text),
+            "raw TCP echo, one hop": lambda: (sock.sendall(text.encode()), sock.recv(65536)),
             "lookup, plain rpyc, kept method": lambda: json.loads(kept_verb("xander")),
             "lookup, Client": lambda: client.getbyname("xander"),
             "in-process SQLite": lambda: json.loads(reader.find("getbyname", ("xander",)).body),
