@@ -90,7 +90,7 @@ def lookups(rounds: int, calls: int) -> None:
         text = "x" * 200  # about what a lookup of one record answers
         rows: dict[str, Callable[[], object]] = {
             "raw RPyC echo, kept method, one hop": lambda: kept_echo(text),
-            "raw TCP echo, one hop": lambda: (sock.sendall(text.encode()), sock.recv(65536)),
+            "raw TCP echo, one hop": lambda: sock.send(text.encode()) and sock.recv(65536),
             "lookup, plain rpyc, kept method": lambda: json.loads(kept_verb("xander")),
             "lookup, Client": lambda: client.getbyname("xander"),
             "in-process SQLite": lambda: json.loads(reader.find("getbyname", ("xander",)).body),

@@ -1,0 +1,156 @@
+"""Who gets the next lookup."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from nodes.routing import POLICIES, Address, Registry, State, Worker, pick
+from nodes.routing.breaker import Breaker
+
+
+class Team:
+    """A registry with workers in it, and a clock."""
+
+    def __init__(self, count: int, policy: str = "load") -> None:
+        self.registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(1))
+        self.policy = POLICIES[policy]
+        self.now = 100.0
+        self.workers = [self.join() for _ in range(count)]
+
+    def join(self) -> Worker:
+        """One more worker, proved."""
+        port = 1000 + sum(1 for _ in self.registry)
+        worker = self.registry.register(
+            wanted_id="", instance=str(port), address=Address("127.0.0.1", port), pid=port,
+            version="v", now=self.now,
+        )  # fmt: skip
+        self.prove(worker)
+        return worker
+
+    def prove(self, worker: Worker) -> None:
+        """A good probe."""
+        self.registry.probe_answered(
+            worker.generation, version="v", cpu=0.0, memory=0, now=self.now
+        )
+
+    def pick(self, *exclude: Worker) -> Worker | None:
+        """Who would be next."""
+        generations = {worker.generation for worker in exclude}
+        return pick(self.registry.available(), self.policy, self.now, generations)
+
+    def serve(self, times: int, seconds: float = 0.001) -> None:
+        """One lookup after the other, each answered in `seconds`."""
+        for _ in range(times):
+            worker = self.pick()
+            assert worker is not None
+            self.registry.began(worker, self.now)
+            self.now += seconds
+            self.registry.answered(worker, seconds, self.now)
+
+
+def test_nobody_is_picked_when_there_is_nobody() -> None:
+    assert Team(0).pick() is None
+
+
+def test_the_least_load_is_picked_and_among_equals_the_fewest_tasks() -> None:
+    team = Team(3)
+    first, second, third = team.workers
+    team.registry.began(first, team.now)
+    second.served, third.served = 5, 4
+    assert team.pick() is third
+    team.registry.began(third, team.now)
+    assert team.pick() is second
+
+
+def test_those_tried_are_not_picked_again() -> None:
+    team = Team(2)
+    first, second = team.workers
+    assert team.pick(first) is second
+    assert team.pick(first, second) is None
+
+
+@pytest.mark.parametrize(("policy", "spread"), [("load", 50), ("tasks", 1), ("latency", 1000)])
+def test_equal_workers_share_equally(policy: str, spread: int) -> None:
+    team = Team(3, policy)
+    team.serve(1000)
+    served = [worker.served for worker in team.workers]
+    assert sum(served) == 1000
+    assert max(served) - min(served) <= spread
+
+
+def test_a_newcomer_takes_its_part_and_not_everything() -> None:
+    team = Team(3)
+    team.serve(1000)
+    fresh = team.join()
+    assert (fresh.served, fresh.handicap > 300) == (0, True)
+    team.serve(1000)
+    assert 200 <= fresh.served <= 300
+
+
+def test_with_the_plain_rule_a_newcomer_takes_all_until_it_is_level() -> None:
+    team = Team(3, "tasks")
+    team.serve(999)
+    fresh = team.join()
+    team.serve(333)
+    assert fresh.served == 333
+    assert {worker.served for worker in team.workers} == {333}
+
+
+def test_a_slow_worker_gets_less() -> None:
+    team = Team(4)
+    slow = team.workers[0]
+    for _ in range(400):
+        worker = team.pick()
+        assert worker is not None
+        team.registry.began(worker, team.now)
+        took = 0.2 if worker is slow else 0.01
+        team.now += 0.01
+        team.registry.answered(worker, took, team.now)
+    assert slow.served < 40
+
+
+def test_suspects_come_last() -> None:
+    team = Team(2)
+    suspect, good = team.workers
+    team.registry.probe_missed(suspect.generation, "late", team.now)
+    assert suspect.state is State.SUSPECT
+    for _ in range(50):
+        team.registry.began(good, team.now)
+    assert team.pick() is good
+    assert team.pick(good) is suspect
+
+
+def _open(team: Team, worker: Worker) -> None:
+    for _ in range(Breaker.FAILURES):
+        team.registry.began(worker, team.now)
+        team.registry.failed(worker, 0.0001, "boom", team.now)
+
+
+def test_a_failing_worker_is_out_until_its_time_is_over() -> None:
+    team = Team(4)
+    bad = team.workers[0]
+    _open(team, bad)
+    assert bad.breaker.open
+    assert all(team.pick() is not bad for _ in range(10))
+    # Tried when nobody else is left for this lookup.
+    assert team.pick(*team.workers[1:]) is bad
+
+
+def test_when_most_seem_to_fail_all_are_tried() -> None:
+    team = Team(4)
+    for worker in team.workers[:3]:
+        _open(team, worker)
+    for _ in range(20):
+        team.registry.began(team.workers[3], team.now)
+    assert team.pick() in team.workers[:3]
+
+
+def test_a_failure_is_slow_however_quick_it_came() -> None:
+    team = Team(2)
+    team.serve(20)
+    bad = team.workers[0]
+    team.registry.began(bad, team.now)
+    team.registry.failed(bad, 0.0001, "boom", team.now)
+    assert bad.latency.estimate(team.now) > 10 * team.workers[1].latency.estimate(team.now)

@@ -1,0 +1,258 @@
+"""One lookup's life, over real sockets to small workers that fail in every way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+
+from nodes.dispatch import Dispatcher
+from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
+from nodes.routing import POLICIES, Address, Registry, State, Worker
+from nodes.transport import Server, Service
+from nodes.wire import answer_part
+from tests.kit import PATIENCE, poll_for
+
+Verb = Callable[..., object]
+
+
+def good(*_args: object) -> object:
+    """Answers."""
+    return answer_part(b"[]", count=0, after=None, catalog="v", files=())
+
+
+class Stage:
+    """A dispatcher, and workers that are servers of this process."""
+
+    def __init__(self, *, expecting: Callable[[], bool] = lambda: False) -> None:
+        self.changed = threading.Condition()
+        self.registry = Registry(listener=lambda _k, _w, _t: None, random=Random(0))
+        self.dispatcher = Dispatcher(
+            registry=self.registry, changed=self.changed, policy=POLICIES["load"],
+            expecting=expecting,
+        )  # fmt: skip
+        self.servers: dict[int, Server] = {}
+        self.asked: list[str] = []
+
+    def worker(self, name: str, verb: Verb, *, served: int = 0) -> Worker:
+        """A worker that is up. Among equals, the one with the fewest `served` is asked first."""
+        stage = self
+
+        class OneVerb(Service):
+            def verb(self, _name: str) -> Verb | None:
+                def counted(*args: object) -> object:
+                    stage.asked.append(name)
+                    return verb(*args)
+
+                return counted
+
+        server = Server(OneVerb, name=name)
+        server.start()
+        with self.changed:
+            worker = self.registry.register(
+                wanted_id=name, instance=name, address=Address(*server.address), pid=1,
+                version="v", now=0.0,
+            )  # fmt: skip
+            self.registry.probe_answered(worker.generation, version="v", cpu=0.0, memory=0, now=0.0)
+            worker.served = served
+            self.dispatcher.joined(worker)
+            self.changed.notify_all()
+        self.servers[worker.generation] = server
+        return worker
+
+    def lose(self, worker: Worker) -> None:
+        """Its registration ends."""
+        with self.changed:
+            self.registry.lost(worker.generation, "gone", 0.0)
+            self.changed.notify_all()
+        self.dispatcher.left(worker.generation)
+
+    def call(self, timeout: float = PATIENCE) -> str:
+        """Asks; returns who answered."""
+        return self.dispatcher.call(
+            "lookup", ("getbyname", ("x",), 1, None), timeout=timeout
+        ).worker
+
+    def close(self) -> None:
+        """Ends all of it."""
+        self.dispatcher.close()
+        for server in self.servers.values():
+            server.stop()
+
+
+@contextmanager
+def stage(**options: Callable[[], bool]) -> Iterator[Stage]:
+    """A stage; after it, nothing is in flight."""
+    made = Stage(**options)
+    try:
+        yield made
+        assert [worker.in_flight for worker in made.registry] == [0] * len(made.servers)
+    finally:
+        made.close()
+
+
+def test_an_answer_is_counted() -> None:
+    with stage() as s:
+        worker = s.worker("a", good)
+        answer = s.dispatcher.call("lookup", (), timeout=PATIENCE)
+        assert (answer.worker, answer.attempts, answer.part) == ("a", 1, good())
+        assert (worker.served, worker.errors) == (1, 0)
+
+
+def test_one_that_is_not_counted_is_not() -> None:
+    with stage() as s:
+        worker = s.worker("a", good)
+        s.dispatcher.call("suggest", (), timeout=PATIENCE, counted=False)
+        assert (worker.served, worker.errors) == (0, 0)
+
+
+def test_a_verdict_on_the_request_blames_nobody_and_is_not_rerouted() -> None:
+    with stage() as s:
+        worker = s.worker("a", lambda *_: ("bad_request", "the year is wrong"))
+        s.worker("b", good, served=5)
+        with pytest.raises(BadRequest, match="the year is wrong"):
+            s.call()
+        assert (worker.served, worker.errors, s.asked) == (0, 0, ["a"])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda *_: ("internal", "the catalog cannot be read"),
+        lambda *_: "garbage",
+        lambda *_: ("no such code", "x"),
+        lambda *_: b"not an answer",
+        lambda *_: None,
+        lambda *_: 1 / 0,
+    ],
+    ids=["internal", "text", "unknown code", "bytes", "nothing", "exception"],
+)
+def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
+    with stage() as s:
+        worker = s.worker("a", bad)
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert (worker.served, worker.errors) == (0, 1)
+        assert s.dispatcher.reroutes == 1
+
+
+def test_a_worker_that_is_not_there_is_rerouted() -> None:
+    with stage() as s:
+        worker = s.worker("a", good)
+        s.worker("b", good, served=5)
+        s.servers[worker.generation].stop()
+        assert s.call() == "b"
+
+
+def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dispatcher, "ATTEMPT", 0.05)
+    over = threading.Event()
+    with stage() as s:
+        s.worker("a", lambda *_: over.wait(PATIENCE))
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        over.set()
+
+
+def test_when_all_are_silent_the_deadline_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dispatcher, "ATTEMPT", 0.05)
+    over = threading.Event()
+    with stage() as s:
+        s.worker("a", lambda *_: over.wait(PATIENCE))
+        with pytest.raises(DeadlineExceeded, match=r"a: .*no answer within"):
+            s.call(timeout=0.2)
+        over.set()
+
+
+def test_one_that_is_lost_while_it_answers_is_rerouted_at_once() -> None:
+    over, asked = threading.Event(), threading.Event()
+
+    def hang(*_args: object) -> object:
+        asked.set()
+        over.wait(PATIENCE)
+        return None
+
+    with stage() as s:
+        worker = s.worker("a", hang)
+        s.worker("b", good, served=5)
+        answered: list[str] = []
+        caller = threading.Thread(target=lambda: answered.append(s.call()))
+        caller.start()
+        assert asked.wait(PATIENCE)
+        s.lose(worker)
+        caller.join(PATIENCE)
+        assert answered == ["b"]
+        over.set()
+
+
+def test_nobody_is_there() -> None:
+    with stage() as s, pytest.raises(NoWorkers, match="rollcall-nodes"):
+        s.call()
+
+
+def test_it_waits_for_one_that_is_expected() -> None:
+    with stage(expecting=lambda: True) as s:
+        answered: list[str] = []
+        caller = threading.Thread(target=lambda: answered.append(s.call()))
+        caller.start()
+        s.worker("late", good)
+        caller.join(PATIENCE)
+        assert answered == ["late"]
+
+
+def test_one_that_is_expected_and_never_comes_is_no_worker() -> None:
+    with stage(expecting=lambda: True) as s, pytest.raises(NoWorkers, match="in time"):
+        s.call(timeout=0.1)
+
+
+def test_a_draining_worker_gets_nothing() -> None:
+    with stage() as s:
+        worker = s.worker("a", good)
+        with s.changed:
+            s.registry.drain(worker.generation, "asked", 0.0)
+        assert worker.state is State.DRAINING
+        with pytest.raises(NoWorkers):
+            s.call()
+
+
+def test_a_lookup_that_kills_two_workers_is_not_tried_on_a_third() -> None:
+    with stage() as s:
+
+        def dies(name: str) -> Verb:
+            def die(*_args: object) -> object:
+                worker = s.registry.get(name)
+                assert worker is not None
+                threading.Thread(target=s.lose, args=(worker,)).start()
+                poll_for(lambda: not worker.live)
+                return None
+
+            return die
+
+        s.worker("a", dies("a"))
+        s.worker("b", dies("b"), served=5)
+        third = s.worker("c", good, served=9)
+        with pytest.raises(PoisonLookup, match="a and b died"):
+            s.call()
+        assert "c" not in s.asked
+        assert third.served == 9
+
+
+def test_many_callers_leave_nothing_in_flight() -> None:
+    with stage() as s:
+        flaky = Random(5)
+        s.worker("a", lambda *_: good() if flaky.random() < 0.5 else ("internal", "now and then"))
+        s.worker("b", good)
+        done: list[str] = []
+        callers = [
+            threading.Thread(target=lambda: done.extend(s.call() for _ in range(50)))
+            for _ in range(4)
+        ]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(PATIENCE)
+        assert len(done) == 200
+        assert sum(worker.served for worker in s.registry) == 200

@@ -1,0 +1,184 @@
+"""Local workers, kept alive: small Python processes in their place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nodes.errors import NotPossible, UnknownWorker
+from nodes.fleet import Fleet, Phase
+from tests.kit import Killed, poll_for
+
+LEAVES = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+print("here", flush=True)
+while sys.stdin.read(1): pass
+"""
+STUBBORN = """
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("here", flush=True)
+while sys.stdin.read(1): pass
+"""
+DIES = "print('oh no'); raise SystemExit(3)"
+
+
+class Host:
+    """Takes down what it is told."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.given = 0
+        self.released: list[str] = []
+        self.ended: list[str] = []
+        self.drained: list[str] = []
+        self.notes: list[tuple[str, str]] = []
+
+    def reserve(self) -> str:
+        with self.lock:
+            self.given += 1
+            return f"w{self.given}"
+
+    def release(self, worker_id: str) -> None:
+        self.released.append(worker_id)
+
+    def exited(self, pid: int, why: str) -> None:
+        del pid
+        self.ended.append(why)
+
+    def draining(self, worker_id: str, why: str) -> None:
+        del why
+        self.drained.append(worker_id)
+
+    def note(self, kind: str, worker_id: str, text: str) -> None:
+        del text
+        self.notes.append((kind, worker_id))
+
+
+@contextmanager
+def fleet(folder: Path, code: str = LEAVES, patience: float = 5.0) -> Iterator[tuple[Fleet, Host]]:
+    """A fleet of processes that run `code`."""
+    host = Host()
+    made = Fleet(host=host, command=lambda _id: ["-c", code], logs=folder)
+    try:
+        yield made, host
+    finally:
+        made.stop(patience)
+        assert made.children() == []
+
+
+def started(made: Fleet, worker_id: str) -> bool:
+    """Whether that child's process has said that it is there."""
+    log = made.log_file(worker_id)
+    return log.exists() and "here" in log.read_text()
+
+
+def pid_of(made: Fleet, worker_id: str) -> int:
+    """The child's process, 0 while it has none."""
+    return next((view.pid for view in made.children() if view.id == worker_id), 0)
+
+
+def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, host):
+        assert made.spawn(2) == ["w1", "w2"]
+        poll_for(lambda: started(made, "w1") and started(made, "w2"))
+        pid = pid_of(made, "w1")
+        Killed(pid)
+        poll_for(lambda: pid_of(made, "w1") not in (0, pid))
+        assert "killed by SIGKILL" in host.ended
+        assert made.children()[0].restarts == 1
+        made.kill("w2")
+        poll_for(lambda: not made.owns("w2"))
+        assert made.wanted == 1
+        assert host.released == ["w2"]
+
+
+def test_drain_lets_it_leave_and_restart_brings_it_back(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, host):
+        made.spawn(2)
+        poll_for(lambda: started(made, "w1") and started(made, "w2"))
+        made.drain("w1")
+        poll_for(lambda: not made.owns("w1"))
+        pid = pid_of(made, "w2")
+        made.restart("w2")
+        poll_for(lambda: pid_of(made, "w2") not in (0, pid))
+        assert host.drained == ["w1", "w2"]
+        assert host.ended == ["exited with status 0"] * 2
+
+
+def test_one_that_dies_at_start_is_crash_looping_until_an_operator_restarts_it(
+    tmp_path: Path,
+) -> None:
+    with fleet(tmp_path, DIES) as (made, host):
+        made.spawn(1)
+        poll_for(lambda: made.children()[0].phase is Phase.CRASH_LOOPING)
+        assert len(host.ended) == 6
+        assert made.children()[0].why == "exited with status 3"
+        assert not made.expecting()
+        end, text = made.log("w1")
+        assert (end, text) == (36, "oh no\n" * 6)
+        made.restart("w1")
+        poll_for(lambda: len(host.ended) == 12)
+        assert host.notes.count(("crash_looping", "w1")) >= 1
+
+
+def test_scale_up_and_down(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, _host):
+        assert made.scale(3) == "started w1, w2, w3"
+        assert made.scale(3) == "there are 3 already"
+        poll_for(lambda: all(started(made, f"w{n}") for n in (1, 2, 3)))
+        assert made.scale(1) == "draining w2, w3"
+        poll_for(lambda: [view.id for view in made.children()] == ["w1"])
+        with pytest.raises(NotPossible, match="256"):
+            made.scale(300)
+
+
+def test_a_stop_ends_even_those_that_do_not_listen(tmp_path: Path) -> None:
+    with fleet(tmp_path, STUBBORN, patience=0.1) as (made, _host):
+        made.spawn(2)
+        poll_for(lambda: started(made, "w1") and started(made, "w2"))
+        pids = [view.pid for view in made.children()]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    with pytest.raises(NotPossible, match="stopping"):
+        made.spawn(1)
+
+
+def test_a_frozen_one_goes_on_and_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, _host):
+        made.spawn(1)
+        poll_for(lambda: started(made, "w1"))
+        process = psutil.Process(pid_of(made, "w1"))
+        made.freeze("w1")
+        poll_for(lambda: process.status() == psutil.STATUS_STOPPED)
+        assert made.children()[0].frozen
+        made.thaw("w1")
+        poll_for(lambda: process.status() != psutil.STATUS_STOPPED)
+        made.freeze("w1")
+    assert not process.is_running()
+
+
+def test_an_id_is_kept_for_the_process_that_was_started_for_it(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, _host):
+        made.spawn(1)
+        poll_for(lambda: pid_of(made, "w1"))
+        assert made.expecting()
+        assert not made.claim("w1", 1)
+        assert made.claim("north", 1)
+        assert made.claim("w1", pid_of(made, "w1"))
+        assert made.children()[0].phase is Phase.RUNNING
+        assert not made.expecting()
+
+
+def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, _host):
+        for steer in (made.kill, made.drain, made.restart, made.freeze, made.thaw, made.log):
+            with pytest.raises(UnknownWorker):
+                steer("w9")
+        with pytest.raises(UnknownWorker):
+            made.log("../../etc/passwd")

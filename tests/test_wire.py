@@ -1,0 +1,152 @@
+"""What crosses the wire, the token, addresses and events."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.addresses import check_loopback, explain_bind, parse_address
+from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
+from nodes.events import EventLog
+from nodes.token import ensure_token, read_token, same_token
+from nodes.wire import (
+    answer_envelope,
+    answer_part,
+    decode_envelope,
+    error_envelope,
+    is_answer,
+    is_probe_answer,
+    is_refusal,
+    result_envelope,
+)
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(TEXT, st.none() | TEXT, st.lists(TEXT), TEXT, st.integers(1, 9))
+def test_an_answer_is_json_whatever_is_in_it(
+    worker: str, after: str | None, files: list[str], catalog: str, attempts: int
+) -> None:
+    part = answer_part(b'[{"a":1}]', count=1, after=after, catalog=catalog, files=tuple(files))
+    assert is_answer(part)
+    text = answer_envelope(part, worker=worker, attempts=attempts, elapsed_ms=0.4125)
+    assert json.loads(text) == {
+        "error": False, "result": [{"a": 1}], "count": 1, "truncated": after is not None,
+        "after": after, "worker": worker, "attempts": attempts, "catalog": catalog,
+        "files": files, "elapsed_ms": pytest.approx(0.4125, abs=0.001),
+    }  # fmt: skip
+    decoded = decode_envelope(text).checked()
+    assert (decoded.worker, decoded.after, decoded.files) == (worker, after, tuple(files))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_is_raised_as_its_error(code: str) -> None:
+    text = error_envelope(CODES[code]("what to do"))
+    assert json.loads(text) == {"error": True, "code": code, "error_message": "what to do"}
+    with pytest.raises(CODES[code], match="what to do"):
+        decode_envelope(text).checked()
+
+
+def test_a_code_of_tomorrow_is_an_internal_error_of_today() -> None:
+    with pytest.raises(InternalError):
+        decode_envelope('{"error": true, "code": "new", "error_message": "x"}').checked()
+
+
+def test_overloaded_says_when_to_come_back() -> None:
+    with pytest.raises(Overloaded) as caught:
+        decode_envelope(error_envelope(Overloaded("busy", retry_after_ms=100))).checked()
+    assert caught.value.retry_after_ms == 100
+    assert json.loads(result_envelope(["w1"])) == {"error": False, "result": ["w1"]}
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", b"", b"result", 'x"result":', (), ("ok",), ("ok", b""), [b'"result":'], 7]
+)
+def test_what_is_no_answer_is_not_taken_for_one(value: object) -> None:
+    assert not is_answer(value)
+    assert not is_refusal(value)
+    assert not is_probe_answer(value)
+
+
+def test_refusals_and_probes() -> None:
+    assert is_refusal(("bad_request", "why"))
+    assert not is_refusal(("no such code", "why"))
+    assert not is_refusal(("bad_request", 7))
+    assert is_probe_answer((1, 0, 0, "v", 0.5, 1000))
+    assert not is_probe_answer((1, 0, 0, None, 0.5, 1000))
+
+
+def test_many_starts_at_once_agree_on_one_token(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "token"
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.append(ensure_token(path))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 1
+    assert len(made[0]) >= 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["token"]
+    assert read_token(path) == made[0]
+
+
+def test_a_token_that_cannot_be_had_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert read_token(tmp_path / "none") is None
+    with pytest.raises(StartError, match="ROLLCALL_STATE"):
+        ensure_token(tmp_path / "file" / "token")
+    (tmp_path / "empty").write_text("")
+    with pytest.raises(StartError, match="remove it"):
+        ensure_token(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("given", ["", "other", None, 7, b"secret", ["secret"], "s\ud800"])
+def test_only_the_token_is_the_token(given: object) -> None:
+    assert same_token("secret", "secret")
+    assert not same_token(given, "secret")
+
+
+def test_addresses() -> None:
+    assert parse_address("127.0.0.1:8") == ("127.0.0.1", 8)
+    assert parse_address("[::1]:8") == ("::1", 8)
+    assert parse_address("host") == ("host", 23000)
+    for bad in ("", ":", "host:", "host:x", "host:0", "host:65536", "host:8:"):
+        with pytest.raises(BadRequest, match="HOST:PORT"):
+            parse_address(bad)
+    for fine in ("127.0.0.1", "127.9.9.9", "::1", "localhost"):
+        check_loopback(fine)
+    for refused in ("0.0.0.0", "::", "10.0.0.1", "example.com", ""):
+        with pytest.raises(StartError, match="--host"):
+            check_loopback(refused)
+
+
+def test_who_holds_a_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        with pytest.raises(OSError, match="in use") as caught:
+            socket.create_server(("127.0.0.1", port))
+        text = explain_bind(caught.value, "127.0.0.1", port)
+    assert f"port {port} is taken by " in text
+    assert f"pid {os.getpid()}" in text
+    assert "cannot listen" in explain_bind(PermissionError(13, "Permission denied"), "h", 80)
+
+
+def test_events_are_numbered_and_few() -> None:
+    log = EventLog(most=5, clock=lambda: 7.0)
+    for number in range(8):
+        log.note("kind", "w1", str(number))
+    assert log.last == 8
+    assert [event.number for event in log.after(0)] == [4, 5, 6, 7, 8]
+    assert [event.text for event in log.after(6)] == ["6", "7"]
+    assert [event.number for event in log.after(0, most=2)] == [4, 5]
+    assert log.after(8) == []
+    assert log.after(0)[0].at == 7.0
