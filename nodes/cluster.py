@@ -112,6 +112,7 @@ class HostedCluster:
             roster.description = describe(self.crew.catalog)
             roster.claim = self.crew.claim
             roster.expecting = self.crew.expecting
+            roster.missed = self.crew.missed
             self.master.launcher = self.crew
             self.master.start()
             self.crew.spawn(workers)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nodes.catalog import Catalog, CatalogInfo
+from nodes.child import Phase
 from nodes.errors import NotPossible
-from nodes.fleet import LEAVE_TIME, Fleet, Host, Phase
+from nodes.fleet import LEAVE_TIME, Fleet, Host
 from nodes.routing import Address
 
 logger = logging.getLogger("rollcall.crew")

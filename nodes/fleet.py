@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Protocol
 
+from nodes.child import Child, ChildView, Phase, ending
 from nodes.errors import NotPossible, UnknownWorker
 from nodes.routing import Restarts
 
@@ -34,28 +34,6 @@ LOG_BYTES = 5_000_000
 """A worker's log is put aside when it is larger than this at a start."""
 
 
-class Phase(StrEnum):
-    """Where a child is in its life."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    RESTARTING = "restarting"
-    CRASH_LOOPING = "crash-looping"
-    STOPPING = "stopping"
-
-
-class ChildView(NamedTuple):
-    """One local worker as its launcher sees it. `since` is on the monotonic clock."""
-
-    id: str
-    pid: int
-    phase: Phase
-    why: str
-    since: float
-    restarts: int
-    frozen: bool
-
-
 class Host(Protocol):
     """Whom the workers register with. `nodes.roster.Roster` is one."""
 
@@ -75,41 +53,6 @@ class Host(Protocol):
         """Something happened."""
 
 
-class _Child:
-    """One worker that is wanted, across all the processes that it is in turn."""
-
-    def __init__(self, worker_id: str, now: float) -> None:
-        self.id = worker_id
-        self.process: subprocess.Popen[bytes] | None = None
-        self.phase = Phase.STARTING
-        self.why = ""
-        self.since = now
-        self.restarts = 0
-        self.frozen = False
-        self.budget = Restarts()
-        self.wanted = True
-        self.renewed = False
-        """Its process was told to leave so that a new one takes its place."""
-        self.wake = threading.Event()
-        self.thread: threading.Thread | None = None
-        self.late: threading.Timer | None = None
-
-    def become(self, phase: Phase, why: str) -> None:
-        self.phase = phase
-        self.why = why
-        self.since = time.monotonic()
-
-    def send(self, number: int) -> None:
-        """Signals its process, if there is one. (`Popen` never signals a reused pid.)"""
-        process = self.process
-        if process is not None:
-            process.send_signal(number)
-
-    def view(self) -> ChildView:
-        pid = self.process.pid if self.process is not None else 0
-        return ChildView(self.id, pid, self.phase, self.why, self.since, self.restarts, self.frozen)
-
-
 class Fleet:
     """Keeps the wanted number of local workers alive. For many threads.
 
@@ -126,7 +69,7 @@ class Fleet:
         self._command = command
         self._logs = logs
         self._lock = threading.Condition()
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._stopping = False
 
     # -- asking -------------------------------------------------------------------
@@ -159,10 +102,21 @@ class Fleet:
                 return True
             if child.process is None or child.process.pid != pid:
                 return False
-            if child.phase is Phase.STARTING:
+            if child.phase in (Phase.STARTING, Phase.RESTARTING):
                 child.become(Phase.RUNNING, "")
                 self._lock.notify_all()
             return True
+
+    def missed(self, worker_id: str, pid: int) -> None:
+        """The connection on which that process registered has ended. So has the process, most
+        likely, and the word of its end is under way; else it registers again.
+        """
+        with self._lock:
+            child = self._children.get(worker_id)
+            if child is None or child.process is None or child.process.pid != pid:
+                return
+            if child.phase is Phase.RUNNING and child.wanted:
+                child.become(Phase.RESTARTING, "its connection ended")
 
     def expecting(self) -> bool:
         """Whether a worker is about to register: started lately, or about to be."""
@@ -199,12 +153,13 @@ class Fleet:
         Raises:
             NotPossible: there would be more than `MOST_WORKERS`.
         """
+        if self.wanted + count > MOST_WORKERS:
+            raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
+        # Before the lock: the host asks this fleet things while it holds its own.
+        fresh = [Child(self._host.reserve(), time.monotonic()) for _ in range(count)]
         with self._lock:
             if self._stopping:
                 raise NotPossible("this cluster is stopping")
-            if self.wanted + count > MOST_WORKERS:
-                raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
-            fresh = [_Child(self._host.reserve(), time.monotonic()) for _ in range(count)]
             self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
             for child in fresh:
                 self._children[child.id] = child
@@ -258,7 +213,7 @@ class Fleet:
         self._host.note("thawed", child.id, "by an operator")
         return f"{child.id} goes on"
 
-    def _thaw(self, child: _Child) -> None:
+    def _thaw(self, child: Child) -> None:
         with self._lock:
             child.send(signal.SIGCONT)
             child.frozen = False
@@ -328,14 +283,14 @@ class Fleet:
             if child.thread is not None:
                 child.thread.join(2.0)
 
-    def _child(self, worker_id: str) -> _Child:
+    def _child(self, worker_id: str) -> Child:
         with self._lock:
             child = self._children.get(worker_id)
         if child is None:
             raise UnknownWorker(f"no worker of this fleet is called {worker_id[:80]!r}")
         return child
 
-    def _end(self, worker_id: str) -> _Child:
+    def _end(self, worker_id: str) -> Child:
         child = self._child(worker_id)
         with self._lock:
             child.wanted = False
@@ -343,7 +298,7 @@ class Fleet:
             child.wake.set()
         return child
 
-    def _leave(self, child: _Child, why: str) -> None:
+    def _leave(self, child: Child, why: str) -> None:
         """Has its present process leave, and ends it if it does not."""
         process = child.process
         if process is None:
@@ -359,38 +314,59 @@ class Fleet:
 
     # -- a child's life -------------------------------------------------------------
 
-    def _live(self, child: _Child) -> None:
+    def _live(self, child: Child) -> None:
         """Runs one process after the other for `child`, until it is no longer wanted."""
         try:
             while child.wanted:
-                why = self._run(child)
-                self._again(child, why)
+                pid, why = self._run(child)
+                # Decided before the end is told: who then asks whether a worker is expected
+                # must not hear that there is one running.
+                wait = self._decide(child, why)
+                if pid:
+                    self._host.exited(pid, why)
+                self._tell(child, wait, why)
+                child.wake.wait(wait)
         finally:
             self._host.release(child.id)
             with self._lock:
                 del self._children[child.id]
                 self._lock.notify_all()
 
-    def _run(self, child: _Child) -> str:
-        """One process, from start to end; returns how it ended."""
+    def _run(self, child: Child) -> tuple[int, str]:
+        """One process, from start to end; returns its pid (0 for none), and how it ended."""
         try:
             process = self._start(child)
         except OSError as error:
-            return f"cannot be started: {error.strerror}"
+            return 0, f"cannot be started: {error.strerror}"
         if process is None:
-            return "not started"
+            return 0, "not started"
         with process:  # closes its standard input
             status = process.wait()
-        why = _ending(status)
         with self._lock:
             child.process = None
             if child.late is not None:
                 child.late.cancel()
                 child.late = None
-        self._host.exited(process.pid, why)
-        return why
+        return process.pid, ending(status)
 
-    def _start(self, child: _Child) -> subprocess.Popen[bytes] | None:
+    def _decide(self, child: Child, why: str) -> float | None:
+        """Seconds until the next process may start; None if it has died too often."""
+        with self._lock:
+            if not child.wanted:
+                return 0.0
+            child.restarts += 1
+            wait = 0.0 if child.renewed else child.budget.next(time.monotonic())
+            child.become(Phase.CRASH_LOOPING if wait is None else Phase.RESTARTING, why)
+            return wait
+
+    def _tell(self, child: Child, wait: float | None, why: str) -> None:
+        if wait is None:
+            text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
+            self._host.note("crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}")
+        elif child.wanted and not child.renewed:
+            self._host.note("restarted", child.id, why)
+
+    def _start(self, child: Child) -> subprocess.Popen[bytes] | None:
         with self._lock, self._log(child.id) as log:
             if not child.wanted:
                 return None
@@ -412,29 +388,3 @@ class Fleet:
         if path.exists() and path.stat().st_size > LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
         return path.open("ab")
-
-    def _again(self, child: _Child, why: str) -> None:
-        """Waits until the next process may start, for ever if it has died too often."""
-        with self._lock:
-            if not child.wanted:
-                return
-            child.restarts += 1
-            wait: float | None = 0.0 if child.renewed else child.budget.next(time.monotonic())
-            child.become(Phase.CRASH_LOOPING if wait is None else Phase.RESTARTING, why)
-            renewed = child.renewed
-        if wait is None:
-            text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
-            self._host.note("crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}")
-        elif not renewed:
-            self._host.note("restarted", child.id, why)
-        child.wake.wait(wait)
-
-
-def _ending(status: int) -> str:
-    """How a process ended, in words."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"killed by signal {-status}"

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from nodes.child import ChildView
 from nodes.dispatch import NO_WORKERS
 from nodes.errors import (
     BadRequest,
@@ -21,7 +22,6 @@ from nodes.errors import (
     NoWorkers,
 )
 from nodes.events import EventLog
-from nodes.fleet import ChildView
 from nodes.intake import Intake
 from nodes.roster import Roster
 from nodes.routing import POLICIES, Address

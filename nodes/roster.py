@@ -33,6 +33,7 @@ class Roster:
         claim: asked before an id is given to a process, "may it have that one?". A launcher
             keeps the ids of its own workers for them.
         expecting: asked when nobody is left, "is a worker about to register?".
+        missed: told of the id and process of a worker whose connection ended unasked.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Roster:
         self.registry = Registry(listener=self._note, random=random)
         self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
         self.expecting: Callable[[], bool] = lambda: False
+        self.missed: Callable[[str, int], None] = lambda _id, _pid: None
         self.dispatcher = Dispatcher(
             registry=self.registry,
             changed=self.changed,
@@ -123,7 +125,14 @@ class Roster:
 
     def gone(self, generation: int, why: str) -> None:
         """A registration is over, because its connection is."""
-        self._lost(lambda now: self.registry.lost(generation, why, now))
+
+        def decide(now: float) -> Worker | None:
+            worker = self.registry.lost(generation, why, now)
+            if worker is not None:
+                self.missed(worker.id, worker.pid)
+            return worker
+
+        self._lost(decide)
 
     def _lost(self, decide: Callable[[float], Worker | None]) -> None:
         with self.changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from nodes.fleet import ChildView, Phase
+from nodes.child import ChildView, Phase
 from nodes.intake import Intake
 from nodes.roster import Roster
 from nodes.routing import State, Worker

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from nodes.child import Phase
 from nodes.errors import NotPossible, UnknownWorker
-from nodes.fleet import Fleet, Phase
+from nodes.fleet import Fleet
 from tests.kit import Killed, poll_for
 
 LEAVES = """

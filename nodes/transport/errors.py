@@ -30,7 +30,10 @@ class RemoteFailure(TransportError):  # noqa: N818 - named for what happened
     """The peer answered with an exception.
 
     Args:
-        kind: name of the peer's exception class, without its module.
+        kind: name of the peer's exception class, without its module. A `Server` sends
+            InternalError (the verb failed; its log has more), Overloaded (no connection
+            is free; ask again in a moment), AttributeError (no such verb) and TypeError
+            (the arguments do not fit it).
         message: the peer's own words, cut to a line that can be logged.
     """
 
