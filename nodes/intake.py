@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from nodes.catalog import Lookup, coerce
+from nodes.catalog import Argument, Lookup, coerce
 from nodes.dispatch import NO_WORKERS, Answer, Args, Dispatcher
 from nodes.errors import BadRequest, NoWorkers, Overloaded
 from nodes.routing import Figures
-from nodes.wire import Description, answer_envelope
+from nodes.wire import Description, LookupRequest, answer_envelope, encode_request
 
 MOST_CALLS = 256
 RETRY_AFTER_MS = 100
@@ -64,7 +64,8 @@ class Intake:
         Raises:
             LookupFailed: see `nodes.errors`.
         """
-        return self._answer("lookup", (name, self._coerced(name, args), limit, after), timeout)
+        request = LookupRequest(name, self._coerced(name, args), limit, after)
+        return self._answer("lookup", (encode_request(request),), timeout)
 
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
@@ -76,7 +77,7 @@ class Intake:
             )
         return _wrapped(answer, time.monotonic() - began)
 
-    def _coerced(self, name: str, args: tuple[object, ...]) -> Args:
+    def _coerced(self, name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
         known = self.lookups()
         lookup = known.get(name)
         if lookup is not None:

@@ -68,6 +68,15 @@ class LookupShape(msgspec.Struct, frozen=True):
     types: tuple[str, ...]
 
 
+class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A lookup as the master sends it to a worker, in MessagePack: one value on the wire."""
+
+    name: str
+    args: tuple[str | int | float, ...]
+    limit: int = PAGE
+    after: str | None = None
+
+
 class Description(msgspec.Struct, frozen=True):
     """The catalog a worker serves. A master fills `versions` in: all that are served now."""
 
@@ -194,6 +203,10 @@ class Envelope(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+encode_request = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(LookupRequest).decode
 
 
 def decode_envelope(text: str | bytes) -> Envelope:

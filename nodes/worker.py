@@ -29,6 +29,7 @@ from nodes.wire import (
     WorkerRefusal,
     answer_part,
     decode_envelope,
+    decode_request,
 )
 
 logger = logging.getLogger("rollcall.worker")
@@ -108,18 +109,19 @@ class WorkerService(Service):
             self._reader = self._catalog.reader()
         return self._reader
 
-    def lookup(
-        self, name: object, args: object, limit: object = 1000, after: object = None
-    ) -> WorkerAnswer | WorkerRefusal:
-        """Answers one lookup with finished JSON; see `nodes.wire.WorkerAnswer`."""
+    def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
+        """Answers a `nodes.wire.LookupRequest` with finished JSON."""
 
         def find() -> WorkerAnswer:
-            shape = self._lookups.get(name) if type(name) is str else None
-            if shape is None or type(args) is not tuple:
+            try:
+                asked = decode_request(request if type(request) is bytes else b"")
+            except msgspec.MsgspecError as error:
+                raise BadRequest(f"this is no lookup: {error}") from error
+            shape = self._lookups.get(asked.name)
+            if shape is None:
                 raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
-            if type(limit) is not int or not (after is None or type(after) is str):
-                raise BadRequest("limit must be an integer, and after a cursor")
-            page = self._read().find(shape.name, coerce(shape, args), limit=limit, after=after)
+            args = coerce(shape, asked.args)
+            page = self._read().find(asked.name, args, limit=asked.limit, after=asked.after)
             version = self._catalog.info.version
             return answer_part(
                 page.body, count=page.count, after=page.after, catalog=version, files=page.files

@@ -7,7 +7,7 @@ lookups from it. `check_data` looks the records over without building.
 
 from __future__ import annotations
 
-from nodes.catalog.arguments import coerce, usage
+from nodes.catalog.arguments import Argument, coerce, usage
 from nodes.catalog.cache import ensure_catalog
 from nodes.catalog.check import check_data
 from nodes.catalog.dataset import RESERVED
@@ -25,6 +25,7 @@ from nodes.catalog.reader import Catalog, Reader
 
 __all__ = [
     "RESERVED",
+    "Argument",
     "BadRecord",
     "Catalog",
     "CatalogInfo",

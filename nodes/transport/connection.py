@@ -9,6 +9,7 @@ with a `Lane` at the other end.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -59,6 +60,12 @@ MOST_VERBS = 256
 """Verbs that one connection may have asked for, as they are kept until it ends."""
 
 
+MOST_HEADS = 8
+"""Verbs of one connection that are called the short way; few clients use more than one."""
+
+_NOTHING: dict[str, object] = {}
+
+
 class Refused(Exception):  # noqa: N818 - an answer, not a defect
     """The peer asked for what it cannot have: a builtin's name, and a short reason."""
 
@@ -99,6 +106,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._root = Kept(ROOT, None)
         self._kept: dict[IdPack, Kept] = {ROOT: self._root}
         self._verbs: dict[str, Kept] = {}
+        self._heads: dict[bytes, Callable[..., object]] = {}
 
     @classmethod
     def _request_handlers(cls) -> dict[int, Callable[..., object]]:
@@ -133,6 +141,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._closed = True
         self._kept.clear()
         self._verbs.clear()
+        self._heads.clear()
         try:
             self._service.on_close()
         except Exception:
@@ -158,16 +167,21 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
 
     def _answer(self, payload: bytes) -> bytes | None:
         """The frame that answers one request, or None if the peer said goodbye."""
-        message = messages.load(payload, messages.REQUEST_READS)
-        match message:
-            case (consts.MSG_REQUEST, seq, (int() as handler, boxed)):
-                pass
-            case _:
-                raise Broken("not a request")
-        if handler == consts.HANDLE_CLOSE:
-            return None
+        work: Callable[[], object]
+        call = messages.load_call(payload, self._heads, messages.REQUEST_READS)
+        if call is not None:
+            seq, verb, args = call
+            work = functools.partial(_apply, verb, args, _NOTHING)
+        else:
+            match messages.load(payload, messages.REQUEST_READS):
+                case (consts.MSG_REQUEST, seq, (int() as handler, boxed)):
+                    work = functools.partial(self._perform, handler, boxed)
+                case _:
+                    raise Broken("not a request")
+            if handler == consts.HANDLE_CLOSE:
+                return None
         try:
-            return self._perform(seq, handler, boxed)
+            return self._reply(seq, work())
         except Broken:
             raise
         except Refused as no:
@@ -179,11 +193,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
             text = f"{type(exc).__name__}; the log of the process that answered has more"
             return messages.exception_reply(seq, "rollcall", "InternalError", text)
 
-    def _perform(self, seq: int, handler: int, boxed: object) -> bytes:
-        perform = self._HANDLERS.get(handler)
-        if perform is None:
-            raise Refused("ValueError", f"request {handler} is not served here")
-        result = _apply(perform, (self, *self._unboxed(boxed)), {})
+    def _reply(self, seq: int, result: object) -> bytes:
         if type(result) is Kept:
             return messages.reference_reply(seq, result.ref)
         answer = messages.value_reply(seq, result)
@@ -191,6 +201,12 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
             # Sent, it would cost the peer its connection, and it would ask elsewhere.
             raise OverflowError(f"a reply of {len(answer)} bytes")
         return answer
+
+    def _perform(self, handler: int, boxed: object) -> object:
+        perform = self._HANDLERS.get(handler)
+        if perform is None:
+            raise Refused("ValueError", f"request {handler} is not served here")
+        return _apply(perform, (self, *self._unboxed(boxed)), _NOTHING)
 
     def _unboxed(self, boxed: object) -> tuple[object, ...]:
         """A request's arguments, of which only the first may name an object of ours."""
@@ -221,6 +237,8 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
                 raise Refused("AttributeError", "too many verbs for one connection")
             kept = Kept((VERB, 2, len(self._verbs) + 1), verb)
             self._verbs[name] = self._kept[kept.ref] = kept
+            if len(self._heads) < MOST_HEADS:
+                self._heads[messages.call_head(kept.ref)] = verb
         return kept
 
     def _handle_call(self, obj: object, args: object, kwargs: object = ()) -> object:

@@ -259,17 +259,25 @@ class Lane:
         self._stream.send(frame, deadline)
 
     def _await(self, deadline: float) -> Value:
-        label, value = self._answer(deadline)
-        if label != consts.LABEL_VALUE:
-            raise Broken("the answer is not by value")
+        payload = self._payload(deadline)
+        reply = messages.load_value(payload, self._seq, messages.REPLY_READS)
+        if reply is None:
+            label, _ = self._boxed(payload)
+            raise Broken(f"the answer is not by value but {label}")
         self._verb = None
-        return cast("Value", value)
+        return cast("Value", reply[0])
 
     def _answer(self, deadline: float) -> tuple[object, object]:
         """The one reply that is due, boxed."""
+        return self._boxed(self._payload(deadline))
+
+    def _payload(self, deadline: float) -> bytes:
         payload = self._stream.receive(self._reader, deadline)
         if self._reader.started:
             raise Broken("more than one answer")
+        return payload
+
+    def _boxed(self, payload: bytes) -> tuple[object, object]:
         match messages.load(payload, messages.REPLY_READS):
             case (consts.MSG_REPLY, self._seq, (label, value)):
                 return label, value
