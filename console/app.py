@@ -35,6 +35,9 @@ MOST_EVENTS = 2000
 MOST_TOASTS = 3
 """Notifications at one look; what is more is only counted."""
 
+OWN_DOING = 10.0
+"""Seconds for which what happens to a worker is taken for what the operator did to it."""
+
 TRAFFIC_RATE = 50
 """Lookups a second of the built-in load, unless the operator says otherwise."""
 
@@ -73,6 +76,7 @@ class RollcallApp(App[int]):
         self.history = History()
         self._conditions: dict[str, str] = {"start": "starting the cluster"}
         self._stopping = False
+        self._steered: dict[str, float] = {}
         self.main = MainScreen(
             settings=settings, glyphs=glyphs, complete_query=self._complete_query,
             complete_command=self._complete_command, read_only=read_only, attached=attached,
@@ -189,7 +193,10 @@ class RollcallApp(App[int]):
             self.main.show_status(clean("   ".join(self._conditions.values())))
 
     def _toast(self, events: list[Event]) -> None:
-        bad = [event for event in events if event.kind in BAD_EVENTS]
+        # What the operator did here has been answered already, and its consequences with it.
+        now = time.monotonic()
+        own = {worker for worker, at in self._steered.items() if now - at < OWN_DOING}
+        bad = [e for e in events if e.kind in BAD_EVENTS and e.worker not in own]
         for event in bad[:MOST_TOASTS]:
             title = f"{event.worker} {event.kind.replace('_', '-')}"
             self.notify(clean(event.text, 200), title=title, severity="warning", markup=False)
@@ -241,14 +248,19 @@ class RollcallApp(App[int]):
             if command.name == "freeze" and worker.frozen:
                 command = BY_NAME["thaw"]
         if not command.dangerous or self.snapshot is None:
-            self.driver.run(command, argument)
+            self._run(command, argument)
             return
         effect = command.effect(self.snapshot, worker) if command.effect is not None else ""
         # `argument` is of now: whatever is selected when the answer comes does not matter.
         self.push_screen(
             ConfirmScreen(f"{command.label} {argument}".strip() + "?", effect or command.help),
-            lambda yes: self.driver.run(command, argument) if yes else None,
+            lambda yes: self._run(command, argument) if yes else None,
         )
+
+    def _run(self, command: Command, argument: str) -> None:
+        if command.takes == "worker":
+            self._steered[argument] = time.monotonic()
+        self.driver.run(command, argument)
 
     def _worker(self, worker_id: str) -> WorkerView | None:
         found = self.snapshot.workers if self.snapshot is not None else ()
@@ -349,7 +361,9 @@ class RollcallApp(App[int]):
             self.do_details(event.key)
 
     def on_live_table_selected(self, event: LiveTable.Selected) -> None:
-        """An event that is selected selects its worker."""
+        """An event, or a load bar, that is selected selects its worker."""
+        if event.table.id == "load" and event.key:
+            self.main.table.select(event.key)
         if event.table.id == "events" and event.table.screen is self.main and event.key:
             found = (one for one in reversed(self.events) if str(one.number) == event.key)
             one = next(found, None)

@@ -24,7 +24,8 @@ class Command:
         help: one sentence.
         run: does it. None for what the console does by itself: then the application has an
             action of that name.
-        takes: "worker" for the selected one, "count" for a number, "" for nothing.
+        takes: "worker" for the selected one, "count" for a number, "some" for a number that
+            may be left out, "text" for anything, "" for nothing.
         dangerous: asked to be confirmed.
         steers: changes the cluster, and is taken away when read-only.
         button: whether there is a button for it.
@@ -74,8 +75,11 @@ def _reload_effect(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str
 
 
 def _shrink_effect(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str:
-    wanted = snapshot.wanted_workers or 0
-    return f"The newest of {wanted} worker(s) answers its last lookups, then leaves."
+    if not snapshot.wanted_workers:
+        return "No worker is wanted now, so none will leave."
+    return (
+        f"The newest of {snapshot.wanted_workers} worker(s) answers its last lookups, then leaves."
+    )
 
 
 def _spawn(cluster: Cluster, argument: str) -> str:
@@ -95,8 +99,8 @@ def raise_no_fleet(cluster: Cluster) -> None:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("spawn", "s", "Spawn", "Start one more worker.", run=_spawn, takes="", steers=True,
-            button=True),
+    Command("spawn", "s", "Spawn", "Start one more worker.", run=_spawn, takes="some",
+            steers=True, button=True),
     Command("kill", "k", "Kill", "End the selected worker at once.",
             run=lambda cluster, worker: cluster.kill(worker), takes="worker", dangerous=True,
             steers=True, button=True, effect=_kill_effect),
@@ -121,34 +125,42 @@ COMMANDS: tuple[Command, ...] = (
     Command("reload", "R", "Reload", "Bring changed records into service.",
             run=lambda cluster, _: cluster.reload(), steers=True, dangerous=True, button=True,
             effect=_reload_effect),
-    Command("traffic", "t", "Traffic", "Start or stop a load of sample lookups.", button=True),
-    Command("ask", "a", "Ask", "Type a lookup.", button=True),
+    Command("traffic", "t", "Traffic", "Start or stop a load of sample lookups.", takes="some",
+            button=True),
+    Command("ask", "a", "Ask", "Type a lookup.", takes="text", button=True),
     Command("details", "", "Details", "Show the selected worker: figures, events, log.",
             takes="worker"),
-    Command("filter", "slash", "Filter", "Show only the rows that contain a text."),
+    Command("filter", "slash", "Filter", "Show only the rows that contain a text.", takes="text"),
     Command("sort", "o", "Sort", "Sort by the next column; O turns the order round."),
-    Command("command", "colon", "Command", "Type any command."),
-    Command("export", "", "Export", "Write the records found to FILE.json or FILE.csv."),
+    Command("command", "colon", "Command", "Type any command.", takes="text"),
+    Command("export", "", "Export", "Write the records found to FILE.json or FILE.csv.",
+            takes="text"),
     Command("help", "question_mark", "Help", "Show every key and command.", button=True),
     Command("quit", "q", "Quit", "Leave the console.", button=True),
 )  # fmt: skip
 
 BY_NAME = {command.name: command for command in COMMANDS}
 
+MOST_DIGITS = 6
+"""Digits of a number: more than any count of workers or lookups a second has."""
+
 
 def parse(line: str) -> tuple[Command, str]:
     """The command and the argument of a line typed after `:`.
 
     Raises:
-        BadRequest: there is no such command, or its argument is missing or none.
+        BadRequest: there is no such command, or its argument is missing or not one.
     """
     name, _, argument = line.strip().partition(" ")
     command = BY_NAME.get(name)
     if command is None:
         raise BadRequest(f"there is no command {name[:40]!r}; ? lists them")
     argument = argument.strip()
-    if command.takes == "count" and not (argument.isascii() and argument.isdigit()):
-        raise BadRequest(f"{name} takes a number, as in :{name} 3")
+    if command.takes == "count" or (command.takes == "some" and argument):
+        if not (argument.isascii() and argument.isdigit() and len(argument) <= MOST_DIGITS):
+            raise BadRequest(f"{name} takes a number, as in :{name} 3")
+    elif argument and not command.takes:
+        raise BadRequest(f"{name} takes nothing after it")
     return command, argument
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,29 +23,41 @@ def export(records: Sequence[dict[str, Any]], target: str) -> Path:
     Raises:
         BadRequest: the name does not say which form, or is there already, or cannot be written.
     """
-    path = Path(target).expanduser()
+    try:
+        path = Path(target).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise BadRequest(f"{target[:80]!r}: {error}") from None
     if path.suffix not in (".json", ".csv"):
         raise BadRequest(f"{target[:80]!r}: end the name in .json or .csv")
     try:
-        if path.suffix == ".json":
-            with path.open("xb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(list(records)), indent=2))
-        else:
-            with path.open("x", newline="", encoding="utf-8") as text:
-                _write_csv(records, text)
+        content = _json(records) if path.suffix == ".json" else _csv(records)
+        with path.open("xb") as file:
+            try:
+                file.write(content)
+                file.flush()
+            except OSError:
+                path.unlink()  # half a file looks like a whole one
+                raise
     except FileExistsError:
         raise BadRequest(f"{path} is there already; choose another name") from None
-    except OSError as error:
-        raise BadRequest(f"{path} cannot be written: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise BadRequest(f"{path} cannot be written: {why}") from None
     return path.resolve()
 
 
-def _write_csv(records: Sequence[dict[str, Any]], file: Any) -> None:
+def _json(records: Sequence[dict[str, Any]]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(list(records)), indent=2)
+
+
+def _csv(records: Sequence[dict[str, Any]]) -> bytes:
     fields = list(dict.fromkeys(field for record in records for field in record))
-    writer = csv.DictWriter(file, fields)
-    writer.writeheader()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(map(_cell, fields))
     for record in records:
-        writer.writerow({field: _cell(value) for field, value in record.items()})
+        writer.writerow([_cell(record.get(field)) for field in fields])
+    return text.getvalue().encode()
 
 
 def _cell(value: object) -> object:

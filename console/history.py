@@ -35,6 +35,8 @@ class History:
             del self._samples[gone]
         for worker in snapshot.workers:
             samples = self._samples.setdefault(worker.id, deque())
+            if samples and snapshot.taken_at < samples[-1].at:
+                samples.clear()  # the clock was set back
             if samples and snapshot.taken_at - samples[-1].at < 1.0:
                 continue
             samples.append(

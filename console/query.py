@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,6 +11,10 @@ from nodes.wire import LookupShape
 
 Values = Callable[[str, str, int], list[str]]
 """`values(field, prefix, limit)`: real values of a field that start with `prefix`."""
+
+
+SPACE = " \t\r\n"
+"""What stands between words."""
 
 
 class Typed(NamedTuple):
@@ -31,26 +36,28 @@ def words_of(line: str) -> list[str]:
 
 
 def typed(line: str) -> Typed:
-    """Takes a line apart that may end in the middle of a word, quoted or not."""
+    """Takes a line apart as `words_of` does; it may end in the middle of a word, quoted or not."""
     words: list[str] = []
-    word, start, quote, inside = "", len(line), "", False
+    word, start, quote, inside, escaped = "", len(line), "", False, False
     for index, char in enumerate(line):
-        if quote:
-            if char == quote:
-                quote = ""
-            else:
-                word += char
-        elif char in "\"'":
-            quote = char
-            if not inside:
-                inside, start = True, index
-        elif char.isspace():
+        if not quote and not escaped and char in SPACE:
             if inside:
                 words.append(word)
             word, inside, start = "", False, len(line)
+            continue
+        if not inside:
+            inside, start = True, index
+        if escaped:
+            # In quotes, a backslash is one unless it stands before what it could hide.
+            word += char if not quote or char in '\\"' else f"\\{char}"
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif char == quote:
+            quote = ""
+        elif not quote and char in "\"'":
+            quote = char
         else:
-            if not inside:
-                inside, start = True, index
             word += char
     return Typed(tuple(words), word, start)
 
@@ -67,18 +74,27 @@ def completions(
         limit: lines at most.
     """
     before, last, start = typed(line)
-    head = line[:start]
+    head, raw = line[:start], line[start:]
     if not before:
         return [f"{head}{one.name} " for one in shapes if one.name.startswith(last)][:limit]
     shape = next((one for one in shapes if one.name == before[0]), None)
     if shape is None or len(before) > len(shape.fields):
         return []
     found = values(shape.fields[len(before) - 1], last, limit)
-    return [f"{head}{quoted(value)}" for value in found]
+    return [f"{head}{_grown(raw, value)}" for value in found]
 
 
 def quoted(word: str) -> str:
     """A word as one would type it: in double quotes if it needs any."""
-    if shlex.quote(word) == word:
+    if word and not set(word) & set(f"{SPACE}\"'\\"):
         return word
     return f'"{word}"' if not set(word) & set('"\\') else shlex.quote(word)
+
+
+def _grown(raw: str, value: str) -> str:
+    """The value written so that it goes on from what is typed of it, if it can be."""
+    doubly = value.replace("\\", "\\\\").replace('"', '\\"')
+    forms = [quoted(value), f'"{doubly}"', re.sub(r"([\s\"'\\])", r"\\\1", value)]
+    if "'" not in value:
+        forms.append(f"'{value}'")
+    return next((form for form in forms if form.startswith(raw)), forms[0])

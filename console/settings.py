@@ -52,7 +52,7 @@ def save_settings(settings: Settings, path: Path | None = None) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(settings))
         draft.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # what was typed may be no text that can be kept
         logger.info("settings are not kept: %s", error)
         with contextlib.suppress(OSError):
             draft.unlink()

@@ -37,31 +37,59 @@ def number(value: float) -> str:
     """A count or rate in at most five characters: 7, 3.2, 999, 12.3k, 4.5M."""
     if value < 10 and value != int(value):
         return f"{value:.1f}"
-    for unit in ("", "k", "M", "G"):
-        if value < 1000:
-            return f"{value:.0f}" if not unit or value >= 100 else f"{value:.1f}{unit}"
+    for unit in ("", "k", "M", "G", "T"):
+        digits = f"{value:.0f}" if not unit or value >= 99.95 else f"{value:.1f}"
+        if float(digits) < 1000:
+            return f"{digits}{unit}"
         value /= 1000
-    return f"{value:.0f}T"
+    return ">999T"
+
+
+def count(value: int, width: int) -> str:
+    """A count to its last digit if that fits `width` (4 or more), else rounded until it does.
+
+    A number that is cut looks like a smaller one.
+    """
+    exact, rounded = str(value), number(value)
+    if len(exact) <= width:
+        return exact
+    whole, point, _ = rounded.partition(".")
+    return rounded if len(rounded) <= width or not point else f"{whole}{rounded[-1]}"
 
 
 def milliseconds(value: float | None) -> str:
-    """A latency: 0.41, 8.3, 120, 1.20s; a dash when nothing was measured."""
+    """A latency in at most five characters: 0.41, 8.3, 120, 1.20s, 12.5s; a dash for none."""
     if value is None:
         return "-"
     if value < 1:
         return f"{value:.2f}"
     if value < 10:
         return f"{value:.1f}"
-    return f"{value:.0f}" if value < 1000 else f"{value / 1000:.2f}s"
+    if value < 1000:
+        return f"{value:.0f}"
+    seconds = value / 1000
+    if seconds >= 3600:
+        return ">1h"
+    digits = 2 if seconds < 9.995 else 1 if seconds < 99.95 else 0
+    return f"{seconds:.{digits}f}s"
+
+
+def latency(value: float | None) -> str:
+    """A latency with its unit, for where no heading says it: 0.41 ms, 1.20s."""
+    text = milliseconds(value)
+    return f"{text} ms" if text[-1].isdigit() else text
 
 
 def size(octets: float) -> str:
-    """Memory in MiB."""
-    return f"{octets / 2**20:.0f}M" if octets else "-"
+    """Memory in at most six characters, in MiB as long as that fits: 31M, 2048M, 98.0G."""
+    mebi = octets / 2**20
+    if mebi >= 99_999.5:
+        return f"{mebi / 1024:.1f}G" if mebi < 9_999 * 1024 else f"{mebi / 2**20:.0f}T"
+    return f"{mebi:.0f}M" if octets else "-"
 
 
 def duration(seconds: float) -> str:
-    """A stretch of time in its two largest units: 42s, 3m07s, 2h05m, 4d03h."""
+    """A stretch of time in its two largest units: 42s, 3m07s, 2h05m, 4d03h, 1200d."""
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -69,7 +97,8 @@ def duration(seconds: float) -> str:
         return f"{whole // 60}m{whole % 60:02d}s"
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+    days = whole // 86400
+    return f"{days}d{whole % 86400 // 3600:02d}h" if days < 1000 else f"{days}d"
 
 
 class Glyphs(NamedTuple):
@@ -107,7 +136,7 @@ def terminal_glyphs() -> Glyphs:
 
 def sparkline(values: list[float], width: int, glyphs: Glyphs) -> str:
     """The last `width` values as a line of blocks, the highest of them full height."""
-    recent = values[-width:]
+    recent = values[-width:] if width > 0 else []
     top = max(recent, default=0.0)
     if top <= 0:
         return glyphs.blocks[0] * width

@@ -10,7 +10,10 @@ from console.text import (
     Glyphs,
     bar,
     clean,
+    count,
     duration,
+    fit,
+    latency,
     milliseconds,
     number,
     size,
@@ -37,6 +40,8 @@ WORKER_COLUMNS = (
     Column("RST", 4, right=True),
     Column("WHY", 60),
 )
+
+LOAD_COLUMNS = (Column("ID   SHARE OF 10 S, NOW, RATE", 200),)
 
 EVENT_COLUMNS = (Column("TIME", 8), Column("ID", 5), Column("WHAT", 14), Column("", 120))
 
@@ -70,19 +75,19 @@ def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
         cells=(
             worker.id,
             state_text(worker, glyphs),
-            str(worker.served),
-            str(worker.in_flight),
+            count(worker.served, 7),
+            count(worker.in_flight, 4),
             number(round(worker.lookups_per_s, 1)),
             milliseconds(worker.p50_ms),
             milliseconds(worker.p99_ms),
-            str(worker.errors),
+            count(worker.errors, 4),
             f"{worker.cpu_percent:.0f}%" if not down else "-",
             size(worker.memory_bytes),
             str(worker.pid or "-"),
             worker.address or "-",
             worker.catalog or "-",
             duration(worker.uptime_s) if not down else "-",
-            str(worker.restarts),
+            count(worker.restarts, 4),
             clean(why),
         ),
         order=(
@@ -107,6 +112,20 @@ def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
     )
 
 
+def reason(snapshot: ClusterSnapshot, selected: str, glyphs: Glyphs) -> str:
+    """Why the selected worker is not up, else the one that went down last; "" for neither."""
+    troubled = [w for w in snapshot.workers if w.why and w.state in ("down", "suspect", "draining")]
+    chosen = [w for w in troubled if w.id == selected]
+    if not chosen:
+        down = [w for w in troubled if w.state == "down"]
+        chosen = sorted(down, key=lambda w: w.state_since)[-1:]
+    if not chosen:
+        return ""
+    worker = chosen[0]
+    at = time.strftime("%H:%M:%S", time.localtime(worker.state_since))
+    return clean(f"{worker.id} {state_text(worker, glyphs)}: {worker.why} (since {at})", 200)
+
+
 def natural(worker_id: str) -> str:
     """An id so that w10 sorts after w9."""
     stem = worker_id.rstrip("0123456789")
@@ -120,15 +139,15 @@ def totals_row(snapshot: ClusterSnapshot) -> Row:
     cells = [""] * len(WORKER_COLUMNS)
     cells[0] = "total"
     cells[1] = f"{sum(w.state == 'up' for w in live)} up/{len(snapshot.workers)}"
-    cells[2] = str(sum(worker.served for worker in snapshot.workers))
-    cells[3] = str(sum(worker.in_flight for worker in snapshot.workers))
+    cells[2] = count(sum(worker.served for worker in snapshot.workers), 7)
+    cells[3] = count(sum(worker.in_flight for worker in snapshot.workers), 4)
     cells[4] = number(round(sum(worker.lookups_per_s for worker in live), 1))
     cells[5] = milliseconds(snapshot.p50_ms)
     cells[6] = milliseconds(snapshot.p99_ms)
-    cells[7] = str(sum(worker.errors for worker in snapshot.workers))
+    cells[7] = count(sum(worker.errors for worker in snapshot.workers), 4)
     cells[8] = f"{sum(worker.cpu_percent for worker in live):.0f}%"
     cells[9] = size(sum(worker.memory_bytes for worker in live))
-    cells[14] = str(sum(worker.restarts for worker in snapshot.workers))
+    cells[14] = count(sum(worker.restarts for worker in snapshot.workers), 4)
     return Row("", tuple(cells), ())
 
 
@@ -147,12 +166,12 @@ def event_row(event: Event) -> Row:
 
 def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tuple[str, str]:
     """The two lines at the top: what it is, and how it is."""
-    catalogs = ", ".join(snapshot.catalogs) or "no catalog"
+    catalogs = clean(", ".join(snapshot.catalogs)) or "no catalog"
     if len(snapshot.catalogs) > 1:
         catalogs += " (versions differ)"
     what = [
         f"{clean(snapshot.dataset) or 'unknown dataset'} {catalogs}",
-        f"{'attached to' if attached else 'hosting'} {snapshot.address}",
+        f"{'attached to' if attached else 'hosting'} {clean(snapshot.address)}",
         f"up {duration(snapshot.uptime_s)}",
     ]
     if read_only:
@@ -160,11 +179,11 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
     how = [
         f"workers {states(snapshot)}",
         f"{number(round(snapshot.lookups_per_s, 1))}/s",
-        f"p50 {milliseconds(snapshot.p50_ms)}",
-        f"p99 {milliseconds(snapshot.p99_ms)} ms",
-        f"answered {snapshot.answered}",
+        f"p50 {latency(snapshot.p50_ms)}",
+        f"p99 {latency(snapshot.p99_ms)}",
         f"errors {snapshot.errors}",
         f"reroutes {snapshot.reroutes}",
+        f"answered {snapshot.answered}",
     ]
     return "  ".join(what), "  ".join(how)
 
@@ -180,23 +199,31 @@ def states(snapshot: ClusterSnapshot) -> str:
     return ", ".join(named) or "none"
 
 
-def load_lines(
+def load_rows(
     workers: Iterable[WorkerView],
     rates: Mapping[str, Sequence[Sample]],
     width: int,
     glyphs: Glyphs,
-) -> list[str]:
-    """A line for each live worker: its share of the last 10 s, its in-flight, its rate of late."""
+) -> list[Row]:
+    """A row for each live worker: its share of the last 10 s, its in-flight, its rate of late.
+
+    Arguments:
+        workers: those of a snapshot.
+        rates: their history.
+        width: cells there are.
+        glyphs: what the terminal can show.
+    """
     live = [worker for worker in workers if worker.state != "down"]
     total = sum(worker.lookups_per_s for worker in live)
     spark = max(0, min(30, width - 30))
-    wide = max(4, min(20, width - spark - 17))
-    lines = []
+    wide = max(4, min(20, width - 15 - (spark + 1 if spark else 0)))
+    rows = []
     for worker in live:
         share = worker.lookups_per_s / total if total else 0.0
         history = [sample.lookups_per_s for sample in rates.get(worker.id, ())]
-        lines.append(
-            f"{worker.id:<5}{bar(share, wide, glyphs)} {share:4.0%} {worker.in_flight:>3} "
-            f"{sparkline(history, spark, glyphs) if spark else ''}".rstrip()
+        text = (
+            f"{fit(clean(worker.id, 6), 4)} {bar(share, wide, glyphs)} {share:4.0%} "
+            f"{count(worker.in_flight, 4):>4} {sparkline(history, spark, glyphs)}"
         )
-    return lines
+        rows.append(Row(worker.id, (text,), (natural(worker.id),)))
+    return rows

@@ -8,7 +8,8 @@ from typing import ClassVar, TypeVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
+from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -19,9 +20,11 @@ from console.settings import Settings
 from console.text import Glyphs
 from console.view import (
     EVENT_COLUMNS,
+    LOAD_COLUMNS,
     WORKER_COLUMNS,
     event_row,
-    load_lines,
+    load_rows,
+    reason,
     totals_row,
     vitals,
     worker_row,
@@ -87,6 +90,7 @@ class MainScreen(Screen[None]):
         self._read_only = read_only
         self._attached = attached
         self._line_is = ""
+        self._reason = ""
 
     def compose(self) -> ComposeResult:
         """The panels."""
@@ -95,8 +99,7 @@ class MainScreen(Screen[None]):
         yield CommandBar(read_only=self._read_only)
         with Horizontal(id="middle"):
             yield self._panel(LiveTable(WORKER_COLUMNS, sort=0, name="workers"), "Workers")
-            with self._panel(VerticalScroll(id="load"), "Load"):
-                yield Static("", id="bars", markup=False)
+            yield self._panel(LiveTable(LOAD_COLUMNS, sort=0, name="load"), "Load")
         with Widget(id="lower"):
             yield self._panel(
                 QueryPanel(history=self._settings.queries, complete=self._complete_query), "Ask"
@@ -122,7 +125,7 @@ class MainScreen(Screen[None]):
         """Whether there is something to draw on: the parts come after the screen, and go
         before it.
         """
-        return len(self.query("#status, #bars, #vitals, #load, #workers, #events, #answer")) == 7
+        return len(self.query("#status, #vitals, #load, #workers, #events, #answer")) == 6
 
     # -- parts --------------------------------------------------------------------
 
@@ -157,8 +160,10 @@ class MainScreen(Screen[None]):
         self._update("#vitals", "\n".join(lines))
         rows = [worker_row(w, snapshot.taken_at, self._glyphs) for w in snapshot.workers]
         self.table.set_rows(rows, totals_row(snapshot))
-        width = self.query_one("#load").content_size.width
-        self._update("#bars", "\n".join(load_lines(snapshot.workers, rates, width, self._glyphs)))
+        self._reason = reason(snapshot, self.table.cursor, self._glyphs)
+        self._show_title()
+        load = self.query_one("#load", LiveTable)
+        load.set_rows(load_rows(snapshot.workers, rates, load.content_size.width, self._glyphs))
         self.event_table.set_rows([event_row(event) for event in reversed(events)])
         self.remove_class("-stale")
 
@@ -170,6 +175,16 @@ class MainScreen(Screen[None]):
     def show_lost(self) -> None:
         """What is on the screen is of the past."""
         self.add_class("-stale")
+
+    def _show_title(self) -> None:
+        """The filter of the worker table, and why a worker is not up: beside the name of the
+        panel, as the column for it is off the screen of most terminals.
+        """
+        wanted = self.table.filter_text
+        parts = ["Workers", f"/{wanted}" if wanted else "", self._reason]
+        title = Content("  ".join(part for part in parts if part))
+        if str(self.table.border_title) != title.plain:
+            self.table.border_title = title
 
     def _update(self, selector: str, text: str) -> None:
         widget = self.query_one(selector, Static)
@@ -238,8 +253,11 @@ class MainScreen(Screen[None]):
     def _filter(self, text: str) -> None:
         table = self._filtered if self._line_is else self._table()
         table.set_filter(text)
-        title = {"workers": "Workers", "events": "Events", "results": ""}[table.id or "results"]
-        table.border_title = f"{title} /{text}" if text and title else title
+        if table is self.table:
+            self._show_title()
+        elif table.has_class("panel"):
+            title = {"load": "Load", "events": "Events"}[table.id or ""]
+            table.border_title = Content(f"{title}  /{text}" if text else title)
 
     @on(Prompt.Changed, "#line")
     def _line_changed(self, event: Prompt.Changed) -> None:

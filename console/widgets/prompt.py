@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.suggester import Suggester
 from textual.widgets import Input
 
@@ -64,6 +66,16 @@ class Prompt(Input):
         self._at = len(history)
         self._draft = ""
 
+    def render_line(self, y: int) -> Strip:
+        """What is typed or offered, a mark in place of whatever would move the terminal's cursor
+        or turn the writing: a pasted text, or a value from the records.
+        """
+        strip = super().render_line(y)
+        if strip.text.isprintable():
+            return strip
+        shown = [Segment("".join(map(_mark, text)), style) for text, style, _ in strip]
+        return Strip(shown).adjust_cell_length(strip.cell_length, self.rich_style)
+
     def remember(self, line: str) -> None:
         """Adds a line to the history, unless it is the last one again."""
         if line and self.history[-1:] != [line]:
@@ -97,3 +109,7 @@ class Prompt(Input):
     def action_leave(self) -> None:
         """Leaves the line."""
         self.post_message(self.Left(self))
+
+
+def _mark(char: str) -> str:
+    return char if char.isprintable() else "?"

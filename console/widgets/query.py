@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from console.messages import LookupAnswered, LookupRefused
 from console.query import quoted, words_of
-from console.text import clean, milliseconds
+from console.text import clean, latency
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import Column, LiveTable, Row
 
@@ -145,10 +145,11 @@ class QueryPanel(Vertical):
         rows = [_row(index, record, fields) for index, record in enumerate(self.records)]
         columns = []
         for index, field in enumerate(fields):
+            title = clean(field, 60)
             longest = max((cell_len(row.cells[index]) for row in rows), default=0)
-            width = min(WIDEST, max(longest, cell_len(field) + 1, 3))
+            width = min(WIDEST, max(longest, cell_len(title) + 1, 3))
             right = all(isinstance(r.get(field), int | float | None) for r in self.records)
-            columns.append(Column(clean(field, 60), width, right=right))
+            columns.append(Column(title, width, right=right))
         self.results.set_columns(columns)
         self.results.set_rows(rows)
 
@@ -172,5 +173,5 @@ def _source(answer: LookupAnswered) -> str:
     page = answer.page
     attempts = f"{page.attempts} attempt{'s' if page.attempts != 1 else ''}"
     files = f" from {clean(', '.join(page.files), 80)}" if page.files else ""
-    took = f"{milliseconds(page.elapsed_ms)} ms ({milliseconds(answer.took_ms)} ms here)"
+    took = f"{latency(page.elapsed_ms)} ({latency(answer.took_ms)} here)"
     return f"{page.worker}, {took}, {attempts}, catalog {page.catalog}{files}"

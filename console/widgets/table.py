@@ -197,9 +197,8 @@ class LiveTable(ScrollView, can_focus=True):
             self.post_message(self.Selected(self, key))
 
     def _show_line(self, index: int) -> None:
-        self.scroll_to_region(
-            Region(int(self.scroll_x), index, 1, 1 + (index == 0)), animate=False, force=True
-        )
+        # The header lies over the top line, so a row needs the line above its own as well.
+        self.scroll_to_region(Region(int(self.scroll_x), index, 1, 2), animate=False, force=True)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor by rows."""
@@ -291,15 +290,15 @@ class LiveTable(ScrollView, can_focus=True):
 
 
 def _sorted(rows: list[Row], column: int, *, descending: bool) -> list[Row]:
-    """Sorted by a column, rows without a value last in either order; ties by key."""
+    """Sorted by a column, rows without a value last in either order; equal ones stay in the
+    order in which they were given.
+    """
     present = [row for row in rows if _order(row, column) is not None]
     absent = [row for row in rows if _order(row, column) is None]
-    present.sort(key=lambda row: row.key)
 
     def key(row: Row) -> tuple[bool, float, str]:
         value = _order(row, column)
-        text = isinstance(value, str)
-        return (text, 0.0 if text else float(value or 0.0), str(value) if text else "")
+        return (True, 0, value) if isinstance(value, str) else (False, value or 0, "")
 
     present.sort(key=key, reverse=descending)
     return present + absent

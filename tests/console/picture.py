@@ -1,0 +1,61 @@
+"""Makes the README's picture of the console at work: `python -m tests.console.picture`.
+
+A real master, four real workers, traffic, one worker killed, one lookup asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from console.app import RollcallApp
+from console.commands import BY_NAME
+from console.opening import hosting
+from console.settings import Settings
+from console.text import UNICODE
+from nodes.token import ensure_token
+
+PICTURE = Path(__file__).parent / "picture.svg"
+
+
+async def take() -> None:
+    """Drives the console as a person would, and takes the picture."""
+    app = RollcallApp(
+        open_cluster=hosting(port=0, workers=4, data=None, balance="load"),
+        settings=Settings(), glyphs=UNICODE, attached=False, every=0.2,
+    )  # fmt: skip
+    try:
+        async with app.run_test(size=(120, 36)) as pilot:
+            while app.snapshot is None or sum(w.state == "up" for w in app.snapshot.workers) < 4:
+                await pilot.pause(0.05)
+            app.action_line("traffic 200")
+            while app.snapshot.answered < 1000:
+                await pilot.pause(0.1)
+            app._run(BY_NAME["kill"], "w3")
+            while "down" not in [worker.state for worker in app.snapshot.workers]:
+                await pilot.pause(0.1)
+            await pilot.press("a")
+            app.main.asking.prompt.value = 'getbyyear "New York City" 2002'
+            await pilot.press("enter")
+            while not app.main.asking.records or app.snapshot.answered < 2500:
+                await pilot.pause(0.1)
+            PICTURE.write_text(app.export_screenshot(title="rollcall"))
+    finally:
+        app.traffic.stop()
+        await asyncio.to_thread(app.driver.stop)
+
+
+def main() -> None:
+    """Takes it, in folders of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ROLLCALL_STATE"] = f"{folder}/state"
+        os.environ["ROLLCALL_CACHE"] = f"{folder}/cache"
+        ensure_token()
+        asyncio.run(take())
+    print(PICTURE)  # noqa: T201 - it is what this was run for
+
+
+if __name__ == "__main__":
+    main()
