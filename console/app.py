@@ -123,9 +123,10 @@ class RollcallApp(App[int]):
         if self.main.whole:
             rates = {worker.id: self.history.of(worker.id) for worker in snapshot.workers}
             self.main.show(snapshot, rates, self.events)
-        if isinstance(self.screen, WorkerScreen):
-            shown = self.screen.worker_id
-            self.screen.show(self._worker(shown), self.history.of(shown), self.events)
+        top = self._top()
+        if isinstance(top, WorkerScreen):
+            shown = top.worker_id
+            top.show(self._worker(shown), self.history.of(shown), self.events)
 
     def on_cluster_lost(self, message: messages.ClusterLost) -> None:
         """The cluster cannot be seen."""
@@ -168,8 +169,9 @@ class RollcallApp(App[int]):
 
     def on_log_read(self, message: messages.LogRead) -> None:
         """A part of a log came."""
-        if isinstance(self.screen, WorkerScreen):
-            self.screen.show_log(message)
+        top = self._top()
+        if isinstance(top, WorkerScreen):
+            top.show_log(message)
 
     def on_traffic_reported(self, message: messages.TrafficReported) -> None:
         """The built-in load said how it goes."""
@@ -180,6 +182,10 @@ class RollcallApp(App[int]):
         """The cluster is closed."""
         if self._stopping:
             self.exit(0)
+
+    def _top(self) -> Screen[object] | None:
+        """The screen in front; None while the application goes down, and still hears things."""
+        return self.screen_stack[-1] if self.screen_stack else None
 
     def _condition(self, name: str, text: str) -> None:
         if text:
@@ -198,7 +204,7 @@ class RollcallApp(App[int]):
         own = {worker for worker, at in self._steered.items() if now - at < OWN_DOING}
         bad = [e for e in events if e.kind in BAD_EVENTS and e.worker not in own]
         for event in bad[:MOST_TOASTS]:
-            title = f"{event.worker} {event.kind.replace('_', '-')}"
+            title = clean(f"{event.worker} {event.kind.replace('_', '-')}", 60)
             self.notify(clean(event.text, 200), title=title, severity="warning", markup=False)
         if len(bad) > MOST_TOASTS:
             self.notify(f"and {len(bad) - MOST_TOASTS} more events", markup=False)

@@ -32,9 +32,10 @@ def figures_text(
     if worker is None:
         return "this worker is gone"
     head = (
-        f"{worker.id}  {state_text(worker, glyphs)}  {clean(worker.why)}\n"
-        f"{worker.address or 'no address'}  pid {worker.pid or '-'}  catalog "
-        f"{worker.catalog or '-'}  registration {worker.generation}  restarts {worker.restarts}"
+        f"{clean(worker.id)}  {state_text(worker, glyphs)}  {clean(worker.why)}\n"
+        f"{clean(worker.address) or 'no address'}  pid {worker.pid or '-'}  catalog "
+        f"{clean(worker.catalog) or '-'}  registration {worker.generation}  "
+        f"restarts {worker.restarts}"
     )
     wide = max(10, min(300, width - 34))
     lines = [

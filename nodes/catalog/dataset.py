@@ -232,7 +232,7 @@ def _lookup_names(fields: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for number, field in enumerate(fields, 1):
         name = "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
-        names[f"{name}{number}" if name in names or name == "getby" else name] = field
+        names[f"{name}{number}" if name in names else name] = field
     return names
 
 

@@ -262,8 +262,10 @@ class Lane:
         payload = self._payload(deadline)
         reply = messages.load_value(payload, self._seq, messages.REPLY_READS)
         if reply is None:
-            label, _ = self._boxed(payload)
-            raise Broken(f"the answer is not by value but {label}")
+            label, value = self._boxed(payload)
+            if label != consts.LABEL_VALUE:
+                raise Broken("the answer is not by value")
+            reply = (value,)
         self._verb = None
         return cast("Value", reply[0])
 

@@ -33,7 +33,8 @@ class Stream:
     ``SO_SNDTIMEO``), and is told again only when the time asked for is another.
 
     Args:
-        sock: connected; made blocking here.
+        sock: connected, TCP (between Unix sockets the kernel begins a send's time anew
+            with each piece of it); made blocking here.
     """
 
     def __init__(self, sock: socket.socket) -> None:

@@ -92,6 +92,16 @@ def test_a_change_at_once_and_of_the_same_size_is_seen(put: Put) -> None:
             assert asked.records("getbyname", f"p{(number + 1) % 2}") == []
 
 
+def test_files_that_changed_a_moment_ago_are_read_again(
+    put: Put, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # They could change once more within the same tick of the file system's clock.
+    monkeypatch.setattr(nodes.catalog.cache, "SETTLED_NS", 3600 * 10**9)
+    data = put({"a.json": [AL]})
+    assert ensure_catalog(data) == ensure_catalog(data)
+    assert not (cache / "stamps").exists()
+
+
 def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask, settled: None) -> None:
     data = put({"a.json": [AL]})
     before = (data / "a.json").stat()

@@ -69,6 +69,16 @@ def _strange_info(path: Path) -> None:
     db.close()
 
 
+def _wrong_index(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA writable_schema = ON")
+    roots = dict(db.execute("SELECT name, rootpage FROM sqlite_master WHERE name IN ('i0', 'i1')"))
+    db.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = 'i0'", (roots["i1"],))
+    db.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = 'i1'", (roots["i0"],))
+    db.commit()
+    db.close()
+
+
 def _other_catalog(path: Path) -> None:
     data = write(path.parent / "other", {"a.json": [person("somebody else")]})
     shutil.copy(ensure_catalog(data, cache=path.parent / "other-cache").path, path)
@@ -84,6 +94,8 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "a page long": _grow,
     "zeros after the header": _zero_from(100),
     "zeros after the first page": _zero_from(PAGE),
+    "zeros in the records": _zero_from(6 * PAGE),
+    "one index in place of another": _wrong_index,
     "another database": _other_database,
     "no info": _no_info,
     "strange info": _strange_info,

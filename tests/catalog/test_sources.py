@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nodes.catalog import ensure_catalog
@@ -240,6 +240,7 @@ _raw = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_raw, min_size=1, max_size=5))
+@example([r'{"a": 1, "a": "\u0022\u0022"}'])
 def test_json_lines_and_an_array_of_the_same_records_are_read_alike(values: list[str]) -> None:
     with TemporaryDirectory() as temporary:
         files = {"a.json": f"[{','.join(values)}]", "a.jsonl": "\n".join(values)}

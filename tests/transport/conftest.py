@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -92,3 +93,24 @@ def raw(ended: ExitStack) -> Callable[[Office], Raw]:
         return peer
 
     return start
+
+
+@pytest.fixture
+def quiet(
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> Iterator[None]:
+    """No stranger makes us say anything: our terminal may be a full-screen one."""
+    caplog.set_level(logging.DEBUG, "rollcall.transport")
+    yield
+    if "loud" not in request.fixturenames:
+        records = caplog.get_records("call")
+        assert [r.getMessage() for r in records if r.levelno > logging.DEBUG] == []
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.fixture
+def loud(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """For what is worth a warning: the operator can do something about it."""
+    return caplog

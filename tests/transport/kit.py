@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from rpyc.core import consts
+from rpyc.core.vinegar import GenericException
 
 from nodes.transport import Lane, Limits, LinkLost, Peer, Server, Service, messages
 from nodes.transport.connection import ROOT, VERB
-from nodes.transport.frames import FrameReader, frame
+from nodes.transport.frames import HEADER, FrameReader, frame
 from nodes.transport.stream import CHUNK
 from tests.kit import PATIENCE
 
@@ -132,6 +136,17 @@ def parse(stream: bytes) -> list[messages.Message]:
     return found
 
 
+def serves(office: Office) -> bool:
+    """Whether a well-behaved peer is still answered."""
+    with Lane.dial(*office.address) as lane:
+        return lane.call("echo", 1, timeout=PATIENCE) == (1,)
+
+
+def squeezed(payload: bytes) -> bytes:
+    body = zlib.compress(payload, 9)
+    return HEADER.pack(len(body), 1) + body + b"\n"
+
+
 Script = Sequence[Callable[[int], bytes]]
 ROOT_REF = ("puppet.Root", 1, 1)
 VERB_REF = ("puppet.verb", 2, 2)
@@ -216,6 +231,11 @@ def lane_to(script: Script, *, linger: bool = True, limits: Limits | None = None
         puppet.close()
 
 
+def ask(lane: Lane, verb: str, *args: Any, **named: Any) -> object:
+    """A call with all the time there is."""
+    return lane.call(verb, *args, timeout=PATIENCE, named=named)
+
+
 def lost(lane: Lane) -> str:
     """What a lane says when its next call ends with the connection; it must be closed then."""
     try:
@@ -238,3 +258,13 @@ atoms = (
 )
 values = st.recursive(atoms, lambda inner: st.lists(inner, max_size=6).map(tuple), max_leaves=20)
 """All that crosses by value, as far as verbs of ours use it."""
+
+
+def defect(call: Callable[[], object]) -> str:
+    """What a client is told of a defect: a class of its own, and which exception it was."""
+    with pytest.raises(GenericException) as raised:
+        call()
+    assert type(raised.value).__name__ == "rollcall.InternalError"
+    (text,) = raised.value.args
+    assert "<traceback denied>" in str(raised.value)
+    return str(text)

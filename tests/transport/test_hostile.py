@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import resource
 import socket
 import ssl
-import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -17,39 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rpyc.core import brine, consts
 
-from nodes.transport import Lane, Limits, RemoteFailure, messages, server
+from nodes.transport import Limits, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import HEADER, frame
-from nodes.transport.server import TURNED_AWAY
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import Opens
-from tests.transport.kit import FIRST_VERB, Office, Raw, values
+from tests.transport.kit import FIRST_VERB, Office, Raw, serves, squeezed, values
 
+pytestmark = pytest.mark.usefixtures("quiet")
 Raws = Callable[[Office], Raw]
 SHORT = 0.05
 LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
 """Under these, only what is said can end a connection within a test."""
-
-
-@pytest.fixture(autouse=True)
-def _quiet(
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
-) -> Iterator[None]:
-    """No stranger makes us say anything: our terminal may be a full-screen one."""
-    caplog.set_level(logging.DEBUG, "rollcall.transport")
-    yield
-    if "loud" not in request.fixturenames:
-        records = caplog.get_records("call")
-        assert [r.getMessage() for r in records if r.levelno > logging.DEBUG] == []
-    assert "".join(capfd.readouterr()) == ""
-
-
-def serves(office: Office) -> bool:
-    """Whether a well-behaved peer is still answered."""
-    with Lane.dial(*office.address) as lane:
-        return lane.call("echo", 1, timeout=PATIENCE) == (1,)
 
 
 def hello() -> bytes:
@@ -63,11 +37,6 @@ def hello() -> bytes:
 
 REQUEST = brine.I1.pack(consts.MSG_REQUEST)
 REPLY = brine.I1.pack(consts.MSG_REPLY)
-
-
-def squeezed(payload: bytes) -> bytes:
-    body = zlib.compress(payload, 9)
-    return HEADER.pack(len(body), 1) + body + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -259,142 +228,6 @@ def test_random_bytes_do_no_harm(open_office: Opens) -> None:
 
     check()
     assert serves(office)
-
-
-def overloaded(lane: Lane) -> str:
-    with pytest.raises(RemoteFailure) as raised:
-        lane.call("echo", timeout=PATIENCE)
-    assert raised.value.kind == "Overloaded"
-    return raised.value.message
-
-
-@pytest.fixture
-def loud(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """For what is worth a warning: the operator can do something about it."""
-    return caplog
-
-
-def warnings_in(log: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in log.records if r.levelno > logging.DEBUG]
-
-
-def test_one_connection_too_many_is_told_so(
-    open_office: Opens, dial: Callable[[Office], Lane], loud: pytest.LogCaptureFixture
-) -> None:
-    office = open_office(limits=Limits(connections=2))
-    kept = [dial(office), dial(office)]
-    for lane in kept:
-        lane.call("echo", timeout=PATIENCE)
-    for _ in range(3):
-        assert "all 2 connections are in use" in overloaded(dial(office))
-    assert [lane.call("echo", timeout=PATIENCE) for lane in kept] == [(), ()]
-    assert office.server.refused == 3
-    assert len(office.desks) == 2
-    assert len(warnings_in(loud)) == 1, "one line, however many are refused"
-    kept[0].close()
-    poll_for(lambda: office.server.connections == 1)
-    assert dial(office).call("echo", 3, timeout=PATIENCE) == (3,)
-
-
-def test_a_stock_client_is_told_so_too(
-    open_office: Opens,
-    dial: Callable[[Office], Lane],
-    connect: Callable[[Office], object],
-    loud: pytest.LogCaptureFixture,
-) -> None:
-    office = open_office(limits=Limits(connections=1))
-    dial(office).call("echo", timeout=PATIENCE)
-    with pytest.raises(Exception, match="try again in a moment") as raised:
-        connect(office).root.echo()  # type: ignore[attr-defined]
-    assert type(raised.value).__name__ == "rollcall.Overloaded"
-    assert loud.records
-
-
-def test_connections_and_threads_are_bounded(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(server, "TURN_AWAY", 600.0)
-    office = open_office(limits=Limits(connections=3))
-    peers = [raw(office) for _ in range(3 + TURNED_AWAY + 20)]
-    for peer in peers[3 + TURNED_AWAY :]:
-        assert peer.rest() == b"", "closed without a word"
-    running = [t.name for t in threading.enumerate() if t.name.startswith("office")]
-    assert len(running) == 1 + 3 + TURNED_AWAY
-    assert office.server.connections == 3
-    assert office.server.refused == TURNED_AWAY + 20
-    office.server.stop(timeout=PATIENCE)
-    assert [t.name for t in threading.enumerate() if t.name.startswith("office")] == []
-    assert len(warnings_in(loud)) == 1
-
-
-def test_who_is_turned_away_may_say_anything_or_nothing(
-    open_office: Opens,
-    dial: Callable[[Office], Lane],
-    raw: Raws,
-    monkeypatch: pytest.MonkeyPatch,
-    loud: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(server, "TURN_AWAY", 4 * SHORT)
-    office = open_office(limits=Limits(connections=1))
-    dial(office).call("echo", timeout=PATIENCE)
-    for said in (b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", frame(b"nonsense")):
-        peer = raw(office)
-        peer.send(said)
-        assert peer.rest() == b""
-    peer = raw(office)
-    peer.finish()
-    assert peer.rest() == b""
-    assert len(warnings_in(loud)) == 1
-
-
-def test_running_out_of_descriptors_is_survived(
-    open_office: Opens,
-    ended: ExitStack,
-    monkeypatch: pytest.MonkeyPatch,
-    loud: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(server, "RETRY_ACCEPT", 0.001)
-    office = open_office()
-    tries: list[float] = []
-    wait = office.server._stopping.wait
-
-    def counted(seconds: float) -> bool:
-        tries.append(seconds)
-        return wait(seconds)
-
-    monkeypatch.setattr(office.server._stopping, "wait", counted)
-    waiting = socket.socket()
-    ended.callback(waiting.close)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-    try:
-        waiting.settimeout(PATIENCE)
-        waiting.connect(office.address)
-        poll_for(lambda: len(tries) >= 3)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    waiting.sendall(messages.root_request(0))
-    assert waiting.recv(1000)
-    assert loud.text.count("trying again") == 1, "one line, however often it tries"
-
-
-def test_running_out_of_threads_is_survived(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
-) -> None:
-    office = open_office()
-    start = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert raw(office).rest() == b""
-    monkeypatch.setattr(threading.Thread, "start", start)
-    poll_for(lambda: "can't start new thread" in loud.text)
-    assert serves(office)
-    poll_for(lambda: office.server.connections == 0)
 
 
 def test_nothing_of_ours_is_told_to_a_stranger(

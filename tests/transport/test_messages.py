@@ -147,6 +147,97 @@ def test_content_that_does_not_cross_is_a_value_error(value: object) -> None:
         messages.arguments((value,))
 
 
+HEADS = {messages.call_head(("verb", 2, n)): n for n in range(1, 4)}
+calls = st.builds(
+    lambda seq, number, args, named: payload_of(
+        messages.call_request(
+            seq, messages.call_head(("verb", 2, number)), messages.arguments(args, named)
+        )
+    ),
+    seqs,
+    st.integers(1, 5),
+    st.lists(values, max_size=4).map(tuple),
+    st.dictionaries(texts, values, max_size=1),
+)
+
+
+def damaged(payload: bytes, data: st.DataObject) -> bytes:
+    copy = bytearray(payload)
+    for _ in range(data.draw(st.integers(0, 3))):
+        copy[data.draw(st.integers(0, len(copy) - 1))] = data.draw(st.integers(0, 255))
+    return bytes(copy)
+
+
+@given(calls, st.data())
+def test_the_short_way_to_a_call_finds_what_the_long_way_does(
+    payload: bytes, data: st.DataObject
+) -> None:
+    payload = damaged(payload, data)
+    try:
+        short = messages.load_call(payload, HEADS, messages.REQUEST_READS)
+    except Broken:
+        with pytest.raises(Broken):
+            messages.load(payload, messages.REQUEST_READS)
+        return
+    if short is None:
+        return
+    seq, number, args = short
+    ref = (consts.LABEL_LOCAL_REF, ("verb", 2, number))
+    boxed = (ref, (consts.LABEL_VALUE, args), (consts.LABEL_VALUE, ()))
+    body = (consts.HANDLE_CALL, (consts.LABEL_TUPLE, boxed))
+    # By text: a damaged float may be no number, and then does not equal itself.
+    assert repr(messages.load(payload, messages.REQUEST_READS)) == repr(
+        messages.Message(consts.MSG_REQUEST, seq, body)
+    )
+
+
+def test_the_short_way_is_taken_and_left_where_it_should_be() -> None:
+    def ask(number: int, named: dict[str, object]) -> object:
+        encoded = messages.arguments(("x", 2), named)
+        head = messages.call_head(("verb", 2, number))
+        payload = payload_of(messages.call_request(7, head, encoded))
+        return messages.load_call(payload, HEADS, messages.REQUEST_READS)
+
+    assert ask(2, {}) == (7, 2, ("x", 2))
+    assert ask(2, {"key": 1}) is None
+    assert ask(4, {}) is None
+    assert messages.load_call(payload_of(messages.root_request(7)), HEADS, 4096) is None
+    assert messages.load_call(payload_of(messages.value_reply(7, 1)), HEADS, 4096) is None
+
+
+def test_the_short_ways_are_as_strict_as_the_long_one() -> None:
+    call = brine.TAG_TUP2 + b"%b" + messages.call_head(("verb", 2, 2)) + messages.arguments(())
+    for seq, extra in ((brine.TAG_TRUE, b""), (brine.dump("7"), b""), (brine.dump(7), b"x")):
+        payload = b"\x01" + call % seq + extra
+        assert messages.load_call(payload, HEADS, messages.REQUEST_READS) is None
+        with pytest.raises(Broken):
+            messages.load(payload, messages.REQUEST_READS)
+    payload = payload_of(messages.value_reply(7, "value")) + b"x"
+    with pytest.raises(Broken, match="to spare"):
+        messages.load_value(payload, 7, messages.REPLY_READS)
+
+
+@given(seqs, values, st.data())
+def test_the_short_way_to_a_value_finds_what_the_long_way_does(
+    seq: int, value: object, data: st.DataObject
+) -> None:
+    payload = payload_of(messages.value_reply(seq, value))
+    assert messages.load_value(payload, seq, messages.REPLY_READS) == (value,)
+    assert messages.load_value(payload, seq + 1, messages.REPLY_READS) is None
+    payload = damaged(payload, data)
+    try:
+        short = messages.load_value(payload, seq, messages.REPLY_READS)
+    except Broken:
+        with pytest.raises(Broken):
+            messages.load(payload, messages.REPLY_READS)
+        return
+    if short is not None:
+        body = (consts.LABEL_VALUE, short[0])
+        assert repr(messages.load(payload, messages.REPLY_READS)) == repr(
+            messages.Message(consts.MSG_REPLY, seq, body)
+        )
+
+
 def tuples(depth: int) -> bytes:
     nested: bytes = brine.TAG_TUP1 * depth + brine.TAG_NONE
     return nested
@@ -211,7 +302,4 @@ def test_random_bytes_load_or_break(payload: bytes) -> None:
 
 @given(values, st.data())
 def test_a_damaged_message_loads_or_breaks(body: object, data: st.DataObject) -> None:
-    payload = bytearray(b"\x01" + brine.dump((1, body)))
-    for _ in range(data.draw(st.integers(1, 4))):
-        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
-    loads_or_breaks(bytes(payload))
+    loads_or_breaks(damaged(b"\x01" + brine.dump((1, body)), data))

@@ -1,0 +1,373 @@
+"""The console over a prepared cluster: hostile text, the kill that must hit, frozen screens.
+
+The frozen screens are SVGs in the folder `frozen`. After a change that is meant to be seen,
+write them anew with `ROLLCALL_FREEZE=1 python -m pytest tests/console/test_faked.py`, and look
+at them before they are committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from textual.events import Key
+
+from console.commands import COMMANDS
+from console.messages import LookupAnswered, LookupRefused
+from console.screens.confirm import ConfirmScreen, MessageScreen
+from console.screens.help import HelpScreen, help_lines
+from console.screens.worker import WorkerScreen
+from console.text import ASCII, UNICODE, Glyphs
+from console.widgets.table import LiveTable
+from nodes.errors import MasterLost
+from nodes.wire import ClusterSnapshot
+from tests.console.fakes import (
+    NOON,
+    FakeCluster,
+    Shown,
+    cluster_snapshot,
+    envelope,
+    event,
+    run,
+    shown,
+    worker_view,
+)
+from tests.kit import PATIENCE
+
+FROZEN = Path(__file__).parent / "frozen"
+
+HOSTILE = [
+    "[/foo]",
+    "[bold red]x[/]",
+    "[@click=app.quit]x[/]",
+    "a\x1b[31mb\x07\r\n\tc\x00",
+    "\u202egnp.exe",
+    "x" * 10_000,
+    "\U0001f4a9 \u0645\u0631\u062d\u0628\u0627 e\u0301",
+    "\\",
+    "$primary {x}",
+]
+
+
+@pytest.fixture(autouse=True)
+def _noon_is_noon() -> Iterator[None]:
+    """Times of day are those of UTC, wherever this runs."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def key(console: Shown, name: str) -> None:
+    """Presses a key without waiting for what it does."""
+    console.app.post_message(Key(name, name if len(name) == 1 else None))
+
+
+async def soon(condition: Callable[[], object]) -> None:
+    """Waits until `condition()` is true, without waiting for the screen to come to rest: here
+    it never does.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
+
+
+# -- the kill that must hit ------------------------------------------------------------
+
+
+@pytest.mark.timeout(180)
+def test_a_kill_hits_the_worker_that_was_named_however_the_table_moves() -> None:
+    async def test() -> None:
+        random = Random(20)
+        cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, 13)]))
+
+        def moved(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+            workers = [
+                msgspec.structs.replace(
+                    one, served=random.randrange(1000), lookups_per_s=random.uniform(0, 99),
+                    state=random.choice(["up", "suspect", "draining"]),
+                )
+                for one in snapshot.workers
+            ]  # fmt: skip
+            random.shuffle(workers)
+            return msgspec.structs.replace(snapshot, workers=tuple(workers))
+
+        cluster.then = moved
+        async with shown(cluster, every=0.05, size=(80, 24)) as console:
+            named: list[str] = []
+            for _ in range(200):
+                console.table.sort_by(random.randrange(5), descending=random.random() < 0.5)
+                console.table.action_move(random.choice([-12, -1, 1, 12]))
+                selected = console.table.cursor
+                looks = cluster.looks
+                await soon(lambda now=looks: cluster.looks > now)  # type: ignore[misc]
+                assert console.table.cursor == selected
+                key(console, "k")
+                await soon(lambda: getattr(console.app.focused, "id", "") == "no")
+                assert console.asked == f"Kill {selected}?"
+                named.append(selected)
+                console.table.sort_by(random.randrange(5))
+                key(console, "y")
+                await soon(lambda: len(cluster.killed) == len(named))
+                await soon(lambda: console.app.screen is console.app.main)
+            assert cluster.killed == named
+            assert len(set(named)) > 8
+
+    run(test)
+
+
+def test_a_worker_that_is_gone_is_no_longer_selected() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]))
+        async with shown(cluster) as console:
+            await console.press("down", "down")
+            assert console.table.cursor == "w2"
+            await console.see(cluster_snapshot([worker_view(1)]))
+            assert console.table.cursor == ""
+            await console.press("k")
+            assert not console.asked
+            assert cluster.requests == []
+
+    run(test)
+
+
+def test_a_look_with_nothing_new_draws_nothing() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, 4)]))
+        async with shown(cluster, every=0.01) as console:
+            tables = [console.table, console.app.main.event_table]
+            before = [table.draws for table in tables]
+            looks = cluster.looks
+            await console.until(lambda: cluster.looks > looks + 20)
+            await console.pilot.pause()
+            assert [table.draws for table in tables] == before
+
+    run(test)
+
+
+# -- hostile text ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_text_from_outside_is_drawn_as_text(text: str) -> None:
+    async def test() -> None:
+        worker = worker_view(1, id=text, state="down", why=text, address=text, catalog=text)
+        workers = [worker, worker_view(2)]
+        cluster = FakeCluster(cluster_snapshot(workers), [event(1, "lost", text, text)])
+        cluster.text = f"{text}\n{text}\n"
+        cluster.values = [text]
+        cluster.answer = envelope({text: text, "n": 1, "deep": {"a": [text]}}, files=(text,))
+        async with shown(cluster) as console:
+            app = console.app
+            await console.see(
+                cluster_snapshot(workers, dataset=text, catalogs=(text, "b")),
+                [event(2, "suspect", text, text)],
+            )
+            app.action_line(text)
+            await console.press("a")
+            app.main.asking.prompt.value = text[: app.main.asking.prompt.max_length]
+            await console.press("enter")
+            app.driver.ask(["getbyname", text])
+            await console.until(lambda: app.main.asking.records)
+            app.post_message(LookupRefused(["x"], text))
+            app.post_message(LookupAnswered(["x", text], envelope(), 1.0, [text], more=False))
+            app.main.open_line("/", text[:100])
+            await console.pilot.pause()
+            await console.press("escape")
+            app.main.table.select(text)
+            app.do_details(text)
+            await console.until(lambda: isinstance(app.screen, WorkerScreen))
+            await console.until(
+                lambda: [t.total > 1 for t in app.screen.query(LiveTable)][1:] == [True]
+            )
+            await console.press("escape")
+            await console.until(lambda: app.screen is app.main)
+            app.push_screen(MessageScreen(text, text))
+            await console.pilot.pause()
+            await console.press("escape")
+            app.push_screen(ConfirmScreen(text, text))
+            await console.pilot.pause()
+            lines = console.lines()
+            await console.press("n")
+            lines += console.lines()
+            assert [line for line in lines if not line.isprintable()] == []
+            assert app.is_running
+
+    run(test)
+
+
+def test_markup_is_seen_and_not_obeyed() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1, state="down", why="[/foo] [b]x")]))
+        async with shown(cluster) as console:
+            assert "[/foo] [b]x" in console.text()
+
+    run(test)
+
+
+# -- what is refused, and what is gone -------------------------------------------------
+
+
+def test_a_refused_command_is_explained_in_a_window() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        cluster.refusal = MasterLost("the master is gone: [/foo]")
+        async with shown(cluster) as console:
+            await console.press("s")
+            await console.until(lambda: isinstance(console.app.screen, MessageScreen))
+            assert console.said("#question") == "Spawn: not done"
+            assert console.said("#effect") == "the master is gone: [/foo]"
+
+    run(test)
+
+
+def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster, every=0.01, attached=True) as console:
+            cluster.blind = MasterLost("no answer")
+            await console.until(lambda: "NOT SEEN since" in console.text())
+            assert console.app.main.has_class("-stale")
+            cluster.blind = None
+            await console.until(lambda: "NOT SEEN" not in console.text())
+            assert not console.app.main.has_class("-stale")
+
+    run(test)
+
+
+def test_read_only_takes_everything_away_that_steers() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster, read_only=True) as console:
+            steering = [command for command in COMMANDS if command.steers]
+            palette = {one.title for one in console.app.get_system_commands(console.app.screen)}
+            help_text = "\n".join(help_lines(read_only=True))
+            for command in steering:
+                console.app.main.table.select("w1")
+                console.app.action_command(command.name)
+                console.app.action_line(f"{command.name} 3")
+                assert command.label not in palette
+                assert f":{command.name} " not in help_text
+                assert not console.app.main.query(f"#do-{command.name}")
+            await console.pilot.pause()
+            assert cluster.requests == []
+            assert not console.asked
+
+    run(test)
+
+
+def test_help_lists_every_key_and_command() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster, size=(120, 50)) as console:
+            await console.press("question_mark")
+            await console.until(lambda: isinstance(console.app.screen, HelpScreen))
+            for command in COMMANDS:
+                assert f":{command.name}" in console.text()
+            await console.press("escape")
+            assert console.app.screen is console.app.main
+
+    run(test)
+
+
+def test_an_event_that_is_selected_selects_its_worker() -> None:
+    async def test() -> None:
+        events = [event(1, worker="w1"), event(2, worker="w2")]
+        cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]), events)
+        async with shown(cluster) as console:
+            console.app.main.event_table.select("2")
+            await console.until(lambda: console.table.cursor == "w2")
+
+    run(test)
+
+
+# -- frozen screens --------------------------------------------------------------------
+
+
+def busy_cluster() -> FakeCluster:
+    """Five workers, each in another state, and some events."""
+    workers = [
+        worker_view(1, served=5210, in_flight=2, lookups_per_s=81.4, p50_ms=0.41, p99_ms=3.2),
+        worker_view(2, served=5198, in_flight=1, lookups_per_s=80.9, p50_ms=0.44, p99_ms=4.1),
+        worker_view(3, state="down", why="killed by SIGKILL", state_since=NOON - 5, served=901),
+        worker_view(4, state="suspect", why="no answer within 1.0 s", frozen=True, served=44),
+        worker_view(10, state="starting", served=0, restarts=2),
+    ]
+    events = [
+        event(1, "spawned", "w1", "log: logs/w1.log"),
+        event(2, "registered", "w1", "at 127.0.0.1:23101, pid 4001"),
+        event(3, "proved", "w1", "answers probes"),
+        event(4, "lost", "w3", "killed by SIGKILL"),
+        event(5, "suspect", "w4", "no answer within 1.0 s"),
+    ]
+    snapshot = cluster_snapshot(workers, p50_ms=0.42, p99_ms=4.0, reroutes=7)
+    return FakeCluster(snapshot, events)
+
+
+@pytest.mark.parametrize(
+    ("size", "glyphs"),
+    [((80, 24), UNICODE), ((120, 36), UNICODE), ((200, 60), UNICODE), ((80, 24), ASCII)],
+    ids=["80x24", "120x36", "200x60", "ascii"],
+)
+def test_the_main_screen_looks_as_it_did(size: tuple[int, int], glyphs: Glyphs) -> None:
+    async def test() -> None:
+        cluster = busy_cluster()
+        cluster.answer = envelope(
+            {"record_id": 5, "name": "carrie", "location": "Los Angeles", "year": 2004}
+        )
+        async with shown(cluster, size=size, glyphs=glyphs) as console:
+            console.app.main.table.select("w3")
+            await console.pilot.pause()
+            assert "killed by SIGKILL" in console.text()
+            for state in ("up", "down", "frozen", "starting"):
+                assert state in console.text()
+            if glyphs.ascii:
+                ours = console.app.main.table.rows + console.app.main.event_table.rows
+                assert all(cell.isascii() for row in ours for cell in row.cells)
+            name = "ascii" if glyphs.ascii else f"{size[0]}x{size[1]}"
+            compare(f"main-{name}", console.app.export_screenshot(title="rollcall"))
+
+    run(test)
+
+
+def test_the_other_screens_look_as_they_did() -> None:
+    async def test() -> None:
+        cluster = busy_cluster()
+        cluster.text = "ready: w1 at 127.0.0.1:23101, registered with 127.0.0.1:23000\n"
+        async with shown(cluster, size=(100, 30)) as console:
+            console.app.main.table.select("w1")
+            await console.press("k")
+            await console.until(lambda: console.asked)
+            compare("confirm", console.app.export_screenshot(title="rollcall"))
+            await console.press("n", "enter")
+            await console.until(lambda: isinstance(console.app.screen, WorkerScreen))
+            await console.until(lambda: "ready: w1" in console.text())
+            await console.pilot.pause()
+            compare("worker", console.app.export_screenshot(title="rollcall"))
+
+    run(test)
+
+
+def compare(name: str, svg: str) -> None:
+    """Compares a screen with the one that is kept, or keeps it."""
+    # The only thing in it that is not of the screen: a number that makes its ids unique.
+    normal = re.sub(r"terminal-\d+", "terminal", svg)
+    path = FROZEN / f"{name}.svg"
+    if os.environ.get("ROLLCALL_FREEZE"):
+        FROZEN.mkdir(exist_ok=True)
+        path.write_text(normal)
+    assert path.exists(), "no such screen is kept; see this module's docstring"
+    assert normal == path.read_text(), f"{path.name} differs; see this module's docstring"
