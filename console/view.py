@@ -177,13 +177,13 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
     if read_only:
         what.append("READ-ONLY")
     how = [
-        f"workers {states(snapshot)}",
         f"{number(round(snapshot.lookups_per_s, 1))}/s",
         f"p50 {latency(snapshot.p50_ms)}",
         f"p99 {latency(snapshot.p99_ms)}",
         f"errors {snapshot.errors}",
         f"reroutes {snapshot.reroutes}",
         f"answered {snapshot.answered}",
+        f"workers {states(snapshot)}",
     ]
     return "  ".join(what), "  ".join(how)
 
