@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from nodes.addresses import parse_address
 from nodes.errors import RollcallError
 
 
@@ -69,6 +68,8 @@ def _run(
     read_only: bool,
 ) -> int:  # fmt: skip
     if attach is not None:
+        from nodes.addresses import parse_address  # noqa: PLC0415 - only then is it needed
+
         parse_address(attach)
     from console.app import RollcallApp  # noqa: PLC0415
     from console.opening import attaching, hosting  # noqa: PLC0415

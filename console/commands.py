@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nodes.cluster import Cluster
 from nodes.errors import BadRequest
 from nodes.wire import ClusterSnapshot, WorkerView
 
-Run = Callable[[Cluster, str], str]
+if TYPE_CHECKING:
+    from nodes.cluster import Cluster
+
+Run = Callable[["Cluster", str], str]
 """`run(cluster, argument)` does it, off the screen's thread, and says what was done."""
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -27,14 +28,16 @@ from console.messages import (
     StartFailed,
     Stopped,
 )
-from nodes.catalog import Progress
-from nodes.cluster import Cluster
 from nodes.errors import BadRequest, RollcallError
 from nodes.wire import Description
 
+if TYPE_CHECKING:
+    from nodes.catalog import Progress
+    from nodes.cluster import Cluster
+
 logger = logging.getLogger("rollcall.console")
 
-Open = Callable[[Progress], Cluster]
+Open = Callable[["Progress"], "Cluster"]
 """Opens the cluster: hosts one, telling how far its catalog is, or attaches to one."""
 
 MOST_REQUESTS = 16

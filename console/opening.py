@@ -1,19 +1,30 @@
-"""Which cluster the console shows: one that it hosts, or one that runs elsewhere."""
+"""Which cluster the console shows: one that it hosts, or one that runs elsewhere.
+
+What a cluster needs is imported when it is opened, on the driver's thread: the screen is drawn
+meanwhile.
+"""
+
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from console.driver import Open
-from nodes.catalog import CatalogInfo, Progress, ensure_catalog
-from nodes.cluster import AttachedCluster, Cluster, HostedCluster
-from nodes.paths import shipped_data
+if TYPE_CHECKING:
+    from console.driver import Open
+    from nodes.catalog import CatalogInfo, Progress
+    from nodes.cluster import Cluster
 
 
 def hosting(*, port: int, workers: int, data: Path | None, balance: str) -> Open:
     """Hosts a master and its workers in this process."""
 
     def open_cluster(progress: Progress) -> Cluster:
+        from nodes.catalog import ensure_catalog
+        from nodes.cluster import HostedCluster
+        from nodes.paths import shipped_data
+
         def build() -> CatalogInfo:
             return ensure_catalog(data or shipped_data(), progress=progress)
 
@@ -26,6 +37,8 @@ def attaching(address: str) -> Open:
     """Watches and steers the cluster of the master at `address`."""
 
     def open_cluster(_progress: Progress) -> Cluster:
+        from nodes.cluster import AttachedCluster
+
         return AttachedCluster(address)
 
     return open_cluster

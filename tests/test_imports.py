@@ -42,3 +42,11 @@ def test_no_import_runs_upward() -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_the_first_screen_waits_for_nothing_that_only_a_cluster_needs() -> None:
+    code = "import sys, console.app, console.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "textual.app" in loaded
+    assert loaded.isdisjoint({"rpyc", "psutil", "sqlite3", "nodes.cluster", "nodes.catalog"})
