@@ -94,7 +94,7 @@ def quoted(word: str) -> str:
 def _grown(raw: str, value: str) -> str:
     """The value written so that it goes on from what is typed of it, if it can be."""
     doubly = value.replace("\\", "\\\\").replace('"', '\\"')
-    forms = [quoted(value), f'"{doubly}"', re.sub(r"([\s\"'\\])", r"\\\1", value)]
+    forms = [quoted(value), f'"{doubly}"', re.sub(r"([ \t\r\n\"'\\])", r"\\\1", value)]
     if "'" not in value:
         forms.append(f"'{value}'")
     return next((form for form in forms if form.startswith(raw)), forms[0])

@@ -82,10 +82,13 @@ def latency(value: float | None) -> str:
 
 def size(octets: float) -> str:
     """Memory in at most six characters, in MiB as long as that fits: 31M, 2048M, 98.0G."""
+    if not octets:
+        return "-"
     mebi = octets / 2**20
-    if mebi >= 99_999.5:
-        return f"{mebi / 1024:.1f}G" if mebi < 9_999 * 1024 else f"{mebi / 2**20:.0f}T"
-    return f"{mebi:.0f}M" if octets else "-"
+    if mebi < 99_999.5:
+        return f"{mebi:.0f}M"
+    gibi = mebi / 1024
+    return f"{gibi:.1f}G" if gibi < 999.95 else f"{gibi:.0f}G"
 
 
 def duration(seconds: float) -> str:

@@ -229,3 +229,11 @@ def test_the_console_needs_a_terminal() -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "rollcall-nodes up" in done.stderr
+
+
+def test_a_message_of_several_lines_is_shown_so(tmp_path: Path) -> None:
+    (tmp_path / "shoes.json").write_text('[{"size": 42, "maker": "x"}]')
+    refused = run_nodes("up", "--port", "0", "--data", str(tmp_path))
+    assert refused.returncode == 2
+    assert "[lookups]\n" in refused.stderr
+    assert "\\n" not in refused.stderr

@@ -87,7 +87,9 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
     """Says what went wrong, and ends the process."""
     if as_json:
         print_json(error_json(error))
-    click.echo(f"rollcall-nodes: {printable(str(error))}", err=True)
+    # A message of several lines is ours, and means to be: a file to write, bad records.
+    lines = [printable(line) for line in str(error).split("\n")]
+    click.echo("rollcall-nodes: " + "\n".join(lines), err=True)
     raise SystemExit(FAILED)
 
 

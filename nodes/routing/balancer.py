@@ -14,9 +14,9 @@ Policy = Callable[["Worker", float, float], Key]
 """`policy(worker, estimate, usual)`: the lowest key is picked. `estimate` is the latency to
 expect of the worker and `usual` the median over all candidates, both in seconds."""
 
-NOISE = 0.005
+NOISE = 0.02
 """Seconds: below this, one worker is not called slower than another. Scheduling noise on a
-busy machine is of this order."""
+machine with more to do than cores is of this order, and says nothing of the worker."""
 
 
 def load(worker: Worker, estimate: float, usual: float) -> Key:

@@ -164,12 +164,14 @@ class Server:
                 name=f"{self._name}-{peer.host}:{peer.port}",
                 daemon=True,
             )
+            counted = self._turning if full else self._sockets
+            counted.add(sock)  # before it is served, so that `connections` is never behind
             try:
                 thread.start()
             except RuntimeError:
+                counted.discard(sock)
                 sock.close()
                 raise
-            (self._turning if full else self._sockets).add(sock)
             self._threads.append(thread)
 
     def _note_refusal(self, peer: Peer) -> None:
