@@ -164,6 +164,10 @@ def event_row(event: Event) -> Row:
     )
 
 
+BUSY = 1.5
+"""Patience of a master from which its machine is said to be busy: probes come late then."""
+
+
 def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tuple[str, str]:
     """The two lines at the top: what it is, and how it is."""
     catalogs = clean(", ".join(snapshot.catalogs)) or "no catalog"
@@ -176,12 +180,17 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
     ]
     if read_only:
         what.append("READ-ONLY")
+    if snapshot.panic:
+        what.append("PANIC: most workers fail")
+    if snapshot.patience > BUSY:
+        what.append("busy machine")
     how = [
         f"{number(round(snapshot.lookups_per_s, 1))}/s",
         f"p50 {latency(snapshot.p50_ms)}",
         f"p99 {latency(snapshot.p99_ms)}",
         f"errors {snapshot.errors}",
         f"reroutes {snapshot.reroutes}",
+        f"hedges {snapshot.hedges}",
         f"answered {snapshot.answered}",
         f"workers {states(snapshot)}",
     ]

@@ -1,29 +1,34 @@
-"""One lookup's life: pick a worker, send, wait, reroute, until an answer or the deadline."""
+"""One lookup's life, carried out: lanes taken, calls sent, answers awaited, losers closed.
+
+What to do next is decided in `nodes.routing.router`; here are the lock and the sockets.
+"""
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nodes.errors import (
-    CODES,
-    DeadlineExceeded,
-    InternalError,
-    LookupFailed,
-    NoWorkers,
-    PoisonLookup,
-)
-from nodes.routing import Policy, Registry, Worker, pick
-from nodes.transport import DialFailed, LanePool, LinkLost, TransportError, Value
+from nodes.errors import CODES, DeadlineExceeded, InternalError
+from nodes.routing import Journey, Router, Wait, Worker
+from nodes.transport import DialFailed, Lane, LanePool, LinkLost, TransportError, Value
 from nodes.wire import WorkerAnswer, WorkerRefusal, is_answer, is_refusal
 
 Args = tuple[Value, ...]
-NO_WORKERS = (
-    "no worker is registered: start one with 'rollcall-nodes spawn 1' "
-    "or 'rollcall-nodes worker --master HOST:PORT'"
-)
+MakeArgs = Callable[[float], Args]
+"""The arguments of a call that has so many seconds left."""
+
+DIAL = 0.25
+"""Seconds a connection to a worker may take: while it is dialled, nobody else is asked."""
+
+INSTANT = 0.005
+"""Seconds that the rest of an answer may take once its first bytes are here, before the
+other lanes are looked at again."""
+
+BLAMED = {InternalError.code, DeadlineExceeded.code}
+"""Refusals that are a worker's own failure; the others are verdicts on the request."""
 
 
 class Answer(NamedTuple):
@@ -34,55 +39,34 @@ class Answer(NamedTuple):
     attempts: int
 
 
-class _Call:
-    """What is known of one call while it is tried."""
-
-    __slots__ = ("attempts", "counted", "deadline", "killed", "last_error", "tried")
-
-    def __init__(self, deadline: float, *, counted: bool) -> None:
-        self.counted = counted
-        self.deadline = deadline
-        self.attempts = 0
-        self.killed: list[Worker] = []
-        self.tried: set[int] = set()
-        self.last_error = ""
-
-
 class Dispatcher:
-    """Sends calls to workers and keeps the registry's account of them.
+    """Sends calls to workers, and tells the router what became of them.
 
     Arguments (keyword only):
-        registry: who is there; every access is under `changed`.
+        router: decides; every access is under `changed`.
         changed: the registry's lock, notified whenever a worker may have become available.
-        policy: who gets the next lookup.
         expecting: asked when nobody is left, "is a worker about to come back?"; while it
             says yes, a call waits for it within its deadline.
     """
 
-    ATTEMPT = 0.5
-    """Seconds one attempt may take. A frozen worker is found out by nothing but a deadline
-    of our own; two such in a row still leave time within the usual deadline of 2 s."""
-    MOST_ATTEMPTS = 8
-    POISON = 2
-
     def __init__(
-        self, *, registry: Registry, changed: threading.Condition, policy: Policy,
+        self, *, router: Router, changed: threading.Condition,
         expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._registry = registry
+        self.router = router
         self._changed = changed
-        self._policy = policy
         self._expecting = expecting
         self._clock = clock
         self._pools: dict[int, LanePool] = {}
-        self.reroutes = 0
 
     # -- membership -----------------------------------------------------------
 
     def joined(self, worker: Worker) -> None:
         """A worker registered: lanes to it may be dialled."""
-        self._pools[worker.generation] = LanePool(worker.address.host, worker.address.port)
+        self._pools[worker.generation] = LanePool(
+            worker.address.host, worker.address.port, dial_timeout=DIAL
+        )
 
     def left(self, generation: int) -> None:
         """That registration is over: its lanes are closed, and who waits on one is rerouted."""
@@ -97,121 +81,148 @@ class Dispatcher:
 
     # -- one call ---------------------------------------------------------------
 
-    def call(self, verb: str, args: Args, *, timeout: float, counted: bool = True) -> Answer:
-        """Calls `verb(*args)` on the worker with the least load, and on others if it fails.
+    def call(
+        self, verb: str, make_args: MakeArgs, *, timeout: float, counted: bool = True,
+        version: str = "",
+    ) -> Answer:  # fmt: skip
+        """Calls `verb` on the worker with the least load, and on others if it fails or is late.
 
         Arguments:
             verb: the worker's verb; it must only read, as it may run more than once.
-            args: by-value arguments.
+            make_args: the by-value arguments, given what is left of the time in seconds.
             timeout: seconds for all of it.
             counted: whether an answer is a task performed, and says how quick a worker is.
+            version: of the catalog that should answer, if a worker still has it; "" for any.
 
         Raises:
             NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
             LookupFailed: the worker's own verdict on the request (`bad_request`).
         """
-        call = _Call(self._clock() + timeout, counted=counted)
-        while True:
-            worker = self._next(call)
-            reply = self._attempt(worker, call, verb, args)
-            if isinstance(reply, bytes):
-                return Answer(reply, worker.id, call.attempts)
-            if reply is not None:
-                raise CODES[reply[0]](reply[1])
-            self.reroutes += 1
+        journey = self.router.journey(self._clock(), timeout, counted=counted, version=version)
+        lanes: dict[int, Lane] = {}
+        try:
+            while True:
+                worker = self._advance(journey, lanes)
+                if worker is not None:
+                    self._send(journey, lanes, worker, verb, make_args)
+                for worker, lane in self._readable(journey, lanes):
+                    reply = self._hear(journey, lanes, worker, lane)
+                    if isinstance(reply, bytes):
+                        return Answer(reply, worker.id, journey.attempts)
+                    if reply is not None:
+                        raise CODES[reply[0]](reply[1])
+        finally:
+            if journey.pending:
+                with self._changed:
+                    journey.abandon(self._clock())
+            for generation, lane in lanes.items():
+                self._give(generation, lane)
 
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
-        return self._send(worker.generation, verb, args, self._clock() + timeout)
+        deadline = self._clock() + timeout
+        lane = self._take(worker.generation, timeout)
+        try:
+            return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
+        finally:
+            self._give(worker.generation, lane)
 
-    def _next(self, call: _Call) -> Worker:
-        """Picks the worker for the next attempt and counts it, waiting for one if it may."""
+    def _advance(self, journey: Journey, lanes: dict[int, Lane]) -> Worker | None:
+        """The worker to send to now, or None if what is under way is to be waited for."""
         with self._changed:
             while True:
                 now = self._clock()
-                if now >= call.deadline or call.attempts >= self.MOST_ATTEMPTS:
-                    raise _no_answer(call)
-                worker = pick(self._registry.available(), self._policy, now, call.tried)
-                if worker is not None:
-                    self._registry.began(worker, now)
-                    call.tried.add(worker.generation)
-                    call.attempts += 1
-                    return worker
-                if self._registry.available():
-                    # All were tried once and none answered, yet they are not down: what
-                    # failed may have been the way there. Another round, after a breath.
-                    call.tried.clear()
-                    self._changed.wait(min(0.05, call.deadline - now))
-                elif self._expecting():
-                    self._changed.wait(min(0.25, call.deadline - now))
-                else:
-                    raise NoWorkers(NO_WORKERS)
+                for attempt in journey.expired(now):
+                    self._give(attempt.worker.generation, lanes.pop(attempt.worker.generation))
+                expecting = not journey.pending and self._expecting()
+                step = journey.next(now, expecting=expecting)
+                if not isinstance(step, Wait):
+                    return step.worker
+                if journey.pending:
+                    return None
+                # Whoever is expected may turn out not to come: asked again now and then.
+                self._changed.wait(min(step.until - now, 0.25))
 
-    def _attempt(
-        self, worker: Worker, call: _Call, verb: str, args: Args
-    ) -> WorkerAnswer | WorkerRefusal | None:
-        """One attempt on one worker. None if it failed and the call may be rerouted."""
-        began = self._clock()
+    def _send(
+        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, verb: str,
+        make_args: MakeArgs,
+    ) -> None:  # fmt: skip
         try:
-            reply = self._send(
-                worker.generation, verb, args, min(call.deadline, began + self.ATTEMPT)
-            )
+            left = max(0.001, journey.deadline - self._clock())
+            lane = lanes[worker.generation] = self._take(worker.generation, min(left, DIAL))
+            lane.send(verb, *make_args(left), timeout=min(left, self.router.ATTEMPT))
+        except TransportError as error:
+            self._lost(journey, lanes, worker, error)
+
+    def _readable(self, journey: Journey, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
+        """The attempts on whose lanes something arrives, before the next decision is due."""
+        pending = [attempt.worker for attempt in journey.pending.values()]
+        if len(pending) == 1:
+            # What nearly every lookup comes to: `arrived` waits by itself.
+            return [(pending[0], lanes[pending[0].generation])]
+        if not pending:
+            return []
+        waiting = [(worker, lanes[worker.generation]) for worker in pending]
+        ended = [(worker, lane) for worker, lane in waiting if lane.closed]
+        if ended:
+            return ended
+        poll = select.poll()
+        for _, lane in waiting:
+            poll.register(lane, select.POLLIN)
+        arrived = {fd for fd, _ in poll.poll(self._patience(journey) * 1000)}
+        return [(worker, lane) for worker, lane in waiting if lane.fileno() in arrived]
+
+    def _patience(self, journey: Journey) -> float:
+        """Seconds until there is something to decide."""
+        now = self._clock()
+        return max(0.0, journey.due(now) - now)
+
+    def _hear(
+        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, lane: Lane
+    ) -> WorkerAnswer | WorkerRefusal | None:
+        """What that worker answered; None if it has not, or has failed."""
+        try:
+            several = len(journey.pending) > 1
+            arrived = lane.arrived(timeout=INSTANT if several else self._patience(journey))
+            if arrived is None:
+                return None
+            reply = arrived[0]
             if not (is_answer(reply) or is_refusal(reply)):
                 raise LinkLost("answered with something else than an answer")
         except TransportError as error:
-            self._failed(worker, call, self._clock() - began, str(error))
-            if isinstance(error, LinkLost):
-                self._note_death(worker, call)
-            return None
-        except BaseException:
-            with self._changed:
-                self._registry.released(worker)
-            raise
-        now = self._clock()
-        if isinstance(reply, tuple) and reply[0] == InternalError.code:
-            self._failed(worker, call, now - began, reply[1])
+            self._lost(journey, lanes, worker, error)
             return None
         with self._changed:
-            if call.counted and isinstance(reply, bytes):
-                self._registry.answered(worker, now - began, now)
+            if isinstance(reply, bytes):
+                journey.answered(worker, self._clock())
+            elif reply[0] in BLAMED:
+                journey.failed(worker, reply[1], self._clock())
+                self._give(worker.generation, lanes.pop(worker.generation))
+                return None
             else:
-                self._registry.released(worker)
+                journey.refused(worker)
         return reply
 
-    def _failed(self, worker: Worker, call: _Call, took: float, why: str) -> None:
-        call.last_error = f"{worker.id}: {why}"
+    def _lost(
+        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError
+    ) -> None:
+        lane = lanes.pop(worker.generation, None)
+        if lane is not None:
+            self._give(worker.generation, lane)
         with self._changed:
-            self._registry.failed(worker, took, why, self._clock())
+            broke = isinstance(error, LinkLost)
+            journey.failed(worker, str(error), self._clock(), broke=broke)
 
-    def _note_death(self, worker: Worker, call: _Call) -> None:
-        """A link broke with the lookup on it. Refuses it a third worker if it killed two."""
-        call.killed.append(worker)
-        if len(call.killed) < self.POISON:
-            return
-        with self._changed:
-            # The end of the registration says that it died; it may arrive a moment later.
-            self._changed.wait_for(lambda: not worker.live, timeout=0.02)
-            dead = [w.id for w in call.killed if not w.live]
-        if len(dead) >= self.POISON:
-            names = " and ".join(dead)
-            raise PoisonLookup(
-                f"{names} died while they answered this lookup; it is not sent to another"
-            )
-
-    def _send(self, generation: int, verb: str, args: Args, until: float) -> Value:
+    def _take(self, generation: int, timeout: float) -> Lane:
         pool = self._pools.get(generation)
         if pool is None:
             raise DialFailed("its registration is over")
-        lane = pool.take(timeout=max(0.001, until - self._clock()))
-        try:
-            # A lane whose call failed has closed itself; `give` then only forgets it.
-            return lane.call(verb, *args, timeout=max(0.001, until - self._clock()))
-        finally:
+        return pool.take(timeout=timeout)
+
+    def _give(self, generation: int, lane: Lane) -> None:
+        """Back to its pool. A lane with an unanswered call is closed there, never reused."""
+        pool = self._pools.get(generation)
+        if pool is None:
+            lane.close()
+        else:
             pool.give(lane)
-
-
-def _no_answer(call: _Call) -> LookupFailed:
-    if not call.attempts:
-        return NoWorkers("no worker came up in time; 'rollcall-nodes ps' shows how they are")
-    detail = f"; last: {call.last_error}" if call.last_error else ""
-    return DeadlineExceeded(f"no answer in time, after {call.attempts} attempt(s){detail}")

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from nodes.catalog import Argument, Lookup, coerce
-from nodes.dispatch import NO_WORKERS, Answer, Args, Dispatcher
+from nodes.dispatch import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded
-from nodes.routing import Figures
+from nodes.routing import NO_WORKERS, Figures
 from nodes.wire import Description, LookupRequest, answer_envelope, encode_request
 
 MOST_CALLS = 256
@@ -64,8 +64,15 @@ class Intake:
         Raises:
             LookupFailed: see `nodes.errors`.
         """
-        request = LookupRequest(name, self._coerced(name, args), limit, after)
-        return self._answer("lookup", (encode_request(request),), timeout)
+        coerced = self._coerced(name, args)
+
+        def make_args(left: float) -> Args:
+            # What is left of the time travels along: a worker drops what is late already.
+            return (encode_request(LookupRequest(name, coerced, limit, after, left)),)
+
+        # A page after another is of the same catalog, as long as a worker has it.
+        version = after.partition(":")[0] if after else ""
+        return self._answer("lookup", make_args, timeout, version)
 
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
@@ -73,7 +80,7 @@ class Intake:
         with self._admitted():
             began = time.monotonic()
             answer = self._dispatcher.call(
-                "suggest", (field, prefix, limit), timeout=timeout, counted=False
+                "suggest", lambda _left: (field, prefix, limit), timeout=timeout, counted=False
             )
         return _wrapped(answer, time.monotonic() - began)
 
@@ -86,14 +93,14 @@ class Intake:
             raise BadRequest(f"there is no lookup {name[:80]!r}; there are {', '.join(known)}")
         raise NoWorkers(NO_WORKERS)
 
-    def _answer(self, verb: str, args: Args, timeout: float) -> bytes:
+    def _answer(self, verb: str, make_args: MakeArgs, timeout: float, version: str) -> bytes:
         if not 0 < timeout <= MOST_SECONDS:
             raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
         began = time.monotonic()
         failed = True
         try:
             with self._admitted():
-                answer = self._dispatcher.call(verb, args, timeout=timeout)
+                answer = self._dispatcher.call(verb, make_args, timeout=timeout, version=version)
             failed = False
         except BadRequest:
             failed = False

@@ -12,7 +12,6 @@ from typing import Protocol
 import msgspec
 
 from nodes.child import ChildView
-from nodes.dispatch import NO_WORKERS
 from nodes.errors import (
     BadRequest,
     DataError,
@@ -24,7 +23,7 @@ from nodes.errors import (
 from nodes.events import EventLog
 from nodes.intake import Intake
 from nodes.roster import Roster
-from nodes.routing import POLICIES, Address
+from nodes.routing import NO_WORKERS, POLICIES, Address
 from nodes.snapshot import take_snapshot
 from nodes.token import same_token
 from nodes.transport import Server, Service, Utf8
@@ -119,6 +118,7 @@ class Master:
     def start(self) -> None:
         """Listens."""
         self._server.start()
+        self.roster.start()
 
     def stop(self) -> None:
         """Closes every connection and joins every thread. Workers look for another master."""

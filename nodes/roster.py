@@ -8,16 +8,24 @@ import time
 from collections.abc import Callable
 from random import Random
 
+import psutil
+
 from nodes.dispatch import Dispatcher
 from nodes.errors import Conflict, UnknownWorker
 from nodes.events import EventLog
-from nodes.routing import Address, AddressHeld, Policy, Registry, Worker
+from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
+from nodes.routing.lag import Lag
 from nodes.transport import LinkLost, TransportError
 from nodes.wire import Description, Registered, Registration, is_probe_answer
 
 PROBE_EVERY = 1.0
 PROBE_PATIENCE = 1.0
 """Seconds between two probes of one worker, and how long one may take."""
+
+
+TICK = 0.25
+TICKS_PER_REFRESH = 4
+"""Seconds between two looks at itself, and how many of them lie between two refreshes."""
 
 
 class Roster:
@@ -46,16 +54,23 @@ class Roster:
         self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
         self.expecting: Callable[[], bool] = lambda: False
         self.missed: Callable[[str, int], None] = lambda _id, _pid: None
+        self.router = Router(registry=self.registry, policy=policy)
+        self.panicking = False
         self.dispatcher = Dispatcher(
-            registry=self.registry,
+            router=self.router,
             changed=self.changed,
-            policy=policy,
             # Looked up at each call: a launcher replaces it.
             expecting=lambda: self.expecting(),  # noqa: PLW0108
         )
+        self.lag = Lag()
         self._hang_up: dict[int, Callable[[], None]] = {}
         self._probers: set[threading.Thread] = set()
         self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
+
+    def start(self) -> None:
+        """Begins to watch itself. Workers may register before."""
+        self._ticker.start()
 
     def stop(self) -> None:
         """Closes every lane and joins the probers."""
@@ -63,6 +78,8 @@ class Roster:
         self.dispatcher.close()
         for prober in list(self._probers):
             prober.join(PROBE_PATIENCE + 1.0)
+        if self._ticker.is_alive():
+            self._ticker.join(1.0)
 
     # -- for workers ------------------------------------------------------------
 
@@ -199,6 +216,32 @@ class Roster:
         with contextlib.suppress(TransportError):
             self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_PATIENCE)
 
+    # -- itself -------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Measures how late this process runs, and works out anew what follows from the
+        figures of all workers together.
+        """
+        asked = time.monotonic()
+        ticks = 0
+        while not self._stopping.wait(TICK):
+            now = time.monotonic()
+            self.lag.note(now - asked - TICK, psutil.cpu_percent(None))
+            ticks += 1
+            if ticks % TICKS_PER_REFRESH == 0:
+                self._refresh(now)
+            asked = time.monotonic()
+
+    def _refresh(self, now: float) -> None:
+        with self.changed:
+            self.router.refresh(now)
+            panicking = panics(self.registry, now)
+            changed, self.panicking = panicking is not self.panicking, panicking
+        if changed and panicking:
+            self.note("panic", "", "most workers fail: all of them are tried, breakers or not")
+        elif changed:
+            self.note("calm", "", "most workers answer: breakers are honoured again")
+
     # -- probes -------------------------------------------------------------------
 
     def _start_probing(self, worker: Worker) -> None:
@@ -225,7 +268,12 @@ class Roster:
                 raise LinkLost("answered a probe with something else")
         except TransportError as error:
             why = str(error)
-            self._lost(lambda now: self.registry.probe_missed(worker.generation, why, now))
+            stretch = self.lag.stretch
+            self._lost(
+                lambda now: self.registry.probe_missed(
+                    worker.generation, why, now, patience=stretch
+                )
+            )
             return
         with self.changed:
             _served, _in_flight, _errors, version, cpu, memory = report

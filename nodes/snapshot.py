@@ -44,7 +44,9 @@ def take_snapshot(
         views = [_registered(worker, local.get(worker.id), now, wall) for worker in registered]
         in_flight = sum(worker.in_flight for worker in registered)
         versions = tuple(sorted({worker.version for worker in registered if worker.live}))
-        reroutes = roster.dispatcher.reroutes
+        router = roster.router
+        reroutes, hedges = router.reroutes, router.hedges
+        budgets = router.hedging.left(now), router.retrying.left(now)
     live = {view.id for view in views if view.state != State.DOWN}
     # A local worker that is between two registrations is shown as what it is about to be.
     between = [child for child in local.values() if child.id not in live]
@@ -70,6 +72,13 @@ def take_snapshot(
         answered=intake.answered,
         errors=intake.errors,
         reroutes=reroutes,
+        hedges=hedges,
+        hedges_left=round(budgets[0], 1),
+        retries_left=round(budgets[1], 1),
+        hedge_after_ms=router.hedge_after * 1000,
+        panic=roster.panicking,
+        lag_ms=roster.lag.seconds * 1000,
+        patience=roster.lag.stretch,
         in_flight=in_flight,
         last_event=roster.events.last,
         workers=tuple(sorted(views, key=lambda view: _natural(view.id))),

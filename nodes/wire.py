@@ -75,6 +75,8 @@ class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     args: tuple[str | int | float, ...]
     limit: int = PAGE
     after: str | None = None
+    within: float = DEADLINE
+    """Seconds from its arrival within which an answer is of use."""
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -155,7 +157,12 @@ class WorkerView(msgspec.Struct, frozen=True):
 
 
 class ClusterSnapshot(msgspec.Struct, frozen=True):
-    """The whole cluster at one moment: all that a screen or a script needs to show it."""
+    """The whole cluster at one moment: all that a screen or a script needs to show it.
+
+    `hedges_left` and `retries_left` are what the budgets hold; `panic` says that breakers
+    are not honoured, as too many are open; `lag_ms` is how late the master itself runs, and
+    `patience` by how many times more missed probes it therefore allows.
+    """
 
     taken_at: float
     address: str
@@ -171,6 +178,13 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     answered: int
     errors: int
     reroutes: int
+    hedges: int
+    hedges_left: float
+    retries_left: float
+    hedge_after_ms: float
+    panic: bool
+    lag_ms: float
+    patience: float
     in_flight: int
     last_event: int
     workers: tuple[WorkerView, ...]

@@ -10,6 +10,7 @@ import select
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from random import Random
 
@@ -17,7 +18,14 @@ import msgspec
 import psutil
 
 from nodes.catalog import Catalog, Reader, coerce
-from nodes.errors import BadRequest, DataError, InternalError, LookupFailed, MasterLost
+from nodes.errors import (
+    BadRequest,
+    DataError,
+    DeadlineExceeded,
+    InternalError,
+    LookupFailed,
+    MasterLost,
+)
 from nodes.transport import Lane, Limits, Server, Service, TransportError
 from nodes.wire import (
     Description,
@@ -81,6 +89,8 @@ class Tally:
 class WorkerService(Service):
     """The worker's verbs, for one connection; its own reader, its own thread."""
 
+    drops_abandoned = True
+
     def __init__(self, catalog: Catalog, tally: Tally, retire: Callable[[str], bool]) -> None:
         self._catalog = catalog
         self._tally = tally
@@ -111,6 +121,7 @@ class WorkerService(Service):
 
     def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
         """Answers a `nodes.wire.LookupRequest` with finished JSON."""
+        arrived = time.monotonic()
 
         def find() -> WorkerAnswer:
             try:
@@ -123,6 +134,8 @@ class WorkerService(Service):
             args = coerce(shape, asked.args)
             page = self._read().find(asked.name, args, limit=asked.limit, after=asked.after)
             version = self._catalog.info.version
+            if time.monotonic() - arrived > asked.within:
+                raise DeadlineExceeded("answered too late to be of use")
             return answer_part(
                 page.body, count=page.count, after=page.after, catalog=version, files=page.files
             )

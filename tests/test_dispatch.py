@@ -11,7 +11,7 @@ import pytest
 
 from nodes.dispatch import Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, Registry, State, Worker
+from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
 from nodes.transport import Server, Service
 from nodes.wire import answer_part
 from tests.kit import PATIENCE, poll_for
@@ -30,10 +30,8 @@ class Stage:
     def __init__(self, *, expecting: Callable[[], bool] = lambda: False) -> None:
         self.changed = threading.Condition()
         self.registry = Registry(listener=lambda _k, _w, _t: None, random=Random(0))
-        self.dispatcher = Dispatcher(
-            registry=self.registry, changed=self.changed, policy=POLICIES["load"],
-            expecting=expecting,
-        )  # fmt: skip
+        self.router = Router(registry=self.registry, policy=POLICIES["load"])
+        self.dispatcher = Dispatcher(router=self.router, changed=self.changed, expecting=expecting)
         self.servers: dict[int, Server] = {}
         self.asked: list[str] = []
 
@@ -72,9 +70,7 @@ class Stage:
 
     def call(self, timeout: float = PATIENCE) -> str:
         """Asks; returns who answered."""
-        return self.dispatcher.call(
-            "lookup", ("getbyname", ("x",), 1, None), timeout=timeout
-        ).worker
+        return self.dispatcher.call("lookup", lambda _left: ("getbyname",), timeout=timeout).worker
 
     def close(self) -> None:
         """Ends all of it."""
@@ -97,7 +93,7 @@ def stage(**options: Callable[[], bool]) -> Iterator[Stage]:
 def test_an_answer_is_counted() -> None:
     with stage() as s:
         worker = s.worker("a", good)
-        answer = s.dispatcher.call("lookup", (), timeout=PATIENCE)
+        answer = s.dispatcher.call("lookup", lambda _left: (), timeout=PATIENCE)
         assert (answer.worker, answer.attempts, answer.part) == ("a", 1, good())
         assert (worker.served, worker.errors) == (1, 0)
 
@@ -105,7 +101,7 @@ def test_an_answer_is_counted() -> None:
 def test_one_that_is_not_counted_is_not() -> None:
     with stage() as s:
         worker = s.worker("a", good)
-        s.dispatcher.call("suggest", (), timeout=PATIENCE, counted=False)
+        s.dispatcher.call("suggest", lambda _left: (), timeout=PATIENCE, counted=False)
         assert (worker.served, worker.errors) == (0, 0)
 
 
@@ -136,7 +132,7 @@ def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
         s.worker("b", good, served=5)
         assert s.call() == "b"
         assert (worker.served, worker.errors) == (0, 1)
-        assert s.dispatcher.reroutes == 1
+        assert s.router.reroutes == 1
 
 
 def test_a_worker_that_is_not_there_is_rerouted() -> None:
@@ -148,7 +144,7 @@ def test_a_worker_that_is_not_there_is_rerouted() -> None:
 
 
 def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Dispatcher, "ATTEMPT", 0.05)
+    monkeypatch.setattr(Router, "ATTEMPT", 0.05)
     over = threading.Event()
     with stage() as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
@@ -157,12 +153,80 @@ def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.Monke
         over.set()
 
 
+def test_a_silent_worker_is_hedged_long_before() -> None:
+    over = threading.Event()
+    with stage() as s:
+        silent = s.worker("a", lambda *_: over.wait(PATIENCE))
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert (s.router.hedges, s.router.reroutes) == (1, 0)
+        assert (silent.errors, silent.doubted, silent.breaker.open) == (0, True, False)
+        over.set()
+
+
+def test_hedges_beyond_the_budget_wait_for_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Router, "ATTEMPT", 0.2)
+    over = threading.Event()
+    with stage() as s:
+        silent = s.worker("a", lambda *_: over.wait(PATIENCE))
+        s.worker("b", good, served=5)
+        while s.router.hedging.spend(0.0):
+            pass
+        assert s.call() == "b"
+        assert (s.router.hedges, s.router.reroutes, silent.errors) == (0, 1, 1)
+        over.set()
+
+
+def test_the_first_who_answers_wins_and_the_other_lane_is_closed() -> None:
+    over = threading.Event()
+    answers = iter([True])
+
+    def late_once(*_args: object) -> object:
+        if next(answers, False):
+            over.wait(PATIENCE)
+        return good()
+
+    with stage() as s:
+        s.worker("a", late_once)
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert s.call() == "b", "the one that was late is asked last"
+        over.set()
+        for _ in range(8):
+            s.call()
+        assert s.asked.count("a") == 1
+
+
+def test_what_is_left_of_the_time_travels_along() -> None:
+    left: list[float] = []
+    with stage() as s:
+
+        def noting(seconds: float) -> object:
+            left.append(seconds)
+            return good()
+
+        s.worker("a", lambda _: ("internal", "no"))
+        s.worker("b", noting, served=5)
+        s.dispatcher.call("lookup", lambda seconds: (seconds,), timeout=1.5)
+    assert 0.0 < left[0] < 1.5
+
+
+def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
+    with stage() as s:
+        s.worker("a", good)
+        old = s.worker("b", good, served=5)
+        old.version = "old"
+        call = s.dispatcher.call
+        assert call("lookup", lambda _: (), timeout=PATIENCE, version="old").worker == "b"
+        assert call("lookup", lambda _: (), timeout=PATIENCE, version="older").worker == "a"
+
+
 def test_when_all_are_silent_the_deadline_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Dispatcher, "ATTEMPT", 0.05)
+    monkeypatch.setattr(Router, "ATTEMPT", 0.05)
     over = threading.Event()
     with stage() as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
-        with pytest.raises(DeadlineExceeded, match=r"a: .*no answer within"):
+        with pytest.raises(DeadlineExceeded, match=r"a: no answer yet"):
             s.call(timeout=0.2)
         over.set()
 

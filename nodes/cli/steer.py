@@ -51,7 +51,7 @@ def ps(master: str, as_json: bool) -> None:
     click.echo(
         f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {_ms(snapshot.p50_ms)}  "
         f"p99 {_ms(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
-        f"reroutes {snapshot.reroutes}"
+        f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}"
     )
     _table(
         ["ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99", "ERRORS", "CPU",

@@ -56,7 +56,7 @@ def pick(
 
     Breakers are honoured while at least half of the workers would remain (the panic rule:
     below that, what looks like failing workers is more likely something all share).
-    Suspects come last.
+    Suspects come last, and before them those that were late and have not answered since.
     """
     live = list(workers)
     allowed = [w for w in live if w.breaker.allows(now)]
@@ -69,4 +69,6 @@ def pick(
         return candidates[0] if candidates else None
     estimates = {w.generation: w.latency.estimate(now) for w in live}
     usual = median(estimates.values())
-    return min(candidates, key=lambda w: (w.rank, *policy(w, estimates[w.generation], usual)))
+    return min(
+        candidates, key=lambda w: (w.rank + w.doubted, *policy(w, estimates[w.generation], usual))
+    )

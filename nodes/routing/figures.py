@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _PER_OCTAVE = 8
 _BUCKETS = 30 * _PER_OCTAVE  # 1 us to 2^30 us, about 18 minutes
@@ -45,35 +46,42 @@ class Figures:
         bucket = _bucket(seconds)
         counts[bucket] = counts.get(bucket, 0) + 1
 
-    def _recent(self, now: float) -> list[dict[int, int]]:
+    def recent(self, now: float) -> list[dict[int, int]]:
+        """The histograms of the window, by bucket."""
         newest = int(now)
         oldest = newest - self._window
         return [c for second, c in self._seconds.items() if oldest <= second <= newest]
 
     def rate(self, now: float) -> float:
         """Answers a second: those of the window, over the time it really spans."""
-        total = sum(sum(counts.values()) for counts in self._recent(now))
+        total = sum(sum(counts.values()) for counts in self.recent(now))
         return total / (self._window + now - int(now))
 
     def percentile(self, q: float, now: float) -> float | None:
-        """The latency in seconds that a share `q` (0 to 1) of the window's answers stayed under.
+        """As `percentile`, of these figures alone."""
+        return percentile((self,), q, now)
 
-        None when the window is empty.
-        """
-        merged: dict[int, int] = {}
-        for counts in self._recent(now):
+
+def percentile(figures: Iterable[Figures], q: float, now: float) -> float | None:
+    """The latency in seconds that a share `q` (0 to 1) of all their answers stayed under.
+
+    None when there were none in the window.
+    """
+    merged: dict[int, int] = {}
+    for one in figures:
+        for counts in one.recent(now):
             for bucket, count in counts.items():
                 merged[bucket] = merged.get(bucket, 0) + count
-        total = sum(merged.values())
-        if not total:
-            return None
-        rank = q * total
-        seen = 0
-        for bucket in sorted(merged):
-            seen += merged[bucket]
-            if seen >= rank:
-                return _middle(bucket)
-        return _middle(max(merged))
+    total = sum(merged.values())
+    if not total:
+        return None
+    rank = q * total
+    seen = 0
+    for bucket in sorted(merged):
+        seen += merged[bucket]
+        if seen >= rank:
+            return _middle(bucket)
+    return _middle(max(merged))
 
 
 class Latency:

@@ -33,6 +33,7 @@ class State(StrEnum):
 
 
 _RANK = {State.UP: 0, State.STARTING: 1, State.SUSPECT: 2}
+"""Which are picked first; one that is `doubted` comes a rank later."""
 
 
 class Address(NamedTuple):
@@ -57,7 +58,7 @@ class Worker:
     """One registration: from the moment a worker registers until it is purged."""
 
     __slots__ = (
-        "address", "breaker", "cpu", "errors", "figures", "generation", "handicap", "id",
+        "address", "breaker", "cpu", "doubted", "errors", "figures", "generation", "handicap", "id",
         "in_flight", "instance", "latency", "memory", "misses", "pid", "rank", "registered_at",
         "served", "since", "state", "version", "why",
     )  # fmt: skip
@@ -80,6 +81,8 @@ class Worker:
         self.cpu = 0.0
         self.memory = 0
         self.misses = 0
+        self.doubted = False
+        """It was late, and has answered nothing since."""
         self.latency = Latency()
         self.figures = Figures()
         self.breaker = Breaker(random)
@@ -240,21 +243,33 @@ class Registry:
         if worker is None:
             return
         worker.misses = 0
+        worker.doubted = False
         worker.version = version
         worker.cpu = cpu
         worker.memory = memory
         if worker.state in (State.STARTING, State.SUSPECT):
             kind = "proved" if worker.state is State.STARTING else "recovered"
+            if worker.state is State.SUSPECT:
+                # What was held against it was that it did not answer; it does.
+                worker.latency = Latency()
+                worker.breaker = Breaker(self._random)
             worker.become(State.UP, "", now)
             self._listener(kind, worker, "answers probes")
 
-    def probe_missed(self, generation: int, why: str, now: float) -> Worker | None:
-        """A probe failed. Returns the worker if that was one too many and it is now down."""
+    def probe_missed(
+        self, generation: int, why: str, now: float, *, patience: float = 1.0
+    ) -> Worker | None:
+        """A probe failed. Returns the worker if that was one too many and it is now down.
+
+        Arguments:
+            patience: by how much more misses than usual are allowed, 1 or above: a machine
+                with more to do than it can is no worker's fault.
+        """
         worker = self._live.get(generation)
         if worker is None:
             return None
         worker.misses += 1
-        if worker.misses >= self.DOWN_AFTER:
+        if worker.misses >= self.DOWN_AFTER * patience:
             return self.lost(generation, f"missed {worker.misses} probes: {why}", now)
         if worker.misses >= self.SUSPECT_AFTER and worker.state in (State.UP, State.STARTING):
             worker.become(State.SUSPECT, why, now)
@@ -272,6 +287,7 @@ class Registry:
         """The lookup was answered after `seconds`."""
         worker.in_flight -= 1
         worker.served += 1
+        worker.doubted = False
         worker.latency.answered(seconds, now)
         worker.figures.add(seconds, now)
         if worker.breaker.succeeded():
@@ -284,6 +300,12 @@ class Registry:
         worker.latency.failed(max(seconds, 1.0), now)
         if worker.breaker.failed(now):
             self._listener("breaker_opened", worker, why)
+
+    def overtaken(self, worker: Worker, seconds: float, now: float) -> None:
+        """Another was quicker, and the lookup was taken back after `seconds`: slow, no more."""
+        worker.in_flight -= 1
+        worker.latency.failed(seconds, now)
+        worker.breaker.released()
 
     def released(self, worker: Worker) -> None:
         """The lookup ended with no verdict on the worker (a bad request, a lost race)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import select
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,6 +64,9 @@ MOST_VERBS = 256
 MOST_HEADS = 8
 """Verbs of one connection that are called the short way; few clients use more than one."""
 
+HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+"""What the system says of a connection whose peer is gone (the last is Linux's own)."""
+
 _NOTHING: dict[str, object] = {}
 
 
@@ -101,6 +105,8 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._stream = Stream(channel.stream.sock)
         self._reader = FrameReader(self._limits.frame_in)
         self._patience = self._limits.first_byte
+        self._poll = select.poll()
+        self._poll.register(channel.stream.sock, HUNG_UP)
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept
         # to the end, so nothing a peer says (or forgets to say) about references counts.
         self._root = Kept(ROOT, None)
@@ -150,7 +156,10 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
     def _serve(self) -> None:
         try:
             while True:
-                answer = self._answer(self._next_payload())
+                payload = self._next_payload()
+                if self._service.drops_abandoned and self._abandoned():
+                    return
+                answer = self._answer(payload)
                 if answer is None:
                     return
                 self._stream.send(answer, time.monotonic() + self._limits.frame)
@@ -158,6 +167,9 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
             return
         except (Broken, OSError) as exc:  # a timeout is an OSError too
             logger.debug("%s:%d dropped: %s", self._peer.host, self._peer.port, exc)
+
+    def _abandoned(self) -> bool:
+        return any(happened & HUNG_UP for _, happened in self._poll.poll(0))
 
     def _next_payload(self) -> bytes:
         if not self._reader.started:

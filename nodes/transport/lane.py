@@ -118,11 +118,22 @@ class Lane:
     ) -> None:
         """Send a call without waiting for its answer; `receive` must follow.
 
-        The lane becomes readable when the answer starts to arrive. The first call of
-        a verb waits for the verb's look-up here. Arguments and errors are those of `call`.
+        The lane becomes readable when something arrives. The first call of a verb looks
+        the verb up; that is sent here, and the rest is up to `receive` or `arrived`.
+        Arguments and errors are those of `call`.
         """
         self._accept(verb, args, named)
         self._guard(self._ask, timeout)
+
+    def arrived(self, *, timeout: float) -> tuple[Value] | None:
+        """The value of the call sent, if it arrives within `timeout` seconds.
+
+        None says that it did not: the lane waits on, and may be asked again. Other errors
+        are those of `call`.
+        """
+        if self._verb is None and not self._closed:
+            raise RuntimeError("nothing was sent on this lane")
+        return self._guard(self._await_some, timeout)
 
     def receive(self, *, timeout: float) -> Value:
         """Wait up to `timeout` seconds for the value of the call sent; errors as `call`."""
@@ -238,27 +249,36 @@ class Lane:
         return self._await(deadline)
 
     def _ask(self, deadline: float) -> None:
-        """Send the call, once the lane knows the verb."""
+        """Send the call or, as long as the lane does not know the verb, what leads there."""
         verb = cast("str", self._verb)
-        if verb not in self._heads:
-            self._look_up(verb, deadline)
+        head = self._heads.get(verb)
         self._seq += 1
-        frame = messages.call_request(self._seq, self._heads[verb], self._args)
+        if head is not None:
+            frame = messages.call_request(self._seq, head, self._args)
+        elif self._root is not None:
+            frame = messages.verb_request(self._seq, self._root, verb)
+        else:
+            frame = messages.root_request(self._seq)
         self._transmit(frame, deadline)
-
-    def _look_up(self, verb: str, deadline: float) -> None:
-        if self._root is None:
-            self._seq += 1
-            self._transmit(messages.root_request(self._seq), deadline)
-            self._root = _reference(self._answer(deadline))
-        self._seq += 1
-        self._transmit(messages.verb_request(self._seq, self._root, verb), deadline)
-        self._heads[verb] = messages.call_head(_reference(self._answer(deadline)))
 
     def _transmit(self, frame: bytes, deadline: float) -> None:
         self._stream.send(frame, deadline)
 
+    def _await_some(self, deadline: float) -> tuple[Value] | None:
+        try:
+            return (self._await(deadline),)
+        except TimeoutError:
+            return None
+
     def _await(self, deadline: float) -> Value:
+        verb = cast("str", self._verb)
+        while verb not in self._heads:
+            found = _reference(self._boxed(self._payload(deadline)))
+            if self._root is None:
+                self._root = found
+            else:
+                self._heads[verb] = messages.call_head(found)
+            self._ask(deadline)
         payload = self._payload(deadline)
         reply = messages.load_value(payload, self._seq, messages.REPLY_READS)
         if reply is None:
@@ -268,10 +288,6 @@ class Lane:
             reply = (value,)
         self._verb = None
         return cast("Value", reply[0])
-
-    def _answer(self, deadline: float) -> tuple[object, object]:
-        """The one reply that is due, boxed."""
-        return self._boxed(self._payload(deadline))
 
     def _payload(self, deadline: float) -> bytes:
         payload = self._stream.receive(self._reader, deadline)

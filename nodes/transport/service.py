@@ -27,6 +27,11 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
 
     _protocol = Connection
 
+    drops_abandoned = False
+    """Whether a request whose asker has hung up meanwhile is not carried out: right where
+    requests only read, so that what was sent to a frozen process is not worked off later.
+    """
+
     hang_up: Callable[[], None]
     """Ends this connection from our side, at once; set before `on_open`.
 

@@ -130,6 +130,7 @@ def test_a_verb_that_does_not_end_is_left_behind(
     office = open_office({"wait": wait})
     lane = dial(office)
     lane.send("wait", timeout=PATIENCE)
+    assert lane.arrived(timeout=0.05) is None, "the verb's look-up is all that arrives"
     assert entered.wait(PATIENCE)
     office.server.stop(timeout=0.01)
     assert [r.levelno for r in caplog.records] == [logging.WARNING]

@@ -1,0 +1,294 @@
+"""The decisions of a lookup's life: whom to ask, when to hedge, when to give up.
+
+No sockets, threads or clocks: `nodes.dispatch` carries the decisions out, and a simulation
+can do so as well. Not thread-safe: whoever holds a `Router` holds the registry's lock.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
+from nodes.routing.balancer import Policy, pick
+from nodes.routing.budget import Budget
+from nodes.routing.figures import percentile
+from nodes.routing.registry import Registry, State, Worker
+
+NO_WORKERS = (
+    "no worker is registered: start one with 'rollcall-nodes spawn 1' "
+    "or 'rollcall-nodes worker --master HOST:PORT'"
+)
+
+
+class Attempt(NamedTuple):
+    """One lookup at one worker. Times in seconds on the clock passed in."""
+
+    worker: Worker
+    began: float
+
+
+class Send(NamedTuple):
+    """Ask that worker now; it is counted as in flight already."""
+
+    worker: Worker
+
+
+class Wait(NamedTuple):
+    """Nothing to do until then, unless something happens before."""
+
+    until: float
+
+
+class Router:
+    """What all lookups share: the registry, the policy, and the budgets.
+
+    Arguments (keyword only):
+        registry: who is there.
+        policy: who gets the next lookup.
+    """
+
+    HEDGE_SHARE = 0.1
+    HEDGE_BURST = 10.0
+    HEDGE_FLOOR = 0.05
+    """A lookup is hedged after the 95th percentile of the recent ones, and no sooner than
+    this many seconds; hedges are at most that share of all lookups."""
+
+    RETRY_SHARE = 0.2
+    RETRY_BURST = 256.0
+    RETRY_PER_S = 10.0
+    """Reroutes after a timeout, and second rounds, may be that share of all lookups. The
+    burst is what a master takes in at once: when a worker freezes, all it holds may move."""
+
+    ATTEMPT = 0.5
+    """Seconds one attempt may take while another worker could be asked instead. A frozen
+    worker is found out by nothing but a deadline of our own."""
+
+    BREATH = 0.05
+    """Seconds before a second round, when every worker has failed a lookup once."""
+
+    def __init__(self, *, registry: Registry, policy: Policy) -> None:
+        self.registry = registry
+        self.policy = policy
+        self.hedging = Budget(share=self.HEDGE_SHARE, burst=self.HEDGE_BURST)
+        self.retrying = Budget(
+            share=self.RETRY_SHARE, burst=self.RETRY_BURST, per_s=self.RETRY_PER_S
+        )
+        self.hedge_after = self.HEDGE_FLOOR
+        self.hedges = 0
+        self.reroutes = 0
+
+    def refresh(self, now: float) -> None:
+        """Works out anew what is late. To be called about each second."""
+        figures = [worker.figures for worker in self.registry.live()]
+        usual = percentile(figures, 0.95, now)
+        self.hedge_after = max(self.HEDGE_FLOOR, usual or 0.0)
+
+    def journey(self, now: float, timeout: float, *, counted: bool, version: str = "") -> Journey:
+        """The life of a new lookup that must be over in `timeout` seconds.
+
+        Arguments:
+            now: seconds.
+            timeout: seconds for all of it.
+            counted: whether an answer is a task performed, and says how quick a worker is.
+            version: of the catalog that should answer, if a worker still has it; "" for any.
+        """
+        return Journey(self, now + timeout, counted=counted, version=version)
+
+
+class Journey:
+    """One lookup: told what happens, it says what to do next.
+
+    Attributes:
+        attempts: how many workers have been asked, hedges included.
+        pending: attempts under way, by generation.
+    """
+
+    MOST_AT_ONCE = 3
+    POISON = 2
+    VERDICT = 0.02
+    """Seconds that the word of a worker's end may take after its connection broke."""
+
+    __slots__ = (
+        "_broken", "_counted", "_hedge_at", "_last_error", "_rest_until", "_router", "_tried",
+        "_verdict_at", "_version", "attempts", "deadline", "pending",
+    )  # fmt: skip
+
+    def __init__(self, router: Router, deadline: float, *, counted: bool, version: str) -> None:
+        self._router = router
+        self._counted = counted
+        self._version = version
+        self._tried: set[int] = set()
+        self._broken: list[Worker] = []
+        self._last_error = ""
+        self._hedge_at = math.inf
+        self._rest_until = 0.0
+        self._verdict_at = 0.0
+        self.deadline = deadline
+        self.attempts = 0
+        self.pending: dict[int, Attempt] = {}
+
+    # -- what to do ---------------------------------------------------------------
+
+    def next(self, now: float, *, expecting: bool = False) -> Send | Wait:
+        """What to do at `now`.
+
+        Arguments:
+            now: seconds.
+            expecting: whether a worker is about to register, when there is none.
+
+        Raises:
+            NoWorkers, DeadlineExceeded, PoisonLookup: it is over. What is still `pending`
+                is to be given up, with `abandon`.
+        """
+        if now >= self.deadline:
+            raise self._too_late()
+        if self.pending:
+            return self._beside(now)
+        return self._again(now, expecting=expecting)
+
+    def expired(self, now: float) -> list[Attempt]:
+        """Attempts that are given up, because another worker may be quicker. Each counts as
+        a failure of its worker; what is open to it is to be closed.
+        """
+        router = self._router
+        over = [one for one in self.pending.values() if now - one.began >= router.ATTEMPT]
+        # To give up the only attempt is of use only if somebody else can be asked.
+        if not over or (len(over) == len(self.pending) and self._candidate(now) is None):
+            return []
+        if not router.retrying.spend(now):
+            return []
+        for one in over:
+            late = f"no answer within {now - one.began:.3f} s"
+            self.failed(one.worker, late, now)
+            one.worker.doubted = True
+        return over
+
+    def _again(self, now: float, *, expecting: bool) -> Send | Wait:
+        """Nothing is under way: the first attempt, or the one after a failure."""
+        router = self._router
+        if len(self._broken) >= self.POISON:
+            dead = [worker.id for worker in self._broken if not worker.live]
+            if len(dead) >= self.POISON:
+                raise PoisonLookup(
+                    f"{' and '.join(dead)} died while they answered this lookup; "
+                    "it is not sent to another"
+                )
+            if now < self._verdict_at:
+                return Wait(min(self._verdict_at, self.deadline))
+        if now < self._rest_until:
+            return Wait(min(self._rest_until, self.deadline))
+        worker = self._candidate(now)
+        if worker is None and router.registry.available():
+            # All were tried and none answered, yet they are not down: what failed may have
+            # been the way there. Another round, after a breath, while the budget lasts.
+            if self._rest_until and router.retrying.spend(now):
+                self._rest_until = 0.0
+                self._tried.clear()
+                worker = self._candidate(now)
+            else:
+                self._rest_until = now + router.BREATH
+                return Wait(min(self._rest_until, self.deadline))
+        if worker is not None:
+            if self.attempts:
+                router.reroutes += 1
+            return self._send(worker, now)
+        if expecting:
+            return Wait(self.deadline)
+        raise NoWorkers(NO_WORKERS)
+
+    def _beside(self, now: float) -> Send | Wait:
+        """Something is under way: a hedge, or patience."""
+        router = self._router
+        if now >= self._hedge_at and len(self.pending) < self.MOST_AT_ONCE:
+            self._hedge_at = math.inf
+            worker = self._candidate(now)
+            if worker is not None and router.hedging.spend(now):
+                router.hedges += 1
+                return self._send(worker, now)
+        return Wait(self.due(now))
+
+    def due(self, now: float) -> float:
+        """When the next decision is due, while something is under way."""
+        until = min(self._hedge_at, self.deadline)
+        for one in self.pending.values():
+            expiry = one.began + self._router.ATTEMPT
+            # One that is kept beyond its time is looked at again now and then.
+            until = min(until, expiry if expiry > now else now + self._router.BREATH)
+        return until
+
+    def _candidate(self, now: float) -> Worker | None:
+        router = self._router
+        workers = router.registry.available()
+        if self._version:
+            same = [worker for worker in workers if worker.version == self._version]
+            workers = same or workers
+        return pick(workers, router.policy, now, self._tried)
+
+    def _send(self, worker: Worker, now: float) -> Send:
+        router = self._router
+        if not self.attempts:
+            router.hedging.earn()
+            router.retrying.earn()
+        router.registry.began(worker, now)
+        self._tried.add(worker.generation)
+        self.attempts += 1
+        self.pending[worker.generation] = Attempt(worker, now)
+        self._hedge_at = now + router.hedge_after
+        return Send(worker)
+
+    def _too_late(self) -> LookupFailed:
+        if not self.attempts:
+            return NoWorkers("no worker came up in time; 'rollcall-nodes ps' shows how they are")
+        last = self._last_error
+        if self.pending:
+            last = f"{' and '.join(a.worker.id for a in self.pending.values())}: no answer yet"
+        detail = f"; last: {last}" if last else ""
+        return DeadlineExceeded(f"no answer in time, after {self.attempts} attempt(s){detail}")
+
+    # -- what happened --------------------------------------------------------------
+
+    def answered(self, worker: Worker, now: float) -> None:
+        """That worker answered. Whoever else was asked is to be given up, with `abandon`."""
+        attempt = self.pending.pop(worker.generation)
+        if self._counted:
+            self._router.registry.answered(worker, now - attempt.began, now)
+        else:
+            self._router.registry.released(worker)
+
+    def refused(self, worker: Worker) -> None:
+        """That worker found the request wrong: it is not to blame."""
+        del self.pending[worker.generation]
+        self._router.registry.released(worker)
+
+    def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
+        """That worker failed it. `broke`: its connection ended, so it may have died of it."""
+        attempt = self.pending.pop(worker.generation)
+        self._last_error = f"{worker.id}: {why}"
+        self._router.registry.failed(worker, now - attempt.began, why, now)
+        if broke:
+            self._broken.append(worker)
+            self._verdict_at = now + self.VERDICT
+
+    def abandon(self, now: float) -> list[Worker]:
+        """Gives up what is under way, because the lookup is over. What is open to those
+        workers is to be closed; they were late, and that is all that is held against them.
+        """
+        given_up = [attempt.worker for attempt in self.pending.values()]
+        for attempt in self.pending.values():
+            late = now - attempt.began
+            self._router.registry.overtaken(attempt.worker, late, now)
+            attempt.worker.doubted |= late >= self._router.hedge_after
+        self.pending.clear()
+        return given_up
+
+
+def panics(registry: Registry, now: float) -> bool:
+    """Whether so many breakers are open that they are not honoured; see `pick`."""
+    live = registry.available()
+    return sum(worker.breaker.allows(now) for worker in live) * 2 < len(live)
+
+
+def up(registry: Registry) -> int:
+    """How many workers are up."""
+    return sum(worker.state is State.UP for worker in registry.live())

@@ -1,0 +1,328 @@
+"""A cluster in simulated time: the real decisions, over made-up workers and a made-up network.
+
+Registry, balancer, breaker, budgets and the life of a lookup (`nodes.routing`) run as they
+are; sockets, threads, clock and chance are replaced by one event queue and one seed. After
+each step, what must always hold is checked, so a run is a proof attempt and not a picture.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from nodes.errors import LookupFailed, NoWorkers
+from nodes.routing import POLICIES, Address, Journey, Registry, Router, State, Wait, Worker
+
+PROBE_EVERY = 1.0
+REGISTER_AFTER = (0.1, 1.0)
+"""Seconds until a worker that lost its master registers again."""
+
+
+@dataclass(eq=False)
+class Process:
+    """A worker as it really is; the router only sees what comes of it.
+
+    Attributes:
+        service: mean seconds of work a lookup takes.
+        cores: lookups worked on at once; the others queue.
+    """
+
+    name: str
+    service: float = 0.001
+    cores: int = 4
+    alive: bool = True
+    frozen: bool = False
+    failing: bool = False
+    busy: int = 0
+    queue: list[Callable[[], None]] = field(default_factory=list)
+    held: list[Callable[[], None]] = field(default_factory=list)
+    registration: Worker | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a lookup sent to it now would be answered."""
+        return self.alive and not self.frozen and not self.failing
+
+
+@dataclass(eq=False)
+class Lookup:
+    """One lookup of a simulated client."""
+
+    journey: Journey
+    began: float
+    then: Callable[[], None]
+    sends: dict[int, int] = field(default_factory=dict)
+    wake: int = 0
+    over: bool = False
+    safe: set[str] = field(default_factory=set)
+    """Workers that were up and healthy when it began, and have been ever since."""
+
+
+class World:
+    """The simulation.
+
+    Arguments:
+        seed: of everything left to chance.
+        policy: a key of `POLICIES`, or a policy.
+    """
+
+    TIMEOUT = 2.0
+    WIRE = 0.0002
+
+    def __init__(self, seed: int, *, policy: str = "load") -> None:
+        self.random = Random(seed)
+        self.now = 1000.0
+        self.registry = Registry(listener=lambda _k, _w, _t: None, random=self.random)
+        self.router = Router(registry=self.registry, policy=POLICIES[policy])
+        self.processes: list[Process] = []
+        self.lookups: set[Lookup] = set()
+        self.latencies: list[float] = []
+        self.errors: list[LookupFailed] = []
+        self.broken_promises: list[str] = []
+        self.began = 0
+        self._answers: dict[int, int] = {}
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self.after(PROBE_EVERY, self._refresh)
+
+    # -- time -------------------------------------------------------------------
+
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Does that later."""
+        heapq.heappush(self._queue, (self.now + seconds, next(self._order), do))
+
+    def run(self, seconds: float) -> None:
+        """Lets time pass, checking what must always hold after each step."""
+        end = self.now + seconds
+        while self._queue and self._queue[0][0] <= end:
+            self.now, _, do = heapq.heappop(self._queue)
+            do()
+            self.check()
+        self.now = end
+
+    def _refresh(self) -> None:
+        self.router.refresh(self.now)
+        self.registry.purge(self.now)
+        self.after(PROBE_EVERY, self._refresh)
+
+    def check(self) -> None:
+        """What must always hold."""
+        in_flight: dict[int, int] = {}
+        for lookup in self.lookups:
+            for generation in lookup.journey.pending:
+                in_flight[generation] = in_flight.get(generation, 0) + 1
+        for worker in self.registry:
+            expected = in_flight.get(worker.generation, 0)
+            assert worker.in_flight == expected, f"{worker.id}: {worker.in_flight} in flight"
+            answers = self._answers.get(worker.generation, 0)
+            assert worker.served == answers, f"{worker.id}: served {worker.served}, not {answers}"
+        most = self.router.HEDGE_BURST + self.router.HEDGE_SHARE * self.began
+        assert self.router.hedges <= most, "hedges beyond their budget"
+        assert not self.broken_promises, self.broken_promises[0]
+
+    # -- workers ----------------------------------------------------------------
+
+    def start(self, **options: float) -> Process:
+        """A new worker, which registers at once."""
+        process = Process(name=f"p{len(self.processes) + 1}")
+        for name, value in options.items():
+            setattr(process, name, value)
+        self.processes.append(process)
+        self._register(process)
+        return process
+
+    def restart(self) -> None:
+        """A new worker in the place of one that died."""
+        self.start()
+
+    def _register(self, process: Process) -> None:
+        if not process.alive or process.registration is not None:
+            return
+        if process.frozen:
+            self.after(0.2, lambda: self._register(process))
+            return
+        number = self.processes.index(process) + 1
+        process.registration = self.registry.register(
+            wanted_id="", instance=f"{process.name}@{self.now}", pid=number, version="v",
+            address=Address("127.0.0.1", number), now=self.now,
+        )  # fmt: skip
+        self._probe(process, process.registration)
+
+    def _probe(self, process: Process, worker: Worker) -> None:
+        if not worker.live:
+            return
+        generation = worker.generation
+        if process.alive and not process.frozen:
+            self.registry.probe_answered(generation, version="v", cpu=0.0, memory=0, now=self.now)
+        elif self.registry.probe_missed(generation, "no answer", self.now) is not None:
+            self._gone(process)
+            return
+        self.after(PROBE_EVERY, lambda: self._probe(process, worker))
+
+    def _gone(self, process: Process) -> None:
+        """Its registration is over; if it still lives, it comes back."""
+        worker, process.registration = process.registration, None
+        for lookup in list(self.lookups):
+            if worker is not None and worker.generation in lookup.journey.pending:
+                lookup.journey.failed(worker, "connection ended", self.now, broke=True)
+                self.advance(lookup)
+        if process.alive:
+            self.after(self.random.uniform(*REGISTER_AFTER), lambda: self._register(process))
+        self._wake_all()
+
+    def kill(self, process: Process) -> None:
+        """SIGKILL; its connections end at once."""
+        process.alive = False
+        self._forget(process)
+        if process.registration is not None:
+            self.registry.lost(process.registration.generation, "killed", self.now)
+            self._gone(process)
+
+    def freeze(self, process: Process) -> None:
+        """SIGSTOP."""
+        process.frozen = True
+        self._forget(process)
+
+    def thaw(self, process: Process) -> None:
+        """SIGCONT: what was held back goes on, answers that nobody waits for included."""
+        process.frozen = False
+        held, process.held = process.held, []
+        for go_on in held:
+            go_on()
+
+    def set_failing(self, process: Process, *, failing: bool) -> None:
+        """From now on it answers every lookup with an error, in 0.1 ms; or no longer."""
+        process.failing = failing
+        if failing:
+            self._forget(process)
+
+    def _forget(self, process: Process) -> None:
+        for lookup in self.lookups:
+            lookup.safe.discard(process.name)
+
+    # -- lookups ----------------------------------------------------------------
+
+    def ask(self, then: Callable[[], None] = lambda: None) -> None:
+        """A client asks; `then` is done when it has its answer."""
+        journey = self.router.journey(self.now, self.TIMEOUT, counted=True)
+        lookup = Lookup(journey, self.now, then)
+        lookup.safe = {
+            process.name
+            for process in self.processes
+            if process.healthy
+            and process.registration is not None
+            and process.registration.state is State.UP
+        }
+        self.began += 1
+        self.lookups.add(lookup)
+        self.advance(lookup)
+
+    def advance(self, lookup: Lookup) -> None:
+        """Does what the router decides, as `nodes.dispatch` does over sockets."""
+        if lookup.over:
+            return
+        lookup.journey.expired(self.now)
+        try:
+            step = lookup.journey.next(self.now, expecting=False)
+        except LookupFailed as error:
+            self._over(lookup)
+            self._judge(lookup, error)
+            return
+        if isinstance(step, Wait):
+            lookup.wake += 1
+            ticket = lookup.wake
+            self.after(
+                max(1e-6, step.until - self.now),
+                lambda: self.advance(lookup) if lookup.wake == ticket else None,
+            )
+            return
+        assert step.worker.live, f"{step.worker.id} was picked while it is down"
+        self._deliver(lookup, step.worker)
+        self.advance(lookup)
+
+    def _over(self, lookup: Lookup) -> None:
+        lookup.over = True
+        lookup.journey.abandon(self.now)
+        self.lookups.discard(lookup)
+        lookup.then()
+
+    def _judge(self, lookup: Lookup, error: LookupFailed) -> None:
+        self.errors.append(error)
+        if lookup.safe:
+            took = self.now - lookup.began
+            self.broken_promises.append(
+                f"{error} after {took:.3f} s, while {sorted(lookup.safe)} were healthy"
+            )
+        elif isinstance(error, NoWorkers) and self.registry.available():
+            self.broken_promises.append("no_workers while there are workers")
+
+    def _wake_all(self) -> None:
+        for lookup in list(self.lookups):
+            if not lookup.journey.pending:
+                self.advance(lookup)
+
+    def _deliver(self, lookup: Lookup, worker: Worker) -> None:
+        process = self.processes[worker.pid - 1]
+
+        def arrive() -> None:
+            if process.frozen:
+                process.held.append(arrive)
+            elif not process.alive:
+                self._fail(lookup, worker, broke=True)
+            elif process.failing:
+                self.after(0.0001, lambda: self._fail(lookup, worker, broke=False))
+            elif process.busy >= process.cores:
+                process.queue.append(work)
+            else:
+                work()
+
+        def work() -> None:
+            process.busy += 1
+            self.after(self.random.expovariate(1 / process.service), finish)
+
+        def finish() -> None:
+            if process.frozen:
+                process.held.append(finish)
+                return
+            process.busy -= 1
+            if process.queue:
+                process.queue.pop(0)()
+            if process.alive:
+                self.after(self.WIRE, lambda: self._answer(lookup, worker))
+
+        self.after(self.WIRE, arrive)
+
+    def _answer(self, lookup: Lookup, worker: Worker) -> None:
+        if lookup.over or worker.generation not in lookup.journey.pending:
+            return  # the lane was closed: nobody hears it
+        lookup.journey.answered(worker, self.now)
+        self._answers[worker.generation] = self._answers.get(worker.generation, 0) + 1
+        self.latencies.append(self.now - lookup.began)
+        self._over(lookup)
+
+    def _fail(self, lookup: Lookup, worker: Worker, *, broke: bool) -> None:
+        if lookup.over or worker.generation not in lookup.journey.pending:
+            return
+        lookup.journey.failed(worker, "failed", self.now, broke=broke)
+        self.advance(lookup)
+
+    def client(self, pause: float = 0.0) -> None:
+        """A client that asks, waits for its answer, thinks for about `pause` s, and asks again."""
+
+        def again() -> None:
+            think = self.random.expovariate(1 / pause) if pause else 1e-6
+            self.after(think, lambda: self.ask(again))
+
+        again()
+
+    def arrivals(self, per_s: float) -> None:
+        """Clients that do not wait for each other: `per_s` lookups a second, at random."""
+
+        def next_one() -> None:
+            self.ask()
+            self.after(self.random.expovariate(per_s), next_one)
+
+        self.after(self.random.expovariate(per_s), next_one)
