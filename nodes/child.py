@@ -45,6 +45,8 @@ class Child:
         self.since = now
         self.restarts = 0
         self.frozen = False
+        self.registered = False
+        """Its present process has registered with the master."""
         self.budget = Restarts()
         self.wanted = True
         self.renewed = False

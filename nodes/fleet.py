@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import subprocess
@@ -10,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from nodes.child import Child, ChildView, Phase, ending
 from nodes.errors import NotPossible, UnknownWorker
+from nodes.logs import Logs
 from nodes.routing import Restarts
 
 logger = logging.getLogger("rollcall.fleet")
@@ -26,12 +28,6 @@ LEAVE_TIME = 10.0
 
 START_TIME = 10.0
 """Seconds within which a started worker is expected to register."""
-
-LOG_PART = 64 * 1024
-"""Bytes of a log that are handed out at once."""
-
-LOG_BYTES = 5_000_000
-"""A worker's log is put aside when it is larger than this at a start."""
 
 
 class Host(Protocol):
@@ -67,7 +63,7 @@ class Fleet:
     def __init__(self, *, host: Host, command: Callable[[str], list[str]], logs: Path) -> None:
         self._host = host
         self._command = command
-        self._logs = logs
+        self._logs = Logs(logs)
         self._lock = threading.Condition()
         self._children: dict[str, Child] = {}
         self._stopping = False
@@ -92,7 +88,7 @@ class Fleet:
 
     def log_file(self, worker_id: str) -> Path:
         """Where the output of the worker of that id goes."""
-        return self._logs / f"{worker_id}.log"
+        return self._logs.file(worker_id)
 
     def claim(self, worker_id: str, pid: int) -> bool:
         """A process registers and wants that id: whether it may have it."""
@@ -104,6 +100,7 @@ class Fleet:
                 return False
             if child.phase in (Phase.STARTING, Phase.RESTARTING):
                 child.become(Phase.RUNNING, "")
+                child.registered = True
                 self._lock.notify_all()
             return True
 
@@ -160,7 +157,6 @@ class Fleet:
         with self._lock:
             if self._stopping:
                 raise NotPossible("this cluster is stopping")
-            self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
             for child in fresh:
                 self._children[child.id] = child
                 child.thread = threading.Thread(
@@ -219,28 +215,15 @@ class Fleet:
             child.frozen = False
 
     def log(self, worker_id: str, after: int = -1) -> tuple[int, str]:
-        """A part of a worker's log, at most `LOG_PART` bytes.
-
-        Arguments:
-            worker_id: a worker of this fleet, running or not.
-            after: the place where the part before ended, -1 for the end of the log.
-
-        Returns:
-            The place where this part ends, and its text.
+        """A part of a worker's log, and where it ends; see `Logs.part`.
 
         Raises:
             UnknownWorker: there is no such log.
         """
         try:
-            # No separator passes: an id is not a path.
-            with self.log_file(Path(worker_id).name).open("rb") as file:
-                end = file.seek(0, 2)
-                start = max(0, end - LOG_PART) if not 0 <= after <= end else after
-                file.seek(start)
-                part = file.read(LOG_PART)
+            return self._logs.part(worker_id, after)
         except OSError as error:
             raise UnknownWorker(f"there is no log of {worker_id[:80]!r}") from error
-        return start + len(part), part.decode("utf-8", "replace")
 
     def scale(self, count: int) -> str:
         """Starts workers, or drains the newest, until `count` are wanted."""
@@ -341,13 +324,30 @@ class Fleet:
         if process is None:
             return 0, "not started"
         with process:  # closes its standard input
+            unready = self._await_ready(child, process)
             status = process.wait()
         with self._lock:
+            registered = child.registered
             child.process = None
             if child.late is not None:
                 child.late.cancel()
                 child.late = None
-        return process.pid, ending(status)
+        why = unready or ending(status)
+        # One that never came up has no better witness than its own last words.
+        said = "" if registered else self._logs.last_words(child.id)
+        return process.pid, f"{why}; its log ends: {said}" if said else why
+
+    def _await_ready(self, child: Child, process: subprocess.Popen[bytes]) -> str:
+        """Ends a process that does not register in time; returns why, "" if it did, or ended."""
+        end = time.monotonic() + START_TIME
+        while not child.registered and child.wanted and time.monotonic() < end:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+                return ""
+        if child.registered or not child.wanted:
+            return ""
+        process.kill()
+        return f"was not ready within {START_TIME:g} s, and was ended"
 
     def _decide(self, child: Child, why: str) -> float | None:
         """Seconds until the next process may start; None if it has died too often."""
@@ -367,24 +367,21 @@ class Fleet:
             self._host.note("restarted", child.id, why)
 
     def _start(self, child: Child) -> subprocess.Popen[bytes] | None:
-        with self._lock, self._log(child.id) as log:
+        with self._lock, self._logs.open(child.id) as log:
             if not child.wanted:
                 return None
             child.wake.clear()
             child.renewed = False
             child.frozen = False
+            child.registered = False
             child.become(Phase.STARTING, "")
             child.process = subprocess.Popen(
                 [sys.executable, *self._command(child.id)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                # Its own group, so that Ctrl-C is ours to pass on; but our session: if we end
+                # while it is stopped, the system wakes and ends it (POSIX, orphaned groups).
+                process_group=0,
             )
             return child.process
-
-    def _log(self, worker_id: str) -> IO[bytes]:
-        path = self.log_file(worker_id)
-        if path.exists() and path.stat().st_size > LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")

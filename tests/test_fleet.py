@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +95,7 @@ def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: 
         pid = pid_of(made, "w1")
         Killed(pid)
         poll_for(lambda: pid_of(made, "w1") not in (0, pid))
-        assert "killed by SIGKILL" in host.ended
+        assert host.ended[0].startswith("killed by SIGKILL")
         assert made.children()[0].restarts == 1
         made.kill("w2")
         poll_for(lambda: not made.owns("w2"))
@@ -110,7 +113,7 @@ def test_drain_lets_it_leave_and_restart_brings_it_back(tmp_path: Path) -> None:
         made.restart("w2")
         poll_for(lambda: pid_of(made, "w2") not in (0, pid))
         assert host.drained == ["w1", "w2"]
-        assert host.ended == ["exited with status 0"] * 2
+        assert [why.partition(";")[0] for why in host.ended] == ["exited with status 0"] * 2
 
 
 def test_one_that_dies_at_start_is_crash_looping_until_an_operator_restarts_it(
@@ -120,7 +123,7 @@ def test_one_that_dies_at_start_is_crash_looping_until_an_operator_restarts_it(
         made.spawn(1)
         poll_for(lambda: made.children()[0].phase is Phase.CRASH_LOOPING)
         assert len(host.ended) == 6
-        assert made.children()[0].why == "exited with status 3"
+        assert made.children()[0].why.startswith("exited with status 3; its log ends: oh no")
         assert not made.expecting()
         end, text = made.log("w1")
         assert (end, text) == (36, "oh no\n" * 6)
@@ -183,3 +186,51 @@ def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
                 steer("w9")
         with pytest.raises(UnknownWorker):
             made.log("../../etc/passwd")
+
+
+def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.fleet.START_TIME", 0.3)
+    with fleet(tmp_path, STUBBORN) as (made, host):
+        made.spawn(1)
+        poll_for(lambda: host.ended)
+        assert host.ended[0] == "was not ready within 0.3 s, and was ended; its log ends: here"
+
+
+def test_one_that_registered_may_take_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.fleet.START_TIME", 2.0)
+    with fleet(tmp_path) as (made, host):
+        made.spawn(1)
+        poll_for(lambda: pid_of(made, "w1"))
+        began = made.children()[0].since
+        assert made.claim("w1", pid_of(made, "w1"))
+        poll_for(lambda: time.monotonic() > began + 2.2)
+        assert host.ended == []
+
+
+LAUNCHER = """
+import sys, threading
+from pathlib import Path
+from nodes.fleet import Fleet
+from tests.test_fleet import Host, LEAVES, pid_of
+fleet = Fleet(host=Host(), command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
+fleet.spawn(1)
+while not (pid := pid_of(fleet, "w1")): pass
+fleet.freeze("w1")
+print(pid, flush=True)
+threading.Event().wait()
+"""
+
+
+def test_a_frozen_one_does_not_outlive_its_launcher(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as launcher:
+        assert launcher.stdout is not None
+        worker = psutil.Process(int(launcher.stdout.readline()))
+        poll_for(lambda: worker.status() == psutil.STATUS_STOPPED)
+        launcher.kill()
+    poll_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)

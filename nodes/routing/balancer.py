@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
-from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +11,8 @@ if TYPE_CHECKING:
 Key = tuple[float, float]
 Policy = Callable[["Worker", float, float], Key]
 """`policy(worker, estimate, usual)`: the lowest key is picked. `estimate` is the latency to
-expect of the worker and `usual` the median over all candidates, both in seconds."""
+expect of the worker and `usual` the lower quartile over all of them, both in seconds: the
+median would call nobody slow as soon as half of them are."""
 
 NOISE = 0.02
 """Seconds: below this, one worker is not called slower than another. Scheduling noise on a
@@ -22,11 +22,13 @@ machine with more to do than cores is of this order, and says nothing of the wor
 def load(worker: Worker, estimate: float, usual: float) -> Key:
     """Least load first, fewest tasks among equals.
 
-    A worker slower than twice the usual has its load multiplied by the excess. A newcomer
+    A worker slower than twice the usual has its load multiplied by as much as it is slower
+    than usual (`tests/simulation/table.py` holds this against other policies). A newcomer
     counts as level with the least-served worker, or it would get every lookup of its first
     second.
     """
-    excess = max(1.0, estimate / max(2 * usual, NOISE))
+    slow = usual > 0.0 and estimate >= max(2 * usual, NOISE)
+    excess = estimate / usual if slow else 1.0
     return ((worker.in_flight + 1) * excess, worker.served + worker.handicap)
 
 
@@ -68,7 +70,7 @@ def pick(
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     estimates = {w.generation: w.latency.estimate(now) for w in live}
-    usual = median(estimates.values())
+    usual = sorted(estimates.values())[(len(estimates) - 1) // 4]
     return min(
         candidates, key=lambda w: (w.rank + w.doubted, *policy(w, estimates[w.generation], usual))
     )

@@ -13,7 +13,7 @@ from tests.simulation.world import Process, World
 
 SEEDS = int(os.environ.get("ROLLCALL_SEEDS", "200"))
 ONE = os.environ.get("ROLLCALL_SEED")
-SECONDS = 20.0
+SECONDS = 10.0
 """Simulated seconds of a seed."""
 
 
