@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 from typing import Any, Self, cast
 
 import msgspec
 
 from nodes.addresses import DEFAULT_ADDRESS
+from nodes.errors import Overloaded
 from nodes.link import MasterLink
 from nodes.transport import Value
 from nodes.wire import DEADLINE, PAGE, Description, Envelope
@@ -73,7 +76,10 @@ class Client:
     def page(
         self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None
     ) -> Envelope:
-        """One page: at most `limit` records, from the cursor `after` of the page before."""
+        """One page: at most `limit` records, from the cursor `after` of the page before.
+
+        A master at its limits is asked again when it says so, within the timeout.
+        """
         # What the master assumes anyway need not travel with each lookup.
         options: dict[str, Value] = {}
         if limit != PAGE:
@@ -82,9 +88,19 @@ class Client:
             options["after"] = after
         if self.timeout != DEADLINE:
             options["timeout_s"] = self.timeout
-        return self._link.call(
-            "lookup", name, *args, timeout=self.timeout + self.GRACE, again=True, **options
-        )
+        deadline = time.monotonic() + self.timeout
+        while True:
+            left = max(0.001, deadline - time.monotonic())
+            try:
+                return self._link.call(
+                    "lookup", name, *args, timeout=left + self.GRACE, again=True, **options
+                )
+            except Overloaded as busy:
+                # Jittered, so that those who were refused together do not come back so.
+                wait = (busy.retry_after_ms or 0) / 1000 * random.uniform(1.0, 2.0)
+                if not wait or time.monotonic() + wait >= deadline:
+                    raise
+                time.sleep(wait)
 
     def describe(self) -> Description:
         """The dataset, its lookups with their fields and types, and its version."""

@@ -11,6 +11,7 @@ from nodes.addresses import check_loopback, explain_bind
 from nodes.catalog import CatalogInfo
 from nodes.crew import Crew
 from nodes.errors import StartError
+from nodes.journal import journal_file
 from nodes.link import MasterLink
 from nodes.master import Master
 from nodes.paths import state_dir
@@ -305,6 +306,9 @@ def open_master(*, host: str, port: int, balance: str) -> Master:
     check_loopback(host)
     ensure_token()
     try:
-        return Master(token=read_token, host=host, port=port, balance=balance)
+        master = Master(token=read_token, host=host, port=port, balance=balance)
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
+    # A port that the system chose is none that anybody comes back to.
+    master.keep_journal(journal_file(master.address.port), remember=port != 0)
+    return master

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nodes.wire import Event
 
@@ -20,6 +20,9 @@ class EventLog:
     Arguments:
         most: events kept; the oldest go first.
         clock: Unix time in seconds.
+
+    Attributes:
+        listener: told of each event, as it is noted; it must return at once.
     """
 
     def __init__(self, *, most: int = MOST, clock: Callable[[], float] = time.time) -> None:
@@ -27,6 +30,7 @@ class EventLog:
         self._lock = threading.Lock()
         self._clock = clock
         self._last = 0
+        self.listener: Callable[[Event], None] = lambda _event: None
 
     @property
     def last(self) -> int:
@@ -37,7 +41,15 @@ class EventLog:
         """Something happened. `worker` is the id it happened to, "" for the cluster."""
         with self._lock:
             self._last += 1
-            self._events.append(Event(self._last, self._clock(), kind, worker, text))
+            event = Event(self._last, self._clock(), kind, worker, text)
+            self._events.append(event)
+            self.listener(event)
+
+    def remember(self, events: Iterable[Event]) -> None:
+        """Takes up those of an earlier time; their numbers go on from there."""
+        with self._lock:
+            self._events.extend(events)
+            self._last = max([self._last, *(event.number for event in self._events)])
 
     def after(self, number: int, *, most: int = MOST) -> list[Event]:
         """The oldest `most` of the events kept with a higher number, in order."""

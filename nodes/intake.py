@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from nodes.catalog import Argument, Lookup, coerce
 from nodes.dispatch import Answer, Args, Dispatcher, MakeArgs
-from nodes.errors import BadRequest, NoWorkers, Overloaded
+from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup
 from nodes.routing import NO_WORKERS, Figures
 from nodes.wire import Description, LookupRequest, answer_envelope, encode_request
 
@@ -27,11 +27,14 @@ class Intake:
     Arguments:
         dispatcher: finds a worker for each.
         description: asked what is served; None while nobody has said so.
+        note: told the kind, the worker ("" for the cluster) and the words of an event.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, description: Callable[[], Description | None]
-    ) -> None:
+        self, dispatcher: Dispatcher, description: Callable[[], Description | None], *,
+        note: Callable[[str, str, str], None],
+    ) -> None:  # fmt: skip
+        self._note = note
         self._dispatcher = dispatcher
         self._description = description
         self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
@@ -104,6 +107,9 @@ class Intake:
             failed = False
         except BadRequest:
             failed = False
+            raise
+        except PoisonLookup as poison:
+            self._note("poison_lookup", "", poison.message)
             raise
         finally:
             took = time.monotonic() - began

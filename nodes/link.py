@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from nodes.addresses import parse_address
-from nodes.errors import BadRequest, MasterLost
+from nodes.errors import BadRequest, MasterLost, Overloaded
 from nodes.transport import (
     DialFailed,
     Lane,
@@ -20,6 +20,9 @@ from nodes.transport import (
     Value,
 )
 from nodes.wire import Envelope, decode_envelope
+
+FULL_MS = 200
+"""Milliseconds after which a master that had no connection free may be asked again."""
 
 
 class MasterLink:
@@ -84,6 +87,8 @@ class MasterLink:
             left = max(0.001, timeout - (time.monotonic() - began))
             return _envelope(lane.call(verb, *args, timeout=left, named=named))
         except RemoteFailure as error:
+            if error.kind == Overloaded.code.capitalize():
+                raise Overloaded(error.message, retry_after_ms=FULL_MS) from error
             raise MasterLost(f"the master refused {verb}: {error}") from error
         except (TypeError, ValueError) as error:
             raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from random import Random
 from typing import Protocol
 
@@ -22,8 +24,9 @@ from nodes.errors import (
 )
 from nodes.events import EventLog
 from nodes.intake import Intake
+from nodes.journal import Journal, Second, read_events
 from nodes.roster import Roster
-from nodes.routing import NO_WORKERS, POLICIES, Address
+from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.snapshot import take_snapshot
 from nodes.token import same_token
 from nodes.transport import Server, Service, Utf8
@@ -100,12 +103,15 @@ class Master:
     ) -> None:  # fmt: skip
         self.token = token
         self.launcher: Launcher | None = None
+        self.journal: Journal | None = None
         self.events = EventLog()
         self.roster = Roster(
             policy=POLICIES[balance], events=self.events, description=description,
             random=Random(),
         )  # fmt: skip
-        self.intake = Intake(self.roster.dispatcher, lambda: self.roster.description)
+        self.intake = Intake(
+            self.roster.dispatcher, lambda: self.roster.description, note=self.events.note
+        )
         self._balance = balance
         self._started = time.monotonic()
         self._server = Server(lambda: MasterService(self), host=host, port=port, name="master")
@@ -115,8 +121,35 @@ class Master:
         """Where clients and workers find it."""
         return Address(*self._server.address)
 
+    def keep_journal(self, path: Path, *, remember: bool) -> None:
+        """Writes what happens to that file, from `start` on.
+
+        Arguments:
+            path: see `nodes.journal.journal_file`.
+            remember: whether to take up the events that an earlier master left there.
+        """
+        if remember and path.exists():
+            try:
+                self.events.remember(read_events(path))
+            except DataError as error:
+                self.events.note("journal", "", str(error))
+        self.journal = Journal(path, self._second)
+        self.events.listener = self.journal.note
+
+    def _second(self) -> Second:
+        now = self.snapshot()
+        return Second(
+            at=now.taken_at, lookups_per_s=now.lookups_per_s, p50_ms=now.p50_ms,
+            p99_ms=now.p99_ms, in_flight=now.in_flight, answered=now.answered,
+            errors=now.errors, reroutes=now.reroutes, hedges=now.hedges,
+            up=sum(worker.state == State.UP for worker in now.workers),
+        )  # fmt: skip
+
     def start(self) -> None:
         """Listens."""
+        if self.journal is not None:
+            self.journal.start()
+            self.events.note("started", "", f"the master at {self.address}, pid {os.getpid()}")
         self._server.start()
         self.roster.start()
 
@@ -124,6 +157,9 @@ class Master:
         """Closes every connection and joins every thread. Workers look for another master."""
         self._server.stop()
         self.roster.stop()
+        if self.journal is not None:
+            self.events.note("stopped", "", f"the master at {self.address}")
+            self.journal.close()
 
     def snapshot(self) -> ClusterSnapshot:
         """The whole cluster, now."""

@@ -56,6 +56,8 @@ class Roster:
         self.missed: Callable[[str, int], None] = lambda _id, _pid: None
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
+        self._refused = 0
+        self._spent = False
         self.dispatcher = Dispatcher(
             router=self.router,
             changed=self.changed,
@@ -237,6 +239,11 @@ class Roster:
             self.router.refresh(now)
             panicking = panics(self.registry, now)
             changed, self.panicking = panicking is not self.panicking, panicking
+            refused, self._refused = self._refused, self.router.hedging.refused
+            spent = self._refused > refused
+            first, self._spent = spent and not self._spent, spent
+        if first:
+            self.note("hedges_spent", "", "more lookups are late than the hedge budget covers")
         if changed and panicking:
             self.note("panic", "", "most workers fail: all of them are tried, breakers or not")
         elif changed:

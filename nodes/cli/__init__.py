@@ -14,6 +14,7 @@ _COMMANDS = {
     "lookup": "lookup",
     "ps": "steer",
     "events": "steer",
+    "journal": "journal",
     "spawn": "steer",
     "scale": "steer",
     "drain": "steer",

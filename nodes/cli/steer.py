@@ -94,13 +94,14 @@ def events(master: str, after: int, follow: bool, as_json: bool) -> None:
             if fresh:
                 after = fresh[-1].number
             for event in fresh:
-                print_json(event) if as_json else click.echo(_line(event))
+                print_json(event) if as_json else click.echo(event_line(event))
             if not follow:
                 return
             time.sleep(FOLLOW_EVERY)
 
 
-def _line(event: Event) -> str:
+def event_line(event: Event) -> str:
+    """An event as a line of a terminal."""
     at = time.strftime("%H:%M:%S", time.localtime(event.at))
     return f"{event.number:>5}  {at}  {event.worker:<5} {event.kind:<14} {printable(event.text)}"
 

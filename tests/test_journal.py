@@ -1,0 +1,190 @@
+"""The journal on real files: kept, bounded, and never in anybody's way."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from nodes.errors import DataError
+from nodes.events import EventLog
+from nodes.journal import Journal, Second, journal_file, read_events, read_seconds
+from nodes.wire import Event
+from tests.kit import Node, poll_for, run_nodes
+
+
+def event(number: int, at: float | None = None, text: str = "something") -> Event:
+    """An event of now, unless another time is given."""
+    return Event(number, time.time() if at is None else at, "proved", "w1", text)
+
+
+def second() -> Second:
+    """Figures of now."""
+    return Second(time.time(), 12.5, 0.4, None, 2, 100, 1, 3, 4, 2)
+
+
+@contextmanager
+def journal(path: Path, *, keep_bytes: int = 50_000_000) -> Iterator[Journal]:
+    """A journal that is being written."""
+    made = Journal(path, second, keep_bytes=keep_bytes)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodes.journal.EVERY", 0.02)
+
+
+def numbers(path: Path) -> list[int]:
+    """The numbers of the events in it; none while it cannot be read."""
+    try:
+        return [one.number for one in read_events(path)]
+    except DataError:
+        return []
+
+
+def test_what_is_noted_is_there_after_the_end_and_goes_on_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "j.sqlite3"
+    with journal(path) as first:
+        first.note(event(1))
+        first.note(event(2, text="naïve \x1b[31m"))
+    with journal(path) as again:
+        again.note(event(3))
+    assert numbers(path) == [1, 2, 3]
+    assert read_events(path)[1].text == "naïve \x1b[31m"
+    assert [one.number for one in read_events(path, most=2)] == [2, 3]
+    figures = read_seconds(path)
+    assert (figures[-1].lookups_per_s, figures[-1].p99_ms, figures[-1].up) == (12.5, None, 2)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_what_is_old_goes(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite3"
+    with journal(path) as made:
+        made.note(event(1, at=time.time() - 8 * 86400))
+        made.note(event(2, at=time.time() - 6 * 86400))
+    assert numbers(path) == [2]
+
+
+def test_it_does_not_grow_beyond_its_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite3"
+    with journal(path, keep_bytes=10**9) as made:
+        for number in range(1, 3001):
+            made.note(event(number, text="x" * 300))
+    full = path.stat().st_size
+    assert full > 1_000_000
+    with journal(path, keep_bytes=300_000):
+        poll_for(lambda: path.stat().st_size < 400_000)
+    left = numbers(path)
+    assert left and left[-1] == 3000
+    assert left == sorted(left)
+
+
+def test_a_lock_delays_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite3"
+    with journal(path) as made:
+        made.note(event(1))
+        poll_for(lambda: numbers(path) == [1])
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            made.note(event(2))
+            poll_for(lambda: "locked" in made.trouble)
+            made.note(event(3))
+            other.execute("ROLLBACK")
+        poll_for(lambda: numbers(path) == [1, 2, 3])
+        poll_for(lambda: made.trouble == "")
+
+
+def test_a_full_disk_is_told_and_waited_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "j.sqlite3"
+    # The file may be no larger than it is: what a full disk says, SQLite says for this.
+    before: Callable[[Journal], sqlite3.Connection] = Journal._open
+
+    def on_a_full_disk(self: Journal) -> sqlite3.Connection:
+        db = before(self)
+        db.execute("PRAGMA max_page_count = 1")
+        return db
+
+    with monkeypatch.context() as full:
+        full.setattr(Journal, "_open", on_a_full_disk)
+        made = Journal(path, second)
+        made.start()
+        for number in range(1, 501):
+            made.note(event(number, text="x" * 500))
+        poll_for(lambda: "full" in made.trouble)
+    poll_for(lambda: numbers(path)[-1:] == [500])
+    made.close()
+    assert made.trouble == ""
+    assert made.dropped == 0
+
+
+@pytest.mark.parametrize("while_open", [True, False])
+def test_a_damaged_file_is_put_aside(tmp_path: Path, while_open: bool) -> None:
+    path = tmp_path / "j.sqlite3"
+    if not while_open:
+        path.write_bytes(b"this is no database" * 1000)
+    with journal(path) as made:
+        if while_open:
+            made.note(event(1))
+            poll_for(lambda: numbers(path) == [1])
+            made._put_aside()
+            path.write_bytes(b"this is no database" * 1000)
+            made._let_go()
+        made.note(event(2))
+        poll_for(lambda: numbers(path) == [2])
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with journal(tmp_path / "file" / "j.sqlite3") as made:
+        poll_for(lambda: made.trouble != "")
+        began = time.monotonic()
+        for number in range(12_000):
+            made.note(event(number))
+        assert made.dropped > 0
+    assert time.monotonic() - began < 10
+
+
+def test_events_of_an_earlier_master_are_taken_up() -> None:
+    log = EventLog()
+    log.remember([event(4), event(5)])
+    log.note("started", "", "again")
+    assert [one.number for one in log.after(0)] == [4, 5, 6]
+
+
+def test_no_journal_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no journal"):
+        read_events(tmp_path / "none")
+    (tmp_path / "odd").write_text("odd" * 1000)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_seconds(tmp_path / "odd")
+
+
+def test_a_master_that_ended_can_be_read_by_command() -> None:
+    with Node("master", "0", "--json") as node:
+        address = node.ready["master"]
+    port = int(str(address).rpartition(":")[2])
+    assert journal_file(port).exists()
+    kinds = [one.kind for one in read_events(journal_file(port))]
+    assert (kinds[0], kinds[-1]) == ("started", "stopped")
+    shown = run_nodes("journal", "--master", f"127.0.0.1:{port}")
+    assert shown.returncode == 0
+    assert "started" in shown.stdout
+    figures = run_nodes("journal", "--master", f"127.0.0.1:{port}", "--figures", "--json")
+    assert figures.returncode == 0 and '"lookups_per_s"' in figures.stdout
+    missing = run_nodes("journal", "--master", "127.0.0.1:1")
+    assert missing.returncode != 0
+    assert "no journal" in missing.stderr
