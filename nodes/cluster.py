@@ -93,6 +93,7 @@ class HostedCluster:
         workers: how many to start.
         host, port: the master's; port 0 lets the system choose.
         balance: one of `nodes.routing.POLICIES`.
+        watch: whether to reload by itself when the records change.
 
     Raises:
         DataError: the records cannot be used.
@@ -101,7 +102,7 @@ class HostedCluster:
 
     def __init__(
         self, *, build: Callable[[], CatalogInfo], workers: int = 3, host: str = "127.0.0.1",
-        port: int = 0, balance: str = "load",
+        port: int = 0, balance: str = "load", watch: bool = False,
     ) -> None:  # fmt: skip
         self.master = open_master(host=host, port=port, balance=balance)
         roster = self.master.roster
@@ -117,6 +118,8 @@ class HostedCluster:
             self.master.launcher = self.crew
             self.master.start()
             self.crew.spawn(workers)
+            if watch:
+                self.crew.watch()
         except BaseException:
             self.master.stop()
             raise

@@ -6,17 +6,34 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from nodes.catalog import Catalog, CatalogInfo
 from nodes.child import Phase
-from nodes.errors import NotPossible
+from nodes.errors import DataError, NotPossible
 from nodes.fleet import LEAVE_TIME, Fleet, Host
 from nodes.routing import Address
+from nodes.wire import Description
+from nodes.worker import describe
 
 logger = logging.getLogger("rollcall.crew")
 
 RENEW_TIME = 30.0
 """Seconds a reload waits for one worker to come back before it goes on to the next."""
+
+
+WATCH_EVERY = 1.0
+"""Seconds between two looks at the files of records, when they are watched."""
+
+
+class CrewHost(Host, Protocol):
+    """Whom the workers register with, and who can tell them what to serve."""
+
+    def switch(self, worker_id: str, path: str) -> str:
+        """Has a worker serve another catalog; returns why it does not, "" if it does."""
+
+    def serves(self, description: Description) -> None:
+        """That is what all workers serve from now on."""
 
 
 class Crew(Fleet):
@@ -36,15 +53,18 @@ class Crew(Fleet):
     """
 
     def __init__(
-        self, *, host: Host, master: Address, build: Callable[[], CatalogInfo], logs: Path
+        self, *, host: CrewHost, master: Address, build: Callable[[], CatalogInfo], logs: Path
     ) -> None:
         super().__init__(host=host, command=self._worker_command, logs=logs)
         self._master = master
+        self._crew_host = host
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away.
         self.catalog = Catalog.open(build().path)
         self._reloading = threading.Lock()
         self._roll: threading.Thread | None = None
+        self._watcher: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def _worker_command(self, worker_id: str) -> list[str]:
         # -P: a folder called "nodes" where the launcher happens to run is not ours.
@@ -53,8 +73,11 @@ class Crew(Fleet):
         return [*command, "--id", worker_id, "--leave-with-stdin"]
 
     def reload(self) -> str:
-        """Builds the catalog of the records as they are now and, if it is another, restarts
-        worker after worker with it, in the background.
+        """Builds the catalog of the records as they are now, beside the one that is served,
+        and, if it is another, has worker after worker switch to it, in the background.
+
+        No worker stops answering meanwhile: each goes on from one lookup to the next. One
+        that does not switch is restarted.
 
         Raises:
             DataError: the records cannot be used; nothing was changed.
@@ -72,7 +95,7 @@ class Crew(Fleet):
             self.catalog = fresh
             old.close()
             self._host.note("reload", "", f"catalog {before} to {info.version}")
-            self._roll = threading.Thread(target=self._renew_all, name="reload", daemon=True)
+            self._roll = threading.Thread(target=self._switch_all, name="reload", daemon=True)
             self._roll.start()
             rolling = True
             return f"catalog {before} to {info.version}, worker after worker"
@@ -80,21 +103,50 @@ class Crew(Fleet):
             if not rolling:
                 self._reloading.release()
 
-    def _renew_all(self) -> None:
+    def _switch_all(self) -> None:
+        info = self.catalog.info
         try:
             for child in self.children():
-                if child.phase is Phase.STOPPING or self._stopping:
+                if child.phase is Phase.STOPPING or self._stopping or not self.owns(child.id):
                     continue
-                if self.owns(child.id):
+                why = self._crew_host.switch(child.id, info.path)
+                if not why:
+                    self._host.note("switched", child.id, f"serves catalog {info.version}")
+                elif self.owns(child.id):
+                    self._host.note("not_switched", child.id, f"{why}; it is restarted")
                     self.restart(child.id)
                     self.wait_renewed(child.id, child.pid, RENEW_TIME)
-            self._host.note("reloaded", "", f"catalog {self.catalog.info.version}")
+            self._crew_host.serves(describe(self.catalog))
+            self._host.note("reloaded", "", f"catalog {info.version}")
         finally:
             self._reloading.release()
 
+    def watch(self) -> None:
+        """Reloads by itself whenever the files change, until the end. Broken ones change
+        nothing: an event says why, once.
+        """
+        self._watcher = threading.Thread(target=self._keep_watching, name="watch", daemon=True)
+        self._watcher.start()
+
+    def _keep_watching(self) -> None:
+        said = ""
+        while not self._ended.wait(WATCH_EVERY):
+            try:
+                self.reload()
+                said = ""
+            except NotPossible:
+                continue  # one is under way
+            except DataError as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._host.note("not_reloaded", "", f"nothing was changed: {said}")
+
     def stop(self, patience: float = LEAVE_TIME) -> None:
         """Drains and ends every worker; see `Fleet.stop`."""
+        self._ended.set()
         super().stop(patience)
+        if self._watcher is not None:
+            self._watcher.join(2.0)
         if self._roll is not None:
             self._roll.join(2.0)
         self.catalog.close()

@@ -16,12 +16,15 @@ from nodes.events import EventLog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
 from nodes.routing.lag import Lag
 from nodes.transport import LinkLost, TransportError
-from nodes.wire import Description, Registered, Registration, is_probe_answer
+from nodes.wire import Description, Registered, Registration, is_probe_answer, is_refusal
 
 PROBE_EVERY = 1.0
 PROBE_PATIENCE = 1.0
 """Seconds between two probes of one worker, and how long one may take."""
 
+
+SWITCH_TIME = 5.0
+"""Seconds that a worker may take to open another catalog."""
 
 TICK = 0.25
 TICKS_PER_REFRESH = 4
@@ -217,6 +220,32 @@ class Roster:
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
             self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_PATIENCE)
+
+    def switch(self, worker_id: str, path: str) -> str:
+        """Has a worker serve the catalog at `path` from its next lookup on.
+
+        Returns:
+            Why it does not, "" if it does.
+        """
+        with self.changed:
+            worker = self.registry.get(worker_id)
+            if worker is None or not worker.live:
+                return "it is not registered"
+        try:
+            reply = self.dispatcher.direct(
+                worker, "switch", (worker.instance, path), timeout=SWITCH_TIME
+            )
+        except TransportError as error:
+            return str(error)
+        if not isinstance(reply, str):
+            return reply[1] if is_refusal(reply) else "it answered with something else"
+        with self.changed:
+            worker.version = reply
+        return ""
+
+    def serves(self, description: Description) -> None:
+        """That is what all workers serve from now on."""
+        self.description = description
 
     # -- itself -------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from nodes.roster import Roster
 from nodes.routing import State, Worker
 from nodes.wire import ClusterSnapshot, WorkerView
 
+LATE = "late: asked last until it answers"
+
 _UNREGISTERED = {
     # What a worker without a registration is, to whoever asks for its state.
     Phase.CRASH_LOOPING: State.DOWN,
@@ -92,7 +94,7 @@ def _registered(worker: Worker, child: ChildView | None, now: float, wall: float
         address=str(worker.address),
         pid=worker.pid,
         state=str(worker.state),
-        why=worker.why,
+        why=worker.why or (LATE if worker.doubted and worker.live else ""),
         state_since=wall - (now - worker.since),
         served=worker.served,
         in_flight=worker.in_flight,

@@ -20,11 +20,14 @@ import psutil
 from nodes.catalog import Catalog, Reader, coerce
 from nodes.errors import (
     BadRequest,
+    Conflict,
     DataError,
     DeadlineExceeded,
+    Forbidden,
     InternalError,
     LookupFailed,
     MasterLost,
+    NotPossible,
 )
 from nodes.transport import Lane, Limits, Server, Service, TransportError
 from nodes.wire import (
@@ -86,26 +89,41 @@ class Tally:
             self.errors += error
 
 
+class Served:
+    """The catalog that a worker serves now. It is replaced as a whole: a lookup reads from
+    the one it began with.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+
+
 class WorkerService(Service):
     """The worker's verbs, for one connection; its own reader, its own thread."""
 
     drops_abandoned = True
 
-    def __init__(self, catalog: Catalog, tally: Tally, retire: Callable[[str], bool]) -> None:
-        self._catalog = catalog
+    def __init__(
+        self, served: Served, tally: Tally, *, retire: Callable[[object], bool],
+        switch: Callable[[object, object], str | WorkerRefusal],
+    ) -> None:  # fmt: skip
+        self._served = served
         self._tally = tally
         self._retire = retire
-        self._lookups = {one.name: one for one in catalog.info.lookups}
+        self._switch = switch
+        self._catalog = served.catalog
+        self._lookups = {one.name: one for one in self._catalog.info.lookups}
         self._process = psutil.Process()
         self._reader: Reader | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
-        """The four verbs of a worker."""
+        """The five verbs of a worker."""
         verbs: dict[str, Callable[..., object]] = {
             "lookup": self.lookup,
             "suggest": self.suggest,
             "probe": self.probe,
             "retire": self._retire,
+            "switch": self._switch,
         }
         return verbs.get(name)
 
@@ -115,8 +133,14 @@ class WorkerService(Service):
             self._reader.close()
 
     def _read(self) -> Reader:
-        if self._reader is None:
-            self._reader = self._catalog.reader()
+        now = self._served.catalog
+        if self._reader is None or now is not self._catalog:
+            fresh = now.reader()
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = fresh
+            self._catalog = now
+            self._lookups = {one.name: one for one in now.info.lookups}
         return self._reader
 
     def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
@@ -128,11 +152,12 @@ class WorkerService(Service):
                 asked = decode_request(request if type(request) is bytes else b"")
             except msgspec.MsgspecError as error:
                 raise BadRequest(f"this is no lookup: {error}") from error
+            reader = self._read()
             shape = self._lookups.get(asked.name)
             if shape is None:
                 raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
             args = coerce(shape, asked.args)
-            page = self._read().find(asked.name, args, limit=asked.limit, after=asked.after)
+            page = reader.find(asked.name, args, limit=asked.limit, after=asked.after)
             version = self._catalog.info.version
             if time.monotonic() - arrived > asked.within:
                 raise DeadlineExceeded("answered too late to be of use")
@@ -210,10 +235,13 @@ class Worker:
         self._token = token
         self._random = random or Random()
         self._instance = secrets.token_hex(16)
+        self._served = Served(catalog)
         tally = Tally()
         # Lanes of a master that is gone would be kept for an hour; a live one redials.
         self.server = Server(
-            lambda: WorkerService(catalog, tally, self._asked_to_retire),
+            lambda: WorkerService(
+                self._served, tally, retire=self._asked_to_retire, switch=self._asked_to_switch
+            ),
             host=host, port=port, limits=Limits(idle=300.0), name="worker",
         )  # fmt: skip
         self._registration = Registration(
@@ -254,12 +282,32 @@ class Worker:
 
     def _asked_to_retire(self, instance: object) -> bool:
         """The verb by which the master, who alone knows `instance`, has the worker drain."""
-        known = type(instance) is str and hmac.compare_digest(
-            instance.encode("utf-8", "replace"), self._instance.encode()
-        )
+        known = self._is_ours(instance)
         if known:
             self.drain()
         return known
+
+    def _asked_to_switch(self, instance: object, path: object) -> str | WorkerRefusal:
+        """The verb by which the master has the worker serve another catalog of its dataset,
+        from the next lookup on. Returns the version, or why it goes on with the old one.
+        """
+        if not self._is_ours(instance) or type(path) is not str:
+            return (Forbidden.code, "only the master of this worker may ask that")
+        try:
+            catalog = Catalog.open(path)
+        except DataError as error:
+            return (NotPossible.code, str(error))
+        if catalog.info.name != self._served.catalog.info.name:
+            return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
+        self._served.catalog = catalog
+        self._registration = msgspec.structs.replace(self._registration, catalog=describe(catalog))
+        logger.info("serves catalog %s", catalog.info.version)
+        return catalog.info.version
+
+    def _is_ours(self, instance: object) -> bool:
+        return type(instance) is str and hmac.compare_digest(
+            instance.encode("utf-8", "replace"), self._instance.encode()
+        )
 
     # -- registration -----------------------------------------------------------
 

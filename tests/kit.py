@@ -69,12 +69,21 @@ def same_records(found: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
 
 @contextlib.contextmanager
 def hosted(
-    workers: int = 3, *, data: Path | None = None, balance: str = "load", port: int = 0
+    workers: int = 3,
+    *,
+    data: Path | None = None,
+    balance: str = "load",
+    port: int = 0,
+    watch: bool = False,
 ) -> Iterator[HostedCluster]:
     """A master in this process and workers in processes of their own, all up."""
     folder = data or shipped_data()
     with HostedCluster(
-        build=lambda: ensure_catalog(folder), workers=workers, balance=balance, port=port
+        build=lambda: ensure_catalog(folder),
+        workers=workers,
+        balance=balance,
+        port=port,
+        watch=watch,
     ) as cluster:
         wait_up(cluster, workers)
         yield cluster

@@ -14,7 +14,7 @@ import rpyc
 
 from nodes.client import Client
 from nodes.cluster import AttachedCluster
-from nodes.errors import MasterLost, NoWorkers, StartError
+from nodes.errors import DataError, MasterLost, NoWorkers, RollcallError, StartError
 from tests.kit import (
     Frozen,
     Killed,
@@ -239,6 +239,87 @@ def test_a_reload_brings_changed_records_into_service(tmp_path: Path) -> None:
         wait_up(cluster, 2)
         assert client.getbyname("bob") == [{"name": "bob", "location": "Rome", "year": 2002}]
         assert before not in cluster.snapshot().catalogs
+
+
+def person(version: int, number: int) -> str:
+    """One record as JSON; its year tells the version of the file it is in."""
+    return f'"p{number}": {{"name": "ann", "location": "Oslo", "year": {version}}}'
+
+
+def write_people(file: Path, version: int) -> None:
+    """A new version of the file, in one step."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text("{" + ", ".join(person(version, n) for n in range(20)) + "}")
+    fresh.replace(file)
+
+
+def test_reloads_under_load_fail_nobody_and_mix_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "people.json"
+    write_people(file, 2000)
+    seen: list[set[int]] = []
+    errors: list[str] = []
+    over = threading.Event()
+    with hosted(1, data=tmp_path) as cluster:
+        pids = [worker.pid for worker in cluster.snapshot().workers]
+
+        def ask() -> None:
+            with Client(cluster.address) as client:
+                while not over.is_set():
+                    try:
+                        seen.append({r["year"] for r in client.getbyname("ann")})
+                    except RollcallError as error:
+                        errors.append(repr(error))
+
+        clients = [threading.Thread(target=ask) for _ in range(3)]
+        for client in clients:
+            client.start()
+        try:
+            for version in range(2001, 2006):
+                write_people(file, version)
+                cluster.reload()
+                wanted = {version}
+                poll_for(lambda: seen[-1:] == [wanted])  # noqa: B023 - used up at once
+        finally:
+            over.set()
+            for client in clients:
+                client.join()
+        assert errors == []
+        assert all(len(years) == 1 for years in seen)
+        assert [worker.pid for worker in cluster.snapshot().workers] == pids
+
+
+def test_a_broken_file_changes_nothing_and_a_watched_one_is_taken_up(tmp_path: Path) -> None:
+    file = tmp_path / "people.json"
+    write_people(file, 2000)
+
+    def kinds() -> list[str]:
+        return [event.kind for event in cluster.events()]
+
+    with hosted(1, data=tmp_path, watch=True) as cluster, Client(cluster.address) as client:
+        file.write_text("{ this is not JSON")
+        poll_for(lambda: "not_reloaded" in kinds())
+        assert {r["year"] for r in client.getbyname("ann")} == {2000}
+        with pytest.raises(DataError, match=r"people\.json"):
+            cluster.reload()
+        write_people(file, 2001)
+        poll_for(lambda: {r["year"] for r in client.getbyname("ann")} == {2001})
+        assert kinds().count("not_reloaded") == 1
+
+
+def test_a_frozen_worker_does_not_hold_up_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.roster.SWITCH_TIME", 0.3)
+    file = tmp_path / "people.json"
+    write_people(file, 2000)
+    with hosted(2, data=tmp_path) as cluster, Client(cluster.address) as client:
+        cluster.freeze("w1")
+        write_people(file, 2001)
+        cluster.reload()
+        poll_for(lambda: "reloaded" in [event.kind for event in cluster.events()], 20.0)
+        wait_up(cluster, 2)
+        assert len(cluster.snapshot().catalogs) == 1
+        assert {r["year"] for r in client.getbyname("ann")} == {2001}
 
 
 def test_a_port_that_is_taken_is_explained() -> None:

@@ -288,7 +288,7 @@ def test_with_the_token_it_is(plain: Any) -> None:
     assert ask(plain, "login", read_token())["result"] is True
     assert ask(plain, "snapshot")["result"]["workers"][0]["state"] == "up"
     kinds = [event["kind"] for event in ask(plain, "events")["result"]]
-    assert kinds[:2] == ["registered", "proved"]
+    assert kinds[:3] == ["started", "registered", "proved"]
     assert ask(plain, "events", 1)["result"][0]["number"] == 2
 
 

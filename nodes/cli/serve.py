@@ -41,18 +41,19 @@ READY_TIME = 15.0
 @data_option
 @balance_option
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
 @as_json
 @explained
 def up(
     workers: int, port: int, host: str, data: Path | None, balance: str, skip_bad: bool,
-    as_json: bool,
+    watch: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     with HostedCluster(
-        build=build, workers=workers, host=host, port=port, balance=balance
+        build=build, workers=workers, host=host, port=port, balance=balance, watch=watch
     ) as cluster:
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:

@@ -333,7 +333,8 @@ def test_a_read_only_console_steers_nothing() -> None:
             assert not shown.app.query("#do-kill")
             shown.app.action_line("kill w1")
             await shown.pilot.pause()
-            assert [event.kind for event in shown.app.events] == ["spawned", "registered", "proved"]
+            kinds = [event.kind for event in shown.app.events]
+            assert kinds == ["started", "spawned", "registered", "proved"]
 
     run(test)
 

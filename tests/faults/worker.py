@@ -1,0 +1,63 @@
+"""A worker that does its worst: `python -m tests.faults.worker BEHAVIOUR HOST:PORT`.
+
+It prints the port it listens on, and registers the port that it then reads from its standard
+input: a proxy's, or its own. It ends with its standard input.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import msgspec
+
+from nodes.addresses import parse_address
+from nodes.catalog import Catalog, ensure_catalog
+from nodes.paths import shipped_data
+from nodes.token import read_token
+from nodes.worker import Worker, WorkerService
+
+SLOW = 0.02
+"""Seconds that the slow one adds to each lookup: some twenty times what one takes."""
+
+
+def misbehave(behaviour: str) -> None:
+    """Has every lookup go wrong that way; probes and registration are as they should be."""
+    well = WorkerService.lookup
+
+    def mute(_self: WorkerService, _request: object) -> object:
+        threading.Event().wait()
+        return None
+
+    def garbage(_self: WorkerService, _request: object) -> object:
+        return b"\x00garbage" * 100
+
+    def failing(_self: WorkerService, _request: object) -> object:
+        return ("internal", "this one always fails")
+
+    def slow(self: WorkerService, request: object) -> object:
+        time.sleep(SLOW)
+        return well(self, request)
+
+    lookups = {"well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow}
+    WorkerService.lookup = lookups[behaviour]  # type: ignore[method-assign,assignment]
+
+
+def main() -> None:
+    """Runs one."""
+    behaviour, master = sys.argv[1:]
+    misbehave(behaviour)
+    worker = Worker(
+        catalog=Catalog.open(ensure_catalog(shipped_data()).path),
+        master=parse_address(master), token=read_token,
+    )  # fmt: skip
+    print(worker.server.address[1], flush=True)
+    advertised = int(sys.stdin.readline())
+    worker._registration = msgspec.structs.replace(worker._registration, port=advertised)
+    worker.start()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
