@@ -41,6 +41,7 @@ from nodes.errors import RollcallError
     show_default=True,
     help="Who gets the next lookup.",
 )
+@click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
 @click.option(
     "--attach",
     metavar="HOST:PORT",
@@ -49,14 +50,15 @@ from nodes.errors import RollcallError
 )
 @click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
 def rollcall(
-    port: int, workers: int, data: Path | None, balance: str, attach: str | None, read_only: bool
+    port: int, workers: int, data: Path | None, balance: str, watch: bool, attach: str | None,
+    read_only: bool,
 ) -> None:  # fmt: skip
     """Lookups over records, answered by workers behind one master: see it and steer it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo("rollcall: this needs a terminal; without one, use rollcall-nodes up", err=True)
         raise SystemExit(2)
     try:
-        code = _run(port, workers, data, balance, attach, read_only=read_only)
+        code = _run(port, workers, data, balance, attach, watch=watch, read_only=read_only)
     except RollcallError as error:
         click.echo(f"rollcall: {error}", err=True)
         raise SystemExit(2) from None
@@ -65,7 +67,7 @@ def rollcall(
 
 def _run(
     port: int, workers: int, data: Path | None, balance: str, attach: str | None, *,
-    read_only: bool,
+    watch: bool, read_only: bool,
 ) -> int:  # fmt: skip
     if attach is not None:
         from nodes.addresses import parse_address  # noqa: PLC0415 - only then is it needed
@@ -81,7 +83,7 @@ def _run(
     settings = load_settings()
     app = RollcallApp(
         open_cluster=attaching(attach) if attach is not None else hosting(
-            port=port, workers=workers, data=data, balance=balance
+            port=port, workers=workers, data=data, balance=balance, watch=watch
         ),
         settings=settings, glyphs=terminal_glyphs(), attached=attach is not None,
         read_only=read_only,

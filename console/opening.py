@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from nodes.cluster import Cluster
 
 
-def hosting(*, port: int, workers: int, data: Path | None, balance: str) -> Open:
+def hosting(
+    *, port: int, workers: int, data: Path | None, balance: str, watch: bool = False
+) -> Open:
     """Hosts a master and its workers in this process."""
 
     def open_cluster(progress: Progress) -> Cluster:
@@ -25,10 +27,14 @@ def hosting(*, port: int, workers: int, data: Path | None, balance: str) -> Open
         from nodes.cluster import HostedCluster
         from nodes.paths import shipped_data
 
-        def build() -> CatalogInfo:
-            return ensure_catalog(data or shipped_data(), progress=progress)
+        def build(also: Progress) -> CatalogInfo:
+            def progressed(stage: str, done: int, total: int) -> None:
+                progress(stage, done, total)
+                also(stage, done, total)
 
-        return HostedCluster(build=build, workers=workers, port=port, balance=balance)
+            return ensure_catalog(data or shipped_data(), progress=progressed)
+
+        return HostedCluster(build=build, workers=workers, port=port, balance=balance, watch=watch)
 
     return open_cluster
 

@@ -182,6 +182,8 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
         what.append("READ-ONLY")
     if snapshot.panic:
         what.append("PANIC: most workers fail")
+    if snapshot.activity:
+        what.append(clean(snapshot.activity))
     if snapshot.patience > BUSY:
         what.append("busy machine")
     how = [

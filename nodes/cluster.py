@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol, Self
 
 import msgspec
 
 from nodes.addresses import check_loopback, explain_bind
-from nodes.catalog import CatalogInfo
-from nodes.crew import Crew
+from nodes.crew import Build, Crew
 from nodes.errors import StartError
 from nodes.journal import journal_file
 from nodes.link import MasterLink
@@ -101,7 +99,7 @@ class HostedCluster:
     """
 
     def __init__(
-        self, *, build: Callable[[], CatalogInfo], workers: int = 3, host: str = "127.0.0.1",
+        self, *, build: Build, workers: int = 3, host: str = "127.0.0.1",
         port: int = 0, balance: str = "load", watch: bool = False,
     ) -> None:  # fmt: skip
         self.master = open_master(host=host, port=port, balance=balance)
@@ -115,6 +113,7 @@ class HostedCluster:
             roster.claim = self.crew.claim
             roster.expecting = self.crew.expecting
             roster.missed = self.crew.missed
+            roster.weighed = self.crew.weighed
             self.master.launcher = self.crew
             self.master.start()
             self.crew.spawn(workers)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from nodes.catalog import Catalog, CatalogInfo
+from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.child import Phase
 from nodes.errors import DataError, NotPossible
 from nodes.fleet import LEAVE_TIME, Fleet, Host
@@ -21,9 +21,12 @@ logger = logging.getLogger("rollcall.crew")
 RENEW_TIME = 30.0
 """Seconds a reload waits for one worker to come back before it goes on to the next."""
 
-
 WATCH_EVERY = 1.0
 """Seconds between two looks at the files of records, when they are watched."""
+
+
+Build = Callable[[Progress], CatalogInfo]
+"""Makes the catalog of the records as they are now, and tells how far it is."""
 
 
 class CrewHost(Host, Protocol):
@@ -48,19 +51,22 @@ class Crew(Fleet):
         build: makes the catalog, or finds that nothing changed.
         logs: the folder of their logs.
 
+    Attributes:
+        catalog: what they serve.
+        activity: how far a reload is, "" when there is none.
+
     Raises:
         DataError: the records cannot be used.
     """
 
-    def __init__(
-        self, *, host: CrewHost, master: Address, build: Callable[[], CatalogInfo], logs: Path
-    ) -> None:
+    def __init__(self, *, host: CrewHost, master: Address, build: Build, logs: Path) -> None:
         super().__init__(host=host, command=self._worker_command, logs=logs)
         self._master = master
         self._crew_host = host
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away.
-        self.catalog = Catalog.open(build().path)
+        self.catalog = Catalog.open(build(self._progressed).path)
+        self.activity = ""
         self._reloading = threading.Lock()
         self._roll: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
@@ -87,7 +93,7 @@ class Crew(Fleet):
             raise NotPossible("a reload is under way; its events tell when it is done")
         rolling = False
         try:
-            info = self._build()
+            info = self._build(self._progressed)
             before = self.catalog.info.version
             if info.version == before:
                 return f"catalog {before} is what the records say; nothing to do"
@@ -101,12 +107,18 @@ class Crew(Fleet):
             return f"catalog {before} to {info.version}, worker after worker"
         finally:
             if not rolling:
+                self.activity = ""
                 self._reloading.release()
+
+    def _progressed(self, stage: str, done: int, total: int) -> None:
+        self.activity = f"reload: {stage} {done * 100 // max(1, total)} %"
 
     def _switch_all(self) -> None:
         info = self.catalog.info
         try:
-            for child in self.children():
+            children = self.children()
+            for number, child in enumerate(children, 1):
+                self.activity = f"reload: switching {number} of {len(children)}"
                 if child.phase is Phase.STOPPING or self._stopping or not self.owns(child.id):
                     continue
                 why = self._crew_host.switch(child.id, info.path)
@@ -119,6 +131,7 @@ class Crew(Fleet):
             self._crew_host.serves(describe(self.catalog))
             self._host.note("reloaded", "", f"catalog {info.version}")
         finally:
+            self.activity = ""
             self._reloading.release()
 
     def watch(self) -> None:

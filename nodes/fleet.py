@@ -23,6 +23,9 @@ logger = logging.getLogger("rollcall.fleet")
 MOST_WORKERS = 256
 """Local workers wanted at most: a slip of the finger must not take the machine down."""
 
+MOST_MEMORY = 1 << 30
+"""Bytes of its own (the catalog's pages are shared) from which a worker is replaced, gently."""
+
 LEAVE_TIME = 10.0
 """Seconds a worker may take to answer its last lookups before it is ended."""
 
@@ -121,10 +124,23 @@ class Fleet:
         with self._lock:
             return any(
                 child.wanted
-                and child.phase in (Phase.STARTING, Phase.RESTARTING)
-                and child.since > soon
+                and (
+                    child.renewed
+                    or (child.phase in (Phase.STARTING, Phase.RESTARTING) and child.since > soon)
+                )
                 for child in self._children.values()
             )
+
+    def weighed(self, worker_id: str, pid: int, memory: int) -> None:
+        """That process has so many bytes of memory of its own; one with too many is replaced."""
+        with self._lock:
+            child = self._children.get(worker_id)
+            if memory <= MOST_MEMORY or child is None or child.renewed or not child.wanted:
+                return
+            if child.process is None or child.process.pid != pid:
+                return
+        why = f"it has {memory >> 20} MiB, more than {MOST_MEMORY >> 20}"
+        self._renew(child, f"because {why}")
 
     def wait_renewed(self, worker_id: str, old_pid: int, timeout: float) -> bool:
         """Waits until another process than `old_pid` has registered under that id, or nobody
@@ -184,12 +200,16 @@ class Fleet:
         """Lets a worker answer its last lookups, then starts it anew under the same id."""
         child = self._child(worker_id)
         with self._lock:
-            child.renewed = True
             child.budget.clear()
-            child.wake.set()
-        self._host.note("restarting", child.id, "by an operator")
-        self._leave(child, "to be restarted")
+        self._renew(child, "by an operator")
         return f"{child.id} restarts"
+
+    def _renew(self, child: Child, why: str) -> None:
+        with self._lock:
+            child.renewed = True
+            child.wake.set()
+        self._host.note("restarting", child.id, why)
+        self._leave(child, "to be restarted")
 
     def freeze(self, worker_id: str) -> str:
         """Stops a worker with SIGSTOP: the failure that no exit reports, to rehearse it."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from nodes.catalog import Argument, Lookup, coerce
+from nodes.catalog import Argument, Lookup, coerce, cursor_version
 from nodes.dispatch import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup
 from nodes.routing import NO_WORKERS, Figures
@@ -74,7 +74,7 @@ class Intake:
             return (encode_request(LookupRequest(name, coerced, limit, after, left)),)
 
         # A page after another is of the same catalog, as long as a worker has it.
-        version = after.partition(":")[0] if after else ""
+        version = cursor_version(after) if after else ""
         return self._answer("lookup", make_args, timeout, version)
 
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:

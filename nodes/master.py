@@ -50,6 +50,10 @@ there is no worker, which tells a stock client more than "no such verb"."""
 class Launcher(Protocol):
     """What a master can ask of the launcher that it runs in; `nodes.cluster` has one."""
 
+    @property
+    def activity(self) -> str:
+        """How far a reload is, "" when there is none."""
+
     def children(self) -> list[ChildView]:
         """The local workers."""
 
@@ -167,6 +171,7 @@ class Master:
             roster=self.roster,
             intake=self.intake,
             children=None if self.launcher is None else self.launcher.children(),
+            activity="" if self.launcher is None else self.launcher.activity,
             address=str(self.address),
             balance=self._balance,
             started=self._started,

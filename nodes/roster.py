@@ -22,7 +22,6 @@ PROBE_EVERY = 1.0
 PROBE_PATIENCE = 1.0
 """Seconds between two probes of one worker, and how long one may take."""
 
-
 SWITCH_TIME = 5.0
 """Seconds that a worker may take to open another catalog."""
 
@@ -45,6 +44,7 @@ class Roster:
             keeps the ids of its own workers for them.
         expecting: asked when nobody is left, "is a worker about to register?".
         missed: told of the id and process of a worker whose connection ended unasked.
+        weighed: told of the id, process and memory in bytes of a worker, at each probe.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Roster:
         self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
         self.expecting: Callable[[], bool] = lambda: False
         self.missed: Callable[[str, int], None] = lambda _id, _pid: None
+        self.weighed: Callable[[str, int, int], None] = lambda _id, _pid, _bytes: None
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
         self._refused = 0
@@ -318,3 +319,4 @@ class Roster:
             )
             self.registry.purge(time.monotonic())
             self.changed.notify_all()
+        self.weighed(worker.id, worker.pid, memory)

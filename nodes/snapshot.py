@@ -25,6 +25,7 @@ def take_snapshot(
     roster: Roster,
     intake: Intake,
     children: Sequence[ChildView] | None,
+    activity: str,
     address: str,
     balance: str,
     started: float,
@@ -34,6 +35,7 @@ def take_snapshot(
     Arguments (keyword only):
         roster, intake: the master's.
         children: the fleet's, None when there is no fleet.
+        activity: how far the launcher's reload is, "" when there is none.
         address, balance: of the master.
         started: when it started, on the monotonic clock.
     """
@@ -79,6 +81,7 @@ def take_snapshot(
         retries_left=round(budgets[1], 1),
         hedge_after_ms=router.hedge_after * 1000,
         panic=roster.panicking,
+        activity=activity,
         lag_ms=roster.lag.seconds * 1000,
         patience=roster.lag.stretch,
         in_flight=in_flight,

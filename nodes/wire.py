@@ -36,7 +36,7 @@ WorkerRefusal = tuple[str, str]
 """`(code, message)`: the worker's own verdict on a request, or its own failure."""
 
 ProbeAnswer = tuple[int, int, int, str, float, int]
-"""`(served, in flight, errors, catalog version, CPU percent, resident bytes)`."""
+"""`(served, in flight, errors, catalog version, CPU percent, bytes of its own)`."""
 
 
 def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
@@ -160,7 +160,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     """The whole cluster at one moment: all that a screen or a script needs to show it.
 
     `hedges_left` and `retries_left` are what the budgets hold; `panic` says that breakers
-    are not honoured, as too many are open; `lag_ms` is how late the master itself runs, and
+    are not honoured, as too many are open; `activity` is how far a reload is, "" when there is
+    none; `lag_ms` is how late the master itself runs, and
     `patience` by how many times more missed probes it therefore allows.
     """
 
@@ -183,6 +184,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     retries_left: float
     hedge_after_ms: float
     panic: bool
+    activity: str
     lag_ms: float
     patience: float
     in_flight: int

@@ -12,12 +12,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import msgspec
 import psutil
 
-from nodes.catalog import Catalog, Reader, coerce
+from nodes.catalog import Catalog, coerce, cursor_version
 from nodes.errors import (
     BadRequest,
     Conflict,
@@ -90,12 +91,52 @@ class Tally:
 
 
 class Served:
-    """The catalog that a worker serves now. It is replaced as a whole: a lookup reads from
-    the one it began with.
+    """The catalog that a worker serves now, and those before it that pages are still asked of.
+
+    The present one is replaced as a whole: a lookup reads from the one it began with.
     """
+
+    MOST_BEFORE = 2
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self._lock = threading.Lock()
+        self._before: dict[str, Catalog] = {}
+
+    def switch(self, catalog: Catalog) -> None:
+        """Serves that one from the next lookup on."""
+        self.catalog = catalog
+
+    def version(self, wanted: str) -> Catalog | None:
+        """The catalog of that version, or None if it is gone. Versions lie beside each other
+        under their names, so that a worker that started later has the earlier ones as well.
+        """
+        now = self.catalog
+        if wanted == now.info.version:
+            return now
+        with self._lock:
+            found = self._before.pop(wanted, None)
+            if found is None:
+                try:
+                    found = Catalog.open(Path(now.info.path).with_name(f"{wanted}.db"))
+                except DataError:
+                    return None
+                if (found.info.name, found.info.version) != (now.info.name, wanted):
+                    return None
+            self._before[wanted] = found
+            while len(self._before) > self.MOST_BEFORE:
+                # The one asked for longest ago; whoever reads from it keeps it open.
+                del self._before[next(iter(self._before))]
+            return found
+
+
+class Opened:
+    """A catalog as one connection reads it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.reader = catalog.reader()
+        self.lookups = {one.name: one for one in catalog.info.lookups}
 
 
 class WorkerService(Service):
@@ -111,10 +152,8 @@ class WorkerService(Service):
         self._tally = tally
         self._retire = retire
         self._switch = switch
-        self._catalog = served.catalog
-        self._lookups = {one.name: one for one in self._catalog.info.lookups}
         self._process = psutil.Process()
-        self._reader: Reader | None = None
+        self._opened: Opened | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
         """The five verbs of a worker."""
@@ -129,19 +168,22 @@ class WorkerService(Service):
 
     def on_close(self) -> None:
         """Lets go of the catalog."""
-        if self._reader is not None:
-            self._reader.close()
+        if self._opened is not None:
+            self._opened.reader.close()
 
-    def _read(self) -> Reader:
-        now = self._served.catalog
-        if self._reader is None or now is not self._catalog:
-            fresh = now.reader()
-            if self._reader is not None:
-                self._reader.close()
-            self._reader = fresh
-            self._catalog = now
-            self._lookups = {one.name: one for one in now.info.lookups}
-        return self._reader
+    def _open(self, after: str | None = None) -> Opened:
+        """What to read from: the present catalog or, for a page after another, that one's."""
+        wanted = self._served.catalog
+        if after is not None and not after.startswith(wanted.info.version):
+            # None, or a forged one: the present one's reader says what is wrong with it.
+            wanted = self._served.version(cursor_version(after)) or wanted
+        opened = self._opened
+        if opened is None or opened.catalog is not wanted:
+            fresh = Opened(wanted)
+            if opened is not None:
+                opened.reader.close()
+            self._opened = opened = fresh
+        return opened
 
     def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
         """Answers a `nodes.wire.LookupRequest` with finished JSON."""
@@ -152,13 +194,13 @@ class WorkerService(Service):
                 asked = decode_request(request if type(request) is bytes else b"")
             except msgspec.MsgspecError as error:
                 raise BadRequest(f"this is no lookup: {error}") from error
-            reader = self._read()
-            shape = self._lookups.get(asked.name)
+            opened = self._open(asked.after)
+            shape = opened.lookups.get(asked.name)
             if shape is None:
-                raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
+                raise BadRequest(f"no such lookup; there are {', '.join(opened.lookups)}")
             args = coerce(shape, asked.args)
-            page = reader.find(asked.name, args, limit=asked.limit, after=asked.after)
-            version = self._catalog.info.version
+            page = opened.reader.find(asked.name, args, limit=asked.limit, after=asked.after)
+            version = opened.catalog.info.version
             if time.monotonic() - arrived > asked.within:
                 raise DeadlineExceeded("answered too late to be of use")
             return answer_part(
@@ -175,11 +217,11 @@ class WorkerService(Service):
         def find() -> WorkerAnswer:
             if type(field) is not str or type(prefix) is not str or type(limit) is not int:
                 raise BadRequest("suggest takes a field and a prefix, both text")
-            values = self._read().suggest(field, prefix, limit=limit)
+            opened = self._open()
+            values = opened.reader.suggest(field, prefix, limit=limit)
             body = msgspec.json.encode(values)
-            return answer_part(
-                body, count=len(values), after=None, catalog=self._catalog.info.version, files=()
-            )
+            version = opened.catalog.info.version
+            return answer_part(body, count=len(values), after=None, catalog=version, files=())
 
         return self._counted(find)
 
@@ -201,15 +243,17 @@ class WorkerService(Service):
 
     def probe(self) -> ProbeAnswer:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
-        self._read().ping()
-        tally, process = self._tally, self._process
+        opened = self._open()
+        opened.reader.ping()
+        tally, memory = self._tally, self._process.memory_info()
         return (
             tally.served,
             tally.in_flight,
             tally.errors,
-            self._catalog.info.version,
-            process.cpu_percent(None),
-            process.memory_info().rss,
+            opened.catalog.info.version,
+            self._process.cpu_percent(None),
+            # The catalog's pages are everybody's: they are not counted where that can be told.
+            memory.rss - getattr(memory, "shared", 0),
         )
 
 
@@ -299,7 +343,7 @@ class Worker:
             return (NotPossible.code, str(error))
         if catalog.info.name != self._served.catalog.info.name:
             return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
-        self._served.catalog = catalog
+        self._served.switch(catalog)
         self._registration = msgspec.structs.replace(self._registration, catalog=describe(catalog))
         logger.info("serves catalog %s", catalog.info.version)
         return catalog.info.version

@@ -79,7 +79,7 @@ def hosted(
     """A master in this process and workers in processes of their own, all up."""
     folder = data or shipped_data()
     with HostedCluster(
-        build=lambda: ensure_catalog(folder),
+        build=lambda progress: ensure_catalog(folder, progress=progress),
         workers=workers,
         balance=balance,
         port=port,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,8 @@ import rpyc
 
 from nodes.client import Client
 from nodes.cluster import AttachedCluster
-from nodes.errors import DataError, MasterLost, NoWorkers, RollcallError, StartError
+from nodes.errors import MasterLost, NoWorkers, StartError
+from nodes.fleet import MOST_MEMORY
 from tests.kit import (
     Frozen,
     Killed,
@@ -226,100 +228,29 @@ def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
         wait_up(cluster, 1)
 
 
-def test_a_reload_brings_changed_records_into_service(tmp_path: Path) -> None:
-    file = tmp_path / "people.json"
-    file.write_text('{"ann": {"name": "ann", "location": "Oslo", "year": 2001}}')
-    with hosted(2, data=tmp_path) as cluster, Client(cluster.address) as client:
-        before = client.describe().version
-        assert client.getbyname("bob") == []
-        assert "nothing to do" in cluster.reload()
-        file.write_text('{"bob": {"name": "bob", "location": "Rome", "year": 2002}}')
-        cluster.reload()
-        poll_for(lambda: "reloaded" in [event.kind for event in cluster.events()])
-        wait_up(cluster, 2)
-        assert client.getbyname("bob") == [{"name": "bob", "location": "Rome", "year": 2002}]
-        assert before not in cluster.snapshot().catalogs
+def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> None:
+    with hosted(1) as cluster:
+        [before] = cluster.snapshot().workers
+        cluster.crew.weighed(before.id, before.pid, MOST_MEMORY)
+        assert "restarting" not in [event.kind for event in cluster.events()]
+        cluster.crew.weighed(before.id, before.pid, MOST_MEMORY + 1)
+        # The only worker: those who ask meanwhile wait for the one that takes its place.
+        [tally] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
+        assert (tally.errors, tally.wrong, tally.answers) == ([], [], 300)
+        poll_for(lambda: [w.pid for w in cluster.snapshot().workers if w.state == "up"])
+        [after] = cluster.snapshot().workers
+        assert after.pid != before.pid
+        [said] = [event.text for event in cluster.events() if event.kind == "restarting"]
+        assert "1024 MiB" in said
 
 
-def person(version: int, number: int) -> str:
-    """One record as JSON; its year tells the version of the file it is in."""
-    return f'"p{number}": {{"name": "ann", "location": "Oslo", "year": {version}}}'
-
-
-def write_people(file: Path, version: int) -> None:
-    """A new version of the file, in one step."""
-    fresh = file.with_suffix(".new")
-    fresh.write_text("{" + ", ".join(person(version, n) for n in range(20)) + "}")
-    fresh.replace(file)
-
-
-def test_reloads_under_load_fail_nobody_and_mix_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "people.json"
-    write_people(file, 2000)
-    seen: list[set[int]] = []
-    errors: list[str] = []
-    over = threading.Event()
-    with hosted(1, data=tmp_path) as cluster:
-        pids = [worker.pid for worker in cluster.snapshot().workers]
-
-        def ask() -> None:
-            with Client(cluster.address) as client:
-                while not over.is_set():
-                    try:
-                        seen.append({r["year"] for r in client.getbyname("ann")})
-                    except RollcallError as error:
-                        errors.append(repr(error))
-
-        clients = [threading.Thread(target=ask) for _ in range(3)]
-        for client in clients:
-            client.start()
-        try:
-            for version in range(2001, 2006):
-                write_people(file, version)
-                cluster.reload()
-                wanted = {version}
-                poll_for(lambda: seen[-1:] == [wanted])  # noqa: B023 - used up at once
-        finally:
-            over.set()
-            for client in clients:
-                client.join()
-        assert errors == []
-        assert all(len(years) == 1 for years in seen)
-        assert [worker.pid for worker in cluster.snapshot().workers] == pids
-
-
-def test_a_broken_file_changes_nothing_and_a_watched_one_is_taken_up(tmp_path: Path) -> None:
-    file = tmp_path / "people.json"
-    write_people(file, 2000)
-
-    def kinds() -> list[str]:
-        return [event.kind for event in cluster.events()]
-
-    with hosted(1, data=tmp_path, watch=True) as cluster, Client(cluster.address) as client:
-        file.write_text("{ this is not JSON")
-        poll_for(lambda: "not_reloaded" in kinds())
-        assert {r["year"] for r in client.getbyname("ann")} == {2000}
-        with pytest.raises(DataError, match=r"people\.json"):
-            cluster.reload()
-        write_people(file, 2001)
-        poll_for(lambda: {r["year"] for r in client.getbyname("ann")} == {2001})
-        assert kinds().count("not_reloaded") == 1
-
-
-def test_a_frozen_worker_does_not_hold_up_a_reload(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nodes.roster.SWITCH_TIME", 0.3)
-    file = tmp_path / "people.json"
-    write_people(file, 2000)
-    with hosted(2, data=tmp_path) as cluster, Client(cluster.address) as client:
-        cluster.freeze("w1")
-        write_people(file, 2001)
-        cluster.reload()
-        poll_for(lambda: "reloaded" in [event.kind for event in cluster.events()], 20.0)
-        wait_up(cluster, 2)
-        assert len(cluster.snapshot().catalogs) == 1
-        assert {r["year"] for r in client.getbyname("ann")} == {2001}
+def test_children_and_masters_may_open_as_much_as_they_need_and_no_more() -> None:
+    with Node("up", "--port", "0", "--workers", "1", "--json") as node:
+        [child] = psutil.Process(node.process.pid).children()
+        limits = [psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0]
+                  for pid in (node.process.pid, child.pid)]  # fmt: skip
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert limits == [min(hard, 8192), min(hard, 2048)]
 
 
 def test_a_port_that_is_taken_is_explained() -> None:

@@ -21,7 +21,7 @@ from nodes.catalog.model import (
     Page,
     Progress,
 )
-from nodes.catalog.reader import Catalog, Reader
+from nodes.catalog.reader import Catalog, Reader, cursor_version
 
 __all__ = [
     "RESERVED",
@@ -38,6 +38,7 @@ __all__ = [
     "Reader",
     "check_data",
     "coerce",
+    "cursor_version",
     "ensure_catalog",
     "usage",
 ]

@@ -224,6 +224,12 @@ class Reader:
         return DataError(f"{self._info.path} cannot be read: {why}; build the catalog again")
 
 
+def cursor_version(after: str) -> str:
+    """The version of the catalog that a page's cursor belongs to, "" if it is no cursor."""
+    cursor = _CURSOR.fullmatch(after)
+    return cursor[1] if cursor is not None else ""
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     """A connection for reading. A catalog never changes, so it is opened without locks."""
     db = None

@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nodes.catalog import CatalogInfo, CheckReport, Lookup, check_data, ensure_catalog, usage
+from nodes.catalog import (
+    CatalogInfo,
+    CheckReport,
+    Lookup,
+    Progress,
+    check_data,
+    ensure_catalog,
+    usage,
+)
 from nodes.cli.common import as_json as json_option
 from nodes.cli.common import explained, print_json, printable
 from nodes.paths import shipped_data
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 BAR_AFTER_S = 1.0  # a build that is over sooner shows no bar
 BAD_SHOWN = 20
@@ -78,14 +87,22 @@ def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> No
     _say([*lines, f"lookups: {_lookups_text(info.lookups)}", info.path])
 
 
-def build_with_progress(data: Path, *, skip_bad: bool = False, force: bool = False) -> CatalogInfo:
+def build_with_progress(
+    data: Path, also: Progress | None = None, *, skip_bad: bool = False, force: bool = False
+) -> CatalogInfo:
     """`ensure_catalog`, with a progress bar on stderr if it is a terminal and the build is long.
 
-    Raises `DataError` as `ensure_catalog` does.
+    `also` is told of the progress as well. Raises `DataError` as `ensure_catalog` does.
     """
     bar = _Bar()
+
+    def progressed(stage: str, done: int, total: int) -> None:
+        bar(stage, done, total)
+        if also is not None:
+            also(stage, done, total)
+
     try:
-        return ensure_catalog(data, skip_bad=skip_bad, force=force, progress=bar)
+        return ensure_catalog(data, skip_bad=skip_bad, force=force, progress=progressed)
     finally:
         bar.close()
 
@@ -96,7 +113,7 @@ class _Bar:
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._terminal = sys.stderr.isatty()
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -114,11 +131,11 @@ class _Bar:
             self._bar.stop()
 
 
-def _open_bar() -> Progress:
+def _open_bar() -> Bar:
     from rich.console import Console  # noqa: PLC0415 - only a long build pays for rich
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
 
-    bar = Progress(console=Console(stderr=True), transient=True)
+    bar = Bar(console=Console(stderr=True), transient=True)
     bar.start()
     return bar
 

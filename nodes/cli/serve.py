@@ -13,6 +13,7 @@ from nodes.cli.common import (
     StopSignals,
     as_json,
     balance_option,
+    bound_descriptors,
     data_option,
     explained,
     host_option,
@@ -30,6 +31,10 @@ from nodes.wire import ClusterSnapshot
 
 READY_TIME = 15.0
 """Seconds that the workers of a new cluster may take to come up."""
+
+
+DESCRIPTORS = 8192
+"""Files and connections that a master may have open: those of its clients, and its lanes."""
 
 
 @click.command()
@@ -50,6 +55,7 @@ def up(
 ) -> None:  # fmt: skip
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
+    bound_descriptors(DESCRIPTORS)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     with HostedCluster(
@@ -102,6 +108,7 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 def master(port: int, host: str, balance: str, as_json: bool) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
     log_to_stderr(logging.WARNING)
+    bound_descriptors(DESCRIPTORS)
     stop = StopSignals()
     running = open_master(host=host, port=port, balance=balance)
     running.start()

@@ -53,6 +53,8 @@ def ps(master: str, as_json: bool) -> None:
         f"p99 {_ms(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}"
     )
+    if snapshot.activity:
+        click.echo(printable(snapshot.activity))
     _table(
         ["ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99", "ERRORS", "CPU",
          "MEMORY", "UP", "RESTARTS", "WHY"],

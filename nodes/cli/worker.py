@@ -12,6 +12,7 @@ from nodes.catalog import Catalog, ensure_catalog
 from nodes.cli.common import (
     StopSignals,
     as_json,
+    bound_descriptors,
     data_option,
     explained,
     host_option,
@@ -26,6 +27,9 @@ from nodes.errors import StartError
 from nodes.paths import shipped_data
 from nodes.token import read_token
 from nodes.worker import Worker
+
+DESCRIPTORS = 2048
+"""Files and connections that a worker may have open: two for each connection, and to spare."""
 
 
 @click.command()
@@ -53,6 +57,7 @@ def worker(
     The first SIGTERM or Ctrl-C lets it answer its last lookups; the second ends it at once.
     """
     log_to_stderr(logging.INFO)
+    bound_descriptors(DESCRIPTORS)
     check_loopback(host)
     if leave_with_stdin:
         watch_stdin()
