@@ -75,7 +75,9 @@ class World:
 
     def __init__(self, seed: int, *, policy: str = "load") -> None:
         self.random = Random(seed)
-        self.now = 1000.0
+        self.now = self._start = 1000.0
+        self._end = self.now
+        self.closed = False
         self.registry = Registry(listener=lambda _k, _w, _t: None, random=self.random)
         self.router = Router(registry=self.registry, policy=POLICIES[policy])
         self.processes: list[Process] = []
@@ -101,13 +103,22 @@ class World:
 
     def run(self, seconds: float) -> None:
         """Lets time pass, checking what must always hold after each step."""
-        end = self.now + seconds
-        while self._queue and self._queue[0][0] <= end:
-            self.now, _, do = heapq.heappop(self._queue)
+        self._end = self.now + seconds
+        while self._queue and self._queue[0][0] <= self._end:
+            at, _, do = heapq.heappop(self._queue)
+            self.now = max(self.now, at)
             do()
             if self.CHECKED:
                 self.check()
-        self.now = end
+        self.now = max(self.now, self._end)
+
+    def jump(self, seconds: float) -> None:
+        """The clock leaps ahead, as after a suspended machine: all that was due is late."""
+        self.now += seconds
+        self._end += seconds
+        for lookup in self.lookups:
+            # Its deadline may have passed meanwhile: no promise was made for that.
+            lookup.safe.clear()
 
     def _refresh(self) -> None:
         self.router.refresh(self.now)
@@ -127,6 +138,10 @@ class World:
             assert worker.served == answers, f"{worker.id}: served {worker.served}, not {answers}"
         most = self.router.HEDGE_BURST + self.router.HEDGE_SHARE * self.began
         assert self.router.hedges <= most, "hedges beyond their budget"
+        elapsed = self.now - self._start
+        most = self.router.RETRY_BURST + self.router.RETRY_SHARE * self.began
+        most += self.router.RETRY_PER_S * elapsed
+        assert self.router.retrying.spent <= most, "retries beyond their budget"
         assert not self.broken_promises, self.broken_promises[0]
 
     # -- workers ----------------------------------------------------------------
@@ -197,6 +212,22 @@ class World:
         for go_on in held:
             go_on()
 
+    def leave(self, process: Process) -> None:
+        """SIGTERM: it is sent nothing more, and ends when its last lookup is answered."""
+        self._forget(process)
+        worker = process.registration
+        if worker is None:
+            return
+        self.registry.drain(worker.generation, "it leaves", self.now)
+
+        def look() -> None:
+            if worker.in_flight and worker.live:
+                self.after(0.02, look)
+            else:
+                self.kill(process)
+
+        look()
+
     def set_failing(self, process: Process, *, failing: bool) -> None:
         """From now on it answers every lookup with an error, in 0.1 ms; or no longer."""
         process.failing = failing
@@ -243,7 +274,8 @@ class World:
                 lambda: self.advance(lookup) if lookup.wake == ticket else None,
             )
             return
-        assert step.worker.live, f"{step.worker.id} was picked while it is down"
+        state = step.worker.state
+        assert state not in (State.DOWN, State.DRAINING), f"{step.worker.id} was picked: {state}"
         self.deliver(lookup, step.worker)
         self.advance(lookup)
 
@@ -314,10 +346,17 @@ class World:
         lookup.journey.failed(worker, "failed", self.now, broke=broke)
         self.advance(lookup)
 
+    def rest(self) -> None:
+        """No more lookups; those under way come to their end."""
+        self.closed = True
+        self.run(self.TIMEOUT + 1.0)
+
     def client(self, pause: float = 0.0) -> None:
         """A client that asks, waits for its answer, thinks for about `pause` s, and asks again."""
 
         def again() -> None:
+            if self.closed:
+                return
             think = self.random.expovariate(1 / pause) if pause else 1e-6
             self.after(think, lambda: self.ask(again))
 
