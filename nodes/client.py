@@ -26,7 +26,8 @@ class Client:
         address: the master's "HOST:PORT".
         timeout: seconds a lookup may take, all reroutes included.
 
-    Every method may raise `MasterLost` (no answer came within the timeout), or what the
+    A master that goes away is waited for within the timeout: it may just be restarted. Every
+    method may raise `MasterLost` (no answer came), or what the
     master answered: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
     """
 
@@ -35,7 +36,7 @@ class Client:
 
     def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE) -> None:
         self.timeout = timeout
-        self._link = MasterLink(address)
+        self._link = MasterLink(address, patient=True)
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""

@@ -23,6 +23,9 @@ MakeArgs = Callable[[float], Args]
 DIAL = 0.25
 """Seconds a connection to a worker may take: while it is dialled, nobody else is asked."""
 
+LOOK_AGAIN = 0.25
+"""Seconds after which a worker that is expected is asked after again: it may not come."""
+
 INSTANT = 0.005
 """Seconds that the rest of an answer may take once its first bytes are here, before the
 other lanes are looked at again."""
@@ -78,6 +81,16 @@ class Dispatcher:
         """Closes every lane."""
         for generation in list(self._pools):
             self.left(generation)
+
+    def await_worker(self, timeout: float) -> None:
+        """Waits up to `timeout` seconds for a worker, as long as one is expected."""
+        deadline = self._clock() + timeout
+        with self._changed:
+            while not self.router.registry.live() and self._expecting():
+                left = deadline - self._clock()
+                if left <= 0:
+                    return
+                self._changed.wait(min(left, LOOK_AGAIN))
 
     # -- one call ---------------------------------------------------------------
 
@@ -140,8 +153,7 @@ class Dispatcher:
                     return step.worker
                 if journey.pending:
                     return None
-                # Whoever is expected may turn out not to come: asked again now and then.
-                self._changed.wait(min(step.until - now, 0.25))
+                self._changed.wait(min(step.until - now, LOOK_AGAIN))
 
     def _send(
         self, journey: Journey, lanes: dict[int, Lane], worker: Worker, verb: str,

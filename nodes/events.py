@@ -14,6 +14,17 @@ MOST = 2000
 a screen that reads every second misses none."""
 
 
+def registered(events: Iterable[Event]) -> set[str]:
+    """The workers that were registered when the last of these had happened."""
+    there: set[str] = set()
+    for event in events:
+        if event.kind == "registered":
+            there.add(event.worker)
+        elif event.kind in ("lost", "left"):
+            there.discard(event.worker)
+    return there
+
+
 class EventLog:
     """Takes events down; hands out those after a number.
 

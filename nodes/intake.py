@@ -67,6 +67,12 @@ class Intake:
         Raises:
             LookupFailed: see `nodes.errors`.
         """
+        if not 0 < timeout <= MOST_SECONDS:
+            raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
+        if not self.lookups():
+            began = time.monotonic()
+            self._dispatcher.await_worker(timeout)
+            timeout = max(0.001, timeout - (time.monotonic() - began))
         coerced = self._coerced(name, args)
 
         def make_args(left: float) -> Args:
@@ -97,8 +103,6 @@ class Intake:
         raise NoWorkers(NO_WORKERS)
 
     def _answer(self, verb: str, make_args: MakeArgs, timeout: float, version: str) -> bytes:
-        if not 0 < timeout <= MOST_SECONDS:
-            raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
         began = time.monotonic()
         failed = True
         try:

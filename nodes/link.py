@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import weakref
 from collections.abc import Callable
@@ -21,6 +22,13 @@ from nodes.transport import (
 )
 from nodes.wire import Envelope, decode_envelope
 
+BREAKS = 3
+"""Connections that may break under one call before it is given up: what it asks may be what
+breaks them."""
+
+REDIAL = 0.1
+"""Seconds, jittered, between two attempts to reach a master that was there before."""
+
 FULL_MS = 200
 """Milliseconds after which a master that had no connection free may be asked again."""
 
@@ -32,10 +40,16 @@ class MasterLink:
         address: "HOST:PORT".
         token: asked for the cluster token when a lane is new; None for a client, which
             needs none.
+        patient: whether a master that was there and is gone is waited for, within the time of
+            a call that only reads: it may just be restarted.
     """
 
-    def __init__(self, address: str, *, token: Callable[[], str | None] | None = None) -> None:
+    def __init__(
+        self, address: str, *, token: Callable[[], str | None] | None = None, patient: bool = False
+    ) -> None:
         self.host, self.port = parse_address(address)
+        self._patient = patient
+        self._met = False
         self._token = token
         self._pool = LanePool(self.host, self.port)
         self._trusted: weakref.WeakSet[Lane] = weakref.WeakSet()
@@ -56,19 +70,30 @@ class MasterLink:
             BadRequest: an argument cannot cross.
         """
         deadline = time.monotonic() + timeout
+        breaks = 0
         while True:
             left = max(0.001, deadline - time.monotonic())
             try:
-                return self._once(verb, args, named, left).checked()
-            except LinkLost as error:
-                # Once more, on a new lane: the master may have been restarted meanwhile.
-                if not again or time.monotonic() >= deadline:
+                reply = self._once(verb, args, named, left)
+                break
+            except (LinkLost, DialFailed) as error:
+                breaks += isinstance(error, LinkLost)
+                wait = self._pause(error, breaks) if again else None
+                if wait is None or time.monotonic() + wait >= deadline:
                     raise self._lost(error) from error
-                again = False
-            except TransportError as error:
+                time.sleep(wait)
+            except (TransportError, msgspec.MsgspecError) as error:
                 raise self._lost(error) from error
-            except msgspec.MsgspecError as error:
-                raise self._lost(error) from error
+        self._met = True
+        return reply.checked()
+
+    def _pause(self, error: TransportError, breaks: int) -> float | None:
+        """Seconds to wait before the call is sent anew; None if it is not."""
+        if isinstance(error, LinkLost) and breaks == 1:
+            return 0.0  # on a new lane: the old one may have been of a master since restarted
+        if not (self._patient and self._met) or breaks > BREAKS:
+            return None
+        return REDIAL * random.uniform(0.5, 1.5)
 
     def _lost(self, error: Exception) -> MasterLost:
         hint = "; is it running? 'rollcall-nodes up' starts one"

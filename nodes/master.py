@@ -22,7 +22,7 @@ from nodes.errors import (
     NotPossible,
     NoWorkers,
 )
-from nodes.events import EventLog
+from nodes.events import EventLog, registered
 from nodes.intake import Intake
 from nodes.journal import Journal, Second, read_events
 from nodes.roster import Roster
@@ -41,6 +41,9 @@ from nodes.wire import (
     error_envelope,
     result_envelope,
 )
+
+REJOIN_TIME = 3.0
+"""Seconds within which the workers of a master that was restarted register again."""
 
 CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
@@ -134,9 +137,15 @@ class Master:
         """
         if remember and path.exists():
             try:
-                self.events.remember(read_events(path))
+                earlier = read_events(path)
             except DataError as error:
+                earlier = []
                 self.events.note("journal", "", str(error))
+            self.events.remember(earlier)
+            if registered(earlier):
+                # They are looking for us: until they are back, lookups wait for them.
+                until = time.monotonic() + REJOIN_TIME
+                self.roster.expecting = lambda: time.monotonic() < until
         self.journal = Journal(path, self._second)
         self.events.listener = self.journal.note
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -210,14 +211,19 @@ class Tally:
 
 
 def load_from_threads(
-    address: str, *, clients: int, lookups: int, records: list[dict[str, Any]]
-) -> list[Tally]:
-    """Runs `clients` threads of `lookups` lookups each, and checks every answer."""
+    address: str, *, clients: int, lookups: int, records: list[dict[str, Any]],
+    more: Callable[[], bool] = lambda: False,
+) -> list[Tally]:  # fmt: skip
+    """Runs `clients` threads of `lookups` lookups each, and checks every answer. They go on
+    beyond that number as long as `more()` says so.
+    """
     tallies = [Tally() for _ in range(clients)]
 
     def ask(tally: Tally, offset: int) -> None:
         with Client(address, timeout=5.0) as client:
-            for number in range(lookups):
+            for number in itertools.count():
+                if number >= lookups and not more():
+                    return
                 record = records[(offset + number) % len(records)]
                 began = time.monotonic()
                 try:

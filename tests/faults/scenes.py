@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from random import Random
 from typing import NamedTuple
 
-from nodes.cluster import HostedCluster
+import psutil
+
+from nodes.cluster import AttachedCluster, Cluster
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
     Frozen,
     Killed,
-    Tally,
+    Node,
     hosted,
     load_from_threads,
     poll_for,
     shipped_records,
-    up,
 )
 
 CLIENTS = 4
@@ -45,11 +48,14 @@ class Scene:
 
     Attributes:
         cluster: with two good workers.
+        master: its process, where it has one of its own.
         over: set when the clients are done.
+        found_out: seconds until it was seen what is wrong, the longest of several.
     """
 
-    def __init__(self, cluster: HostedCluster) -> None:
+    def __init__(self, cluster: Cluster, master: Node | None = None) -> None:
         self.cluster = cluster
+        self.master = master
         self.over = threading.Event()
         self.random = Random(1)
         self.found_out: float | None = None
@@ -59,18 +65,22 @@ class Scene:
         workers = self.cluster.snapshot().workers
         return [worker.pid for worker in workers if worker.state == "up"]
 
-    def watch(self, worker_id: str, found: Callable[[WorkerView], bool]) -> None:
-        """Notes how long it takes from now until the snapshot shows what is wrong."""
+    def watch(self, found: Callable[[], bool]) -> None:
+        """Notes how long it takes from now until that is so."""
         began = time.monotonic()
-        while not self.over.wait(0.01):
-            for worker in self.cluster.snapshot().workers:
-                if worker.id == worker_id and found(worker):
-                    self.found_out = time.monotonic() - began
-                    return
+        while not self.over.is_set():
+            if found():
+                self.found_out = max(self.found_out or 0.0, time.monotonic() - began)
+                return
+            self.over.wait(0.01)
+
+    def worker(self, pid: int) -> WorkerView | None:
+        """The worker in that process, as the snapshot has it."""
+        return next((one for one in self.cluster.snapshot().workers if one.pid == pid), None)
 
 
 @contextmanager
-def bad_worker(scene: Scene, behaviour: str) -> Iterator[FaultProxy]:
+def bad_worker(scene: Scene, behaviour: str) -> Iterator[tuple[FaultProxy, int]]:
     """A third worker behind a proxy, up; it behaves that way from its first lookup on."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.worker", behaviour, scene.cluster.address],
@@ -82,8 +92,8 @@ def bad_worker(scene: Scene, behaviour: str) -> Iterator[FaultProxy]:
             with FaultProxy(int(process.stdout.readline()), scene.random) as proxy:
                 process.stdin.write(f"{proxy.port}\n")
                 process.stdin.flush()
-                poll_for(lambda: len(up(scene.cluster)) == 3)
-                yield proxy
+                poll_for(lambda: len(scene.pids()) == 3)
+                yield proxy, process.pid
         finally:
             process.kill()
 
@@ -93,13 +103,16 @@ def kill_storm(scene: Scene) -> None:
     while not scene.over.wait(1.0):
         pids = scene.pids()
         if len(pids) == 2:
-            Killed(scene.random.choice(pids))
+            victim = scene.random.choice(pids)
+            Killed(victim)
+            scene.watch(lambda: victim not in scene.pids())  # noqa: B023 - used up at once
 
 
 def freeze_one(scene: Scene) -> None:
     """SIGSTOP to one of two workers, for good."""
-    with Frozen(scene.pids()[0]):
-        scene.watch("w1", _late)
+    victim = scene.pids()[0]
+    with Frozen(victim):
+        scene.watch(lambda: _late(scene.worker(victim)))
         scene.over.wait()
 
 
@@ -113,10 +126,52 @@ def freeze_and_thaw(scene: Scene) -> None:
         scene.over.wait(0.3)
 
 
-def _misbehaving(behaviour: str, found: Callable[[WorkerView], bool]) -> Callable[[Scene], None]:
+def kill_master(scene: Scene) -> None:
+    """SIGKILL to the master each second; another takes its port, half a second later.
+    Found out: until both workers are back.
+    """
+    while not scene.over.wait(1.0):
+        assert scene.master is not None
+        port = scene.cluster.address.rpartition(":")[2]
+        Killed(scene.master.process.pid)
+        scene.master.close()
+        scene.over.wait(0.5)
+        scene.master = Node("master", port, "--json")
+        scene.watch(lambda: len(scene.pids()) == 2)
+
+
+def no_descriptors(scene: Scene) -> None:
+    """The master may open nothing more, and a crowd takes what somebody closes."""
+    assert scene.master is not None
+    process = psutil.Process(scene.master.process.pid)
+    usual = process.rlimit(psutil.RLIMIT_NOFILE)
+    host, _, port = scene.cluster.address.rpartition(":")
+    while not scene.over.wait(0.5):
+        process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 4, usual[1]))
+        with contextlib.ExitStack() as crowd:
+            for _ in range(64):
+                crowd.enter_context(socket.create_connection((host, int(port)), 1.0))
+            scene.over.wait(1.0)
+        process.rlimit(psutil.RLIMIT_NOFILE, usual)
+
+
+def full_disk(scene: Scene) -> None:
+    """No file of the master may grow any more: its journal least of all."""
+    assert scene.master is not None
+    process = psutil.Process(scene.master.process.pid)
+    usual = process.rlimit(psutil.RLIMIT_FSIZE)
+    while not scene.over.wait(0.5):
+        process.rlimit(psutil.RLIMIT_FSIZE, (1024, usual[1]))
+        scene.over.wait(3.0)
+        process.rlimit(psutil.RLIMIT_FSIZE, usual)
+
+
+def _misbehaving(
+    behaviour: str, found: Callable[[WorkerView | None], bool]
+) -> Callable[[Scene], None]:
     def fault(scene: Scene) -> None:
-        with bad_worker(scene, behaviour):
-            scene.watch("w3", found)
+        with bad_worker(scene, behaviour) as (_, pid):
+            scene.watch(lambda: found(scene.worker(pid)))
             scene.over.wait()
 
     return fault
@@ -124,7 +179,7 @@ def _misbehaving(behaviour: str, found: Callable[[WorkerView], bool]) -> Callabl
 
 def _network(*networks: Network) -> Callable[[Scene], None]:
     def fault(scene: Scene) -> None:
-        with bad_worker(scene, "well") as proxy:
+        with bad_worker(scene, "well") as (proxy, _):
             while not scene.over.is_set():
                 for network in networks:
                     proxy.network = network
@@ -136,7 +191,7 @@ def _network(*networks: Network) -> Callable[[Scene], None]:
 
 def resets(scene: Scene) -> None:
     """All connections to one of three workers are reset, five times a second."""
-    with bad_worker(scene, "well") as proxy:
+    with bad_worker(scene, "well") as (proxy, _):
         while not scene.over.wait(0.2):
             proxy.reset_all()
 
@@ -151,26 +206,77 @@ def busy_machine(scene: Scene) -> None:
         burner.wait()
 
 
-def _late(worker: WorkerView) -> bool:
+def _late(worker: WorkerView | None) -> bool:
+    if worker is None:
+        return True
     return worker.errors > 0 or worker.breaker_open or worker.state != "up" or bool(worker.why)
 
 
-FAULTS: dict[str, Callable[[Scene], None]] = {
-    "SIGKILL each second": kill_storm,
-    "SIGSTOP": freeze_one,
-    "SIGSTOP and SIGCONT at random": freeze_and_thaw,
-    "accepts and never answers": _misbehaving("mute", _late),
-    "answers garbage": _misbehaving("garbage", _late),
-    "answers errors at once": _misbehaving("failing", _late),
-    "twenty times slower": _misbehaving("slow", lambda worker: (worker.p50_ms or 0) > 10),
-    "connections reset": resets,
-    "network of 30 ms each way": _network(Network(latency=0.03)),
-    "network in pieces of 7 bytes": _network(Network(piece=7)),
-    "network hangs now and then": _network(Network(hang=True), Network()),
-    "network loses connections": _network(Network(lossy=0.05)),
-    "all cores busy": busy_machine,
+def _slow(worker: WorkerView | None) -> bool:
+    return worker is not None and (worker.p50_ms or 0) > 10
+
+
+@contextmanager
+def inside() -> Iterator[Scene]:
+    """The master in this process, and two workers of its own."""
+    with hosted(2) as cluster:
+        yield Scene(cluster)
+
+
+@contextmanager
+def launched() -> Iterator[Scene]:
+    """All of it from the launcher, in processes of its own."""
+    with (
+        Node("up", "--port", "0", "--workers", "2", "--json") as node,
+        AttachedCluster(node.ready["master"]) as cluster,
+    ):
+        yield Scene(cluster, node)
+
+
+@contextmanager
+def apart() -> Iterator[Scene]:
+    """A master alone, and two workers that were started beside it."""
+    first = Node("master", "0", "--json")
+    with AttachedCluster(first.ready["master"]) as cluster:
+        scene = Scene(cluster, first)
+        workers = [Node("worker", "--master", cluster.address, "--json") for _ in range(2)]
+        try:
+            poll_for(lambda: len(scene.pids()) == 2)
+            yield scene
+        finally:
+            for node in (*workers, scene.master):
+                assert node is not None
+                node.close()
+
+
+class Fault(NamedTuple):
+    """Something that goes wrong until the scene is over, and where it does."""
+
+    do: Callable[[Scene], None]
+    where: Callable[[], AbstractContextManager[Scene]] = inside
+
+
+BUSY = "all cores busy"
+FAULTS: dict[str, Fault] = {
+    "SIGKILL each second": Fault(kill_storm),
+    "SIGSTOP": Fault(freeze_one),
+    "SIGSTOP and SIGCONT at random": Fault(freeze_and_thaw),
+    "accepts and never answers": Fault(_misbehaving("mute", _late)),
+    "answers garbage": Fault(_misbehaving("garbage", _late)),
+    "answers errors at once": Fault(_misbehaving("failing", _late)),
+    "twenty times slower": Fault(_misbehaving("slow", _slow)),
+    "connections reset": Fault(resets),
+    "network of 30 ms each way": Fault(_network(Network(latency=0.03))),
+    "network of 20 KB/s": Fault(_network(Network(bytes_per_s=20_000))),
+    "network in pieces of 7 bytes": Fault(_network(Network(piece=7))),
+    "network hangs now and then": Fault(_network(Network(hang=True), Network())),
+    "network loses connections": Fault(_network(Network(lossy=0.05))),
+    "master killed, another started": Fault(kill_master, apart),
+    "master out of descriptors": Fault(no_descriptors, launched),
+    "master's disk full": Fault(full_disk, launched),
+    BUSY: Fault(busy_machine),
 }
-"""Each is done to one of two workers that are good, or to a third beside them."""
+"""Each is done to one of two workers that are good, to a third beside them, or to the master."""
 
 
 def play(name: str, *, lookups: int, least: float) -> Outcome:
@@ -178,26 +284,25 @@ def play(name: str, *, lookups: int, least: float) -> Outcome:
 
     Arguments:
         name: a key of `FAULTS`.
-        lookups: of each client, in one go.
+        lookups: of each client, at least.
         least: seconds for which they go on at least.
     """
-    with hosted(2) as cluster:
-        scene = Scene(cluster)
-        fault = threading.Thread(target=FAULTS[name], args=(scene,), name="fault")
-        fault.start()
-        began = time.monotonic()
-        tallies: list[Tally] = []
+    fault = FAULTS[name]
+    with fault.where() as scene:
+        trouble = threading.Thread(target=fault.do, args=(scene,), name="fault")
+        trouble.start()
+        end = time.monotonic() + least
         try:
-            while time.monotonic() - began < least or not tallies:
-                tallies += load_from_threads(
-                    cluster.address, clients=CLIENTS, lookups=lookups, records=RECORDS
-                )
+            tallies = load_from_threads(
+                scene.cluster.address, clients=CLIENTS, lookups=lookups, records=RECORDS,
+                more=lambda: time.monotonic() < end,
+            )  # fmt: skip
         finally:
             scene.over.set()
-            fault.join()
-        poll_for(lambda: cluster.snapshot().in_flight == 0)
-        lost = [event for event in cluster.events() if event.kind == "lost"]
-        if name == "all cores busy":
+            trouble.join()
+        poll_for(lambda: scene.cluster.snapshot().in_flight == 0)
+        lost = [event for event in scene.cluster.events() if event.kind == "lost"]
+        if name == BUSY:
             assert not lost, f"ejected for nothing: {lost}"
     return Outcome(
         lookups=sum(tally.answers for tally in tallies),
