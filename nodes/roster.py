@@ -13,7 +13,7 @@ import psutil
 from nodes.dispatch import Dispatcher
 from nodes.errors import Conflict, UnknownWorker
 from nodes.events import EventLog
-from nodes.routing import Address, AddressHeld, Budget, Policy, Registry, Router, Worker, panics
+from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
 from nodes.routing.lag import Lag
 from nodes.transport import LinkLost, TransportError
 from nodes.wire import Description, Registered, Registration, is_probe_answer, is_refusal
@@ -28,22 +28,6 @@ SWITCH_TIME = 5.0
 TICK = 0.25
 TICKS_PER_REFRESH = 4
 """Seconds between two looks at itself, and how many of them lie between two refreshes."""
-
-
-class Spending:
-    """Tells when a budget began to refuse, once for as long as it goes on."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._refused = 0
-        self._refuses = False
-
-    def ran_out(self) -> bool:
-        """Whether it has refused since the last look, and had not before that."""
-        before, self._refused = self._refused, self._budget.refused
-        began = self._refused > before and not self._refuses
-        self._refuses = self._refused > before
-        return began
 
 
 class Roster:
@@ -76,10 +60,6 @@ class Roster:
         self.weighed: Callable[[str, int, int], None] = lambda _id, _pid, _bytes: None
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
-        self._spending = {
-            "hedges_spent": Spending(self.router.hedging),
-            "retries_spent": Spending(self.router.retrying),
-        }
         self.dispatcher = Dispatcher(
             router=self.router,
             changed=self.changed,
@@ -287,7 +267,8 @@ class Roster:
             self.router.refresh(now)
             panicking = panics(self.registry, now)
             changed, self.panicking = panicking is not self.panicking, panicking
-            spent = [kind for kind, one in self._spending.items() if one.ran_out()]
+            budgets = {"hedges_spent": self.router.hedging, "retries_spent": self.router.retrying}
+            spent = [kind for kind, budget in budgets.items() if budget.ran_out()]
         for kind in spent:
             self.note(kind, "", "more lookups are late, or fail, than that budget covers")
         if changed and panicking:

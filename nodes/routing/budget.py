@@ -15,7 +15,10 @@ class Budget:
         per_s: tokens that a second pays in, so that the rare lookup may be retried too.
     """
 
-    __slots__ = ("_at", "_burst", "_per_s", "_share", "_tokens", "refused", "spent")
+    __slots__ = (
+        "_at", "_burst", "_per_s", "_refused_before", "_share", "_short", "_tokens", "refused",
+        "spent",
+    )  # fmt: skip
 
     def __init__(self, *, share: float, burst: float, per_s: float = 0.0) -> None:
         self._share = share
@@ -25,6 +28,8 @@ class Budget:
         self._at = 0.0
         self.spent = 0
         self.refused = 0
+        self._refused_before = 0
+        self._short = False
 
     def earn(self) -> None:
         """A lookup began."""
@@ -44,3 +49,12 @@ class Budget:
         self._tokens -= 1.0
         self.spent += 1
         return True
+
+    def ran_out(self) -> bool:
+        """Whether it has refused something since the last look, and had not before that: once
+        for as long as it goes on. To be called at regular times.
+        """
+        refused = self.refused > self._refused_before
+        began = refused and not self._short
+        self._refused_before, self._short = self.refused, refused
+        return began
