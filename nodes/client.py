@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self, cast
 
 import msgspec
 
 from nodes.addresses import DEFAULT_ADDRESS
-from nodes.errors import Overloaded
+from nodes.errors import BadRequest, LookupFailed, Overloaded
 from nodes.link import MasterLink
 from nodes.transport import Value
 from nodes.wire import DEADLINE, PAGE, Description, Envelope
 
 Record = dict[str, Any]
 """One record, as plain data."""
+
+Answered = list[Record] | LookupFailed
+"""What became of one lookup of a batch."""
+
+BATCH = 1000
+"""Lookups sent in one question; a longer list takes several."""
 
 
 class Client:
@@ -27,8 +34,8 @@ class Client:
         timeout: seconds a lookup may take, all reroutes included.
 
     A master that goes away is waited for within the timeout: it may just be restarted. Every
-    method may raise `MasterLost` (no answer came), or what the
-    master answered: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
+    method may raise `MasterLost` (no answer came), or what the master answered: `BadRequest`,
+    `NoWorkers`, ... (see `nodes.errors`).
     """
 
     GRACE = 0.5
@@ -89,12 +96,15 @@ class Client:
             options["after"] = after
         if self.timeout != DEADLINE:
             options["timeout_s"] = self.timeout
+        return self._ask("lookup", name, *args, **options)
+
+    def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
         deadline = time.monotonic() + self.timeout
         while True:
             left = max(0.001, deadline - time.monotonic())
             try:
                 return self._link.call(
-                    "lookup", name, *args, timeout=left + self.GRACE, again=True, **options
+                    verb, *args, timeout=left + self.GRACE, again=True, **options
                 )
             except Overloaded as busy:
                 # Jittered, so that those who were refused together do not come back so.
@@ -102,6 +112,48 @@ class Client:
                 if not wait or time.monotonic() + wait >= deadline:
                     raise
                 time.sleep(wait)
+
+    def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
+        """Many lookups in few questions, split over the workers and answered in order.
+
+        Arguments:
+            lookups: each a lookup's name and its arguments, as in
+                `[("getbyname", "xander"), ("getbyyear", "Miami", 2019)]`.
+
+        Returns:
+            For each the records it found or, where it failed, the error in their place.
+        """
+        answers: list[Answered] = []
+        rest = iter(lookups)
+        while batch := [list(lookup) for lookup in itertools.islice(rest, BATCH)]:
+            answers += [
+                self._finished(lookup, envelope)
+                for lookup, envelope in zip(batch, self._ask_batch(batch), strict=True)
+            ]
+        return answers
+
+    def _ask_batch(self, batch: list[list[str | float]]) -> list[Envelope]:
+        try:
+            text = msgspec.json.encode(batch).decode()
+        except (TypeError, UnicodeEncodeError) as error:
+            raise BadRequest(f"a lookup of the batch cannot be sent: {error}") from error
+        options: dict[str, Value] = {}
+        if self.timeout != DEADLINE:
+            options["timeout_s"] = self.timeout
+        reply = self._ask("lookup_many", text, **options)
+        return msgspec.convert(reply.result, list[Envelope])
+
+    def _finished(self, lookup: list[str | float], envelope: Envelope) -> Answered:
+        """All that a lookup of a batch found, whose first page that is."""
+        try:
+            records = cast("list[Record]", envelope.checked().result)
+            while envelope.after is not None:
+                name, *args = lookup
+                envelope = self.page(str(name), *args, after=envelope.after)
+                records += envelope.result
+        except LookupFailed as error:
+            return error
+        return records
 
     def describe(self) -> Description:
         """The dataset, its lookups with their fields and types, and its version."""

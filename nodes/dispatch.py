@@ -96,7 +96,7 @@ class Dispatcher:
 
     def call(
         self, verb: str, make_args: MakeArgs, *, timeout: float, counted: bool = True,
-        version: str = "",
+        version: str = "", tasks: int = 1, accept: Callable[[object], bool] = is_answer,
     ) -> Answer:  # fmt: skip
         """Calls `verb` on the worker with the least load, and on others if it fails or is late.
 
@@ -106,12 +106,16 @@ class Dispatcher:
             timeout: seconds for all of it.
             counted: whether an answer is a task performed, and says how quick a worker is.
             version: of the catalog that should answer, if a worker still has it; "" for any.
+            tasks: lookups that the call carries.
+            accept: whether a reply has the form of an answer to it.
 
         Raises:
             NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
             LookupFailed: the worker's own verdict on the request (`bad_request`).
         """
-        journey = self.router.journey(self._clock(), timeout, counted=counted, version=version)
+        journey = self.router.journey(
+            self._clock(), timeout, counted=counted, version=version, tasks=tasks
+        )
         lanes: dict[int, Lane] = {}
         try:
             while True:
@@ -119,7 +123,7 @@ class Dispatcher:
                 if worker is not None:
                     self._send(journey, lanes, worker, verb, make_args)
                 for worker, lane in self._readable(journey, lanes):
-                    reply = self._hear(journey, lanes, worker, lane)
+                    reply = self._hear(journey, lanes, worker, lane, accept)
                     if isinstance(reply, bytes):
                         return Answer(reply, worker.id, journey.attempts)
                     if reply is not None:
@@ -190,8 +194,9 @@ class Dispatcher:
         return max(0.0, journey.due(now) - now)
 
     def _hear(
-        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, lane: Lane
-    ) -> WorkerAnswer | WorkerRefusal | None:
+        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, lane: Lane,
+        accept: Callable[[object], bool],
+    ) -> WorkerAnswer | WorkerRefusal | None:  # fmt: skip
         """What that worker answered; None if it has not, or has failed."""
         try:
             several = len(journey.pending) > 1
@@ -199,7 +204,7 @@ class Dispatcher:
             if arrived is None:
                 return None
             reply = arrived[0]
-            if not (is_answer(reply) or is_refusal(reply)):
+            if not is_refusal(reply) and not (type(reply) is bytes and accept(reply)):
                 raise LinkLost("answered with something else than an answer")
         except TransportError as error:
             self._lost(journey, lanes, worker, error)

@@ -7,11 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from nodes.batches import Batches
 from nodes.catalog import Argument, Lookup, coerce, cursor_version
 from nodes.dispatch import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup
 from nodes.routing import NO_WORKERS, Figures
-from nodes.wire import Description, LookupRequest, answer_envelope, encode_request
+from nodes.wire import (
+    Description,
+    LookupRequest,
+    answer_envelope,
+    batch_envelope,
+    encode_request,
+)
 
 MOST_CALLS = 256
 RETRY_AFTER_MS = 100
@@ -36,6 +43,7 @@ class Intake:
     ) -> None:  # fmt: skip
         self._note = note
         self._dispatcher = dispatcher
+        self._batches = Batches(dispatcher)
         self._description = description
         self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
         self._slots = threading.Semaphore(MOST_CALLS)
@@ -67,8 +75,7 @@ class Intake:
         Raises:
             LookupFailed: see `nodes.errors`.
         """
-        if not 0 < timeout <= MOST_SECONDS:
-            raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
+        _check_timeout(timeout)
         if not self.lookups():
             began = time.monotonic()
             self._dispatcher.await_worker(timeout)
@@ -82,6 +89,35 @@ class Intake:
         # A page after another is of the same catalog, as long as a worker has it.
         version = cursor_version(after) if after else ""
         return self._answer("lookup", make_args, timeout, version)
+
+    def lookup_many(self, text: str, *, limit: int, timeout: float) -> bytes:
+        """Answers a batch with a finished envelope around one for each lookup, in order.
+
+        Arguments:
+            text: see `nodes.batches`.
+            limit: records of each answer's page, at most.
+            timeout: seconds for all of it.
+
+        Raises:
+            BadRequest, Overloaded: nothing was asked.
+        """
+        _check_timeout(timeout)
+        began = time.monotonic()
+        with self._admitted():
+            answers = self._batches.ask(text, limit=limit, timeout=timeout)
+        took = time.monotonic() - began
+        self._count(answers.asked - answers.failed, answers.failed, took, began + took)
+        return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
+
+    def _count(self, answered: int, failed: int, took: float, now: float) -> None:
+        with self._lock:
+            self.answered += answered
+            self.errors += failed
+            self.figures.add(took, now, answered + failed)
+
+    def close(self) -> None:
+        """Ends the threads that batches are asked in."""
+        self._batches.close()
 
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
@@ -117,10 +153,7 @@ class Intake:
             raise
         finally:
             took = time.monotonic() - began
-            with self._lock:
-                self.errors += failed
-                self.answered += not failed
-                self.figures.add(took, began + took)
+            self._count(not failed, failed, took, began + took)
         return _wrapped(answer, took)
 
     @contextlib.contextmanager
@@ -133,6 +166,11 @@ class Intake:
             yield
         finally:
             self._slots.release()
+
+
+def _check_timeout(timeout: float) -> None:
+    if not 0 < timeout <= MOST_SECONDS:
+        raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
 
 
 def _wrapped(answer: Answer, took: float) -> bytes:

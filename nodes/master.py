@@ -170,6 +170,7 @@ class Master:
         """Closes every connection and joins every thread. Workers look for another master."""
         self._server.stop()
         self.roster.stop()
+        self.intake.close()
         if self.journal is not None:
             self.events.note("stopped", "", f"the master at {self.address}")
             self.journal.close()
@@ -223,6 +224,7 @@ class MasterService(Service):
         self._generation: int | None = None
         self._open: Mapping[str, Callable[..., object]] = {
             "lookup": self._lookup,
+            "lookup_many": self._lookup_many,
             "describe": master.describe,
             "suggest": self._suggest,
             "login": self._login,
@@ -284,6 +286,14 @@ class MasterService(Service):
         return self._master.intake.lookup(
             _text("the lookup's name", name), args, limit=_count("limit", limit),
             after=None if after is None else _text("after", after),
+            timeout=_seconds("timeout_s", timeout_s),
+        )  # fmt: skip
+
+    def _lookup_many(
+        self, lookups: object, *, limit: object = PAGE, timeout_s: object = DEADLINE
+    ) -> bytes:
+        return self._master.intake.lookup_many(
+            _text("lookups", lookups), limit=_count("limit", limit),
             timeout=_seconds("timeout_s", timeout_s),
         )  # fmt: skip
 

@@ -44,6 +44,11 @@ def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
     return type(values) is bytes and values.startswith(_RESULT)
 
 
+def is_batch_answer(values: object, count: int) -> TypeGuard[WorkerAnswer]:
+    """Whether a worker's reply has the form of the answers to `count` lookups of a batch."""
+    return type(values) is bytes and values.startswith(b"%d[" % count) and values.endswith(b"]")
+
+
 def is_refusal(values: object) -> TypeGuard[WorkerRefusal]:
     """Whether a worker's reply names an error and says something of it."""
     match values:
@@ -77,6 +82,17 @@ class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     after: str | None = None
     within: float = DEADLINE
     """Seconds from its arrival within which an answer is of use."""
+
+
+class BatchRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A part of a batch as the master sends it to a worker, in JSON: the clients' own words."""
+
+    limit: int
+    most: int
+    """Bytes that the answers may have together."""
+    within: float
+    lookups: list[Any]
+    """Each an array of a lookup's name and its arguments; looked at one by one."""
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -225,6 +241,24 @@ encode_request = msgspec.msgpack.Encoder().encode
 decode_request = msgspec.msgpack.Decoder(LookupRequest).decode
 
 
+decode_batch = msgspec.json.Decoder(BatchRequest).decode
+
+
+def encode_batch(lookups: bytes, *, limit: int, most: int, within: float) -> bytes:
+    """A `BatchRequest`; `lookups` are the elements of its array, as they came."""
+    return b"[%d,%d,%.6f,[%b]]" % (limit, most, within, lookups)
+
+
+def batch_answer(envelopes: list[bytes]) -> WorkerAnswer:
+    """A worker's answers to a part of a batch."""
+    return b"%d[%b]" % (len(envelopes), b",".join(envelopes))
+
+
+def batch_body(answer: WorkerAnswer) -> bytes:
+    """The envelopes in a `batch_answer`, separated by commas."""
+    return answer[answer.index(b"[") + 1 : -1]
+
+
 def decode_envelope(text: str | bytes) -> Envelope:
     """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
     return _decode_envelope(text)
@@ -256,6 +290,16 @@ def answer_envelope(part: WorkerAnswer, *, worker: str, attempts: int, elapsed_m
         attempts,
         elapsed_ms,
     )
+
+
+def item_envelope(part: WorkerAnswer) -> bytes:
+    """The envelope of one lookup of a batch, as far as a worker knows it."""
+    return b'{"error":false,%b}' % part
+
+
+def batch_envelope(body: bytes, *, count: int, elapsed_ms: float) -> bytes:
+    """The envelope of a batch; `body` is an array of `count` envelopes."""
+    return b'{"error":false,"result":%b,"count":%d,"elapsed_ms":%.3f}' % (body, count, elapsed_ms)
 
 
 def result_envelope(result: object) -> bytes:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import psutil
@@ -40,8 +41,12 @@ from nodes.wire import (
     WorkerAnswer,
     WorkerRefusal,
     answer_part,
+    batch_answer,
+    decode_batch,
     decode_envelope,
     decode_request,
+    error_envelope,
+    item_envelope,
 )
 
 logger = logging.getLogger("rollcall.worker")
@@ -50,6 +55,8 @@ FIRST_WAIT = 0.1
 LONGEST_WAIT = 2.0
 """Seconds between attempts to register: doubling, jittered, so that workers of a restarted
 master do not come in step, and all are back within 3 s."""
+
+LATE = "answered too late to be of use"
 
 RENEW = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
@@ -77,16 +84,16 @@ class Tally:
         self.in_flight = 0
         self.errors = 0
 
-    def began(self) -> None:
-        """A lookup came in."""
+    def began(self, tasks: int) -> None:
+        """A lookup came in, or so many together."""
         with self._lock:
-            self.in_flight += 1
+            self.in_flight += tasks
 
-    def ended(self, *, served: bool, error: bool = False) -> None:
+    def ended(self, tasks: int, *, served: bool, error: bool = False) -> None:
         """It was answered, or failed, or was refused as a bad request (neither)."""
         with self._lock:
-            self.in_flight -= 1
-            self.served += served
+            self.in_flight -= tasks
+            self.served += tasks if served else 0
             self.errors += error
 
 
@@ -136,7 +143,42 @@ class Opened:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.reader = catalog.reader()
-        self.lookups = {one.name: one for one in catalog.info.lookups}
+        self._version = catalog.info.version
+        self._lookups = {one.name: one for one in catalog.info.lookups}
+
+    def answer(self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None) -> bytes:
+        """One page of a lookup, as finished JSON. Raises `BadRequest`."""
+        shape = self._lookups.get(name)
+        if shape is None:
+            raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
+        page = self.reader.find(name, coerce(shape, args), limit=limit, after=after)
+        return answer_part(
+            page.body, count=page.count, after=page.after, catalog=self._version, files=page.files
+        )
+
+    def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
+        """The envelope of one lookup of a batch.
+
+        Arguments:
+            item: a list of its name and its arguments, if the client knew.
+            limit: records of the page, at most.
+            room: whether there may be any; if not, the page is empty, and its cursor leads to
+                the first.
+        """
+        match item:
+            case [str() as name, *args]:
+                pass
+            case _:
+                wrong = "a lookup is an array of its name and its arguments"
+                return error_envelope(BadRequest(wrong))
+        try:
+            if room:
+                return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
+        except BadRequest as error:
+            return error_envelope(error)
+        first = f"{self._version}:0"
+        part = answer_part(b"[]", count=0, after=first, catalog=self._version, files=())
+        return item_envelope(part)
 
 
 class WorkerService(Service):
@@ -156,9 +198,10 @@ class WorkerService(Service):
         self._opened: Opened | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
-        """The five verbs of a worker."""
+        """The six verbs of a worker."""
         verbs: dict[str, Callable[..., object]] = {
             "lookup": self.lookup,
+            "lookup_many": self.lookup_many,
             "suggest": self.suggest,
             "probe": self.probe,
             "retire": self._retire,
@@ -195,19 +238,33 @@ class WorkerService(Service):
             except msgspec.MsgspecError as error:
                 raise BadRequest(f"this is no lookup: {error}") from error
             opened = self._open(asked.after)
-            shape = opened.lookups.get(asked.name)
-            if shape is None:
-                raise BadRequest(f"no such lookup; there are {', '.join(opened.lookups)}")
-            args = coerce(shape, asked.args)
-            page = opened.reader.find(asked.name, args, limit=asked.limit, after=asked.after)
-            version = opened.catalog.info.version
+            answer = opened.answer(asked.name, asked.args, limit=asked.limit, after=asked.after)
             if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded("answered too late to be of use")
-            return answer_part(
-                page.body, count=page.count, after=page.after, catalog=version, files=page.files
-            )
+                raise DeadlineExceeded(LATE)
+            return answer
 
         return self._counted(find)
+
+    def lookup_many(self, request: object) -> WorkerAnswer | WorkerRefusal:
+        """Answers a `nodes.wire.BatchRequest`: an envelope for each lookup, in order."""
+        arrived = time.monotonic()
+        try:
+            asked = decode_batch(request if type(request) is bytes else b"")
+        except msgspec.MsgspecError as error:
+            return (BadRequest.code, f"this is no batch: {error}")
+
+        def find() -> WorkerAnswer:
+            opened, left = self._open(), asked.most
+            envelopes: list[bytes] = []
+            for item in asked.lookups:
+                envelope = opened.answer_item(item, limit=asked.limit, room=left > 0)
+                left -= len(envelope)
+                envelopes.append(envelope)
+            if time.monotonic() - arrived > asked.within:
+                raise DeadlineExceeded(LATE)
+            return batch_answer(envelopes)
+
+        return self._counted(find, len(asked.lookups))
 
     def suggest(
         self, field: object, prefix: object, limit: object = 10
@@ -225,8 +282,10 @@ class WorkerService(Service):
 
         return self._counted(find)
 
-    def _counted(self, find: Callable[[], WorkerAnswer]) -> WorkerAnswer | WorkerRefusal:
-        self._tally.began()
+    def _counted(
+        self, find: Callable[[], WorkerAnswer], tasks: int = 1
+    ) -> WorkerAnswer | WorkerRefusal:
+        self._tally.began(tasks)
         served = error = False
         try:
             answer = find()
@@ -239,7 +298,7 @@ class WorkerService(Service):
             logger.exception("the catalog cannot be read")
             return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
         finally:
-            self._tally.ended(served=served, error=error)
+            self._tally.ended(tasks, served=served, error=error)
 
     def probe(self) -> ProbeAnswer:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""

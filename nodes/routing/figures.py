@@ -35,8 +35,8 @@ class Figures:
         self._window = window
         self._seconds: dict[int, dict[int, int]] = {}
 
-    def add(self, seconds: float, now: float) -> None:
-        """Notes one answer that took `seconds`, finished at `now` (seconds, any steady clock)."""
+    def add(self, seconds: float, now: float, count: int = 1) -> None:
+        """Notes `count` answers that took `seconds`, at `now` (seconds, any steady clock)."""
         second = int(now)
         counts = self._seconds.get(second)
         if counts is None:
@@ -44,7 +44,7 @@ class Figures:
             for old in [s for s in self._seconds if s < second - self._window]:
                 del self._seconds[old]
         bucket = _bucket(seconds)
-        counts[bucket] = counts.get(bucket, 0) + 1
+        counts[bucket] = counts.get(bucket, 0) + count
 
     def recent(self, now: float) -> list[dict[int, int]]:
         """The histograms of the window, by bucket."""

@@ -278,36 +278,40 @@ class Registry:
 
     # -- lookups --------------------------------------------------------------
 
-    def began(self, worker: Worker, now: float) -> None:
+    # `tasks` is how many lookups travel together: one, or a part of a batch.
+
+    def began(self, worker: Worker, now: float, tasks: int = 1) -> None:
         """A lookup is about to be sent: counted before the send."""
-        worker.in_flight += 1
+        worker.in_flight += tasks
         worker.breaker.began(now)
 
-    def answered(self, worker: Worker, seconds: float, now: float) -> None:
+    def answered(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
         """The lookup was answered after `seconds`."""
-        worker.in_flight -= 1
-        worker.served += 1
+        worker.in_flight -= tasks
+        worker.served += tasks
         worker.doubted = False
-        worker.latency.answered(seconds, now)
-        worker.figures.add(seconds, now)
+        if tasks == 1:
+            # A batch says nothing of how quick the worker is at one.
+            worker.latency.answered(seconds, now)
+        worker.figures.add(seconds, now, tasks)
         if worker.breaker.succeeded():
             self._listener("breaker_closed", worker, "answers again")
 
-    def failed(self, worker: Worker, seconds: float, why: str, now: float) -> None:
+    def failed(self, worker: Worker, seconds: float, why: str, now: float, tasks: int = 1) -> None:
         """The lookup failed after `seconds`: counted as slow, never as fast."""
-        worker.in_flight -= 1
+        worker.in_flight -= tasks
         worker.errors += 1
         worker.latency.failed(max(seconds, 1.0), now)
         if worker.breaker.failed(now):
             self._listener("breaker_opened", worker, why)
 
-    def overtaken(self, worker: Worker, seconds: float, now: float) -> None:
+    def overtaken(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
         """Another was quicker, and the lookup was taken back after `seconds`: slow, no more."""
-        worker.in_flight -= 1
+        worker.in_flight -= tasks
         worker.latency.failed(seconds, now)
         worker.breaker.released()
 
-    def released(self, worker: Worker) -> None:
+    def released(self, worker: Worker, tasks: int = 1) -> None:
         """The lookup ended with no verdict on the worker (a bad request, a lost race)."""
-        worker.in_flight -= 1
+        worker.in_flight -= tasks
         worker.breaker.released()

@@ -84,7 +84,9 @@ class Router:
         usual = percentile(figures, 0.95, now)
         self.hedge_after = max(self.HEDGE_FLOOR, usual or 0.0)
 
-    def journey(self, now: float, timeout: float, *, counted: bool, version: str = "") -> Journey:
+    def journey(
+        self, now: float, timeout: float, *, counted: bool, version: str = "", tasks: int = 1
+    ) -> Journey:
         """The life of a new lookup that must be over in `timeout` seconds.
 
         Arguments:
@@ -92,8 +94,9 @@ class Router:
             timeout: seconds for all of it.
             counted: whether an answer is a task performed, and says how quick a worker is.
             version: of the catalog that should answer, if a worker still has it; "" for any.
+            tasks: lookups that travel together.
         """
-        return Journey(self, now + timeout, counted=counted, version=version)
+        return Journey(self, now + timeout, counted=counted, version=version, tasks=tasks)
 
 
 class Journey:
@@ -110,12 +113,15 @@ class Journey:
     """Seconds that the word of a worker's end may take after its connection broke."""
 
     __slots__ = (
-        "_broken", "_counted", "_hedge_at", "_last_error", "_rest_until", "_router", "_tried",
-        "_verdict_at", "_version", "attempts", "deadline", "pending",
+        "_broken", "_counted", "_hedge_at", "_last_error", "_rest_until", "_router", "_tasks",
+        "_tried", "_verdict_at", "_version", "attempts", "deadline", "pending",
     )  # fmt: skip
 
-    def __init__(self, router: Router, deadline: float, *, counted: bool, version: str) -> None:
+    def __init__(
+        self, router: Router, deadline: float, *, counted: bool, version: str, tasks: int = 1
+    ) -> None:
         self._router = router
+        self._tasks = tasks
         self._counted = counted
         self._version = version
         self._tried: set[int] = set()
@@ -230,7 +236,7 @@ class Journey:
         if not self.attempts:
             router.hedging.earn()
             router.retrying.earn()
-        router.registry.began(worker, now)
+        router.registry.began(worker, now, self._tasks)
         self._tried.add(worker.generation)
         self.attempts += 1
         self.pending[worker.generation] = Attempt(worker, now)
@@ -252,20 +258,20 @@ class Journey:
         """That worker answered. Whoever else was asked is to be given up, with `abandon`."""
         attempt = self.pending.pop(worker.generation)
         if self._counted:
-            self._router.registry.answered(worker, now - attempt.began, now)
+            self._router.registry.answered(worker, now - attempt.began, now, self._tasks)
         else:
-            self._router.registry.released(worker)
+            self._router.registry.released(worker, self._tasks)
 
     def refused(self, worker: Worker) -> None:
         """That worker found the request wrong: it is not to blame."""
         del self.pending[worker.generation]
-        self._router.registry.released(worker)
+        self._router.registry.released(worker, self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
         """That worker failed it. `broke`: its connection ended, so it may have died of it."""
         attempt = self.pending.pop(worker.generation)
         self._last_error = f"{worker.id}: {why}"
-        self._router.registry.failed(worker, now - attempt.began, why, now)
+        self._router.registry.failed(worker, now - attempt.began, why, now, self._tasks)
         if broke:
             self._broken.append(worker)
             self._verdict_at = now + self.VERDICT
@@ -277,7 +283,7 @@ class Journey:
         given_up = [attempt.worker for attempt in self.pending.values()]
         for attempt in self.pending.values():
             late = now - attempt.began
-            self._router.registry.overtaken(attempt.worker, late, now)
+            self._router.registry.overtaken(attempt.worker, late, now, self._tasks)
             attempt.worker.doubted |= late >= self._router.hedge_after
         self.pending.clear()
         return given_up

@@ -1,0 +1,168 @@
+"""Many lookups in one question: in order, each by itself, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rpyc
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nodes import batches
+from nodes.client import Client
+from nodes.cluster import AttachedCluster
+from nodes.errors import BadRequest, NoWorkers
+from tests.kit import (
+    Killed,
+    Node,
+    hosted,
+    master_alone,
+    poll_for,
+    same_records,
+    scan,
+    shipped_records,
+)
+
+RECORDS = shipped_records()
+NAMES = sorted({record["name"] for record in RECORDS})
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[AttachedCluster]:
+    """Two workers on the shipped records, and their master, in processes of their own."""
+    with (
+        Node("up", "--port", "0", "--workers", "2", "--json") as node,
+        AttachedCluster(node.ready["master"]) as made,
+    ):
+        made.snapshot()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(cluster: AttachedCluster) -> Iterator[Client]:
+    """A client of it."""
+    with Client(cluster.address) as made:
+        made.getbyname("xander")
+        yield made
+
+
+QUESTIONS = st.one_of(
+    st.tuples(st.just("getbyname"), st.sampled_from([*NAMES, "nobody"])),
+    st.tuples(st.just("getbyyear"), st.just("Kansas City"), st.integers(1990, 2010)),
+    st.tuples(st.just("nosuch"), st.text(max_size=3)),
+    st.tuples(st.just("getbyname")),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(QUESTIONS, max_size=40))
+def test_a_batch_says_what_its_lookups_say_one_by_one(
+    client: Client, questions: list[tuple[Any, ...]]
+) -> None:
+    answers = client.lookup_many(questions)
+    assert len(answers) == len(questions)
+    for question, answer in zip(questions, answers, strict=True):
+        name, *args = question
+        if name == "nosuch" or not args:
+            assert isinstance(answer, BadRequest)
+        else:
+            assert not isinstance(answer, Exception)
+            fields = {"getbyname": ("name",), "getbyyear": ("location", "year")}[name]
+            assert same_records(answer, scan(RECORDS, **dict(zip(fields, args, strict=True))))
+
+
+def test_a_long_one_is_split_over_the_workers_and_counted(
+    client: Client, cluster: AttachedCluster
+) -> None:
+    before = cluster.snapshot()
+    names = [NAMES[n % len(NAMES)] for n in range(2500)]
+    answers = client.lookup_many([("getbyname", name) for name in names])
+    for name, answer in zip(names, answers, strict=True):
+        assert not isinstance(answer, Exception)
+        assert same_records(answer, scan(RECORDS, name=name))
+    after = cluster.snapshot()
+    assert after.answered - before.answered == 2500
+    served = [w.served - b.served for w, b in zip(after.workers, before.workers, strict=True)]
+    assert sum(served) == 2500
+    assert min(served) > 0
+    assert (after.in_flight, after.errors) == (0, before.errors)
+
+
+def test_a_stock_client_sends_and_gets_text(cluster: AttachedCluster) -> None:
+    host, _, port = cluster.address.rpartition(":")
+    connection = rpyc.connect(host, int(port))
+    try:
+        ask = connection.root.lookup_many
+        reply = json.loads(ask(json.dumps([["getbyname", "xander"], ["oops"], 7])))
+        assert reply["error"] is False
+        assert reply["count"] == 3
+        good, bad, worse = reply["result"]
+        assert same_records(good["result"], scan(RECORDS, name="xander"))
+        assert good["catalog"] == cluster.snapshot().catalogs[0]
+        assert (bad["code"], worse["code"]) == ("bad_request", "bad_request")
+        assert json.loads(ask("[]"))["result"] == []
+        for wrong in ("", "{}", "[1", '"text"', 7, json.dumps([["getbyname", "x"]] * 10_001)):
+            assert json.loads(ask(wrong))["code"] == "bad_request", wrong
+    finally:
+        connection.close()
+
+
+def test_answers_too_large_together_are_paged_and_none_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "REPLY_BYTES", 5000)
+    people = [{"name": f"p{n}", "location": "Oslo", "year": 2000} for n in range(30)]
+    (tmp_path / "people.json").write_text(json.dumps(people))
+    with hosted(1, data=tmp_path) as small, Client(small.address) as client:
+        reply = json.loads(
+            small.master.intake.lookup_many(
+                json.dumps([["getbylocation", "Oslo"]] * 5), limit=1000, timeout=2.0
+            )
+        )
+        counts = [item["count"] for item in reply["result"]]
+        assert set(counts) == {30, 0}
+        assert counts == sorted(counts, reverse=True)
+        assert [item["truncated"] for item in reply["result"]] == [n == 0 for n in counts]
+        for answer in client.lookup_many([("getbylocation", "Oslo")] * 5):
+            assert not isinstance(answer, Exception)
+            assert same_records(answer, people)
+
+
+def test_a_worker_that_dies_costs_no_answer_of_a_batch() -> None:
+    with hosted(2) as cluster, Client(cluster.address, timeout=5.0) as client:
+        over = threading.Event()
+        killed: list[int] = []
+
+        def kill_now_and_then() -> None:
+            while not over.wait(0.3):
+                pids = [worker.pid for worker in cluster.snapshot().workers if worker.state == "up"]
+                if len(pids) == 2:
+                    Killed(pids[len(killed) % 2])
+                    killed.append(pids[len(killed) % 2])
+
+        killer = threading.Thread(target=kill_now_and_then)
+        killer.start()
+        try:
+            while len(killed) < 4:
+                names = NAMES * 4
+                for name, answer in zip(
+                    names, client.lookup_many([("getbyname", n) for n in names]), strict=True
+                ):
+                    assert not isinstance(answer, Exception), answer
+                    assert same_records(answer, scan(RECORDS, name=name))
+        finally:
+            over.set()
+            killer.join()
+        poll_for(lambda: cluster.snapshot().in_flight == 0)
+
+
+def test_without_workers_each_lookup_says_so() -> None:
+    with master_alone() as master, Client(str(master.address)) as client:
+        answers = client.lookup_many([("getbyname", "xander")] * 3)
+        assert [type(answer) for answer in answers] == [NoWorkers] * 3
+        assert master.snapshot().errors == 3
