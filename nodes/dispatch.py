@@ -46,19 +46,18 @@ class Dispatcher:
     """Sends calls to workers, and tells the router what became of them.
 
     Arguments (keyword only):
-        router: decides; every access is under `changed`.
-        changed: the registry's lock, notified whenever a worker may have become available.
+        router: decides; every access, as to its registry, is under `lock`.
         expecting: asked when nobody is left, "is a worker about to come back?"; while it
             says yes, a call waits for it within its deadline.
     """
 
     def __init__(
-        self, *, router: Router, changed: threading.Condition,
-        expecting: Callable[[], bool] = lambda: False,
+        self, *, router: Router, expecting: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.router = router
-        self._changed = changed
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self._expecting = expecting
         self._clock = clock
         self._pools: dict[int, LanePool] = {}
@@ -85,12 +84,12 @@ class Dispatcher:
     def await_worker(self, timeout: float) -> None:
         """Waits up to `timeout` seconds for a worker, as long as one is expected."""
         deadline = self._clock() + timeout
-        with self._changed:
+        with self.lock:
             while not self.router.registry.live() and self._expecting():
                 left = deadline - self._clock()
                 if left <= 0:
                     return
-                self._changed.wait(min(left, LOOK_AGAIN))
+                self.changed.wait(min(left, LOOK_AGAIN))
 
     # -- one call ---------------------------------------------------------------
 
@@ -130,7 +129,7 @@ class Dispatcher:
                         raise CODES[reply[0]](reply[1])
         finally:
             if journey.pending:
-                with self._changed:
+                with self.lock:
                     journey.abandon(self._clock())
             for generation, lane in lanes.items():
                 self._give(generation, lane)
@@ -146,18 +145,17 @@ class Dispatcher:
 
     def _advance(self, journey: Journey, lanes: dict[int, Lane]) -> Worker | None:
         """The worker to send to now, or None if what is under way is to be waited for."""
-        with self._changed:
+        with self.lock:
             while True:
                 now = self._clock()
                 for attempt in journey.expired(now):
                     self._give(attempt.worker.generation, lanes.pop(attempt.worker.generation))
-                expecting = not journey.pending and self._expecting()
-                step = journey.next(now, expecting=expecting)
+                step = journey.next(now, expecting=self._expecting)
                 if not isinstance(step, Wait):
                     return step.worker
                 if journey.pending:
                     return None
-                self._changed.wait(min(step.until - now, LOOK_AGAIN))
+                self.changed.wait(min(step.until - now, LOOK_AGAIN))
 
     def _send(
         self, journey: Journey, lanes: dict[int, Lane], worker: Worker, verb: str,
@@ -209,7 +207,7 @@ class Dispatcher:
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
             return None
-        with self._changed:
+        with self.lock:
             if isinstance(reply, bytes):
                 journey.answered(worker, self._clock())
             elif reply[0] in BLAMED:
@@ -226,7 +224,7 @@ class Dispatcher:
         lane = lanes.pop(worker.generation, None)
         if lane is not None:
             self._give(worker.generation, lane)
-        with self._changed:
+        with self.lock:
             broke = isinstance(error, LinkLost)
             journey.failed(worker, str(error), self._clock(), broke=broke)
 

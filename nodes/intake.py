@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from nodes.batches import Batches
 from nodes.catalog import Argument, Lookup, coerce, cursor_version
@@ -46,7 +45,7 @@ class Intake:
         self._batches = Batches(dispatcher)
         self._description = description
         self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
-        self._slots = threading.Semaphore(MOST_CALLS)
+        self._in_flight = 0
         self._lock = threading.Lock()
         self.figures = Figures()
         self.answered = 0
@@ -103,8 +102,11 @@ class Intake:
         """
         _check_timeout(timeout)
         began = time.monotonic()
-        with self._admitted():
+        self._admit()
+        try:
             answers = self._batches.ask(text, limit=limit, timeout=timeout)
+        finally:
+            self._leave()
         took = time.monotonic() - began
         self._count(answers.asked - answers.failed, answers.failed, took, began + took)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
@@ -122,11 +124,14 @@ class Intake:
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
         # A completion is no lookup: it is admitted like one, and counted nowhere.
-        with self._admitted():
-            began = time.monotonic()
+        self._admit()
+        began = time.monotonic()
+        try:
             answer = self._dispatcher.call(
                 "suggest", lambda _left: (field, prefix, limit), timeout=timeout, counted=False
             )
+        finally:
+            self._leave()
         return _wrapped(answer, time.monotonic() - began)
 
     def _coerced(self, name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
@@ -142,8 +147,11 @@ class Intake:
         began = time.monotonic()
         failed = True
         try:
-            with self._admitted():
+            self._admit()
+            try:
                 answer = self._dispatcher.call(verb, make_args, timeout=timeout, version=version)
+            finally:
+                self._leave()
             failed = False
         except BadRequest:
             failed = False
@@ -156,16 +164,18 @@ class Intake:
             self._count(not failed, failed, took, began + took)
         return _wrapped(answer, took)
 
-    @contextlib.contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if not self._slots.acquire(blocking=False):
-            raise Overloaded(
-                f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
-            )
-        try:
-            yield
-        finally:
-            self._slots.release()
+    def _admit(self) -> None:
+        """Takes a slot; `_leave` gives it back. Raises `Overloaded` when there is none."""
+        with self._lock:
+            if self._in_flight >= MOST_CALLS:
+                raise Overloaded(
+                    f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
+                )
+            self._in_flight += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._in_flight -= 1
 
 
 def _check_timeout(timeout: float) -> None:

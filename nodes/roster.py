@@ -52,7 +52,6 @@ class Roster:
     ) -> None:
         self.description = description
         self.events = events
-        self.changed = threading.Condition()
         self.registry = Registry(listener=self._note, random=random)
         self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
         self.expecting: Callable[[], bool] = lambda: False
@@ -62,10 +61,10 @@ class Roster:
         self.panicking = False
         self.dispatcher = Dispatcher(
             router=self.router,
-            changed=self.changed,
             # Looked up at each call: a launcher replaces it.
             expecting=lambda: self.expecting(),  # noqa: PLW0108
         )
+        self.changed = self.dispatcher.changed
         self.lag = Lag()
         self._hang_up: dict[int, Callable[[], None]] = {}
         self._probers: set[threading.Thread] = set()

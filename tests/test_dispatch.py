@@ -28,10 +28,10 @@ class Stage:
     """A dispatcher, and workers that are servers of this process."""
 
     def __init__(self, *, expecting: Callable[[], bool] = lambda: False) -> None:
-        self.changed = threading.Condition()
         self.registry = Registry(listener=lambda _k, _w, _t: None, random=Random(0))
         self.router = Router(registry=self.registry, policy=POLICIES["load"])
-        self.dispatcher = Dispatcher(router=self.router, changed=self.changed, expecting=expecting)
+        self.dispatcher = Dispatcher(router=self.router, expecting=expecting)
+        self.changed = self.dispatcher.changed
         self.servers: dict[int, Server] = {}
         self.asked: list[str] = []
 

@@ -419,16 +419,16 @@ def test_a_stock_client_may_nest_and_share_its_connection(served: Master) -> Non
 
 
 def test_beyond_its_limit_the_master_is_overloaded_at_once(served: Master) -> None:
-    slots = served.intake._slots
     for _ in range(MOST_CALLS):
-        assert slots.acquire(blocking=False)
+        served.intake._admit()
     try:
         with Client(str(served.address)) as client, pytest.raises(LookupFailed) as caught:
             client.getbyname("xander")
         assert caught.value.code == "overloaded"
         assert caught.value.retry_after_ms
     finally:
-        slots.release(MOST_CALLS)
+        for _ in range(MOST_CALLS):
+            served.intake._leave()
 
 
 # -- the client ----------------------------------------------------------------------

@@ -7,6 +7,7 @@ can do so as well. Not thread-safe: whoever holds a `Router` holds the registry'
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
@@ -136,12 +137,12 @@ class Journey:
 
     # -- what to do ---------------------------------------------------------------
 
-    def next(self, now: float, *, expecting: bool = False) -> Send | Wait:
+    def next(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Send | Wait:
         """What to do at `now`.
 
         Arguments:
             now: seconds.
-            expecting: whether a worker is about to register, when there is none.
+            expecting: asked when there is no worker, whether one is about to register.
 
         Raises:
             NoWorkers, DeadlineExceeded, PoisonLookup: it is over. What is still `pending`
@@ -151,12 +152,14 @@ class Journey:
             raise self._too_late()
         if self.pending:
             return self._beside(now)
-        return self._again(now, expecting=expecting)
+        return self._again(now, expecting)
 
     def expired(self, now: float) -> list[Attempt]:
         """Attempts that are given up, because another worker may be quicker. Each counts as
         a failure of its worker; what is open to it is to be closed.
         """
+        if not self.pending:
+            return []
         router = self._router
         over = [one for one in self.pending.values() if now - one.began >= router.ATTEMPT]
         # To give up the only attempt is of use only if somebody else can be asked.
@@ -170,7 +173,7 @@ class Journey:
             one.worker.doubted = True
         return over
 
-    def _again(self, now: float, *, expecting: bool) -> Send | Wait:
+    def _again(self, now: float, expecting: Callable[[], bool]) -> Send | Wait:
         """Nothing is under way: the first attempt, or the one after a failure."""
         router = self._router
         if len(self._broken) >= self.POISON:
@@ -199,7 +202,7 @@ class Journey:
             if self.attempts:
                 router.reroutes += 1
             return self._send(worker, now)
-        if expecting:
+        if expecting():
             return Wait(self.deadline)
         raise NoWorkers(NO_WORKERS)
 

@@ -252,7 +252,8 @@ class Lane:
         """Send the call or, as long as the lane does not know the verb, what leads there."""
         verb = cast("str", self._verb)
         head = self._heads.get(verb)
-        self._seq += 1
+        # One call at a time: any number but that of the call before tells its answer.
+        self._seq = self._seq % (messages.SMALL - 1) + 1
         if head is not None:
             frame = messages.call_request(self._seq, head, self._args)
         elif self._root is not None:

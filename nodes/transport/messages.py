@@ -31,6 +31,9 @@ every other thread for seconds. Strangers send requests; replies come from whom 
 asked, and may name thousands of files.
 """
 
+SMALL = 100
+"""Sequence numbers below this are one byte on the wire, and cost nothing to encode."""
+
 _REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
 _REPLY = brine.I1.pack(consts.MSG_REPLY) + brine.TAG_TUP2
 _EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION) + brine.TAG_TUP2
@@ -43,6 +46,7 @@ _CALL = (
     + brine.dump(consts.LABEL_TUPLE)
     + brine.TAG_TUP3
 )
+_ENCODED = [brine.dump(number) for number in range(SMALL)]
 _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
 
 
@@ -112,7 +116,7 @@ def load_call(
     seq, start = _decode(payload, len(_REQUEST), reads)
     for head, called in heads.items():
         if payload.startswith(head, start):
-            args, end = _decode(payload, start + len(head), reads)
+            args, end = _decode_arguments(payload, start + len(head), reads)
             if payload[end:] != _NO_KEYWORDS or type(args) is not tuple or type(seq) is not int:
                 return None
             return seq, called, args
@@ -125,13 +129,65 @@ def load_value(payload: bytes, seq: int, reads: int) -> tuple[object] | None:
     Raises:
         Broken: the value is none.
     """
-    head = _REPLY + brine.dump(seq) + _BY_VALUE
+    head = _REPLY + _number(seq) + _BY_VALUE
     if not payload.startswith(head):
         return None
-    value, end = _decode(payload, len(head), reads)
+    value, end = _plain(payload, len(head)) or _decode(payload, len(head), reads)
     if end != len(payload):
         raise Broken("a message with bytes to spare")
     return (value,)
+
+
+def _plain(payload: bytes, start: int) -> tuple[object, int] | None:
+    """Bytes or text from `start` on, and where they end; None if something else is there.
+
+    What nearly every message carries: cut out in place of being read piece by piece.
+    """
+    kind = payload[start : start + 2]
+    text = kind[:1] == brine.TAG_UNICODE
+    at = start + text
+    form = kind[text : text + 1]
+    if form == brine.TAG_STR_L1:
+        begin, size = at + 2, int.from_bytes(payload[at + 1 : at + 2])
+    elif form == brine.TAG_STR_L4:
+        begin, size = at + 5, int.from_bytes(payload[at + 1 : at + 5])
+    else:
+        return None
+    data = payload[begin : begin + size]
+    if len(data) != size:
+        raise Broken("not a message: cut short")
+    if not text:
+        return data, begin + size
+    try:
+        return data.decode(), begin + size
+    except UnicodeDecodeError as exc:
+        raise Broken("not a message: no text") from exc
+
+
+def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
+    """A call's arguments by position; those of one text or bytes the short way."""
+    if payload[start : start + 1] == brine.TAG_TUP1:
+        plain = _plain(payload, start + 1)
+        if plain is not None:
+            return (plain[0],), plain[1]
+    return _decode(payload, start, reads)
+
+
+def _number(seq: int) -> bytes:
+    """A sequence number, encoded."""
+    encoded: bytes = _ENCODED[seq] if 0 <= seq < SMALL else brine.dump(seq)
+    return encoded
+
+
+def _bytes(value: bytes) -> bytes:
+    """Bytes, encoded as brine does it."""
+    size = len(value)
+    if 4 < size < 256:
+        return b"%b%c%b" % (brine.TAG_STR_L1, size, value)
+    if 256 <= size < 1 << 32:
+        return b"%b%b%b" % (brine.TAG_STR_L4, size.to_bytes(4), value)
+    encoded: bytes = brine.dump(bytes(value))
+    return encoded
 
 
 def _decode(payload: bytes, start: int, reads: int) -> tuple[object, int]:
@@ -158,10 +214,10 @@ def value_reply(seq: int, value: object) -> bytes:
         ValueError: it would, but for its content (a lone surrogate, a huge integer).
     """
     if type(value) is Utf8:
-        body = brine.TAG_UNICODE + brine.dump(bytes(value))
+        body = brine.TAG_UNICODE + _bytes(value)
     else:
-        body = brine.dump(value)
-    return frame(_REPLY, brine.dump(seq), _BY_VALUE, body)
+        body = _bytes(value) if type(value) is bytes else brine.dump(value)
+    return frame(_REPLY, _number(seq), _BY_VALUE, body)
 
 
 def reference_reply(seq: int, ref: IdPack) -> bytes:
@@ -199,7 +255,7 @@ def call_head(ref: IdPack) -> bytes:
 
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
-    return frame(_REQUEST, brine.dump(seq), head, encoded)
+    return frame(_REQUEST, _number(seq), head, encoded)
 
 
 def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = None) -> bytes:
@@ -209,6 +265,8 @@ def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = Non
         TypeError: one of them does not cross by value.
         ValueError: it would, but for its content (a lone surrogate, a huge integer).
     """
+    if named is None and len(args) == 1 and type(args[0]) is bytes:
+        return b"%b%b%b" % (brine.TAG_TUP1, _bytes(args[0]), _NO_KEYWORDS)
     keywords = _BY_VALUE + brine.dump(tuple(named.items())) if named else _NO_KEYWORDS
     encoded: bytes = brine.dump(args) + keywords
     return encoded

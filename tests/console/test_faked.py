@@ -108,7 +108,7 @@ def test_a_kill_hits_the_worker_that_was_named_however_the_table_moves() -> None
         cluster.then = moved
         async with shown(cluster, every=0.05, size=(80, 24)) as console:
             named: list[str] = []
-            for _ in range(200):
+            for _ in range(kills):
                 console.table.sort_by(random.randrange(5), descending=random.random() < 0.5)
                 console.table.action_move(random.choice([-12, -1, 1, 12]))
                 selected = console.table.cursor

@@ -261,7 +261,7 @@ class World:
             return
         lookup.journey.expired(self.now)
         try:
-            step = lookup.journey.next(self.now, expecting=False)
+            step = lookup.journey.next(self.now)
         except LookupFailed as error:
             self._over(lookup)
             self._judge(lookup, error)
