@@ -7,9 +7,24 @@ import pytest
 from tests.faults.scenes import FAULTS, play
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_no_client_notices(name: str) -> None:
-    seen = play(name, lookups=60, least=1.5)
+OFTEN = ("SIGKILL each second", "SIGSTOP", "answers garbage", "master killed, another started")
+"""Those of the plain test command; the others are as many minutes as it has altogether."""
+
+
+def check(name: str, least: float) -> None:
+    """Plays it for that many seconds, and judges what the clients saw."""
+    seen = play(name, lookups=60, least=least)
     assert seen.errors == []
     assert seen.wrong == []
     assert seen.lookups >= 240
+
+
+@pytest.mark.parametrize("name", OFTEN)
+def test_no_client_notices(name: str) -> None:
+    check(name, 1.5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FAULTS)
+def test_no_client_notices_for_longer(name: str) -> None:
+    check(name, 4.0)
