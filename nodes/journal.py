@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from nodes.errors import DataError
-from nodes.paths import state_dir
+from nodes.paths import make_private, state_dir
 from nodes.wire import Event
 
 logger = logging.getLogger("rollcall.journal")
@@ -155,7 +155,7 @@ class Journal:
             self._cleaned = now
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         # A lock that somebody holds is waited for here, where nobody waits for us.
         db = sqlite3.connect(self.path, timeout=0.5, check_same_thread=False)
