@@ -116,7 +116,8 @@ class Client:
                 )
             except Overloaded as busy:
                 # Jittered, so that those who were refused together do not come back so.
-                wait = (busy.retry_after_ms or 0) / 1000 * random.uniform(1.0, 2.0)
+                jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+                wait = (busy.retry_after_ms or 0) / 1000 * jitter
                 if not wait or time.monotonic() + wait >= deadline:
                     raise
                 time.sleep(wait)

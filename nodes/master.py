@@ -118,7 +118,7 @@ class Master:
         self.door = Door(keys=keys, note=self.events.note, require_token=require_token)
         self.roster = Roster(
             policy=POLICIES[balance], events=self.events, description=description,
-            random=Random(),
+            random=Random(),  # noqa: S311 - jitter, no secret
         )  # fmt: skip
         self.intake = Intake(
             self.roster.dispatcher, lambda: self.roster.description, note=self.events.note

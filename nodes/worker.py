@@ -354,7 +354,7 @@ class Worker:
     ) -> None:  # fmt: skip
         self._master = master
         self._token = token
-        self._random = random or Random()
+        self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._instance = secrets.token_hex(16)
         self._open = False
         """Lookups need no token: its master has said so. Until then, nobody else is answered."""

@@ -103,9 +103,8 @@ def up(cluster: HostedCluster) -> list[str]:
 @contextlib.contextmanager
 def master_alone(**options: Any) -> Iterator[Master]:
     """A master in this process, with no workers."""
-    master = open_master(
-        host="127.0.0.1", port=options.pop("port", 0), balance=options.pop("balance", "load")
-    )
+    chosen: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "balance": "load"} | options
+    master = open_master(**chosen)
     master.start()
     try:
         yield master

@@ -77,7 +77,65 @@ def test_what_is_no_answer_is_not_taken_for_one(value: object) -> None:
     assert not is_probe_answer(value)
 
 
+GOOD = answer_part(b'[{"a":1}]', count=1, after=None, catalog="v", files=("f",))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        GOOD + b',"worker":"w1"',
+        GOOD + b',"error":true',
+        GOOD + b',"elapsed_ms":0',
+        GOOD + b"}",
+        GOOD + b'},{"x":1',
+        GOOD + b",",
+        GOOD + b"\n{}",
+        GOOD[:-1],
+        b'"error":true,' + GOOD,
+        b'"worker":"w9",' + GOOD,
+        b"{" + GOOD + b"}",
+        GOOD.replace(b'"count":1', b'"count":2'),
+        GOOD.replace(b'"count":1', b'"count":-1'),
+        GOOD.replace(b'"count":1', b'"count":1.0'),
+        GOOD.replace(b'"count":1', b'"count":"1"'),
+        GOOD.replace(b"false", b"true"),
+        GOOD.replace(b"null", b'"v:1"'),
+        GOOD.replace(b'"v"', b'"\x1b[2J"'),
+        GOOD.replace(b'"v"', b'""'),
+        GOOD.replace(b'["f"]', b"[1]"),
+        GOOD.replace(b'["f"]', b'"f"'),
+        GOOD.replace(b'{"a":1}', b"1"),
+        GOOD.replace(b'{"a":1}', b"[]"),
+        GOOD.replace(b'{"a":1}', b"{a:1}"),
+        GOOD.replace(b'{"a":1}', b'{"a":tru}'),
+        GOOD.replace(b'{"a":1}', b'{"a":"\n"}'),
+        GOOD.replace(b'{"a":1}', b'{"a":"\xff"}'),
+        GOOD.replace(b'{"a":1}', b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"),
+        GOOD.replace(b'{"a":1}', b'{"a":1}],"result":[{"a":1},{"a":2}'),
+    ],
+)
+def test_a_worker_cannot_forge_what_is_the_master_s(forged: bytes) -> None:
+    assert is_answer(GOOD)
+    assert not is_answer(forged)
+
+
+@given(st.binary())
+def test_what_passes_for_an_answer_makes_an_envelope_that_can_be_read(noise: bytes) -> None:
+    for part in (noise, GOOD + noise, GOOD.replace(b'{"a":1}', noise)):
+        if is_answer(part):
+            text = answer_envelope(part, worker="w1", attempts=1, elapsed_ms=0.4)
+            fields = json.loads(text.decode())
+            assert (fields["error"], fields["worker"]) == (False, "w1")
+            assert len(fields) == 10
+
+
 def test_refusals_and_probes() -> None:
+    assert not is_refusal(("bad_request", "x" * 20_000))
+    for number in (-1, 1 << 70, float("nan"), float("inf")):
+        assert not is_probe_answer((1, 0, 0, "v", number, 1000))
+    assert not is_probe_answer((1 << 70, 0, 0, "v", 0.5, 1000))
+    assert not is_probe_answer((1, 0, 0, "v\n", 0.5, 1000))
+    assert not is_probe_answer((1, 0, 0, "v" * 65, 0.5, 1000))
     assert is_refusal(("bad_request", "why"))
     assert not is_refusal(("no such code", "why"))
     assert not is_refusal(("bad_request", 7))
