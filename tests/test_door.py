@@ -377,13 +377,19 @@ def test_a_stale_registration_changes_nothing(served: Master) -> None:
         assert roster.has(new.generation)
 
 
-def test_a_connection_whose_registration_is_over_is_told(served: Master) -> None:
+def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end(
+    served: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.door.RECHECK", 0.0)
     with Mute() as mute, stranger(served) as root:
-        assert ask(root, "login", worker_token())["result"] == "worker"
+        assert ask(root, "login", read_token())["result"] == "operator"
         said = registration(served, port=mute.port, wanted_id="north")
         text = msgspec.json.encode(said).decode()
         generation = ask(root, "register", text)["result"]["generation"]
+        rotate_token(token_file(), grace=0.0)
         assert ask(root, "renew")["result"] is True
+        # Whatever its token was good for, it is a worker's connection from then on.
+        assert ask(root, "snapshot")["code"] == "forbidden"
         # As if the end of the connection were still on its way.
         served.roster._hang_up[generation] = lambda: None
         served.roster.gone(generation, "it says so")
