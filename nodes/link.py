@@ -90,7 +90,7 @@ class MasterLink:
             return 0.0  # on a new lane: the old one may have been of a master since restarted
         if not (self._patient and self._met) or breaks > BREAKS:
             return None
-        return REDIAL * random.uniform(0.5, 1.5)
+        return REDIAL * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
 
     def _lost(self, error: Exception) -> MasterLost:
         hint = "; is it running? 'rollcall-nodes up' starts one"

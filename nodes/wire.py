@@ -126,7 +126,7 @@ def is_batch_answer(values: object, count: int) -> TypeGuard[WorkerAnswer]:
 
 def _is_sound(item: _Item) -> bool:
     if item.error:
-        return item == _Item(True, code=BadRequest.code, error_message=item.error_message)
+        return item == _Item(error=True, code=BadRequest.code, error_message=item.error_message)
     return (
         item.count == len(item.result)
         and item.truncated is (item.after is not None)

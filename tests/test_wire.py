@@ -20,11 +20,16 @@ from nodes.token import Key, Role, ensure_token, read_token, role_of
 from nodes.wire import (
     answer_envelope,
     answer_part,
+    batch_answer,
+    batch_body,
+    batch_envelope,
     decode_envelope,
     error_envelope,
     is_answer,
+    is_batch_answer,
     is_probe_answer,
     is_refusal,
+    item_envelope,
     result_envelope,
 )
 
@@ -127,6 +132,44 @@ def test_what_passes_for_an_answer_makes_an_envelope_that_can_be_read(noise: byt
             fields = json.loads(text.decode())
             assert (fields["error"], fields["worker"]) == (False, "w1")
             assert len(fields) == 10
+
+
+ITEM = item_envelope(GOOD)
+WRONG = error_envelope(BadRequest("what to do"))
+
+
+@pytest.mark.parametrize("items", [[], [ITEM], [WRONG], [ITEM, WRONG] * 50])
+def test_the_answers_of_a_batch_are_as_many_as_were_asked(items: list[bytes]) -> None:
+    answer = batch_answer(items)
+    assert is_batch_answer(answer, len(items))
+    assert not is_batch_answer(answer, len(items) + 1)
+    assert json.loads(batch_envelope(b"[%b]" % batch_body(answer), count=1, elapsed_ms=0.1))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ITEM + b"," + ITEM,
+        ITEM + b"]",
+        b"1",
+        b"{}",
+        b'{"error":false}',
+        ITEM.replace(b"{", b'{"worker":"w1",', 1),
+        ITEM.replace(b"{", b'{"attempts":9,', 1),
+        ITEM.replace(b"false", b"true", 1),
+        ITEM.replace(b'"count":1', b'"count":2'),
+        ITEM.replace(b'{"a":1}', b'{"a":"\xff"}'),
+        ITEM.replace(b'{"a":1}', b'"text"'),
+        ITEM.replace(b'{"error"', b'{"code":"internal","error"'),
+        WRONG.replace(b"bad_request", b"forbidden"),
+        WRONG.replace(b"true", b"false"),
+        WRONG.replace(b"what to do", b"x" * 20_000),
+        WRONG.replace(b"{", b'{"retry_after_ms":1,', 1),
+    ],
+)
+def test_no_answer_of_a_batch_is_forged(forged: bytes) -> None:
+    assert not is_batch_answer(b"1[%b]" % forged, 1)
+    assert not is_batch_answer(forged, 1)
 
 
 def test_refusals_and_probes() -> None:
