@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from nodes.errors import RollcallError
+from nodes.text import printable
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,6 +44,9 @@ from nodes.errors import RollcallError
 )
 @click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
 @click.option(
+    "--require-token", is_flag=True, help="Answer lookups only to those who have a token."
+)
+@click.option(
     "--attach",
     metavar="HOST:PORT",
     default=None,
@@ -50,24 +54,27 @@ from nodes.errors import RollcallError
 )
 @click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
 def rollcall(
-    port: int, workers: int, data: Path | None, balance: str, watch: bool, attach: str | None,
-    read_only: bool,
+    port: int, workers: int, data: Path | None, balance: str, watch: bool, require_token: bool,
+    attach: str | None, read_only: bool,
 ) -> None:  # fmt: skip
     """Lookups over records, answered by workers behind one master: see it and steer it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo("rollcall: this needs a terminal; without one, use rollcall-nodes up", err=True)
         raise SystemExit(2)
     try:
-        code = _run(port, workers, data, balance, attach, watch=watch, read_only=read_only)
+        code = _run(
+            port, workers, data, balance, attach, watch=watch, require_token=require_token,
+            read_only=read_only,
+        )  # fmt: skip
     except RollcallError as error:
-        click.echo(f"rollcall: {error}", err=True)
+        click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
     raise SystemExit(code)
 
 
 def _run(
     port: int, workers: int, data: Path | None, balance: str, attach: str | None, *,
-    watch: bool, read_only: bool,
+    watch: bool, require_token: bool, read_only: bool,
 ) -> int:  # fmt: skip
     if attach is not None:
         from nodes.addresses import parse_address  # noqa: PLC0415 - only then is it needed
@@ -83,7 +90,8 @@ def _run(
     settings = load_settings()
     app = RollcallApp(
         open_cluster=attaching(attach) if attach is not None else hosting(
-            port=port, workers=workers, data=data, balance=balance, watch=watch
+            port=port, workers=workers, data=data, balance=balance, watch=watch,
+            require_token=require_token,
         ),
         settings=settings, glyphs=terminal_glyphs(), attached=attach is not None,
         read_only=read_only,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ def export(records: Sequence[dict[str, Any]], target: str) -> Path:
         raise BadRequest(f"{target[:80]!r}: end the name in .json or .csv")
     try:
         content = _json(records) if path.suffix == ".json" else _csv(records)
-        with path.open("xb") as file:
+        # For its owner only, as what it was exported from is.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
             try:
                 file.write(content)
                 file.flush()

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def hosting(
-    *, port: int, workers: int, data: Path | None, balance: str, watch: bool = False
-) -> Open:
+    *, port: int, workers: int, data: Path | None, balance: str, watch: bool = False,
+    require_token: bool = False,
+) -> Open:  # fmt: skip
     """Hosts a master and its workers in this process."""
 
     def open_cluster(progress: Progress) -> Cluster:
@@ -34,7 +35,10 @@ def hosting(
 
             return ensure_catalog(data or shipped_data(), progress=progressed)
 
-        return HostedCluster(build=build, workers=workers, port=port, balance=balance, watch=watch)
+        return HostedCluster(
+            build=build, workers=workers, port=port, balance=balance, watch=watch,
+            require_token=require_token,
+        )  # fmt: skip
 
     return open_cluster
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.paths import state_dir
+from nodes.paths import make_private, state_dir
 
 logger = logging.getLogger("rollcall.console")
 
@@ -47,7 +47,7 @@ def save_settings(settings: Settings, path: Path | None = None) -> None:
     settings.commands = settings.commands[-MOST_LINES:]
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(settings))

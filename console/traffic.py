@@ -44,7 +44,7 @@ class Traffic:
         self.stop()
         self.rate = rate
         # It leaves when its standard input ends: with this process, whatever ends it.
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             [sys.executable, "-P", "-m", "nodes.cli", "traffic", str(rate), "--master", address,
              "--json", "--leave-with-stdin"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

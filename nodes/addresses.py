@@ -24,17 +24,46 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address. A name other than localhost is none."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def check_loopback(host: str) -> None:
     """Raises `StartError` for an address that others than this machine reach."""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise StartError(
             f"{host} can be reached from other machines, and connections are not encrypted yet; "
             "use --host 127.0.0.1"
         )
+
+
+def registered_host(claimed: str, peer: str) -> str:
+    """Where a worker that claims an address is dialled: nobody registers another's machine.
+
+    Arguments:
+        claimed: the address it says it listens on.
+        peer: the address its own connection comes from.
+
+    Raises:
+        BadRequest: that is another machine's.
+    """
+    if is_loopback(claimed) and is_loopback(peer):
+        return claimed
+    try:
+        listens = ipaddress.ip_address(claimed)
+        # One that listens on every address is dialled where it comes from.
+        if listens.is_unspecified or listens == ipaddress.ip_address(peer):
+            return peer
+    except ValueError:
+        pass  # a name: whose it is, others say
+    raise BadRequest(
+        f"a worker cannot register {claimed[:80]!r} from {peer}: "
+        f"start it with --host {peer}, or on the machine that has that address"
+    )
 
 
 def explain_bind(error: OSError, host: str, port: int) -> str:

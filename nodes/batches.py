@@ -108,7 +108,7 @@ def _accepts(count: int) -> Callable[[object], bool]:
 def _questions(text: str) -> list[msgspec.Raw]:
     try:
         lookups = _decode(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         raise BadRequest(f'lookups must be JSON like [["getbyname", "xander"]]: {error}') from error
     if len(lookups) > MOST_LOOKUPS:
         raise BadRequest(f"{len(lookups)} lookups are too many for one batch of {MOST_LOOKUPS}")

@@ -13,6 +13,7 @@ import msgspec
 from nodes.addresses import DEFAULT_ADDRESS
 from nodes.errors import BadRequest, LookupFailed, Overloaded
 from nodes.link import MasterLink
+from nodes.token import client_token
 from nodes.transport import Value
 from nodes.wire import DEADLINE, PAGE, Description, Envelope
 
@@ -32,6 +33,8 @@ class Client:
     Arguments:
         address: the master's "HOST:PORT".
         timeout: seconds a lookup may take, all reroutes included.
+        token: for a master whose lookups need one; None for the one that this user has on
+            this machine, if there is one. It is sent only to a master that asks for it.
 
     A master that goes away is waited for within the timeout: it may just be restarted. Every
     method may raise `MasterLost` (no answer came), or what the master answered: `BadRequest`,
@@ -41,9 +44,14 @@ class Client:
     GRACE = 0.5
     """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE) -> None:
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE,
+        token: str | None = None,
+    ) -> None:  # fmt: skip
         self.timeout = timeout
-        self._link = MasterLink(address, patient=True)
+        self._link = MasterLink(
+            address, token=client_token if token is None else lambda: token, patient=True
+        )
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -108,7 +116,8 @@ class Client:
                 )
             except Overloaded as busy:
                 # Jittered, so that those who were refused together do not come back so.
-                wait = (busy.retry_after_ms or 0) / 1000 * random.uniform(1.0, 2.0)
+                jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+                wait = (busy.retry_after_ms or 0) / 1000 * jitter
                 if not wait or time.monotonic() + wait >= deadline:
                     raise
                 time.sleep(wait)

@@ -13,7 +13,7 @@ from nodes.journal import journal_file
 from nodes.link import MasterLink
 from nodes.master import Master
 from nodes.paths import state_dir
-from nodes.token import ensure_token, read_token
+from nodes.token import ensure_token, operator_token, valid_keys
 from nodes.transport import Value
 from nodes.wire import (
     DEADLINE,
@@ -92,6 +92,7 @@ class HostedCluster:
         host, port: the master's; port 0 lets the system choose.
         balance: one of `nodes.routing.POLICIES`.
         watch: whether to reload by itself when the records change.
+        require_token: whether lookups need a token as well.
 
     Raises:
         DataError: the records cannot be used.
@@ -100,9 +101,11 @@ class HostedCluster:
 
     def __init__(
         self, *, build: Build, workers: int = 3, host: str = "127.0.0.1",
-        port: int = 0, balance: str = "load", watch: bool = False,
+        port: int = 0, balance: str = "load", watch: bool = False, require_token: bool = False,
     ) -> None:  # fmt: skip
-        self.master = open_master(host=host, port=port, balance=balance)
+        self.master = open_master(
+            host=host, port=port, balance=balance, require_token=require_token
+        )
         roster = self.master.roster
         try:
             self.crew = Crew(
@@ -110,6 +113,7 @@ class HostedCluster:
                 logs=state_dir() / "logs" / str(self.master.address.port),
             )  # fmt: skip
             roster.description = describe(self.crew.catalog)
+            roster.fixed = True
             roster.claim = self.crew.claim
             roster.expecting = self.crew.expecting
             roster.missed = self.crew.missed
@@ -214,9 +218,7 @@ class AttachedCluster:
     def __init__(self, address: str, *, timeout: float = 3.0) -> None:
         self.address = address
         self._timeout = timeout
-        # Asked again at each new connection: the master may have made a new one.
-        self._link = MasterLink(address, token=read_token)
-        self._open = MasterLink(address)
+        self._link = MasterLink(address, token=operator_token)
 
     def _ask(self, verb: str, *args: Value) -> object:
         return self._link.call(verb, *args, timeout=self._timeout, again=True).result
@@ -271,18 +273,18 @@ class AttachedCluster:
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
-        return self._open.call(
+        return self._link.call(
             "lookup", name, *args, timeout=self._timeout, again=True, limit=limit, after=after
         )
 
     def describe(self) -> Description:
         """What is served."""
-        reply = self._open.call("describe", timeout=self._timeout, again=True)
+        reply = self._link.call("describe", timeout=self._timeout, again=True)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
-        reply = self._open.call(
+        reply = self._link.call(
             "suggest", field, prefix, timeout=self._timeout, again=True, limit=limit
         )
         return msgspec.convert(reply.result, list[str])
@@ -290,7 +292,6 @@ class AttachedCluster:
     def close(self) -> None:
         """Lets go of it; it runs on."""
         self._link.close()
-        self._open.close()
 
     def __enter__(self) -> Self:
         return self
@@ -299,8 +300,11 @@ class AttachedCluster:
         self.close()
 
 
-def open_master(*, host: str, port: int, balance: str) -> Master:
+def open_master(*, host: str, port: int, balance: str, require_token: bool = False) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
+
+    Arguments (keyword only):
+        host, port, balance, require_token: see `Master`.
 
     Raises:
         StartError: the port is taken, or the address not allowed.
@@ -308,7 +312,9 @@ def open_master(*, host: str, port: int, balance: str) -> Master:
     check_loopback(host)
     ensure_token()
     try:
-        master = Master(token=read_token, host=host, port=port, balance=balance)
+        master = Master(
+            keys=valid_keys, host=host, port=port, balance=balance, require_token=require_token
+        )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     # A port that the system chose is none that anybody comes back to.

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nodes.errors import CODES, DeadlineExceeded, InternalError
+from nodes.errors import BadRequest
 from nodes.routing import Journey, Router, Wait, Worker
 from nodes.transport import DialFailed, Lane, LanePool, LinkLost, TransportError, Value
-from nodes.wire import WorkerAnswer, WorkerRefusal, is_answer, is_refusal
+from nodes.wire import WorkerAnswer, WorkerRefusal, is_answer, is_refusal, secret_verb
 
 Args = tuple[Value, ...]
 MakeArgs = Callable[[float], Args]
@@ -30,8 +30,9 @@ INSTANT = 0.005
 """Seconds that the rest of an answer may take once its first bytes are here, before the
 other lanes are looked at again."""
 
-BLAMED = {InternalError.code, DeadlineExceeded.code}
-"""Refusals that are a worker's own failure; the others are verdicts on the request."""
+VERDICT = BadRequest.code
+"""The refusal that is a verdict on the request. Whatever else a worker says of one is its own
+failure, and not for a client to hear."""
 
 
 class Answer(NamedTuple):
@@ -126,7 +127,7 @@ class Dispatcher:
                     if isinstance(reply, bytes):
                         return Answer(reply, worker.id, journey.attempts)
                     if reply is not None:
-                        raise CODES[reply[0]](reply[1])
+                        raise BadRequest(reply[1])
         finally:
             if journey.pending:
                 with self.lock:
@@ -164,7 +165,11 @@ class Dispatcher:
         try:
             left = max(0.001, journey.deadline - self._clock())
             lane = lanes[worker.generation] = self._take(worker.generation, min(left, DIAL))
-            lane.send(verb, *make_args(left), timeout=min(left, self.router.ATTEMPT))
+            # Its own secret shows who asks; a lane keeps the verb, so it is sent once a lane.
+            lane.send(
+                secret_verb(verb, worker.instance), *make_args(left),
+                timeout=min(left, self.router.ATTEMPT),
+            )  # fmt: skip
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
 
@@ -210,7 +215,7 @@ class Dispatcher:
         with self.lock:
             if isinstance(reply, bytes):
                 journey.answered(worker, self._clock())
-            elif reply[0] in BLAMED:
+            elif reply[0] != VERDICT:
                 journey.failed(worker, reply[1], self._clock())
                 self._give(worker.generation, lanes.pop(worker.generation))
                 return None

@@ -10,7 +10,7 @@ raises for it. "May it be tried again?" is a question of the branch:
     │   ├── DeadlineExceeded     deadline         no answer within the deadline
     │   ├── Overloaded           overloaded       too much at once; see retry_after_ms
     │   ├── PoisonLookup         poison_lookup    this lookup killed two workers
-    │   ├── Forbidden            forbidden        the token is missing or wrong
+    │   ├── Forbidden            forbidden        the token is missing, wrong, or of another role
     │   ├── NotPossible          not_possible     this master cannot do that
     │   ├── UnknownWorker        unknown_worker   no worker has that id
     │   ├── Conflict             conflict         the address or name is held by a live worker
@@ -71,7 +71,7 @@ class PoisonLookup(LookupFailed):
 
 
 class Forbidden(LookupFailed):
-    """The verb needs the cluster token, and none or a wrong one was given."""
+    """The verb needs a role, and no token, a wrong one, or one of another role was given."""
 
     code = "forbidden"
 

@@ -395,7 +395,7 @@ class Fleet:
             child.frozen = False
             child.registered = False
             child.become(Phase.STARTING, "")
-            child.process = subprocess.Popen(
+            child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 [sys.executable, *self._command(child.id)],
                 stdin=subprocess.PIPE,
                 stdout=log,

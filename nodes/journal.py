@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from nodes.errors import DataError
-from nodes.paths import state_dir
+from nodes.paths import make_private, state_dir
 from nodes.wire import Event
 
 logger = logging.getLogger("rollcall.journal")
@@ -155,7 +155,7 @@ class Journal:
             self._cleaned = now
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         # A lock that somebody holds is waited for here, where nobody waits for us.
         db = sqlite3.connect(self.path, timeout=0.5, check_same_thread=False)
@@ -184,7 +184,9 @@ class Journal:
             with db:
                 for table in ("events", "seconds"):
                     db.execute(
-                        f"DELETE FROM {table} WHERE at <= (SELECT at FROM {table} ORDER BY at "
+                        # These two names are all that is put in.
+                        f"DELETE FROM {table} WHERE at <= (SELECT at FROM {table} "  # noqa: S608
+                        "ORDER BY at "
                         f"LIMIT 1 OFFSET (SELECT count(*) / 10 FROM {table}))"
                     )
             # As a script: `execute` would take one step of it, which frees one page.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-import weakref
 from collections.abc import Callable
 
 import msgspec
 
 from nodes.addresses import parse_address
-from nodes.errors import BadRequest, MasterLost, Overloaded
+from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded
 from nodes.transport import (
     DialFailed,
-    Lane,
     LanePool,
     LinkLost,
     RemoteFailure,
@@ -38,21 +36,20 @@ class MasterLink:
 
     Arguments:
         address: "HOST:PORT".
-        token: asked for the cluster token when a lane is new; None for a client, which
-            needs none.
+        token: asked for a token whenever the master says that one is needed: there may be
+            another by then. None if there is none.
         patient: whether a master that was there and is gone is waited for, within the time of
             a call that only reads: it may just be restarted.
     """
 
     def __init__(
-        self, address: str, *, token: Callable[[], str | None] | None = None, patient: bool = False
+        self, address: str, *, token: Callable[[], str | None], patient: bool = False
     ) -> None:
         self.host, self.port = parse_address(address)
         self._patient = patient
         self._met = False
         self._token = token
         self._pool = LanePool(self.host, self.port)
-        self._trusted: weakref.WeakSet[Lane] = weakref.WeakSet()
 
     def call(
         self, verb: str, *args: Value, timeout: float, again: bool, **named: Value
@@ -93,7 +90,7 @@ class MasterLink:
             return 0.0  # on a new lane: the old one may have been of a master since restarted
         if not (self._patient and self._met) or breaks > BREAKS:
             return None
-        return REDIAL * random.uniform(0.5, 1.5)
+        return REDIAL * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
 
     def _lost(self, error: Exception) -> MasterLost:
         hint = "; is it running? 'rollcall-nodes up' starts one"
@@ -103,14 +100,17 @@ class MasterLink:
     def _once(
         self, verb: str, args: tuple[Value, ...], named: dict[str, Value], timeout: float
     ) -> Envelope:
-        began = time.monotonic()
+        deadline = time.monotonic() + timeout
         lane = self._pool.take(timeout=timeout)
         try:
-            if self._token is not None and lane not in self._trusted:
-                _envelope(lane.call("login", self._token() or "", timeout=timeout)).checked()
-                self._trusted.add(lane)
-            left = max(0.001, timeout - (time.monotonic() - began))
-            return _envelope(lane.call(verb, *args, timeout=left, named=named))
+            envelope = _envelope(lane.call(verb, *args, timeout=timeout, named=named))
+            if envelope.code == Forbidden.code and (token := self._token()) is not None:
+                # Nothing was done yet. The lane keeps the role, so this is once a lane.
+                left = max(0.001, deadline - time.monotonic())
+                _envelope(lane.call("login", token, timeout=left)).checked()
+                left = max(0.001, deadline - time.monotonic())
+                envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
+            return envelope
         except RemoteFailure as error:
             if error.kind == Overloaded.code.capitalize():
                 raise Overloaded(error.message, retry_after_ms=FULL_MS) from error

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import IO
+
+from nodes.errors import UnknownWorker
+from nodes.paths import make_private
+from nodes.wire import WORKER_ID
 
 PART = 64 * 1024
 """Bytes of a log that are handed out at once."""
 
 MOST = 5_000_000
 """Bytes from which a log is put aside when its worker is started anew."""
+
+_ID = re.compile(WORKER_ID)
 
 LAST_LINES = 3
 LAST_WORDS = 300
@@ -27,17 +35,22 @@ class Logs:
         self._folder = folder
 
     def file(self, worker_id: str) -> Path:
-        """Where the output of the worker of that id goes."""
-        # No separator passes: an id is not a path.
-        return self._folder / f"{Path(worker_id).name}.log"
+        """Where the output of the worker of that id goes.
+
+        Raises:
+            UnknownWorker: that is no id, but a path perhaps.
+        """
+        if not _ID.fullmatch(worker_id):
+            raise UnknownWorker(f"{worker_id[:80]!r} is no worker's id")
+        return self._folder / f"{worker_id}.log"
 
     def open(self, worker_id: str) -> IO[bytes]:
         """The log to write to; a large one is put aside first."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._folder)
         path = self.file(worker_id)
         if path.exists() and path.stat().st_size > MOST:
             path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def part(self, worker_id: str, after: int = -1) -> tuple[int, str]:
         """A part of a log, at most `PART` bytes.

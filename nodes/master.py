@@ -13,11 +13,12 @@ from typing import Protocol
 
 import msgspec
 
+from nodes.addresses import registered_host
 from nodes.child import ChildView
+from nodes.door import Door, Visit
 from nodes.errors import (
     BadRequest,
     DataError,
-    Forbidden,
     LookupFailed,
     NotPossible,
     NoWorkers,
@@ -28,10 +29,11 @@ from nodes.journal import Journal, Second, read_events
 from nodes.roster import Roster
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.snapshot import take_snapshot
-from nodes.token import same_token
-from nodes.transport import Server, Service, Utf8
+from nodes.token import Key, Role
+from nodes.transport import Peer, Server, Service, Utf8
 from nodes.wire import (
     DEADLINE,
+    MOST_REGISTRATION,
     PAGE,
     ClusterSnapshot,
     Description,
@@ -95,26 +97,28 @@ class Master:
     """Registered workers, and lookups sent to them. It holds no records.
 
     Arguments (keyword only):
-        token: asked for the cluster token at each login.
+        keys: asked at each login for every valid token and its role.
         host, port: where it listens; port 0 lets the system choose.
         balance: one of `nodes.routing.POLICIES`.
         description: what the workers to come will serve, if it is known before the first.
+        require_token: whether lookups need a token as well.
 
     Raises:
         OSError: the port cannot be had.
     """
 
     def __init__(
-        self, *, token: Callable[[], str | None], host: str = "127.0.0.1", port: int = 0,
+        self, *, keys: Callable[[], list[Key]], host: str = "127.0.0.1", port: int = 0,
         balance: str = "load", description: Description | None = None,
+        require_token: bool = False,
     ) -> None:  # fmt: skip
-        self.token = token
         self.launcher: Launcher | None = None
         self.journal: Journal | None = None
         self.events = EventLog()
+        self.door = Door(keys=keys, note=self.events.note, require_token=require_token)
         self.roster = Roster(
             policy=POLICIES[balance], events=self.events, description=description,
-            random=Random(),
+            random=Random(),  # noqa: S311 - jitter, no secret
         )  # fmt: skip
         self.intake = Intake(
             self.roster.dispatcher, lambda: self.roster.description, note=self.events.note
@@ -168,6 +172,7 @@ class Master:
 
     def stop(self) -> None:
         """Closes every connection and joins every thread. Workers look for another master."""
+        self.door.close()
         self._server.stop()
         self.roster.stop()
         self.intake.close()
@@ -180,6 +185,7 @@ class Master:
         return take_snapshot(
             roster=self.roster,
             intake=self.intake,
+            refused_logins=self.door.refused,
             children=None if self.launcher is None else self.launcher.children(),
             activity="" if self.launcher is None else self.launcher.activity,
             address=str(self.address),
@@ -220,41 +226,49 @@ class MasterService(Service):
 
     def __init__(self, master: Master) -> None:
         self._master = master
-        self._trusted = False
+        self._peer = ""
+        self._visit = Visit(master.door, "")
         self._generation: int | None = None
-        self._open: Mapping[str, Callable[..., object]] = {
-            "lookup": self._lookup,
-            "lookup_many": self._lookup_many,
-            "describe": master.describe,
-            "suggest": self._suggest,
-            "login": self._login,
-        }
-        self._guarded: Mapping[str, Callable[..., object]] = {
-            "register": self._register,
-            "renew": self._renew,
-            "leave": self._leave,
-            "snapshot": master.snapshot,
-            "events": self._events,
-            "spawn": self._spawn,
-            "scale": self._scale,
-            "kill": self._kill,
-            "drain": self._drain,
-            "restart": self._restart,
-            "freeze": self._freeze,
-            "thaw": self._thaw,
-            "log": self._log,
-            "reload": lambda: master.steered().reload(),
+        # Each with the role that it needs, None for what a stranger may ask.
+        self._asking = Role.CLIENT if master.door.require_token else None
+        self._verbs: Mapping[str, tuple[Role | None, Callable[..., object]]] = {
+            "login": (None, self._login),
+            "lookup": (self._asking, self._lookup),
+            "lookup_many": (self._asking, self._lookup_many),
+            "describe": (self._asking, master.describe),
+            "suggest": (self._asking, self._suggest),
+            "register": (Role.WORKER, self._register),
+            "renew": (Role.WORKER, self._renew),
+            "leave": (Role.WORKER, self._leave),
+            "snapshot": (Role.OPERATOR, master.snapshot),
+            "events": (Role.OPERATOR, self._events),
+            "spawn": (Role.OPERATOR, self._spawn),
+            "scale": (Role.OPERATOR, self._scale),
+            "kill": (Role.OPERATOR, self._kill),
+            "drain": (Role.OPERATOR, self._drain),
+            "restart": (Role.OPERATOR, self._restart),
+            "freeze": (Role.OPERATOR, self._freeze),
+            "thaw": (Role.OPERATOR, self._thaw),
+            "log": (Role.OPERATOR, self._log),
+            "reload": (Role.OPERATOR, lambda: master.steered().reload()),
         }
 
     def verb(self, name: str) -> Callable[..., object] | None:
         """The verb of that name: one of those above, or a lookup that the dataset declares."""
-        if name in self._open:
-            return functools.partial(self._answer, self._open[name])
-        if name in self._guarded:
-            return functools.partial(self._trusted_answer, self._guarded[name])
-        if name in CLASSIC or name in self._master.intake.lookups():
-            return functools.partial(self._answer, functools.partial(self._lookup, name))
-        return None
+        if name in self._verbs:
+            role, do = self._verbs[name]
+        elif name in CLASSIC or name in self._master.intake.lookups():
+            role, do = self._asking, functools.partial(self._lookup, name)
+        else:
+            return None
+        if role is None:
+            return functools.partial(self._answer, do)
+        return functools.partial(self._guarded_answer, role, do)
+
+    def on_open(self, peer: Peer) -> None:
+        """A connection begins: whoever it is has no role yet."""
+        self._peer = peer.host
+        self._visit = Visit(self._master.door, peer.host)
 
     def on_close(self) -> None:
         """The end of the connection that a worker registered on is the end of the worker."""
@@ -270,12 +284,14 @@ class MasterService(Service):
             return Utf8(error_envelope(NotPossible(f"nothing was changed: {error}")))
         return Utf8(result if type(result) is bytes else result_envelope(result))
 
-    def _trusted_answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
-        if not self._trusted:
-            return Utf8(
-                error_envelope(Forbidden("this needs the cluster token: call login(token) first"))
-            )
-        return self._answer(do, *args, **named)
+    def _guarded_answer(
+        self, role: Role, do: Callable[..., object], *args: object, **named: object
+    ) -> Utf8:
+        def checked(*args: object, **named: object) -> object:
+            self._visit.check(role)
+            return _call(do, args, named)
+
+        return self._answer(checked, *args, **named)
 
     # -- for clients ----------------------------------------------------------------
 
@@ -303,28 +319,31 @@ class MasterService(Service):
             timeout=DEADLINE,
         )  # fmt: skip
 
-    def _login(self, token: object) -> bool:
-        expected = self._master.token()
-        if expected is None or not same_token(token, expected):
-            raise Forbidden("that is not the cluster token")
-        self._trusted = True
-        return True
+    def _login(self, token: object) -> str:
+        return self._visit.login(token)
 
     # -- for workers ----------------------------------------------------------------
 
     def _register(self, text: object) -> object:
+        encoded = _text("registration", text)
+        if len(encoded) > MOST_REGISTRATION:
+            raise BadRequest(f"a registration has at most {MOST_REGISTRATION} characters")
         try:
-            registration = msgspec.json.decode(_text("registration", text), type=Registration)
-        except msgspec.MsgspecError as error:
+            registration = msgspec.json.decode(encoded, type=Registration)
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise BadRequest(f"this is no registration: {error}") from error
         if self._generation is not None:
             raise BadRequest("a worker registered on this connection already")
-        registered = self._master.roster.register(registration, self.hang_up)
+        host = registered_host(registration.host, self._peer)
+        registered = self._master.roster.register(
+            msgspec.structs.replace(registration, host=host), self.hang_up
+        )
         self._generation = registered.generation
-        return registered
+        self._visit.settle(Role.WORKER)
+        return msgspec.structs.replace(registered, require_token=self._master.door.require_token)
 
     def _renew(self) -> bool:
-        return self._generation is not None
+        return self._generation is not None and self._master.roster.has(self._generation)
 
     def _leave(self) -> int:
         if self._generation is None:

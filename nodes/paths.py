@@ -30,3 +30,16 @@ def state_dir() -> Path:
     import platformdirs  # noqa: PLC0415 - as above
 
     return Path(platformdirs.user_state_dir("rollcall"))
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder, and those above it that are not there, for their owner only.
+
+    `Path.mkdir` would give the ones above it to whomever the umask allows.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not folder.parent.is_dir():
+        make_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)

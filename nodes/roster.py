@@ -16,7 +16,14 @@ from nodes.events import EventLog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
 from nodes.routing.lag import Lag
 from nodes.transport import LinkLost, TransportError
-from nodes.wire import Description, Registered, Registration, is_probe_answer, is_refusal
+from nodes.wire import (
+    Description,
+    Registered,
+    Registration,
+    is_probe_answer,
+    is_refusal,
+    is_version,
+)
 
 PROBE_EVERY = 1.0
 PROBE_PATIENCE = 1.0
@@ -40,6 +47,7 @@ class Roster:
         random: for jitter.
 
     Attributes:
+        fixed: whether what is served is the launcher's to say, and no worker's.
         claim: asked before an id is given to a process, "may it have that one?". A launcher
             keeps the ids of its own workers for them.
         expecting: asked when nobody is left, "is a worker about to register?".
@@ -51,6 +59,7 @@ class Roster:
         self, *, policy: Policy, events: EventLog, description: Description | None, random: Random
     ) -> None:
         self.description = description
+        self.fixed = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
         self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
@@ -118,7 +127,8 @@ class Roster:
                 ) from held
             self.dispatcher.joined(worker)
             self._hang_up[worker.generation] = hang_up
-            self.description = registration.catalog
+            if not self.fixed:
+                self.description = registration.catalog
             replaced = before - {other.generation for other in self.registry.live()}
             self.changed.notify_all()
         for generation in replaced:
@@ -133,6 +143,11 @@ class Roster:
                     f"this cluster serves the dataset {self.description.dataset!r} "
                     f"({worker.id} is alive), not {offered.dataset!r}"
                 )
+
+    def has(self, generation: int) -> bool:
+        """Whether that registration is not over."""
+        with self.changed:
+            return any(worker.generation == generation for worker in self.registry.live())
 
     def leave(self, generation: int) -> int:
         """A worker wants no more lookups. Returns how many it still has to answer."""
@@ -235,7 +250,7 @@ class Roster:
             )
         except TransportError as error:
             return str(error)
-        if not isinstance(reply, str):
+        if not is_version(reply):
             return reply[1] if is_refusal(reply) else "it answered with something else"
         with self.changed:
             worker.version = reply

@@ -24,6 +24,7 @@ def take_snapshot(
     *,
     roster: Roster,
     intake: Intake,
+    refused_logins: int,
     children: Sequence[ChildView] | None,
     activity: str,
     address: str,
@@ -34,6 +35,7 @@ def take_snapshot(
 
     Arguments (keyword only):
         roster, intake: the master's.
+        refused_logins: wrong tokens so far.
         children: the fleet's, None when there is no fleet.
         activity: how far the launcher's reload is, "" when there is none.
         address, balance: of the master.
@@ -77,6 +79,7 @@ def take_snapshot(
         errors=intake.errors,
         reroutes=reroutes,
         hedges=hedges,
+        refused_logins=refused_logins,
         hedges_left=round(budgets[0], 1),
         retries_left=round(budgets[1], 1),
         hedge_after_ms=router.hedge_after * 1000,

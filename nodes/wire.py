@@ -16,11 +16,11 @@ crosses there are plain tuples (`WorkerRefusal`, `ProbeAnswer`), which RPyC pass
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
 
 import msgspec
 
-from nodes.errors import CODES, InternalError, LookupFailed
+from nodes.errors import CODES, BadRequest, InternalError, LookupFailed
 
 DEADLINE = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
@@ -39,38 +39,143 @@ ProbeAnswer = tuple[int, int, int, str, float, int]
 """`(served, in flight, errors, catalog version, CPU percent, bytes of its own)`."""
 
 
+MOST_REGISTRATION = 2_000_000
+MOST_MESSAGE = 10_000
+"""Characters of a registration, and of a worker's words."""
+
+_WHOLE = (1 << 63) - 1
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=_WHOLE)]
+WORKER_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a worker may be called, as a pattern: a file may bear that name."""
+
+WantedId = Annotated[str, msgspec.Meta(pattern=rf"\A({WORKER_ID})?\Z")]
+
+Version = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,64}\Z")]
+Verb = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
+Type = Annotated[str, msgspec.Meta(pattern=r"\A(text|integer|number)\Z")]
+Names = Annotated[tuple[str, ...], msgspec.Meta(max_length=20_000)]
+
+
+class _Record(msgspec.Struct, frozen=True, gc=False):
+    """A JSON object: what is in it is looked at only so far as to know that it is JSON."""
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer as `is_answer` reads it: what the worker has to say, and no more."""
+
+    result: list[_Record | str]
+    count: Count
+    truncated: bool
+    after: str | None
+    catalog: Version
+    files: Names
+
+
+class _Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One answer of a batch: an envelope as far as the worker knows it, or a `bad_request`."""
+
+    error: bool
+    result: list[_Record] = []
+    count: Count = 0
+    truncated: bool = False
+    after: str | None = None
+    catalog: Version = ""
+    files: Names = ()
+    code: str = ""
+    error_message: Annotated[str, msgspec.Meta(max_length=MOST_MESSAGE)] = ""
+
+
+_decode_part = msgspec.json.Decoder(_Part).decode
+_decode_items = msgspec.json.Decoder(list[_Item]).decode
+
+
 def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
-    """Whether a worker's reply has the form of an answer. What is in it is not looked at."""
-    return type(values) is bytes and values.startswith(_RESULT)
+    """Whether a worker's reply is an answer: all of it is UTF-8 and JSON, its records are
+    objects (or texts, which are suggestions) and as many as it says, and it has no field that
+    is the master's to fill in.
+
+    All of it is read, and nothing kept: 2 us for one record of 100 bytes, 5 us for ten, 200 us
+    for a thousand, where the lookup itself takes 0.2, 0.2 and 3 ms (2026-11-25, 2 cores).
+    """
+    if type(values) is not bytes:
+        return False
+    try:
+        # The decoder skips text without a look at its encoding; a client's would not.
+        values.decode()
+        part = _decode_part(b"{%b}" % values)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return part.count == len(part.result) and part.truncated is (part.after is not None)
 
 
 def is_batch_answer(values: object, count: int) -> TypeGuard[WorkerAnswer]:
-    """Whether a worker's reply has the form of the answers to `count` lookups of a batch."""
-    return type(values) is bytes and values.startswith(b"%d[" % count) and values.endswith(b"]")
+    """Whether a worker's reply has the answers to `count` lookups of a batch: each is as
+    `is_answer` has it, or says that the lookup is wrong.
+    """
+    head = b"%d[" % count
+    if type(values) is not bytes or not values.startswith(head):
+        return False
+    try:
+        values.decode()
+        items = _decode_items(memoryview(values)[len(head) - 1 :])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return len(items) == count and all(map(_is_sound, items))
+
+
+def _is_sound(item: _Item) -> bool:
+    if item.error:
+        return item == _Item(error=True, code=BadRequest.code, error_message=item.error_message)
+    return (
+        item.count == len(item.result)
+        and item.truncated is (item.after is not None)
+        and not (item.code or item.error_message)
+        and item.catalog != ""
+    )
 
 
 def is_refusal(values: object) -> TypeGuard[WorkerRefusal]:
     """Whether a worker's reply names an error and says something of it."""
     match values:
-        case (str() as status, str()):
-            return status in CODES
+        case (str() as status, str() as message):
+            return status in CODES and len(message) <= MOST_MESSAGE
     return False
+
+
+def is_version(value: object) -> TypeGuard[str]:
+    """Whether that may be a catalog's version."""
+    return type(value) is str and 1 <= len(value) <= 64 and value.isascii() and value.isalnum()
 
 
 def is_probe_answer(values: object) -> TypeGuard[ProbeAnswer]:
-    """Whether a worker's reply has the form of a probe's answer."""
+    """Whether a worker's reply has the form of a probe's answer, in numbers that can be shown."""
     match values:
-        case (int(), int(), int(), str(), float() | int(), int()):
-            return True
+        case (int() as served, int() as flight, int() as errors, version, float() | int() as cpu,
+              int() as memory):  # fmt: skip
+            counts = all(0 <= count <= _WHOLE for count in (served, flight, errors, memory))
+            return counts and is_version(version) and 0 <= cpu < 1e6
     return False
+
+
+def secret_verb(verb: str, instance: str) -> str:
+    """What a worker's master calls `lookup` and `suggest`. Whoever knows the secret in that
+    name is answered, whether lookups need a token or not: there is no moment at which worker
+    and master disagree on it, and no question more on the way of a lookup.
+    """
+    return f"{verb} {instance}"
 
 
 class LookupShape(msgspec.Struct, frozen=True):
     """A lookup as clients see it: `types` holds "text", "integer" or "number" per field."""
 
-    name: str
-    fields: tuple[str, ...]
-    types: tuple[str, ...]
+    name: Verb
+    fields: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
+    types: tuple[Type, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.types) != len(self.fields):
+            raise ValueError("there must be one type for each field")
 
 
 class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -98,33 +203,37 @@ class BatchRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 class Description(msgspec.Struct, frozen=True):
     """The catalog a worker serves. A master fills `versions` in: all that are served now."""
 
-    dataset: str
-    version: str
-    records: int
-    fields: tuple[str, ...]
-    files: tuple[str, ...]
-    lookups: tuple[LookupShape, ...]
+    dataset: Annotated[str, msgspec.Meta(max_length=100)]
+    version: Version
+    records: Count
+    fields: Names
+    files: Names
+    lookups: Annotated[tuple[LookupShape, ...], msgspec.Meta(max_length=64)]
     versions: tuple[str, ...] = ()
 
 
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker tells the master. `instance` is a secret of that process's own: whoever
-    knows it (the master, no one else) may tell the worker to retire.
+    knows it (the master, no one else) may tell the worker to retire, and ask it lookups where
+    those need a token.
     """
 
-    instance: str
-    wanted_id: str
-    host: str
-    port: int
-    pid: int
+    instance: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    wanted_id: WantedId
+    host: Annotated[str, msgspec.Meta(max_length=255)]
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    pid: Count
     catalog: Description
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """The master's answer to a `Registration`."""
+    """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
+    to nobody but that master.
+    """
 
     id: str
     generation: int
+    require_token: bool = False
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -175,9 +284,9 @@ class WorkerView(msgspec.Struct, frozen=True):
 class ClusterSnapshot(msgspec.Struct, frozen=True):
     """The whole cluster at one moment: all that a screen or a script needs to show it.
 
-    `hedges_left` and `retries_left` are what the budgets hold; `panic` says that breakers
-    are not honoured, as too many are open; `activity` is how far a reload is, "" when there is
-    none; `lag_ms` is how late the master itself runs, and
+    `refused_logins` counts wrong tokens; `hedges_left` and `retries_left` are what the budgets
+    hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how
+    far a reload is, "" when there is none; `lag_ms` is how late the master itself runs, and
     `patience` by how many times more missed probes it therefore allows.
     """
 
@@ -196,6 +305,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     errors: int
     reroutes: int
     hedges: int
+    refused_logins: int
     hedges_left: float
     retries_left: float
     hedge_after_ms: float

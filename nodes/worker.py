@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import logging
 import os
@@ -187,9 +188,12 @@ class WorkerService(Service):
     drops_abandoned = True
 
     def __init__(
-        self, served: Served, tally: Tally, *, retire: Callable[[object], bool],
+        self, served: Served, tally: Tally, *, is_master: Callable[[object], bool],
+        is_open: Callable[[], bool], retire: Callable[[object], bool],
         switch: Callable[[object, object], str | WorkerRefusal],
     ) -> None:  # fmt: skip
+        self._is_master = is_master
+        self._is_open = is_open
         self._served = served
         self._tally = tally
         self._retire = retire
@@ -198,16 +202,30 @@ class WorkerService(Service):
         self._opened: Opened | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
-        """The six verbs of a worker."""
-        verbs: dict[str, Callable[..., object]] = {
+        """The six verbs of a worker; three of them for its master under another name as well
+        (`nodes.wire.secret_verb`).
+        """
+        asking: dict[str, Callable[..., object]] = {
             "lookup": self.lookup,
             "lookup_many": self.lookup_many,
             "suggest": self.suggest,
+        }
+        plain, _, secret = name.partition(" ")
+        if plain in asking and secret:
+            return asking[plain] if self._is_master(secret) else None
+        if plain in asking:
+            return functools.partial(self._answer_anyone, asking[plain])
+        verbs: dict[str, Callable[..., object]] = {
             "probe": self.probe,
             "retire": self._retire,
             "switch": self._switch,
         }
         return verbs.get(name)
+
+    def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
+        if not self._is_open():
+            return (Forbidden.code, "this worker answers its master only: ask the master")
+        return do(*args)
 
     def on_close(self) -> None:
         """Lets go of the catalog."""
@@ -250,7 +268,7 @@ class WorkerService(Service):
         arrived = time.monotonic()
         try:
             asked = decode_batch(request if type(request) is bytes else b"")
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             return (BadRequest.code, f"this is no batch: {error}")
 
         def find() -> WorkerAnswer:
@@ -322,7 +340,7 @@ class Worker:
     Arguments (keyword only):
         catalog: what it serves.
         master: host and port to register with.
-        token: asked for the cluster token before each registration, as it may change.
+        token: asked for a worker's token before each registration, as it may change.
         host, port: where it listens; port 0 lets the system choose.
         wanted_id: the id it asks for, "" for any.
 
@@ -336,14 +354,17 @@ class Worker:
     ) -> None:  # fmt: skip
         self._master = master
         self._token = token
-        self._random = random or Random()
+        self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._instance = secrets.token_hex(16)
+        self._open = False
+        """Lookups need no token: its master has said so. Until then, nobody else is answered."""
         self._served = Served(catalog)
         tally = Tally()
         # Lanes of a master that is gone would be kept for an hour; a live one redials.
         self.server = Server(
             lambda: WorkerService(
-                self._served, tally, retire=self._asked_to_retire, switch=self._asked_to_switch
+                self._served, tally, is_master=self._is_ours, is_open=lambda: self._open,
+                retire=self._asked_to_retire, switch=self._asked_to_switch,
             ),
             host=host, port=port, limits=Limits(idle=300.0), name="worker",
         )  # fmt: skip
@@ -453,7 +474,8 @@ class Worker:
         self._ask(lane, "login", self._token() or "")
         text = msgspec.json.encode(msgspec.structs.replace(self._registration, wanted_id=self.id))
         result = self._ask(lane, "register", text.decode())
-        self.id = msgspec.convert(result, Registered).id
+        registered = msgspec.convert(result, Registered)
+        self.id, self._open = registered.id, not registered.require_token
         self.ready = True
         self.settled.set()
 
@@ -464,8 +486,8 @@ class Worker:
             readable, _, _ = select.select(ends, [], [], RENEW)
             if lane in readable:
                 return
-            if not readable:
-                self._ask(lane, "renew")
+            if not readable and self._ask(lane, "renew") is not True:
+                return
         # The master counts lookups before it sends them: at zero, none is on its way.
         while self._ask(lane, "leave") != 0:
             if lane.wait_closed(0.02):

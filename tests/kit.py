@@ -24,7 +24,7 @@ from nodes.client import Client
 from nodes.cluster import HostedCluster, open_master
 from nodes.master import Master
 from nodes.paths import shipped_data
-from nodes.token import read_token
+from nodes.token import worker_token
 from nodes.worker import Worker
 
 T = TypeVar("T")
@@ -103,9 +103,8 @@ def up(cluster: HostedCluster) -> list[str]:
 @contextlib.contextmanager
 def master_alone(**options: Any) -> Iterator[Master]:
     """A master in this process, with no workers."""
-    master = open_master(
-        host="127.0.0.1", port=options.pop("port", 0), balance=options.pop("balance", "load")
-    )
+    chosen: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "balance": "load"} | options
+    master = open_master(**chosen)
     master.start()
     try:
         yield master
@@ -119,7 +118,7 @@ def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -
     catalog = Catalog.open(ensure_catalog(data or shipped_data()).path)
     address = master.address
     worker = Worker(
-        catalog=catalog, master=(address.host, address.port), token=read_token, **options
+        catalog=catalog, master=(address.host, address.port), token=worker_token, **options
     )
     worker.start()
     try:

@@ -19,7 +19,7 @@ from tests.kit import PATIENCE, poll_for
 Verb = Callable[..., object]
 
 
-def good(*_args: object) -> object:
+def good(*_args: object) -> bytes:
     """Answers."""
     return answer_part(b"[]", count=0, after=None, catalog="v", files=())
 
@@ -121,10 +121,23 @@ def test_a_verdict_on_the_request_blames_nobody_and_is_not_rerouted() -> None:
         lambda *_: "garbage",
         lambda *_: ("no such code", "x"),
         lambda *_: b"not an answer",
+        lambda *_: good() + b',"worker":"another"',
+        lambda *_: ("forbidden", "says the worker"),
+        lambda *_: ("no_workers", "says the worker"),
         lambda *_: None,
         lambda *_: 1 / 0,
     ],
-    ids=["internal", "text", "unknown code", "bytes", "nothing", "exception"],
+    ids=[
+        "internal",
+        "text",
+        "unknown code",
+        "bytes",
+        "forged",
+        "forbidden",
+        "no workers",
+        "nothing",
+        "exception",
+    ],
 )
 def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
     with stage() as s:

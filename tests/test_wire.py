@@ -16,22 +16,28 @@ from hypothesis import strategies as st
 from nodes.addresses import check_loopback, explain_bind, parse_address
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
 from nodes.events import EventLog
-from nodes.token import ensure_token, read_token, same_token
+from nodes.token import Key, Role, ensure_token, read_token, role_of
 from nodes.wire import (
     answer_envelope,
     answer_part,
+    batch_answer,
+    batch_body,
+    batch_envelope,
     decode_envelope,
     error_envelope,
     is_answer,
+    is_batch_answer,
     is_probe_answer,
     is_refusal,
+    item_envelope,
     result_envelope,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+VERSION = st.text("0123456789abcdef", min_size=1, max_size=64)
 
 
-@given(TEXT, st.none() | TEXT, st.lists(TEXT), TEXT, st.integers(1, 9))
+@given(TEXT, st.none() | TEXT, st.lists(TEXT), VERSION, st.integers(1, 9))
 def test_an_answer_is_json_whatever_is_in_it(
     worker: str, after: str | None, files: list[str], catalog: str, attempts: int
 ) -> None:
@@ -76,7 +82,103 @@ def test_what_is_no_answer_is_not_taken_for_one(value: object) -> None:
     assert not is_probe_answer(value)
 
 
+GOOD = answer_part(b'[{"a":1}]', count=1, after=None, catalog="v", files=("f",))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        GOOD + b',"worker":"w1"',
+        GOOD + b',"error":true',
+        GOOD + b',"elapsed_ms":0',
+        GOOD + b"}",
+        GOOD + b'},{"x":1',
+        GOOD + b",",
+        GOOD + b"\n{}",
+        GOOD[:-1],
+        b'"error":true,' + GOOD,
+        b'"worker":"w9",' + GOOD,
+        b"{" + GOOD + b"}",
+        GOOD.replace(b'"count":1', b'"count":2'),
+        GOOD.replace(b'"count":1', b'"count":-1'),
+        GOOD.replace(b'"count":1', b'"count":1.0'),
+        GOOD.replace(b'"count":1', b'"count":"1"'),
+        GOOD.replace(b"false", b"true"),
+        GOOD.replace(b"null", b'"v:1"'),
+        GOOD.replace(b'"v"', b'"\x1b[2J"'),
+        GOOD.replace(b'"v"', b'""'),
+        GOOD.replace(b'["f"]', b"[1]"),
+        GOOD.replace(b'["f"]', b'"f"'),
+        GOOD.replace(b'{"a":1}', b"1"),
+        GOOD.replace(b'{"a":1}', b"[]"),
+        GOOD.replace(b'{"a":1}', b"{a:1}"),
+        GOOD.replace(b'{"a":1}', b'{"a":tru}'),
+        GOOD.replace(b'{"a":1}', b'{"a":"\n"}'),
+        GOOD.replace(b'{"a":1}', b'{"a":"\xff"}'),
+        GOOD.replace(b'{"a":1}', b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"),
+        GOOD.replace(b'{"a":1}', b'{"a":1}],"result":[{"a":1},{"a":2}'),
+    ],
+)
+def test_a_worker_cannot_forge_what_is_the_master_s(forged: bytes) -> None:
+    assert is_answer(GOOD)
+    assert not is_answer(forged)
+
+
+@given(st.binary())
+def test_what_passes_for_an_answer_makes_an_envelope_that_can_be_read(noise: bytes) -> None:
+    for part in (noise, GOOD + noise, GOOD.replace(b'{"a":1}', noise)):
+        if is_answer(part):
+            text = answer_envelope(part, worker="w1", attempts=1, elapsed_ms=0.4)
+            fields = json.loads(text.decode())
+            assert (fields["error"], fields["worker"]) == (False, "w1")
+            assert len(fields) == 10
+
+
+ITEM = item_envelope(GOOD)
+WRONG = error_envelope(BadRequest("what to do"))
+
+
+@pytest.mark.parametrize("items", [[], [ITEM], [WRONG], [ITEM, WRONG] * 50])
+def test_the_answers_of_a_batch_are_as_many_as_were_asked(items: list[bytes]) -> None:
+    answer = batch_answer(items)
+    assert is_batch_answer(answer, len(items))
+    assert not is_batch_answer(answer, len(items) + 1)
+    assert json.loads(batch_envelope(b"[%b]" % batch_body(answer), count=1, elapsed_ms=0.1))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ITEM + b"," + ITEM,
+        ITEM + b"]",
+        b"1",
+        b"{}",
+        b'{"error":false}',
+        ITEM.replace(b"{", b'{"worker":"w1",', 1),
+        ITEM.replace(b"{", b'{"attempts":9,', 1),
+        ITEM.replace(b"false", b"true", 1),
+        ITEM.replace(b'"count":1', b'"count":2'),
+        ITEM.replace(b'{"a":1}', b'{"a":"\xff"}'),
+        ITEM.replace(b'{"a":1}', b'"text"'),
+        ITEM.replace(b'{"error"', b'{"code":"internal","error"'),
+        WRONG.replace(b"bad_request", b"forbidden"),
+        WRONG.replace(b"true", b"false"),
+        WRONG.replace(b"what to do", b"x" * 20_000),
+        WRONG.replace(b"{", b'{"retry_after_ms":1,', 1),
+    ],
+)
+def test_no_answer_of_a_batch_is_forged(forged: bytes) -> None:
+    assert not is_batch_answer(b"1[%b]" % forged, 1)
+    assert not is_batch_answer(forged, 1)
+
+
 def test_refusals_and_probes() -> None:
+    assert not is_refusal(("bad_request", "x" * 20_000))
+    for number in (-1, 1 << 70, float("nan"), float("inf")):
+        assert not is_probe_answer((1, 0, 0, "v", number, 1000))
+    assert not is_probe_answer((1 << 70, 0, 0, "v", 0.5, 1000))
+    assert not is_probe_answer((1, 0, 0, "v\n", 0.5, 1000))
+    assert not is_probe_answer((1, 0, 0, "v" * 65, 0.5, 1000))
     assert is_refusal(("bad_request", "why"))
     assert not is_refusal(("no such code", "why"))
     assert not is_refusal(("bad_request", 7))
@@ -111,8 +213,9 @@ def test_a_token_that_cannot_be_had_is_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["", "other", None, 7, b"secret", ["secret"], "s\ud800"])
 def test_only_the_token_is_the_token(given: object) -> None:
-    assert same_token("secret", "secret")
-    assert not same_token(given, "secret")
+    keys = [Key("secret", Role.OPERATOR)]
+    assert role_of("secret", keys) is Role.OPERATOR
+    assert role_of(given, keys) is None
 
 
 def test_addresses() -> None:

@@ -106,6 +106,6 @@ def _unify(
     }
     for column in layout.of(sorted(text)):
         db.execute(
-            f"UPDATE records SET {column} = key_text({column})"
+            f"UPDATE records SET {column} = key_text({column})"  # noqa: S608 - our names of columns
             f" WHERE typeof({column}) IN ('integer', 'real')"
         )

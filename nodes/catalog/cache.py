@@ -27,7 +27,7 @@ from nodes.catalog.layout import FORMAT
 from nodes.catalog.model import CatalogInfo, Progress
 from nodes.catalog.reader import Catalog
 from nodes.errors import DataError
-from nodes.paths import cache_dir
+from nodes.paths import cache_dir, make_private
 
 KEPT_CATALOGS = 8
 KEPT_STAMPS = 64
@@ -241,8 +241,7 @@ def _oldest(paths: Iterable[Path], kept: int) -> list[Path]:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(folder)
     except OSError as error:
         raise DataError(
             f"the cache {folder} cannot be made: {error.strerror or error};"

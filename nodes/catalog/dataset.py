@@ -22,6 +22,7 @@ DEFAULT_LOOKUPS = {
 RESERVED = frozenset(
     [
         "lookup",
+        "lookup_many",
         "describe",
         "suggest",
         "login",

@@ -171,7 +171,8 @@ class Reader:
         _, statement = self._lookups[first.name]
         try:
             row = self._db.execute(
-                f"SELECT {keys} FROM records WHERE id = ?", (self._probed + 1,)
+                f"SELECT {keys} FROM records WHERE id = ?",  # noqa: S608 - our names of columns
+                (self._probed + 1,),
             ).fetchone()
             if row is None:
                 raise self._damaged("a record is gone")

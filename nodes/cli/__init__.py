@@ -23,6 +23,7 @@ _COMMANDS = {
     "reload": "steer",
     "data": "data",
     "traffic": "traffic",
+    "token": "token",
 }
 
 

@@ -17,6 +17,9 @@ import click
 
 from nodes.addresses import DEFAULT_ADDRESS, DEFAULT_PORT
 from nodes.errors import LookupFailed, RollcallError
+from nodes.text import LogFormatter, printable, printable_json
+
+logger = logging.getLogger("rollcall.cli")
 
 P = ParamSpec("P")
 
@@ -67,6 +70,10 @@ balance_option = click.option(
     help="Who gets the next lookup: least load, fewest tasks, or least expected latency.",
 )
 
+require_token_option = click.option(
+    "--require-token", is_flag=True, help="Answer lookups only to those who have a token."
+)
+
 
 def explained(command: Callable[P, None]) -> Callable[P, None]:
     """Lets a command end with an error's message on stderr, and exit code 2.
@@ -107,19 +114,21 @@ def print_json(value: object) -> None:
     """One line of JSON on stdout."""
     import msgspec  # noqa: PLC0415 - not every command prints JSON
 
-    click.echo(msgspec.json.encode(value).decode())
-
-
-def printable(text: str) -> str:
-    """The text without what would move a terminal's cursor or change its colours."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    click.echo(printable_json(msgspec.json.encode(value).decode()))
 
 
 def log_to_stderr(level: int) -> None:
-    """Sends the log to stderr, one line a record."""
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    """Sends the log to stderr, one line a record, and what a thread did not catch as well."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(level=level, handlers=[handler])
+
+    def log(uncaught: threading.ExceptHookArgs) -> None:
+        if uncaught.exc_value is not None:
+            name = uncaught.thread.name if uncaught.thread is not None else "?"
+            logger.critical("the thread %s ended", name, exc_info=uncaught.exc_value)
+
+    threading.excepthook = log
 
 
 def bound_descriptors(most: int) -> None:

@@ -19,8 +19,9 @@ from nodes.catalog import (
     usage,
 )
 from nodes.cli.common import as_json as json_option
-from nodes.cli.common import explained, print_json, printable
+from nodes.cli.common import explained, print_json
 from nodes.paths import shipped_data
+from nodes.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 import click
 import msgspec
 
-from nodes.cli.common import FAILED, as_json, error_json, explained, master_option, printable
+from nodes.cli.common import FAILED, as_json, error_json, explained, master_option, print_json
 from nodes.client import Client
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
+from nodes.text import printable
 from nodes.wire import Envelope
 
 FOUND, NOT_FOUND = 0, 1
@@ -34,7 +35,9 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
             fields = shapes[words[0]].fields
             if len(words) > len(fields):
                 return []
-            return client.suggest(fields[len(words) - 1], incomplete)
+            values = client.suggest(fields[len(words) - 1], incomplete)
+            # What a shell would show as something else, it is not offered.
+            return [value for value in values if value.isprintable()]
     except (RollcallError, KeyError):
         return []  # nothing to offer; the command itself will say why
 
@@ -93,7 +96,7 @@ def _from_stdin() -> Iterable[list[str]]:
 
 def _print_error(error: RollcallError, *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(error_json(error)).decode())
+        print_json(error_json(error))
     else:
         click.echo(f"rollcall-nodes: {printable(str(error))}", err=True)
 
@@ -103,12 +106,12 @@ def _print(reply: Envelope, words: list[str], *, as_json: bool) -> None:
         omitted = {"code", "error_message", "retry_after_ms"}
         whole = msgspec.structs.asdict(reply)
         kept = {key: value for key, value in whole.items() if key not in omitted}
-        click.echo(msgspec.json.encode(kept).decode())
+        print_json(kept)
         return
     for record in reply.result:
-        click.echo(printable(msgspec.json.encode(record).decode()))
+        print_json(record)
     asked = printable(shlex.join(words))
     if not reply.count:
         click.echo(f"{asked}: not found", err=True)
     elif reply.after is not None:
-        click.echo(f"{asked}: more; go on with --after {reply.after}", err=True)
+        click.echo(f"{asked}: more; go on with --after {printable(reply.after)}", err=True)

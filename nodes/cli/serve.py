@@ -20,13 +20,14 @@ from nodes.cli.common import (
     log_to_stderr,
     port_option,
     print_json,
-    printable,
+    require_token_option,
     wait_for,
 )
 from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
 from nodes.paths import shipped_data
+from nodes.text import printable
 from nodes.wire import ClusterSnapshot
 
 READY_TIME = 15.0
@@ -47,11 +48,12 @@ DESCRIPTORS = 8192
 @balance_option
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
 @click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
+@require_token_option
 @as_json
 @explained
 def up(
     workers: int, port: int, host: str, data: Path | None, balance: str, skip_bad: bool,
-    watch: bool, as_json: bool,
+    watch: bool, require_token: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
@@ -59,8 +61,9 @@ def up(
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     with HostedCluster(
-        build=build, workers=workers, host=host, port=port, balance=balance, watch=watch
-    ) as cluster:
+        build=build, workers=workers, host=host, port=port, balance=balance, watch=watch,
+        require_token=require_token,
+    ) as cluster:  # fmt: skip
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
             _say_ready(ready, workers, as_json=as_json)
@@ -103,14 +106,15 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 @click.argument("port", type=click.IntRange(0, 65535), default=23000)
 @host_option
 @balance_option
+@require_token_option
 @as_json
 @explained
-def master(port: int, host: str, balance: str, as_json: bool) -> None:
+def master(port: int, host: str, balance: str, require_token: bool, as_json: bool) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
     log_to_stderr(logging.WARNING)
     bound_descriptors(DESCRIPTORS)
     stop = StopSignals()
-    running = open_master(host=host, port=port, balance=balance)
+    running = open_master(host=host, port=port, balance=balance, require_token=require_token)
     running.start()
     try:
         if as_json:

@@ -8,9 +8,10 @@ from typing import ParamSpec
 
 import click
 
-from nodes.cli.common import as_json, explained, master_option, print_json, printable
+from nodes.cli.common import as_json, explained, master_option, print_json
 from nodes.cluster import AttachedCluster
 from nodes.errors import RollcallError
+from nodes.text import printable
 from nodes.wire import Event, WorkerView
 
 P = ParamSpec("P")
@@ -25,7 +26,7 @@ def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -
             ids = [worker.id for worker in cluster.snapshot().workers]
     except RollcallError:
         return []  # nothing to offer; the command itself will say why
-    return [worker_id for worker_id in ids if worker_id.startswith(incomplete)]
+    return [one for one in ids if one.startswith(incomplete) and one.isprintable()]
 
 
 _id = click.argument("worker_id", metavar="ID", shell_complete=_complete_id)
@@ -44,14 +45,17 @@ def ps(master: str, as_json: bool) -> None:
         return
     up = sum(worker.state == "up" for worker in snapshot.workers)
     click.echo(
-        f"master {snapshot.address}  up {_duration(snapshot.uptime_s)}  "
-        f"dataset {printable(snapshot.dataset) or 'unknown'} ({', '.join(snapshot.catalogs)})  "
-        f"workers {up} up of {len(snapshot.workers)}"
+        printable(
+            f"master {snapshot.address}  up {_duration(snapshot.uptime_s)}  "
+            f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
+            f"workers {up} up of {len(snapshot.workers)}"
+        )
     )
     click.echo(
         f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {_ms(snapshot.p50_ms)}  "
         f"p99 {_ms(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
-        f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}"
+        f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
+        f"refused logins {snapshot.refused_logins}"
     )
     if snapshot.activity:
         click.echo(printable(snapshot.activity))
@@ -105,7 +109,7 @@ def events(master: str, after: int, follow: bool, as_json: bool) -> None:
 def event_line(event: Event) -> str:
     """An event as a line of a terminal."""
     at = time.strftime("%H:%M:%S", time.localtime(event.at))
-    return f"{event.number:>5}  {at}  {event.worker:<5} {event.kind:<14} {printable(event.text)}"
+    return printable(f"{event.number:>5}  {at}  {event.worker:<5} {event.kind:<14} {event.text}")
 
 
 @click.command()
@@ -117,7 +121,7 @@ def spawn(count: int, master: str, as_json: bool) -> None:
     """Start COUNT more workers (default 1)."""
     with AttachedCluster(master) as cluster:
         ids = cluster.spawn(count)
-    print_json(ids) if as_json else click.echo(f"started {', '.join(ids)}")
+    print_json(ids) if as_json else click.echo(printable(f"started {', '.join(ids)}"))
 
 
 @click.command()

@@ -29,7 +29,8 @@ def traffic(rate: float, master: str, leave_with_stdin: bool, as_json: bool) -> 
     stop = StopSignals()
     if leave_with_stdin:
         watch_stdin()
-    for second in ask_samples(master, rate, stopping=stop.asked, random=Random()):
+    random = Random()  # noqa: S311 - draws samples
+    for second in ask_samples(master, rate, stopping=stop.asked, random=random):
         if as_json:
             print_json(second._asdict())
         else:

@@ -25,7 +25,8 @@ from nodes.cli.common import (
 )
 from nodes.errors import StartError
 from nodes.paths import shipped_data
-from nodes.token import read_token
+from nodes.text import printable
+from nodes.token import worker_token
 from nodes.worker import Worker
 
 DESCRIPTORS = 2048
@@ -64,7 +65,7 @@ def worker(
     path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
         running = Worker(
-            catalog=Catalog.open(path), master=parse_address(master), token=read_token,
+            catalog=Catalog.open(path), master=parse_address(master), token=worker_token,
             host=host, port=port, wanted_id=worker_id,
         )  # fmt: skip
     except OSError as error:
@@ -87,4 +88,4 @@ def _say_ready(running: Worker, master: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"ready": True, "worker": running.id, "address": f"{host}:{port}"})
     else:
-        click.echo(f"ready: {running.id} at {host}:{port}, registered with {master}")
+        click.echo(printable(f"ready: {running.id} at {host}:{port}, registered with {master}"))

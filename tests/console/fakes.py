@@ -64,8 +64,8 @@ def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> Clus
         dataset="people", catalogs=("5f2c91d0a3b4",), records=300, wanted_workers=len(workers),
         lookups_per_s=sum(worker.lookups_per_s for worker in workers), p50_ms=None, p99_ms=None,
         answered=sum(worker.served for worker in workers), errors=0, reroutes=0, hedges=0,
-        hedges_left=10.0, retries_left=256.0, hedge_after_ms=50.0, panic=False, activity="",
-        lag_ms=0.0, patience=1.0,
+        refused_logins=0, hedges_left=10.0, retries_left=256.0, hedge_after_ms=50.0, panic=False,
+        activity="", lag_ms=0.0, patience=1.0,
         in_flight=sum(worker.in_flight for worker in workers), last_event=0,
         workers=tuple(workers),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,13 @@ def test_a_text_that_is_none_leaves_no_file(tmp_path: Path, suffix: str) -> None
 
 def test_a_full_disk_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "x.json"
-    opened = Path.open
+    opened = os.open
 
-    def full(path: Path, mode: str) -> Any:
-        opened(path, mode).close()
-        return opened(Path("/dev/full"), "wb")
+    def full(path: Path, flags: int, mode: int) -> int:
+        os.close(opened(path, flags, mode))
+        return opened("/dev/full", os.O_WRONLY)
 
-    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(os, "open", full)
     with pytest.raises(BadRequest, match="cannot be written: No space left"):
         export(RECORDS, str(target))
     assert not target.exists()

@@ -15,7 +15,7 @@ import msgspec
 from nodes.addresses import parse_address
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.paths import shipped_data
-from nodes.token import read_token
+from nodes.token import worker_token
 from nodes.worker import Worker, WorkerService
 
 SLOW = 0.02
@@ -50,7 +50,7 @@ def main() -> None:
     misbehave(behaviour)
     worker = Worker(
         catalog=Catalog.open(ensure_catalog(shipped_data()).path),
-        master=parse_address(master), token=read_token,
+        master=parse_address(master), token=worker_token,
     )  # fmt: skip
     print(worker.server.address[1], flush=True)
     advertised = int(sys.stdin.readline())

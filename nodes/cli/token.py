@@ -1,0 +1,88 @@
+"""`token`: make, rotate and find the tokens of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nodes.cli.common import as_json as json_option
+from nodes.cli.common import explained, print_json
+from nodes.errors import StartError
+from nodes.text import printable
+from nodes.token import GRACE, Role, ensure_token, read_token, rotate_token, token_file
+
+_role = click.option(
+    "--role",
+    type=click.Choice([str(role) for role in Role]),
+    default=None,
+    help="The token of that role only.  [default: the cluster's, valid for every role]",
+)
+
+_show = click.option("--show", is_flag=True, help="Print the token itself as well.")
+
+
+@click.group()
+def token() -> None:
+    """Make, rotate and find the tokens by which a master knows who may do what.
+
+    A running master takes up what these commands write by itself.
+    """
+
+
+@token.command()
+@_role
+@_show
+@json_option
+@explained
+def make(role: str | None, show: bool, as_json: bool) -> None:
+    """Make a token, if there is none; a role's own leaves the cluster's valid."""
+    path = _file(role)
+    there = path.exists()
+    made = ensure_token(path)
+    _say(path, "is there already" if there else "made", made, show=show, as_json=as_json)
+
+
+@token.command()
+@_role
+@click.option(
+    "--grace", type=click.FloatRange(min=0), default=GRACE, show_default=True,
+    help="Seconds that the old token stays valid.",
+)  # fmt: skip
+@_show
+@json_option
+@explained
+def rotate(role: str | None, grace: float, show: bool, as_json: bool) -> None:
+    """Put a new token in the place of the present one."""
+    path = _file(role)
+    made = rotate_token(path, grace=grace)
+    done = f"rotated; the old one is valid for {grace:g} s more"
+    _say(path, done if grace else "rotated", made, show=show, as_json=as_json)
+
+
+@token.command()
+@_role
+@_show
+@json_option
+@explained
+def path(role: str | None, show: bool, as_json: bool) -> None:
+    """Say where a token is."""
+    where = _file(role)
+    there = read_token(where)
+    if there is None:
+        raise StartError(f"there is no token in {where}; make it with: rollcall-nodes token make")
+    _say(where, "", there, show=show, as_json=as_json)
+
+
+def _file(role: str | None) -> Path:
+    return token_file(None if role is None else Role(role))
+
+
+def _say(path: Path, done: str, secret: str, *, show: bool, as_json: bool) -> None:
+    """Where the token is and what was done; the token itself only if that was asked for."""
+    if as_json:
+        print_json({"path": str(path), "done": done} | ({"token": secret} if show else {}))
+        return
+    click.echo(printable(f"{path}: {done}" if done else str(path)))
+    if show:
+        click.echo(secret)

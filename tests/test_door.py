@@ -1,0 +1,417 @@
+"""Who may do what, over real sockets; wrong tokens; workers that are not what they say."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pytest
+import rpyc
+
+from nodes.addresses import registered_host
+from nodes.catalog import Catalog, ensure_catalog
+from nodes.client import Client
+from nodes.cluster import AttachedCluster
+from nodes.door import Door, Refusals, Visit
+from nodes.errors import BadRequest, Conflict, Forbidden, RollcallError
+from nodes.link import MasterLink
+from nodes.master import Master
+from nodes.paths import shipped_data
+from nodes.token import Key, Role, ensure_token, read_token, rotate_token, token_file, worker_token
+from nodes.transport import Lane, RemoteFailure
+from nodes.wire import (
+    LookupRequest,
+    Registration,
+    encode_batch,
+    encode_request,
+    is_answer,
+    is_batch_answer,
+    secret_verb,
+)
+from nodes.worker import Worker
+from tests.kit import PATIENCE, Mute, master_alone, poll_for, worker_inside
+
+ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
+
+
+@pytest.fixture(autouse=True)
+def _own_tokens(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens of every role, of this test's own."""
+    monkeypatch.setenv("ROLLCALL_TOKEN_FILE", str(tmp_path / "token"))
+    ensure_token()
+    for role in Role:
+        ensure_token(token_file(role))
+
+
+@pytest.fixture
+def closed() -> Iterator[Master]:
+    """A master whose lookups need a token, with one worker."""
+    with master_alone(require_token=True) as master, worker_inside(master):
+        poll_for(lambda: [w.state for w in master.snapshot().workers] == ["up"])
+        yield master
+
+
+@contextmanager
+def stranger(master: Master) -> Iterator[Any]:
+    """A stock client's root object."""
+    connection = rpyc.connect(*master.address, config={"sync_request_timeout": PATIENCE})
+    try:
+        yield connection.root
+    finally:
+        connection.close()
+
+
+def ask(root: Any, verb: str, *args: object) -> dict[str, Any]:
+    """What a stock client gets."""
+    reply = json.loads(getattr(root, verb)(*args))
+    assert isinstance(reply, dict)
+    return reply
+
+
+# -- roles -----------------------------------------------------------------------------
+
+ASKING = [("lookup", "getbyname", "xander"), ("lookup_many", "[]"), ("getbyname", "xander"),
+          ("describe",), ("suggest", "name", "x")]  # fmt: skip
+WORKING = [("register", "{}"), ("renew",), ("leave",)]
+STEERING = [("snapshot",), ("events",), ("log", "w1"), ("drain", "w9"), ("spawn", 1)]
+DOORS: dict[Role, list[Any]] = {Role.CLIENT: ASKING, Role.WORKER: WORKING, Role.OPERATOR: STEERING}
+
+
+def test_a_stranger_may_only_log_in_where_lookups_need_a_token(closed: Master) -> None:
+    with stranger(closed) as root:
+        for role, verbs in DOORS.items():
+            for verb, *args in verbs:
+                reply = ask(root, verb, *args)
+                assert reply["code"] == "forbidden", verb
+                assert f"needs the role {role}" in reply["error_message"]
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_a_token_opens_the_doors_of_its_role(closed: Master, role: Role | None) -> None:
+    with stranger(closed) as root:
+        given = ask(root, "login", read_token(token_file(role)))["result"]
+        assert given == (role or Role.OPERATOR)
+        for needed, verbs in DOORS.items():
+            for verb, *args in verbs:
+                refused = ask(root, verb, *args).get("code") == "forbidden"
+                assert refused is not Role(given).covers(needed), verb
+                if refused:
+                    assert f"of the role {role}" in ask(root, verb, *args)["error_message"]
+
+
+def test_the_client_finds_its_token_and_sends_it_only_when_asked(
+    closed: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(str(closed.address)) as client:
+        assert client.getbyname("xander")
+        assert client.describe().records
+        assert client.suggest("name", "xa")
+    with Client(str(closed.address), token=read_token()) as client:
+        assert client.getbyname("xander")
+    with Client(str(closed.address), token="wrong") as client, pytest.raises(Forbidden):
+        client.getbyname("xander")
+    with AttachedCluster(str(closed.address)) as cluster:
+        assert cluster.page("getbyname", "xander").count == 1
+    asked: list[str] = []
+    monkeypatch.setattr("nodes.client.client_token", lambda: asked.append("asked"))
+    with Client(str(closed.address)) as client, pytest.raises(Forbidden, match="client"):
+        client.getbyname("xander")
+    assert asked
+    with master_alone() as master, worker_inside(master), Client(str(master.address)) as client:
+        asked.clear()
+        assert client.getbyname("xander")
+        assert not asked
+
+
+def test_a_rotated_token_is_taken_up_by_a_master_that_runs(
+    closed: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.door.RECHECK", 0.0)
+    old = read_token(token_file(Role.CLIENT))
+    with stranger(closed) as root, Client(str(closed.address)) as client:
+        assert ask(root, "login", old)["result"] == "client"
+        assert client.getbyname("xander")
+        rotate_token(token_file(Role.CLIENT), grace=60.0)
+        assert ask(root, "getbyname", "xander")["count"] == 1
+        rotate_token(token_file(Role.CLIENT), grace=0.0)
+        # Who is in already is looked at again; who finds the new one by itself goes on.
+        assert ask(root, "getbyname", "xander")["code"] == "forbidden"
+        assert ask(root, "login", old)["code"] == "forbidden"
+        assert client.getbyname("xander")
+        # A worker stays registered.
+        rotate_token(token_file(Role.WORKER), grace=0.0)
+        assert client.getbyname("xander")
+
+
+# -- wrong tokens ------------------------------------------------------------------------
+
+
+def test_each_wrong_token_of_an_address_waits_longer_up_to_a_bound() -> None:
+    refusals = Refusals()
+    waits = [refusals.refused("a", 0.0) for _ in range(50)]
+    assert waits[0] == Refusals.FIRST
+    assert waits == sorted(waits)
+    assert waits[-1] == Refusals.LONGEST
+    assert refusals.refused("b", 0.0) == Refusals.FIRST
+    assert Refusals.FIRST < refusals.refused("a", 120.0) < Refusals.LONGEST
+    assert refusals.refused("a", 3600.0) == pytest.approx(Refusals.FIRST, rel=0.01)
+    assert refusals.count == 53
+
+
+def test_what_is_kept_of_addresses_is_bounded_and_the_busiest_stay() -> None:
+    refusals = Refusals()
+    for number in range(5 * Refusals.MOST_HOSTS):
+        refusals.refused(f"host {number}", float(number))
+        held = refusals.refused("busy", float(number))
+    assert len(refusals._hosts) <= Refusals.MOST_HOSTS
+    assert held == Refusals.LONGEST
+
+
+def test_a_flood_is_told_of_a_few_times_a_minute_with_its_count() -> None:
+    refusals = Refusals()
+    told: list[str] = []
+    for number in range(600):
+        refusals.refused("10.0.0.3", number / 10)
+        text = refusals.due("10.0.0.3", number / 10)
+        told += [text] if text is not None else []
+    assert told == [
+        "10.0.0.3 gave a wrong token",
+        *["10.0.0.3 gave a wrong token, and 199 more were given since the last was told of"] * 2,
+    ]
+
+
+def test_a_wrong_token_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Refusals, "FIRST", 3600.0)
+    monkeypatch.setattr(Refusals, "LONGEST", 3600.0)
+    ended: list[str] = []
+
+    def guess(address: str) -> None:
+        link = MasterLink(address, token=lambda: "wrong")
+        try:
+            link.call("snapshot", timeout=60.0, again=False)
+        except RollcallError as error:
+            ended.append(str(error))
+        finally:
+            link.close()
+
+    with master_alone() as master:
+        guesser = threading.Thread(target=guess, args=(str(master.address),))
+        guesser.start()
+        with AttachedCluster(str(master.address)) as cluster:
+            poll_for(lambda: cluster.snapshot().refused_logins == 1)
+            [event] = [one for one in cluster.events() if one.kind == "refused_login"]
+            assert event.text == "127.0.0.1 gave a wrong token"
+        assert not ended
+    # The end of the master lets go of it.
+    guesser.join(PATIENCE)
+    assert len(ended) == 1
+
+
+def test_a_visit_is_looked_at_again_only_now_and_then() -> None:
+    looks: list[None] = []
+
+    def keys() -> list[Key]:
+        looks.append(None)
+        return [Key("a", Role.CLIENT)]
+
+    visit = Visit(Door(keys=keys, note=lambda *_: None, require_token=True), "here")
+    visit.login("a")
+    for _ in range(100):
+        visit.check(Role.CLIENT)
+    assert len(looks) == 1
+
+
+# -- the worker's own port ------------------------------------------------------------------
+
+
+def secret_of(worker: Worker) -> str:
+    """What only that worker and its master know."""
+    return worker._instance
+
+
+def test_a_worker_is_no_way_around_its_master() -> None:
+    with master_alone(require_token=True) as master, worker_inside(master) as worker:
+        with Lane.dial(*worker.server.address) as lane:
+            batch = encode_batch(b'["getbyname", "xander"]', limit=10, most=1000, within=PATIENCE)
+            asked = {"lookup": (ASKED,), "lookup_many": (batch,), "suggest": ("name", "x")}
+            for verb, args in asked.items():
+                refused = lane.call(verb, *args, timeout=PATIENCE)
+                assert refused == ("forbidden", "this worker answers its master only: ask the "
+                                   "master")  # fmt: skip
+                for wrong in (" ", "x", read_token() or "", secret_of(worker)[:-1]):
+                    with pytest.raises(RemoteFailure):
+                        lane.call(secret_verb(verb, wrong), *args, timeout=PATIENCE)
+                answer = lane.call(secret_verb(verb, secret_of(worker)), *args, timeout=PATIENCE)
+                assert is_answer(answer) or is_batch_answer(answer, 1)
+
+
+def test_a_worker_without_a_master_answers_nobody_and_an_open_one_anybody() -> None:
+    catalog = Catalog.open(ensure_catalog(shipped_data()).path)
+    alone = Worker(catalog=catalog, master=("127.0.0.1", 1), token=worker_token)
+    alone.start()
+    with Lane.dial(*alone.server.address) as lane:
+        refused = lane.call("lookup", ASKED, timeout=PATIENCE)
+    alone.stop()
+    catalog.close()
+    assert isinstance(refused, tuple)
+    assert refused[0] == "forbidden"
+    with master_alone() as master, worker_inside(master) as worker:
+        with Lane.dial(*worker.server.address) as lane:
+            assert is_answer(lane.call("lookup", ASKED, timeout=PATIENCE))
+
+
+# -- workers that are not what they say -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claimed", "peer", "dialled"),
+    [
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.1", "127.0.0.2"),
+        ("localhost", "::1", "localhost"),
+        ("10.0.0.2", "10.0.0.2", "10.0.0.2"),
+        ("0.0.0.0", "10.0.0.2", "10.0.0.2"),
+        ("::", "fd00::2", "fd00::2"),
+        ("10.0.0.3", "10.0.0.2", None),
+        ("127.0.0.1", "10.0.0.2", None),
+        ("10.0.0.2", "127.0.0.1", None),
+        ("localhost", "10.0.0.2", None),
+        ("example.com", "10.0.0.2", None),
+        ("", "10.0.0.2", None),
+        ("0.0.0.0\n", "10.0.0.2", None),
+    ],
+)
+def test_nobody_registers_another_machine(claimed: str, peer: str, dialled: str | None) -> None:
+    if dialled is not None:
+        assert registered_host(claimed, peer) == dialled
+        return
+    with pytest.raises(BadRequest, match="--host"):
+        registered_host(claimed, peer)
+
+
+def registration(master: Master, **changes: Any) -> Registration:
+    """What a worker with the dataset of those there would say."""
+    described = master.roster.description
+    assert described is not None
+    usual = {"instance": "0" * 32, "wanted_id": "", "host": "127.0.0.1", "port": 9, "pid": 1}
+    return Registration(**{**usual, "catalog": described, **changes})
+
+
+@pytest.fixture
+def served() -> Iterator[Master]:
+    """A master with one worker, `w1`."""
+    with master_alone() as master, worker_inside(master):
+        poll_for(lambda: [w.state for w in master.snapshot().workers] == ["up"])
+        yield master
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"instance": ""},
+        {"instance": "0" * 33},
+        {"instance": "../" + "0" * 29},
+        {"wanted_id": "../../etc/passwd"},
+        {"wanted_id": "w1/x"},
+        {"wanted_id": "w1\n"},
+        {"wanted_id": "w\x1b[2J"},
+        {"wanted_id": ".."},
+        {"wanted_id": "w" * 65},
+        {"host": "10.1.2.3"},
+        {"host": "h" * 256},
+        {"port": 0},
+        {"port": 65536},
+        {"pid": -1},
+        {"pid": 1 << 70},
+        {"catalog": {"version": "\x1b]0;x\x07"}},
+        {"catalog": {"version": "v" * 65}},
+        {"catalog": {"records": -1}},
+        {"catalog": {"dataset": "d" * 101}},
+        {"catalog": {"fields": ["f"] * 20_001}},
+        {"catalog": {"fields": ["f" * 2_000_000]}},
+        {"catalog": {"files": [["nested"]]}},
+        {"catalog": {"lookups": [{"name": "Get\n", "fields": ["a"], "types": ["text"]}]}},
+        {"catalog": {"lookups": [{"name": "get", "fields": ["a"], "types": ["shoe"]}]}},
+        {"catalog": {"lookups": [{"name": "get", "fields": ["a"], "types": []}]}},
+        {"catalog": {"lookups": [{"name": "get", "fields": [], "types": []}]}},
+        {"catalog": {"lookups": [{"name": "g", "fields": ["a"], "types": ["text"]}] * 65}},
+    ],
+)
+def test_a_registration_is_checked(served: Master, changes: dict[str, Any]) -> None:
+    said = msgspec.to_builtins(registration(served))
+    inner = changes.pop("catalog", {})
+    said = {**said, **changes, "catalog": {**said["catalog"], **inner}}
+    link = MasterLink(str(served.address), token=worker_token)
+    try:
+        with pytest.raises(BadRequest):
+            link.call("register", json.dumps(said), timeout=PATIENCE, again=False)
+    finally:
+        link.close()
+    assert [worker.id for worker in served.roster.registry] == ["w1"]
+
+
+def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
+    [live] = served.roster.registry.live()
+    with pytest.raises(Conflict, match="w1"):
+        served.roster.register(registration(served, port=live.address.port), lambda: None)
+    with Mute() as mute:
+        other = registration(served, port=mute.port, wanted_id="w1")
+        assert served.roster.register(other, lambda: None).id == "w2"
+    assert live.live
+
+
+def test_a_stale_registration_changes_nothing(served: Master) -> None:
+    hung_up: list[int] = []
+    roster = served.roster
+    with Mute() as mute:
+        said = registration(served, port=mute.port, wanted_id="north")
+        old = roster.register(said, lambda: hung_up.append(1))
+        new = roster.register(said, lambda: hung_up.append(2))
+        assert (hung_up, new.id) == ([1], old.id)
+        assert not roster.has(old.generation)
+        assert roster.leave(old.generation) == 0
+        roster.gone(old.generation, "it says so")
+        with roster.changed:
+            roster.registry.probe_answered(
+                old.generation, version="forged", cpu=0.0, memory=0, now=0.0
+            )
+            roster.registry.probe_missed(old.generation, "why", 0.0)
+            worker = roster.registry.get("north")
+        assert worker is not None
+        assert (worker.generation, worker.misses, hung_up) == (new.generation, 0, [1])
+        assert (str(worker.state), worker.version) == ("starting", said.catalog.version)
+        assert roster.has(new.generation)
+
+
+def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end(
+    served: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodes.door.RECHECK", 0.0)
+    with Mute() as mute, stranger(served) as root:
+        assert ask(root, "login", read_token())["result"] == "operator"
+        said = registration(served, port=mute.port, wanted_id="north")
+        text = msgspec.json.encode(said).decode()
+        generation = ask(root, "register", text)["result"]["generation"]
+        rotate_token(token_file(), grace=0.0)
+        assert ask(root, "renew")["result"] is True
+        # Whatever its token was good for, it is a worker's connection from then on.
+        assert ask(root, "snapshot")["code"] == "forbidden"
+        # As if the end of the connection were still on its way.
+        served.roster._hang_up[generation] = lambda: None
+        served.roster.gone(generation, "it says so")
+        assert ask(root, "renew")["result"] is False
+        assert ask(root, "leave")["result"] == 0
+
+
+def test_what_a_launcher_serves_is_not_a_worker_s_to_change(served: Master) -> None:
+    described = served.roster.description
+    assert described is not None
+    served.roster.fixed = True
+    with Mute() as mute:
+        rogue = msgspec.structs.replace(described, lookups=(), version="rogue")
+        served.roster.register(registration(served, port=mute.port, catalog=rogue), lambda: None)
+        assert served.roster.description == described

@@ -1,0 +1,243 @@
+"""Everything from outside is text: in logs, in what commands print, in the names of files."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.catalog import ensure_catalog
+from nodes.cli import cli
+from nodes.errors import BadRequest, DataError, UnknownWorker
+from nodes.journal import Journal, Second, journal_file
+from nodes.logs import Logs
+from nodes.text import LogFormatter, printable, printable_json
+from nodes.transport import Server, Service, Utf8
+from nodes.wire import (
+    ClusterSnapshot,
+    Description,
+    Event,
+    LookupShape,
+    WorkerView,
+    answer_envelope,
+    answer_part,
+    error_envelope,
+    result_envelope,
+)
+from tests.console.fakes import cluster_snapshot, worker_view
+from tests.kit import poll_for
+
+EVIL = "a\x1b[2J\r\n2026-01-01 00:00:00,000 WARNING rollcall: forged\x9b31m\u202e\u2028\x00b"
+
+
+def harmless(text: str) -> bool:
+    """Whether it can do nothing to a terminal but fill it."""
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+# -- logs ----------------------------------------------------------------------------
+
+
+def logged(log: Callable[[logging.Logger], None]) -> str:
+    """What a log has of it."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LogFormatter())
+    logger = logging.Logger("rollcall.test")
+    logger.addHandler(handler)
+    log(logger)
+    return stream.getvalue()
+
+
+@given(st.text())
+def test_a_record_is_one_line(text: str) -> None:
+    written = logged(lambda logger: logger.warning("said %s", text))
+    assert written.count("\n") == 1
+    assert harmless(written)
+    assert " WARNING rollcall.test: said " in written
+
+
+def test_a_traceback_is_no_second_record() -> None:
+    def fail(logger: logging.Logger) -> None:
+        try:
+            raise ValueError(EVIL)
+        except ValueError:
+            logger.exception("a request failed")
+
+    written = logged(fail)
+    assert harmless(written)
+    first, *rest = written.splitlines()
+    assert first.endswith("ERROR rollcall.test: a request failed")
+    assert "Traceback" in rest[0]
+    assert all(line.startswith("    ") for line in rest)
+
+
+def test_the_log_of_a_command_is_such_a_log_and_has_what_threads_did_not_catch() -> None:
+    code = f"""
+import logging, threading
+from nodes.cli.common import log_to_stderr
+log_to_stderr(logging.INFO)
+logging.getLogger("rollcall.worker").info("not registered: %s", {EVIL!r})
+def fail():
+    raise ValueError({EVIL!r})
+thread = threading.Thread(target=fail, name="t")
+thread.start()
+thread.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert harmless(done.stderr)
+    records = [line for line in done.stderr.splitlines() if not line.startswith("    ")]
+    assert len(records) == 2
+    assert records[1].endswith("CRITICAL rollcall.cli: the thread t ended")
+
+
+# -- what commands print -----------------------------------------------------------------
+
+
+@given(st.text())
+def test_json_of_the_same_meaning(text: str) -> None:
+    line = printable_json(json.dumps({text: text}, ensure_ascii=False))
+    assert line.isprintable()
+    assert json.loads(line) == {text: text}
+
+
+def test_plain_text_stays_as_it_is() -> None:
+    for text in ("", "São Paulo", "東京", "a  b", "\N{PILE OF POO}"):
+        assert printable(text) == printable_json(text) == text
+
+
+class Evil(Service):
+    """A master that puts the worst into every text there is."""
+
+    def verb(self, name: str) -> Callable[..., object] | None:
+        replies = {
+            "snapshot": result_envelope(snapshot()),
+            "events": result_envelope([Event(1, 0.0, EVIL, EVIL, EVIL)]),
+            "spawn": result_envelope([EVIL]),
+            "describe": result_envelope(
+                Description("d", "v", 1, (EVIL,), (EVIL,), (LookupShape("g", (EVIL,), ("text",)),))
+            ),
+            "suggest": result_envelope([EVIL, "fine"]),
+            "lookup": answer_envelope(
+                answer_part(
+                    json.dumps([{EVIL: EVIL}], ensure_ascii=False).encode(),
+                    count=1, after=EVIL, catalog=EVIL, files=(EVIL,),
+                ),
+                worker=EVIL, attempts=1, elapsed_ms=1.0,
+            ),
+            "kill": error_envelope(BadRequest(EVIL)),
+        }  # fmt: skip
+        reply = replies.get(name, result_envelope(EVIL))
+        return lambda *_args, **_named: Utf8(reply)
+
+
+def snapshot() -> ClusterSnapshot:
+    """One in which every text is the worst."""
+    worker: WorkerView = worker_view(1, id=EVIL, address=EVIL, state=EVIL, why=EVIL, catalog=EVIL)
+    return cluster_snapshot(
+        [worker], address=EVIL, balance=EVIL, dataset=EVIL, catalogs=(EVIL,), activity=EVIL
+    )
+
+
+@pytest.fixture(scope="module")
+def evil() -> Iterator[str]:
+    """Its address."""
+    server = Server(Evil)
+    server.start()
+    yield f"127.0.0.1:{server.address[1]}"
+    server.stop()
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ps",),
+        ("events",),
+        ("spawn",),
+        ("scale", "2"),
+        ("drain", "w1"),
+        ("kill", "w1"),
+        ("restart", "w1"),
+        ("reload",),
+        ("lookup", "getbyname", "x"),
+        ("lookup", "getbyname", EVIL),
+    ],
+)
+def test_what_a_master_says_is_text(
+    evil: str, command: tuple[str, ...], as_json: tuple[str, ...]
+) -> None:
+    done = CliRunner().invoke(cli, [*command, "--master", evil, *as_json])
+    assert done.exit_code in (0, 2), done.exception
+    assert done.output
+    assert harmless(done.output)
+    for line in done.stdout.splitlines() if as_json else ():
+        json.loads(line)
+
+
+def test_what_is_offered_to_complete_is_text(evil: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCALL_MASTER", evil)
+    for words, offered in (("lookup g ", ["fine"]), ("kill ", [])):
+        environment = {
+            "_ROLLCALL_NODES_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"rollcall-nodes {words}",
+            "COMP_CWORD": str(len(words.split(" "))),
+        }
+        done = CliRunner().invoke(cli, [], prog_name="rollcall-nodes", env=environment)
+        assert done.stdout.split() == [f"plain,{word}" for word in offered]
+
+
+def test_what_a_journal_holds_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCALL_STATE", str(tmp_path))
+    path = journal_file(7)
+    journal = Journal(path, lambda: Second(time.time(), 0.0, None, None, 0, 0, 0, 0, 0, 0))
+    journal.note(Event(1, time.time(), EVIL, EVIL, EVIL))
+    journal.start()
+    journal.close()
+    for options in ((), ("--json",)):
+        done = CliRunner().invoke(cli, ["journal", "--master", "127.0.0.1:7", *options])
+        assert "forged" in done.output
+        assert harmless(done.output)
+
+
+# -- names of files --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc/x", "w\0", "w\n", "-w", "é"])
+def test_no_id_is_a_path(tmp_path: Path, name: str) -> None:
+    logs = Logs(tmp_path / "logs")
+    for use in (logs.file, logs.open, logs.part):
+        with pytest.raises(UnknownWorker):
+            use(name)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["../a.json", "/etc/a.json", "x/../../a.json", "..\\\\a.json"])
+def test_a_dataset_names_no_file_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.json").write_text('[{"name": "ann"}]')
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "dataset.toml").write_text(f'files = ["{name}"]\n[lookups]\ngetbyname = ["name"]\n')
+    with pytest.raises(DataError, match="not inside the folder"):
+        ensure_catalog(folder)
+
+
+def test_a_log_that_is_asked_for_by_a_path_is_none(tmp_path: Path) -> None:
+    (tmp_path / "secret.log").write_text("secret")
+    logs = Logs(tmp_path / "logs")
+    logs.open("w1").close()
+    with pytest.raises(UnknownWorker):
+        logs.part("../secret")
+    assert poll_for(lambda: logs.part("w1") == (0, ""))

@@ -1,0 +1,227 @@
+"""Tokens: which role each gives, how they are rotated, and that nothing shows them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from console.export import export
+from console.settings import Settings, save_settings
+from nodes.cli import cli
+from nodes.cluster import AttachedCluster
+from nodes.errors import Forbidden, StartError
+from nodes.link import MasterLink
+from nodes.token import (
+    MOST_OLD,
+    Key,
+    Role,
+    ensure_token,
+    find_token,
+    read_token,
+    role_of,
+    rotate_token,
+    token_file,
+    valid_keys,
+)
+from tests.kit import Node, poll_for, run_nodes
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cluster token of a state of its own."""
+    monkeypatch.setenv("ROLLCALL_STATE", str(tmp_path / "state"))
+    path = token_file()
+    ensure_token(path)
+    return path
+
+
+def role(token: object, now: float = 0.0) -> Role | None:
+    """What the files make of a token at that time."""
+    return role_of(token, valid_keys(lambda: now))
+
+
+# -- roles ---------------------------------------------------------------------------
+
+
+def test_the_cluster_token_is_valid_for_every_role(file: Path) -> None:
+    token = read_token(file)
+    assert role(token) is Role.OPERATOR
+    assert all(Role.OPERATOR.covers(one) for one in Role)
+    assert {find_token(one) for one in Role} == {token}
+
+
+@pytest.mark.parametrize("one", Role)
+def test_a_role_s_own_token_is_for_that_role_only(file: Path, one: Role) -> None:
+    made = ensure_token(token_file(one))
+    assert made != read_token(file)
+    assert role(made) is one
+    assert role(read_token(file)) is Role.OPERATOR
+    assert find_token(one) == made
+    assert [other for other in Role if one.covers(other)] == (
+        list(Role) if one is Role.OPERATOR else [one]
+    )
+    token_file(one).unlink()
+    assert role(made) is None
+
+
+def test_a_token_in_several_files_gives_the_highest_role() -> None:
+    keys = [Key("a", Role.OPERATOR), Key("a", Role.CLIENT), Key("b", Role.WORKER)]
+    assert role_of("a", keys) is Role.OPERATOR
+    assert role_of("a", keys[::-1]) is Role.OPERATOR
+    assert role_of("b", keys) is Role.WORKER
+
+
+def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def compare(_given: bytes, expected: bytes) -> bool:
+        compared.append(expected)
+        return expected == b"a"
+
+    monkeypatch.setattr("nodes.token.hmac.compare_digest", compare)
+    assert role_of("a", [Key("a", Role.CLIENT), Key("b", Role.WORKER)]) is Role.CLIENT
+    assert compared == [b"a", b"b"]
+
+
+# -- rotation ------------------------------------------------------------------------
+
+
+def test_an_old_token_is_valid_until_its_grace_ends(file: Path) -> None:
+    old = read_token(file)
+    new = rotate_token(file, grace=60.0, clock=lambda: 1000.0)
+    assert read_token(file) == new != old
+    assert role(new, 1000.0) is role(old, 1059.0) is Role.OPERATOR
+    assert role(old, 1060.0) is None
+    assert role(new, 9999.0) is Role.OPERATOR
+    newest = rotate_token(file, grace=10.0, clock=lambda: 1020.0)
+    assert role(old, 1029.0) is role(new, 1029.0) is Role.OPERATOR
+    # A shorter grace is that of those before as well.
+    assert role(old, 1031.0) is role(new, 1031.0) is None
+    rotate_token(file, grace=0.0, clock=lambda: 1021.0)
+    assert role(newest, 1021.0) is None
+
+
+def test_a_role_s_token_is_rotated_by_itself(file: Path) -> None:
+    path = token_file(Role.WORKER)
+    with pytest.raises(StartError, match="token make"):
+        rotate_token(path, grace=1.0)
+    old = ensure_token(path)
+    rotate_token(path, grace=60.0, clock=lambda: 1000.0)
+    assert role(old, 1001.0) is Role.WORKER
+    assert role(read_token(file), 9999.0) is Role.OPERATOR
+
+
+def test_rotations_at_once_lose_none_and_the_files_stay_few_and_private(file: Path) -> None:
+    made: list[str] = [read_token(file) or ""]
+    threads = [
+        threading.Thread(target=lambda: made.append(rotate_token(file, grace=60.0)))
+        for _ in range(MOST_OLD)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    keys = valid_keys()
+    assert {role_of(token, keys) for token in made} == {Role.OPERATOR}
+    rotate_token(file, grace=60.0)
+    assert len(valid_keys()) == MOST_OLD + 1
+    assert sorted(path.name for path in file.parent.iterdir()) == ["token", "token.old"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
+
+
+def test_an_old_file_that_is_damaged_gives_nothing(file: Path) -> None:
+    file.with_name("token.old").write_text("\nnan x\nsoon y\n99\n1e12\n99 \n")
+    assert len(valid_keys()) == 1
+    for nothing in ("x", "y", "", "99", "1e12"):
+        assert role(nothing) is None
+
+
+# -- the commands ----------------------------------------------------------------------
+
+
+def command(*args: str) -> str:
+    """What `rollcall-nodes token` prints."""
+    done = CliRunner().invoke(cli, ["token", *args])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_commands_say_where_and_show_only_when_asked(file: Path) -> None:
+    path = token_file(Role.CLIENT)
+    assert command("make", "--role", "client") == f"{path}: made\n"
+    token = read_token(path)
+    assert token
+    assert command("make", "--role", "client") == f"{path}: is there already\n"
+    assert command("path", "--role", "client") == f"{path}\n"
+    assert command("path", "--role", "client", "--show") == f"{path}\n{token}\n"
+    assert json.loads(command("rotate", "--role", "client", "--json")) == {
+        "path": str(path),
+        "done": "rotated; the old one is valid for 3600 s more",
+    }
+    assert read_token(path) not in (None, token)
+    assert command("rotate", "--grace", "0") == f"{file}: rotated\n"
+    assert len(valid_keys()) == 3
+    missing = CliRunner().invoke(cli, ["token", "path", "--role", "operator"])
+    assert (missing.exit_code, "token make" in missing.output) == (2, True)
+
+
+# -- a running cluster -------------------------------------------------------------------
+
+
+def test_nothing_shows_a_token_and_all_files_are_their_owner_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One cluster, started by somebody whose umask allows everything to everybody."""
+    state, cache = tmp_path / "deep" / "state", tmp_path / "deeper" / "cache"
+    monkeypatch.setenv("ROLLCALL_STATE", str(state))
+    monkeypatch.setenv("ROLLCALL_CACHE", str(cache))
+    before = os.umask(0)
+    try:
+        secrets = [ensure_token(), *(ensure_token(token_file(one)) for one in Role)]
+        with Node("up", "--workers", "1", "--port", "0", "--json", "--require-token") as node:
+            address = node.ready["master"]
+            secrets += [rotate_token(token_file(one), grace=60.0) for one in (None, *Role)]
+            secrets.append("a wrong token, which may be a right one elsewhere")
+            _refused(address, secrets[-1])
+            with AttachedCluster(address) as cluster:
+                seen = [repr(cluster.snapshot()), repr(cluster.log("w1"))]
+                cluster.restart("w1")
+                poll_for(lambda: [w.restarts for w in cluster.snapshot().workers] == [1])
+                poll_for(lambda: [w.state for w in cluster.snapshot().workers] == ["up"])
+                assert cluster.page("getbyname", "xander").count == 1
+                seen += [repr(cluster.snapshot()), repr(cluster.events())]
+            assert "refused_login" in seen[-1]
+            launcher = psutil.Process(node.process.pid)
+            for process in (launcher, *launcher.children(recursive=True)):
+                seen += [repr(process.cmdline()), repr(process.environ())]
+            seen.append(run_nodes("ps", "--master", address).stdout)
+            assert "refused logins 1" in seen[-1]
+            node.process.terminate()
+            seen += node.process.communicate(timeout=20.0)
+        export([{"name": "ann"}], str(cache / "found.json"))
+        save_settings(Settings())
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    seen += [path.read_bytes().decode("latin-1") for path in files if "token" not in path.name]
+    assert {".db", ".log", ".sqlite3", ".json"} <= {path.suffix for path in files}
+    for secret in secrets:
+        assert not [text for text in seen if secret in text]
+    loose = [path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077]
+    assert loose == []
+
+
+def _refused(address: str, token: str) -> None:
+    link = MasterLink(address, token=lambda: token)
+    try:
+        with pytest.raises(Forbidden):
+            link.call("snapshot", timeout=5.0, again=False)
+    finally:
+        link.close()
