@@ -50,16 +50,19 @@ class Dispatcher:
         router: decides; every access, as to its registry, is under `lock`.
         expecting: asked when nobody is left, "is a worker about to come back?"; while it
             says yes, a call waits for it within its deadline.
+        key: what a worker wants to be shown by whoever asks it, "" for nothing.
     """
 
     def __init__(
         self, *, router: Router, expecting: Callable[[], bool] = lambda: False,
+        key: Callable[[Worker], str] = lambda worker: worker.instance,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.router = router
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self._expecting = expecting
+        self._key = key
         self._clock = clock
         self._pools: dict[int, LanePool] = {}
 
@@ -165,9 +168,9 @@ class Dispatcher:
         try:
             left = max(0.001, journey.deadline - self._clock())
             lane = lanes[worker.generation] = self._take(worker.generation, min(left, DIAL))
-            # Its own secret shows who asks; a lane keeps the verb, so it is sent once a lane.
+            # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
             lane.send(
-                secret_verb(verb, worker.instance), *make_args(left),
+                secret_verb(verb, self._key(worker)), *make_args(left),
                 timeout=min(left, self.router.ATTEMPT),
             )  # fmt: skip
         except TransportError as error:

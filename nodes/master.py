@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,7 +40,10 @@ from nodes.wire import (
     Description,
     Event,
     LogPart,
+    Member,
+    Members,
     Registration,
+    direct_key,
     error_envelope,
     result_envelope,
 )
@@ -124,6 +128,7 @@ class Master:
             self.roster.dispatcher, lambda: self.roster.description, note=self.events.note
         )
         self._balance = balance
+        self._name = secrets.token_hex(8)
         self._started = time.monotonic()
         self._server = Server(lambda: MasterService(self), host=host, port=port, name="master")
 
@@ -204,6 +209,23 @@ class Master:
             raise NoWorkers(NO_WORKERS)
         return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
 
+    def members(self) -> Members:
+        """Every live worker, for clients that ask them themselves."""
+        key = direct_key if self.door.require_token else lambda _instance: ""
+        with self.roster.changed:
+            members = tuple(
+                Member(
+                    id=one.id, generation=one.generation, host=one.address.host,
+                    port=one.address.port, state=str(one.state), version=one.version,
+                    proofs=one.proofs, key=key(one.instance),
+                )
+                for one in self.roster.registry.live()
+            )  # fmt: skip
+        return Members(
+            master=self._name, balance=self._balance, expecting=self.roster.expecting(),
+            members=members,
+        )  # fmt: skip
+
     def drain(self, worker_id: str) -> str:
         """Lets a worker finish and leave, whoever started it. Raises `UnknownWorker`."""
         if self.launcher is not None and self.launcher.owns(worker_id):
@@ -236,6 +258,7 @@ class MasterService(Service):
             "lookup": (self._asking, self._lookup),
             "lookup_many": (self._asking, self._lookup_many),
             "describe": (self._asking, master.describe),
+            "members": (self._asking, master.members),
             "suggest": (self._asking, self._suggest),
             "register": (Role.WORKER, self._register),
             "renew": (Role.WORKER, self._renew),

@@ -324,10 +324,11 @@ class Roster:
             )
             return
         with self.changed:
-            _served, _in_flight, _errors, version, cpu, memory = report
+            served, in_flight, _errors, version, cpu, memory = report
             self.registry.probe_answered(
-                worker.generation, version=version, cpu=cpu, memory=memory, now=time.monotonic()
-            )
+                worker.generation, version=version, cpu=cpu, memory=memory,
+                now=time.monotonic(), elsewhere=(served, in_flight),
+            )  # fmt: skip
             self.registry.purge(time.monotonic())
             self.changed.notify_all()
         self.weighed(worker.id, worker.pid, memory)

@@ -48,7 +48,9 @@ def take_snapshot(
     with roster.changed:
         registered = list(roster.registry)
         views = [_registered(worker, local.get(worker.id), now, wall) for worker in registered]
-        in_flight = sum(worker.in_flight for worker in registered)
+        in_flight = sum(view.in_flight for view in views)
+        elsewhere = roster.registry.elsewhere
+        direct = sum(worker.elsewhere.per_s for worker in registered if worker.live)
         versions = tuple(sorted({worker.version for worker in registered if worker.live}))
         router = roster.router
         reroutes, hedges = router.reroutes, router.hedges
@@ -72,10 +74,10 @@ def take_snapshot(
             if children is None
             else sum(child.phase is not Phase.STOPPING for child in children)
         ),
-        lookups_per_s=intake.figures.rate(now),
+        lookups_per_s=intake.figures.rate(now) + direct,
         p50_ms=_ms(intake.figures.percentile(0.5, now)),
         p99_ms=_ms(intake.figures.percentile(0.99, now)),
-        answered=intake.answered,
+        answered=intake.answered + elsewhere,
         errors=intake.errors,
         reroutes=reroutes,
         hedges=hedges,
@@ -102,10 +104,10 @@ def _registered(worker: Worker, child: ChildView | None, now: float, wall: float
         state=str(worker.state),
         why=worker.why or (LATE if worker.doubted and worker.live else ""),
         state_since=wall - (now - worker.since),
-        served=worker.served,
-        in_flight=worker.in_flight,
+        served=worker.served + worker.elsewhere.served,
+        in_flight=worker.in_flight + (worker.elsewhere.in_flight if worker.live else 0),
         errors=worker.errors,
-        lookups_per_s=worker.figures.rate(now) if worker.live else 0.0,
+        lookups_per_s=_rate(worker, now) if worker.live else 0.0,
         p50_ms=_ms(worker.figures.percentile(0.5, now)),
         p99_ms=_ms(worker.figures.percentile(0.99, now)),
         cpu_percent=worker.cpu if worker.live else 0.0,
@@ -117,6 +119,10 @@ def _registered(worker: Worker, child: ChildView | None, now: float, wall: float
         frozen=child is not None and child.frozen and worker.live,
         breaker_open=worker.breaker.open,
     )
+
+
+def _rate(worker: Worker, now: float) -> float:
+    return worker.figures.rate(now) + worker.elsewhere.per_s
 
 
 def _unregistered(child: ChildView, now: float, wall: float) -> WorkerView:

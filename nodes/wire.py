@@ -16,6 +16,7 @@ crosses there are plain tuples (`WorkerRefusal`, `ProbeAnswer`), which RPyC pass
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Annotated, Any, TypeGuard
 
 import msgspec
@@ -36,7 +37,8 @@ WorkerRefusal = tuple[str, str]
 """`(code, message)`: the worker's own verdict on a request, or its own failure."""
 
 ProbeAnswer = tuple[int, int, int, str, float, int]
-"""`(served, in flight, errors, catalog version, CPU percent, bytes of its own)`."""
+"""`(served, in flight, errors, catalog version, CPU percent, bytes of its own)`; the first two
+are of lookups that did not come from the master: what did, the master counts itself."""
 
 
 MOST_REGISTRATION = 2_000_000
@@ -163,7 +165,14 @@ def secret_verb(verb: str, instance: str) -> str:
     name is answered, whether lookups need a token or not: there is no moment at which worker
     and master disagree on it, and no question more on the way of a lookup.
     """
-    return f"{verb} {instance}"
+    return f"{verb} {instance}" if instance else verb
+
+
+def direct_key(instance: str) -> str:
+    """What a client that asks a worker itself shows in the place of the secret, where lookups
+    need a token: it opens lookups and nothing else, and does not tell the secret.
+    """
+    return blake2b(instance.encode(), digest_size=16, person=b"direct").hexdigest()
 
 
 class LookupShape(msgspec.Struct, frozen=True):
@@ -234,6 +243,32 @@ class Registered(msgspec.Struct, frozen=True):
     id: str
     generation: int
     require_token: bool = False
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A live worker, for clients that ask it themselves. `proofs` counts the probes that it
+    answered; `key` is what it wants to be shown, "" where it answers everybody.
+    """
+
+    id: str
+    generation: int
+    host: str
+    port: int
+    state: str
+    version: str
+    proofs: int
+    key: str
+
+
+class Members(msgspec.Struct, frozen=True):
+    """All of them. `master` is another for each master that there is in turn: generations
+    count anew. `expecting` says whether a worker is about to register.
+    """
+
+    master: str
+    balance: str
+    expecting: bool
+    members: tuple[Member, ...]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -373,6 +408,8 @@ def decode_envelope(text: str | bytes) -> Envelope:
     """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
     return _decode_envelope(text)
 
+
+decode_envelopes = msgspec.json.Decoder(list[Envelope]).decode
 
 _RESULT = b'"result":'
 

@@ -46,6 +46,7 @@ from nodes.wire import (
     decode_batch,
     decode_envelope,
     decode_request,
+    direct_key,
     error_envelope,
     item_envelope,
 )
@@ -77,7 +78,9 @@ def describe(catalog: Catalog) -> Description:
 
 
 class Tally:
-    """What a worker counts; for many threads."""
+    """What a worker counts, for many threads: lookups that did not come from its master, which
+    counts its own, and all errors.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -189,10 +192,12 @@ class WorkerService(Service):
 
     def __init__(
         self, served: Served, tally: Tally, *, is_master: Callable[[object], bool],
+        is_keyed: Callable[[object], bool],
         is_open: Callable[[], bool], retire: Callable[[object], bool],
         switch: Callable[[object, object], str | WorkerRefusal],
     ) -> None:  # fmt: skip
         self._is_master = is_master
+        self._is_keyed = is_keyed
         self._is_open = is_open
         self._served = served
         self._tally = tally
@@ -212,7 +217,9 @@ class WorkerService(Service):
         }
         plain, _, secret = name.partition(" ")
         if plain in asking and secret:
-            return asking[plain] if self._is_master(secret) else None
+            if self._is_master(secret):
+                return asking[plain]
+            return functools.partial(asking[plain], direct=True) if self._is_keyed(secret) else None
         if plain in asking:
             return functools.partial(self._answer_anyone, asking[plain])
         verbs: dict[str, Callable[..., object]] = {
@@ -225,7 +232,7 @@ class WorkerService(Service):
     def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
         if not self._is_open():
             return (Forbidden.code, "this worker answers its master only: ask the master")
-        return do(*args)
+        return do(*args, direct=True)
 
     def on_close(self) -> None:
         """Lets go of the catalog."""
@@ -246,7 +253,7 @@ class WorkerService(Service):
             self._opened = opened = fresh
         return opened
 
-    def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
+    def lookup(self, request: object, *, direct: bool = False) -> WorkerAnswer | WorkerRefusal:
         """Answers a `nodes.wire.LookupRequest` with finished JSON."""
         arrived = time.monotonic()
 
@@ -261,9 +268,9 @@ class WorkerService(Service):
                 raise DeadlineExceeded(LATE)
             return answer
 
-        return self._counted(find)
+        return self._counted(find, int(direct))
 
-    def lookup_many(self, request: object) -> WorkerAnswer | WorkerRefusal:
+    def lookup_many(self, request: object, *, direct: bool = False) -> WorkerAnswer | WorkerRefusal:
         """Answers a `nodes.wire.BatchRequest`: an envelope for each lookup, in order."""
         arrived = time.monotonic()
         try:
@@ -282,12 +289,13 @@ class WorkerService(Service):
                 raise DeadlineExceeded(LATE)
             return batch_answer(envelopes)
 
-        return self._counted(find, len(asked.lookups))
+        return self._counted(find, len(asked.lookups) * direct)
 
     def suggest(
-        self, field: object, prefix: object, limit: object = 10
+        self, field: object, prefix: object, limit: object = 10, *, direct: bool = False
     ) -> WorkerAnswer | WorkerRefusal:
-        """A few values of a field that start with `prefix`, as a JSON array."""
+        """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
+        del direct
 
         def find() -> WorkerAnswer:
             if type(field) is not str or type(prefix) is not str or type(limit) is not int:
@@ -301,7 +309,7 @@ class WorkerService(Service):
         return self._counted(find)
 
     def _counted(
-        self, find: Callable[[], WorkerAnswer], tasks: int = 1
+        self, find: Callable[[], WorkerAnswer], tasks: int = 0
     ) -> WorkerAnswer | WorkerRefusal:
         self._tally.began(tasks)
         served = error = False
@@ -363,7 +371,8 @@ class Worker:
         # Lanes of a master that is gone would be kept for an hour; a live one redials.
         self.server = Server(
             lambda: WorkerService(
-                self._served, tally, is_master=self._is_ours, is_open=lambda: self._open,
+                self._served, tally, is_master=self._is_ours,
+                is_keyed=self._is_direct_key, is_open=lambda: self._open,
                 retire=self._asked_to_retire, switch=self._asked_to_switch,
             ),
             host=host, port=port, limits=Limits(idle=300.0), name="worker",
@@ -429,9 +438,10 @@ class Worker:
         return catalog.info.version
 
     def _is_ours(self, instance: object) -> bool:
-        return type(instance) is str and hmac.compare_digest(
-            instance.encode("utf-8", "replace"), self._instance.encode()
-        )
+        return _same(instance, self._instance)
+
+    def _is_direct_key(self, key: object) -> bool:
+        return _same(key, direct_key(self._instance))
 
     # -- registration -----------------------------------------------------------
 
@@ -492,3 +502,10 @@ class Worker:
         while self._ask(lane, "leave") != 0:
             if lane.wait_closed(0.02):
                 return
+
+
+def _same(given: object, secret: str) -> bool:
+    """Compares in constant time; anything but a str is wrong."""
+    return type(given) is str and hmac.compare_digest(
+        given.encode("utf-8", "replace"), secret.encode()
+    )

@@ -211,7 +211,7 @@ class Tally:
 
 def load_from_threads(
     address: str, *, clients: int, lookups: int, records: list[dict[str, Any]],
-    more: Callable[[], bool] = lambda: False,
+    more: Callable[[], bool] = lambda: False, direct: bool = False,
 ) -> list[Tally]:  # fmt: skip
     """Runs `clients` threads of `lookups` lookups each, and checks every answer. They go on
     beyond that number as long as `more()` says so.
@@ -219,7 +219,7 @@ def load_from_threads(
     tallies = [Tally() for _ in range(clients)]
 
     def ask(tally: Tally, offset: int) -> None:
-        with Client(address, timeout=5.0) as client:
+        with Client(address, timeout=5.0, direct=direct) as client:
             for number in itertools.count():
                 if number >= lookups and not more():
                     return

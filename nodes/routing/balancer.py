@@ -29,7 +29,8 @@ def load(worker: Worker, estimate: float, usual: float) -> Key:
     """
     slow = usual > 0.0 and estimate >= max(2 * usual, NOISE)
     excess = estimate / usual if slow else 1.0
-    return ((worker.in_flight + 1) * excess, worker.served + worker.handicap)
+    queue = worker.in_flight + worker.elsewhere.in_flight + 1
+    return (queue * excess, worker.served + worker.handicap)
 
 
 def tasks(worker: Worker, _estimate: float, _usual: float) -> Key:

@@ -54,13 +54,21 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
         self.holder = holder
 
 
+class Elsewhere(NamedTuple):
+    """Lookups of a worker that its master has no part in: answered so far, under way, a second."""
+
+    served: int = 0
+    in_flight: int = 0
+    per_s: float = 0.0
+
+
 class Worker:
     """One registration: from the moment a worker registers until it is purged."""
 
     __slots__ = (
-        "address", "breaker", "cpu", "doubted", "errors", "figures", "generation", "handicap", "id",
-        "in_flight", "instance", "latency", "memory", "misses", "pid", "rank", "registered_at",
-        "served", "since", "state", "version", "why",
+        "address", "breaker", "cpu", "doubted", "elsewhere", "errors", "figures", "generation",
+        "handicap", "id", "in_flight", "instance", "latency", "memory", "misses", "pid", "proofs",
+        "proved_at", "rank", "registered_at", "served", "since", "state", "version", "why",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +89,11 @@ class Worker:
         self.cpu = 0.0
         self.memory = 0
         self.misses = 0
+        self.proofs = 0
+        """Probes that it has answered."""
+        self.proved_at = now
+        self.elsewhere = Elsewhere()
+        """What it does for clients that ask it themselves, as it said at its last probe."""
         self.doubted = False
         """It was late, and has answered nothing since."""
         self.latency = Latency()
@@ -121,6 +134,8 @@ class Registry:
         self._live: dict[int, Worker] = {}
         self._reserved: set[str] = set()
         self._generation = 0
+        self.elsewhere = 0
+        """Lookups that all workers there ever were have answered, and not through here."""
         self._listener = listener
         self._random = random
 
@@ -234,15 +249,24 @@ class Registry:
     # -- probes ---------------------------------------------------------------
 
     def probe_answered(
-        self, generation: int, *, version: str, cpu: float, memory: int, now: float
-    ) -> None:
+        self, generation: int, *, version: str, cpu: float, memory: int, now: float,
+        elsewhere: tuple[int, int] = (0, 0),
+    ) -> None:  # fmt: skip
         """A probe through the serving path came back, with the worker's report: its catalog's
-        version, CPU in percent of one core, resident memory in bytes.
+        version, CPU in percent of one core, memory of its own in bytes, and how many lookups
+        it has answered and is answering that did not come through here.
         """
         worker = self._live.get(generation)
         if worker is None:
             return
         worker.misses = 0
+        served, in_flight = elsewhere
+        fresh = max(0, served - worker.elsewhere.served)
+        spent = now - worker.proved_at
+        worker.elsewhere = Elsewhere(served, in_flight, fresh / spent if spent > 0 else 0.0)
+        self.elsewhere += fresh
+        worker.proofs += 1
+        worker.proved_at = now
         worker.doubted = False
         worker.version = version
         worker.cpu = cpu

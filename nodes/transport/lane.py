@@ -28,6 +28,10 @@ T = TypeVar("T")
 HEADING = 2048
 """Bytes that a call's frame may take besides its arguments; far more than it does."""
 
+NEXT_STEP = 0.1
+"""Seconds that the next step of looking a verb up may take to be sent: a few bytes, on a
+connection on which nothing is under way."""
+
 MOST_TEXT = 300
 """Characters kept of a peer's words; they end up in logs and on screens."""
 
@@ -279,7 +283,9 @@ class Lane:
                 self._root = found
             else:
                 self._heads[verb] = messages.call_head(found)
-            self._ask(deadline)
+            # Sent even if the time of this wait is up just now: whoever waits on would wait for
+            # the answer to a question that was never asked.
+            self._ask(max(deadline, time.monotonic() + NEXT_STEP))
         payload = self._payload(deadline)
         reply = messages.load_value(payload, self._seq, messages.REPLY_READS)
         if reply is None:

@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -147,6 +148,24 @@ def test_waiting_for_either_of_two(open_office: Opens, dial: Dials) -> None:
     go.set()
     assert slow.receive(timeout=PATIENCE) is True
     assert slow.idle
+
+
+def test_a_wait_that_ends_between_two_steps_of_a_look_up_loses_neither(
+    open_office: Opens, dial: Dials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = Lane._payload
+
+    def hear_and_dawdle(self: Lane, deadline: float) -> bytes:
+        payload = hear(self, deadline)
+        threading.Event().wait(deadline - time.monotonic())
+        return payload
+
+    monkeypatch.setattr(Lane, "_payload", hear_and_dawdle)
+    lane = dial(open_office())
+    lane.send("echo", "x", timeout=PATIENCE)
+    answer = poll_for(lambda: lane.arrived(timeout=0.02))
+    assert answer == (("x",),)
+    assert lane.idle
 
 
 # -- a server of the real library ---------------------------------------------------

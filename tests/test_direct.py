@@ -1,0 +1,179 @@
+"""Clients that ask the workers themselves: the same answers, the same promises, true counts."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from nodes.client import Client
+from nodes.cluster import AttachedCluster, HostedCluster
+from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
+from nodes.routing import Router
+from nodes.token import Role, ensure_token, token_file
+from nodes.transport import Lane
+from nodes.wire import LookupRequest, encode_request
+from tests.kit import (
+    PATIENCE,
+    Frozen,
+    Killed,
+    Node,
+    hosted,
+    load_from_threads,
+    master_alone,
+    poll_for,
+    same_records,
+    scan,
+    shipped_records,
+    up,
+    wait_up,
+)
+
+RECORDS = shipped_records()
+
+
+def load(address: str, **options: Any) -> None:
+    """Four direct clients that check every answer, and get every one."""
+    tallies = load_from_threads(address, clients=4, records=RECORDS, direct=True, **options)
+    assert [tally.errors for tally in tallies] == [[]] * 4
+    assert [tally.wrong for tally in tallies] == [[]] * 4
+
+
+def served(cluster: HostedCluster) -> dict[str, int]:
+    """The tasks of each worker, as the master shows them."""
+    return {worker.id: worker.served for worker in cluster.snapshot().workers}
+
+
+def test_what_workers_did_for_others_the_master_shows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine a lookup may be late, and two workers then perform it.
+    monkeypatch.setattr(Router, "HEDGE_FLOOR", PATIENCE)
+    monkeypatch.setattr(Router, "ATTEMPT", PATIENCE)
+    with hosted(2) as cluster, Client(cluster.address, direct=True) as direct:
+        for number in range(300):
+            name = RECORDS[number % len(RECORDS)]["name"]
+            page = direct.page("getbyname", name)
+            assert same_records(page.result, scan(RECORDS, name=name))
+            assert (page.attempts, page.catalog) == (1, cluster.snapshot().catalogs[0])
+        with Client(cluster.address) as through:
+            through.getbyname("xander")
+        poll_for(lambda: sum(served(cluster).values()) == 301)
+        assert cluster.snapshot().answered == 301
+        assert min(served(cluster).values()) > 100
+        assert cluster.master.intake.answered == 1
+        direct.lookup_many([("getbyname", "xander")] * 500)
+        poll_for(lambda: sum(served(cluster).values()) == 801)
+
+
+def test_a_batch_and_its_mistakes_are_the_same() -> None:
+    with hosted(2) as cluster, Client(cluster.address, direct=True) as client:
+        good, bad = client.lookup_many([("getbyyear", "Kansas City", 1998), ("nosuch", "x")])
+        assert not isinstance(good, Exception)
+        assert same_records(good, scan(RECORDS, location="Kansas City", year=1998))
+        assert isinstance(bad, BadRequest)
+        wrong: tuple[tuple[Any, ...], ...] = (
+            ("nosuch", "x"), ("getbyname",), ("getbyname", "\ud800"), ("getbyname", []),
+        )  # fmt: skip
+        for name, *args in wrong:
+            with pytest.raises(BadRequest):
+                client.lookup(name, *args)
+        first = client.page("getbylocation", "Kansas City", limit=2)
+        assert first.after is not None
+        assert len(client.lookup("getbylocation", "Kansas City")) > 2
+
+
+def test_kills_cost_no_answer() -> None:
+    with hosted(3) as cluster:
+        over = threading.Event()
+        killed: list[int] = []
+
+        def kill_now_and_then() -> None:
+            while not over.wait(0.5):
+                pids = [one.pid for one in cluster.snapshot().workers if one.state == "up"]
+                if len(pids) == 3:
+                    Killed(pids[len(killed) % 3])
+                    killed.append(pids[len(killed) % 3])
+
+        killer = threading.Thread(target=kill_now_and_then)
+        killer.start()
+        try:
+            load(cluster.address, lookups=200, more=lambda: len(killed) < 4)
+        finally:
+            over.set()
+            killer.join()
+
+
+def test_a_frozen_worker_costs_no_answer_and_is_found_out() -> None:
+    with hosted(2) as cluster:
+        victim = cluster.snapshot().workers[0]
+        with Frozen(victim.pid):
+            load(cluster.address, lookups=100)
+            poll_for(lambda: victim.id not in up(cluster))
+            load(cluster.address, lookups=100)
+        wait_up(cluster, 2)
+
+
+def test_who_comes_is_asked_and_who_leaves_is_not() -> None:
+    with hosted(1) as cluster, Client(cluster.address, direct=True) as client:
+
+        def answered_by() -> set[str]:
+            return {client.page("getbyname", "xander").worker for _ in range(20)}
+
+        assert answered_by() == {"w1"}
+        cluster.spawn(1)
+        poll_for(lambda: answered_by() == {"w1", "w2"})
+        cluster.drain("w1")
+        poll_for(lambda: answered_by() == {"w2"})
+        cluster.kill("w2")
+        poll_for(lambda: not up(cluster))
+        with pytest.raises(NoWorkers):
+            client.page("getbyname", "xander")
+
+
+def test_lookups_go_on_while_the_master_is_away() -> None:
+    with Node("master", "0", "--json") as first:
+        address = first.ready["master"]
+        with (
+            Node("worker", "--master", address, "--json"),
+            Client(address, direct=True) as client,
+            AttachedCluster(address) as cluster,
+        ):
+            assert client.getbyname("xander")
+            Killed(first.process.pid)
+            first.wait()
+            for _ in range(100):
+                assert client.getbyname("xander")
+            with Node("master", address.rpartition(":")[2], "--json"):
+                poll_for(lambda: [one.state for one in cluster.snapshot().workers] == ["up"])
+                for _ in range(100):
+                    assert client.getbyname("xander")
+
+
+def test_without_a_master_there_is_nobody_to_ask() -> None:
+    with master_alone() as master, Client(str(master.address), direct=True) as client:
+        with pytest.raises(NoWorkers):
+            client.getbyname("xander")
+    with Client(str(master.address), direct=True, timeout=0.5) as client:
+        with pytest.raises(MasterLost):
+            client.getbyname("xander")
+
+
+def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_it() -> None:
+    ensure_token(token_file(Role.CLIENT))
+    with Node("up", "--port", "0", "--workers", "1", "--require-token", "--json") as node:
+        address = node.ready["master"]
+        with Client(address, direct=True) as client:
+            assert same_records(client.getbyname("xander"), scan(RECORDS, name="xander"))
+            assert len(client.lookup_many([("getbyname", "xander")] * 3)) == 3
+        with Client(address, direct=True, token="wrong") as stranger:
+            with pytest.raises(Forbidden):
+                stranger.getbyname("xander")
+        with AttachedCluster(address) as cluster:
+            [worker] = cluster.snapshot().workers
+            poll_for(lambda: cluster.snapshot().workers[0].served == 4)
+        host, _, port = worker.address.rpartition(":")
+        request = encode_request(LookupRequest("getbyname", ("xander",)))
+        with Lane.dial(host, int(port), timeout=PATIENCE) as lane:
+            refused = lane.call("lookup", request, timeout=PATIENCE)
+    assert json.dumps(refused).startswith('["forbidden"')
