@@ -141,20 +141,26 @@ class Client:
         answers: list[Answered] = []
         rest = iter(lookups)
         while batch := [list(lookup) for lookup in itertools.islice(rest, BATCH)]:
-            answers += [
-                self._finished(lookup, envelope)
-                for lookup, envelope in zip(batch, self._ask_batch(batch), strict=True)
-            ]
+            pages = self.first_pages(batch)
+            answers += [self._finished(*one) for one in zip(batch, pages, strict=True)]
         return answers
 
-    def _ask_batch(self, batch: list[list[str | float]]) -> list[Envelope]:
+    def first_pages(
+        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
+    ) -> list[Envelope]:
+        """The first page of each of at most 10,000 lookups, asked in one question.
+
+        A lookup that fails is an envelope with an error, which `Envelope.checked` raises.
+        """
         try:
-            text = msgspec.json.encode(batch).decode()
+            text = msgspec.json.encode(lookups).decode()
         except (TypeError, UnicodeEncodeError) as error:
             raise BadRequest(f"a lookup of the batch cannot be sent: {error}") from error
         if self._direct is not None:
-            return decode_envelopes(self._direct.many(text, limit=PAGE, timeout=self.timeout))
+            return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
         options: dict[str, Value] = {}
+        if limit != PAGE:
+            options["limit"] = limit
         if self.timeout != DEADLINE:
             options["timeout_s"] = self.timeout
         reply = self._ask("lookup_many", text, **options)

@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.kit import Node, poll_for, run_nodes
+from tests.kit import PATIENCE, Node, poll_for, run_nodes
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +127,21 @@ def test_many_lookups_from_standard_input(master: str) -> None:
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert [reply["error"] for reply in replies] == [False, False, True]
     assert "quotes" in replies[2]["error_message"]
+
+
+def test_lines_that_come_slowly_are_answered_as_they_come(master: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "nodes.cli", "lookup", "--json", "--master", master],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as asking:  # fmt: skip
+        assert asking.stdin is not None and asking.stdout is not None
+        for line in (b"getbyname xander\n", b"getbyname \xff\n", b"getbyname nobody\n"):
+            asking.stdin.write(line)
+            asking.stdin.flush()
+            reply = json.loads(asking.stdout.readline())
+            assert reply["error"] is (b"\xff" in line)
+        asking.stdin.close()
+        assert asking.wait(PATIENCE) == 2
 
 
 @pytest.mark.parametrize("name", ["\N{PILE OF POO}", "x\x1b[31m", "\udcff", "", "--"])

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import queue
 import shlex
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 
 import click
 import msgspec
 
 from nodes.cli.common import FAILED, as_json, error_json, explained, master_option, print_json
-from nodes.client import Client
+from nodes.client import BATCH, Client
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
 from nodes.text import printable
 from nodes.wire import Envelope
 
 FOUND, NOT_FOUND = 0, 1
+
+UNREADABLE = Envelope(
+    error=True, code=BadRequest.code,
+    error_message="a line is not written as a shell would, or no UTF-8; check its quotes",
+)  # fmt: skip
+"""What a line is answered that no master is asked."""
+
 EPILOG = """\b
 Exit codes:
   0  found
@@ -62,36 +73,72 @@ def lookup(
 
     Without VERB, ask every line of standard input, written as a shell would.
     """
-    questions: Iterable[list[str]]
-    questions = [[verb, *args]] if verb else _from_stdin()
     worst = FOUND
     with Client(master, timeout=timeout) as client:
-        for words in questions:
-            try:
-                if not words:
-                    raise BadRequest("a line is not written as a shell would; check its quotes")
-                reply = client.page(words[0], *words[1:], limit=limit, after=after)
-            except (LookupFailed, MasterLost) as error:
-                worst = FAILED
-                _print_error(error, as_json=as_json)
-                if isinstance(error, MasterLost):
-                    break
+        try:
+            if verb:
+                replies = [client.page(verb, *args, limit=limit, after=after)]
+                worst = _print_all([[verb, *args]], replies, as_json=as_json)
             else:
-                worst = max(worst, FOUND if reply.count else NOT_FOUND)
-                _print(reply, words, as_json=as_json)
+                if isinstance(sys.stdin, io.TextIOWrapper):
+                    sys.stdin.reconfigure(errors="surrogateescape")
+                for batch in _batches(sys.stdin):
+                    replies = _ask(client, batch, limit)
+                    worst = max(worst, _print_all(batch, replies, as_json=as_json))
+        except (LookupFailed, MasterLost) as error:
+            worst = FAILED
+            _print_error(error, as_json=as_json)
     raise SystemExit(worst)
 
 
-def _from_stdin() -> Iterable[list[str]]:
-    """The words of each line; none for one that cannot be read. Empty ones and # are left out."""
-    for line in sys.stdin:
+def _ask(client: Client, batch: list[list[str]], limit: int) -> list[Envelope]:
+    """An answer for each line; no line at all stands for one that cannot be read."""
+    replies = iter(client.first_pages([words for words in batch if words], limit=limit))
+    return [next(replies) if words else UNREADABLE for words in batch]
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[list[str]]]:
+    """The words of lines, as many at a time as have come: nobody waits for a line that is yet
+    to be written. Empty lines and # are left out.
+    """
+    waiting: queue.Queue[list[str] | None] = queue.Queue(BATCH)
+
+    def read() -> None:
         try:
-            words = shlex.split(line, comments=True)
-        except ValueError:
-            yield []
-        else:
-            if words:
-                yield words
+            for line in lines:
+                try:
+                    words = shlex.split(line, comments=True)
+                    line.encode()  # bytes that are no UTF-8 came as lone surrogates
+                except ValueError:
+                    waiting.put([])
+                else:
+                    if words:
+                        waiting.put(words)
+        finally:
+            waiting.put(None)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
+    while (words := waiting.get()) is not None:
+        batch = [words]
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < BATCH and (words := waiting.get_nowait()) is not None:
+                batch.append(words)
+        yield batch
+        if words is None:
+            return
+
+
+def _print_all(batch: list[list[str]], replies: list[Envelope], *, as_json: bool) -> int:
+    """Prints the answers, each found, not found, or an error; returns the worst of these."""
+    worst = FOUND
+    for words, reply in zip(batch, replies, strict=True):
+        try:
+            _print(reply.checked(), words, as_json=as_json)
+            worst = max(worst, FOUND if reply.count else NOT_FOUND)
+        except LookupFailed as error:
+            worst = FAILED
+            _print_error(error, as_json=as_json)
+    return worst
 
 
 def _print_error(error: RollcallError, *, as_json: bool) -> None:
@@ -104,6 +151,8 @@ def _print_error(error: RollcallError, *, as_json: bool) -> None:
 def _print(reply: Envelope, words: list[str], *, as_json: bool) -> None:
     if as_json:
         omitted = {"code", "error_message", "retry_after_ms"}
+        if not reply.worker:  # one of a batch: who answered, and when, is said of none alone
+            omitted |= {"worker", "attempts", "elapsed_ms"}
         whole = msgspec.structs.asdict(reply)
         kept = {key: value for key, value in whole.items() if key not in omitted}
         print_json(kept)
