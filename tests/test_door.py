@@ -75,7 +75,7 @@ def ask(root: Any, verb: str, *args: object) -> dict[str, Any]:
 # -- roles -----------------------------------------------------------------------------
 
 ASKING = [("lookup", "getbyname", "xander"), ("lookup_many", "[]"), ("getbyname", "xander"),
-          ("describe",), ("suggest", "name", "x")]  # fmt: skip
+          ("describe",), ("suggest", "name", "x"), ("members",)]  # fmt: skip
 WORKING = [("register", "{}"), ("renew",), ("leave",)]
 STEERING = [("snapshot",), ("events",), ("log", "w1"), ("drain", "w9"), ("spawn", 1)]
 DOORS: dict[Role, list[Any]] = {Role.CLIENT: ASKING, Role.WORKER: WORKING, Role.OPERATOR: STEERING}

@@ -23,6 +23,7 @@ RESERVED = frozenset(
     [
         "lookup",
         "lookup_many",
+        "members",
         "describe",
         "suggest",
         "login",

@@ -166,6 +166,6 @@ def test_no_records_at_all(tmp_path: Path) -> None:
 
 def test_a_lookup_cannot_have_the_name_of_a_verb_of_the_master() -> None:
     service = MasterService(Mock())
-    verbs = service._open.keys() | service._guarded.keys()
+    verbs = service._verbs.keys()
     assert "register" in verbs
     assert verbs <= RESERVED
