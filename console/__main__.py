@@ -52,10 +52,19 @@ from nodes.text import printable
     default=None,
     help="Watch and steer a cluster that runs elsewhere, in place of hosting one.",
 )
+@click.option(
+    "--tls",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
+    envvar="ROLLCALL_TLS",
+    show_envvar=True,
+    help="Use TLS, with the certificates in this folder; see 'rollcall-nodes certs init'.",
+)
 @click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
 def rollcall(
     port: int, workers: int, data: Path | None, balance: str, watch: bool, require_token: bool,
-    attach: str | None, read_only: bool,
+    attach: str | None, tls: Path | None, read_only: bool,
 ) -> None:  # fmt: skip
     """Lookups over records, answered by workers behind one master: see it and steer it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -64,7 +73,7 @@ def rollcall(
     try:
         code = _run(
             port, workers, data, balance, attach, watch=watch, require_token=require_token,
-            read_only=read_only,
+            tls=tls, read_only=read_only,
         )  # fmt: skip
     except RollcallError as error:
         click.echo(f"rollcall: {printable(str(error))}", err=True)
@@ -74,7 +83,7 @@ def rollcall(
 
 def _run(
     port: int, workers: int, data: Path | None, balance: str, attach: str | None, *,
-    watch: bool, require_token: bool, read_only: bool,
+    watch: bool, require_token: bool, tls: Path | None, read_only: bool,
 ) -> int:  # fmt: skip
     if attach is not None:
         from nodes.addresses import parse_address  # noqa: PLC0415 - only then is it needed
@@ -89,11 +98,11 @@ def _run(
     logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
     settings = load_settings()
     app = RollcallApp(
-        open_cluster=attaching(attach) if attach is not None else hosting(
+        open_cluster=attaching(attach, tls) if attach is not None else hosting(
             port=port, workers=workers, data=data, balance=balance, watch=watch,
-            require_token=require_token,
+            require_token=require_token, tls=tls,
         ),
-        settings=settings, glyphs=terminal_glyphs(), attached=attach is not None,
+        settings=settings, glyphs=terminal_glyphs(), attached=attach is not None, tls=tls,
         read_only=read_only,
     )  # fmt: skip
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
@@ -51,6 +52,7 @@ class RollcallApp(App[int]):
         glyphs: what the terminal can show.
         attached: whether the cluster runs on without this console.
         read_only: takes the commands that steer away.
+        tls: the folder of certificates for the built-in load; None for no TLS.
         every: seconds between two looks at the cluster.
     """
 
@@ -62,7 +64,7 @@ class RollcallApp(App[int]):
 
     def __init__(
         self, *, open_cluster: Open, settings: Settings, glyphs: Glyphs, attached: bool,
-        read_only: bool = False, every: float = 0.5,
+        read_only: bool = False, every: float = 0.5, tls: Path | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.settings = settings
@@ -70,7 +72,7 @@ class RollcallApp(App[int]):
         self.attached = attached
         self.read_only = read_only
         self.driver = Driver(open_cluster, self.post_message, every=every)
-        self.traffic = Traffic(self.post_message)
+        self.traffic = Traffic(self.post_message, tls=tls)
         self.snapshot: ClusterSnapshot | None = None
         self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self.history = History()

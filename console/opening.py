@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def hosting(
     *, port: int, workers: int, data: Path | None, balance: str, watch: bool = False,
-    require_token: bool = False,
+    require_token: bool = False, tls: Path | None = None,
 ) -> Open:  # fmt: skip
     """Hosts a master and its workers in this process."""
 
@@ -37,18 +37,18 @@ def hosting(
 
         return HostedCluster(
             build=build, workers=workers, port=port, balance=balance, watch=watch,
-            require_token=require_token,
+            require_token=require_token, tls=tls,
         )  # fmt: skip
 
     return open_cluster
 
 
-def attaching(address: str) -> Open:
+def attaching(address: str, tls: Path | None = None) -> Open:
     """Watches and steers the cluster of the master at `address`."""
 
     def open_cluster(_progress: Progress) -> Cluster:
         from nodes.cluster import AttachedCluster
 
-        return AttachedCluster(address)
+        return AttachedCluster(address, tls=tls)
 
     return open_cluster

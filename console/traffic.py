@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -26,10 +27,12 @@ class Traffic:
 
     Arguments:
         post: takes `TrafficReported` to the screen, from any thread.
+        tls: the folder of certificates; None for no TLS.
     """
 
-    def __init__(self, post: Callable[[TrafficReported], bool]) -> None:
+    def __init__(self, post: Callable[[TrafficReported], bool], *, tls: Path | None = None) -> None:
         self._post = post
+        self._tls = [] if tls is None else ["--tls", str(tls)]
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self.rate = 0
@@ -46,7 +49,7 @@ class Traffic:
         # It leaves when its standard input ends: with this process, whatever ends it.
         self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             [sys.executable, "-P", "-m", "nodes.cli", "traffic", str(rate), "--master", address,
-             "--json", "--leave-with-stdin"],
+             "--json", "--leave-with-stdin", *self._tls],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             text=True, start_new_session=True,
         )  # fmt: skip

@@ -20,6 +20,7 @@ from console.text import (
     sparkline,
 )
 from console.widgets.table import Column, Row
+from nodes.expiry import expiry
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 WORKER_COLUMNS = (
@@ -186,6 +187,8 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
         what.append(clean(snapshot.activity))
     if snapshot.patience > BUSY:
         what.append("busy machine")
+    if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
+        what.append(soon)
     how = [
         f"{number(round(snapshot.lookups_per_s, 1))}/s",
         f"p50 {latency(snapshot.p50_ms)}",

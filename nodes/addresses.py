@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import shlex
+import socket
+from pathlib import Path
 
 import psutil
 
 from nodes.errors import BadRequest, StartError
+from nodes.paths import state_dir
 
 DEFAULT_PORT = 23000
 DEFAULT_ADDRESS = f"127.0.0.1:{DEFAULT_PORT}"
@@ -32,26 +36,66 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_loopback(host: str) -> None:
-    """Raises `StartError` for an address that others than this machine reach."""
-    if not is_loopback(host):
-        raise StartError(
-            f"{host} can be reached from other machines, and connections are not encrypted yet; "
-            "use --host 127.0.0.1"
-        )
+def is_wildcard(host: str) -> bool:
+    """Whether that is every address of this machine: one to listen on, and none to dial."""
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
-def registered_host(claimed: str, peer: str) -> str:
+def named(host: str) -> str:
+    """The address that a certificate must be for to listen there, "" for any."""
+    return "" if is_wildcard(host) else host
+
+
+def beside(host: str) -> str:
+    """The address, of this machine only, for a node beside one that listens on `host`."""
+    if is_loopback(host):
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
+
+
+def tls_folder() -> Path:
+    """Where certificates are made, unless another folder is named."""
+    return state_dir() / "tls"
+
+
+def check_host(host: str, *, tls: bool, insecure: bool) -> None:
+    """Raises `StartError` for an address that others than this machine reach, unless it is
+    encrypted, or is meant not to be.
+    """
+    if tls or insecure or is_loopback(host):
+        return
+    name = socket.gethostname() if is_wildcard(host) else host
+    raise StartError(
+        f"{host} can be reached from other machines, where anybody could read along and take "
+        f"the token; run 'rollcall-nodes certs init --host {shlex.quote(name)}', then add "
+        f"--tls {shlex.quote(str(tls_folder()))} (or stay here: --host 127.0.0.1; or do without: "
+        "--insecure)"
+    )
+
+
+def insecurity(host: str) -> str:
+    """What `--insecure` gives up at that address, in a line."""
+    return (
+        f"insecure: {host} is not encrypted; whoever is on the network can read lookups, "
+        "answers and the cluster token, and with that steer the cluster"
+    )
+
+
+def registered_host(claimed: str, peer: str, here: str) -> str:
     """Where a worker that claims an address is dialled: nobody registers another's machine.
 
     Arguments:
         claimed: the address it says it listens on.
         peer: the address its own connection comes from.
+        here: the address the master listens on; who comes from there is on this machine.
 
     Raises:
         BadRequest: that is another machine's.
     """
-    if is_loopback(claimed) and is_loopback(peer):
+    if is_loopback(claimed) and (is_loopback(peer) or peer == here):
         return claimed
     try:
         listens = ipaddress.ip_address(claimed)

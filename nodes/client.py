@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self, cast
 
 import msgspec
@@ -14,6 +15,7 @@ from nodes.addresses import DEFAULT_ADDRESS
 from nodes.direct import Direct
 from nodes.errors import BadRequest, LookupFailed, Overloaded
 from nodes.link import MasterLink
+from nodes.tls import Tls
 from nodes.token import client_token
 from nodes.transport import Value
 from nodes.wire import DEADLINE, PAGE, Description, Envelope, decode_envelopes
@@ -38,10 +40,15 @@ class Client:
             this machine, if there is one. It is sent only to a master that asks for it.
         direct: whether lookups go straight to the workers, by the master's own rules: quicker,
             and for whoever can reach them. The master still says who they are.
+        tls: the folder with the CA (`ca.pem`) from which the master's certificate must be;
+            None for no TLS.
 
     A master that goes away is waited for within the timeout: it may just be restarted. Every
     method may raise `MasterLost` (no answer came), or what the master answered: `BadRequest`,
     `NoWorkers`, ... (see `nodes.errors`).
+
+    Raises:
+        StartError: there is no CA in `tls`.
     """
 
     GRACE = 0.5
@@ -49,13 +56,16 @@ class Client:
 
     def __init__(
         self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE,
-        token: str | None = None, direct: bool = False,
+        token: str | None = None, direct: bool = False, tls: Path | str | None = None,
     ) -> None:  # fmt: skip
         self.timeout = timeout
+        secure = None if tls is None else Tls(Path(tls), None)
         self._link = MasterLink(
-            address, token=client_token if token is None else lambda: token, patient=True
-        )
-        self._direct = Direct(self._link) if direct else None
+            address, token=client_token if token is None else lambda: token, patient=True,
+            tls=None if secure is None else secure.to_master(),
+        )  # fmt: skip
+        to_workers = None if secure is None else secure.to_workers()
+        self._direct = Direct(self._link, tls=to_workers) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""

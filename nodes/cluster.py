@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol, Self
 
 import msgspec
 
-from nodes.addresses import check_loopback, explain_bind
+from nodes.addresses import beside, check_host, explain_bind, named
 from nodes.crew import Build, Crew
 from nodes.errors import StartError
 from nodes.journal import journal_file
 from nodes.link import MasterLink
 from nodes.master import Master
 from nodes.paths import state_dir
+from nodes.tls import Role, Tls
 from nodes.token import ensure_token, operator_token, valid_keys
 from nodes.transport import Value
 from nodes.wire import (
@@ -93,6 +95,8 @@ class HostedCluster:
         balance: one of `nodes.routing.POLICIES`.
         watch: whether to reload by itself when the records change.
         require_token: whether lookups need a token as well.
+        tls: the folder of certificates; None for no TLS.
+        insecure: whether an address that others reach may be without TLS.
 
     Raises:
         DataError: the records cannot be used.
@@ -102,15 +106,24 @@ class HostedCluster:
     def __init__(
         self, *, build: Build, workers: int = 3, host: str = "127.0.0.1",
         port: int = 0, balance: str = "load", watch: bool = False, require_token: bool = False,
+        tls: Path | None = None, insecure: bool = False,
     ) -> None:  # fmt: skip
+        # Seen to here, so that not each worker fails by itself.
+        workers_tls = None if tls is None else Tls(tls, Role.WORKER, host=beside(host))
         self.master = open_master(
-            host=host, port=port, balance=balance, require_token=require_token
-        )
+            host=host, port=port, balance=balance, require_token=require_token, tls=tls,
+            insecure=insecure,
+        )  # fmt: skip
+        if workers_tls is not None:
+            self.master.expiries["workers"] = workers_tls.expires_at
         roster = self.master.roster
         try:
+            if tls is not None:
+                # Local workers dial the address, whatever name was given for it.
+                Tls(tls, Role.MASTER, host=named(self.master.address.host))
             self.crew = Crew(
                 host=roster, master=self.master.address, build=build,
-                logs=state_dir() / "logs" / str(self.master.address.port),
+                logs=state_dir() / "logs" / str(self.master.address.port), tls=tls,
             )  # fmt: skip
             roster.description = describe(self.crew.catalog)
             roster.fixed = True
@@ -209,16 +222,21 @@ class AttachedCluster:
     Arguments:
         address: the master's "HOST:PORT".
         timeout: seconds a question may take.
+        tls: the folder with the CA and an operator's certificate; None for no TLS.
+
+    Raises:
+        StartError: they are not there.
     """
 
     STEER = 10.0
     RELOAD = 600.0
     """Seconds that steering may take; a reload builds a catalog first."""
 
-    def __init__(self, address: str, *, timeout: float = 3.0) -> None:
+    def __init__(self, address: str, *, timeout: float = 3.0, tls: Path | None = None) -> None:
+        secure = None if tls is None else Tls(tls, Role.OPERATOR).to_master()
         self.address = address
         self._timeout = timeout
-        self._link = MasterLink(address, token=operator_token)
+        self._link = MasterLink(address, token=operator_token, tls=secure)
 
     def _ask(self, verb: str, *args: Value) -> object:
         return self._link.call(verb, *args, timeout=self._timeout, again=True).result
@@ -300,21 +318,28 @@ class AttachedCluster:
         self.close()
 
 
-def open_master(*, host: str, port: int, balance: str, require_token: bool = False) -> Master:
+def open_master(
+    *, host: str, port: int, balance: str, require_token: bool = False, tls: Path | None = None,
+    insecure: bool = False,
+) -> Master:  # fmt: skip
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
     Arguments (keyword only):
         host, port, balance, require_token: see `Master`.
+        tls: the folder of certificates; None for no TLS.
+        insecure: whether an address that others reach may be without TLS.
 
     Raises:
-        StartError: the port is taken, or the address not allowed.
+        StartError: the port is taken, the address not allowed, the certificates of no use.
     """
-    check_loopback(host)
+    check_host(host, tls=tls is not None, insecure=insecure)
+    secure = None if tls is None else Tls(tls, Role.MASTER, host=named(host))
     ensure_token()
     try:
         master = Master(
-            keys=valid_keys, host=host, port=port, balance=balance, require_token=require_token
-        )
+            keys=valid_keys, host=host, port=port, balance=balance, require_token=require_token,
+            tls=secure,
+        )  # fmt: skip
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     # A port that the system chose is none that anybody comes back to.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from nodes.addresses import beside, is_wildcard
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.child import Phase
 from nodes.errors import DataError, NotPossible
@@ -50,6 +51,7 @@ class Crew(Fleet):
         master: where that is.
         build: makes the catalog, or finds that nothing changed.
         logs: the folder of their logs.
+        tls: the folder of certificates; None for no TLS.
 
     Attributes:
         catalog: what they serve.
@@ -59,9 +61,12 @@ class Crew(Fleet):
         DataError: the records cannot be used.
     """
 
-    def __init__(self, *, host: CrewHost, master: Address, build: Build, logs: Path) -> None:
+    def __init__(
+        self, *, host: CrewHost, master: Address, build: Build, logs: Path, tls: Path | None = None
+    ) -> None:
         super().__init__(host=host, command=self._worker_command, logs=logs)
         self._master = master
+        self._tls = tls
         self._crew_host = host
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away.
@@ -74,8 +79,15 @@ class Crew(Fleet):
 
     def _worker_command(self, worker_id: str) -> list[str]:
         # -P: a folder called "nodes" where the launcher happens to run is not ours.
-        command = ["-P", "-m", "nodes.cli", "worker", "0", "--host", self._master.host]
-        command += ["--master", str(self._master), "--catalog", self.catalog.info.path]
+        # A master that others reach needs no workers that others reach.
+        home = beside(self._master.host)
+        master = self._master
+        if is_wildcard(master.host):
+            master = Address(home, master.port)
+        command = ["-P", "-m", "nodes.cli", "worker", "0", "--host", home]
+        command += ["--master", str(master), "--catalog", self.catalog.info.path]
+        if self._tls is not None:
+            command += ["--tls", str(self._tls.absolute())]
         return [*command, "--id", worker_id, "--leave-with-stdin"]
 
     def reload(self) -> str:

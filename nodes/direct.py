@@ -17,6 +17,7 @@ from nodes.dispatch import Args, Dispatcher
 from nodes.errors import BadRequest, RollcallError
 from nodes.link import MasterLink
 from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.transport import Secure
 from nodes.wire import (
     Envelope,
     LookupRequest,
@@ -102,9 +103,10 @@ class Direct:
 
     Arguments:
         link: to the master that knows them.
+        tls: how workers are checked; None for no TLS.
     """
 
-    def __init__(self, link: MasterLink) -> None:
+    def __init__(self, link: MasterLink, *, tls: Secure | None = None) -> None:
         self._link = link
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
@@ -113,6 +115,7 @@ class Direct:
             router=self._router,
             expecting=lambda: self._expecting,
             key=lambda worker: self._members.keys.get(worker.generation, ""),
+            tls=tls,
         )
         self._members = Membership(self._dispatcher, registry)
         self._batches = Batches(self._dispatcher)

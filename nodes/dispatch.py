@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nodes.errors import BadRequest
 from nodes.routing import Journey, Router, Wait, Worker
-from nodes.transport import DialFailed, Lane, LanePool, LinkLost, TransportError, Value
+from nodes.transport import DialFailed, Lane, LanePool, LinkLost, Secure, TransportError, Value
 from nodes.wire import WorkerAnswer, WorkerRefusal, is_answer, is_refusal, secret_verb
 
 Args = tuple[Value, ...]
@@ -51,12 +51,13 @@ class Dispatcher:
         expecting: asked when nobody is left, "is a worker about to come back?"; while it
             says yes, a call waits for it within its deadline.
         key: what a worker wants to be shown by whoever asks it, "" for nothing.
+        tls: how workers are checked when they are dialled; None for no TLS.
     """
 
     def __init__(
         self, *, router: Router, expecting: Callable[[], bool] = lambda: False,
         key: Callable[[Worker], str] = lambda worker: worker.instance,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, tls: Secure | None = None,
     ) -> None:  # fmt: skip
         self.router = router
         self.lock = threading.RLock()
@@ -64,6 +65,7 @@ class Dispatcher:
         self._expecting = expecting
         self._key = key
         self._clock = clock
+        self._tls = tls
         self._pools: dict[int, LanePool] = {}
 
     # -- membership -----------------------------------------------------------
@@ -71,7 +73,7 @@ class Dispatcher:
     def joined(self, worker: Worker) -> None:
         """A worker registered: lanes to it may be dialled."""
         self._pools[worker.generation] = LanePool(
-            worker.address.host, worker.address.port, dial_timeout=DIAL
+            worker.address.host, worker.address.port, dial_timeout=DIAL, tls=self._tls
         )
 
     def left(self, generation: int) -> None:

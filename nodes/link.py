@@ -12,9 +12,11 @@ from nodes.addresses import parse_address
 from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded
 from nodes.transport import (
     DialFailed,
+    HandshakeFailed,
     LanePool,
     LinkLost,
     RemoteFailure,
+    Secure,
     TransportError,
     Value,
 )
@@ -40,16 +42,18 @@ class MasterLink:
             another by then. None if there is none.
         patient: whether a master that was there and is gone is waited for, within the time of
             a call that only reads: it may just be restarted.
+        tls: as `Lane.dial`.
     """
 
     def __init__(
-        self, address: str, *, token: Callable[[], str | None], patient: bool = False
-    ) -> None:
+        self, address: str, *, token: Callable[[], str | None], patient: bool = False,
+        tls: Secure | None = None,
+    ) -> None:  # fmt: skip
         self.host, self.port = parse_address(address)
         self._patient = patient
         self._met = False
         self._token = token
-        self._pool = LanePool(self.host, self.port)
+        self._pool = LanePool(self.host, self.port, tls=tls)
 
     def call(
         self, verb: str, *args: Value, timeout: float, again: bool, **named: Value
@@ -93,9 +97,11 @@ class MasterLink:
         return REDIAL * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
 
     def _lost(self, error: Exception) -> MasterLost:
-        hint = "; is it running? 'rollcall-nodes up' starts one"
         where = f"master {self.host}:{self.port}"
-        return MasterLost(f"{where}: {error}{hint if isinstance(error, DialFailed) else ''}")
+        # What TLS says no to is running.
+        absent = isinstance(error, DialFailed) and not isinstance(error, HandshakeFailed)
+        hint = "; is it running? 'rollcall-nodes up' starts one" if absent else ""
+        return MasterLost(f"{where}: {error}{hint}")
 
     def _once(
         self, verb: str, args: tuple[Value, ...], named: dict[str, Value], timeout: float

@@ -20,18 +20,21 @@ from nodes.door import Door, Visit
 from nodes.errors import (
     BadRequest,
     DataError,
+    Forbidden,
     LookupFailed,
     NotPossible,
     NoWorkers,
 )
 from nodes.events import EventLog, registered
+from nodes.expiry import ExpiryWatch
 from nodes.intake import Intake
 from nodes.journal import Journal, Second, read_events
 from nodes.roster import Roster
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.snapshot import take_snapshot
+from nodes.tls import REGISTERS, STEERS, Tls, lacking
 from nodes.token import Key, Role
-from nodes.transport import Peer, Server, Service, Utf8
+from nodes.transport import Certificate, Peer, Server, Service, Utf8
 from nodes.wire import (
     DEADLINE,
     MOST_REGISTRATION,
@@ -54,6 +57,9 @@ REJOIN_TIME = 3.0
 CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
 there is no worker, which tells a stock client more than "no such verb"."""
+
+CERTIFIED = {Role.WORKER: REGISTERS, Role.OPERATOR: STEERS}
+"""With TLS, the certificates that go with a token's role; a client needs none."""
 
 
 class Launcher(Protocol):
@@ -106,6 +112,10 @@ class Master:
         balance: one of `nodes.routing.POLICIES`.
         description: what the workers to come will serve, if it is known before the first.
         require_token: whether lookups need a token as well.
+        tls: a master's certificates; None for no TLS.
+
+    Attributes:
+        expiries: of the certificates in use, Unix time, by who uses them.
 
     Raises:
         OSError: the port cannot be had.
@@ -114,8 +124,11 @@ class Master:
     def __init__(
         self, *, keys: Callable[[], list[Key]], host: str = "127.0.0.1", port: int = 0,
         balance: str = "load", description: Description | None = None,
-        require_token: bool = False,
+        require_token: bool = False, tls: Tls | None = None,
     ) -> None:  # fmt: skip
+        self.tls = tls
+        self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
+        self._expiry = ExpiryWatch()
         self.launcher: Launcher | None = None
         self.journal: Journal | None = None
         self.events = EventLog()
@@ -123,6 +136,7 @@ class Master:
         self.roster = Roster(
             policy=POLICIES[balance], events=self.events, description=description,
             random=Random(),  # noqa: S311 - jitter, no secret
+            tls=None if tls is None else tls.to_workers(),
         )  # fmt: skip
         self.intake = Intake(
             self.roster.dispatcher, lambda: self.roster.description, note=self.events.note
@@ -130,7 +144,11 @@ class Master:
         self._balance = balance
         self._name = secrets.token_hex(8)
         self._started = time.monotonic()
-        self._server = Server(lambda: MasterService(self), host=host, port=port, name="master")
+        self.roster.each_second = self._warn_of_expiry
+        self._server = Server(
+            lambda: MasterService(self), host=host, port=port, name="master",
+            tls=None if tls is None else tls.listening(),
+        )  # fmt: skip
 
     @property
     def address(self) -> Address:
@@ -167,6 +185,16 @@ class Master:
             up=sum(worker.state == State.UP for worker in now.workers),
         )  # fmt: skip
 
+    @property
+    def tls_expires_at(self) -> float | None:
+        """See `ClusterSnapshot`."""
+        return min(tuple(self.expiries.values()), default=None)
+
+    def _warn_of_expiry(self) -> None:
+        warning = self._expiry.due(self.tls_expires_at, time.time())
+        if warning:
+            self.events.note("certificates", "", warning)
+
     def start(self) -> None:
         """Listens."""
         if self.journal is not None:
@@ -196,6 +224,7 @@ class Master:
             address=str(self.address),
             balance=self._balance,
             started=self._started,
+            tls_expires_at=self.tls_expires_at,
         )
 
     def describe(self) -> Description:
@@ -249,6 +278,7 @@ class MasterService(Service):
     def __init__(self, master: Master) -> None:
         self._master = master
         self._peer = ""
+        self._certificate: Certificate | None = None
         self._visit = Visit(master.door, "")
         self._generation: int | None = None
         # Each with the role that it needs, None for what a stranger may ask.
@@ -292,10 +322,12 @@ class MasterService(Service):
         """A connection begins: whoever it is has no role yet."""
         self._peer = peer.host
         self._visit = Visit(self._master.door, peer.host)
+        self._certificate = peer.certificate
 
     def on_close(self) -> None:
         """The end of the connection that a worker registered on is the end of the worker."""
         if self._generation is not None:
+            self._master.expiries.pop(self._generation, None)
             self._master.roster.gone(self._generation, "its connection ended")
 
     def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
@@ -311,6 +343,10 @@ class MasterService(Service):
         self, role: Role, do: Callable[..., object], *args: object, **named: object
     ) -> Utf8:
         def checked(*args: object, **named: object) -> object:
+            if self._master.tls is not None and role in CERTIFIED:
+                lacks = lacking(self._certificate, CERTIFIED[role])
+                if lacks:
+                    raise Forbidden(lacks)
             self._visit.check(role)
             return _call(do, args, named)
 
@@ -357,11 +393,13 @@ class MasterService(Service):
             raise BadRequest(f"this is no registration: {error}") from error
         if self._generation is not None:
             raise BadRequest("a worker registered on this connection already")
-        host = registered_host(registration.host, self._peer)
+        host = registered_host(registration.host, self._peer, self._master.address.host)
         registered = self._master.roster.register(
             msgspec.structs.replace(registration, host=host), self.hang_up
         )
         self._generation = registered.generation
+        if self._certificate is not None:
+            self._master.expiries[registered.generation] = self._certificate.expires_at
         self._visit.settle(Role.WORKER)
         return msgspec.structs.replace(registered, require_token=self._master.door.require_token)
 

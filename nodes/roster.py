@@ -15,7 +15,7 @@ from nodes.errors import Conflict, UnknownWorker
 from nodes.events import EventLog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
 from nodes.routing.lag import Lag
-from nodes.transport import LinkLost, TransportError
+from nodes.transport import LinkLost, Secure, TransportError
 from nodes.wire import (
     Description,
     Registered,
@@ -45,6 +45,7 @@ class Roster:
         events: where changes are written down.
         description: what the workers to come will serve, if it is known before the first.
         random: for jitter.
+        tls: how workers are checked when they are dialled; None for no TLS.
 
     Attributes:
         fixed: whether what is served is the launcher's to say, and no worker's.
@@ -53,10 +54,17 @@ class Roster:
         expecting: asked when nobody is left, "is a worker about to register?".
         missed: told of the id and process of a worker whose connection ended unasked.
         weighed: told of the id, process and memory in bytes of a worker, at each probe.
+        each_second: called about so often, to look after what else may have changed.
     """
 
     def __init__(
-        self, *, policy: Policy, events: EventLog, description: Description | None, random: Random
+        self,
+        *,
+        policy: Policy,
+        events: EventLog,
+        description: Description | None,
+        random: Random,
+        tls: Secure | None = None,
     ) -> None:
         self.description = description
         self.fixed = False
@@ -66,12 +74,14 @@ class Roster:
         self.expecting: Callable[[], bool] = lambda: False
         self.missed: Callable[[str, int], None] = lambda _id, _pid: None
         self.weighed: Callable[[str, int, int], None] = lambda _id, _pid, _bytes: None
+        self.each_second: Callable[[], None] = lambda: None
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
         self.dispatcher = Dispatcher(
             router=self.router,
             # Looked up at each call: a launcher replaces it.
             expecting=lambda: self.expecting(),  # noqa: PLW0108
+            tls=tls,
         )
         self.changed = self.dispatcher.changed
         self.lag = Lag()
@@ -274,6 +284,7 @@ class Roster:
             ticks += 1
             if ticks % TICKS_PER_REFRESH == 0:
                 self._refresh(now)
+                self.each_second()
             asked = time.monotonic()
 
     def _refresh(self, now: float) -> None:

@@ -30,6 +30,7 @@ def take_snapshot(
     address: str,
     balance: str,
     started: float,
+    tls_expires_at: float | None,
 ) -> ClusterSnapshot:
     """A snapshot of now.
 
@@ -40,6 +41,7 @@ def take_snapshot(
         activity: how far the launcher's reload is, "" when there is none.
         address, balance: of the master.
         started: when it started, on the monotonic clock.
+        tls_expires_at: see `ClusterSnapshot`.
     """
     now = time.monotonic()
     wall = time.time()
@@ -91,6 +93,7 @@ def take_snapshot(
         patience=roster.lag.stretch,
         in_flight=in_flight,
         last_event=roster.events.last,
+        tls_expires_at=tls_expires_at,
         workers=tuple(sorted(views, key=lambda view: _natural(view.id))),
     )
 

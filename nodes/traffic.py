@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
@@ -65,14 +66,19 @@ def _arguments(
 
 
 def traffic(
-    address: str, rate: float, *, stopping: threading.Event, random: Random
+    address: str,
+    rate: float,
+    *,
+    stopping: threading.Event,
+    random: Random,
+    tls: Path | None = None,
 ) -> Iterator[Second]:
     """Asks `rate` lookups a second until `stopping` is set; yields a report each second.
 
     Open loop: each lookup has its due time, and its latency counts from then on, so that a
     slow answer is not hidden by the questions that were not asked meanwhile.
     """
-    with Client(address) as client:
+    with Client(address, tls=tls) as client:
         source = questions(client, random)
         figures = Figures(window=1)
         answered = errors = 0

@@ -322,7 +322,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     `refused_logins` counts wrong tokens; `hedges_left` and `retries_left` are what the budgets
     hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how
     far a reload is, "" when there is none; `lag_ms` is how late the master itself runs, and
-    `patience` by how many times more missed probes it therefore allows.
+    `patience` by how many times more missed probes it therefore allows; `tls_expires_at` is
+    the Unix time at which the first certificate in use expires, None without TLS.
     """
 
     taken_at: float
@@ -351,6 +352,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     in_flight: int
     last_event: int
     workers: tuple[WorkerView, ...]
+    tls_expires_at: float | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True):

@@ -32,7 +32,8 @@ from nodes.errors import (
     MasterLost,
     NotPossible,
 )
-from nodes.transport import Lane, Limits, Server, Service, TransportError
+from nodes.tls import LEADS, Tls, lacking
+from nodes.transport import Lane, Limits, Peer, Server, Service, TransportError
 from nodes.wire import (
     Description,
     LookupShape,
@@ -194,8 +195,10 @@ class WorkerService(Service):
         self, served: Served, tally: Tally, *, is_master: Callable[[object], bool],
         is_keyed: Callable[[object], bool],
         is_open: Callable[[], bool], retire: Callable[[object], bool],
-        switch: Callable[[object, object], str | WorkerRefusal],
+        switch: Callable[[object, object], str | WorkerRefusal], secure: bool,
     ) -> None:  # fmt: skip
+        self._secure = secure
+        self._lacks = ""
         self._is_master = is_master
         self._is_keyed = is_keyed
         self._is_open = is_open
@@ -208,7 +211,7 @@ class WorkerService(Service):
 
     def verb(self, name: str) -> Callable[..., object] | None:
         """The six verbs of a worker; three of them for its master under another name as well
-        (`nodes.wire.secret_verb`).
+        (`nodes.wire.secret_verb`). With TLS, what is the master's takes its certificate too.
         """
         asking: dict[str, Callable[..., object]] = {
             "lookup": self.lookup,
@@ -217,11 +220,13 @@ class WorkerService(Service):
         }
         plain, _, secret = name.partition(" ")
         if plain in asking and secret:
-            if self._is_master(secret):
+            if self._is_master(secret) and not self._lacks:
                 return asking[plain]
             return functools.partial(asking[plain], direct=True) if self._is_keyed(secret) else None
         if plain in asking:
             return functools.partial(self._answer_anyone, asking[plain])
+        if self._lacks:
+            return lambda *_args, **_named: (Forbidden.code, self._lacks)
         verbs: dict[str, Callable[..., object]] = {
             "probe": self.probe,
             "retire": self._retire,
@@ -233,6 +238,10 @@ class WorkerService(Service):
         if not self._is_open():
             return (Forbidden.code, "this worker answers its master only: ask the master")
         return do(*args, direct=True)
+
+    def on_open(self, peer: Peer) -> None:
+        """Notes who the peer has proved to be."""
+        self._lacks = lacking(peer.certificate, LEADS) if self._secure else ""
 
     def on_close(self) -> None:
         """Lets go of the catalog."""
@@ -351,6 +360,7 @@ class Worker:
         token: asked for a worker's token before each registration, as it may change.
         host, port: where it listens; port 0 lets the system choose.
         wanted_id: the id it asks for, "" for any.
+        tls: a worker's certificates; None for no TLS.
 
     Raises:
         OSError: the port cannot be had.
@@ -359,10 +369,12 @@ class Worker:
     def __init__(
         self, *, catalog: Catalog, master: tuple[str, int], token: Callable[[], str | None],
         host: str = "127.0.0.1", port: int = 0, wanted_id: str = "", random: Random | None = None,
+        tls: Tls | None = None,
     ) -> None:  # fmt: skip
         self._master = master
         self._token = token
         self._random = random or Random()  # noqa: S311 - jitter, no secret
+        self._tls = None if tls is None else tls.to_master()
         self._instance = secrets.token_hex(16)
         self._open = False
         """Lookups need no token: its master has said so. Until then, nobody else is answered."""
@@ -374,8 +386,10 @@ class Worker:
                 self._served, tally, is_master=self._is_ours,
                 is_keyed=self._is_direct_key, is_open=lambda: self._open,
                 retire=self._asked_to_retire, switch=self._asked_to_switch,
+                secure=tls is not None,
             ),
             host=host, port=port, limits=Limits(idle=300.0), name="worker",
+            tls=None if tls is None else tls.listening(),
         )  # fmt: skip
         self._registration = Registration(
             instance=self._instance, wanted_id=wanted_id, host=host,
@@ -450,7 +464,7 @@ class Worker:
         try:
             while not self._leaving.is_set():
                 try:
-                    with Lane.dial(*self._master, timeout=1.0) as lane:
+                    with Lane.dial(*self._master, timeout=1.0, tls=self._tls) as lane:
                         self._register(lane)
                         wait = FIRST_WAIT
                         self._stay(lane)
@@ -494,7 +508,7 @@ class Worker:
         while not self._leaving.is_set():
             ends: list[Lane | socket.socket] = [lane, self._wake_read]
             readable, _, _ = select.select(ends, [], [], RENEW)
-            if lane in readable:
+            if lane in readable and lane.wait_closed(0.0):
                 return
             if not readable and self._ask(lane, "renew") is not True:
                 return

@@ -25,7 +25,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     names = {"ROLLCALL_STATE": folder / "state", "ROLLCALL_CACHE": folder / "cache"}
     before = dict(os.environ)
     os.environ.update({name: str(path) for name, path in names.items()})
-    for name in ("ROLLCALL_MASTER", "ROLLCALL_TOKEN_FILE"):
+    for name in ("ROLLCALL_MASTER", "ROLLCALL_TOKEN_FILE", "ROLLCALL_TLS"):
         os.environ.pop(name, None)
     ensure_token()
     yield folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, Self, TypeVar
 import psutil
 
 from nodes.catalog import Catalog, ensure_catalog
+from nodes.certs import make_certificates
 from nodes.client import Client
 from nodes.cluster import HostedCluster, open_master
 from nodes.master import Master
@@ -65,6 +67,15 @@ def same_records(found: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
     return sorted(map(key, found)) == sorted(map(key, expected))
 
 
+def make_tls(
+    folder: Path, *, hosts: tuple[str, ...] = (), days: int = 100, days_ago: int = 0
+) -> Path:
+    """A folder of certificates, made so many days ago; returns it."""
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days_ago)
+    make_certificates(folder, hosts=hosts, days=days, now=now)
+    return folder
+
+
 # -- nodes -----------------------------------------------------------------------
 
 
@@ -76,6 +87,7 @@ def hosted(
     balance: str = "load",
     port: int = 0,
     watch: bool = False,
+    tls: Path | None = None,
 ) -> Iterator[HostedCluster]:
     """A master in this process and workers in processes of their own, all up."""
     folder = data or shipped_data()
@@ -85,6 +97,7 @@ def hosted(
         balance=balance,
         port=port,
         watch=watch,
+        tls=tls,
     ) as cluster:
         wait_up(cluster, workers)
         yield cluster
@@ -211,7 +224,7 @@ class Tally:
 
 def load_from_threads(
     address: str, *, clients: int, lookups: int, records: list[dict[str, Any]],
-    more: Callable[[], bool] = lambda: False, direct: bool = False,
+    more: Callable[[], bool] = lambda: False, direct: bool = False, tls: Path | None = None,
 ) -> list[Tally]:  # fmt: skip
     """Runs `clients` threads of `lookups` lookups each, and checks every answer. They go on
     beyond that number as long as `more()` says so.
@@ -219,7 +232,7 @@ def load_from_threads(
     tallies = [Tally() for _ in range(clients)]
 
     def ask(tally: Tally, offset: int) -> None:
-        with Client(address, timeout=5.0, direct=direct) as client:
+        with Client(address, timeout=5.0, direct=direct, tls=tls) as client:
             for number in itertools.count():
                 if number >= lookups and not more():
                     return

@@ -276,6 +276,7 @@ def test_a_worker_without_a_master_answers_nobody_and_an_open_one_anybody() -> N
         ("10.0.0.2", "10.0.0.2", "10.0.0.2"),
         ("0.0.0.0", "10.0.0.2", "10.0.0.2"),
         ("::", "fd00::2", "fd00::2"),
+        ("127.0.0.1", "192.168.7.7", "127.0.0.1"),
         ("10.0.0.3", "10.0.0.2", None),
         ("127.0.0.1", "10.0.0.2", None),
         ("10.0.0.2", "127.0.0.1", None),
@@ -287,10 +288,10 @@ def test_a_worker_without_a_master_answers_nobody_and_an_open_one_anybody() -> N
 )
 def test_nobody_registers_another_machine(claimed: str, peer: str, dialled: str | None) -> None:
     if dialled is not None:
-        assert registered_host(claimed, peer) == dialled
+        assert registered_host(claimed, peer, "192.168.7.7") == dialled
         return
     with pytest.raises(BadRequest, match="--host"):
-        registered_host(claimed, peer)
+        registered_host(claimed, peer, "192.168.7.7")
 
 
 def registration(master: Master, **changes: Any) -> Registration:

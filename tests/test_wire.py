@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.addresses import check_loopback, explain_bind, parse_address
+from nodes.addresses import check_host, explain_bind, parse_address
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
 from nodes.events import EventLog
 from nodes.token import Key, Role, ensure_token, read_token, role_of
@@ -226,10 +226,16 @@ def test_addresses() -> None:
         with pytest.raises(BadRequest, match="HOST:PORT"):
             parse_address(bad)
     for fine in ("127.0.0.1", "127.9.9.9", "::1", "localhost"):
-        check_loopback(fine)
+        check_host(fine, tls=False, insecure=False)
     for refused in ("0.0.0.0", "::", "10.0.0.1", "example.com", ""):
-        with pytest.raises(StartError, match="--host"):
-            check_loopback(refused)
+        with pytest.raises(StartError, match="--host") as told:
+            check_host(refused, tls=False, insecure=False)
+        # The command that mends it, for a name that can be in a certificate.
+        name = refused if "1" in refused or "x" in refused else socket.gethostname()
+        assert f"'rollcall-nodes certs init --host {name}', then add --tls " in str(told.value)
+        assert "--insecure" in str(told.value)
+        check_host(refused, tls=True, insecure=False)
+        check_host(refused, tls=False, insecure=True)
 
 
 def test_who_holds_a_port_is_named() -> None:

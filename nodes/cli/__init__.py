@@ -22,6 +22,7 @@ _COMMANDS = {
     "restart": "steer",
     "reload": "steer",
     "data": "data",
+    "certs": "certs",
     "traffic": "traffic",
     "token": "token",
 }

@@ -15,7 +15,7 @@ from typing import NoReturn, ParamSpec
 
 import click
 
-from nodes.addresses import DEFAULT_ADDRESS, DEFAULT_PORT
+from nodes.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, insecurity, is_loopback
 from nodes.errors import LookupFailed, RollcallError
 from nodes.text import LogFormatter, printable, printable_json
 
@@ -48,6 +48,20 @@ data_option = click.option(
 
 host_option = click.option(
     "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+)
+
+tls_option = click.option(
+    "--tls",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
+    envvar="ROLLCALL_TLS",
+    show_envvar=True,
+    help="Use TLS, with the certificates in this folder; see 'certs init'.",
+)
+
+insecure_option = click.option(
+    "--insecure", is_flag=True, help="Listen where others reach it, without TLS."
 )
 
 port_option = click.option(
@@ -115,6 +129,12 @@ def print_json(value: object) -> None:
     import msgspec  # noqa: PLC0415 - not every command prints JSON
 
     click.echo(printable_json(msgspec.json.encode(value).decode()))
+
+
+def say_insecurity(host: str, tls: Path | None) -> None:
+    """Says on stderr what is given up by listening there without TLS, if anything is."""
+    if tls is None and not is_loopback(host):
+        click.echo(insecurity(host), err=True)
 
 
 def log_to_stderr(level: int) -> None:

@@ -9,11 +9,20 @@ import shlex
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import click
 import msgspec
 
-from nodes.cli.common import FAILED, as_json, error_json, explained, master_option, print_json
+from nodes.cli.common import (
+    FAILED,
+    as_json,
+    error_json,
+    explained,
+    master_option,
+    print_json,
+    tls_option,
+)
 from nodes.client import BATCH, Client
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
 from nodes.text import printable
@@ -39,7 +48,8 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     """Names of lookups, then real values of the field that comes next, from the master."""
     words: list[str] = [w for w in (ctx.params.get("verb"), *(ctx.params.get("args") or ())) if w]
     try:
-        with Client(ctx.params.get("master") or "127.0.0.1:23000", timeout=1.0) as client:
+        address, tls = ctx.params.get("master") or "127.0.0.1:23000", ctx.params.get("tls")
+        with Client(address, timeout=1.0, tls=tls) as client:
             shapes = {one.name: one for one in client.describe().lookups}
             if not words:
                 return [name for name in shapes if name.startswith(incomplete)]
@@ -57,6 +67,7 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 @click.argument("verb", required=False, shell_complete=_complete)
 @click.argument("args", nargs=-1, shell_complete=_complete)
 @master_option
+@tls_option
 @click.option(
     "--timeout", type=click.FloatRange(0.001, 60), default=2.0, show_default=True, help="Seconds."
 )
@@ -66,15 +77,15 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 @as_json
 @explained
 def lookup(
-    verb: str | None, args: tuple[str, ...], master: str, timeout: float, limit: int,
-    after: str | None, as_json: bool,
+    verb: str | None, args: tuple[str, ...], master: str, tls: Path | None, timeout: float,
+    limit: int, after: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Ask VERB with ARGS, as in: lookup getbyyear "New York City" 2002
 
     Without VERB, ask every line of standard input, written as a shell would.
     """
     worst = FOUND
-    with Client(master, timeout=timeout) as client:
+    with Client(master, timeout=timeout, tls=tls) as client:
         try:
             if verb:
                 replies = [client.page(verb, *args, limit=limit, after=after)]

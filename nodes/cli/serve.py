@@ -17,10 +17,13 @@ from nodes.cli.common import (
     data_option,
     explained,
     host_option,
+    insecure_option,
     log_to_stderr,
     port_option,
     print_json,
     require_token_option,
+    say_insecurity,
+    tls_option,
     wait_for,
 )
 from nodes.cli.data import build_with_progress
@@ -44,6 +47,8 @@ DESCRIPTORS = 8192
 )
 @port_option
 @host_option
+@tls_option
+@insecure_option
 @data_option
 @balance_option
 @click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
@@ -52,8 +57,8 @@ DESCRIPTORS = 8192
 @as_json
 @explained
 def up(
-    workers: int, port: int, host: str, data: Path | None, balance: str, skip_bad: bool,
-    watch: bool, require_token: bool, as_json: bool,
+    workers: int, port: int, host: str, tls: Path | None, insecure: bool, data: Path | None,
+    balance: str, skip_bad: bool, watch: bool, require_token: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
@@ -62,8 +67,9 @@ def up(
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     with HostedCluster(
         build=build, workers=workers, host=host, port=port, balance=balance, watch=watch,
-        require_token=require_token,
+        require_token=require_token, tls=tls, insecure=insecure,
     ) as cluster:  # fmt: skip
+        say_insecurity(host, tls)
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
             _say_ready(ready, workers, as_json=as_json)
@@ -105,16 +111,25 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 @click.command()
 @click.argument("port", type=click.IntRange(0, 65535), default=23000)
 @host_option
+@tls_option
+@insecure_option
 @balance_option
 @require_token_option
 @as_json
 @explained
-def master(port: int, host: str, balance: str, require_token: bool, as_json: bool) -> None:
+def master(
+    port: int, host: str, tls: Path | None, insecure: bool, balance: str, require_token: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
     log_to_stderr(logging.WARNING)
     bound_descriptors(DESCRIPTORS)
     stop = StopSignals()
-    running = open_master(host=host, port=port, balance=balance, require_token=require_token)
+    running = open_master(
+        host=host, port=port, balance=balance, require_token=require_token, tls=tls,
+        insecure=insecure,
+    )  # fmt: skip
+    say_insecurity(host, tls)
     running.start()
     try:
         if as_json:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ParamSpec
 
 import click
 
-from nodes.cli.common import as_json, explained, master_option, print_json
+from nodes.cli.common import as_json, explained, master_option, print_json, tls_option
 from nodes.cluster import AttachedCluster
 from nodes.errors import RollcallError
+from nodes.expiry import expiry
 from nodes.text import printable
 from nodes.wire import Event, WorkerView
 
@@ -22,7 +24,8 @@ FOLLOW_EVERY = 0.5
 
 def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     try:
-        with AttachedCluster(ctx.params.get("master") or "127.0.0.1:23000", timeout=1.0) as cluster:
+        address, tls = ctx.params.get("master") or "127.0.0.1:23000", ctx.params.get("tls")
+        with AttachedCluster(address, timeout=1.0, tls=tls) as cluster:
             ids = [worker.id for worker in cluster.snapshot().workers]
     except RollcallError:
         return []  # nothing to offer; the command itself will say why
@@ -34,11 +37,12 @@ _id = click.argument("worker_id", metavar="ID", shell_complete=_complete_id)
 
 @click.command()
 @master_option
+@tls_option
 @as_json
 @explained
-def ps(master: str, as_json: bool) -> None:
+def ps(master: str, tls: Path | None, as_json: bool) -> None:
     """Show the cluster and every worker."""
-    with AttachedCluster(master) as cluster:
+    with AttachedCluster(master, tls=tls) as cluster:
         snapshot = cluster.snapshot()
     if as_json:
         print_json(snapshot)
@@ -59,6 +63,8 @@ def ps(master: str, as_json: bool) -> None:
     )
     if snapshot.activity:
         click.echo(printable(snapshot.activity))
+    if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
+        click.echo(f"{soon}: see 'certs init --renew'")
     _table(
         ["ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99", "ERRORS", "CPU",
          "MEMORY", "UP", "RESTARTS", "WHY"],
@@ -88,13 +94,14 @@ def _row(worker: WorkerView) -> list[str]:
 
 @click.command()
 @master_option
+@tls_option
 @click.option("--after", type=click.IntRange(0), default=0, help="Only those numbered above this.")
 @click.option("--follow", is_flag=True, help="Go on with new ones until Ctrl-C.")
 @as_json
 @explained
-def events(master: str, after: int, follow: bool, as_json: bool) -> None:
+def events(master: str, tls: Path | None, after: int, follow: bool, as_json: bool) -> None:
     """Show what happened, oldest first."""
-    with AttachedCluster(master) as cluster:
+    with AttachedCluster(master, tls=tls) as cluster:
         while True:
             fresh = cluster.events(after)
             if fresh:
@@ -115,11 +122,12 @@ def event_line(event: Event) -> str:
 @click.command()
 @click.argument("count", type=click.IntRange(1, 256), default=1)
 @master_option
+@tls_option
 @as_json
 @explained
-def spawn(count: int, master: str, as_json: bool) -> None:
+def spawn(count: int, master: str, tls: Path | None, as_json: bool) -> None:
     """Start COUNT more workers (default 1)."""
-    with AttachedCluster(master) as cluster:
+    with AttachedCluster(master, tls=tls) as cluster:
         ids = cluster.spawn(count)
     print_json(ids) if as_json else click.echo(printable(f"started {', '.join(ids)}"))
 
@@ -127,54 +135,61 @@ def spawn(count: int, master: str, as_json: bool) -> None:
 @click.command()
 @click.argument("count", type=click.IntRange(0, 256))
 @master_option
+@tls_option
 @as_json
 @explained
-def scale(count: int, master: str, as_json: bool) -> None:
+def scale(count: int, master: str, tls: Path | None, as_json: bool) -> None:
     """Start or drain workers until COUNT are wanted."""
-    _steer(master, lambda cluster: cluster.scale(count), as_json=as_json)
+    _steer(master, tls, lambda cluster: cluster.scale(count), as_json=as_json)
 
 
 @click.command()
 @_id
 @master_option
+@tls_option
 @as_json
 @explained
-def drain(worker_id: str, master: str, as_json: bool) -> None:
+def drain(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """Let a worker answer its last lookups, then leave for good."""
-    _steer(master, lambda cluster: cluster.drain(worker_id), as_json=as_json)
+    _steer(master, tls, lambda cluster: cluster.drain(worker_id), as_json=as_json)
 
 
 @click.command()
 @_id
 @master_option
+@tls_option
 @as_json
 @explained
-def kill(worker_id: str, master: str, as_json: bool) -> None:
+def kill(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """End a worker at once, for good; its lookups are rerouted."""
-    _steer(master, lambda cluster: cluster.kill(worker_id), as_json=as_json)
+    _steer(master, tls, lambda cluster: cluster.kill(worker_id), as_json=as_json)
 
 
 @click.command()
 @_id
 @master_option
+@tls_option
 @as_json
 @explained
-def restart(worker_id: str, master: str, as_json: bool) -> None:
+def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """Let a worker answer its last lookups, then start it anew."""
-    _steer(master, lambda cluster: cluster.restart(worker_id), as_json=as_json)
+    _steer(master, tls, lambda cluster: cluster.restart(worker_id), as_json=as_json)
 
 
 @click.command()
 @master_option
+@tls_option
 @as_json
 @explained
-def reload(master: str, as_json: bool) -> None:
+def reload(master: str, tls: Path | None, as_json: bool) -> None:
     """Bring changed records into service, worker after worker."""
-    _steer(master, lambda cluster: cluster.reload(), as_json=as_json)
+    _steer(master, tls, lambda cluster: cluster.reload(), as_json=as_json)
 
 
-def _steer(master: str, do: Callable[[AttachedCluster], str], *, as_json: bool) -> None:
-    with AttachedCluster(master) as cluster:
+def _steer(
+    master: str, tls: Path | None, do: Callable[[AttachedCluster], str], *, as_json: bool
+) -> None:
+    with AttachedCluster(master, tls=tls) as cluster:
         done = do(cluster)
     print_json({"error": False, "done": done}) if as_json else click.echo(printable(done))
 

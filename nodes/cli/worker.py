@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nodes.addresses import check_loopback, explain_bind, parse_address
+from nodes.addresses import check_host, explain_bind, named, parse_address
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.cli.common import (
     StopSignals,
@@ -16,16 +16,20 @@ from nodes.cli.common import (
     data_option,
     explained,
     host_option,
+    insecure_option,
     leave_with_stdin_option,
     log_to_stderr,
     master_option,
     print_json,
+    say_insecurity,
+    tls_option,
     wait_for,
     watch_stdin,
 )
 from nodes.errors import StartError
 from nodes.paths import shipped_data
 from nodes.text import printable
+from nodes.tls import Role, Tls
 from nodes.token import worker_token
 from nodes.worker import Worker
 
@@ -38,6 +42,8 @@ DESCRIPTORS = 2048
 @master_option
 @data_option
 @host_option
+@tls_option
+@insecure_option
 @click.option("--id", "worker_id", default="", help="The id to ask the master for.")
 @click.option(
     "--catalog",
@@ -50,8 +56,8 @@ DESCRIPTORS = 2048
 @as_json
 @explained
 def worker(
-    port: int, master: str, data: Path | None, host: str, worker_id: str, catalog: Path | None,
-    skip_bad: bool, leave_with_stdin: bool, as_json: bool,
+    port: int, master: str, data: Path | None, host: str, tls: Path | None, insecure: bool,
+    worker_id: str, catalog: Path | None, skip_bad: bool, leave_with_stdin: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run one worker, on PORT (default: the system picks one).
 
@@ -59,14 +65,16 @@ def worker(
     """
     log_to_stderr(logging.INFO)
     bound_descriptors(DESCRIPTORS)
-    check_loopback(host)
+    check_host(host, tls=tls is not None, insecure=insecure)
+    secure = None if tls is None else Tls(tls, Role.WORKER, host=named(host))
+    say_insecurity(host, tls)
     if leave_with_stdin:
         watch_stdin()
     path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
         running = Worker(
             catalog=Catalog.open(path), master=parse_address(master), token=worker_token,
-            host=host, port=port, wanted_id=worker_id,
+            host=host, port=port, wanted_id=worker_id, tls=secure,
         )  # fmt: skip
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error

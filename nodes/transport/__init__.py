@@ -8,6 +8,7 @@ work against either end. What differs is how each end treats a peer it does not 
   an end; a defect of a verb is one exception reply, never a dead connection.
 * `Lane` and `LanePool` ask: one by-value call in flight on each connection, one
   deadline over all of it, and an error that says what is known of the call.
+* `Secure`, and a server's `tls`, put TLS between the two.
 * `Limits` holds every figure of both.
 
 Everything crosses by value: see `Value`. The logger is ``rollcall.transport``.
@@ -16,6 +17,7 @@ Everything crosses by value: see `Value`. The logger is ``rollcall.transport``.
 from nodes.transport.errors import (
     CallTimeout,
     DialFailed,
+    HandshakeFailed,
     LinkLost,
     RemoteFailure,
     TransportError,
@@ -25,20 +27,26 @@ from nodes.transport.limits import Limits
 from nodes.transport.pool import LanePool
 from nodes.transport.server import Server
 from nodes.transport.service import Peer, Service
+from nodes.transport.tls import Certificate, Secure, TlsFailed, TlsStream
 from nodes.transport.values import Foreign, Utf8, Value
 
 __all__ = [
     "CallTimeout",
+    "Certificate",
     "DialFailed",
     "Foreign",
+    "HandshakeFailed",
     "Lane",
     "LanePool",
     "Limits",
     "LinkLost",
     "Peer",
     "RemoteFailure",
+    "Secure",
     "Server",
     "Service",
+    "TlsFailed",
+    "TlsStream",
     "TransportError",
     "Utf8",
     "Value",

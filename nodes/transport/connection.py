@@ -20,12 +20,12 @@ from rpyc.core import consts, protocol
 
 from nodes.transport import messages
 from nodes.transport.frames import Broken, FrameReader
-from nodes.transport.stream import Stream
 from nodes.transport.values import Foreign, IdPack
 
 if TYPE_CHECKING:
     from nodes.transport.limits import Limits
     from nodes.transport.service import Peer
+    from nodes.transport.stream import Stream
 
 logger = logging.getLogger("rollcall.transport")
 
@@ -89,9 +89,9 @@ class Kept(NamedTuple):
 class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
     """Answers one peer until it leaves, speaks nonsense, or is too slow.
 
-    Made by `rpyc.Service._connect`; `config` must hold `limits`, `peer` and
-    `hang_up` besides RPyC's own settings. The socket belongs to the server, which
-    closes it.
+    Made by `rpyc.Service._connect`; `config` must hold `limits`, `peer`, `stream`,
+    `patience` (seconds for the first byte) and `hang_up` besides RPyC's own settings.
+    The socket belongs to the server, which closes it.
     """
 
     _closed: bool
@@ -102,9 +102,9 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._limits: Limits = config["limits"]
         self._peer: Peer = config["peer"]
         self._hang_up: Callable[[], None] = config["hang_up"]
-        self._stream = Stream(channel.stream.sock)
+        self._stream: Stream = config["stream"]
         self._reader = FrameReader(self._limits.frame_in)
-        self._patience = self._limits.first_byte
+        self._patience: float = config["patience"]
         self._poll = select.poll()
         self._poll.register(channel.stream.sock, HUNG_UP)
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept

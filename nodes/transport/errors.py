@@ -2,6 +2,7 @@
 
 TransportError
 ├── DialFailed       no connection: the call was never sent
+│   └── HandshakeFailed   TLS says no: one of the two ends is not trusted
 ├── LinkLost         the connection ended or spoke nonsense: the call may have run
 ├── CallTimeout      no whole answer in time: the call may have run, or still be running
 └── RemoteFailure    the peer answered, with an exception: the link is sound
@@ -16,6 +17,10 @@ class TransportError(Exception):
 
 class DialFailed(TransportError):  # noqa: N818 - named for what happened
     """No connection could be made: refused, timed out, or no such host."""
+
+
+class HandshakeFailed(DialFailed):
+    """Somebody listens there, but TLS says no. The message says why."""
 
 
 class LinkLost(TransportError):  # noqa: N818 - named for what happened

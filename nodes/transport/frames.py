@@ -12,6 +12,9 @@ import zlib
 HEADER = struct.Struct("!LB")
 TRAILER = b"\n"
 
+TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+"""How TLS's alerts and handshakes begin: what one end hears when only the other uses TLS."""
+
 
 class Broken(Exception):  # noqa: N818 - a statement about the bytes, caught within this package
     """The bytes are not a frame, or not a message, that we would ever accept."""
@@ -61,6 +64,8 @@ class FrameReader:
         length, squeezed = HEADER.unpack_from(buffer)
         # Judged from the header alone, so that a claim of 4 GB costs five bytes.
         if not 0 < length <= self._most or squeezed > 1:
+            if buffer[:2] in TLS_RECORDS:
+                raise Broken("the peer uses TLS, and this end does not")
             raise Broken(f"not a frame header: {bytes(buffer[: HEADER.size])!r}")
         end = HEADER.size + length
         if len(buffer) <= end:

@@ -7,7 +7,6 @@ on their `fileno`, and give up on one by closing it.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 import time
@@ -17,10 +16,17 @@ from typing import Self, TypeVar, cast
 from rpyc.core import consts
 
 from nodes.transport import messages
-from nodes.transport.errors import CallTimeout, DialFailed, LinkLost, RemoteFailure
+from nodes.transport.errors import (
+    CallTimeout,
+    DialFailed,
+    HandshakeFailed,
+    LinkLost,
+    RemoteFailure,
+)
 from nodes.transport.frames import Broken, FrameReader
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.stream import Stream
+from nodes.transport.tls import Secure, TlsFailed, dial_tls
 from nodes.transport.values import IdPack, Value
 
 T = TypeVar("T")
@@ -46,14 +52,15 @@ class Lane:
     Args:
         sock: connected, and the lane's own from now on.
         limits: the peer's, as far as is known; `frame_in` and `frame_reply` matter here.
+        stream: over that socket, if it is another than a plain one.
     """
 
-    def __init__(self, sock: socket.socket, limits: Limits = DEFAULTS) -> None:
+    def __init__(
+        self, sock: socket.socket, limits: Limits = DEFAULTS, stream: Stream | None = None
+    ) -> None:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self._sock = sock
-        self._stream = Stream(sock)
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        self._stream = stream or Stream(sock)
         self._limits = limits
         self._reader = FrameReader(limits.frame_reply)
         self._root: IdPack | None = None
@@ -66,18 +73,27 @@ class Lane:
         self._closed = False
 
     @classmethod
-    def dial(cls, host: str, port: int, *, timeout: float = 1.0, limits: Limits = DEFAULTS) -> Self:
+    def dial(
+        cls, host: str, port: int, *, timeout: float = 1.0, limits: Limits = DEFAULTS,
+        tls: Secure | None = None,
+    ) -> Self:  # fmt: skip
         """Connect; nothing is sent yet, so a frozen peer is seen only by the first call.
+
+        With TLS the handshake is part of it; what the peer thinks of our certificate is
+        seen by the first call as well.
 
         Args:
             host: address or name; the look-up of a name is the system's, and not timed.
             port: 1 to 65535.
-            timeout: seconds, for each address of the name.
+            timeout: seconds, for each address of the name, the handshake included.
             limits: see `Lane`.
+            tls: how the peer, which must prove to be `host`, is checked; None for no TLS.
 
         Raises:
+            HandshakeFailed: TLS says no; the message says why.
             DialFailed: no connection.
         """
+        deadline = time.monotonic() + timeout
         try:
             sock = socket.create_connection((host, port), timeout)
         # The latter two: no name at all, and no port.
@@ -89,7 +105,12 @@ class Lane:
                 raise DialFailed(f"{host}:{port}: nobody listens there")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return cls(sock, limits)
+            if tls is None:
+                return cls(sock, limits)
+            return cls(sock, limits, dial_tls(sock, tls, host, deadline))
+        except (TlsFailed, ValueError) as exc:  # the latter: a name that cannot be checked
+            sock.close()
+            raise HandshakeFailed(f"{host}:{port}: {exc}") from exc
         except OSError as exc:
             sock.close()
             raise DialFailed(f"{host}:{port}: {exc}") from exc
@@ -298,7 +319,7 @@ class Lane:
 
     def _payload(self, deadline: float) -> bytes:
         payload = self._stream.receive(self._reader, deadline)
-        if self._reader.started:
+        if self._reader.started or self._stream.held():
             raise Broken("more than one answer")
         return payload
 
@@ -313,7 +334,7 @@ class Lane:
 
     def _listen(self, deadline: float) -> bool:
         # No time left still means one look: that is how a pool tells a stale lane.
-        return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        return self._stream.stirs(deadline)
 
 
 def _reference(boxed: tuple[object, object]) -> IdPack:

@@ -7,6 +7,7 @@ import threading
 from nodes.transport.errors import LinkLost
 from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.tls import Secure
 
 
 class LanePool:
@@ -18,6 +19,7 @@ class LanePool:
         most_idle: lanes kept while nobody uses them; those given back beyond are closed.
         limits: of each lane.
         dial_timeout: seconds; the most that a new connection may take.
+        tls: as `Lane.dial`.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class LanePool:
         most_idle: int = 16,
         limits: Limits = DEFAULTS,
         dial_timeout: float = 1.0,
+        tls: Secure | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._most_idle = most_idle
         self._limits = limits
         self._dial_timeout = dial_timeout
+        self._tls = tls
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
         self._taken: set[Lane] = set()
@@ -57,8 +61,9 @@ class LanePool:
                 return lane
             self.give(lane)
         lane = Lane.dial(
-            self._host, self._port, timeout=min(timeout, self._dial_timeout), limits=self._limits
-        )
+            self._host, self._port, timeout=min(timeout, self._dial_timeout),
+            limits=self._limits, tls=self._tls,
+        )  # fmt: skip
         with self._lock:
             if not self._closed:
                 self._taken.add(lane)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 
+import msgspec
 from rpyc.core import Channel, SocketStream
 
 from nodes.transport import messages
@@ -17,6 +19,7 @@ from nodes.transport.frames import Broken, FrameReader
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.service import Peer, Service
 from nodes.transport.stream import Stream
+from nodes.transport.tls import TlsStream
 
 logger = logging.getLogger("rollcall.transport")
 
@@ -45,6 +48,8 @@ class Server:
         port: 0 lets the system choose: see `address`.
         limits: of each connection, and how many there may be.
         name: starts the names of its threads.
+        tls: who is trusted, and what is shown; None for no TLS. The handshake is part of
+            what a new connection may take until its first byte.
 
     Attributes:
         address: host and port it is bound to.
@@ -62,6 +67,7 @@ class Server:
         port: int = 0,
         limits: Limits = DEFAULTS,
         name: str = "server",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         # It listens at once: on Linux two processes may bind one port, and only the
         # second to listen is told.
@@ -80,6 +86,7 @@ class Server:
         self.refused = 0
         self._make_service = make_service
         self._name = name
+        self._tls = tls
         self._lock = threading.Lock()
         self._started = False
         self._stopping = threading.Event()
@@ -203,14 +210,32 @@ class Server:
                 if sock in self._sockets:
                     _shut(sock)
 
-        config = SETTINGS | {"limits": self.limits, "peer": peer, "hang_up": hang_up}
+        deadline = time.monotonic() + self.limits.first_byte
+        try:
+            stream = self._open(sock, deadline)
+        except OSError as exc:
+            logger.debug("%s:%d dropped: %s", peer.host, peer.port, exc)
+            return
+        config = SETTINGS | {
+            "limits": self.limits, "hang_up": hang_up, "stream": stream,
+            "peer": msgspec.structs.replace(peer, certificate=stream.certificate),
+            "patience": max(0.0, deadline - time.monotonic()),
+        }  # fmt: skip
         channel = Channel(SocketStream(sock), compress=False)
         self._make_service()._connect(channel, config).serve_all()
+
+    def _open(self, sock: socket.socket, deadline: float) -> Stream:
+        if self._tls is None:
+            return Stream(sock)
+        stream = TlsStream(sock, self._tls, None)
+        stream.shake_hands(deadline)
+        return stream
 
     def _turn_away(self, sock: socket.socket, _peer: Peer) -> None:
         """Answer whatever is asked first, as a peer that is only cut off knows nothing."""
         with contextlib.suppress(OSError, EOFError, Broken):
-            stream, deadline = Stream(sock), time.monotonic() + TURN_AWAY
+            deadline = time.monotonic() + TURN_AWAY
+            stream = self._open(sock, deadline)
             payload = stream.receive(FrameReader(self.limits.frame_in), deadline)
             question = messages.load(payload, messages.REQUEST_READS)
             text = f"all {self.limits.connections} connections are in use; try again in a moment"

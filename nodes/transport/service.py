@@ -8,13 +8,18 @@ import msgspec
 import rpyc
 
 from nodes.transport.connection import Connection
+from nodes.transport.tls import Certificate
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """The address at the other end, as the kernel gives it."""
+    """The address at the other end, as the kernel gives it, and what TLS has proved of it.
+
+    `certificate` is None without TLS, and if the peer showed none.
+    """
 
     host: str
     port: int
+    certificate: Certificate | None = None
 
 
 class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types

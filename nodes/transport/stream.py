@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nodes.transport.frames import FrameReader
+    from nodes.transport.tls import Certificate
 
 CHUNK = 64 * 1024
 """Bytes asked of the kernel at once; RPyC's own figure (``STREAM_CHUNK``)."""
@@ -35,12 +37,19 @@ class Stream:
     Args:
         sock: connected, TCP (between Unix sockets the kernel begins a send's time anew
             with each piece of it); made blocking here.
+
+    Attributes:
+        certificate: what the peer has proved to be; None without TLS, or if it showed none.
     """
+
+    certificate: Certificate | None = None
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(None)
         self._sock = sock
         self._set: dict[int, float] = {}
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def _allow(self, option: int, seconds: float) -> None:
         now = self._set.get(option, 0.0)
@@ -83,6 +92,14 @@ class Stream:
             if not data:
                 raise EOFError("closed by the peer")
             return data
+
+    def held(self) -> bool:
+        """Whether the next `read` would wait for nothing, though the system holds no bytes."""
+        return False
+
+    def stirs(self, deadline: float) -> bool:
+        """Whether `read` would give something, or the end, by `deadline`. One look at least."""
+        return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
     def receive(self, reader: FrameReader, deadline: float) -> bytes:
         """The next payload, which must be complete by `deadline`.

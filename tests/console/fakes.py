@@ -67,7 +67,7 @@ def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> Clus
         refused_logins=0, hedges_left=10.0, retries_left=256.0, hedge_after_ms=50.0, panic=False,
         activity="", lag_ms=0.0, patience=1.0,
         in_flight=sum(worker.in_flight for worker in workers), last_event=0,
-        workers=tuple(workers),
+        workers=tuple(workers), tls_expires_at=None,
     )  # fmt: skip
     return msgspec.structs.replace(snapshot, **changes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -37,7 +38,12 @@ class Opens(Protocol):
     """Starts an office."""
 
     def __call__(
-        self, verbs: dict[str, Verb] | None = None, *, limits: Limits = ..., kind: type[Desk] = ...
+        self,
+        verbs: dict[str, Verb] | None = None,
+        *,
+        limits: Limits = ...,
+        kind: type[Desk] = ...,
+        tls: ssl.SSLContext | None = ...,
     ) -> Office: ...
 
 
@@ -55,8 +61,9 @@ def open_office(ended: ExitStack) -> Opens:
         *,
         limits: Limits | None = None,
         kind: type[Desk] = Desk,
+        tls: ssl.SSLContext | None = None,
     ) -> Office:
-        office = Office(limits or Limits(), {**COMMON, **(verbs or {})}, kind)
+        office = Office(limits or Limits(), {**COMMON, **(verbs or {})}, kind, tls)
         ended.callback(office.server.stop)
         return office
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -44,11 +45,14 @@ class Desk(Service):
 class Office:
     """A server, and the desks it made, in the order of their connections."""
 
-    def __init__(self, limits: Limits, verbs: dict[str, Verb], kind: type[Desk] = Desk) -> None:
+    def __init__(
+        self, limits: Limits, verbs: dict[str, Verb], kind: type[Desk] = Desk,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
         self.desks: list[Desk] = []
         self._kind = kind
         self._verbs = verbs
-        self.server = Server(self._open, limits=limits, name="office")
+        self.server = Server(self._open, limits=limits, name="office", tls=tls)
         self.server.start()
 
     @property
@@ -123,6 +127,15 @@ class Raw:
     def answers(self) -> list[messages.Message]:
         """All answers that come until the other end closes."""
         return parse(self.rest())
+
+
+def hello() -> bytes:
+    """What a browser says first when it expects TLS."""
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(into, out, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
 
 
 def parse(stream: bytes) -> list[messages.Message]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -17,22 +16,13 @@ from nodes.transport.connection import ROOT
 from nodes.transport.frames import HEADER, frame
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import Opens
-from tests.transport.kit import FIRST_VERB, Office, Raw, serves, squeezed, values
+from tests.transport.kit import FIRST_VERB, Office, Raw, hello, serves, squeezed, values
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Raws = Callable[[Office], Raw]
 SHORT = 0.05
 LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
 """Under these, only what is said can end a connection within a test."""
-
-
-def hello() -> bytes:
-    """What a browser says first when it expects TLS."""
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = ssl.create_default_context().wrap_bio(into, out, server_hostname="localhost")
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return out.read()
 
 
 REQUEST = brine.I1.pack(consts.MSG_REQUEST)

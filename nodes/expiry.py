@@ -1,0 +1,34 @@
+"""When certificates expire: told to people in time, and not too often."""
+
+from __future__ import annotations
+
+SOON = 30 * 86400.0
+"""Seconds before the first certificate expires from which on it is warned of."""
+
+WARN_EVERY = 86400.0
+"""Seconds between two warnings."""
+
+
+class ExpiryWatch:
+    """When to warn that certificates expire; the clock is passed in, Unix time in seconds."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def due(self, expires_at: float | None, now: float) -> str:
+        """The warning that is due now, "" for none: once a day, when it is soon."""
+        soon = expiry(expires_at, now)
+        if not soon or now < self._next:
+            return ""
+        self._next = now + WARN_EVERY
+        return f"{soon}; 'rollcall-nodes certs init --renew' makes new ones"
+
+
+def expiry(expires_at: float | None, now: float) -> str:
+    """That certificates expire soon, in words; "" if they do not, or if there are none."""
+    if expires_at is None or expires_at - now >= SOON:
+        return ""
+    if expires_at <= now:
+        return "certificates have expired"
+    days = int((expires_at - now) / 86400)
+    return f"certificates expire in {days} days" if days != 1 else "certificates expire in 1 day"

@@ -1,0 +1,246 @@
+"""TLS between a `Stream` and its socket: RPyC's wire format inside, the same deadlines.
+
+OpenSSL works on memory here, and `Stream` moves the bytes: what bounds a plain send or
+receive bounds the handshake and every record as well. (A blocking `ssl.SSLSocket` begins
+its wait anew whenever the kernel's time is up.) The socket stays a plain one: `shutdown`
+from another thread ends it without touching OpenSSL's state, and `poll` tells of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from nodes.transport.stream import CHUNK, Stream
+
+T = TypeVar("T")
+
+ROLE = "rollcall:"
+"""A certificate's role is the name of the type URI that begins so: "rollcall:worker"."""
+
+
+ALERT = bytes((21, 3, 3, 0, 2, 2, 70))
+"""TLS's "we have no version in common"."""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What a peer has proved to be.
+
+    Attributes:
+        role: after `ROLE`, "" if the certificate names none.
+        expires_at: Unix time in seconds.
+    """
+
+    role: str
+    expires_at: float
+
+
+class Secure(NamedTuple):
+    """How a connection that is dialled is made safe.
+
+    Attributes:
+        context: whom it trusts, and what it shows of itself.
+        role: that the peer's certificate must name, "" for any.
+    """
+
+    context: ssl.SSLContext
+    role: str = ""
+
+
+class TlsFailed(OSError):  # noqa: N818 - named for what happened
+    """TLS says no; the message says why, in words for an operator."""
+
+
+class TlsStream(Stream):
+    """A `Stream` whose bytes are encrypted; of use once `shake_hands` has returned.
+
+    Args:
+        sock: as `Stream`.
+        context: of that side.
+        host: whom the peer's certificate must name; None at the answering end.
+
+    Raises:
+        ValueError: the host cannot be in a certificate.
+    """
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str | None) -> None:
+        super().__init__(sock)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=host is None, server_hostname=host
+        )
+        self._early = b""
+        self._ended = False
+
+    def shake_hands(self, deadline: float) -> None:
+        """Agree on keys, and check the peer's certificate.
+
+        Raises:
+            TlsFailed: the peer is not trusted, does not trust us, or speaks no TLS.
+            TimeoutError: it was not done in time.
+        """
+        try:
+            while True:
+                try:
+                    self._explained(self._tls.do_handshake)
+                    break
+                except ssl.SSLWantReadError:
+                    self._flush(deadline)
+                    self._fill(deadline)
+                except TlsFailed:
+                    self._tell(deadline)
+                    raise
+            self._flush(deadline)
+        except (EOFError, ConnectionError):
+            raise TlsFailed("the peer hung up on the TLS handshake; does it use TLS?") from None
+        self.certificate = certificate(self._tls.getpeercert())
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """As `Stream.send`; a peer that hangs up meanwhile may have said why (`TlsFailed`)."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._explained(self._tls.write, rest) :]
+            if not rest or self._outgoing.pending >= CHUNK:
+                self._flush(deadline)
+
+    def read(self, deadline: float) -> bytes:
+        """As `Stream.read`; what is here already is given first, whatever the time.
+
+        Raises:
+            TlsFailed: what came is not what the peer sent, or is its refusal.
+        """
+        while not self.held():
+            if self._ended:
+                raise EOFError("closed by the peer")
+            self._fill(deadline)
+        data, self._early = self._early, b""
+        return data
+
+    def held(self) -> bool:
+        """As `Stream.held`: decrypted now, if need be, and kept."""
+        # An empty try costs more than the look that spares it.
+        if not self._early and (self._incoming.pending or self._tls.pending()):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._early = self._explained(self._tls.read, CHUNK)
+                self._ended = not self._early
+        return bool(self._early)
+
+    def stirs(self, deadline: float) -> bool:
+        """As `Stream.stirs`; TLS's own messages, a session ticket say, do not count."""
+        while not (self.held() or self._ended):
+            if not super().stirs(deadline):
+                return False
+            with contextlib.suppress(BlockingIOError):
+                data = self._sock.recv(CHUNK, socket.MSG_DONTWAIT)
+                self._incoming.write(data)
+                self._ended = not data
+        return True
+
+    def _tell(self, deadline: float) -> None:
+        """Let the peer know that it failed; OpenSSL has no words for one without TLS."""
+        if not self._outgoing.pending:
+            self._outgoing.write(ALERT)
+        with contextlib.suppress(OSError):
+            self._flush(deadline)
+
+    def _fill(self, deadline: float) -> None:
+        if self._outgoing.pending:  # an answer that TLS owes, within the conversation
+            self._flush(deadline)
+        self._incoming.write(super().read(deadline))
+
+    def _flush(self, deadline: float) -> None:
+        try:
+            super().send(self._outgoing.read(), deadline)
+        except ConnectionError:
+            # With TLS 1.3 a refusal of our certificate comes after the handshake.
+            with contextlib.suppress(ConnectionError, BlockingIOError):
+                self._incoming.write(self._sock.recv(CHUNK, socket.MSG_DONTWAIT))
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    self._explained(self._tls.read, 1)
+            raise
+
+    def _explained(self, work: Callable[..., T], *args: object) -> T:
+        try:
+            return work(*args)
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as exc:
+            raise TlsFailed(explain(exc)) from exc
+
+
+def certificate(shown: Mapping[str, Any] | None) -> Certificate | None:
+    """What matters of a certificate as `ssl` gives it; None if none was shown."""
+    if not shown:
+        return None
+    names = [name for kind, name in shown.get("subjectAltName", ()) if kind == "URI"]
+    roles = [name.removeprefix(ROLE) for name in names if name.startswith(ROLE)]
+    # One that names several has none: nobody makes those by mistake.
+    role = roles[0] if len(roles) == 1 else ""
+    return Certificate(role, float(ssl.cert_time_to_seconds(shown["notAfter"])))
+
+
+def dial_tls(sock: socket.socket, secure: Secure, host: str, deadline: float) -> TlsStream:
+    """The dialling end's stream, once the peer has proved to be whom it should.
+
+    Raises:
+        TlsFailed: it has not.
+        ValueError: the host cannot be in a certificate.
+    """
+    stream = TlsStream(sock, secure.context, host)
+    try:
+        stream.shake_hands(deadline)
+    except TimeoutError:
+        raise TlsFailed("no TLS handshake in time; does the peer use TLS?") from None
+    shown = stream.certificate
+    if secure.role and (shown is None or shown.role != secure.role):
+        found = f"a {shown.role}'s" if shown is not None and shown.role else "of no role"
+        raise TlsFailed(f"the peer's certificate is {found}, not a {secure.role}'s")
+    return stream
+
+
+_VERDICTS = {
+    9: "the peer's certificate is not valid yet: one of the two clocks is wrong",
+    10: "the peer's certificate has expired",
+    18: "the peer's certificate is self-signed: it is not from the cluster's CA",
+    62: "the peer's certificate is for another name",
+    64: "the peer's certificate is for another address",
+} | dict.fromkeys((7, 19, 20, 21), "the peer's certificate is not from the cluster's CA")
+"""By OpenSSL's X509_V_ERR numbers."""
+
+_NO_VERSION = "the two ends have no version of TLS in common; 1.2 is the oldest allowed"
+_NO_TLS = "the peer does not use TLS"
+_REASONS = {
+    "CERTIFICATE_REQUIRED": "the peer wants a certificate, and none was shown",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer has shown no certificate",
+    "UNKNOWN_CA": "the peer refuses our certificate: it is not from its CA",
+    "CERTIFICATE_EXPIRED": "the peer refuses our certificate: it has expired",
+    "BAD_CERTIFICATE": "the peer refuses our certificate",
+    "UNSUPPORTED_CERTIFICATE": "the peer refuses our certificate: it is for other uses",
+    "UNSUPPORTED_PROTOCOL": _NO_VERSION,
+    "ALERT_PROTOCOL_VERSION": _NO_VERSION,
+    "NO_PROTOCOLS_AVAILABLE": _NO_VERSION,
+    "WRONG_SSL_VERSION": _NO_VERSION,
+    "WRONG_VERSION_NUMBER": _NO_TLS,
+    "HTTP_REQUEST": _NO_TLS,
+    "HTTPS_PROXY_REQUEST": _NO_TLS,
+    "UNEXPECTED_EOF_WHILE_READING": "the peer hung up in the middle of TLS",
+}
+"""By the ends of OpenSSL's reasons; what comes before says by which protocol."""
+
+
+def explain(exc: ssl.SSLError) -> str:
+    """OpenSSL's error in words that say what is wrong."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        words = _VERDICTS.get(exc.verify_code, "the peer's certificate is refused")
+        return f"{words} ({exc.verify_message.rstrip('.')})"
+    reason = exc.reason or str(exc)
+    for end, words in _REASONS.items():
+        if reason.endswith(end):
+            return words
+    return f"TLS failed: {reason.lower().replace('_', ' ')}"
