@@ -185,6 +185,14 @@ class Lane:
         return True
 
     @property
+    def stale(self) -> bool:
+        """Whether an idle lane is of no more use: its peer has closed it, or spoken unasked."""
+        try:
+            return self._closed or self._stream.stirs(0.0)
+        except (OSError, ValueError):  # the latter: the descriptor is closed already
+            return True
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed at this end, by a caller or by an error."""
         return self._closed

@@ -57,9 +57,9 @@ class LanePool:
             LinkLost: the pool is closed.
         """
         while (lane := self._pop()) is not None:
-            if not lane.wait_closed(0.0):
+            if not lane.stale:
                 return lane
-            self.give(lane)
+            self._drop(lane)
         lane = Lane.dial(
             self._host, self._port, timeout=min(timeout, self._dial_timeout),
             limits=self._limits, tls=self._tls,
@@ -78,6 +78,11 @@ class LanePool:
             if lane.idle and not self._closed and len(self._idle) < self._most_idle:
                 self._idle.append(lane)
                 return
+        lane.close()
+
+    def _drop(self, lane: Lane) -> None:
+        with self._lock:
+            self._taken.discard(lane)
         lane.close()
 
     def close(self) -> None:
