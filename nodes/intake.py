@@ -47,7 +47,7 @@ class Intake:
         self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
         self._in_flight = 0
         self._lock = threading.Lock()
-        self.figures = Figures()
+        self._figures = Figures()
         self.answered = 0
         self.errors = 0
 
@@ -59,6 +59,14 @@ class Intake:
         known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
         self._known = (now, known)
         return known
+
+    def measured(self, now: float) -> tuple[float, float | None, float | None]:
+        """Answers a second, and the seconds that half and 99 % of them stayed under; None
+        for the latter when there were none in the last 10 s.
+        """
+        with self._lock:  # lookups add to them all the while
+            figures = self._figures
+            return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
     def lookup(
         self, name: str, args: tuple[object, ...], *, limit: int, after: str | None, timeout: float
@@ -115,7 +123,7 @@ class Intake:
         with self._lock:
             self.answered += answered
             self.errors += failed
-            self.figures.add(took, now, answered + failed)
+            self._figures.add(took, now, answered + failed)
 
     def close(self) -> None:
         """Ends the threads that batches are asked in."""

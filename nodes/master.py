@@ -61,6 +61,9 @@ there is no worker, which tells a stock client more than "no such verb"."""
 CERTIFIED = {Role.WORKER: REGISTERS, Role.OPERATOR: STEERS}
 """With TLS, the certificates that go with a token's role; a client needs none."""
 
+MOST_COUNT = 2**63 - 1
+"""No number that is counted with is larger; one that is may not even fit a message."""
+
 
 class Launcher(Protocol):
     """What a master can ask of the launcher that it runs in; `nodes.cluster` has one."""
@@ -379,7 +382,9 @@ class MasterService(Service):
         )  # fmt: skip
 
     def _login(self, token: object) -> str:
-        return self._visit.login(token)
+        role = self._visit.login(token)
+        self.keeps_seat = True
+        return role
 
     # -- for workers ----------------------------------------------------------------
 
@@ -464,10 +469,12 @@ def _text(name: str, value: object) -> str:
 def _count(name: str, value: object) -> int:
     if type(value) is not int or value < 0:
         raise BadRequest(f"{name} must be a whole number from 0 up")
+    if value > MOST_COUNT:
+        raise BadRequest(f"{name} must be at most {MOST_COUNT}")
     return value
 
 
 def _seconds(name: str, value: object) -> float:
     if type(value) is int or type(value) is float:
-        return float(value)
+        return value  # as it is: an integer may be larger than any float
     raise BadRequest(f"{name} must be a number of seconds")

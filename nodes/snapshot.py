@@ -57,6 +57,7 @@ def take_snapshot(
         router = roster.router
         reroutes, hedges = router.reroutes, router.hedges
         budgets = router.hedging.left(now), router.retrying.left(now)
+    rate, p50, p99 = intake.measured(now)
     live = {view.id for view in views if view.state != State.DOWN}
     # A local worker that is between two registrations is shown as what it is about to be.
     between = [child for child in local.values() if child.id not in live]
@@ -76,9 +77,9 @@ def take_snapshot(
             if children is None
             else sum(child.phase is not Phase.STOPPING for child in children)
         ),
-        lookups_per_s=intake.figures.rate(now) + direct,
-        p50_ms=_ms(intake.figures.percentile(0.5, now)),
-        p99_ms=_ms(intake.figures.percentile(0.99, now)),
+        lookups_per_s=rate + direct,
+        p50_ms=_ms(p50),
+        p99_ms=_ms(p99),
         answered=intake.answered + elsewhere,
         errors=intake.errors,
         reroutes=reroutes,

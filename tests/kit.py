@@ -143,18 +143,29 @@ def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -
 
 
 class Node:
-    """A `rollcall-nodes` command as a process, from its ready line to its end."""
+    """A `rollcall-nodes` command as a process, from its ready line to its end.
 
-    def __init__(self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None):
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "nodes.cli", *args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **(env or {})},
-            cwd=cwd,
-            text=True,
-        )
+    Arguments:
+        args: the command.
+        env: added to the environment.
+        cwd: where it starts.
+        said: where its stderr goes, when more may come than a pipe holds.
+    """
+
+    def __init__(
+        self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None,
+        said: Path | None = None,
+    ) -> None:  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "nodes.cli", *args],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE if said is None else stack.enter_context(said.open("wb")),
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                text=True,
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:

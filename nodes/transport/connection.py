@@ -9,6 +9,7 @@ with a `Lane` at the other end.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import select
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rpyc.core import consts, protocol
+from rpyc.core import brine, consts, protocol
 
 from nodes.transport import messages
 from nodes.transport.frames import Broken, FrameReader
@@ -24,6 +25,7 @@ from nodes.transport.values import Foreign, IdPack
 
 if TYPE_CHECKING:
     from nodes.transport.limits import Limits
+    from nodes.transport.seats import Seat
     from nodes.transport.service import Peer
     from nodes.transport.stream import Stream
 
@@ -90,8 +92,8 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
     """Answers one peer until it leaves, speaks nonsense, or is too slow.
 
     Made by `rpyc.Service._connect`; `config` must hold `limits`, `peer`, `stream`,
-    `patience` (seconds for the first byte) and `hang_up` besides RPyC's own settings.
-    The socket belongs to the server, which closes it.
+    `patience` (seconds for the first byte), `hang_up` and `seat` besides RPyC's own
+    settings. The socket belongs to the server, which closes it.
     """
 
     _closed: bool
@@ -102,6 +104,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._limits: Limits = config["limits"]
         self._peer: Peer = config["peer"]
         self._hang_up: Callable[[], None] = config["hang_up"]
+        self._seat: Seat = config["seat"]
         self._stream: Stream = config["stream"]
         self._reader = FrameReader(self._limits.frame_in)
         self._patience: float = config["patience"]
@@ -157,12 +160,14 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         try:
             while True:
                 payload = self._next_payload()
+                self._seat.busy = True
                 if self._service.drops_abandoned and self._abandoned():
                     return
                 answer = self._answer(payload)
                 if answer is None:
                     return
                 self._stream.send(answer, time.monotonic() + self._limits.frame)
+                self._seat.answered(time.monotonic())
         except EOFError:
             return
         except (Broken, OSError) as exc:  # a timeout is an OSError too
@@ -232,6 +237,13 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
                     raise Refused("LookupError", "no such object")
                 return (kept, *map(_unbox, others))
         return _as_tuple(_unbox(boxed))
+
+    def _handle_ping(self, data: object) -> object:
+        # Nested far enough, it can be decoded but not encoded: that takes a deeper stack.
+        with contextlib.suppress(RecursionError):
+            if brine.dumpable(data):
+                return data
+        raise Refused("TypeError", "that cannot be sent back")
 
     def _handle_getroot(self) -> Kept:
         return self._root

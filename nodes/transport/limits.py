@@ -15,7 +15,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         frame_in: bytes of the largest request a server accepts, inflated.
         frame_reply: bytes of the largest reply, as a server sends it and as a lane
             accepts it, inflated.
-        connections: connections a server keeps; one more is closed at once.
+        connections: connections a server keeps; one more gets the place of a silent one, or is
+            told that there is none.
         first_byte: seconds a new connection may stay silent.
         frame: seconds from a frame's first byte to its last, in either direction;
             a peer that reads its reply more slowly is cut off.

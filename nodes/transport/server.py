@@ -1,9 +1,11 @@
-"""Listens, and gives each connection its own thread."""
+"""Listens, and gives each connection that speaks its own thread."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import math
 import socket
 import ssl
 import threading
@@ -17,6 +19,8 @@ from nodes.transport import messages
 from nodes.transport.connection import SETTINGS
 from nodes.transport.frames import Broken, FrameReader
 from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.lobby import Lobby
+from nodes.transport.seats import Seat, least, room
 from nodes.transport.service import Peer, Service
 from nodes.transport.stream import Stream
 from nodes.transport.tls import TlsStream
@@ -33,6 +37,12 @@ RETRY_ACCEPT = 0.1
 TURNED_AWAY = 16
 """Connections beyond the limit that are told so at one time; more are just closed."""
 
+LEAVING = 16
+"""Connections given up whose threads have yet to end; no more are accepted meanwhile."""
+
+NOTE_EVERY = 60.0
+"""Seconds between two lines that say there are too many connections."""
+
 TURN_AWAY = 1.0
 """Seconds one of those has to ask something, so that it can be told."""
 
@@ -46,7 +56,8 @@ class Server:
         make_service: called in each connection's thread for the object that answers it.
         host: address to bind; one with a colon is IPv6.
         port: 0 lets the system choose: see `address`.
-        limits: of each connection, and how many there may be.
+        limits: of each connection, and how many there may be (fewer if the system allows
+            this process fewer than twice as many descriptors).
         name: starts the names of its threads.
         tls: who is trusted, and what is shown; None for no TLS. The handshake is part of
             what a new connection may take until its first byte.
@@ -54,6 +65,7 @@ class Server:
     Attributes:
         address: host and port it is bound to.
         refused: connections turned away because there were too many, so far.
+        given_up: connections closed for a newcomer, so far; see `seats.least`.
 
     Raises:
         OSError: the address cannot be had; `errno` tells why.
@@ -80,25 +92,30 @@ class Server:
         # reply waits 40 ms for the peer's acknowledgement.
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._listener.settimeout(WAKE)
+        self._listener.settimeout(0.0)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self.limits = limits
         self.refused = 0
+        self.given_up = 0
+        self._room = room(limits.connections, 2)
         self._make_service = make_service
         self._name = name
         self._tls = tls
         self._lock = threading.Lock()
+        self._left = threading.Condition(self._lock)
         self._started = False
         self._stopping = threading.Event()
-        self._sockets: set[socket.socket] = set()
+        self._seats: dict[socket.socket, Seat] = {}
+        self._leaving: set[socket.socket] = set()
         self._turning: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._full = False
+        self._noted = -math.inf
+        self._troubled = False
 
     @property
     def connections(self) -> int:
-        """Connections open now, without those being turned away."""
-        return len(self._sockets)
+        """Connections open now that have spoken, without those being turned away."""
+        return len(self._seats)
 
     def start(self) -> None:
         """Accept in a daemon thread. Once only."""
@@ -122,7 +139,7 @@ class Server:
         with self._lock:
             self._stopping.set()
             _shut(self._listener)
-            for sock in self._sockets | self._turning:
+            for sock in (*self._seats, *self._leaving, *self._turning):
                 _shut(sock)
             threads = [t for t in self._threads if t is not threading.current_thread()]
         deadline = time.monotonic() + timeout
@@ -136,57 +153,81 @@ class Server:
     close = stop
 
     def _accept_all(self) -> None:
-        troubled = False
+        lobby = Lobby(
+            self._listener,
+            most=room(self.limits.connections, 4),
+            patience=self.limits.first_byte,
+        )
         while not self._stopping.is_set():
             try:
-                sock, address = self._listener.accept()
-                self._admit(sock, Peer(*address[:2]))
-                troubled = False
-            except TimeoutError:
-                continue
-            # RPyC takes any error here for the end of the server. A RuntimeError says
-            # that no thread could be started.
-            except (OSError, RuntimeError) as exc:
-                if not troubled and not self._stopping.is_set():
-                    logger.warning("cannot take a connection, trying again: %s", exc)
-                troubled = True
+                for sock, peer in lobby.wait(WAKE):
+                    self._admit(sock, peer)
+            except OSError as exc:  # RPyC takes any error here for the end of the server
+                self._note_trouble(exc)
                 self._stopping.wait(RETRY_ACCEPT)
+        lobby.close()
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         with self._lock:
-            if self._stopping.is_set():
-                sock.close()
-                return
-            full = len(self._sockets) >= self.limits.connections
-            if full:
-                self._note_refusal(peer)
-            self._full = full
-            if full and len(self._turning) >= TURNED_AWAY:
+            seat = Seat(time.monotonic())
+            full = not self._make_room(peer, seat.since)
+            if self._stopping.is_set() or (full and len(self._turning) >= TURNED_AWAY):
                 sock.close()
                 return
             self._threads = [thread for thread in self._threads if thread.is_alive()]
+            work = self._turn_away if full else functools.partial(self._serve, seat)
             thread = threading.Thread(
                 target=self._run,
-                args=(self._turn_away if full else self._serve, sock, peer),
+                args=(work, sock, peer),
                 name=f"{self._name}-{peer.host}:{peer.port}",
                 daemon=True,
             )
-            counted = self._turning if full else self._sockets
-            counted.add(sock)  # before it is served, so that `connections` is never behind
+            # Counted before it is served, so that `connections` is never behind.
+            if full:
+                self._turning.add(sock)
+            else:
+                self._seats[sock] = seat
             try:
                 thread.start()
-            except RuntimeError:
-                counted.discard(sock)
+            except RuntimeError as exc:  # the system has no thread to give
+                self._forget(sock)
                 sock.close()
-                raise
+                self._note_trouble(exc)
+                return
             self._threads.append(thread)
+            self._troubled = False
 
-    def _note_refusal(self, peer: Peer) -> None:
-        self.refused += 1
-        if not self._full:
+    def _note_trouble(self, exc: Exception) -> None:
+        if not self._troubled and not self._stopping.is_set():
+            logger.warning("cannot take a connection, trying again: %s", exc)
+        self._troubled = True
+
+    def _make_room(self, peer: Peer, now: float) -> bool:
+        """Whether one more connection can be kept, if need be in the place of another."""
+        if len(self._seats) < self._room:
+            return True
+        self._left.wait_for(lambda: len(self._leaving) < LEAVING, RETRY_ACCEPT)
+        silent = least(self._seats, now) if len(self._leaving) < LEAVING else None
+        if now - self._noted >= NOTE_EVERY:
+            self._noted = now
+            what = "refused" if silent is None else "let in for the longest silent of them"
             logger.warning(
-                "%s:%d refused: %d connections are open", peer.host, peer.port, self.connections
+                "%s:%d %s: %d connections are open", peer.host, peer.port, what, self._room
             )
+        if silent is None:
+            self.refused += 1
+            return False
+        self.given_up += 1
+        del self._seats[silent]
+        self._leaving.add(silent)
+        _shut(silent)
+        return True
+
+    def _forget(self, sock: socket.socket) -> None:
+        self._seats.pop(sock, None)
+        self._turning.discard(sock)
+        self._leaving.discard(sock)
+        self._left.notify()
 
     def _run(
         self, work: Callable[[socket.socket, Peer], None], sock: socket.socket, peer: Peer
@@ -199,15 +240,14 @@ class Server:
             # Out of the sets first: `stop` must never shut down a descriptor that is
             # already someone else's.
             with self._lock:
-                self._sockets.discard(sock)
-                self._turning.discard(sock)
+                self._forget(sock)
             _shut(sock)
             sock.close()
 
-    def _serve(self, sock: socket.socket, peer: Peer) -> None:
+    def _serve(self, seat: Seat, sock: socket.socket, peer: Peer) -> None:
         def hang_up() -> None:
             with self._lock:
-                if sock in self._sockets:
+                if sock in self._seats:
                     _shut(sock)
 
         deadline = time.monotonic() + self.limits.first_byte
@@ -217,12 +257,13 @@ class Server:
             logger.debug("%s:%d dropped: %s", peer.host, peer.port, exc)
             return
         config = SETTINGS | {
-            "limits": self.limits, "hang_up": hang_up, "stream": stream,
+            "limits": self.limits, "hang_up": hang_up, "stream": stream, "seat": seat,
             "peer": msgspec.structs.replace(peer, certificate=stream.certificate),
             "patience": max(0.0, deadline - time.monotonic()),
         }  # fmt: skip
         channel = Channel(SocketStream(sock), compress=False)
-        self._make_service()._connect(channel, config).serve_all()
+        seat.service = self._make_service()
+        seat.service._connect(channel, config).serve_all()
 
     def _open(self, sock: socket.socket, deadline: float) -> Stream:
         if self._tls is None:
@@ -238,7 +279,7 @@ class Server:
             stream = self._open(sock, deadline)
             payload = stream.receive(FrameReader(self.limits.frame_in), deadline)
             question = messages.load(payload, messages.REQUEST_READS)
-            text = f"all {self.limits.connections} connections are in use; try again in a moment"
+            text = f"all {self._room} connections are in use; try again in a moment"
             answer = messages.exception_reply(question.seq, "rollcall", "Overloaded", text)
             stream.send(answer, deadline)
 

@@ -37,6 +37,11 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
     requests only read, so that what was sent to a frozen process is not worked off later.
     """
 
+    keeps_seat = False
+    """Whether the connection is kept, however long it is silent, when there are too many:
+    set on the instance once its peer has shown that it may be trusted.
+    """
+
     hang_up: Callable[[], None]
     """Ends this connection from our side, at once; set before `on_open`.
 

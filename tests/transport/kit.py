@@ -138,6 +138,22 @@ def hello() -> bytes:
     return out.read()
 
 
+def still_open(peers: list[Raw]) -> list[Raw]:
+    """Those that the other end has not closed."""
+
+    def is_open(peer: Raw) -> bool:
+        try:
+            return peer.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+
+    for peer in peers:
+        peer.sock.settimeout(None)
+    return [peer for peer in peers if is_open(peer)]
+
+
 def parse(stream: bytes) -> list[messages.Message]:
     """The messages in a stream of frames."""
     reader = FrameReader(1 << 26)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rpyc.core import brine, consts
 
-from nodes.transport import Limits, messages
+from nodes.transport import Lane, Limits, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import HEADER, frame
 from tests.kit import PATIENCE, poll_for
@@ -21,8 +23,18 @@ from tests.transport.kit import FIRST_VERB, Office, Raw, hello, serves, squeezed
 pytestmark = pytest.mark.usefixtures("quiet")
 Raws = Callable[[Office], Raw]
 SHORT = 0.05
+RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+"""Lingers (struct linger) for 0 s, so that closing resets the connection."""
+
 LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
 """Under these, only what is said can end a connection within a test."""
+
+
+def ping(value: object) -> bytes:
+    """A request that is answered with `value`, whatever it is."""
+    body = (consts.HANDLE_PING, (consts.LABEL_TUPLE, ((consts.LABEL_VALUE, value),)))
+    encoded: bytes = brine.dump((1, body))
+    return encoded
 
 
 REQUEST = brine.I1.pack(consts.MSG_REQUEST)
@@ -47,9 +59,9 @@ REPLY = brine.I1.pack(consts.MSG_REPLY)
             frame(REQUEST, brine.TAG_TUP2, brine.dump(1), brine.TAG_TUP1 * 100_000),
             id="deep nesting",
         ),
+        pytest.param(frame(REQUEST, ping((None,) * 500_000)), id="half a million values"),
         pytest.param(
-            frame(REQUEST, brine.TAG_TUP2, brine.dump(1), brine.dump((None,) * 500_000)),
-            id="half a million values",
+            squeezed(REQUEST + ping(bytes(Limits().frame_in))), id="a request that inflates too far"
         ),
         pytest.param(frame(REQUEST, brine.dump((1, 2))), id="a request of nothing"),
         pytest.param(frame(REQUEST, brine.dump((1, (7, 7)))), id="a request on nothing boxed"),
@@ -57,11 +69,22 @@ REPLY = brine.I1.pack(consts.MSG_REPLY)
         pytest.param(frame(b"\x09", brine.dump((1, (1, (1, ()))))), id="no kind of message"),
     ],
 )
-def test_nonsense_is_hung_up_on_at_once(open_office: Opens, raw: Raws, said: bytes) -> None:
+def test_nonsense_is_hung_up_on_at_once(
+    open_office: Opens, raw: Raws, said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one line for whoever looks for it, and no deadline awaited."""
     office = open_office(limits=LONG)
     peer = raw(office)
+    host, port = peer.sock.getsockname()
     peer.send(said)
     assert peer.rest() == b""
+    poll_for(lambda: caplog.records)
+    (line,) = caplog.records
+    assert line.levelno == logging.DEBUG
+    assert line.exc_info is None
+    assert line.getMessage().startswith(f"{host}:{port} dropped: ")
+    assert line.getMessage().isprintable()
+    assert len(line.getMessage()) < 200
     assert serves(office)
 
 
@@ -133,6 +156,51 @@ def test_a_peer_that_does_not_read_is_cut_off(open_office: Opens, ended: ExitSta
     assert serves(office)
 
 
+@pytest.mark.parametrize("depth", [328, 400])
+def test_a_ping_too_deep_to_be_sent_back_is_no_defect(
+    open_office: Opens, raw: Raws, depth: int
+) -> None:
+    """Found by fuzzing: to encode it takes a deeper stack than to decode it."""
+    nested: tuple[object, ...] = ()
+    for _ in range(depth):
+        nested = (nested,)
+    office = open_office(limits=LONG)
+    peer = raw(office)
+    peer.ask(REQUEST + ping(nested))
+    peer.finish()
+    assert len(peer.answers()) <= 1
+    assert serves(office)
+
+
+def test_a_ping_with_what_does_not_cross_is_no_defect(open_office: Opens, raw: Raws) -> None:
+    """Found by fuzzing."""
+    peer = raw(open_office(limits=LONG))
+    foreign = (consts.LABEL_REMOTE_REF, ("builtins.list", 1, 2))
+    body = (consts.HANDLE_PING, (consts.LABEL_TUPLE, (foreign,)))
+    peer.ask(REQUEST + brine.dump((1, body)))
+    peer.finish()
+    (answer,) = peer.answers()
+    assert answer.kind == consts.MSG_EXCEPTION
+    assert "TypeError" in str(answer.body)
+
+
+def test_closing_from_both_ends_at_once(open_office: Opens, ended: ExitStack) -> None:
+    """RPyC raises AttributeError in nearly every such case."""
+    office = open_office()
+    for number in range(50):
+        lane = ended.enter_context(Lane.dial(*office.address))
+        lane.call("echo", timeout=PATIENCE)
+        desk = office.desks[-1]
+        ends = [threading.Thread(target=end) for end in (desk.hang_up, lane.close, lane.close)]
+        for thread in ends:
+            thread.start()
+        for thread in ends:
+            thread.join()
+        poll_for(lambda: office.desks[-1].closed == 1)
+        assert len(office.desks) == number + 1
+    poll_for(lambda: office.server.connections == 0)
+
+
 def test_many_requests_at_once_are_answered_in_order(open_office: Opens, raw: Raws) -> None:
     peer = raw(open_office(limits=LONG))
     peer.send(b"".join(messages.root_request(seq) for seq in range(1000)))
@@ -140,17 +208,27 @@ def test_many_requests_at_once_are_answered_in_order(open_office: Opens, raw: Ra
     assert [answer.seq for answer in peer.answers()] == list(range(1000))
 
 
-def test_a_port_scan_is_not_heard(open_office: Opens, ended: ExitStack) -> None:
+def test_a_port_scan_is_not_heard(open_office: Opens, caplog: pytest.LogCaptureFixture) -> None:
+    """It costs no thread, and a line that nobody sees who does not look for it."""
     office = open_office()
-    reset = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: on, 0 s, so close resets
     for number in range(100):
         with socket.create_connection(office.address) as sock:
             if number % 2:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
-    poll_for(lambda: len(office.desks) == 100)
-    poll_for(lambda: office.server.connections == 0)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    poll_for(lambda: caplog.text.count("dropped: left without a word") == 100)
+    assert office.desks == []
     assert serves(office)
     assert office.server.refused == 0
+
+
+def test_peers_that_reset_their_connection_are_not_heard(open_office: Opens) -> None:
+    office = open_office()
+    for _ in range(50):
+        with socket.create_connection(office.address) as sock:
+            sock.sendall(messages.root_request(0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    assert serves(office)
+    poll_for(lambda: office.server.connections == 0)
 
 
 def boxed() -> st.SearchStrategy[object]:

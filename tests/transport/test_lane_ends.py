@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import select
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +39,7 @@ from tests.transport.kit import (
     value,
 )
 
+pytestmark = pytest.mark.usefixtures("quiet")
 Dials = Callable[[Office], Lane]
 SHORT = 0.05
 
@@ -166,6 +170,16 @@ def test_a_reply_too_large_is_not_taken() -> None:
         assert "header" in lost(lane)
 
 
+def test_an_answer_that_inflates_too_far_is_not_taken() -> None:
+    def bomb(seq: int) -> bytes:
+        return squeezed(messages.value_reply(seq, bytes(5000))[HEADER.size : -1])
+
+    with lane_to(rooted(bomb), limits=Limits(frame_reply=6000)) as lane:
+        assert ask(lane, "verb") == bytes(5000)
+    with lane_to(rooted(bomb), limits=Limits(frame_reply=4000)) as lane:
+        assert "more than 4000 bytes" in lost(lane)
+
+
 def test_random_bytes_end_in_an_error_of_ours() -> None:
     @settings(max_examples=60)
     @given(st.binary(min_size=1, max_size=60), st.booleans(), st.integers(0, 2))
@@ -280,6 +294,28 @@ def test_what_cannot_be_dialled(host: str, port: int) -> None:
 def test_nobody_listens() -> None:
     with pytest.raises(DialFailed, match="refused"):
         Lane.dial("127.0.0.1", free_port())
+
+
+def test_a_dial_that_nobody_takes_up_has_an_end() -> None:
+    """A listener whose queue is full: the system answers no further connect."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as stack:
+        address = listener.getsockname()
+        with pytest.raises(DialFailed, match="timed out"):
+            for _ in range(10):
+                stack.enter_context(Lane.dial(*address, timeout=SHORT))
+
+
+def test_no_descriptor_to_dial_with() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        try:
+            with pytest.raises(DialFailed, match="Too many open files"):
+                Lane.dial(*listener.getsockname())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_socket_that_reached_itself_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

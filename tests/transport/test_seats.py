@@ -1,0 +1,180 @@
+"""Too many connections: the silent ones make room, and those who work are kept."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from nodes.transport import Lane, Limits, RemoteFailure, messages, seats, server
+from nodes.transport.frames import HEADER
+from nodes.transport.seats import SETTLED, Seat, least, room
+from tests.kit import PATIENCE, poll_for
+from tests.transport.conftest import Opens
+from tests.transport.kit import Desk, Office, Raw, serves, still_open
+
+Raws = Callable[[Office], Raw]
+Dials = Callable[[Office], Lane]
+
+
+def seat(since: float, *, proved: bool = False, busy: bool = False, keeps: bool = False) -> Seat:
+    made = Seat(since)
+    made.proved, made.busy, made.service = proved, busy, Desk({})
+    made.service.keeps_seat = keeps
+    return made
+
+
+NOW = 1000.0
+LONG_AGO = NOW - SETTLED
+
+
+@pytest.mark.parametrize(
+    ("taken", "whose"),
+    [
+        pytest.param({}, None, id="nobody is there"),
+        pytest.param({"a": seat(5), "b": seat(3), "c": seat(4)}, "b", id="the longest silent"),
+        pytest.param(
+            {"old": seat(1, proved=True), "new": seat(NOW)}, "new", id="who never asked, first"
+        ),
+        pytest.param(
+            {"a": seat(2, proved=True), "b": seat(1, proved=True)}, "b", id="then who rests"
+        ),
+        pytest.param({"a": seat(LONG_AGO + 0.01, proved=True)}, None, id="not who just asked"),
+        pytest.param({"a": seat(LONG_AGO, proved=True)}, "a", id="who asked long ago"),
+        pytest.param({"a": seat(1, busy=True)}, None, id="not who is being answered"),
+        pytest.param({"a": seat(1, proved=True, keeps=True)}, None, id="not who is trusted"),
+    ],
+)
+def test_whose_place_a_newcomer_gets(taken: dict[str, Seat], whose: str | None) -> None:
+    assert least(taken, NOW) == whose
+
+
+def test_half_of_the_descriptors_are_kept_for_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    for most, found in ((256, 128), (4096, 512), (resource.RLIM_INFINITY, 512)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _what, most=most: (most, most))
+        assert room(512, 2) == found
+
+
+def test_a_server_keeps_no_more_than_the_system_allows(
+    open_office: Opens, monkeypatch: pytest.MonkeyPatch, raw: Raws
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (8, 8))
+    office = open_office()
+    peers = []
+    for _ in range(6):
+        peers.append(raw(office))
+        peers[-1].send(b"\x00")
+    poll_for(lambda: len(still_open(peers)) == 4)
+    assert office.server.connections == 4
+
+
+def test_silent_peers_make_room_for_one_that_asks(
+    open_office: Opens, raw: Raws, dial: Dials, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many there are, and whether they say nothing or half of something."""
+    office = open_office(limits=Limits(connections=4, first_byte=600.0, frame=600.0))
+    worker = dial(office)
+    worker.call("echo", timeout=PATIENCE)
+    slow, silent = [], []
+    for _ in range(20):
+        slow.append(raw(office))
+        slow[-1].send(HEADER.pack(1000, 0))
+        silent.append(raw(office))
+    assert serves(office)
+    assert worker.call("echo", 1, timeout=PATIENCE) == (1,)
+    poll_for(lambda: len(still_open(slow)) <= 3, what="places that are left for the slow")
+    poll_for(lambda: len(still_open(silent)) <= 4, what="and as many as may wait")
+    assert office.server.refused == 0
+    assert office.server.given_up >= 17
+    warned = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(warned) == 1, "one line, however many come"
+
+
+def test_who_rests_makes_room_and_who_is_trusted_does_not(
+    open_office: Opens, dial: Dials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = open_office(limits=Limits(connections=2))
+    trusted, resting = dial(office), dial(office)
+    for lane in (trusted, resting):
+        lane.call("echo", timeout=PATIENCE)
+    office.desks[0].keeps_seat = True
+    with pytest.raises(RemoteFailure, match="Overloaded"):
+        dial(office).call("echo", timeout=PATIENCE)
+    monkeypatch.setattr(seats, "SETTLED", 0.0)
+    poll_for(lambda: not any(seat.busy for seat in office.server._seats.values()))
+    newcomer = dial(office)
+    assert newcomer.call("echo", 1, timeout=PATIENCE) == (1,)
+    assert resting.wait_closed(PATIENCE)
+    assert trusted.call("echo", 2, timeout=PATIENCE) == (2,)
+    assert (office.server.refused, office.server.given_up) == (1, 1)
+
+
+def test_who_is_being_answered_is_kept(
+    open_office: Opens, dial: Dials, raw: Raws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "SETTLED", 0.0)
+    go, entered = threading.Event(), threading.Event()
+
+    def wait() -> int:
+        entered.set()
+        go.wait(PATIENCE)
+        return 7
+
+    office = open_office({"wait": wait}, limits=Limits(connections=1))
+    lane = dial(office)
+    lane.send("wait", timeout=PATIENCE)
+    # The verb's look-up is all that arrives.
+    poll_for(lambda: lane.arrived(timeout=0.01) is None and entered.is_set())
+    peer = raw(office)
+    peer.send(messages.root_request(0))
+    (told,) = peer.answers()
+    assert "Overloaded" in str(told.body)
+    go.set()
+    assert lane.receive(timeout=PATIENCE) == 7
+
+
+def test_no_more_are_let_in_than_leave(
+    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those given up may be slow to go; meanwhile newcomers are refused, not piled up."""
+    monkeypatch.setattr(server, "LEAVING", 0)
+    office = open_office(limits=Limits(connections=1))
+    first = raw(office)
+    first.send(messages.root_request(0)[:1])
+    poll_for(lambda: office.server.connections == 1)
+    second = raw(office)
+    second.send(messages.root_request(0))
+    (told,) = second.answers()
+    assert "Overloaded" in str(told.body)
+    first.send(messages.root_request(0)[1:])
+    assert first.sock.recv(1000)
+
+
+def test_the_silent_wait_without_a_thread(
+    open_office: Opens, raw: Raws, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The longest silent goes for one more; the rest are as good as new when they speak."""
+    caplog.set_level(logging.DEBUG, "rollcall.transport")
+    office = open_office(limits=Limits(connections=8, first_byte=600.0))
+    peers = [raw(office) for _ in range(11)]
+    assert [peer.rest() for peer in peers[:3]] == [b""] * 3
+    poll_for(lambda: len(caplog.records) == 3)
+    assert {r.levelno for r in caplog.records} == {logging.DEBUG}
+    assert office.desks == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("office")] == [
+        "office-accept"
+    ]
+    for peer in peers[3:]:
+        peer.send(messages.root_request(0))
+        assert peer.sock.recv(1000)
+    assert office.server.connections == 8
+
+
+def test_those_who_wait_are_let_go_when_it_stops(open_office: Opens, raw: Raws) -> None:
+    office = open_office()
+    peer = raw(office)
+    office.server.stop()
+    assert peer.rest() == b""
