@@ -1,0 +1,338 @@
+"""What can be reached through a port, by whom: everything is tried, and held to a list.
+
+The lists are `HANDLERS`, `MASTER` and `WORKER`. A verb that is added has to be written there,
+with who may call it; a name or a request that answers and is not there fails this module.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import keyword
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import rpyc
+from rpyc.core import brine, consts
+
+import nodes
+from nodes.master import Master, MasterService
+from nodes.token import read_token
+from nodes.transport import Lane, RemoteFailure, messages
+from nodes.transport.connection import ROOT
+from nodes.transport.frames import FrameReader, frame
+from nodes.transport.stream import CHUNK
+from nodes.wire import decode_envelope
+from nodes.worker import Worker, WorkerService
+from tests.kit import PATIENCE, master_alone, worker_inside
+from tests.transport.kit import FIRST_VERB, Raw
+
+# -- the lists ---------------------------------------------------------------------------
+
+HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL", "INSPECT"}
+"""The requests of RPyC that are served; GETATTR and CALLATTR know verbs, and nothing else."""
+
+ANYONE = "stranger client worker operator"
+TRUSTED = "worker operator"
+
+MASTER = {
+    "describe": ANYONE,
+    "getbylocation": ANYONE,
+    "getbyname": ANYONE,
+    "getbyyear": ANYONE,
+    "login": ANYONE,
+    "lookup": ANYONE,
+    "suggest": ANYONE,
+    "leave": TRUSTED,
+    "register": TRUSTED,
+    "renew": TRUSTED,
+    "drain": TRUSTED,
+    "events": TRUSTED,
+    "freeze": TRUSTED,
+    "kill": TRUSTED,
+    "log": TRUSTED,
+    "reload": TRUSTED,
+    "restart": TRUSTED,
+    "scale": TRUSTED,
+    "snapshot": TRUSTED,
+    "spawn": TRUSTED,
+    "thaw": TRUSTED,
+}
+"""The verbs of a master, and who is not answered with `forbidden`."""
+
+WORKER = {
+    "lookup": ANYONE,
+    "probe": ANYONE,
+    "suggest": ANYONE,
+    "retire": "",
+    "switch": "",
+}
+"""The verbs of a worker's own port. The last two take the secret that only its master knows."""
+
+
+# -- who is who --------------------------------------------------------------------------
+
+
+def _nobody(_lane: Lane) -> None:
+    """No token is needed to look up."""
+
+
+def _asks(lane: Lane) -> None:
+    envelope(lane, "lookup", "getbyname", "nobody")
+
+
+def _logs_in(lane: Lane) -> None:
+    assert envelope(lane, "login", read_token())["error"] is False
+
+
+def _registers(lane: Lane, worker: Worker) -> None:
+    _logs_in(lane)
+    twin = msgspec.structs.replace(
+        worker._registration, instance=secrets.token_hex(8), wanted_id="", port=1
+    )
+    assert envelope(lane, "register", msgspec.json.encode(twin).decode())["error"] is False
+
+
+def becomes(role: str, worker: Worker) -> Callable[[Lane], None]:
+    """What a peer of that role does first on a connection to a master."""
+    ways: dict[str, Callable[[Lane], None]] = {
+        "stranger": _nobody,
+        "client": _asks,
+        "worker": lambda lane: _registers(lane, worker),
+        "operator": _logs_in,
+    }
+    return ways[role]
+
+
+ROLES = ANYONE.split()
+
+
+def envelope(lane: Lane, verb: str, *args: Any) -> dict[str, Any]:
+    """The answer of a master's verb."""
+    reply = lane.call(verb, *args, timeout=PATIENCE)
+    assert type(reply) is str
+    return msgspec.structs.asdict(decode_envelope(reply))
+
+
+# -- everything that has a name ------------------------------------------------------------
+
+
+@functools.cache
+def words(module: Any) -> frozenset[str]:
+    """Every name in the source of a package: what is defined, called, read or written."""
+    return frozenset(_words(module))
+
+
+def _words(module: Any) -> Iterator[str]:
+    for path in Path(inspect.getfile(module)).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                    yield name
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    yield name
+                case ast.Constant(value=str() as name) if name.isidentifier():
+                    yield name
+
+
+def all_names(*objects: object) -> list[str]:
+    """Names that a stranger can think of, and many more."""
+    found = {*words(nodes), *words(rpyc.core.protocol), *dir(builtins), *keyword.kwlist}
+    found |= {
+        attribute for kind in (object, type, rpyc.Service, str, int) for attribute in dir(kind)
+    }
+    for one in objects:
+        found |= set(dir(one)) | {name for part in vars(one).values() for name in dir(part)}
+    found |= {"", " ", "\x00", "é", "lookup ", "Lookup", "a.b", "../lookup", "x" * 1000}
+    return sorted(found | {f"exposed_{name}" for name in found})
+
+
+def replies(peer: Raw, frames: list[bytes]) -> list[messages.Message]:
+    """The answer to each frame, in batches that no buffer is too small for."""
+    reader = FrameReader(1 << 20)
+    found: list[messages.Message] = []
+    for start in range(0, len(frames), 100):
+        batch = frames[start : start + 100]
+        peer.send(b"".join(batch))
+        while len(found) < start + len(batch):
+            while (payload := reader.next()) is None:
+                data = peer.sock.recv(CHUNK)
+                assert data, f"hung up on one of {batch}"
+                reader.feed(data)
+            found.append(messages.load(payload, messages.REPLY_READS))
+    return found
+
+
+Place = tuple[str, int]
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Master, Worker]]:
+    """A master with a worker."""
+    with master_alone() as master, worker_inside(master) as worker:
+        yield master, worker
+
+
+@pytest.fixture
+def places(pair: tuple[Master, Worker]) -> dict[str, Place]:
+    """Where both are found."""
+    master, worker = pair
+    address = master.address
+    return {"master": (address.host, address.port), "worker": worker.server.address}
+
+
+@pytest.fixture
+def peer(places: dict[str, Place], node: str) -> Iterator[Raw]:
+    """A peer at the port of `node` that may write what it likes."""
+    raw = Raw(places[node])
+    yield raw
+    raw.sock.close()
+
+
+both = pytest.mark.parametrize(("node", "verbs"), [("master", MASTER), ("worker", WORKER)])
+
+
+# -- requests ------------------------------------------------------------------------------
+
+
+@both
+def test_requests_that_are_served(peer: Raw, verbs: dict[str, str]) -> None:
+    """Every number RPyC knows and many that it does not, about every thing one can name."""
+    known = {v: k[len("HANDLE_") :] for k, v in vars(consts).items() if k.startswith("HANDLE_")}
+    assert set(known.values()) > HANDLERS
+    numbers = sorted({*known, *range(-3, 300), 2**31, 2**63, -(2**70)} - {consts.HANDLE_CLOSE})
+    verb = next(iter(verbs))
+    local, value = consts.LABEL_LOCAL_REF, consts.LABEL_VALUE
+    targets = [
+        (local, ROOT), (local, FIRST_VERB), (local, ("builtins.type", 1, 2)), (value, "text"),
+        (value, ROOT), (consts.LABEL_REMOTE_REF, ROOT),
+    ]  # fmt: skip
+    frames = [messages.root_request(1), messages.verb_request(2, ROOT, verb)]
+    asked: list[int] = []
+    for number in numbers:
+        for target in targets:
+            for rest in ((), (verb,), (verb, ()), ((), ()), ("__class__", (), ())):
+                boxed = (consts.LABEL_TUPLE, (target, *((value, one) for one in rest)))
+                body = (len(asked), (number, boxed))
+                frames.append(frame(brine.I1.pack(consts.MSG_REQUEST), brine.dump(body)))
+                asked.append(number)
+    answers = replies(peer, frames)[2:]
+    assert [answer.seq for answer in answers] == list(range(len(asked)))
+    served = set()
+    for number, answer in zip(asked, answers, strict=True):
+        text = str(answer.body)
+        assert "InternalError" not in text
+        if answer.kind == consts.MSG_REPLY:
+            assert_harmless(answer.body)
+        if f"request {number} is not served here" not in text:
+            served.add(known.get(number, str(number)))
+    assert served == HANDLERS - {"CLOSE"}
+
+
+def assert_harmless(body: object) -> None:
+    """A reply is a value, the root, or a verb: nothing else is ever referred to."""
+    match body:
+        case (consts.LABEL_VALUE, _):
+            return
+        case (consts.LABEL_REMOTE_REF, (str() as kind, int() as cls, int())):
+            assert (kind, cls) in {ROOT[:2], FIRST_VERB[:2]}
+            return
+    pytest.fail(f"something else was given out: {body}")
+
+
+@both
+def test_goodbye_is_served(peer: Raw, verbs: dict[str, str]) -> None:
+    body = (1, (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ())))
+    peer.ask(brine.I1.pack(consts.MSG_REQUEST) + brine.dump(body))
+    assert peer.rest() == b""
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+@both
+def test_names_that_are_verbs(
+    peer: Raw, verbs: dict[str, str], pair: tuple[Master, Worker]
+) -> None:
+    master, worker = pair
+    names = all_names(
+        master, worker, MasterService(master), worker.server, master.roster, master.intake,
+        worker._served.catalog,
+    )  # fmt: skip
+    assert len(names) > 3000
+    assert set(names) > {*verbs, "_master", "__reduce_ex__", "hang_up", "exposed_lookup"}
+    root, *answers = replies(
+        peer,
+        [messages.root_request(0), *(messages.verb_request(1, ROOT, name) for name in names)],
+    )
+    assert_harmless(root.body)
+    found = {
+        name for name, answer in zip(names, answers, strict=True) if answer.kind == consts.MSG_REPLY
+    }
+    assert found == set(verbs)
+
+
+@both
+def test_a_verb_has_no_names_at_all(peer: Raw, verbs: dict[str, str]) -> None:
+    """Nor has a value; verbs were the only objects, and they cannot be looked into."""
+    first = next(iter(verbs))
+    names = all_names()
+    looked_up = [messages.root_request(0), messages.verb_request(1, ROOT, first)]
+    of_verb = [messages.verb_request(2, FIRST_VERB, name) for name in names]
+    answers = replies(peer, looked_up + of_verb)
+    assert [answer.kind for answer in answers[:2]] == [consts.MSG_REPLY] * 2
+    assert {answer.kind for answer in answers[2:]} == {consts.MSG_EXCEPTION}
+
+
+# -- roles -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_role_may_ask_of_a_master(
+    role: str, pair: tuple[Master, Worker], places: dict[str, Place]
+) -> None:
+    """Each verb on a connection of its own, with no arguments: most are then a bad request,
+    and who may not even ask is told so first.
+    """
+    become = becomes(role, pair[1])
+    allowed = set()
+    for verb in MASTER:
+        with Lane.dial(*places["master"]) as lane:
+            become(lane)
+            if envelope(lane, verb)["code"] != "forbidden":
+                allowed.add(verb)
+    assert allowed == {verb for verb, roles in MASTER.items() if role in roles.split()}
+
+
+def test_what_anyone_may_ask_of_a_worker(places: dict[str, Place]) -> None:
+    """There is no login there. A secret that is wrong opens nothing, of whatever type it is."""
+    answered = set()
+    with Lane.dial(*places["worker"]) as lane:
+        for verb, args in (("lookup", (b"",)), ("probe", ()), ("suggest", ("name", ""))):
+            reply = lane.call(verb, *args, timeout=PATIENCE)
+            if not (type(reply) is tuple and reply[0] == "forbidden"):
+                answered.add(verb)
+        for secret in ("", "x" * 32, 0, None, b"", True, ("",)):
+            assert lane.call("retire", secret, timeout=PATIENCE) is False
+            reply = lane.call("switch", secret, "a/path", timeout=PATIENCE)
+            assert type(reply) is tuple
+            assert reply[0] == "forbidden"
+        for verb in ("login", "register", "snapshot"):
+            with pytest.raises(RemoteFailure, match="no such verb"):
+                lane.call(verb, timeout=PATIENCE)
+    assert answered == {verb for verb, roles in WORKER.items() if roles}
+
+
+def test_the_lists_hold_every_verb_there_is(pair: tuple[Master, Worker]) -> None:
+    """Those that the services know by themselves, without a peer."""
+    service = MasterService(pair[0])
+    assert {*service._open, *service._guarded} < set(MASTER)
+    lookups = set(pair[0].intake.lookups())
+    assert {*service._open, *service._guarded, *lookups} == set(MASTER)
+    assert inspect.getsource(WorkerService.verb).count('": self.') == len(WORKER)
