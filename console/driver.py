@@ -154,7 +154,7 @@ class Driver:
         """Carries out a command; `CommandDone` or `CommandFailed` follows."""
 
         def work(cluster: Cluster) -> Message:
-            assert command.run is not None
+            assert command.run is not None  # noqa: S101 - for the type checker
             try:
                 text = command.run(cluster, argument)
             except RollcallError as error:

@@ -72,7 +72,7 @@ class Traffic:
                 pipe.close()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101 - for the type checker
         for line in process.stdout:
             try:
                 report = msgspec.json.decode(line, type=Report)

@@ -100,7 +100,7 @@ def _read_json(path: Path, name: str, bad: Bad) -> Iterator[Stored]:
             named = "" if key is None else f" ({shown(key)})"
             bad(f"{name}, record {number}{named}", str(unusable))
             continue
-        assert isinstance(value, dict)
+        assert isinstance(value, dict)  # noqa: S101 - for the type checker
         yield size * number // len(members), value, body
 
 
@@ -139,7 +139,7 @@ def _read_lines(path: Path, name: str, bad: Bad) -> Iterator[Stored]:
             except Unusable as unusable:
                 bad(f"{name}, line {number}", str(unusable))
             else:
-                assert isinstance(value, dict)
+                assert isinstance(value, dict)  # noqa: S101 - for the type checker
                 yield position, value, body
 
 
@@ -197,7 +197,7 @@ def _refuse(value: object) -> object:
     """Called by the encoder for what JSON has no form for: exactly the two classes above."""
     if isinstance(value, _NotJson):
         raise Unusable(f"{value.text[:40]} is not a finite number")
-    assert isinstance(value, _Repeated)
+    assert isinstance(value, _Repeated)  # noqa: S101 - for the type checker
     twice, _ = Counter(key for key, _ in value.pairs).most_common(1)[0]
     raise Unusable(f"the field {shown(twice)} is there twice")
 

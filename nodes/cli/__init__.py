@@ -43,7 +43,7 @@ class _Lazy(click.Group):
         if home is None:
             return None
         command = getattr(importlib.import_module(f"nodes.cli.{home}"), cmd_name)
-        assert isinstance(command, click.Command)
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
         return command
 
 
