@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import inspect
 import logging
 import os
 import secrets
@@ -223,8 +224,8 @@ class WorkerService(Service):
             if self._is_master(secret) and not self._lacks:
                 return asking[plain]
             return functools.partial(asking[plain], direct=True) if self._is_keyed(secret) else None
-        if plain in asking:
-            return functools.partial(self._answer_anyone, asking[plain])
+        if name in asking:
+            return functools.partial(self._answer_anyone, asking[name])
         if self._lacks:
             return lambda *_args, **_named: (Forbidden.code, self._lacks)
         verbs: dict[str, Callable[..., object]] = {
@@ -237,7 +238,14 @@ class WorkerService(Service):
     def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
         if not self._is_open():
             return (Forbidden.code, "this worker answers its master only: ask the master")
-        return do(*args, direct=True)
+        try:
+            return do(*args, direct=True)
+        except TypeError:
+            try:
+                inspect.signature(do).bind(*args, direct=True)
+            except TypeError as misfit:
+                return (BadRequest.code, f"the arguments do not fit: {misfit}")
+            raise
 
     def on_open(self, peer: Peer) -> None:
         """Notes who the peer has proved to be."""

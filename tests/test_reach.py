@@ -11,8 +11,9 @@ import builtins
 import functools
 import inspect
 import keyword
+import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rpyc.core import brine, consts
 
 import nodes
 from nodes.master import Master, MasterService
-from nodes.token import read_token
+from nodes.token import Role, ensure_token, token_file
 from nodes.transport import Lane, RemoteFailure, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
@@ -39,7 +40,8 @@ HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL", "I
 """The requests of RPyC that are served; GETATTR and CALLATTR know verbs, and nothing else."""
 
 ANYONE = "stranger client worker operator"
-TRUSTED = "worker operator"
+WORKERS = "worker operator"
+STEERS = "operator"
 
 MASTER = {
     "describe": ANYONE,
@@ -48,26 +50,29 @@ MASTER = {
     "getbyyear": ANYONE,
     "login": ANYONE,
     "lookup": ANYONE,
+    "lookup_many": ANYONE,
+    "members": ANYONE,
     "suggest": ANYONE,
-    "leave": TRUSTED,
-    "register": TRUSTED,
-    "renew": TRUSTED,
-    "drain": TRUSTED,
-    "events": TRUSTED,
-    "freeze": TRUSTED,
-    "kill": TRUSTED,
-    "log": TRUSTED,
-    "reload": TRUSTED,
-    "restart": TRUSTED,
-    "scale": TRUSTED,
-    "snapshot": TRUSTED,
-    "spawn": TRUSTED,
-    "thaw": TRUSTED,
+    "leave": WORKERS,
+    "register": WORKERS,
+    "renew": WORKERS,
+    "drain": STEERS,
+    "events": STEERS,
+    "freeze": STEERS,
+    "kill": STEERS,
+    "log": STEERS,
+    "reload": STEERS,
+    "restart": STEERS,
+    "scale": STEERS,
+    "snapshot": STEERS,
+    "spawn": STEERS,
+    "thaw": STEERS,
 }
 """The verbs of a master, and who is not answered with `forbidden`."""
 
 WORKER = {
     "lookup": ANYONE,
+    "lookup_many": ANYONE,
     "probe": ANYONE,
     "suggest": ANYONE,
     "retire": "",
@@ -79,35 +84,16 @@ WORKER = {
 # -- who is who --------------------------------------------------------------------------
 
 
-def _nobody(_lane: Lane) -> None:
-    """No token is needed to look up."""
-
-
-def _asks(lane: Lane) -> None:
-    envelope(lane, "lookup", "getbyname", "nobody")
-
-
-def _logs_in(lane: Lane) -> None:
-    assert envelope(lane, "login", read_token())["error"] is False
-
-
-def _registers(lane: Lane, worker: Worker) -> None:
-    _logs_in(lane)
-    twin = msgspec.structs.replace(
-        worker._registration, instance=secrets.token_hex(8), wanted_id="", port=1
-    )
-    assert envelope(lane, "register", msgspec.json.encode(twin).decode())["error"] is False
-
-
-def becomes(role: str, worker: Worker) -> Callable[[Lane], None]:
+def become(role: str, lane: Lane, worker: Worker) -> None:
     """What a peer of that role does first on a connection to a master."""
-    ways: dict[str, Callable[[Lane], None]] = {
-        "stranger": _nobody,
-        "client": _asks,
-        "worker": lambda lane: _registers(lane, worker),
-        "operator": _logs_in,
-    }
-    return ways[role]
+    if role == "stranger":
+        return
+    assert envelope(lane, "login", ensure_token(token_file(Role(role))))["error"] is False
+    if role == "worker":
+        twin = msgspec.structs.replace(
+            worker._registration, instance=secrets.token_hex(16), wanted_id="", port=1
+        )
+        envelope(lane, "register", msgspec.json.encode(twin).decode())
 
 
 ROLES = ANYONE.split()
@@ -173,8 +159,10 @@ Place = tuple[str, int]
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[Master, Worker]]:
-    """A master with a worker."""
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Master, Worker]]:
+    """A master with a worker, and a token for each role."""
+    monkeypatch.setenv("ROLLCALL_STATE", str(tmp_path))
+    ensure_token()
     with master_alone() as master, worker_inside(master) as worker:
         yield master, worker
 
@@ -300,11 +288,10 @@ def test_what_a_role_may_ask_of_a_master(
     """Each verb on a connection of its own, with no arguments: most are then a bad request,
     and who may not even ask is told so first.
     """
-    become = becomes(role, pair[1])
     allowed = set()
     for verb in MASTER:
         with Lane.dial(*places["master"]) as lane:
-            become(lane)
+            become(role, lane, pair[1])
             if envelope(lane, verb)["code"] != "forbidden":
                 allowed.add(verb)
     assert allowed == {verb for verb, roles in MASTER.items() if role in roles.split()}
@@ -314,10 +301,12 @@ def test_what_anyone_may_ask_of_a_worker(places: dict[str, Place]) -> None:
     """There is no login there. A secret that is wrong opens nothing, of whatever type it is."""
     answered = set()
     with Lane.dial(*places["worker"]) as lane:
-        for verb, args in (("lookup", (b"",)), ("probe", ()), ("suggest", ("name", ""))):
+        calls = {"lookup": (b"",), "lookup_many": (b"",), "probe": (), "suggest": ("name", "")}
+        for verb, args in calls.items():
             reply = lane.call(verb, *args, timeout=PATIENCE)
             if not (type(reply) is tuple and reply[0] == "forbidden"):
                 answered.add(verb)
+            assert "fit" in str(call_misfit(lane, verb))
         for secret in ("", "x" * 32, 0, None, b"", True, ("",)):
             assert lane.call("retire", secret, timeout=PATIENCE) is False
             reply = lane.call("switch", secret, "a/path", timeout=PATIENCE)
@@ -329,10 +318,19 @@ def test_what_anyone_may_ask_of_a_worker(places: dict[str, Place]) -> None:
     assert answered == {verb for verb, roles in WORKER.items() if roles}
 
 
+def call_misfit(lane: Lane, verb: str) -> object:
+    """What is said of arguments that do not fit; never that it is a defect."""
+    try:
+        return lane.call(verb, 1, 2, 3, 4, 5, timeout=PATIENCE)
+    except RemoteFailure as error:
+        assert error.kind == "TypeError"
+        return error
+
+
 def test_the_lists_hold_every_verb_there_is(pair: tuple[Master, Worker]) -> None:
     """Those that the services know by themselves, without a peer."""
-    service = MasterService(pair[0])
-    assert {*service._open, *service._guarded} < set(MASTER)
-    lookups = set(pair[0].intake.lookups())
-    assert {*service._open, *service._guarded, *lookups} == set(MASTER)
-    assert inspect.getsource(WorkerService.verb).count('": self.') == len(WORKER)
+    master, _worker = pair
+    assert {*MasterService(master)._verbs, *master.intake.lookups()} == set(MASTER)
+    assert set(re.findall(r'^ +"(\w+)": self', inspect.getsource(WorkerService.verb), re.M)) == set(
+        WORKER
+    )
