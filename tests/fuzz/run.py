@@ -20,17 +20,18 @@ from pathlib import Path
 
 import msgspec
 import psutil
+from rpyc.core import brine, consts
 
 from nodes.addresses import parse_address
 from nodes.client import Client
 from nodes.token import read_token
 from nodes.transport import Lane, Limits, TransportError, messages
 from nodes.transport.connection import ROOT
-from nodes.transport.frames import FrameReader
+from nodes.transport.frames import FrameReader, frame
 from nodes.transport.stream import CHUNK
-from tests.fuzz.grammar import Grammar
+from tests.fuzz.grammar import NAMES, REQUEST, Grammar
 from tests.kit import Node, poll_for, same_records, scan, shipped_records
-from tests.transport.kit import FIRST_VERB, rooted
+from tests.transport.kit import rooted
 
 HUNG = 30.0
 """Seconds after which a connection that is still open is a finding."""
@@ -158,6 +159,17 @@ def _wrong(heard: bytes, said: list[bytes]) -> Iterator[str]:
         yield f"{found} in an answer to {said!r}: {heard!r}"[:4000]
 
 
+def login(token: str | None) -> list[bytes]:
+    """What a peer says to have a role. Other verbs come first, as verbs are called by their
+    number, and whoever gives a wrong token is made to wait.
+    """
+    verbs = [messages.verb_request(0, ROOT, name) for name in (*NAMES[:20], "login")]
+    parts = ("login", (token,), ())
+    boxed = ((consts.LABEL_LOCAL_REF, ROOT), *((consts.LABEL_VALUE, part) for part in parts))
+    body = (consts.HANDLE_CALLATTR, (consts.LABEL_TUPLE, boxed))
+    return [messages.root_request(0), *verbs, frame(REQUEST, brine.dump((0, body)))]
+
+
 def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line: None) -> Report:
     """Fuzzes a master and a worker.
 
@@ -177,9 +189,7 @@ def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line
         worker = Node("worker", "--master", address, "--json", said=folder / "worker")
         stack.callback(worker.close)
         ports = [parse_address(address)] * 9 + [parse_address(worker.ready["address"])]
-        hello = [messages.root_request(1), messages.verb_request(2, ROOT, "login")]
-        head = messages.call_head(FIRST_VERB)
-        hello.append(messages.call_request(3, head, messages.arguments((read_token(),))))
+        hello = login(read_token())
         good = stack.enter_context(GoodClient(address))
         watched: list[Watched] = []
         began, said_at, answered = time.monotonic(), 0, 0
