@@ -93,6 +93,9 @@ class Server:
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._listener.settimeout(0.0)
+        self._lobby = Lobby(
+            self._listener, most=room(limits.connections, 4), patience=limits.first_byte
+        )
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self.limits = limits
         self.refused = 0
@@ -146,6 +149,8 @@ class Server:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._listener.close()
+        if not self._started:
+            self._lobby.close()
         busy = [thread.name for thread in threads if thread.is_alive()]
         if busy:
             logger.warning("still busy after %.1f s: %s", timeout, ", ".join(busy))
@@ -153,19 +158,14 @@ class Server:
     close = stop
 
     def _accept_all(self) -> None:
-        lobby = Lobby(
-            self._listener,
-            most=room(self.limits.connections, 4),
-            patience=self.limits.first_byte,
-        )
         while not self._stopping.is_set():
             try:
-                for sock, peer in lobby.wait(WAKE):
+                for sock, peer in self._lobby.wait(WAKE):
                     self._admit(sock, peer)
             except OSError as exc:  # RPyC takes any error here for the end of the server
                 self._note_trouble(exc)
                 self._stopping.wait(RETRY_ACCEPT)
-        lobby.close()
+        self._lobby.close()
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         with self._lock:
