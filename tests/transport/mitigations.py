@@ -104,7 +104,6 @@ TABLE = (
         LENGTHS, "both", ((FRAMES, "if not 0 < length <= self._most or", "if not 0 < length or"),),
         (
             "test_hostile.py::test_nonsense_is_hung_up_on_at_once[a frame of 4 GB]",
-            "test_hostile.py::test_nonsense_is_hung_up_on_at_once[HTTP]",
             "test_hostile.py::test_nonsense_is_hung_up_on_at_once[TLS]",
             "test_lane_ends.py::test_garbage_closes_the_lane[a frame of 4 GB]",
             "test_lane_ends.py::test_a_reply_too_large_is_not_taken",
