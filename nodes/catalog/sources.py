@@ -21,7 +21,7 @@ from nodes.errors import DataError
 
 SUFFIXES = (".json", ".jsonl", ".csv")
 MAX_RECORD = 1 << 20  # bytes of one record's JSON text
-BLOCK = 1 << 18  # bytes of the lines that are read together
+BLOCK = 1 << 16  # bytes of the lines that are read together: they fit the processor's cache
 BATCH = 500  # records that are read together where there are no lines
 
 Record = dict[str, object]
