@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
+from itertools import chain, repeat
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,11 @@ from nodes.catalog.model import CatalogInfo, Lookup, Progress
 from nodes.catalog.sources import read_records
 from nodes.catalog.survey import Key, Survey, key_text
 
-REPORT_EVERY = 5000  # records between two words of progress
-
-Row = tuple[Key | bytes, ...]
+CACHE_KIB = 8192
+"""SQLite's memory for pages, and for each of the runs it sorts an index from. More is slower:
+the rows come in order, and short runs are sorted within the processor's own cache."""
+SORTERS = 3  # threads of SQLite's own that sort beside the one that reads
+PARAMETERS = 900  # values of one statement; some SQLite allow no more than 999
 
 
 def write_catalog(
@@ -48,12 +50,12 @@ def _fill(
     # A crash leaves a temporary file that nobody opens: journal and syncs would buy nothing.
     db.executescript(
         f"PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-        f"PRAGMA cache_size = -65536;"
+        f"PRAGMA cache_size = -{CACHE_KIB}; PRAGMA threads = {SORTERS};"
         f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
         f"{layout.create_tables()} BEGIN;"
     )
     survey = Survey()
-    db.executemany(layout.insert_record(), _rows(dataset, layout, survey, progress))
+    _read(db, dataset, layout, survey, progress)
     if not skip_bad:
         survey.refuse_bad(dataset)
     lookups = survey.lookups(dataset)
@@ -78,19 +80,30 @@ def _fill(
     db.execute("COMMIT")
 
 
-def _rows(dataset: Dataset, layout: Layout, survey: Survey, progress: Progress) -> Iterator[Row]:
-    """A row for every usable record, file by file; the survey sees each on its way."""
+def _read(
+    db: sqlite3.Connection, dataset: Dataset, layout: Layout, survey: Survey, progress: Progress
+) -> None:
+    """Insert every usable record, file by file; the survey sees each on its way."""
     paths = [dataset.folder / name for name in dataset.files]
     total = sum(path.stat().st_size for path in paths)
     before = 0
     progress("read", 0, total)
     for number, (path, name) in enumerate(zip(paths, dataset.files, strict=True)):
-        for position, record, body in read_records(path, name, survey.note_bad):
-            yield number, *survey.keys(record, layout.fields), body
-            if survey.records % REPORT_EVERY == 0:
-                progress("read", min(before + position, total), total)
+        for position, records, bodies in read_records(path, name, survey.note_bad):
+            keys = survey.columns(records, layout.fields)
+            _insert(db, layout, list(chain.from_iterable(zip(repeat(number), *keys, bodies))))
+            progress("read", min(before + position, total), total)
         before += path.stat().st_size
     progress("read", total, total)
+
+
+def _insert(db: sqlite3.Connection, layout: Layout, values: list[Key | bytes]) -> None:
+    """Insert rows given as one list: many with each statement, which halves the time of each."""
+    width = len(layout.columns) + 2
+    step = max(1, PARAMETERS // width) * width
+    for start in range(0, len(values), step):
+        part = values[start : start + step]
+        db.execute(layout.insert_records(len(part) // width), part)
 
 
 def _unify(

@@ -22,8 +22,8 @@ def check_data(data: Path) -> CheckReport:
     files = []
     for name in dataset.files:
         records, bad = survey.records, survey.bad_count
-        for _, record, _ in read_records(dataset.folder / name, name, survey.note_bad):
-            survey.note(record)
+        for _, batch, _ in read_records(dataset.folder / name, name, survey.note_bad):
+            survey.note(batch)
         files.append(FileReport(name, survey.records - records, survey.bad_count - bad))
     return CheckReport(
         name=dataset.name,

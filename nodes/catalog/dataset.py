@@ -25,6 +25,7 @@ RESERVED = frozenset(
         "lookup_many",
         "members",
         "describe",
+        "members",
         "suggest",
         "login",
         "register",

@@ -45,9 +45,10 @@ class Layout:
             f"CREATE TABLE records (id INTEGER PRIMARY KEY, file, {columns}body);"
         )
 
-    def insert_record(self) -> str:
-        """Parameters: the file's id, the keys of all columns, the body."""
-        return f"INSERT INTO records VALUES (NULL, ?, {'?, ' * len(self.columns)}?)"  # noqa: S608 - only `?`
+    def insert_records(self, count: int) -> str:
+        """Parameters: for each record the file's id, the keys of all columns, the body."""
+        row = f"(NULL, ?, {'?, ' * len(self.columns)}?)"
+        return f"INSERT INTO records VALUES {', '.join([row] * count)}"  # noqa: S608 - only `?`
 
     def find(self, fields: tuple[str, ...]) -> str:
         """Parameters: a key for each field, the id to start after, the number of rows."""

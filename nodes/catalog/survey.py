@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import msgspec
 
@@ -36,6 +37,11 @@ def key_text(key: Key) -> str:
     return key if isinstance(key, str) else msgspec.json.encode(key).decode()
 
 
+def _fit(integers: Sequence[int]) -> bool:
+    """Whether all can be stored as numbers."""
+    return min(integers) >= INTEGER_MIN and max(integers) <= INTEGER_MAX
+
+
 class Survey:
     """Counts over all records of a dataset, filled record by record."""
 
@@ -52,19 +58,29 @@ class Survey:
         if len(self.bad) < MAX_LISTED:
             self.bad.append(BadRecord(where, why))
 
-    def keys(self, record: Record, fields: Iterable[str]) -> list[Key]:
-        """The record's keys for `fields`; the record and the keys' types are noted."""
-        self.records += 1
-        if not record.keys() <= self._fields.keys():
-            for field, value in record.items():
-                # Whether it can be looked up: good enough from its first record, for an example.
-                self._fields.setdefault(field, key_of(value) is not None)
-        keys = []
-        for field in fields:
-            key = key_of(record.get(field))
-            keys.append(key)
-            if key is not None:
-                self.kinds.setdefault(field, set()).add(type(key))
+    def count(self, records: Sequence[Record]) -> None:
+        """Note the records and what fields they have."""
+        self.records += len(records)
+        if not set[str]().union(*records) <= self._fields.keys():
+            for record in records:
+                for field, value in record.items():
+                    # Whether it can be looked up: good enough from its first record.
+                    self._fields.setdefault(field, key_of(value) is not None)
+
+    def columns(self, records: Sequence[Record], fields: Iterable[str]) -> list[list[Key]]:
+        """The records' keys, a list for each of `fields`; records and types are noted."""
+        self.count(records)
+        return [self._column(field, [record.get(field) for record in records]) for field in fields]
+
+    def _column(self, field: str, values: list[object]) -> list[Key]:
+        kinds = set(map(type, values))
+        # Most columns hold keys as they are: a look at their types spares one at each value.
+        if kinds in ({str}, {float}) or (kinds == {int} and _fit(cast("list[int]", values))):
+            keys = cast("list[Key]", values)
+        else:
+            keys = [key_of(value) for value in values]
+            kinds = set(map(type, keys)) - {type(None)}
+        self.kinds.setdefault(field, set()).update(kinds)
         return keys
 
     def fields(self) -> tuple[str, ...]:
@@ -115,10 +131,14 @@ class FieldSurvey(Survey):
         super().__init__()
         self.filled: Counter[str] = Counter()
 
-    def note(self, record: Record) -> None:
-        """Count a record and every field it has a value for."""
-        self.keys(record, record)
-        self.filled.update(field for field, value in record.items() if value is not None)
+    def note(self, records: Sequence[Record]) -> None:
+        """Count records and every field they have a value for."""
+        self.count(records)
+        for record in records:
+            for field, value in record.items():
+                if (key := key_of(value)) is not None:
+                    self.kinds.setdefault(field, set()).add(type(key))
+            self.filled.update(field for field, value in record.items() if value is not None)
 
     def reports(self) -> tuple[FieldReport, ...]:
         """Every field with its type and the number of records that have it."""

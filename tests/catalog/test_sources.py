@@ -252,7 +252,23 @@ def test_json_lines_and_an_array_of_the_same_records_are_read_alike(values: list
     assert len(lines) + len(lines_bad) == len(values)
 
 
+@pytest.mark.parametrize(
+    ("lines", "broken"),
+    [
+        ('{"name": "al"} {"name": "bo"}\n{"name":\n"cy"}', 1),  # two records and two lines each
+        ('{"name": "al"}\n{"name": "bo"}{"name": "cy"}\n\n', 2),
+        ('{"name": "al"}\n{"name": {\n"a": {}}}\n{"name": "bo"}', 2),
+        ('{"name": "}\n{"}\n{"name": "al"}{"name": "bo"}', 1),
+    ],
+)
+def test_a_record_that_is_not_one_line_is_refused(put: Put, lines: str, broken: int) -> None:
+    with pytest.raises(DataError, match=rf"^a\.jsonl, line {broken}, column "):
+        ensure_catalog(put({"a.jsonl": lines}))
+
+
 def _read(path: Path) -> tuple[list[tuple[object, bytes]], list[str]]:
     bad: list[str] = []
-    stored = read_records(path, path.name, lambda _where, why: bad.append(why))
-    return [(record, body) for _, record, body in stored], bad
+    found: list[tuple[object, bytes]] = []
+    for _, records, bodies in read_records(path, path.name, lambda _where, why: bad.append(why)):
+        found += zip(records, bodies, strict=True)
+    return found, bad

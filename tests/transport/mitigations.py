@@ -190,7 +190,8 @@ TABLE = (
         ),
     ),
     Mitigation(
-        ACCEPT, "server", ((SERVER, "except OSError as exc:  #", "except ConnectionError as exc:  #"),),
+        ACCEPT, "server",
+        ((SERVER, "except OSError as exc:  #", "except ConnectionError as exc:  #"),),
         ("test_limits.py::test_running_out_of_descriptors_is_survived",),
     ),
     Mitigation(

@@ -1,0 +1,196 @@
+"""What ten million records cost: `python -m tests.bench.bigdata [RECORDS]`.
+
+Makes its own records in a temporary folder (500 bytes of disk for each), measures what is
+promised of them, prints one table and clears away. Speeds are also given as a share of what
+`json.loads` does with the same lines at that time: a shared machine is not the same twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from nodes.catalog import Catalog, Reader, ensure_catalog
+from nodes.client import Client
+from nodes.token import ensure_token
+from tests.catalog.many import CROWD, one_of, write_many
+from tests.kit import Node, hosted
+
+FEW = 28
+WORKERS = 4
+MB = 1e6
+
+Row = tuple[str, str, str]
+"""What, its goal, what was measured."""
+
+
+def main() -> None:
+    """Runs all of it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.bigdata", description=__doc__)
+    parser.add_argument("records", nargs="?", type=int, default=10_000_000, metavar="RECORDS")
+    records = parser.parse_args().records
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["ROLLCALL_STATE"] = f"{folder}/state"
+        os.environ["ROLLCALL_CACHE"] = f"{folder}/cache"
+        ensure_token()
+        few, much = Path(folder, "few"), Path(folder, "much")
+        few.mkdir()
+        write_many(few / "people.jsonl", FEW)
+        print(
+            f"{records:,} records, Python {platform.python_version()}, {os.cpu_count()} cores,"
+            f" load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}\n"
+            f"{'':34}{'goal':>14}  measured"
+        )
+        for suffix in (".csv", ".jsonl"):  # the last one's catalog serves what comes after
+            show(built(much, suffix, records))
+        show([started(few, much)])
+        show([read(few, much, records)])
+        show(served(few, much, records))
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Prints rows as soon as they are known: all of them take minutes."""
+    for what, goal, measured in rows:
+        print(f"{what:34}{goal:>14}  {measured}", flush=True)
+
+
+def built(folder: Path, suffix: str, records: int) -> list[Row]:
+    """Builds the catalog of so many records with the command that users have."""
+    folder.mkdir(exist_ok=True)
+    for old in (*folder.iterdir(), *Path(os.environ["ROLLCALL_CACHE"]).glob("catalogs/*.db")):
+        old.unlink()
+    file = write_many(folder / f"people{suffix}", records)
+    lines = [json.dumps(one_of(records, n)) for n in range(min(records, 100_000))]
+    yard = [parse_time(lines)]
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "nodes.cli", "data", "build", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    taken = (time.perf_counter() - began) / records
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{file} could not be built")
+    yard.append(parse_time(lines))
+    speed = f"{1 / taken:,.0f}/s, {statistics.mean(yard) / taken:.2f} of json.loads"
+    peak = f"{usage.ru_maxrss * 1024 / MB:.0f} MB"
+    return [
+        (f"build from {suffix}", "200,000/s", speed),
+        ("  memory at its peak", "300 MB", peak),
+    ]
+
+
+def parse_time(lines: Sequence[str]) -> float:
+    """Seconds that `json.loads` takes for one of the lines."""
+    began = time.perf_counter()
+    for line in lines:
+        json.loads(line)
+    return (time.perf_counter() - began) / len(lines)
+
+
+def started(few: Path, much: Path) -> Row:
+    """How long a worker takes to be ready, on few records and on many in turn."""
+    taken: dict[str, list[float]] = {ensure_catalog(data).path: [] for data in (few, much)}
+    with hosted(0) as cluster:
+        for _ in range(5):
+            for catalog, times in taken.items():
+                began = time.perf_counter()
+                with Node("worker", "--master", cluster.address, "--catalog", catalog, "--json"):
+                    times.append((time.perf_counter() - began) * 1000)
+    small, large = map(statistics.median, taken.values())
+    return "worker ready", "the same", f"{large:.0f} ms, with {FEW} records {small:.0f} ms"
+
+
+def read(few: Path, much: Path, records: int) -> Row:
+    """Lookups by name in this process."""
+
+    def find(reader: Reader, name: str) -> None:
+        assert reader.find("getbyname", (name,)).count
+
+    with ExitStack() as stack:
+        readers = []
+        for data in (few, much):
+            catalog = stack.enter_context(closing(Catalog.open(ensure_catalog(data).path)))
+            readers.append(stack.enter_context(catalog.reader()))
+        return compared("by name, Reader", records, *(partial(find, one) for one in readers))
+
+
+def compared(
+    what: str, records: int, few: Callable[[str], None], much: Callable[[str], None]
+) -> Row:
+    """A row for a call on few records and on many in turn, with names by chance."""
+    random = Random(7)
+    taken: dict[int, list[float]] = {FEW: [], records: []}
+    for turn in range(6000):
+        for size, call in ((FEW, few), (records, much)):
+            name = one_of(size, random.randrange(size))["name"]
+            began = time.perf_counter()
+            call(name)
+            if turn >= 1000:  # warm
+                taken[size].append((time.perf_counter() - began) * 1e6)
+    small, large = map(statistics.median, taken.values())
+    return what, "1.5", f"{large / small:.2f}: {large:.0f} us, with {FEW} records {small:.0f} us"
+
+
+def served(few: Path, much: Path, records: int) -> list[Row]:
+    """Lookups and pages through clusters, and the memory they leave in worker and master."""
+
+    def ask(client: Client, name: str) -> None:
+        assert client.getbyname(name)
+
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(
+                Node("up", "--workers", str(WORKERS), "--port", "0", "--json", "--data", str(data))
+            )
+            for data in (few, much)
+        ]
+        clients = [
+            stack.enter_context(Client(node.ready["master"], timeout=10.0)) for node in nodes
+        ]
+        rows = [compared("by name, Client", records, *(partial(ask, client) for client in clients))]
+        master = psutil.Process(nodes[1].process.pid)
+        workers = master.children(recursive=True)
+        uss = [one.memory_full_info().uss / MB for one in workers]
+        # A page of the catalog that no other worker has mapped yet counts as one's own there,
+        # though it is the page cache's: it is no memory that a worker costs.
+        pages_alone = [
+            sum(part.private_clean for part in one.memory_maps() if part.path.endswith(".db")) / MB
+            for one in workers
+        ]
+        kept = (f"{own - alone:.0f}" for own, alone in zip(uss, pages_alone, strict=True))
+        rows += [
+            (f"each of {WORKERS} workers' own (USS)", "40 MB",
+             ", ".join(f"{own:.0f}" for own in uss) + " MB"),
+            ("  without pages of the catalog", "40 MB", ", ".join(kept) + " MB"),
+        ]  # fmt: skip
+        before = peak = master.memory_info().rss
+        pages = 0
+        crowd = 0
+        for person in clients[1].each("getbylocation", CROWD):
+            crowd += 1
+            if crowd % 1000 == 0:
+                pages += 1
+                peak = max(peak, master.memory_info().rss)
+            assert person["location"] == CROWD
+        grown = f"{(peak - before) / MB:.1f} MB over {pages} pages, {crowd:,} records"
+        return [*rows, ("master grows with a crowd's pages", "20 MB", grown)]
+
+
+if __name__ == "__main__":
+    main()

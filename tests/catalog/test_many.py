@@ -1,0 +1,95 @@
+"""Many records: what they need is bounded, and what they answer is what a plain scan finds.
+
+`python -m pytest -m big tests/catalog` runs it, in a minute or so.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+
+from nodes.catalog import CatalogInfo, ensure_catalog
+from nodes.client import Client
+from tests.catalog.kit import Record, asking
+from tests.catalog.many import CROWD, one_of, write_many
+from tests.kit import Node
+
+pytestmark = [pytest.mark.big, pytest.mark.timeout(600)]
+
+RECORDS = 300_000
+MB = 1_000_000
+
+
+def build(data: Path) -> tuple[CatalogInfo, int]:
+    """Builds with the command that users have; the bytes of memory that took at most."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "nodes.cli", "data", "build", str(data)],
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return ensure_catalog(data), usage.ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_a_build_takes_no_more_memory_for_more_records(tmp_path: Path, suffix: str) -> None:
+    few, few_peak = build(write_many(tmp_path / f"few{suffix}", RECORDS // 10))
+    much, much_peak = build(write_many(tmp_path / f"much{suffix}", RECORDS))
+    assert (few.records, much.records) == (RECORDS // 10, RECORDS)
+    # Beside SQLite's own 8 MiB and what each of its sorting threads holds, nothing may grow.
+    assert much_peak - few_peak < 40 * MB
+    assert much_peak < 150 * MB
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_answers_are_those_of_a_plain_scan(tmp_path: Path, suffix: str) -> None:
+    file = write_many(tmp_path / f"many{suffix}", RECORDS)
+    random = Random(7)
+    asked_for = [one_of(RECORDS, random.randrange(RECORDS)) for _ in range(200)]
+    names = {person["name"] for person in asked_for}
+    places = {(person["location"], person["year"]) for person in asked_for}
+    by_name: dict[str, list[Record]] = defaultdict(list)
+    by_place: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for n in range(RECORDS):
+        person = one_of(RECORDS, n)
+        if person["name"] in names:
+            by_name[person["name"]].append(person)
+        if (place := (person["location"], person["year"])) in places:
+            by_place[place].append(person)
+    with asking(file) as asked:
+        assert {name: asked.records("getbyname", name) for name in names} == by_name
+        assert {place: asked.records("getbyyear", *place) for place in places} == by_place
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[Node]:
+    """A cluster that serves them."""
+    ensure_catalog(write_many(tmp_path / "many.jsonl", RECORDS))
+    with Node(
+        "up", "--workers", "1", "--port", "0", "--json", "--data", str(tmp_path / "many.jsonl")
+    ) as node:
+        yield node
+
+
+def test_a_crowd_goes_through_the_master_page_by_page(crowded: Node) -> None:
+    master = psutil.Process(crowded.process.pid)
+    with Client(crowded.ready["master"], timeout=10.0) as client:
+        assert client.getbyname(one_of(RECORDS, 5)["name"])
+        before = peak = master.memory_info().rss
+        count = 0
+        for n, person in enumerate(client.each("getbylocation", CROWD)):
+            assert person == one_of(RECORDS, n * 3)
+            count += 1
+            if count % 1000 == 0:
+                peak = max(peak, master.memory_info().rss)
+    assert count == 100_000
+    assert peak - before < 20 * MB
