@@ -128,3 +128,13 @@ CODES: dict[str, type[LookupFailed]] = {
     )
 }
 """The closed list: every `code` an envelope may carry, and what `Client` raises for it."""
+
+
+def code_of(error: RollcallError) -> str:
+    """The error's code; one that no master sent has a code of its own."""
+    if isinstance(error, LookupFailed):
+        return error.code
+    return _OTHERS.get(type(error).__name__, InternalError.code)
+
+
+_OTHERS = {"MasterLost": "master_lost", "DataError": "data", "StartError": "start"}

@@ -25,6 +25,7 @@ _COMMANDS = {
     "certs": "certs",
     "traffic": "traffic",
     "token": "token",
+    "bench": "bench",
 }
 
 

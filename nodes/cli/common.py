@@ -16,7 +16,7 @@ from typing import NoReturn, ParamSpec
 import click
 
 from nodes.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, insecurity, is_loopback
-from nodes.errors import LookupFailed, RollcallError
+from nodes.errors import RollcallError, code_of
 from nodes.text import LogFormatter, printable, printable_json
 
 logger = logging.getLogger("rollcall.cli")
@@ -116,12 +116,8 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
 
 
 def error_json(error: RollcallError) -> dict[str, object]:
-    """An error as the envelope has it; one that no master sent has a code of its own."""
-    code = error.code if isinstance(error, LookupFailed) else _CODES.get(type(error).__name__, "")
-    return {"error": True, "code": code or "internal", "error_message": str(error)}
-
-
-_CODES = {"MasterLost": "master_lost", "DataError": "data", "StartError": "start"}
+    """An error as the envelope has it."""
+    return {"error": True, "code": code_of(error), "error_message": str(error)}
 
 
 def print_json(value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from random import Random
 
@@ -17,7 +18,8 @@ from nodes.cli.common import (
     tls_option,
     watch_stdin,
 )
-from nodes.traffic import traffic as ask_samples
+from nodes.client import Client
+from nodes.load import Plan, asker, play, sample
 
 
 @click.command()
@@ -30,15 +32,24 @@ from nodes.traffic import traffic as ask_samples
 def traffic(
     rate: float, master: str, tls: Path | None, leave_with_stdin: bool, as_json: bool
 ) -> None:
-    """Ask RATE sample lookups a second (default 50) until Ctrl-C; report each second."""
+    """Ask RATE sample lookups a second (default 50) until Ctrl-C; report each second.
+
+    One client, for the eye. To measure, use 'rollcall-nodes bench'.
+    """
     stop = StopSignals()
     if leave_with_stdin:
         watch_stdin()
-    random = Random()  # noqa: S311 - draws samples
-    for second in ask_samples(master, rate, stopping=stop.asked, random=random, tls=tls):
-        if as_json:
-            print_json(second._asdict())
-        else:
-            click.echo(
-                f"{second.answered}/s answered, {second.errors} errors, p99 {second.p99_ms} ms"
-            )
+    # Far behind, it asks as fast as it can, and forgets what it will never catch up.
+    plan = Plan(rate=rate, patience=1.0)
+    with Client(master, tls=tls) as client:
+        random = Random()  # noqa: S311 - draws samples
+        ask = asker(client, sample(client, random))
+        for tally in play(ask, plan.schedule(0, time.monotonic()), stopping=stop.asked):
+            p99_ms = round((tally.latencies.percentile(0.99) or 0.0) * 1000, 3)
+            if as_json:
+                print_json({
+                    "rate": rate, "answered": tally.answered, "errors": tally.failed,
+                    "p99_ms": p99_ms,
+                })  # fmt: skip
+            else:
+                click.echo(f"{tally.answered}/s answered, {tally.failed} errors, p99 {p99_ms} ms")

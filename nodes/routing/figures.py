@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-_PER_OCTAVE = 8
-_BUCKETS = 30 * _PER_OCTAVE  # 1 us to 2^30 us, about 18 minutes
+PER_OCTAVE = 8
+"""Buckets for a factor of two, unless said otherwise: within 9 % of the truth."""
+
+_OCTAVES = 30  # 1 us to 2^30 us, about 18 minutes
 
 
-def _bucket(seconds: float) -> int:
-    """The histogram bucket of a duration: eight a factor of two, so within 9 % of the truth."""
+def bucket_of(seconds: float, per_octave: int = PER_OCTAVE) -> int:
+    """The histogram bucket of a duration."""
     micros = seconds * 1e6
     if micros <= 1.0:
         return 0
-    return min(_BUCKETS - 1, int(math.log2(micros) * _PER_OCTAVE))
+    return min(_OCTAVES * per_octave - 1, int(math.log2(micros) * per_octave))
 
 
-def _middle(bucket: int) -> float:
+def middle(bucket: int, per_octave: int = PER_OCTAVE) -> float:
     """The duration in seconds that stands for a bucket: its geometric middle."""
-    return float(2.0 ** ((bucket + 0.5) / _PER_OCTAVE) * 1e-6)
+    return float(2.0 ** ((bucket + 0.5) / per_octave) * 1e-6)
+
+
+def at_rank(counts: Mapping[int, int], q: float) -> int | None:
+    """The bucket below whose end a share `q` (0 to 1) of all that was counted lies."""
+    rank = q * sum(counts.values())
+    seen = 0
+    for bucket in sorted(counts):
+        seen += counts[bucket]
+        if seen >= rank:
+            return bucket
+    return None
 
 
 class Figures:
@@ -43,7 +56,7 @@ class Figures:
             counts = self._seconds[second] = {}
             for old in [s for s in self._seconds if s < second - self._window]:
                 del self._seconds[old]
-        bucket = _bucket(seconds)
+        bucket = bucket_of(seconds)
         counts[bucket] = counts.get(bucket, 0) + count
 
     def recent(self, now: float) -> list[dict[int, int]]:
@@ -72,16 +85,8 @@ def percentile(figures: Iterable[Figures], q: float, now: float) -> float | None
         for counts in one.recent(now):
             for bucket, count in counts.items():
                 merged[bucket] = merged.get(bucket, 0) + count
-    total = sum(merged.values())
-    if not total:
-        return None
-    rank = q * total
-    seen = 0
-    for bucket in sorted(merged):
-        seen += merged[bucket]
-        if seen >= rank:
-            return _middle(bucket)
-    return _middle(max(merged))
+    found = at_rank(merged, q)
+    return None if found is None else middle(found)
 
 
 class Latency:

@@ -1,0 +1,177 @@
+"""`bench`: a load on a cluster, and how it bears it."""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+import click
+
+from nodes.cli.common import (
+    StopSignals,
+    as_json,
+    explained,
+    master_option,
+    print_json,
+    tls_option,
+)
+from nodes.client import BATCH, Client
+from nodes.load import Plan, Report, Tally, sample
+from nodes.load.child import Lookups
+from nodes.load.processes import Processes
+from nodes.text import printable
+
+SECONDS = 10.0
+"""How long it takes, unless its caller says otherwise."""
+
+WIDTH = 40
+"""Characters of the longest bar."""
+
+
+@click.command()
+@master_option
+@tls_option
+@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True,
+              help="How many ask at the same time.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0.1, 86_400), default=None,
+              help="How long they ask.  [default: 10, without --count]")  # fmt: skip
+@click.option("--count", type=click.IntRange(1), default=None,
+              help="How many lookups they ask, all together (whole batches).")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0.1, 1_000_000), default=None,
+              help="Lookups a second, all together: an open loop, see above.")  # fmt: skip
+@click.option("--lookup", "only", multiple=True, metavar="NAME",
+              help="Ask only this lookup (may be given again).  [default: all]")  # fmt: skip
+@click.option("--batch", type=click.IntRange(1, BATCH), default=1, show_default=True,
+              help="Lookups of one call.")  # fmt: skip
+@click.option("--direct", is_flag=True, help="Ask the workers, past the master.")
+@as_json
+@explained
+def bench(
+    master: str, tls: Path | None, clients: int, seconds: float | None, count: int | None,
+    rate: float | None, only: tuple[str, ...], batch: int, direct: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Put a load on a cluster; report throughput, latencies and errors.
+
+    The lookups are drawn from the records that are there, of each kind as many. Ctrl-C ends
+    it early, and it still reports.
+
+    Without --rate each client asks as soon as it has its answer (a closed loop): that shows
+    the highest throughput, but a stall delays the questions too, and the latencies hide it.
+
+    With --rate lookups are due at fixed times, whatever the answers do (an open loop), and a
+    latency counts from when its lookup was due, not from when it could be sent: what users
+    at that rate would wait ("coordinated omission" is accounted for). What was due and could
+    not be sent before the end is reported as unsent.
+    """
+    if seconds is None and count is None:
+        seconds = SECONDS
+    stop = StopSignals()
+    with Client(master, tls=tls) as client:
+        random = Random()  # noqa: S311 - draws samples
+        questions = tuple(sample(client, random, only=only))
+    plan = Plan(
+        clients=clients, seconds=seconds, rate=(rate or 0.0) / batch,
+        calls=None if count is None else math.ceil(count / batch),
+    )  # fmt: skip
+    work = Lookups(
+        master=master, tls=None if tls is None else str(tls), batch=batch, direct=direct,
+        questions=questions,
+    )  # fmt: skip
+    with Processes(plan, work) as processes:
+        tally = _follow(processes, stop, seconds)
+        report = Report.of(
+            tally, clients=clients, processes=len(processes), rate=rate or 0.0, batch=batch,
+            direct=direct, seconds=processes.seconds,
+        )  # fmt: skip
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(text_of(report))
+
+
+def _follow(processes: Processes, stop: StopSignals, seconds: float | None) -> Tally:
+    """All that came of it; on a terminal, shown as it comes (on stderr, so as not to mix)."""
+    whole = Tally()
+    with ExitStack() as stack:
+        show = _Live(seconds, stack) if sys.stderr.isatty() else None
+        for part in processes.run(stop.asked):
+            whole.merge(part)
+            if show is not None:
+                show.update(whole)
+    return whole
+
+
+class _Live:
+    """One line of progress."""
+
+    def __init__(self, seconds: float | None, stack: ExitStack) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only for a terminal
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+        self._progress = stack.enter_context(
+            Progress(
+                TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}"),
+                console=Console(stderr=True), transient=True,
+            )
+        )  # fmt: skip
+        self._task = self._progress.add_task("the clients connect", total=seconds)
+
+    def update(self, whole: Tally) -> None:
+        """Shows how it is going, up to the clients' last reports (two a second)."""
+        task = self._progress.tasks[0]
+        elapsed = task.elapsed or 0.0
+        p50, p99 = (_short(whole.latencies.percentile(q)) for q in (0.5, 0.99))
+        rate = whole.answered / elapsed if elapsed else 0.0
+        self._progress.update(
+            self._task, completed=elapsed,
+            description=f"{rate:,.0f} lookups/s  p50 {p50}  p99 {p99}  {whole.failed:,} errors",
+        )  # fmt: skip
+
+
+def text_of(report: Report) -> str:
+    """The report for people."""
+    loop = "closed loop"
+    if report.wanted_per_s:
+        loop = f"open loop, {report.wanted_per_s:,.10g} a second wanted"
+    how = [f"batches of {report.batch:,}"] * (report.batch > 1)
+    how += ["straight to the workers"] * report.direct
+    lines = [
+        ", ".join([f"{report.clients} clients in {report.processes} processes", loop, *how]),
+        f"{report.lookups:,} lookups in {report.seconds:.1f} s: "
+        f"{report.lookups_per_s:,.0f} answered a second, {report.failed:,} errors",
+    ]
+    if report.unsent:
+        lines.append(f"{report.unsent:,} more were due and not sent: the rate is too high")
+    if report.latency_ms:
+        what = "latency" if report.batch == 1 else "latency of a batch"
+        shown = (f"{name} {_short(ms / 1000)}" for name, ms in report.latency_ms.items())
+        lines += ["", f"{what}: {'  '.join(shown)}"]
+        lines += _bars(report)
+    answered = sum(report.workers.values())
+    for worker, served in report.workers.items():
+        lines.append(f"{printable(worker)}: {served:,} answered, {served / answered:.0%}")
+    lines += [f"{code}: {failed:,} errors" for code, failed in report.errors.items()]
+    return "\n".join(lines)
+
+
+def _bars(report: Report) -> list[str]:
+    most = max(bar.calls for bar in report.histogram)
+    return [
+        f"{_short(bar.from_ms / 1000):>9} to {_short(bar.to_ms / 1000):>9} {bar.calls:>9,} "
+        f"{'#' * math.ceil(bar.calls / most * WIDTH)}"
+        for bar in report.histogram
+    ] + [""]
+
+
+def _short(seconds: float | None) -> str:
+    """A duration with three digits and its unit."""
+    if seconds is None:
+        return "-"
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.3g} us"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds:.3g} s"

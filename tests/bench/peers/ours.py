@@ -1,0 +1,63 @@
+"""Rollcall, two workers: through the master, as plain RPyC, past it, and in batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rpyc
+
+from nodes.client import BATCH, Client
+from nodes.errors import LookupFailed
+from tests.bench.peers import Data, Find, Record, Row, host_port
+from tests.kit import Node
+
+WORKERS = 2
+ROWS = (
+    Row("Rollcall, Client", clients=(1, 8, 64)),
+    Row("Rollcall, plain rpyc, kept method", "plain"),
+    Row("Rollcall, Client, straight to the workers", "direct", clients=(1, 8, 64)),
+    Row(f"Rollcall, Client, batches of {BATCH:,}", batch=BATCH),
+    Row(f"Rollcall, Client, straight, batches of {BATCH:,}", "direct", batch=BATCH),
+)
+
+
+def missing(row: Row) -> str:
+    """Nothing ever is."""
+    del row
+    return ""
+
+
+@contextmanager
+def serve(data: Data) -> Iterator[str]:
+    """A cluster in processes of its own."""
+    with Node(
+        "up", "--workers", str(WORKERS), "--port", "0", "--json", "--data", str(data.folder)
+    ) as node:
+        yield node.ready["master"]
+
+
+@contextmanager
+def connect(address: str, row: Row) -> Iterator[Find]:
+    """A client of that kind."""
+    if row.how == "plain":
+        with rpyc.connect(*host_port(address)) as connection:
+            verb = connection.root.getbyname
+            yield lambda names: [json.loads(verb(names[0]))["result"]]
+        return
+    with Client(address, direct=row.how == "direct") as client:
+        if row.batch > 1:
+            yield lambda names: [_found(one) for one in client.lookup_many(map(_question, names))]
+        else:
+            yield lambda names: [client.getbyname(names[0])]
+
+
+def _question(name: str) -> tuple[str, str]:
+    return "getbyname", name
+
+
+def _found(answered: list[Record] | LookupFailed) -> list[Record]:
+    if isinstance(answered, LookupFailed):
+        raise answered
+    return answered
