@@ -67,12 +67,12 @@ class Processes:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
         )
         self._processes.append(process)
-        assert process.stdin is not None
+        assert process.stdin is not None  # noqa: S101 - for the type checker
         process.stdin.write(msgspec.json.encode(job) + b"\n")
         process.stdin.flush()
 
     def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101 - for the type checker
         if process.stdout.readline() != b"ready\n":
             raise StartError(f"a client process ended at its start, with {process.wait()}")
 
@@ -86,7 +86,7 @@ class Processes:
         for process in self._processes:
             thread = threading.Thread(target=self._listen, args=(process,), daemon=True)
             self._threads.append(thread)
-            assert process.stdin is not None
+            assert process.stdin is not None  # noqa: S101 - for the type checker
             process.stdin.write(b"go\n")
             process.stdin.flush()
             thread.start()
@@ -102,7 +102,7 @@ class Processes:
             raise StartError(f"a client process ended with {max(ended, key=abs)}")
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101 - for the type checker
         decode = msgspec.json.Decoder(Tally).decode
         for line in process.stdout:
             self._tallies.put(decode(line))
@@ -121,7 +121,7 @@ class Processes:
 
     def _stop(self) -> None:
         for process in self._processes:
-            assert process.stdin is not None
+            assert process.stdin is not None  # noqa: S101 - for the type checker
             process.stdin.close()
 
     def close(self) -> None:
@@ -132,8 +132,8 @@ class Processes:
         for thread in self._threads:
             thread.join()
         for process in self._processes:
-            assert process.stdin is not None
-            assert process.stdout is not None
+            assert process.stdin is not None  # noqa: S101 - for the type checker
+            assert process.stdout is not None  # noqa: S101 - for the type checker
             process.stdin.close()
             process.stdout.close()
 
