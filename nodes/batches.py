@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from nodes.checks import is_batch_answer
 from nodes.dispatch import Args, Dispatcher
 from nodes.errors import BadRequest, LookupFailed
-from nodes.wire import batch_body, encode_batch, error_envelope, is_batch_answer
+from nodes.wire import batch_body, encode_batch, error_envelope
 
 MOST_LOOKUPS = 10_000
 """Lookups of one batch."""

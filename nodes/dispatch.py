@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nodes.checks import is_answer, is_refusal
 from nodes.errors import BadRequest
 from nodes.routing import Journey, Router, Wait, Worker
 from nodes.transport import DialFailed, Lane, LanePool, LinkLost, Secure, TransportError, Value
-from nodes.wire import WorkerAnswer, WorkerRefusal, is_answer, is_refusal, secret_verb
+from nodes.wire import WorkerAnswer, WorkerRefusal, secret_verb
 
 Args = tuple[Value, ...]
 MakeArgs = Callable[[float], Args]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Protocol
 
 import msgspec
 
+from nodes import given
 from nodes.addresses import registered_host
-from nodes.child import ChildView
 from nodes.door import Door, Visit
 from nodes.errors import (
     BadRequest,
@@ -29,6 +27,7 @@ from nodes.events import EventLog, registered
 from nodes.expiry import ExpiryWatch
 from nodes.intake import Intake
 from nodes.journal import Journal, Second, read_events
+from nodes.launcher import Launcher
 from nodes.roster import Roster
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.snapshot import take_snapshot
@@ -60,50 +59,6 @@ there is no worker, which tells a stock client more than "no such verb"."""
 
 CERTIFIED = {Role.WORKER: REGISTERS, Role.OPERATOR: STEERS}
 """With TLS, the certificates that go with a token's role; a client needs none."""
-
-MOST_COUNT = 2**63 - 1
-"""No number that is counted with is larger; one that is may not even fit a message."""
-
-
-class Launcher(Protocol):
-    """What a master can ask of the launcher that it runs in; `nodes.cluster` has one."""
-
-    @property
-    def activity(self) -> str:
-        """How far a reload is, "" when there is none."""
-
-    def children(self) -> list[ChildView]:
-        """The local workers."""
-
-    def spawn(self, count: int) -> list[str]:
-        """Starts workers; returns their ids."""
-
-    def kill(self, worker_id: str) -> str:
-        """Ends a worker at once, for good."""
-
-    def drain(self, worker_id: str) -> str:
-        """Lets a worker finish, then end for good."""
-
-    def restart(self, worker_id: str) -> str:
-        """Lets a worker finish, then starts it anew."""
-
-    def freeze(self, worker_id: str) -> str:
-        """Stops a worker with SIGSTOP."""
-
-    def thaw(self, worker_id: str) -> str:
-        """Lets a frozen worker go on."""
-
-    def log(self, worker_id: str, after: int = -1) -> tuple[int, str]:
-        """A part of a worker's log, and where it ends."""
-
-    def scale(self, count: int) -> str:
-        """Starts or drains workers until that many are wanted."""
-
-    def reload(self) -> str:
-        """Brings changed records into service."""
-
-    def owns(self, worker_id: str) -> bool:
-        """Whether it started that worker."""
 
 
 class Master:
@@ -335,7 +290,7 @@ class MasterService(Service):
 
     def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
         try:
-            result = _call(do, args, named)
+            result = given.call(do, args, named)
         except LookupFailed as error:
             return Utf8(error_envelope(error))
         except DataError as error:
@@ -351,7 +306,7 @@ class MasterService(Service):
                 if lacks:
                     raise Forbidden(lacks)
             self._visit.check(role)
-            return _call(do, args, named)
+            return given.call(do, args, named)
 
         return self._answer(checked, *args, **named)
 
@@ -362,23 +317,23 @@ class MasterService(Service):
         timeout_s: object = DEADLINE,
     ) -> bytes:  # fmt: skip
         return self._master.intake.lookup(
-            _text("the lookup's name", name), args, limit=_count("limit", limit),
-            after=None if after is None else _text("after", after),
-            timeout=_seconds("timeout_s", timeout_s),
+            given.text("the lookup's name", name), args, limit=given.count("limit", limit),
+            after=None if after is None else given.text("after", after),
+            timeout=given.seconds("timeout_s", timeout_s),
         )  # fmt: skip
 
     def _lookup_many(
         self, lookups: object, *, limit: object = PAGE, timeout_s: object = DEADLINE
     ) -> bytes:
         return self._master.intake.lookup_many(
-            _text("lookups", lookups), limit=_count("limit", limit),
-            timeout=_seconds("timeout_s", timeout_s),
+            given.text("lookups", lookups), limit=given.count("limit", limit),
+            timeout=given.seconds("timeout_s", timeout_s),
         )  # fmt: skip
 
     def _suggest(self, field: object, prefix: object = "", limit: object = 10) -> bytes:
         return self._master.intake.suggest(
-            _text("field", field), _text("prefix", prefix), limit=_count("limit", limit),
-            timeout=DEADLINE,
+            given.text("field", field), given.text("prefix", prefix),
+            limit=given.count("limit", limit), timeout=DEADLINE,
         )  # fmt: skip
 
     def _login(self, token: object) -> str:
@@ -389,7 +344,7 @@ class MasterService(Service):
     # -- for workers ----------------------------------------------------------------
 
     def _register(self, text: object) -> object:
-        encoded = _text("registration", text)
+        encoded = given.text("registration", text)
         if len(encoded) > MOST_REGISTRATION:
             raise BadRequest(f"a registration has at most {MOST_REGISTRATION} characters")
         try:
@@ -419,62 +374,30 @@ class MasterService(Service):
     # -- for operators --------------------------------------------------------------
 
     def _events(self, after: object = 0) -> list[Event]:
-        return self._master.events.after(_count("after", after))
+        return self._master.events.after(given.count("after", after))
 
     def _spawn(self, count: object = 1) -> list[str]:
-        return self._master.steered().spawn(_count("count", count))
+        return self._master.steered().spawn(given.count("count", count))
 
     def _scale(self, count: object) -> str:
-        return self._master.steered().scale(_count("count", count))
+        return self._master.steered().scale(given.count("count", count))
 
     def _kill(self, worker_id: object) -> str:
-        return self._master.steered().kill(_text("id", worker_id))
+        return self._master.steered().kill(given.text("id", worker_id))
 
     def _drain(self, worker_id: object) -> str:
-        return self._master.drain(_text("id", worker_id))
+        return self._master.drain(given.text("id", worker_id))
 
     def _restart(self, worker_id: object) -> str:
-        return self._master.steered().restart(_text("id", worker_id))
+        return self._master.steered().restart(given.text("id", worker_id))
 
     def _freeze(self, worker_id: object) -> str:
-        return self._master.steered().freeze(_text("id", worker_id))
+        return self._master.steered().freeze(given.text("id", worker_id))
 
     def _thaw(self, worker_id: object) -> str:
-        return self._master.steered().thaw(_text("id", worker_id))
+        return self._master.steered().thaw(given.text("id", worker_id))
 
     def _log(self, worker_id: object, after: object = -1) -> LogPart:
         if type(after) is not int:
             raise BadRequest("after must be a whole number")
-        return LogPart(*self._master.steered().log(_text("id", worker_id), after))
-
-
-def _call(do: Callable[..., object], args: tuple[object, ...], named: dict[str, object]) -> object:
-    """Calls a verb; arguments that do not fit it are the caller's mistake, not a defect."""
-    try:
-        return do(*args, **named)
-    except TypeError:
-        try:
-            inspect.signature(do).bind(*args, **named)
-        except TypeError as misfit:
-            raise BadRequest(f"the arguments do not fit: {misfit}") from misfit
-        raise
-
-
-def _text(name: str, value: object) -> str:
-    if type(value) is not str:
-        raise BadRequest(f"{name} must be text, not {type(value).__name__[:40]}")
-    return value
-
-
-def _count(name: str, value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise BadRequest(f"{name} must be a whole number from 0 up")
-    if value > MOST_COUNT:
-        raise BadRequest(f"{name} must be at most {MOST_COUNT}")
-    return value
-
-
-def _seconds(name: str, value: object) -> float:
-    if type(value) is int or type(value) is float:
-        return value  # as it is: an integer may be larger than any float
-    raise BadRequest(f"{name} must be a number of seconds")
+        return LogPart(*self._master.steered().log(given.text("id", worker_id), after))

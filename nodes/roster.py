@@ -10,20 +10,14 @@ from random import Random
 
 import psutil
 
+from nodes.checks import is_probe_answer, is_refusal, is_version
 from nodes.dispatch import Dispatcher
 from nodes.errors import Conflict, UnknownWorker
 from nodes.events import EventLog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
 from nodes.routing.lag import Lag
 from nodes.transport import LinkLost, Secure, TransportError
-from nodes.wire import (
-    Description,
-    Registered,
-    Registration,
-    is_probe_answer,
-    is_refusal,
-    is_version,
-)
+from nodes.wire import Description, Registered, Registration
 
 PROBE_EVERY = 1.0
 PROBE_PATIENCE = 1.0

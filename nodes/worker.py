@@ -1,56 +1,39 @@
-"""A worker: opens a catalog, listens, registers with its master, answers lookups."""
+"""A worker: listens, registers with its master, and stays registered until it leaves."""
 
 from __future__ import annotations
 
-import functools
 import hmac
-import inspect
 import logging
 import os
 import secrets
 import select
 import socket
-import sqlite3
 import threading
-import time
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import msgspec
-import psutil
 
-from nodes.catalog import Catalog, coerce, cursor_version
+from nodes.catalog import Catalog
 from nodes.errors import (
-    BadRequest,
     Conflict,
     DataError,
-    DeadlineExceeded,
     Forbidden,
-    InternalError,
     LookupFailed,
     MasterLost,
     NotPossible,
 )
-from nodes.tls import LEADS, Tls, lacking
-from nodes.transport import Lane, Limits, Peer, Server, Service, TransportError
+from nodes.serving import Served, Tally, WorkerService
+from nodes.tls import Tls
+from nodes.transport import Lane, Limits, Server, TransportError
 from nodes.wire import (
     Description,
     LookupShape,
-    ProbeAnswer,
     Registered,
     Registration,
-    WorkerAnswer,
     WorkerRefusal,
-    answer_part,
-    batch_answer,
-    decode_batch,
     decode_envelope,
-    decode_request,
     direct_key,
-    error_envelope,
-    item_envelope,
 )
 
 logger = logging.getLogger("rollcall.worker")
@@ -59,8 +42,6 @@ FIRST_WAIT = 0.1
 LONGEST_WAIT = 2.0
 """Seconds between attempts to register: doubling, jittered, so that workers of a restarted
 master do not come in step, and all are back within 3 s."""
-
-LATE = "answered too late to be of use"
 
 RENEW = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
@@ -77,286 +58,6 @@ def describe(catalog: Catalog) -> Description:
         files=info.files,
         lookups=tuple(LookupShape(one.name, one.fields, one.types) for one in info.lookups),
     )
-
-
-class Tally:
-    """What a worker counts, for many threads: lookups that did not come from its master, which
-    counts its own, and all errors.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.served = 0
-        self.in_flight = 0
-        self.errors = 0
-
-    def began(self, tasks: int) -> None:
-        """A lookup came in, or so many together."""
-        with self._lock:
-            self.in_flight += tasks
-
-    def ended(self, tasks: int, *, served: bool, error: bool = False) -> None:
-        """It was answered, or failed, or was refused as a bad request (neither)."""
-        with self._lock:
-            self.in_flight -= tasks
-            self.served += tasks if served else 0
-            self.errors += error
-
-
-class Served:
-    """The catalog that a worker serves now, and those before it that pages are still asked of.
-
-    The present one is replaced as a whole: a lookup reads from the one it began with.
-    """
-
-    MOST_BEFORE = 2
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self._lock = threading.Lock()
-        self._before: dict[str, Catalog] = {}
-
-    def switch(self, catalog: Catalog) -> None:
-        """Serves that one from the next lookup on."""
-        self.catalog = catalog
-
-    def version(self, wanted: str) -> Catalog | None:
-        """The catalog of that version, or None if it is gone. Versions lie beside each other
-        under their names, so that a worker that started later has the earlier ones as well.
-        """
-        now = self.catalog
-        if wanted == now.info.version:
-            return now
-        with self._lock:
-            found = self._before.pop(wanted, None)
-            if found is None:
-                try:
-                    found = Catalog.open(Path(now.info.path).with_name(f"{wanted}.db"))
-                except DataError:
-                    return None
-                if (found.info.name, found.info.version) != (now.info.name, wanted):
-                    return None
-            self._before[wanted] = found
-            while len(self._before) > self.MOST_BEFORE:
-                # The one asked for longest ago; whoever reads from it keeps it open.
-                del self._before[next(iter(self._before))]
-            return found
-
-
-class Opened:
-    """A catalog as one connection reads it."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
-        self.reader = catalog.reader()
-        self._version = catalog.info.version
-        self._lookups = {one.name: one for one in catalog.info.lookups}
-
-    def answer(self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None) -> bytes:
-        """One page of a lookup, as finished JSON. Raises `BadRequest`."""
-        shape = self._lookups.get(name)
-        if shape is None:
-            raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
-        page = self.reader.find(name, coerce(shape, args), limit=limit, after=after)
-        return answer_part(
-            page.body, count=page.count, after=page.after, catalog=self._version, files=page.files
-        )
-
-    def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
-        """The envelope of one lookup of a batch.
-
-        Arguments:
-            item: a list of its name and its arguments, if the client knew.
-            limit: records of the page, at most.
-            room: whether there may be any; if not, the page is empty, and its cursor leads to
-                the first.
-        """
-        match item:
-            case [str() as name, *args]:
-                pass
-            case _:
-                wrong = "a lookup is an array of its name and its arguments"
-                return error_envelope(BadRequest(wrong))
-        try:
-            if room:
-                return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
-        except BadRequest as error:
-            return error_envelope(error)
-        first = f"{self._version}:0"
-        part = answer_part(b"[]", count=0, after=first, catalog=self._version, files=())
-        return item_envelope(part)
-
-
-class WorkerService(Service):
-    """The worker's verbs, for one connection; its own reader, its own thread."""
-
-    drops_abandoned = True
-
-    def __init__(
-        self, served: Served, tally: Tally, *, is_master: Callable[[object], bool],
-        is_keyed: Callable[[object], bool],
-        is_open: Callable[[], bool], retire: Callable[[object], bool],
-        switch: Callable[[object, object], str | WorkerRefusal], secure: bool,
-    ) -> None:  # fmt: skip
-        self._secure = secure
-        self._lacks = ""
-        self._is_master = is_master
-        self._is_keyed = is_keyed
-        self._is_open = is_open
-        self._served = served
-        self._tally = tally
-        self._retire = retire
-        self._switch = switch
-        self._process = psutil.Process()
-        self._opened: Opened | None = None
-
-    def verb(self, name: str) -> Callable[..., object] | None:
-        """The six verbs of a worker; three of them for its master under another name as well
-        (`nodes.wire.secret_verb`). With TLS, what is the master's takes its certificate too.
-        """
-        asking: dict[str, Callable[..., object]] = {
-            "lookup": self.lookup,
-            "lookup_many": self.lookup_many,
-            "suggest": self.suggest,
-        }
-        plain, _, secret = name.partition(" ")
-        if plain in asking and secret:
-            if self._is_master(secret) and not self._lacks:
-                return asking[plain]
-            return functools.partial(asking[plain], direct=True) if self._is_keyed(secret) else None
-        if name in asking:
-            return functools.partial(self._answer_anyone, asking[name])
-        if self._lacks:
-            return lambda *_args, **_named: (Forbidden.code, self._lacks)
-        verbs: dict[str, Callable[..., object]] = {
-            "probe": self.probe,
-            "retire": self._retire,
-            "switch": self._switch,
-        }
-        return verbs.get(name)
-
-    def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
-        if not self._is_open():
-            return (Forbidden.code, "this worker answers its master only: ask the master")
-        try:
-            return do(*args, direct=True)
-        except TypeError:
-            try:
-                inspect.signature(do).bind(*args, direct=True)
-            except TypeError as misfit:
-                return (BadRequest.code, f"the arguments do not fit: {misfit}")
-            raise
-
-    def on_open(self, peer: Peer) -> None:
-        """Notes who the peer has proved to be."""
-        self._lacks = lacking(peer.certificate, LEADS) if self._secure else ""
-
-    def on_close(self) -> None:
-        """Lets go of the catalog."""
-        if self._opened is not None:
-            self._opened.reader.close()
-
-    def _open(self, after: str | None = None) -> Opened:
-        """What to read from: the present catalog or, for a page after another, that one's."""
-        wanted = self._served.catalog
-        if after is not None and not after.startswith(wanted.info.version):
-            # None, or a forged one: the present one's reader says what is wrong with it.
-            wanted = self._served.version(cursor_version(after)) or wanted
-        opened = self._opened
-        if opened is None or opened.catalog is not wanted:
-            fresh = Opened(wanted)
-            if opened is not None:
-                opened.reader.close()
-            self._opened = opened = fresh
-        return opened
-
-    def lookup(self, request: object, *, direct: bool = False) -> WorkerAnswer | WorkerRefusal:
-        """Answers a `nodes.wire.LookupRequest` with finished JSON."""
-        arrived = time.monotonic()
-
-        def find() -> WorkerAnswer:
-            try:
-                asked = decode_request(request if type(request) is bytes else b"")
-            except msgspec.MsgspecError as error:
-                raise BadRequest(f"this is no lookup: {error}") from error
-            opened = self._open(asked.after)
-            answer = opened.answer(asked.name, asked.args, limit=asked.limit, after=asked.after)
-            if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded(LATE)
-            return answer
-
-        return self._counted(find, int(direct))
-
-    def lookup_many(self, request: object, *, direct: bool = False) -> WorkerAnswer | WorkerRefusal:
-        """Answers a `nodes.wire.BatchRequest`: an envelope for each lookup, in order."""
-        arrived = time.monotonic()
-        try:
-            asked = decode_batch(request if type(request) is bytes else b"")
-        except (msgspec.MsgspecError, RecursionError) as error:
-            return (BadRequest.code, f"this is no batch: {error}")
-
-        def find() -> WorkerAnswer:
-            opened, left = self._open(), asked.most
-            envelopes: list[bytes] = []
-            for item in asked.lookups:
-                envelope = opened.answer_item(item, limit=asked.limit, room=left > 0)
-                left -= len(envelope)
-                envelopes.append(envelope)
-            if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded(LATE)
-            return batch_answer(envelopes)
-
-        return self._counted(find, len(asked.lookups) * direct)
-
-    def suggest(
-        self, field: object, prefix: object, limit: object = 10, *, direct: bool = False
-    ) -> WorkerAnswer | WorkerRefusal:
-        """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
-        del direct
-
-        def find() -> WorkerAnswer:
-            if type(field) is not str or type(prefix) is not str or type(limit) is not int:
-                raise BadRequest("suggest takes a field and a prefix, both text")
-            opened = self._open()
-            values = opened.reader.suggest(field, prefix, limit=limit)
-            body = msgspec.json.encode(values)
-            version = opened.catalog.info.version
-            return answer_part(body, count=len(values), after=None, catalog=version, files=())
-
-        return self._counted(find)
-
-    def _counted(
-        self, find: Callable[[], WorkerAnswer], tasks: int = 0
-    ) -> WorkerAnswer | WorkerRefusal:
-        self._tally.began(tasks)
-        served = error = False
-        try:
-            answer = find()
-            served = True
-            return answer
-        except LookupFailed as refusal:
-            return (refusal.code, refusal.message)
-        except (DataError, sqlite3.Error) as fault:
-            error = True
-            logger.exception("the catalog cannot be read")
-            return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
-        finally:
-            self._tally.ended(tasks, served=served, error=error)
-
-    def probe(self) -> ProbeAnswer:
-        """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
-        opened = self._open()
-        opened.reader.ping()
-        tally, memory = self._tally, self._process.memory_info()
-        return (
-            tally.served,
-            tally.in_flight,
-            tally.errors,
-            opened.catalog.info.version,
-            self._process.cpu_percent(None),
-            # The catalog's pages are everybody's: they are not counted where that can be told.
-            memory.rss - getattr(memory, "shared", 0),
-        )
 
 
 class Worker:

@@ -14,6 +14,7 @@ import rpyc
 
 from nodes.addresses import registered_host
 from nodes.catalog import Catalog, ensure_catalog
+from nodes.checks import is_answer, is_batch_answer
 from nodes.client import Client
 from nodes.cluster import AttachedCluster
 from nodes.door import Door, Refusals, Visit
@@ -23,15 +24,7 @@ from nodes.master import Master
 from nodes.paths import shipped_data
 from nodes.token import Key, Role, ensure_token, read_token, rotate_token, token_file, worker_token
 from nodes.transport import Lane, RemoteFailure
-from nodes.wire import (
-    LookupRequest,
-    Registration,
-    encode_batch,
-    encode_request,
-    is_answer,
-    is_batch_answer,
-    secret_verb,
-)
+from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
 from nodes.worker import Worker
 from tests.kit import PATIENCE, Mute, master_alone, poll_for, worker_inside
 

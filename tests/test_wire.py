@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.addresses import check_host, explain_bind, parse_address
+from nodes.checks import is_answer, is_batch_answer, is_probe_answer, is_refusal
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
 from nodes.events import EventLog
 from nodes.token import Key, Role, ensure_token, read_token, role_of
@@ -25,10 +26,6 @@ from nodes.wire import (
     batch_envelope,
     decode_envelope,
     error_envelope,
-    is_answer,
-    is_batch_answer,
-    is_probe_answer,
-    is_refusal,
     item_envelope,
     result_envelope,
 )

@@ -15,8 +15,9 @@ import msgspec
 from nodes.addresses import parse_address
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.paths import shipped_data
+from nodes.serving import WorkerService
 from nodes.token import worker_token
-from nodes.worker import Worker, WorkerService
+from nodes.worker import Worker
 
 SLOW = 0.02
 """Seconds that the slow one adds to each lookup: some twenty times what one takes."""
