@@ -61,6 +61,7 @@ def test_the_folder_named_in_the_environment_serves_as_well() -> None:
             assert same_records(found, scan(records, location=r["location"], year=r["year"]))
 
 
+@pytest.mark.long
 def test_a_worker_killed_each_second_costs_nobody_an_answer() -> None:
     """4 clients, 3 workers, 10,000 lookups, a SIGKILL a second."""
     with hosted(3) as cluster:

@@ -71,7 +71,7 @@ def test_the_two_commands_do_their_own_set_up() -> None:
     tail = shlex.split(test.rpartition(".venv/bin/python ")[2])
     # The tests, from within the tests: only collected.
     collected = subprocess.run(
-        [sys.executable, *tail, "--collect-only", "-q", "-p", "no:cacheprovider"],
+        [sys.executable, *tail, __file__, "--collect-only", "-q", "-p", "no:cacheprovider"],
         cwd=README.parent, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert collected.returncode == 0, collected.stdout
@@ -79,9 +79,8 @@ def test_the_two_commands_do_their_own_set_up() -> None:
 
 
 @pytest.mark.parametrize("line", SHELL)
-def test_a_shell_line_works(line: str, tmp_path: Path) -> None:
-    with Node("up", "--port", "0", "--json") as node:  # of its own: some lines change it
-        done = _shell(line, node.ready["master"], tmp_path)
+def test_a_shell_line_works(line: str, address: str, tmp_path: Path) -> None:
+    done = _shell(line, address, tmp_path)
     assert done.returncode == 0, done.stderr
     for text in done.stdout.splitlines() if "--json" in line else ():
         json.loads(text)

@@ -1,6 +1,6 @@
 """Mixed faults and reloads for a long time: memory and descriptors stay flat.
 
-`python -m pytest -m soak tests/faults -s` runs it for ten minutes; `ROLLCALL_SOAK` names
+`python -m pytest -m soak -n 0 -s tests/faults` runs it for ten minutes; `ROLLCALL_SOAK` names
 other seconds.
 """
 
