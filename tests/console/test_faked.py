@@ -125,7 +125,7 @@ def test_a_kill_hits_the_worker_that_was_named_however_the_table_moves(kills: in
                 await soon(lambda: len(cluster.killed) == len(named))
                 await soon(lambda: console.app.screen is console.app.main)
             assert cluster.killed == named
-            assert len(set(named)) > 8
+            assert len(set(named)) > min(8, kills // 2)
 
     run(test)
 
@@ -162,7 +162,13 @@ def test_a_look_with_nothing_new_draws_nothing() -> None:
 # -- hostile text ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=str(n), marks=pytest.mark.long if n % 3 else ())
+        for n, text in enumerate(HOSTILE)
+    ],
+)
 def test_text_from_outside_is_drawn_as_text(text: str) -> None:
     async def test() -> None:
         worker = worker_view(1, id=text, state="down", why=text, address=text, catalog=text)

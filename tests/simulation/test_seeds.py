@@ -1,7 +1,7 @@
 """Seed after seed of trouble: no error while a healthy worker exists, and the books balance.
 
 `ROLLCALL_SEEDS=5000` runs more of them, `ROLLCALL_SEED=17` that one alone, and
-`ROLLCALL_SIMULATED=600` makes each last ten simulated minutes in place of six seconds.
+`ROLLCALL_SIMULATED=600` makes each last ten simulated minutes in place of five seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.simulation.world import Process, World
 
 SEEDS = int(os.environ.get("ROLLCALL_SEEDS", "200"))
 ONE = os.environ.get("ROLLCALL_SEED")
-SECONDS = float(os.environ.get("ROLLCALL_SIMULATED", "6"))
+SECONDS = float(os.environ.get("ROLLCALL_SIMULATED", "5"))
 """Simulated seconds of a seed."""
 
 
