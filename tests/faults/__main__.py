@@ -22,7 +22,7 @@ def main() -> None:
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"{seconds:g} s each\n"
     )
-    print("| one worker | lookups | errors | wrong | slowest | found out |")
+    print("| what goes wrong | lookups | errors | wrong | slowest | found out after |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ROLLCALL_STATE"] = f"{folder}/state"
