@@ -202,9 +202,9 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections; a lookup under way in another thread ends with an error."""
+        self._link.close()  # first: nobody then waits for a master that is away
         if self._direct is not None:
             self._direct.close()
-        self._link.close()
 
     def __enter__(self) -> Self:
         return self

@@ -280,6 +280,31 @@ class Killed:
         os.kill(pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def kill_storm(cluster: HostedCluster, *, workers: int, every: float) -> Iterator[list[int]]:
+    """Kills one worker after the other, each when all `workers` are up again, at least `every`
+    seconds apart; yields the processes killed so far.
+    """
+    over = threading.Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not over.wait(every):
+            pids = [one.pid for one in cluster.snapshot().workers if one.state == "up"]
+            if len(pids) == workers:
+                victim = pids[len(killed) % workers]
+                Killed(victim)
+                killed.append(victim)
+
+    killer = threading.Thread(target=kill, name="killer")
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
+
+
 class Frozen:
     """SIGSTOP until the end of the block: alive, connected, and silent."""
 

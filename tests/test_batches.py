@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from nodes.client import Client
 from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, NoWorkers
 from tests.kit import (
-    Killed,
     Node,
     hosted,
+    kill_storm,
     master_alone,
     poll_for,
     same_records,
@@ -134,30 +133,13 @@ def test_answers_too_large_together_are_paged_and_none_is_cut(
 
 
 def test_a_worker_that_dies_costs_no_answer_of_a_batch() -> None:
+    asked = [("getbyname", name) for name in NAMES * 4]
     with hosted(2) as cluster, Client(cluster.address, timeout=5.0) as client:
-        over = threading.Event()
-        killed: list[int] = []
-
-        def kill_now_and_then() -> None:
-            while not over.wait(0.3):
-                pids = [worker.pid for worker in cluster.snapshot().workers if worker.state == "up"]
-                if len(pids) == 2:
-                    Killed(pids[len(killed) % 2])
-                    killed.append(pids[len(killed) % 2])
-
-        killer = threading.Thread(target=kill_now_and_then)
-        killer.start()
-        try:
+        with kill_storm(cluster, workers=2, every=0.3) as killed:
             while len(killed) < 4:
-                names = NAMES * 4
-                for name, answer in zip(
-                    names, client.lookup_many([("getbyname", n) for n in names]), strict=True
-                ):
+                for (_, name), answer in zip(asked, client.lookup_many(asked), strict=True):
                     assert not isinstance(answer, Exception), answer
                     assert same_records(answer, scan(RECORDS, name=name))
-        finally:
-            over.set()
-            killer.join()
         poll_for(lambda: cluster.snapshot().in_flight == 0)
 
 

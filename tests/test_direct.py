@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from tests.kit import (
     Killed,
     Node,
     hosted,
+    kill_storm,
     load_from_threads,
     master_alone,
     poll_for,
@@ -84,24 +84,8 @@ def test_a_batch_and_its_mistakes_are_the_same() -> None:
 
 
 def test_kills_cost_no_answer() -> None:
-    with hosted(3) as cluster:
-        over = threading.Event()
-        killed: list[int] = []
-
-        def kill_now_and_then() -> None:
-            while not over.wait(0.5):
-                pids = [one.pid for one in cluster.snapshot().workers if one.state == "up"]
-                if len(pids) == 3:
-                    Killed(pids[len(killed) % 3])
-                    killed.append(pids[len(killed) % 3])
-
-        killer = threading.Thread(target=kill_now_and_then)
-        killer.start()
-        try:
-            load(cluster.address, lookups=200, more=lambda: len(killed) < 4)
-        finally:
-            over.set()
-            killer.join()
+    with hosted(3) as cluster, kill_storm(cluster, workers=3, every=0.5) as killed:
+        load(cluster.address, lookups=200, more=lambda: len(killed) < 4)
 
 
 def test_a_frozen_worker_costs_no_answer_and_is_found_out() -> None:
