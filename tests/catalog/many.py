@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.catalog.kit import Record
@@ -35,3 +37,27 @@ def write_many(file: Path, records: int, crowd: int = 100_000) -> Path:
         else:
             out.writelines(json.dumps(person, ensure_ascii=False) + "\n" for person in people)
     return file
+
+
+_WEIGHED = """
+import sys
+from nodes.cli import main
+try:
+    main()
+finally:
+    # The kernel's figure for this very program: what it tells of a process to whoever waits for
+    # it includes the size of the program that started it.
+    [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    print(peak)
+"""
+
+
+def build_weighed(data: Path) -> int:
+    """Builds the catalog of a folder or file with the command that users have, in a process of
+    its own; the bytes of memory that this took at most.
+    """
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _WEIGHED, "data", "build", str(data)],
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    return int(done.stdout.splitlines()[-1]) * 1024

@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +16,7 @@ import pytest
 from nodes.catalog import CatalogInfo, ensure_catalog
 from nodes.client import Client
 from tests.catalog.kit import Record, asking
-from tests.catalog.many import CROWD, one_of, write_many
+from tests.catalog.many import CROWD, build_weighed, one_of, write_many
 from tests.kit import Node
 
 pytestmark = [pytest.mark.big, pytest.mark.timeout(600)]
@@ -29,15 +26,9 @@ MB = 1_000_000
 
 
 def build(data: Path) -> tuple[CatalogInfo, int]:
-    """Builds with the command that users have; the bytes of memory that took at most."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "nodes.cli", "data", "build", str(data)],
-        stdout=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return ensure_catalog(data), usage.ru_maxrss * 1024
+    """The catalog, and the bytes of memory that building it took at most."""
+    peak = build_weighed(data)
+    return ensure_catalog(data), peak
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
