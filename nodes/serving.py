@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import sqlite3
 import threading
@@ -15,6 +14,7 @@ from typing import Any
 import msgspec
 import psutil
 
+from nodes import given
 from nodes.catalog import Catalog, coerce, cursor_version
 from nodes.errors import (
     BadRequest,
@@ -203,13 +203,9 @@ class WorkerService(Service):
         if not self._is_open():
             return (Forbidden.code, "this worker answers its master only: ask the master")
         try:
-            return do(*args, direct=True)
-        except TypeError:
-            try:
-                inspect.signature(do).bind(*args, direct=True)
-            except TypeError as misfit:
-                return (BadRequest.code, f"the arguments do not fit: {misfit}")
-            raise
+            return given.call(do, args, {"direct": True})
+        except BadRequest as misfit:
+            return (misfit.code, misfit.message)
 
     def on_open(self, peer: Peer) -> None:
         """Notes who the peer has proved to be."""
