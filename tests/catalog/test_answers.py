@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
-import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -117,10 +117,10 @@ def test_csv_answers_equal_a_plain_scan_of_the_rows(data: st.DataObject) -> None
     rows.append(("al", "Oslo", "2001"))
     sheet = io.StringIO()
     csv.writer(sheet).writerows([["name", "location", "year"], *rows])
-    whole = [_whole([row[column] for row in rows]) for column in range(3)]
+    numeric = [_numeric([row[column] for row in rows]) for column in range(3)]
     records = [
         {
-            field: int(cell) if whole[column] else cell
+            field: _number(cell) if numeric[column] else cell
             for column, (field, cell) in enumerate(zip(ANCHOR, row, strict=False))
             if cell
         }
@@ -137,9 +137,18 @@ def test_csv_answers_equal_a_plain_scan_of_the_rows(data: st.DataObject) -> None
                         assert asked.records(name, *args) == expected
 
 
-def _whole(cells: list[str]) -> bool:
-    """Whether all cells that are not empty are integers as JSON writes them."""
-    return all(re.fullmatch("0|-?[1-9][0-9]*", cell) for cell in cells if cell)
+def _numeric(cells: list[str]) -> bool:
+    """Whether all cells that are not empty are numbers as JSON writes them."""
+    return all(_number(cell) is not None for cell in cells if cell)
+
+
+def _number(cell: str) -> int | float | None:
+    try:
+        value = json.loads(cell)
+    except ValueError:
+        return None
+    number = type(value) in (int, float) and math.isfinite(value) and cell == cell.strip()
+    return value if number else None
 
 
 # -- data that ships, and any other folder of people ---------------------------------------------

@@ -279,7 +279,7 @@ def test_certificates_that_a_server_refuses(
     context.maximum_version = newest
     foreign.issue_cert("127.0.0.1").configure_cert(context)
     assert "refuses our certificate: it is not from its CA" in told(office, shown(context, folder))
-    assert "the peer's certificate is not from the cluster's CA" in caplog.text
+    poll_for(lambda: "the peer's certificate is not from the cluster's CA" in caplog.text)
     assert office.desks == [], "no verb was in reach"
 
 
