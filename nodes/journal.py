@@ -158,7 +158,7 @@ class Journal:
         make_private(self.path.parent)
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         # A lock that somebody holds is waited for here, where nobody waits for us.
-        db = sqlite3.connect(self.path, timeout=0.5, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=0.5)
         try:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("PRAGMA journal_mode = WAL")

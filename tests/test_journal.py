@@ -131,7 +131,9 @@ def test_a_full_disk_is_told_and_waited_out(
 
 
 @pytest.mark.parametrize("while_open", [True, False])
-def test_a_damaged_file_is_put_aside(tmp_path: Path, while_open: bool) -> None:
+def test_a_damaged_file_is_put_aside(
+    tmp_path: Path, while_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "j.sqlite3"
     if not while_open:
         path.write_bytes(b"this is no database" * 1000)
@@ -139,9 +141,16 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, while_open: bool) -> None:
         if while_open:
             made.note(event(1))
             poll_for(lambda: numbers(path) == [1])
-            made._put_aside()
-            path.write_bytes(b"this is no database" * 1000)
-            made._let_go()
+            taken = made._taken
+
+            def damage_first(most: int) -> list[Event]:
+                # In the journal's own thread, to which the connection belongs.
+                monkeypatch.setattr(made, "_taken", taken)
+                made._let_go()
+                path.write_bytes(b"this is no database" * 1000)
+                return taken(most)
+
+            monkeypatch.setattr(made, "_taken", damage_first)
         made.note(event(2))
         poll_for(lambda: numbers(path) == [2])
     assert path.with_suffix(".damaged").exists()
