@@ -10,7 +10,6 @@ with a `Lane` at the other end.
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import select
 import time
@@ -68,8 +67,6 @@ MOST_HEADS = 8
 
 HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 """What the system says of a connection whose peer is gone (the last is Linux's own)."""
-
-_NOTHING: dict[str, object] = {}
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a defect
@@ -161,7 +158,8 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
             while True:
                 payload = self._next_payload()
                 self._seat.busy = True
-                if self._service.drops_abandoned and self._abandoned():
+                # What is polled for is that the peer is gone, and no more.
+                if self._service.drops_abandoned and self._poll.poll(0):
                     return
                 answer = self._answer(payload)
                 if answer is None:
@@ -173,32 +171,32 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         except (Broken, OSError) as exc:  # a timeout is an OSError too
             logger.debug("%s:%d dropped: %s", self._peer.host, self._peer.port, exc)
 
-    def _abandoned(self) -> bool:
-        return any(happened & HUNG_UP for _, happened in self._poll.poll(0))
-
     def _next_payload(self) -> bytes:
-        if not self._reader.started:
-            self._reader.feed(self._stream.read(time.monotonic() + self._patience))
+        payload = None
+        if not self._reader.held:
+            data = self._stream.read(time.monotonic() + self._patience)
             self._patience = self._limits.idle
-        return self._stream.receive(self._reader, time.monotonic() + self._limits.frame)
+            payload = self._reader.take(data)
+        if payload is None:
+            payload = self._stream.receive(self._reader, time.monotonic() + self._limits.frame)
+        return payload
 
     def _answer(self, payload: bytes) -> bytes | None:
         """The frame that answers one request, or None if the peer said goodbye."""
-        work: Callable[[], object]
+        work: Callable[..., object]
         call = messages.load_call(payload, self._heads, messages.REQUEST_READS)
         if call is not None:
-            seq, verb, args = call
-            work = functools.partial(_apply, verb, args, _NOTHING)
+            seq, work, args = call
         else:
             match messages.load(payload, messages.REQUEST_READS):
                 case (consts.MSG_REQUEST, seq, (int() as handler, boxed)):
-                    work = functools.partial(self._perform, handler, boxed)
+                    work, args = self._perform, (handler, boxed)
                 case _:
                     raise Broken("not a request")
             if handler == consts.HANDLE_CLOSE:
                 return None
         try:
-            return self._reply(seq, work())
+            return self._reply(seq, _apply(work, args))
         except Broken:
             raise
         except Refused as no:
@@ -223,7 +221,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         perform = self._HANDLERS.get(handler)
         if perform is None:
             raise Refused("ValueError", f"request {handler} is not served here")
-        return _apply(perform, (self, *self._unboxed(boxed)), _NOTHING)
+        return _apply(perform, (self, *self._unboxed(boxed)))
 
     def _unboxed(self, boxed: object) -> tuple[object, ...]:
         """A request's arguments, of which only the first may name an object of ours."""
@@ -268,7 +266,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
     def _handle_call(self, obj: object, args: object, kwargs: object = ()) -> object:
         if type(obj) is not Kept or obj.verb is None:
             raise Refused("TypeError", "only verbs can be called")
-        return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else {})
+        return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else None)
 
     def _handle_del(self, _obj: object, _count: object = 1) -> None:
         """Nothing to do: see `_kept`."""
@@ -289,13 +287,15 @@ def _unbox(package: object) -> object:
     raise Broken("neither a value nor a reference")
 
 
-def _apply(function: Callable[..., object], args: Any, named: dict[str, object]) -> object:
+def _apply(
+    function: Callable[..., object], args: Any, named: dict[str, object] | None = None
+) -> object:
     """Call, and tell the peer's mistake (arguments that do not fit) from a defect.
 
     A call that Python itself refused left no frame below this one.
     """
     try:
-        return function(*args, **named)
+        return function(*args, **named) if named else function(*args)
     except TypeError as exc:
         if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
             raise Refused("TypeError", "the arguments do not fit") from None

@@ -37,20 +37,34 @@ class FrameReader:
 
     Args:
         most: bytes; the largest payload accepted, before and after inflating.
+
+    Attributes:
+        held: bytes of which no payload was made yet.
     """
+
+    __slots__ = ("_most", "held")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._buffer = bytearray()
-
-    @property
-    def started(self) -> bool:
-        """Whether bytes are held that no payload was made of yet."""
-        return bool(self._buffer)
+        self.held = bytearray()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        self._buffer += data
+        self.held += data
+
+    def take(self, data: bytes) -> bytes | None:
+        """`feed` and `next` in one."""
+        size = len(data) - HEADER.size - len(TRAILER)
+        if (
+            not self.held
+            and 0 < size <= self._most
+            and data.startswith(HEADER.pack(size, 0))
+            and data.endswith(TRAILER)
+        ):
+            # One frame, whole, and nothing else: what nearly every read gives.
+            return data[HEADER.size : -len(TRAILER)]
+        self.feed(data)
+        return self.next()
 
     def next(self) -> bytes | None:
         """The next whole payload, or None until more bytes are fed.
@@ -58,7 +72,7 @@ class FrameReader:
         Raises:
             Broken: the stream holds no frame here; it cannot be read any further.
         """
-        buffer = self._buffer
+        buffer = self.held
         if len(buffer) < HEADER.size:
             return None
         length, squeezed = HEADER.unpack_from(buffer)

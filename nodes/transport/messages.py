@@ -47,6 +47,9 @@ _CALL = (
     + brine.TAG_TUP3
 )
 _ENCODED = [brine.dump(number) for number in range(SMALL)]
+_DECODED = {encoded: number for number, encoded in enumerate(_ENCODED)}
+_TUPLES = (brine.TAG_EMPTY_TUPLE, brine.TAG_TUP1, brine.TAG_TUP2, brine.TAG_TUP3, brine.TAG_TUP4)
+"""How tuples of so many items begin; of more, in another way."""
 _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
 
 
@@ -113,7 +116,10 @@ def load_call(
     """
     if not payload.startswith(_REQUEST):
         return None
-    seq, start = _decode(payload, len(_REQUEST), reads)
+    start = len(_REQUEST) + 1
+    seq: object = _DECODED.get(payload[start - 1 : start])
+    if seq is None:
+        seq, start = _decode(payload, len(_REQUEST), reads)
     for head, called in heads.items():
         if payload.startswith(head, start):
             args, end = _decode_arguments(payload, start + len(head), reads)
@@ -165,12 +171,19 @@ def _plain(payload: bytes, start: int) -> tuple[object, int] | None:
 
 
 def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
-    """A call's arguments by position; those of one text or bytes the short way."""
-    if payload[start : start + 1] == brine.TAG_TUP1:
-        plain = _plain(payload, start + 1)
-        if plain is not None:
-            return (plain[0],), plain[1]
-    return _decode(payload, start, reads)
+    """A call's arguments by position; a few of text or bytes the short way."""
+    tag = payload[start : start + 1]
+    if tag not in _TUPLES:
+        return _decode(payload, start, reads)
+    args: list[object] = []
+    end = start + 1
+    for _ in range(_TUPLES.index(tag)):
+        plain = _plain(payload, end)
+        if plain is None:
+            return _decode(payload, start, reads)
+        args.append(plain[0])
+        end = plain[1]
+    return tuple(args), end
 
 
 def _number(seq: int) -> bytes:
@@ -265,8 +278,14 @@ def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = Non
         TypeError: one of them does not cross by value.
         ValueError: it would, but for its content (a lone surrogate, a huge integer).
     """
-    if named is None and len(args) == 1 and type(args[0]) is bytes:
-        return b"%b%b%b" % (brine.TAG_TUP1, _bytes(args[0]), _NO_KEYWORDS)
     keywords = _BY_VALUE + brine.dump(tuple(named.items())) if named else _NO_KEYWORDS
-    encoded: bytes = brine.dump(args) + keywords
-    return encoded
+    if len(args) >= len(_TUPLES):
+        return b"%b%b" % (brine.dump(args), keywords)
+    parts = [_TUPLES[len(args)]]
+    for arg in args:
+        if type(arg) is str:
+            parts += (brine.TAG_UNICODE, _bytes(arg.encode()))
+        else:
+            parts.append(_bytes(arg) if type(arg) is bytes else brine.dump(arg))
+    parts.append(keywords)
+    return b"".join(parts)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 
 from nodes.transport.errors import LinkLost
 from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.tls import Secure
+
+FRESH = 1.0
+"""Seconds within which a lane that was given back is not looked at before it is used: no
+server lets it go for its silence so soon, and one that died says so on the call."""
 
 
 class LanePool:
@@ -39,11 +45,12 @@ class LanePool:
         self._dial_timeout = dial_timeout
         self._tls = tls
         self._lock = threading.Lock()
-        self._idle: list[Lane] = []
+        self._idle: list[tuple[Lane, float]] = []  # and when it was given back
+        self._broke_at = -math.inf
         self._taken: set[Lane] = set()
         self._closed = False
 
-    def take(self, *, timeout: float) -> Lane:
+    def take(self, *, timeout: float, sure: bool = False) -> Lane:
         """An idle lane, or a new one; `give` it back whatever happens.
 
         The lane used last comes first: it is the least likely to have gone stale, and
@@ -51,15 +58,28 @@ class LanePool:
 
         Args:
             timeout: seconds, for a dial.
+            sure: whether a lane is looked at however fresh: what is sent on it may not be
+                sent again if it proves to be closed.
 
         Raises:
             DialFailed: no connection.
             LinkLost: the pool is closed.
         """
-        while (lane := self._pop()) is not None:
-            if not lane.stale:
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise self._gone()
+                if not self._idle:
+                    break
+                lane, given_at = self._idle.pop()
+                self._taken.add(lane)
+            fresh = given_at > self._broke_at and time.monotonic() - given_at < FRESH
+            if (fresh and not sure) or not lane.stale:
                 return lane
             self._drop(lane)
+        return self._dial(timeout)
+
+    def _dial(self, timeout: float) -> Lane:
         lane = Lane.dial(
             self._host, self._port, timeout=min(timeout, self._dial_timeout),
             limits=self._limits, tls=self._tls,
@@ -73,10 +93,14 @@ class LanePool:
 
     def give(self, lane: Lane) -> None:
         """Return a lane. One that is not idle is closed: its answer may still come."""
+        now = time.monotonic()
         with self._lock:
             self._taken.discard(lane)
+            if lane.closed:
+                # What ended it may have ended others.
+                self._broke_at = now
             if lane.idle and not self._closed and len(self._idle) < self._most_idle:
-                self._idle.append(lane)
+                self._idle.append((lane, now))
                 return
         lane.close()
 
@@ -91,21 +115,11 @@ class LanePool:
             self._closed = True
             idle, self._idle = self._idle, []
             taken = list(self._taken)
-        for lane in idle:
+        for lane, _ in idle:
             lane.close()
         for lane in taken:
             # Only its taker may close the descriptor: it may be in a `select` on it.
             lane.abort()
-
-    def _pop(self) -> Lane | None:
-        with self._lock:
-            if self._closed:
-                raise self._gone()
-            if not self._idle:
-                return None
-            lane = self._idle.pop()
-            self._taken.add(lane)
-            return lane
 
     def _gone(self) -> LinkLost:
         return LinkLost(f"{self._host}:{self._port}: no longer in use")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import struct
@@ -47,29 +48,36 @@ class Stream:
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(None)
         self._sock = sock
-        self._set: dict[int, float] = {}
+        # What a wait may be for the kernel's time to be right for it as it is.
+        self._shortest = math.inf
+        self._longest = 0.0
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
 
-    def _allow(self, option: int, seconds: float) -> None:
-        now = self._set.get(option, 0.0)
-        # Shorter than asked is fine as well: the wait is then begun again.
-        if not 0.5 * seconds <= now <= (1.0 + SLACK) * seconds:
-            whole = max(seconds, 0.001)
-            value = struct.pack("ll", int(whole), int(whole % 1 * 1e6))
-            self._sock.setsockopt(socket.SOL_SOCKET, option, value)
-            self._set[option] = whole
+    def _allow(self, option: int, deadline: float) -> float:
+        """Has the kernel end a wait at `deadline`; the seconds that it was told."""
+        seconds = max(remaining(deadline), 0.001)
+        value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+        self._sock.setsockopt(socket.SOL_SOCKET, option, value)
+        return seconds
 
     def send(self, data: bytes, deadline: float) -> None:
-        """Sends all of `data`.
+        """Sends all of `data`: what the kernel has room for at once, the rest by the deadline.
 
         Raises:
             TimeoutError: the peer did not take it in time.
             OSError: the connection broke.
         """
-        rest = memoryview(data)
+        try:
+            sent = self._sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._send_slowly(memoryview(data)[sent:], deadline)
+
+    def _send_slowly(self, rest: memoryview, deadline: float) -> None:
         while rest:
-            self._allow(socket.SO_SNDTIMEO, remaining(deadline))
+            self._allow(socket.SO_SNDTIMEO, deadline)
             try:
                 rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
@@ -84,7 +92,10 @@ class Stream:
             OSError: the connection broke.
         """
         while True:
-            self._allow(socket.SO_RCVTIMEO, remaining(deadline))
+            if not self._shortest <= deadline - time.monotonic() <= self._longest:
+                seconds = self._allow(socket.SO_RCVTIMEO, deadline)
+                # Shorter than asked is fine as well: the wait is then begun again.
+                self._shortest, self._longest = seconds / (1.0 + SLACK), 2 * seconds
             try:
                 data = self._sock.recv(CHUNK)
             except BlockingIOError:
@@ -111,6 +122,7 @@ class Stream:
             Broken: what came is no frame.
             TimeoutError, EOFError, OSError: as `read`.
         """
-        while (payload := reader.next()) is None:
-            reader.feed(self.read(deadline))
+        payload = reader.next() if reader.held else None
+        while payload is None:
+            payload = reader.take(self.read(deadline))
         return payload

@@ -161,7 +161,7 @@ def parse(stream: bytes) -> list[messages.Message]:
     found = []
     while (payload := reader.next()) is not None:
         found.append(messages.load(payload, messages.REPLY_READS))
-    assert not reader.started, "a piece of a frame is left"
+    assert not reader.held, "a piece of a frame is left"
     return found
 
 

@@ -43,11 +43,11 @@ ANY_ATTRIBUTE = """if obj is not self._root:
             return kept
 """
 BY_PIECE = """left = deadline - time.monotonic()
-        while (payload := reader.next()) is None:
-            reader.feed(self.read(time.monotonic() + left))
+        while payload is None:
+            payload = reader.take(self.read(time.monotonic() + left))
 """
-UNTIL_DEADLINE = """while (payload := reader.next()) is None:
-            reader.feed(self.read(deadline))
+UNTIL_DEADLINE = """while payload is None:
+            payload = reader.take(self.read(deadline))
 """
 
 SAFE_ATTRS = "safe_attrs reach values: one packet freezes the process"
@@ -181,7 +181,8 @@ TABLE = (
         TIMEOUTS, "client",
         (
             (
-                LANE, "+ timeout\n        with self._lock:", "+ 1e6\n        with self._lock:",
+                LANE, "+ timeout\n        try:\n            return work",
+                "+ 1e6\n        try:\n            return work",
             ),
         ),
         (

@@ -56,11 +56,12 @@ def test_what_rpyc_frames_is_read_however_it_arrives(
         channel.send(payload)
     reader, got = FrameReader(CAP), []
     for piece in pieces(pipe.held, sizes):
-        reader.feed(piece)
-        while (payload_read := reader.next()) is not None:
+        payload_read = reader.take(piece)
+        while payload_read is not None:
             got.append(payload_read)
+            payload_read = reader.next()
     assert got == sent
-    assert not reader.started
+    assert not reader.held
 
 
 @given(payloads, payloads)

@@ -31,9 +31,9 @@ def pool(office: Office) -> Iterator[LanePool]:
     pool.close()
 
 
-def use(pool: LanePool, what: int | str | None = None) -> Lane:
+def use(pool: LanePool, what: int | str | None = None, *, sure: bool = False) -> Lane:
     """One call, as every caller makes it; returns the lane it was made on."""
-    lane = pool.take(timeout=PATIENCE)
+    lane = pool.take(timeout=PATIENCE, sure=sure)
     try:
         assert lane.call("echo", what, timeout=PATIENCE) == (what,)
     finally:
@@ -95,8 +95,38 @@ def test_a_lane_that_went_stale_is_dropped(pool: LanePool, office: Office) -> No
     for desk in office.desks:
         desk.hang_up()
     poll_for(lambda: office.server.connections == 0)
-    fresh = use(pool, "fresh")
-    assert fresh not in lanes
+    another = use(pool, "another", sure=True)
+    assert another not in lanes
+    assert all(lane.closed for lane in lanes)
+
+
+def test_only_a_fresh_lane_is_used_without_a_look(
+    pool: LanePool, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(pool)
+    office.desks[0].hang_up()
+    poll_for(lambda: office.server.connections == 0)
+    with pytest.raises(LinkLost):
+        use(pool)
+    stale = use(pool)
+    office.desks[1].hang_up()
+    poll_for(lambda: office.server.connections == 0)
+    monkeypatch.setattr("nodes.transport.pool.FRESH", 0.0)
+    assert use(pool) is not stale
+    assert stale.closed
+
+
+def test_when_one_broke_the_others_are_looked_at(pool: LanePool, office: Office) -> None:
+    lanes = [pool.take(timeout=PATIENCE) for _ in range(3)]
+    for lane in lanes:
+        lane.call("echo", timeout=PATIENCE)
+        pool.give(lane)
+    for desk in office.desks:
+        desk.hang_up()
+    poll_for(lambda: office.server.connections == 0)
+    with pytest.raises(LinkLost):
+        use(pool)
+    assert use(pool) not in lanes
     assert all(lane.closed for lane in lanes)
 
 
@@ -104,7 +134,7 @@ def test_a_server_that_comes_back_is_found_again(pool: LanePool, office: Office)
     use(pool)
     office.server.stop()
     with pytest.raises(DialFailed):
-        use(pool)
+        use(pool, sure=True)
     again = Server(lambda: Desk(COMMON), port=office.address[1], name="again")
     again.start()
     try:
