@@ -9,11 +9,12 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from nodes.checks import is_answer, is_refusal
 from nodes.errors import BadRequest
-from nodes.routing import Journey, Router, Wait, Worker
+from nodes.routing import Journey, Router, Worker
 from nodes.transport import DialFailed, Lane, LanePool, LinkLost, Secure, TransportError, Value
 from nodes.wire import WorkerAnswer, WorkerRefusal, secret_verb
 
@@ -36,12 +37,19 @@ VERDICT = BadRequest.code
 failure, and not for a client to hear."""
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """What came of a call, and how it was got."""
 
     part: WorkerAnswer
     worker: str
     attempts: int
+
+
+class Route(msgspec.Struct, frozen=True):
+    """The way to one worker, and what it wants to be shown."""
+
+    pool: LanePool
+    key: str
 
 
 class Dispatcher:
@@ -67,25 +75,24 @@ class Dispatcher:
         self._key = key
         self._clock = clock
         self._tls = tls
-        self._pools: dict[int, LanePool] = {}
+        self._routes: dict[int, Route] = {}
 
     # -- membership -----------------------------------------------------------
 
     def joined(self, worker: Worker) -> None:
         """A worker registered: lanes to it may be dialled."""
-        self._pools[worker.generation] = LanePool(
-            worker.address.host, worker.address.port, dial_timeout=DIAL, tls=self._tls
-        )
+        pool = LanePool(worker.address.host, worker.address.port, dial_timeout=DIAL, tls=self._tls)
+        self._routes[worker.generation] = Route(pool, self._key(worker))
 
     def left(self, generation: int) -> None:
         """That registration is over: its lanes are closed, and who waits on one is rerouted."""
-        pool = self._pools.pop(generation, None)
-        if pool is not None:
-            pool.close()
+        route = self._routes.pop(generation, None)
+        if route is not None:
+            route.pool.close()
 
     def close(self) -> None:
         """Closes every lane."""
-        for generation in list(self._pools):
+        for generation in list(self._routes):
             self.left(generation)
 
     def await_worker(self, timeout: float) -> None:
@@ -144,7 +151,7 @@ class Dispatcher:
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
         deadline = self._clock() + timeout
-        lane = self._take(worker.generation, timeout)
+        lane = self._route(worker).pool.take(timeout=timeout)
         try:
             return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
         finally:
@@ -155,14 +162,16 @@ class Dispatcher:
         with self.lock:
             while True:
                 now = self._clock()
-                for attempt in journey.expired(now):
-                    self._give(attempt.worker.generation, lanes.pop(attempt.worker.generation))
+                if journey.pending:
+                    for attempt in journey.expired(now):
+                        generation = attempt.worker.generation
+                        self._give(generation, lanes.pop(generation))
                 step = journey.next(now, expecting=self._expecting)
-                if not isinstance(step, Wait):
-                    return step.worker
+                if isinstance(step, Worker):
+                    return step
                 if journey.pending:
                     return None
-                self.changed.wait(min(step.until - now, LOOK_AGAIN))
+                self.changed.wait(min(step - now, LOOK_AGAIN))
 
     def _send(
         self, journey: Journey, lanes: dict[int, Lane], worker: Worker, verb: str,
@@ -170,10 +179,11 @@ class Dispatcher:
     ) -> None:  # fmt: skip
         try:
             left = max(0.001, journey.deadline - self._clock())
-            lane = lanes[worker.generation] = self._take(worker.generation, min(left, DIAL))
+            route = self._route(worker)
+            lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
             # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
             lane.send(
-                secret_verb(verb, self._key(worker)), *make_args(left),
+                secret_verb(verb, route.key), *make_args(left),
                 timeout=min(left, self.router.ATTEMPT),
             )  # fmt: skip
         except TransportError as error:
@@ -181,13 +191,9 @@ class Dispatcher:
 
     def _readable(self, journey: Journey, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
         """The attempts on whose lanes something arrives, before the next decision is due."""
-        pending = [attempt.worker for attempt in journey.pending.values()]
-        if len(pending) == 1:
-            # What nearly every lookup comes to: `arrived` waits by itself.
-            return [(pending[0], lanes[pending[0].generation])]
-        if not pending:
-            return []
-        waiting = [(worker, lanes[worker.generation]) for worker in pending]
+        waiting = [(one.worker, lanes[one.worker.generation]) for one in journey.pending.values()]
+        if len(waiting) < 2:
+            return waiting  # what nearly every lookup comes to: `arrived` waits by itself
         ended = [(worker, lane) for worker, lane in waiting if lane.closed]
         if ended:
             return ended
@@ -213,7 +219,7 @@ class Dispatcher:
             if arrived is None:
                 return None
             reply = arrived[0]
-            if not is_refusal(reply) and not (type(reply) is bytes and accept(reply)):
+            if not ((type(reply) is bytes and accept(reply)) or is_refusal(reply)):
                 raise LinkLost("answered with something else than an answer")
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
@@ -239,16 +245,16 @@ class Dispatcher:
             broke = isinstance(error, LinkLost)
             journey.failed(worker, str(error), self._clock(), broke=broke)
 
-    def _take(self, generation: int, timeout: float) -> Lane:
-        pool = self._pools.get(generation)
-        if pool is None:
+    def _route(self, worker: Worker) -> Route:
+        route = self._routes.get(worker.generation)
+        if route is None:
             raise DialFailed("its registration is over")
-        return pool.take(timeout=timeout)
+        return route
 
     def _give(self, generation: int, lane: Lane) -> None:
         """Back to its pool. A lane with an unanswered call is closed there, never reused."""
-        pool = self._pools.get(generation)
-        if pool is None:
+        route = self._routes.get(generation)
+        if route is None:
             lane.close()
         else:
-            pool.give(lane)
+            route.pool.give(lane)

@@ -83,11 +83,13 @@ class Intake:
             LookupFailed: see `nodes.errors`.
         """
         _check_timeout(timeout)
-        if not self.lookups():
+        known = self.lookups()
+        if not known:
             began = time.monotonic()
             self._dispatcher.await_worker(timeout)
             timeout = max(0.001, timeout - (time.monotonic() - began))
-        coerced = self._coerced(name, args)
+            known = self.lookups()
+        coerced = _coerced(known, name, args)
 
         def make_args(left: float) -> Args:
             # What is left of the time travels along: a worker drops what is late already.
@@ -142,15 +144,6 @@ class Intake:
             self._leave()
         return _wrapped(answer, time.monotonic() - began)
 
-    def _coerced(self, name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
-        known = self.lookups()
-        lookup = known.get(name)
-        if lookup is not None:
-            return coerce(lookup, args)
-        if known:
-            raise BadRequest(f"there is no lookup {name[:80]!r}; there are {', '.join(known)}")
-        raise NoWorkers(NO_WORKERS)
-
     def _answer(self, verb: str, make_args: MakeArgs, timeout: float, version: str) -> bytes:
         began = time.monotonic()
         failed = True
@@ -184,6 +177,15 @@ class Intake:
     def _leave(self) -> None:
         with self._lock:
             self._in_flight -= 1
+
+
+def _coerced(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
+    lookup = known.get(name)
+    if lookup is not None:
+        return coerce(lookup, args)
+    if known:
+        raise BadRequest(f"there is no lookup {name[:80]!r}; there are {', '.join(known)}")
+    raise NoWorkers(NO_WORKERS)
 
 
 def _check_timeout(timeout: float) -> None:

@@ -73,9 +73,8 @@ class MasterLink:
         deadline = time.monotonic() + timeout
         breaks = 0
         while True:
-            left = max(0.001, deadline - time.monotonic())
             try:
-                reply = self._once(verb, args, named, left)
+                reply = self._once(verb, args, named, deadline, again=again)
                 break
             except (LinkLost, DialFailed) as error:
                 breaks += isinstance(error, LinkLost)
@@ -104,12 +103,13 @@ class MasterLink:
         return MasterLost(f"{where}: {error}{hint}")
 
     def _once(
-        self, verb: str, args: tuple[Value, ...], named: dict[str, Value], timeout: float
-    ) -> Envelope:
-        deadline = time.monotonic() + timeout
-        lane = self._pool.take(timeout=timeout)
+        self, verb: str, args: tuple[Value, ...], named: dict[str, Value], deadline: float, *,
+        again: bool,
+    ) -> Envelope:  # fmt: skip
+        left = max(0.001, deadline - time.monotonic())
+        lane = self._pool.take(timeout=left, sure=not again)
         try:
-            envelope = _envelope(lane.call(verb, *args, timeout=timeout, named=named))
+            envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
             if envelope.code == Forbidden.code and (token := self._token()) is not None:
                 # Nothing was done yet. The lane keeps the role, so this is once a lane.
                 left = max(0.001, deadline - time.monotonic())

@@ -5,7 +5,7 @@ from nodes.routing.budget import Budget
 from nodes.routing.figures import Figures
 from nodes.routing.registry import Address, AddressHeld, Registry, State, Worker
 from nodes.routing.restarts import Restarts
-from nodes.routing.router import NO_WORKERS, Journey, Router, Send, Wait, panics
+from nodes.routing.router import NO_WORKERS, Journey, Router, panics
 
 __all__ = [
     "NO_WORKERS",
@@ -19,9 +19,7 @@ __all__ = [
     "Registry",
     "Restarts",
     "Router",
-    "Send",
     "State",
-    "Wait",
     "Worker",
     "panics",
     "pick",

@@ -61,17 +61,26 @@ def pick(
     below that, what looks like failing workers is more likely something all share).
     Suspects come last, and before them those that were late and have not answered since.
     """
-    live = list(workers)
-    allowed = [w for w in live if w.breaker.allows(now)]
-    if len(allowed) * 2 < len(live):
-        allowed = live
-    candidates = [w for w in allowed if w.generation not in exclude]
-    if not candidates:
-        candidates = [w for w in live if w.generation not in exclude]
+    live = tuple(workers)
+    allowed: list[Worker] = []
+    shunned: list[Worker] = []
+    for worker in live:
+        sound = not worker.breaker.failures or worker.breaker.allows(now)
+        (allowed if sound else shunned).append(worker)
+    if len(allowed) < len(shunned):
+        allowed, shunned = list(live), []
+    if exclude:
+        allowed = [w for w in allowed if w.generation not in exclude] or [
+            w for w in shunned if w.generation not in exclude
+        ]
+    candidates = allowed or shunned
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     estimates = {w.generation: w.latency.estimate(now) for w in live}
     usual = sorted(estimates.values())[(len(estimates) - 1) // 4]
-    return min(
-        candidates, key=lambda w: (w.rank + w.doubted, *policy(w, estimates[w.generation], usual))
-    )
+    best, least = None, None
+    for worker in candidates:
+        key = (worker.rank + worker.doubted, *policy(worker, estimates[worker.generation], usual))
+        if least is None or key < least:
+            best, least = worker, key
+    return best

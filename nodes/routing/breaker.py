@@ -10,17 +10,21 @@ class Breaker:
 
     Each time that one call fails, the wait doubles, from 1 s to 60 s, with jitter of a
     quarter either way so that masters do not retry in step (M. Nygard, Release It!).
+
+    Attributes:
+        failures: in a row. As long as there are none, it allows everything, and has nothing to
+            be told but the next failure.
     """
 
     FAILURES = 3
     FIRST_WAIT = 1.0
     LONGEST_WAIT = 60.0
 
-    __slots__ = ("_failures", "_opened", "_probing", "_random", "_until")
+    __slots__ = ("_opened", "_probing", "_random", "_until", "failures")
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._failures = 0
+        self.failures = 0
         self._opened = 0
         self._until = 0.0
         self._probing = False
@@ -42,17 +46,17 @@ class Breaker:
     def succeeded(self) -> bool:
         """A lookup was answered. True if this closed an open breaker."""
         closed = self.open
-        self._failures = self._opened = 0
+        self.failures = self._opened = 0
         self._probing = False
         return closed
 
     def failed(self, now: float) -> bool:
         """A lookup failed. True if this opened a closed breaker."""
-        self._failures += 1
+        self.failures += 1
         was_open = self.open
         if was_open and not self._probing:
             return False  # a straggler sent before it opened: says nothing new
-        if was_open or self._failures >= self.FAILURES:
+        if was_open or self.failures >= self.FAILURES:
             wait = min(self.LONGEST_WAIT, self.FIRST_WAIT * 2**self._opened)
             self._opened = min(self._opened + 1, 10)
             self._until = now + wait * self._random.uniform(0.75, 1.25)

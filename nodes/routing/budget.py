@@ -33,7 +33,7 @@ class Budget:
 
     def earn(self) -> None:
         """A lookup began."""
-        self._tokens = min(self._burst, self._tokens + self._share)
+        self._tokens += self._share  # what is too much goes when they are looked at
 
     def left(self, now: float) -> float:
         """Tokens there are at `now` (seconds)."""

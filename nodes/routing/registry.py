@@ -132,6 +132,7 @@ class Registry:
     def __init__(self, *, listener: Listener, random: Random) -> None:
         self._workers: dict[str, Worker] = {}
         self._live: dict[int, Worker] = {}
+        self._available: tuple[Worker, ...] = ()
         self._reserved: set[str] = set()
         self._generation = 0
         self.elsewhere = 0
@@ -152,9 +153,12 @@ class Registry:
         """Every worker that has not been given up, draining ones included."""
         return list(self._live.values())
 
-    def available(self) -> list[Worker]:
+    def available(self) -> tuple[Worker, ...]:
         """Every worker that may be sent a lookup."""
-        return [w for w in self._live.values() if w.state is not State.DRAINING]
+        return self._available  # asked for each lookup, and seldom another
+
+    def _sort_out(self) -> None:
+        self._available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
 
     # -- coming and going -----------------------------------------------------
 
@@ -197,6 +201,7 @@ class Registry:
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
+        self._sort_out()
         self._listener("registered", worker, f"at {worker.address}, pid {pid}")
         return worker
 
@@ -213,6 +218,7 @@ class Registry:
             return None
         expected = worker.state is State.DRAINING
         worker.become(State.DOWN, why, now)
+        self._sort_out()
         self._listener("left" if expected else "lost", worker, why)
         return worker
 
@@ -234,6 +240,7 @@ class Registry:
         if worker is None or worker.state is State.DRAINING:
             return None
         worker.become(State.DRAINING, why, now)
+        self._sort_out()
         self._listener("draining", worker, why)
         return worker
 
@@ -307,7 +314,8 @@ class Registry:
     def began(self, worker: Worker, now: float, tasks: int = 1) -> None:
         """A lookup is about to be sent: counted before the send."""
         worker.in_flight += tasks
-        worker.breaker.began(now)
+        if worker.breaker.failures:
+            worker.breaker.began(now)
 
     def answered(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
         """The lookup was answered after `seconds`."""
@@ -318,7 +326,7 @@ class Registry:
             # A batch says nothing of how quick the worker is at one.
             worker.latency.answered(seconds, now)
         worker.figures.add(seconds, now, tasks)
-        if worker.breaker.succeeded():
+        if worker.breaker.failures and worker.breaker.succeeded():
             self._listener("breaker_closed", worker, "answers again")
 
     def failed(self, worker: Worker, seconds: float, why: str, now: float, tasks: int = 1) -> None:

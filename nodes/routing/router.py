@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
 from nodes.routing.balancer import Policy, pick
@@ -22,23 +23,16 @@ NO_WORKERS = (
 )
 
 
-class Attempt(NamedTuple):
+class Attempt(msgspec.Struct, frozen=True):
     """One lookup at one worker. Times in seconds on the clock passed in."""
 
     worker: Worker
     began: float
 
 
-class Send(NamedTuple):
-    """Ask that worker now; it is counted as in flight already."""
-
-    worker: Worker
-
-
-class Wait(NamedTuple):
-    """Nothing to do until then, unless something happens before."""
-
-    until: float
+Step = Worker | float
+"""What to do: ask that worker now (it is counted as in flight already), or nothing until then,
+unless something happens before."""
 
 
 class Router:
@@ -137,7 +131,7 @@ class Journey:
 
     # -- what to do ---------------------------------------------------------------
 
-    def next(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Send | Wait:
+    def next(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Step:
         """What to do at `now`.
 
         Arguments:
@@ -173,7 +167,7 @@ class Journey:
             one.worker.doubted = True
         return over
 
-    def _again(self, now: float, expecting: Callable[[], bool]) -> Send | Wait:
+    def _again(self, now: float, expecting: Callable[[], bool]) -> Step:
         """Nothing is under way: the first attempt, or the one after a failure."""
         router = self._router
         if len(self._broken) >= self.POISON:
@@ -184,9 +178,9 @@ class Journey:
                     "it is not sent to another"
                 )
             if now < self._verdict_at:
-                return Wait(min(self._verdict_at, self.deadline))
+                return min(self._verdict_at, self.deadline)
         if now < self._rest_until:
-            return Wait(min(self._rest_until, self.deadline))
+            return min(self._rest_until, self.deadline)
         worker = self._candidate(now)
         if worker is None and router.registry.available():
             # All were tried and none answered, yet they are not down: what failed may have
@@ -197,16 +191,16 @@ class Journey:
                 worker = self._candidate(now)
             else:
                 self._rest_until = now + router.BREATH
-                return Wait(min(self._rest_until, self.deadline))
+                return min(self._rest_until, self.deadline)
         if worker is not None:
             if self.attempts:
                 router.reroutes += 1
             return self._send(worker, now)
         if expecting():
-            return Wait(self.deadline)
+            return self.deadline
         raise NoWorkers(NO_WORKERS)
 
-    def _beside(self, now: float) -> Send | Wait:
+    def _beside(self, now: float) -> Step:
         """Something is under way: a hedge, or patience."""
         router = self._router
         if now >= self._hedge_at and len(self.pending) < self.MOST_AT_ONCE:
@@ -215,7 +209,7 @@ class Journey:
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1
                 return self._send(worker, now)
-        return Wait(self.due(now))
+        return self.due(now)
 
     def due(self, now: float) -> float:
         """When the next decision is due, while something is under way."""
@@ -230,11 +224,11 @@ class Journey:
         router = self._router
         workers = router.registry.available()
         if self._version:
-            same = [worker for worker in workers if worker.version == self._version]
+            same = tuple(worker for worker in workers if worker.version == self._version)
             workers = same or workers
         return pick(workers, router.policy, now, self._tried)
 
-    def _send(self, worker: Worker, now: float) -> Send:
+    def _send(self, worker: Worker, now: float) -> Worker:
         router = self._router
         if not self.attempts:
             router.hedging.earn()
@@ -244,7 +238,7 @@ class Journey:
         self.attempts += 1
         self.pending[worker.generation] = Attempt(worker, now)
         self._hedge_at = now + router.hedge_after
-        return Send(worker)
+        return worker
 
     def _too_late(self) -> LookupFailed:
         if not self.attempts:

@@ -46,8 +46,8 @@ _CALL = (
     + brine.dump(consts.LABEL_TUPLE)
     + brine.TAG_TUP3
 )
-_ENCODED = [brine.dump(number) for number in range(SMALL)]
-_DECODED = {encoded: number for number, encoded in enumerate(_ENCODED)}
+_ENCODED: dict[int, bytes] = {number: brine.dump(number) for number in range(SMALL)}
+_DECODED = {encoded: number for number, encoded in _ENCODED.items()}
 _TUPLES = (brine.TAG_EMPTY_TUPLE, brine.TAG_TUP1, brine.TAG_TUP2, brine.TAG_TUP3, brine.TAG_TUP4)
 """How tuples of so many items begin; of more, in another way."""
 _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
@@ -188,7 +188,7 @@ def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, i
 
 def _number(seq: int) -> bytes:
     """A sequence number, encoded."""
-    encoded: bytes = _ENCODED[seq] if 0 <= seq < SMALL else brine.dump(seq)
+    encoded: bytes = _ENCODED.get(seq) or brine.dump(seq)
     return encoded
 
 

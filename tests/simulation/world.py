@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from nodes.errors import LookupFailed, NoWorkers
-from nodes.routing import POLICIES, Address, Journey, Registry, Router, State, Wait, Worker
+from nodes.routing import POLICIES, Address, Journey, Registry, Router, State, Worker
 
 PROBE_EVERY = 1.0
 REGISTER_AFTER = (0.1, 1.0)
@@ -266,17 +266,17 @@ class World:
             self._over(lookup)
             self._judge(lookup, error)
             return
-        if isinstance(step, Wait):
+        if not isinstance(step, Worker):
             lookup.wake += 1
             ticket = lookup.wake
             self.after(
-                max(1e-6, step.until - self.now),
+                max(1e-6, step - self.now),
                 lambda: self.advance(lookup) if lookup.wake == ticket else None,
             )
             return
-        state = step.worker.state
-        assert state not in (State.DOWN, State.DRAINING), f"{step.worker.id} was picked: {state}"
-        self.deliver(lookup, step.worker)
+        state = step.state
+        assert state not in (State.DOWN, State.DRAINING), f"{step.id} was picked: {state}"
+        self.deliver(lookup, step)
         self.advance(lookup)
 
     def _over(self, lookup: Lookup) -> None:
