@@ -288,7 +288,8 @@ class WorkerService(Service):
     def _counted(
         self, find: Callable[[], WorkerAnswer], tasks: int = 0
     ) -> WorkerAnswer | WorkerRefusal:
-        self._tally.began(tasks)
+        if tasks:
+            self._tally.began(tasks)
         served = error = False
         try:
             answer = find()
@@ -301,7 +302,8 @@ class WorkerService(Service):
             logger.exception("the catalog cannot be read")
             return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
         finally:
-            self._tally.ended(tasks, served=served, error=error)
+            if tasks or error:
+                self._tally.ended(tasks, served=served, error=error)
 
     def probe(self) -> ProbeAnswer:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""

@@ -44,13 +44,13 @@ def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:
         raise BadRequest(
             f"{usage(lookup)} takes {len(lookup.fields)} argument(s), {len(args)} given"
         )
-    accept = {"text": _text, "integer": _integer, "number": _number}
     found: list[Argument] = []
-    for field, kind, value in zip(lookup.fields, lookup.types, args, strict=True):
-        try:
-            found.append(accept[kind](value))
-        except _Refused as refused:
-            raise BadRequest(f"{usage(lookup)}: {field} {refused}") from None
+    try:
+        for kind, value in zip(lookup.types, args, strict=True):
+            found.append(_ACCEPT[kind](value))
+    except _Refused as refused:
+        field = lookup.fields[len(found)]
+        raise BadRequest(f"{usage(lookup)}: {field} {refused}") from None
     return tuple(found)
 
 
@@ -98,3 +98,6 @@ def _number(value: object) -> Argument:
 
 def _kind(value: object) -> str:
     return type(value).__name__[:40]
+
+
+_ACCEPT = {"text": _text, "integer": _integer, "number": _number}

@@ -27,6 +27,7 @@ PAGE_BYTES = 4 << 20  # a page ends before its body passes this
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _MAGIC = b"SQLite format 3\0"
 _CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18})")
+_ARGUMENTS = frozenset((str, int, float))
 _DAMAGE = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading raises if the file was written over: rows and messages may then hold anything."""
 
@@ -119,7 +120,7 @@ class Reader:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
             raise BadRequest(f"there is no lookup {shown(lookup)}; there are {known[:500]}")
         shape, statement = self._lookups[lookup]
-        if len(args) != len(shape.fields) or any(type(a) not in (str, int, float) for a in args):
+        if len(args) != len(shape.fields) or not _ARGUMENTS.issuperset(map(type, args)):
             raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
         if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_LIMIT}")
@@ -184,7 +185,7 @@ class Reader:
 
     def _page(self, rows: sqlite3.Cursor, limit: int) -> Page:
         bodies: list[bytes] = []
-        files: set[int] = set()
+        files: dict[int, str] = {}
         size = last = 0
         after = None
         for number, file, body in rows:
@@ -193,11 +194,12 @@ class Reader:
                 after = f"{self._info.version}:{last}"
                 break
             bodies.append(body)
-            files.add(file)
+            if file not in files:
+                files[file] = self._info.files[file]
             last = number
         rows.close()
-        names = tuple(self._info.files[file] for file in sorted(files))
-        return Page(b"[" + b",".join(bodies) + b"]", len(bodies), after, names)
+        # In order, as the records are.
+        return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
 
     def _start(self, after: str | None) -> int:
         """The id a page starts after."""

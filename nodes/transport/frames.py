@@ -11,6 +11,7 @@ import zlib
 
 HEADER = struct.Struct("!LB")
 TRAILER = b"\n"
+WRAPPING = HEADER.size + len(TRAILER)
 
 TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """How TLS's alerts and handshakes begin: what one end hears when only the other uses TLS."""
@@ -54,15 +55,11 @@ class FrameReader:
 
     def take(self, data: bytes) -> bytes | None:
         """`feed` and `next` in one."""
-        size = len(data) - HEADER.size - len(TRAILER)
-        if (
-            not self.held
-            and 0 < size <= self._most
-            and data.startswith(HEADER.pack(size, 0))
-            and data.endswith(TRAILER)
-        ):
-            # One frame, whole, and nothing else: what nearly every read gives.
-            return data[HEADER.size : -len(TRAILER)]
+        size = len(data) - WRAPPING
+        # One frame, whole, and nothing else: what nearly every read gives.
+        whole = 0 < size <= self._most and data.startswith(HEADER.pack(size, 0))
+        if whole and not self.held and data.endswith(TRAILER):
+            return data[HEADER.size : -1]
         self.feed(data)
         return self.next()
 

@@ -50,6 +50,10 @@ _ENCODED: dict[int, bytes] = {number: brine.dump(number) for number in range(SMA
 _DECODED = {encoded: number for number, encoded in _ENCODED.items()}
 _TUPLES = (brine.TAG_EMPTY_TUPLE, brine.TAG_TUP1, brine.TAG_TUP2, brine.TAG_TUP3, brine.TAG_TUP4)
 """How tuples of so many items begin; of more, in another way."""
+_SIZES = {tag: size for size, tag in enumerate(_TUPLES)}
+_TEXT: int = brine.TAG_UNICODE[0]
+_SHORT: int = brine.TAG_STR_L1[0]
+_LONG: int = brine.TAG_STR_L4[0]
 _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
 
 
@@ -149,35 +153,32 @@ def _plain(payload: bytes, start: int) -> tuple[object, int] | None:
 
     What nearly every message carries: cut out in place of being read piece by piece.
     """
-    kind = payload[start : start + 2]
-    text = kind[:1] == brine.TAG_UNICODE
-    at = start + text
-    form = kind[text : text + 1]
-    if form == brine.TAG_STR_L1:
-        begin, size = at + 2, int.from_bytes(payload[at + 1 : at + 2])
-    elif form == brine.TAG_STR_L4:
-        begin, size = at + 5, int.from_bytes(payload[at + 1 : at + 5])
-    else:
-        return None
-    data = payload[begin : begin + size]
-    if len(data) != size:
-        return None  # cut short: what that means is the decoder's to say
-    if not text:
-        return data, begin + size
     try:
-        return data.decode(), begin + size
+        text = payload[start] == _TEXT
+        form, size = payload[start + text], payload[start + text + 1]
+        begin = start + text + 2
+        if form == _LONG:
+            begin += 3
+            size = int.from_bytes(payload[begin - 4 : begin])
+        elif form != _SHORT:
+            return None
+        end = begin + size
+        payload[end - 1]
+        return payload[begin:end].decode() if text else payload[begin:end], end
+    except IndexError:
+        return None  # cut short: what that means is the decoder's to say
     except UnicodeDecodeError as exc:
         raise Broken("not a message: no text") from exc
 
 
 def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
     """A call's arguments by position; a few of text or bytes the short way."""
-    tag = payload[start : start + 1]
-    if tag not in _TUPLES:
+    end = start + 1
+    size = _SIZES.get(payload[start:end])
+    if size is None:
         return _decode(payload, start, reads)
     args: list[object] = []
-    end = start + 1
-    for _ in range(_TUPLES.index(tag)):
+    for _ in range(size):
         plain = _plain(payload, end)
         if plain is None:
             return _decode(payload, start, reads)
@@ -268,7 +269,7 @@ def call_head(ref: IdPack) -> bytes:
 
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
-    return frame(_REQUEST, _number(seq), head, encoded)
+    return frame(_REQUEST, _ENCODED.get(seq) or brine.dump(seq), head, encoded)
 
 
 def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = None) -> bytes:

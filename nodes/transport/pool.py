@@ -93,13 +93,12 @@ class LanePool:
 
     def give(self, lane: Lane) -> None:
         """Return a lane. One that is not idle is closed: its answer may still come."""
-        now = time.monotonic()
+        idle, now = lane.idle, time.monotonic()
         with self._lock:
             self._taken.discard(lane)
-            if lane.closed:
-                # What ended it may have ended others.
-                self._broke_at = now
-            if lane.idle and not self._closed and len(self._idle) < self._most_idle:
+            if not idle:
+                self._broke_at = now  # what ended it may have ended others
+            elif not self._closed and len(self._idle) < self._most_idle:
                 self._idle.append((lane, now))
                 return
         lane.close()
