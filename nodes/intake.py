@@ -34,6 +34,9 @@ class Intake:
         dispatcher: finds a worker for each.
         description: asked what is served; None while nobody has said so.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
+
+    Attributes:
+        in_flight: lookups and batches that are being answered now.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class Intake:
         self._batches = Batches(dispatcher)
         self._description = description
         self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
-        self._in_flight = 0
+        self.in_flight = 0
         self._lock = threading.Lock()
         self._figures = Figures()
         self.answered = 0
@@ -168,15 +171,15 @@ class Intake:
     def _admit(self) -> None:
         """Takes a slot; `_leave` gives it back. Raises `Overloaded` when there is none."""
         with self._lock:
-            if self._in_flight >= MOST_CALLS:
+            if self.in_flight >= MOST_CALLS:
                 raise Overloaded(
                     f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
                 )
-            self._in_flight += 1
+            self.in_flight += 1
 
     def _leave(self) -> None:
         with self._lock:
-            self._in_flight -= 1
+            self.in_flight -= 1
 
 
 def _coerced(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:

@@ -12,7 +12,7 @@ from random import Random
 
 import msgspec
 
-from nodes import given
+from nodes import cores, given
 from nodes.addresses import registered_host
 from nodes.door import Door, Visit
 from nodes.errors import (
@@ -239,6 +239,7 @@ class MasterService(Service):
         self._certificate: Certificate | None = None
         self._visit = Visit(master.door, "")
         self._generation: int | None = None
+        self._gathered = False
         # Each with the role that it needs, None for what a stranger may ask.
         self._asking = Role.CLIENT if master.door.require_token else None
         self._verbs: Mapping[str, tuple[Role | None, Callable[..., object]]] = {
@@ -306,6 +307,10 @@ class MasterService(Service):
                 if lacks:
                     raise Forbidden(lacks)
             self._visit.check(role)
+            if role is Role.OPERATOR and self._gathered:
+                # It may start workers, or build a catalog.
+                cores.spread()
+                self._gathered = False
             return given.call(do, args, named)
 
         return self._answer(checked, *args, **named)
@@ -316,6 +321,10 @@ class MasterService(Service):
         self, name: object, *args: object, limit: object = PAGE, after: object = None,
         timeout_s: object = DEADLINE,
     ) -> bytes:  # fmt: skip
+        if not self._gathered and self._master.intake.in_flight:
+            # Others ask as well: from now on this thread and theirs take turns.
+            cores.gather()
+            self._gathered = True
         return self._master.intake.lookup(
             given.text("the lookup's name", name), args, limit=given.count("limit", limit),
             after=None if after is None else given.text("after", after),
