@@ -151,7 +151,7 @@ class Dispatcher:
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
         deadline = self._clock() + timeout
-        lane = self._route(worker).pool.take(timeout=timeout)
+        lane = self._route(worker).pool.take(timeout=timeout, sure=True)
         try:
             return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
         finally:
