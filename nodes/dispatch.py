@@ -6,6 +6,7 @@ What to do next is decided in `nodes.routing.router`; here are the lock and the 
 from __future__ import annotations
 
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from collections.abc import Callable
 import msgspec
 
 from nodes.checks import is_answer, is_refusal
-from nodes.errors import BadRequest
+from nodes.errors import BadRequest, DeadlineExceeded
 from nodes.routing import Journey, Router, Worker
 from nodes.transport import DialFailed, Lane, LanePool, LinkLost, Secure, TransportError, Value
+from nodes.turns import Turns
 from nodes.wire import WorkerAnswer, WorkerRefusal, secret_verb
 
 Args = tuple[Value, ...]
@@ -24,6 +26,11 @@ MakeArgs = Callable[[float], Args]
 
 DIAL = 0.25
 """Seconds a connection to a worker may take: while it is dialled, nobody else is asked."""
+
+AT_ONCE = 8
+"""Calls under way for each worker there is; more wait here for their turn. At a worker they would
+only take turns as well (a Python process does one thing at a time), and for each turn one of many
+threads be woken: with 64 clients, 8 at once are half as many lookups again as all at once."""
 
 LOOK_AGAIN = 0.25
 """Seconds after which a worker that is expected is asked after again: it may not come."""
@@ -76,6 +83,7 @@ class Dispatcher:
         self._clock = clock
         self._tls = tls
         self._routes: dict[int, Route] = {}
+        self._turns = Turns(self._room)
 
     # -- membership -----------------------------------------------------------
 
@@ -129,6 +137,11 @@ class Dispatcher:
         journey = self.router.journey(
             self._clock(), timeout, counted=counted, version=version, tasks=tasks
         )
+        if not self._turns.take(timeout):
+            raise DeadlineExceeded(
+                f"its turn did not come in time, with {self._turns.taken} under way; "
+                "ask fewer at once, or start more workers"
+            )
         lanes: dict[int, Lane] = {}
         try:
             while True:
@@ -147,6 +160,7 @@ class Dispatcher:
                     journey.abandon(self._clock())
             for generation, lane in lanes.items():
                 self._give(generation, lane)
+            self._turns.give()
 
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
@@ -156,6 +170,10 @@ class Dispatcher:
             return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
         finally:
             self._give(worker.generation, lane)
+
+    def _room(self) -> int:
+        # Where nobody is there, to wait for somebody is all there is to do.
+        return AT_ONCE * len(self.router.registry.available()) or sys.maxsize
 
     def _advance(self, journey: Journey, lanes: dict[int, Lane]) -> Worker | None:
         """The worker to send to now, or None if what is under way is to be waited for."""

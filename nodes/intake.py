@@ -19,9 +19,10 @@ from nodes.wire import (
     encode_request,
 )
 
-MOST_CALLS = 256
+MOST_CALLS = 512
 RETRY_AFTER_MS = 100
-"""Lookups in flight at once; one more is refused with `overloaded`, to come back later."""
+"""Lookups in flight at once, those that wait for their turn included; one more is refused with
+`overloaded`, to come back later."""
 
 MOST_SECONDS = 60.0
 """The longest deadline that a client may ask for."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
 
 import pytest
 
-from nodes.dispatch import Dispatcher
+from nodes.dispatch import AT_ONCE, Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
 from nodes.transport import Server, Service
@@ -333,3 +334,54 @@ def test_many_callers_leave_nothing_in_flight() -> None:
             caller.join(PATIENCE)
         assert len(done) == 200
         assert sum(worker.served for worker in s.registry) == 200
+
+
+def test_a_worker_gets_no_more_at_once_than_it_can_do() -> None:
+    go, most, inside, lock = threading.Event(), 0, 0, threading.Lock()
+
+    def busy(*_args: object) -> bytes:
+        nonlocal most, inside
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        go.wait(PATIENCE)
+        with lock:
+            inside -= 1
+        return good()
+
+    with stage() as here:
+        here.worker("only", busy)
+        with ThreadPoolExecutor(3 * AT_ONCE) as callers:
+            calls = [callers.submit(here.call) for _ in range(3 * AT_ONCE)]
+            poll_for(lambda: inside == AT_ONCE)
+            go.set()
+            assert {call.result() for call in calls} == {"only"}
+        assert most == AT_ONCE
+
+
+def test_one_whose_turn_does_not_come_is_told_so_and_blames_nobody() -> None:
+    go = threading.Event()
+    with stage() as here:
+        worker = here.worker("only", lambda *_args: go.wait(PATIENCE) and good())
+        with ThreadPoolExecutor(AT_ONCE) as callers:
+            calls = [callers.submit(here.call) for _ in range(AT_ONCE)]
+            poll_for(lambda: worker.in_flight == AT_ONCE)
+            with pytest.raises(DeadlineExceeded, match="its turn did not come"):
+                here.call(timeout=0.05)
+            assert (worker.in_flight, worker.errors) == (AT_ONCE, 0)
+            go.set()
+            assert {call.result() for call in calls} == {"only"}
+
+
+def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
+    go = threading.Event()
+    with stage() as here:
+        worker = here.worker("only", lambda *_args: go.wait(PATIENCE))
+        with ThreadPoolExecutor(2 * AT_ONCE) as callers:
+            calls = [callers.submit(here.call) for _ in range(2 * AT_ONCE)]
+            poll_for(lambda: worker.in_flight == AT_ONCE)
+            here.lose(worker)
+            for call in calls:
+                with pytest.raises(NoWorkers):
+                    call.result()
+        go.set()

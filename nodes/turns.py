@@ -1,0 +1,49 @@
+"""So many at once, the others in the order they came."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+
+class Turns:
+    """Turns to do something, for any number of threads; who has waited longest is next.
+
+    Arguments:
+        room: asked how many may have their turn at once; at least 1.
+
+    Attributes:
+        taken: turns that are under way.
+    """
+
+    def __init__(self, room: Callable[[], int]) -> None:
+        self.taken = 0
+        self._room = room
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+
+    def take(self, timeout: float) -> bool:
+        """Waits for a turn, up to `timeout` seconds. `give` it back, unless this is False."""
+        with self._lock:
+            if not self._waiting and self.taken < self._room():
+                self.taken += 1
+                return True
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        if mine.acquire(timeout=timeout):
+            return True
+        with self._lock:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                return False
+        return True  # given at the last moment
+
+    def give(self) -> None:
+        """A turn is over: there may be room for others."""
+        with self._lock:
+            self.taken -= 1
+            while self._waiting and self.taken < self._room():
+                self.taken += 1
+                self._waiting.popleft().release()

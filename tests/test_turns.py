@@ -1,0 +1,102 @@
+"""Turns: never more at once than there is room, first come first served, none lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+from nodes.turns import Turns
+from tests.kit import PATIENCE, poll_for
+
+
+def test_there_is_room_for_so_many() -> None:
+    turns = Turns(lambda: 2)
+    assert turns.take(0.0)
+    assert turns.take(0.0)
+    assert not turns.take(0.0)
+    turns.give()
+    assert turns.take(0.0)
+    assert turns.taken == 2
+
+
+def test_who_waited_longest_is_next() -> None:
+    turns = Turns(lambda: 1)
+    assert turns.take(0.0)
+    order: list[int] = []
+
+    def wait(number: int) -> None:
+        assert turns.take(PATIENCE)
+        order.append(number)
+        turns.give()
+
+    def waiting(number: int) -> Callable[[], bool]:
+        return lambda: len(turns._waiting) == number
+
+    threads = [threading.Thread(target=wait, args=(number,)) for number in range(5)]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        poll_for(waiting(number))
+    turns.give()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert order == [0, 1, 2, 3, 4]
+    assert turns.taken == 0
+
+
+def test_who_comes_while_others_wait_does_not_go_first() -> None:
+    room = [1]
+    turns = Turns(lambda: room[0])
+    assert turns.take(0.0)
+    waiting = threading.Thread(target=lambda: turns.take(PATIENCE))
+    waiting.start()
+    poll_for(lambda: len(turns._waiting) == 1)
+    room[0] = 2  # more room, and nobody has been told
+    assert not turns.take(0.0)
+    turns.give()
+    waiting.join(PATIENCE)
+    assert turns.taken == 1
+
+
+def test_more_room_is_used_at_the_next_end() -> None:
+    room = [1]
+    turns = Turns(lambda: room[0])
+    assert turns.take(0.0)
+    threads = [threading.Thread(target=lambda: turns.take(PATIENCE)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    poll_for(lambda: len(turns._waiting) == 3)
+    room[0] = 3
+    turns.give()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert turns.taken == 3
+
+
+def test_many_threads_some_of_which_give_up() -> None:
+    turns = Turns(lambda: 3)
+    most = 0
+    lock = threading.Lock()
+    inside = 0
+
+    def run(seed: int) -> int:
+        nonlocal inside, most
+        random, had = Random(seed), 0
+        for _ in range(200):
+            if not turns.take(random.choice([0.0, 0.0005, PATIENCE])):
+                continue
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            had += 1
+            with lock:
+                inside -= 1
+            turns.give()
+        return had
+
+    with ThreadPoolExecutor(12) as threads:
+        had = sum(threads.map(run, range(12)))
+    assert had > 12
+    assert most <= 3
+    assert (turns.taken, len(turns._waiting)) == (0, 0)
