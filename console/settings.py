@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 
 from nodes.paths import make_private, state_dir
+from nodes.structs import ready
 
 logger = logging.getLogger("rollcall.console")
 
 MOST_LINES = 500
 
 
+@ready
 class Settings(msgspec.Struct):
     """One operator's; every field has a default, so that an older file is still read."""
 

@@ -11,8 +11,10 @@ from pathlib import Path
 import msgspec
 
 from console.messages import TrafficReported
+from nodes.structs import ready
 
 
+@ready
 class Report(msgspec.Struct, frozen=True):
     """What the load says of its last second. Latency in milliseconds."""
 

@@ -16,6 +16,7 @@ import msgspec
 
 from nodes.errors import DataError
 from nodes.paths import make_private, state_dir
+from nodes.structs import ready
 from nodes.wire import Event
 
 logger = logging.getLogger("rollcall.journal")
@@ -45,6 +46,7 @@ CREATE TABLE IF NOT EXISTS seconds (at REAL PRIMARY KEY, lookups_per_s REAL NOT 
 """
 
 
+@ready
 class Second(msgspec.Struct, frozen=True):
     """A master's figures at one moment; `at` is Unix time in seconds, `up` counts workers."""
 

@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import msgspec
 
 from nodes.errors import CODES, InternalError, LookupFailed
+from nodes.structs import ready
 
 DEADLINE = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
@@ -87,6 +88,7 @@ class LookupShape(msgspec.Struct, frozen=True):
             raise ValueError("there must be one type for each field")
 
 
+@ready
 class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A lookup as the master sends it to a worker, in MessagePack: one value on the wire."""
 
@@ -98,6 +100,7 @@ class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     """Seconds from its arrival within which an answer is of use."""
 
 
+@ready
 class BatchRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A part of a batch as the master sends it to a worker, in JSON: the clients' own words."""
 
@@ -109,6 +112,7 @@ class BatchRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     """Each an array of a lookup's name and its arguments; looked at one by one."""
 
 
+@ready
 class Description(msgspec.Struct, frozen=True):
     """The catalog a worker serves. A master fills `versions` in: all that are served now."""
 
@@ -121,6 +125,7 @@ class Description(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] = ()
 
 
+@ready
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker tells the master. `instance` is a secret of that process's own: whoever
     knows it (the master, no one else) may tell the worker to retire, and ask it lookups where
@@ -135,6 +140,7 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catalog: Description
 
 
+@ready
 class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
     to nobody but that master.
@@ -160,6 +166,7 @@ class Member(msgspec.Struct, frozen=True):
     key: str
 
 
+@ready
 class Members(msgspec.Struct, frozen=True):
     """All of them. `master` is another for each master that there is in turn: generations
     count anew. `expecting` says whether a worker is about to register.
@@ -171,6 +178,7 @@ class Members(msgspec.Struct, frozen=True):
     members: tuple[Member, ...]
 
 
+@ready
 class Event(msgspec.Struct, frozen=True):
     """Something that happened. `at` is Unix time in seconds; `worker` is "" for the cluster."""
 
@@ -181,6 +189,7 @@ class Event(msgspec.Struct, frozen=True):
     text: str
 
 
+@ready
 class LogPart(msgspec.Struct, frozen=True):
     """A part of a worker's log; `end` is the place to ask for the next one from."""
 
@@ -216,6 +225,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     breaker_open: bool
 
 
+@ready
 class ClusterSnapshot(msgspec.Struct, frozen=True):
     """The whole cluster at one moment: all that a screen or a script needs to show it.
 
@@ -255,6 +265,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     tls_expires_at: float | None = None
 
 
+@ready
 class Envelope(msgspec.Struct, frozen=True):
     """A decoded reply envelope."""
 

@@ -28,6 +28,7 @@ from nodes.catalog.model import CatalogInfo, Progress
 from nodes.catalog.reader import Catalog
 from nodes.errors import DataError
 from nodes.paths import cache_dir, make_private
+from nodes.structs import ready
 
 KEPT_CATALOGS = 8
 KEPT_STAMPS = 64
@@ -36,6 +37,7 @@ SETTLED_NS = 50_000_000
 system's clock and look the same: until then only its content tells, not its looks."""
 
 
+@ready
 class _Stamp(msgspec.Struct, frozen=True):
     signature: str
     version: str

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from nodes.structs import ready
+
 
 class Lookup(msgspec.Struct, frozen=True):
     """A named question on some fields: `getbyyear(location, year)`.
@@ -18,6 +20,7 @@ class Lookup(msgspec.Struct, frozen=True):
     types: tuple[str, ...]
 
 
+@ready
 class CatalogInfo(msgspec.Struct, frozen=True):
     """What is known of a catalog without reading a record.
 

@@ -23,8 +23,10 @@ from nodes.client import Client
 from nodes.load.mix import Question, asker
 from nodes.load.play import Ask, play
 from nodes.load.schedule import Plan
+from nodes.structs import ready
 
 
+@ready
 class Job(msgspec.Struct, frozen=True):
     """The clients from number `first` on, `count` of them, and what they do."""
 
@@ -34,6 +36,7 @@ class Job(msgspec.Struct, frozen=True):
     work: Any
 
 
+@ready
 class Lookups(msgspec.Struct, frozen=True):
     """The work of `rollcall-nodes bench`."""
 

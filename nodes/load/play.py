@@ -10,6 +10,7 @@ import msgspec
 
 from nodes.load.histogram import Histogram
 from nodes.load.schedule import Schedule
+from nodes.structs import ready
 
 Outcome = tuple[str, str]
 """What came of one lookup: the worker that answered, if that is known, and the code of its error,
@@ -20,6 +21,7 @@ Ask = Callable[[], Sequence[Outcome]]
 """Makes one call, of one lookup or of a batch."""
 
 
+@ready
 class Tally(msgspec.Struct):
     """What came of some calls. A latency is a call's; the rest counts lookups, but `unsent`
     counts calls that were due and not made. `workers` has a lookup of a batch under "".

@@ -14,12 +14,14 @@ import msgspec
 from nodes.errors import RollcallError, code_of
 from nodes.load import Ask, Outcome
 from nodes.load.child import run
+from nodes.structs import ready
 from tests.bench.peers import Row, name_of
 
 NAMES = 10_000
 """Names that a client asks for, in turn."""
 
 
+@ready
 class Work(msgspec.Struct, frozen=True):
     """A peer's module, which of its rows, where it is, and of how many records."""
 
