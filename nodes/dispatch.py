@@ -83,7 +83,7 @@ class Dispatcher:
         self._clock = clock
         self._tls = tls
         self._routes: dict[int, Route] = {}
-        self._turns = Turns(self._room)
+        self._turns = Turns()
 
     # -- membership -----------------------------------------------------------
 
@@ -91,12 +91,19 @@ class Dispatcher:
         """A worker registered: lanes to it may be dialled."""
         pool = LanePool(worker.address.host, worker.address.port, dial_timeout=DIAL, tls=self._tls)
         self._routes[worker.generation] = Route(pool, self._key(worker))
+        self._make_room()
 
     def left(self, generation: int) -> None:
         """That registration is over: its lanes are closed, and who waits on one is rerouted."""
-        route = self._routes.pop(generation, None)
+        with self.lock:
+            route = self._routes.pop(generation, None)
+            self._make_room()
         if route is not None:
             route.pool.close()
+
+    def _make_room(self) -> None:
+        # Where nobody is there, to wait for somebody is all there is to do, and anyone may.
+        self._turns.allow(AT_ONCE * len(self._routes) or sys.maxsize)
 
     def close(self) -> None:
         """Closes every lane."""
@@ -134,9 +141,8 @@ class Dispatcher:
             NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
             LookupFailed: the worker's own verdict on the request (`bad_request`).
         """
-        journey = self.router.journey(
-            self._clock(), timeout, counted=counted, version=version, tasks=tasks
-        )
+        deadline = self._clock() + timeout
+        journey = Journey(self.router, deadline, counted=counted, version=version, tasks=tasks)
         if not self._turns.take(timeout):
             raise DeadlineExceeded(
                 f"its turn did not come in time, with {self._turns.taken} under way; "
@@ -170,10 +176,6 @@ class Dispatcher:
             return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
         finally:
             self._give(worker.generation, lane)
-
-    def _room(self) -> int:
-        # Where nobody is there, to wait for somebody is all there is to do.
-        return AT_ONCE * len(self.router.registry.available()) or sys.maxsize
 
     def _advance(self, journey: Journey, lanes: dict[int, Lane]) -> Worker | None:
         """The worker to send to now, or None if what is under way is to be waited for."""

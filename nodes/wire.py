@@ -292,7 +292,6 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
 
 
 encode_request = msgspec.msgpack.Encoder().encode
@@ -317,10 +316,8 @@ def batch_body(answer: WorkerAnswer) -> bytes:
     return answer[answer.index(b"[") + 1 : -1]
 
 
-def decode_envelope(text: str | bytes) -> Envelope:
-    """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
-    return _decode_envelope(text)
-
+decode_envelope = msgspec.json.Decoder(Envelope).decode
+"""Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
 
 decode_envelopes = msgspec.json.Decoder(list[Envelope]).decode
 

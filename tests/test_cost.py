@@ -156,7 +156,7 @@ def test_a_lookup_crosses_each_lane_once_each_way(meter: Meter) -> None:
     """
     with cluster(meter) as address, Client(address) as client:
         cost = meter.cost(lambda: client.getbyname("xander"))
-    check(cost, most=Cost(2, 2, 320, 270, 9, 156))
+    check(cost, most=Cost(2, 2, 320, 270, 9, 149))
 
 
 def test_plain_rpyc_costs_the_same_frames(meter: Meter) -> None:
@@ -166,13 +166,13 @@ def test_plain_rpyc_costs_the_same_frames(meter: Meter) -> None:
         with rpyc.connect(host, int(port)) as connection:
             verb = connection.root.getbyname
             cost = meter.cost(lambda: verb("xander"))
-    check(cost, most=Cost(2, 2, 310, 270, 11, 123))
+    check(cost, most=Cost(2, 2, 310, 270, 11, 117))
 
 
 def test_past_the_master_a_lookup_crosses_one_lane(meter: Meter) -> None:
     with cluster(meter) as address, Client(address, direct=True) as client:
         cost = meter.cost(lambda: client.getbyname("xander"))
-    check(cost, most=Cost(0, 2, 0, 270, 5, 100))
+    check(cost, most=Cost(0, 2, 0, 270, 5, 94))
 
 
 def test_a_page_of_many_records_costs_no_more_frames(meter: Meter) -> None:

@@ -12,7 +12,8 @@ from tests.kit import PATIENCE, poll_for
 
 
 def test_there_is_room_for_so_many() -> None:
-    turns = Turns(lambda: 2)
+    turns = Turns()
+    turns.allow(2)
     assert turns.take(0.0)
     assert turns.take(0.0)
     assert not turns.take(0.0)
@@ -22,7 +23,8 @@ def test_there_is_room_for_so_many() -> None:
 
 
 def test_who_waited_longest_is_next() -> None:
-    turns = Turns(lambda: 1)
+    turns = Turns()
+    turns.allow(1)
     assert turns.take(0.0)
     order: list[int] = []
 
@@ -45,37 +47,36 @@ def test_who_waited_longest_is_next() -> None:
     assert turns.taken == 0
 
 
-def test_who_comes_while_others_wait_does_not_go_first() -> None:
-    room = [1]
-    turns = Turns(lambda: room[0])
-    assert turns.take(0.0)
-    waiting = threading.Thread(target=lambda: turns.take(PATIENCE))
-    waiting.start()
-    poll_for(lambda: len(turns._waiting) == 1)
-    room[0] = 2  # more room, and nobody has been told
-    assert not turns.take(0.0)
-    turns.give()
-    waiting.join(PATIENCE)
-    assert turns.taken == 1
-
-
-def test_more_room_is_used_at_the_next_end() -> None:
-    room = [1]
-    turns = Turns(lambda: room[0])
+def test_more_room_lets_in_who_waits_and_nobody_before_them() -> None:
+    turns = Turns()
+    turns.allow(1)
     assert turns.take(0.0)
     threads = [threading.Thread(target=lambda: turns.take(PATIENCE)) for _ in range(3)]
     for thread in threads:
         thread.start()
     poll_for(lambda: len(turns._waiting) == 3)
-    room[0] = 3
+    turns.allow(3)
+    assert not turns.take(0.0)
     turns.give()
     for thread in threads:
         thread.join(PATIENCE)
     assert turns.taken == 3
 
 
+def test_less_room_ends_nothing() -> None:
+    turns = Turns()
+    assert all(turns.take(0.0) for _ in range(5))
+    turns.allow(2)
+    for _ in range(3):
+        turns.give()
+        assert not turns.take(0.0)
+    turns.give()
+    assert turns.take(0.0)
+
+
 def test_many_threads_some_of_which_give_up() -> None:
-    turns = Turns(lambda: 3)
+    turns = Turns()
+    turns.allow(3)
     most = 0
     lock = threading.Lock()
     inside = 0

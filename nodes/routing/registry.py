@@ -132,7 +132,8 @@ class Registry:
     def __init__(self, *, listener: Listener, random: Random) -> None:
         self._workers: dict[str, Worker] = {}
         self._live: dict[int, Worker] = {}
-        self._available: tuple[Worker, ...] = ()
+        self.available: tuple[Worker, ...] = ()
+        """Every worker that may be sent a lookup: looked at for each, and seldom another."""
         self._reserved: set[str] = set()
         self._generation = 0
         self.elsewhere = 0
@@ -153,12 +154,8 @@ class Registry:
         """Every worker that has not been given up, draining ones included."""
         return list(self._live.values())
 
-    def available(self) -> tuple[Worker, ...]:
-        """Every worker that may be sent a lookup."""
-        return self._available  # asked for each lookup, and seldom another
-
     def _sort_out(self) -> None:
-        self._available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
+        self.available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
 
     # -- coming and going -----------------------------------------------------
 
@@ -192,7 +189,7 @@ class Registry:
         held = self._workers.get(wanted_id)
         free = bool(wanted_id) and (held is None or not held.live)
         self._generation += 1
-        level = min((w.served + w.handicap for w in self.available()), default=0)
+        level = min((w.served + w.handicap for w in self.available), default=0)
         worker = Worker(
             worker_id=wanted_id if free else self._next_id(), generation=self._generation,
             instance=instance, address=address, pid=pid, version=version, handicap=level,

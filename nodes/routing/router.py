@@ -79,23 +79,16 @@ class Router:
         usual = percentile(figures, 0.95, now)
         self.hedge_after = max(self.HEDGE_FLOOR, usual or 0.0)
 
-    def journey(
-        self, now: float, timeout: float, *, counted: bool, version: str = "", tasks: int = 1
-    ) -> Journey:
-        """The life of a new lookup that must be over in `timeout` seconds.
-
-        Arguments:
-            now: seconds.
-            timeout: seconds for all of it.
-            counted: whether an answer is a task performed, and says how quick a worker is.
-            version: of the catalog that should answer, if a worker still has it; "" for any.
-            tasks: lookups that travel together.
-        """
-        return Journey(self, now + timeout, counted=counted, version=version, tasks=tasks)
-
 
 class Journey:
     """One lookup: told what happens, it says what to do next.
+
+    Arguments:
+        router: what it shares with the others.
+        deadline: seconds on the clock passed in, for all of it.
+        counted: whether an answer is a task performed, and says how quick a worker is.
+        version: of the catalog that should answer, if a worker still has it; "" for any.
+        tasks: lookups that travel together.
 
     Attributes:
         attempts: how many workers have been asked, hedges included.
@@ -113,7 +106,7 @@ class Journey:
     )  # fmt: skip
 
     def __init__(
-        self, router: Router, deadline: float, *, counted: bool, version: str, tasks: int = 1
+        self, router: Router, deadline: float, *, counted: bool, version: str = "", tasks: int = 1
     ) -> None:
         self._router = router
         self._tasks = tasks
@@ -182,7 +175,7 @@ class Journey:
         if now < self._rest_until:
             return min(self._rest_until, self.deadline)
         worker = self._candidate(now)
-        if worker is None and router.registry.available():
+        if worker is None and router.registry.available:
             # All were tried and none answered, yet they are not down: what failed may have
             # been the way there. Another round, after a breath, while the budget lasts.
             if self._rest_until and router.retrying.spend(now):
@@ -222,7 +215,7 @@ class Journey:
 
     def _candidate(self, now: float) -> Worker | None:
         router = self._router
-        workers = router.registry.available()
+        workers = router.registry.available
         if self._version:
             same = tuple(worker for worker in workers if worker.version == self._version)
             workers = same or workers
@@ -288,7 +281,7 @@ class Journey:
 
 def panics(registry: Registry, now: float) -> bool:
     """Whether so many breakers are open that they are not honoured; see `pick`."""
-    live = registry.available()
+    live = registry.available
     return sum(worker.breaker.allows(now) for worker in live) * 2 < len(live)
 
 

@@ -38,7 +38,7 @@ class Team:
     def pick(self, *exclude: Worker) -> Worker | None:
         """Who would be next."""
         generations = {worker.generation for worker in exclude}
-        return pick(self.registry.available(), self.policy, self.now, generations)
+        return pick(self.registry.available, self.policy, self.now, generations)
 
     def serve(self, times: int, seconds: float = 0.001) -> None:
         """One lookup after the other, each answered in `seconds`."""

@@ -112,7 +112,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(target=calls, worker=workers)
     def begin(self, worker: Worker) -> MultipleResults[Worker] | Worker:
-        if worker not in self.registry.available():
+        if worker not in self.registry.available:
             return multiple()
         self.registry.began(worker, self.now)
         self.in_flight[worker.generation] += 1
@@ -153,7 +153,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert len({w.id for w in live}) == len(live)
         assert len({w.address for w in live}) == len(live)
         assert len({w.instance for w in live}) == len(live)
-        for worker in self.registry.available():
+        for worker in self.registry.available:
             assert worker.state not in (State.DOWN, State.DRAINING)
         assert {w.generation for w in live}.isdisjoint(self.ended)
 

@@ -47,7 +47,7 @@ class TwoChoices(World):
         )  # fmt: skip
 
     def advance(self, lookup: Lookup) -> None:
-        there = [worker.generation for worker in self.registry.available()]
+        there = [worker.generation for worker in self.registry.available]
         self._drawn = set(self.random.sample(there, min(2, len(there))))
         super().advance(lookup)
 

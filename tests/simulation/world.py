@@ -242,7 +242,7 @@ class World:
 
     def ask(self, then: Callable[[], None] = lambda: None) -> None:
         """A client asks; `then` is done when it has its answer."""
-        journey = self.router.journey(self.now, self.TIMEOUT, counted=True)
+        journey = Journey(self.router, self.now + self.TIMEOUT, counted=True)
         lookup = Lookup(journey, self.now, then)
         lookup.safe = {
             process.name
@@ -292,7 +292,7 @@ class World:
             self.broken_promises.append(
                 f"{error} after {took:.3f} s, while {sorted(lookup.safe)} were healthy"
             )
-        elif isinstance(error, NoWorkers) and self.registry.available():
+        elif isinstance(error, NoWorkers) and self.registry.available:
             self.broken_promises.append("no_workers while there are workers")
 
     def _wake_all(self) -> None:
