@@ -87,14 +87,20 @@ def test_a_lane_given_back_with_a_call_in_flight_is_closed(pool: LanePool) -> No
     assert use(pool) is not lane
 
 
-def test_a_lane_that_went_stale_is_dropped(pool: LanePool, office: Office) -> None:
-    lanes = [pool.take(timeout=PATIENCE) for _ in range(2)]
+def hung_up_on(pool: LanePool, office: Office, count: int) -> list[Lane]:
+    """Idle lanes of the pool that the server has closed."""
+    lanes = [pool.take(timeout=PATIENCE) for _ in range(count)]
     for lane in lanes:
         lane.call("echo", timeout=PATIENCE)
         pool.give(lane)
     for desk in office.desks:
         desk.hang_up()
     poll_for(lambda: office.server.connections == 0)
+    return lanes
+
+
+def test_a_lane_that_went_stale_is_dropped(pool: LanePool, office: Office) -> None:
+    lanes = hung_up_on(pool, office, 2)
     another = use(pool, "another", sure=True)
     assert another not in lanes
     assert all(lane.closed for lane in lanes)
@@ -117,13 +123,7 @@ def test_only_a_fresh_lane_is_used_without_a_look(
 
 
 def test_when_one_broke_the_others_are_looked_at(pool: LanePool, office: Office) -> None:
-    lanes = [pool.take(timeout=PATIENCE) for _ in range(3)]
-    for lane in lanes:
-        lane.call("echo", timeout=PATIENCE)
-        pool.give(lane)
-    for desk in office.desks:
-        desk.hang_up()
-    poll_for(lambda: office.server.connections == 0)
+    lanes = hung_up_on(pool, office, 3)
     with pytest.raises(LinkLost):
         use(pool)
     assert use(pool) not in lanes
