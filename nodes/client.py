@@ -87,7 +87,7 @@ class Client:
             args: one value for each of its fields.
         """
         page = self.page(name, *args)
-        records: list[Record] = page.result
+        records: list[Record] = [*page.result]
         while page.after is not None:
             page = self.page(name, *args, after=page.after)
             records += page.result
