@@ -12,6 +12,7 @@ import pytest
 from nodes import cores
 from nodes.client import Client
 from nodes.cluster import HostedCluster
+from nodes.token import operator_token
 from tests.kit import hosted, poll_for, up
 
 EVERY: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
@@ -85,7 +86,7 @@ def test_a_worker_that_an_asker_spawns_runs_on_every_core(
     with hosted(1) as cluster:
         monkeypatch.setattr(cluster.master.intake, "in_flight", 1)
         address = str(cluster.master.address)
-        with Client(address) as client:
+        with Client(address, token=operator_token()) as client:
             client.getbyname("xander")
             assert any(len(one) == 1 for one in serving(cluster))
             client._link.call("spawn", 1, timeout=5.0, again=False)
