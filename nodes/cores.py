@@ -13,23 +13,23 @@ import contextlib
 import os
 import random
 
-_setting = getattr(os, "sched_setaffinity", None)  # not every system has it
-_all: frozenset[int] = frozenset(os.sched_getaffinity(0)) if _setting else frozenset()
-_one = random.choice(sorted(_all)) if _all else 0  # noqa: S311 - no secret
+_settable = hasattr(os, "sched_setaffinity")  # not every system has it
+_every: set[int] = os.sched_getaffinity(0) if _settable else set()
+_one = {random.choice(sorted(_every))} if _settable else set()  # noqa: S311 - no secret
 
 
 def gather() -> None:
     """The calling thread runs on that one core from now on, and what it starts as well."""
-    _run_on({_one})
+    _run_on(_one)
 
 
 def spread() -> None:
     """The calling thread may run on any core again, and so may what it starts."""
-    _run_on(_all)
+    _run_on(_every)
 
 
-def _run_on(cores: set[int] | frozenset[int]) -> None:
-    # Who takes cores away from a running process has the last word.
-    if _setting is not None and len(_all) > 1:
+def _run_on(cores: set[int]) -> None:
+    if _settable:
+        # Who takes cores away from a running process has the last word.
         with contextlib.suppress(OSError):
-            _setting(0, cores)
+            os.sched_setaffinity(0, cores)

@@ -318,18 +318,17 @@ class MasterService(Service):
     # -- for clients ----------------------------------------------------------------
 
     def _lookup(
-        self, name: object, *args: object, limit: object = None, after: object = None,
-        timeout_s: object = None,
+        self, name: object, *args: object, limit: object = PAGE, after: object = None,
+        timeout_s: object = DEADLINE,
     ) -> bytes:  # fmt: skip
         if not self._gathered and self._master.intake.in_flight:
             # Others ask as well: from now on this thread and theirs take turns.
             cores.gather()
             self._gathered = True
         return self._master.intake.lookup(
-            given.text("the lookup's name", name), args,
-            limit=PAGE if limit is None else given.count("limit", limit),
+            given.text("the lookup's name", name), args, limit=given.count("limit", limit),
             after=None if after is None else given.text("after", after),
-            timeout=DEADLINE if timeout_s is None else given.seconds("timeout_s", timeout_s),
+            timeout=given.seconds("timeout_s", timeout_s),
         )  # fmt: skip
 
     def _lookup_many(

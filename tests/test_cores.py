@@ -74,10 +74,12 @@ def test_one_client_is_served_on_any_core_and_several_on_one() -> None:
         askers = [threading.Thread(target=ask) for _ in range(4)]
         for asker in askers:
             asker.start()
-        poll_for(lambda: sum(len(one) == 1 for one in serving(cluster)) >= 2)
-        gone.set()
-        for asker in askers:
-            asker.join()
+        try:
+            poll_for(lambda: sum(len(one) == 1 for one in serving(cluster)) >= 2)
+        finally:
+            gone.set()
+            for asker in askers:
+                asker.join()
 
 
 def test_a_worker_that_an_asker_spawns_runs_on_every_core(

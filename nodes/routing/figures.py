@@ -111,10 +111,10 @@ class Latency:
 
     def answered(self, seconds: float, now: float) -> None:
         """Notes an answer that took `seconds`."""
-        if self._last == math.inf:
+        if math.isinf(self._last):
             self._mean = seconds
         else:
-            self._blend(seconds if seconds < self._last else self._last, now)
+            self._blend(min(seconds, self._last), now)
         self._last = seconds
         self._at = now
 
@@ -125,7 +125,7 @@ class Latency:
         self._at = now
 
     def _blend(self, sample: float, now: float) -> None:
-        mean = self._mean if now - self._at <= 1.0 else self.estimate(now)
+        mean = self.estimate(now)
         self._mean = mean + (sample - mean) * (self.RISE if sample > mean else self.FALL)
 
     def estimate(self, now: float) -> float:

@@ -154,9 +154,6 @@ class Registry:
         """Every worker that has not been given up, draining ones included."""
         return list(self._live.values())
 
-    def _sort_out(self) -> None:
-        self.available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
-
     # -- coming and going -----------------------------------------------------
 
     def reserve(self) -> str:
@@ -249,6 +246,9 @@ class Registry:
         for index, worker in enumerate(down):
             if index < surplus or now - worker.since > self.KEEP_TOMBSTONES:
                 del self._workers[worker.id]
+
+    def _sort_out(self) -> None:
+        self.available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
 
     # -- probes ---------------------------------------------------------------
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rpyc.core import brine, consts
 
 from nodes.transport.frames import Broken, frame
-from nodes.transport.values import IdPack, Utf8
+from nodes.transport.values import IdPack, Utf8, Value
 
 T = TypeVar("T")
 
@@ -46,8 +46,6 @@ _CALL = (
     + brine.dump(consts.LABEL_TUPLE)
     + brine.TAG_TUP3
 )
-_ENCODED: dict[int, bytes] = {number: brine.dump(number) for number in range(SMALL)}
-_DECODED = {encoded: number for number, encoded in _ENCODED.items()}
 _TUPLES = (brine.TAG_EMPTY_TUPLE, brine.TAG_TUP1, brine.TAG_TUP2, brine.TAG_TUP3, brine.TAG_TUP4)
 """How tuples of so many items begin; of more, in another way."""
 _SIZES = {tag: size for size, tag in enumerate(_TUPLES)}
@@ -55,6 +53,18 @@ _TEXT: int = brine.TAG_UNICODE[0]
 _SHORT: int = brine.TAG_STR_L1[0]
 _LONG: int = brine.TAG_STR_L4[0]
 _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
+
+
+class _Numbers(dict[int, bytes]):
+    """Sequence numbers, encoded: small ones once, others each time."""
+
+    def __missing__(self, seq: int) -> bytes:
+        encoded: bytes = brine.dump(seq)
+        return encoded
+
+
+_NUMBERS = _Numbers({number: brine.dump(number) for number in range(SMALL)})
+_SEQUENCE = {encoded: number for number, encoded in _NUMBERS.items()}
 
 
 class Message(NamedTuple):
@@ -121,7 +131,7 @@ def load_call(
     if not payload.startswith(_REQUEST):
         return None
     start = len(_REQUEST) + 1
-    seq: object = _DECODED.get(payload[start - 1 : start])
+    seq: object = _SEQUENCE.get(payload[start - 1 : start])
     if seq is None:
         seq, start = _decode(payload, len(_REQUEST), reads)
     for head, called in heads.items():
@@ -133,13 +143,13 @@ def load_call(
     return None
 
 
-def load_value(payload: bytes, seq: int, reads: int) -> tuple[object] | None:
+def load_value(payload: bytes, seq: int, reads: int) -> tuple[Value] | None:
     """The short way to decode the reply by value to request `seq`; None if it is another.
 
     Raises:
         Broken: the value is none.
     """
-    head = _REPLY + _number(seq) + _BY_VALUE
+    head = _REPLY + _NUMBERS[seq] + _BY_VALUE
     if not payload.startswith(head):
         return None
     value, end = _plain(payload, len(head)) or _decode(payload, len(head), reads)
@@ -148,7 +158,7 @@ def load_value(payload: bytes, seq: int, reads: int) -> tuple[object] | None:
     return (value,)
 
 
-def _plain(payload: bytes, start: int) -> tuple[object, int] | None:
+def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
     """Bytes or text from `start` on, and where they end; None if something else is there.
 
     What nearly every message carries: cut out in place of being read piece by piece.
@@ -163,10 +173,11 @@ def _plain(payload: bytes, start: int) -> tuple[object, int] | None:
         elif form != _SHORT:
             return None
         end = begin + size
-        payload[end - 1]
+        if end > len(payload):
+            return None  # cut short: what that means is the decoder's to say
         return payload[begin:end].decode() if text else payload[begin:end], end
     except IndexError:
-        return None  # cut short: what that means is the decoder's to say
+        return None  # so short that it does not say how long it is
     except UnicodeDecodeError as exc:
         raise Broken("not a message: no text") from exc
 
@@ -187,12 +198,6 @@ def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, i
     return tuple(args), end
 
 
-def _number(seq: int) -> bytes:
-    """A sequence number, encoded."""
-    encoded: bytes = _ENCODED.get(seq) or brine.dump(seq)
-    return encoded
-
-
 def _bytes(value: bytes) -> bytes:
     """Bytes, encoded as brine does it."""
     size = len(value)
@@ -204,7 +209,7 @@ def _bytes(value: bytes) -> bytes:
     return encoded
 
 
-def _decode(payload: bytes, start: int, reads: int) -> tuple[object, int]:
+def _decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
     """One value from `start` on, and where it ends."""
     # Fewer bytes than reads need no counting.
     stream = io.BytesIO(payload) if len(payload) <= reads else _Counted(payload, reads)
@@ -231,7 +236,7 @@ def value_reply(seq: int, value: object) -> bytes:
         body = brine.TAG_UNICODE + _bytes(value)
     else:
         body = _bytes(value) if type(value) is bytes else brine.dump(value)
-    return frame(_REPLY, _number(seq), _BY_VALUE, body)
+    return frame(_REPLY, _NUMBERS[seq], _BY_VALUE, body)
 
 
 def reference_reply(seq: int, ref: IdPack) -> bytes:
@@ -269,7 +274,7 @@ def call_head(ref: IdPack) -> bytes:
 
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
-    return frame(_REQUEST, _ENCODED.get(seq) or brine.dump(seq), head, encoded)
+    return frame(_REQUEST, _NUMBERS[seq], head, encoded)
 
 
 def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = None) -> bytes:
