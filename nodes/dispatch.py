@@ -5,6 +5,7 @@ What to do next is decided in `nodes.routing.router`; here are the lock and the 
 
 from __future__ import annotations
 
+import contextlib
 import select
 import sys
 import threading
@@ -16,7 +17,17 @@ import msgspec
 from nodes.checks import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
 from nodes.routing import Journey, Router, Worker
-from nodes.transport import DialFailed, Lane, LanePool, LinkLost, Secure, TransportError, Value
+from nodes.transport import (
+    DialFailed,
+    Lane,
+    LanePool,
+    LinkLost,
+    ProtocolError,
+    RemoteFailure,
+    Secure,
+    TransportError,
+    Value,
+)
 from nodes.turns import Turns
 from nodes.wire import WorkerAnswer, WorkerRefusal, secret_verb
 
@@ -38,6 +49,9 @@ LOOK_AGAIN = 0.25
 INSTANT = 0.005
 """Seconds that the rest of an answer may take once its first bytes are here, before the
 other lanes are looked at again."""
+
+PROOF_S = 0.1
+"""Seconds that a worker may take to prove that it is alive; nobody else is asked meanwhile."""
 
 VERDICT = BadRequest.code
 """The refusal that is a verdict on the request. Whatever else a worker says of one is its own
@@ -161,9 +175,10 @@ class Dispatcher:
                     if reply is not None:
                         raise BadRequest(reply[1])
         finally:
-            if journey.pending:
+            if journey.pending or journey.suspected:
                 with self.lock:
                     journey.abandon(self._clock())
+                    self.changed.notify_all()  # other suspects wait for this one to be over
             for generation, lane in lanes.items():
                 self._give(generation, lane)
             self._turns.give()
@@ -201,6 +216,8 @@ class Dispatcher:
             left = max(0.001, journey.deadline - self._clock())
             route = self._route(worker)
             lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
+            if journey.must_prove(worker):
+                self._prove(worker, lane, left)
             # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
             lane.send(
                 secret_verb(verb, route.key), *make_args(left),
@@ -208,6 +225,14 @@ class Dispatcher:
             )  # fmt: skip
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
+
+    def _prove(self, worker: Worker, lane: Lane, left: float) -> None:
+        """Has a worker answer something, whatever it is: it is alive. Raises `TransportError`."""
+        asked_at = self._clock()
+        with contextlib.suppress(RemoteFailure):
+            lane.call("probe", timeout=min(left, PROOF_S))
+        with self.lock:
+            worker.alive_at = asked_at
 
     def _readable(self, journey: Journey, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
         """The attempts on whose lanes something arrives, before the next decision is due."""
@@ -240,9 +265,11 @@ class Dispatcher:
                 return None
             reply = arrived[0]
             if not ((type(reply) is bytes and accept(reply)) or is_refusal(reply)):
-                raise LinkLost("answered with something else than an answer")
+                raise ProtocolError("answered with something else than an answer")
         except TransportError as error:
-            self._lost(journey, lanes, worker, error)
+            # What was said is no sign of death, however bad it is.
+            broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
+            self._lost(journey, lanes, worker, error, broke=broke)
             return None
         with self.lock:
             if isinstance(reply, bytes):
@@ -256,13 +283,13 @@ class Dispatcher:
         return reply
 
     def _lost(
-        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError
-    ) -> None:
+        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError, *,
+        broke: bool = False,
+    ) -> None:  # fmt: skip
         lane = lanes.pop(worker.generation, None)
         if lane is not None:
             self._give(worker.generation, lane)
         with self.lock:
-            broke = isinstance(error, LinkLost)
             journey.failed(worker, str(error), self._clock(), broke=broke)
 
     def _route(self, worker: Worker) -> Route:

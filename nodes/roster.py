@@ -43,11 +43,12 @@ class Roster:
 
     Attributes:
         fixed: whether what is served is the launcher's to say, and no worker's.
-        claim: asked before an id is given to a process, "may it have that one?". A launcher
+        claim: asked before an id is given to an instance, "may it have that one?". A launcher
             keeps the ids of its own workers for them.
         expecting: asked when nobody is left, "is a worker about to register?".
-        missed: told of the id and process of a worker whose connection ended unasked.
-        weighed: told of the id, process and memory in bytes of a worker, at each probe.
+        missed: told of the id and instance of a worker whose connection ended unasked; says
+            whether the launcher started it, and so will tell of the end of its process.
+        weighed: told of the id, instance and memory in bytes of a worker, at each probe.
         each_second: called about so often, to look after what else may have changed.
     """
 
@@ -64,10 +65,10 @@ class Roster:
         self.fixed = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
-        self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
+        self.claim: Callable[[str, str], bool] = lambda _id, _instance: True
         self.expecting: Callable[[], bool] = lambda: False
-        self.missed: Callable[[str, int], None] = lambda _id, _pid: None
-        self.weighed: Callable[[str, int, int], None] = lambda _id, _pid, _bytes: None
+        self.missed: Callable[[str, str], bool] = lambda _id, _instance: False
+        self.weighed: Callable[[str, str, int], None] = lambda _id, _instance, _bytes: None
         self.each_second: Callable[[], None] = lambda: None
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
@@ -110,7 +111,7 @@ class Roster:
             Conflict: a live worker holds its address, or serves another dataset.
         """
         wanted = registration.wanted_id
-        if not self.claim(wanted, registration.pid):
+        if not self.claim(wanted, registration.instance):
             wanted = ""
         with self.changed:
             self._check_dataset(registration.catalog)
@@ -166,10 +167,13 @@ class Roster:
         """A registration is over, because its connection is."""
 
         def decide(now: float) -> Worker | None:
-            worker = self.registry.lost(generation, why, now)
-            if worker is not None:
-                self.missed(worker.id, worker.pid)
-            return worker
+            live = {worker.generation: worker for worker in self.registry.live()}
+            worker = live.get(generation)
+            if worker is None:
+                return None
+            # Nobody but its launcher knows of a process more than that its connection ended.
+            told = self.missed(worker.id, worker.instance)
+            return self.registry.lost(generation, why, now, died=None if told else True)
 
         self._lost(decide)
 
@@ -203,9 +207,14 @@ class Roster:
             # Who waited for that worker waits in vain.
             self.changed.notify_all()
 
-    def exited(self, pid: int, why: str) -> None:
-        """A worker's process is known to have ended, and why."""
-        self._lost(lambda now: self.registry.exited(pid, why, now))
+    def exited(self, instance: str, why: str) -> None:
+        """The process of that registration is known to have ended, and why."""
+        self._lost(lambda now: self.registry.exited(instance, why, now))
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator is about to end that worker."""
+        with self.changed:
+            self.registry.dismiss(worker_id)
 
     def draining(self, worker_id: str, why: str) -> None:
         """From now on, no new lookups to that worker."""
@@ -336,4 +345,4 @@ class Roster:
             )  # fmt: skip
             self.registry.purge(time.monotonic())
             self.changed.notify_all()
-        self.weighed(worker.id, worker.pid, memory)
+        self.weighed(worker.id, worker.instance, memory)

@@ -16,6 +16,7 @@ crosses there are plain tuples (`WorkerRefusal`, `ProbeAnswer`), which RPyC pass
 
 from __future__ import annotations
 
+import secrets
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -59,6 +60,17 @@ Version = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,64}\Z")]
 Verb = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
 Type = Annotated[str, msgspec.Meta(pattern=r"\A(text|integer|number)\Z")]
 Names = Annotated[tuple[str, ...], msgspec.Meta(max_length=20_000)]
+
+
+INSTANCE_VARIABLE = "ROLLCALL_INSTANCE"
+"""The variable of its environment by which a launcher gives a worker its instance."""
+
+
+def new_instance() -> str:
+    """The secret by which one worker process is known: 32 hex digits. A pid would not do, as
+    another machine or namespace may have the same.
+    """
+    return secrets.token_hex(16)
 
 
 def secret_verb(verb: str, instance: str) -> str:
@@ -127,9 +139,9 @@ class Description(msgspec.Struct, frozen=True):
 
 @ready
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker tells the master. `instance` is a secret of that process's own: whoever
-    knows it (the master, no one else) may tell the worker to retire, and ask it lookups where
-    those need a token.
+    """What a worker tells the master. `instance` is a secret of that process's own, from its
+    launcher if it has one: whoever knows it (master and launcher, no one else) may tell the
+    worker to retire, and ask it lookups where those need a token. `pid` is for people only.
     """
 
     instance: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]

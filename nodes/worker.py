@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-import secrets
 import select
 import socket
 import threading
@@ -34,6 +33,7 @@ from nodes.wire import (
     WorkerRefusal,
     decode_envelope,
     direct_key,
+    new_instance,
 )
 
 logger = logging.getLogger("rollcall.worker")
@@ -70,6 +70,7 @@ class Worker:
         host, port: where it listens; port 0 lets the system choose.
         wanted_id: the id it asks for, "" for any.
         tls: a worker's certificates; None for no TLS.
+        instance: the secret by which its launcher knows it, "" for one of its own.
 
     Raises:
         OSError: the port cannot be had.
@@ -78,13 +79,13 @@ class Worker:
     def __init__(
         self, *, catalog: Catalog, master: tuple[str, int], token: Callable[[], str | None],
         host: str = "127.0.0.1", port: int = 0, wanted_id: str = "", random: Random | None = None,
-        tls: Tls | None = None,
+        tls: Tls | None = None, instance: str = "",
     ) -> None:  # fmt: skip
         self._master = master
         self._token = token
         self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._tls = None if tls is None else tls.to_master()
-        self._instance = secrets.token_hex(16)
+        self._instance = instance or new_instance()
         self._open = False
         """Lookups need no token: its master has said so. Until then, nobody else is answered."""
         self._served = Served(catalog)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from nodes.routing.breaker import Breaker
 from nodes.routing.figures import Figures, Latency
+from nodes.routing.poison import Deaths
 
 
 class State(StrEnum):
@@ -66,9 +67,10 @@ class Worker:
     """One registration: from the moment a worker registers until it is purged."""
 
     __slots__ = (
-        "address", "breaker", "cpu", "doubted", "elsewhere", "errors", "figures", "generation",
-        "handicap", "id", "in_flight", "instance", "latency", "memory", "misses", "pid", "proofs",
-        "proved_at", "rank", "registered_at", "served", "since", "state", "version", "why",
+        "address", "alive_at", "breaker", "cpu", "died", "dismissed", "doubted", "elsewhere",
+        "errors", "figures", "generation", "handicap", "has_suspect", "id", "in_flight",
+        "instance", "latency", "memory", "misses", "pid", "proofs", "proved_at", "rank",
+        "registered_at", "served", "since", "state", "version", "why",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +96,14 @@ class Worker:
         self.proved_at = now
         self.elsewhere = Elsewhere()
         """What it does for clients that ask it themselves, as it said at its last probe."""
+        self.alive_at = now
+        """When the newest question that it has answered was asked: then it was alive."""
+        self.has_suspect = False
+        """It has a lookup that was on another worker as that one died."""
+        self.dismissed = False
+        """An operator ends it: nothing that it was asked is to blame."""
+        self.died: bool | None = False
+        """Its process ended, and nobody had told it to. None: that is not known yet."""
         self.doubted = False
         """It was late, and has answered nothing since."""
         self.latency = Latency()
@@ -138,6 +148,7 @@ class Registry:
         self._generation = 0
         self.elsewhere = 0
         """Lookups that all workers there ever were have answered, and not through here."""
+        self.deaths = Deaths()
         self._listener = listener
         self._random = random
 
@@ -205,28 +216,50 @@ class Registry:
             number += 1
         return f"w{number}"
 
-    def lost(self, generation: int, why: str, now: float) -> Worker | None:
-        """That registration is over. Idempotent; returns the worker if this ended it."""
+    def lost(
+        self, generation: int, why: str, now: float, *, died: bool | None = False
+    ) -> Worker | None:
+        """That registration is over. Idempotent; returns the worker if this ended it.
+
+        Arguments:
+            died: whether its process has ended by itself; None if `exited` will tell. A worker
+                that is given up, or registers again, did not die.
+        """
         worker = self._live.pop(generation, None)
         if worker is None:
             return None
         expected = worker.state is State.DRAINING
         worker.become(State.DOWN, why, now)
+        if not expected:
+            self._note_death(worker, died=died)
         self._sort_out()
         self._listener("left" if expected else "lost", worker, why)
         return worker
 
-    def exited(self, pid: int, why: str, now: float) -> Worker | None:
-        """The process `pid` is known to have ended, and why: better than what the end of a
-        connection tells. Returns the worker if this ended its registration.
+    def exited(self, instance: str, why: str, now: float) -> Worker | None:
+        """The process of that registration is known to have ended, and why: better than what
+        the end of a connection tells. Returns the worker if this ended its registration.
         """
         for worker in self.live():
-            if worker.pid == pid:
-                return self.lost(worker.generation, why, now)
+            if worker.instance == instance:
+                return self.lost(worker.generation, why, now, died=True)
         for worker in self._workers.values():
-            if worker.pid == pid:
+            if worker.instance == instance:
                 worker.why = why
+                if worker.died is None:
+                    self._note_death(worker, died=True)
         return None
+
+    def _note_death(self, worker: Worker, *, died: bool | None) -> None:
+        worker.died = False if worker.dismissed else died
+        if died:
+            self.deaths.add(worker)
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator ends the worker of that id: its death counts against no lookup."""
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.dismissed = True
 
     def drain(self, generation: int, why: str, now: float) -> Worker | None:
         """No new lookups to that worker. Returns it if this changed anything."""
@@ -316,6 +349,7 @@ class Registry:
 
     def answered(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
         """The lookup was answered after `seconds`."""
+        worker.alive_at = max(worker.alive_at, now - seconds)
         worker.in_flight -= tasks
         worker.served += tasks
         worker.doubted = False

@@ -21,6 +21,7 @@ from nodes.transport.errors import (
     DialFailed,
     HandshakeFailed,
     LinkLost,
+    ProtocolError,
     RemoteFailure,
 )
 from nodes.transport.frames import Broken, FrameReader
@@ -254,7 +255,10 @@ class Lane:
         except TimeoutError as exc:
             self.close()
             raise CallTimeout(f"{self._where}: no answer within {timeout:.3f} s") from exc
-        except (Broken, EOFError, OSError) as exc:
+        except Broken as exc:
+            self.close()
+            raise ProtocolError(f"{self._where}: {exc}") from exc
+        except (EOFError, OSError) as exc:
             self.close()
             raise LinkLost(f"{self._where}: {exc}") from exc
         except BaseException:

@@ -6,6 +6,7 @@ input: a proxy's, or its own. It ends with its standard input.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -41,7 +42,15 @@ def misbehave(behaviour: str) -> None:
         time.sleep(SLOW)
         return well(self, request)
 
-    lookups = {"well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow}
+    def deadly(self: WorkerService, request: object) -> object:
+        if type(request) is bytes and b"deadly" in request:
+            os._exit(1)
+        return well(self, request)
+
+    lookups = {
+        "well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow,
+        "deadly": deadly,
+    }  # fmt: skip
     WorkerService.lookup = lookups[behaviour]  # type: ignore[method-assign,assignment]
 
 
