@@ -29,7 +29,7 @@ from nodes.transport import (
     Value,
 )
 from nodes.turns import Turns
-from nodes.wire import WorkerAnswer, WorkerRefusal, secret_verb
+from nodes.wire import WorkerAnswer, secret_verb
 
 Args = tuple[Value, ...]
 MakeArgs = Callable[[float], Args]
@@ -128,7 +128,7 @@ class Dispatcher:
         """Waits up to `timeout` seconds for a worker, as long as one is expected."""
         deadline = self._clock() + timeout
         with self.lock:
-            while not self.router.registry.live() and self._expecting():
+            while not self.router.registry.available and self._expecting():
                 left = deadline - self._clock()
                 if left <= 0:
                     return
@@ -170,10 +170,8 @@ class Dispatcher:
                     self._send(journey, lanes, worker, verb, make_args)
                 for worker, lane in self._readable(journey, lanes):
                     reply = self._hear(journey, lanes, worker, lane, accept)
-                    if isinstance(reply, bytes):
-                        return Answer(reply, worker.id, journey.attempts)
                     if reply is not None:
-                        raise BadRequest(reply[1])
+                        return Answer(reply, worker.id, journey.attempts)
         finally:
             if journey.pending or journey.suspected:
                 with self.lock:
@@ -256,8 +254,8 @@ class Dispatcher:
     def _hear(
         self, journey: Journey, lanes: dict[int, Lane], worker: Worker, lane: Lane,
         accept: Callable[[object], bool],
-    ) -> WorkerAnswer | WorkerRefusal | None:  # fmt: skip
-        """What that worker answered; None if it has not, or has failed."""
+    ) -> WorkerAnswer | None:  # fmt: skip
+        """What that worker answered; None if it has not, or has failed, or found it wrong."""
         try:
             several = len(journey.pending) > 1
             arrived = lane.arrived(timeout=INSTANT if several else self._patience(journey))
@@ -274,13 +272,13 @@ class Dispatcher:
         with self.lock:
             if isinstance(reply, bytes):
                 journey.answered(worker, self._clock())
-            elif reply[0] != VERDICT:
-                journey.failed(worker, reply[1], self._clock())
-                self._give(worker.generation, lanes.pop(worker.generation))
-                return None
+                return reply
+            if reply[0] == VERDICT:
+                journey.refused(worker, reply[1], self._clock())
             else:
-                journey.refused(worker)
-        return reply
+                journey.failed(worker, reply[1], self._clock())
+        self._give(worker.generation, lanes.pop(worker.generation))
+        return None
 
     def _lost(
         self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError, *,

@@ -155,12 +155,13 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @ready
 class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
-    to nobody but that master.
+    to nobody but that master. `unready` says why it is sent no lookups, "" if it is.
     """
 
     id: str
     generation: int
     require_token: bool = False
+    unready: str = ""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -181,13 +182,15 @@ class Member(msgspec.Struct, frozen=True):
 @ready
 class Members(msgspec.Struct, frozen=True):
     """All of them. `master` is another for each master that there is in turn: generations
-    count anew. `expecting` says whether a worker is about to register.
+    count anew. `expecting` says whether a worker is about to register; `died` are the generations
+    of those whose processes ended by themselves of late.
     """
 
     master: str
     balance: str
     expecting: bool
     members: tuple[Member, ...]
+    died: tuple[int, ...] = ()
 
 
 @ready
@@ -199,6 +202,16 @@ class Event(msgspec.Struct, frozen=True):
     kind: str
     worker: str
     text: str
+
+
+@ready
+class Reloaded(msgspec.Struct, frozen=True):
+    """What a reload has done, in words. `behind` are the workers that did not follow, by their
+    ids, each with why: they are sent no lookups.
+    """
+
+    text: str
+    behind: dict[str, str]
 
 
 @ready

@@ -107,6 +107,7 @@ class Worker:
         )  # fmt: skip
         self.id = wanted_id
         self.ready = False
+        self.unready = ""
         self.done = threading.Event()
         self.settled = threading.Event()
         self.refusal: LookupFailed | None = None
@@ -210,6 +211,9 @@ class Worker:
         result = self._ask(lane, "register", text.decode())
         registered = msgspec.convert(result, Registered)
         self.id, self._open = registered.id, not registered.require_token
+        self.unready = registered.unready
+        if self.unready:
+            logger.warning("registered as %s, and sent no lookups: %s", self.id, self.unready)
         self.ready = True
         self.settled.set()
 

@@ -111,13 +111,46 @@ def test_one_that_is_not_counted_is_not() -> None:
         assert (worker.served, worker.errors) == (0, 0)
 
 
-def test_a_verdict_on_the_request_blames_nobody_and_is_not_rerouted() -> None:
+def wrong(*_args: object) -> object:
+    """Finds the request wrong."""
+    return ("bad_request", "the year is wrong")
+
+
+def test_a_verdict_on_the_request_is_that_of_two_and_blames_nobody() -> None:
     with stage() as s:
-        worker = s.worker("a", lambda *_: ("bad_request", "the year is wrong"))
-        s.worker("b", good, served=5)
+        workers = [
+            s.worker("a", wrong),
+            s.worker("b", wrong, served=5),
+            s.worker("c", good, served=9),
+        ]
         with pytest.raises(BadRequest, match="the year is wrong"):
             s.call()
-        assert (worker.served, worker.errors, s.asked) == (0, 0, ["a"])
+        assert s.asked == ["a", "b"]
+        assert [(worker.errors, worker.breaker.open) for worker in workers] == [(0, False)] * 3
+
+
+def test_a_verdict_of_the_only_worker_is_one() -> None:
+    with stage() as s:
+        s.worker("a", wrong)
+        with pytest.raises(BadRequest, match="the year is wrong"):
+            s.call()
+
+
+def test_one_that_alone_finds_a_request_wrong_is_not_believed() -> None:
+    with stage() as s:
+        worker = s.worker("a", wrong)
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert (worker.errors, worker.served) == (0, 0)
+
+
+def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None:
+    with stage() as s:
+        s.worker("a", wrong)
+        s.worker("b", wrong, served=5)
+        s.worker("c", good, served=9).version = "next"
+        assert s.call() == "c"
+        assert s.asked == ["a", "c"]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ def worker(
 def _say_ready(running: Worker, master: str, *, as_json: bool) -> None:
     host, port = running.server.address
     if as_json:
-        print_json({"ready": True, "worker": running.id, "address": f"{host}:{port}"})
-    else:
-        click.echo(printable(f"ready: {running.id} at {host}:{port}, registered with {master}"))
+        ready = {"ready": not running.unready, "worker": running.id, "address": f"{host}:{port}"}
+        print_json({**ready, "why": running.unready} if running.unready else ready)
+        return
+    at = f"{running.id} at {host}:{port}, registered with {master}"
+    said = f"unready: {at}; it is sent no lookups: {running.unready}" if running.unready else ""
+    click.echo(printable(said or f"ready: {at}"))

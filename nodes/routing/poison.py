@@ -29,18 +29,22 @@ MAX_DEATHS = 64
 
 
 class Deaths:
-    """The latest deaths of all workers, whatever they died of."""
+    """The latest deaths of all workers, whatever they died of.
+
+    Attributes:
+        latest: those who died, oldest first.
+    """
 
     def __init__(self) -> None:
-        self._latest: deque[Worker] = deque(maxlen=MAX_DEATHS)
+        self.latest: deque[Worker] = deque(maxlen=MAX_DEATHS)
 
     def add(self, worker: Worker) -> None:
         """That one died."""
-        self._latest.append(worker)
+        self.latest.append(worker)
 
     def have_another_cause(self, victims: Collection[Worker], live: Iterable[Worker]) -> bool:
         """Whether more than these died in the same second, or their whole machine is gone."""
-        others = [worker for worker in self._latest if worker not in victims]
+        others = [worker for worker in self.latest if worker not in victims]
         if any(abs(a.since - b.since) <= INSTANT_S for a in others for b in victims):
             return True
         hosts = {worker.address.host for worker in live}

@@ -5,6 +5,7 @@ States:
     starting   registered, not yet proved by a probe
     up         answered its last probe
     suspect    missed one or two probes: picked last
+    unready    has another catalog than the one that is served: no lookups until it has switched
     draining   no new lookups; leaves when its last one is answered
     down       missed three probes, or its registration ended; kept as a tombstone
 
@@ -13,7 +14,7 @@ Not thread-safe: whoever holds a `Registry` holds a lock around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from random import Random
 from typing import NamedTuple
@@ -29,6 +30,7 @@ class State(StrEnum):
     STARTING = "starting"
     UP = "up"
     SUSPECT = "suspect"
+    UNREADY = "unready"
     DRAINING = "draining"
     DOWN = "down"
 
@@ -70,7 +72,7 @@ class Worker:
         "address", "alive_at", "breaker", "cpu", "died", "dismissed", "doubted", "elsewhere",
         "errors", "figures", "generation", "handicap", "has_suspect", "id", "in_flight",
         "instance", "latency", "memory", "misses", "pid", "proofs", "proved_at", "rank",
-        "registered_at", "served", "since", "state", "version", "why",
+        "refusals", "registered_at", "served", "since", "state", "version", "why",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +90,8 @@ class Worker:
         self.in_flight = 0
         self.served = 0
         self.errors = 0
+        self.refusals = 0
+        """Lookups that it found wrong: for who is next, they are tasks performed."""
         self.cpu = 0.0
         self.memory = 0
         self.misses = 0
@@ -119,6 +123,11 @@ class Worker:
         """Registered and not given up."""
         return self.state is not State.DOWN
 
+    @property
+    def performed(self) -> int:
+        """Tasks performed, as they count for who is next."""
+        return self.served + self.refusals + self.handicap
+
     def become(self, state: State, why: str, now: float) -> None:
         """Enters `state` for the reason `why`."""
         self.state = state
@@ -149,6 +158,7 @@ class Registry:
         self.elsewhere = 0
         """Lookups that all workers there ever were have answered, and not through here."""
         self.deaths = Deaths()
+        self._versions: frozenset[str] = frozenset()
         self._listener = listener
         self._random = random
 
@@ -197,7 +207,7 @@ class Registry:
         held = self._workers.get(wanted_id)
         free = bool(wanted_id) and (held is None or not held.live)
         self._generation += 1
-        level = min((w.served + w.handicap for w in self.available), default=0)
+        level = min((w.performed for w in self.available), default=0)
         worker = Worker(
             worker_id=wanted_id if free else self._next_id(), generation=self._generation,
             instance=instance, address=address, pid=pid, version=version, handicap=level,
@@ -206,9 +216,39 @@ class Registry:
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
-        self._sort_out()
         self._listener("registered", worker, f"at {worker.address}, pid {pid}")
+        self._place(worker, now)
+        self._sort_out()
         return worker
+
+    def serve(self, versions: Collection[str], now: float) -> None:
+        """Those versions of the catalog are served from now on: several while workers switch from
+        one to the next, any if there are none. No other is sent a lookup.
+        """
+        self._versions = frozenset(versions)
+        for worker in self.live():
+            self._place(worker, now)
+        self._sort_out()
+
+    def switched(self, generation: int, version: str, now: float) -> None:
+        """That worker has another catalog from now on."""
+        worker = self._live.get(generation)
+        if worker is not None and worker.version != version:
+            worker.version = version
+            self._place(worker, now)
+            self._sort_out()
+
+    def _place(self, worker: Worker, now: float) -> None:
+        """Out of rotation with a worker whose catalog is not served, and back with one whose is."""
+        fits = not self._versions or worker.version in self._versions
+        if fits and worker.state is State.UNREADY:
+            worker.become(State.STARTING, "", now)
+            self._listener("ready", worker, f"serves catalog {worker.version}")
+        elif not fits and worker.state in (State.STARTING, State.UP, State.SUSPECT):
+            served = " and ".join(sorted(self._versions))
+            why = f"other catalog: it has {worker.version}, served is {served}"
+            worker.become(State.UNREADY, why, now)
+            self._listener("other_catalog", worker, why)
 
     def _next_id(self) -> str:
         number = 1
@@ -252,7 +292,7 @@ class Registry:
 
     def _note_death(self, worker: Worker, *, died: bool | None) -> None:
         worker.died = False if worker.dismissed else died
-        if died:
+        if worker.died:
             self.deaths.add(worker)
 
     def dismiss(self, worker_id: str) -> None:
@@ -281,7 +321,8 @@ class Registry:
                 del self._workers[worker.id]
 
     def _sort_out(self) -> None:
-        self.available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
+        out = (State.DRAINING, State.UNREADY)
+        self.available = tuple(w for w in self._live.values() if w.state not in out)
 
     # -- probes ---------------------------------------------------------------
 
@@ -305,7 +346,7 @@ class Registry:
         worker.proofs += 1
         worker.proved_at = now
         worker.doubted = False
-        worker.version = version
+        self.switched(generation, version, now)
         worker.cpu = cpu
         worker.memory = memory
         if worker.state in (State.STARTING, State.SUSPECT):
@@ -374,7 +415,14 @@ class Registry:
         worker.latency.failed(seconds, now)
         worker.breaker.released()
 
+    def refused(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
+        """The worker found the lookup wrong: no fault of its own, and no reason to be next."""
+        worker.refusals += tasks
+        if tasks == 1:
+            worker.latency.answered(seconds, now)
+        self.released(worker, tasks)
+
     def released(self, worker: Worker, tasks: int = 1) -> None:
-        """The lookup ended with no verdict on the worker (a bad request, a lost race)."""
+        """The lookup ended with no verdict on the worker."""
         worker.in_flight -= tasks
         worker.breaker.released()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
 from nodes.routing.balancer import Policy, pick
 from nodes.routing.budget import Budget
 from nodes.routing.figures import percentile
@@ -103,10 +103,13 @@ class Journey:
     """
 
     MOST_AT_ONCE = 3
+    OPINIONS = 2
+    """Workers that must find a lookup wrong before it is called so, if there are as many: the
+    first may be about to switch catalogs, or be wrong itself."""
 
     __slots__ = (
-        "_counted", "_hedge_at", "_last_error", "_rest_until", "_router", "_suspicion", "_tasks",
-        "_tried", "_version", "attempts", "deadline", "pending",
+        "_counted", "_hedge_at", "_last_error", "_refusals", "_rest_until", "_router", "_suspicion",
+        "_tasks", "_tried", "_version", "attempts", "deadline", "pending",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +122,7 @@ class Journey:
         self._tried: set[int] = set()
         self._suspicion: Suspicion | None = None
         self._last_error = ""
+        self._refusals: list[tuple[Worker, str]] = []
         self._hedge_at = math.inf
         self._rest_until = 0.0
         self.deadline = deadline
@@ -135,8 +139,8 @@ class Journey:
             expecting: asked when there is no worker, whether one is about to register.
 
         Raises:
-            NoWorkers, DeadlineExceeded, PoisonLookup: it is over. What is still `pending`
-                is to be given up, with `abandon`.
+            NoWorkers, DeadlineExceeded, PoisonLookup, BadRequest: it is over. What is still
+                `pending` is to be given up, with `abandon`.
         """
         if now >= self.deadline:
             raise self._too_late()
@@ -166,6 +170,8 @@ class Journey:
     def _again(self, now: float, expecting: Callable[[], bool]) -> Step:
         """Nothing is under way: the first attempt, or the one after a failure."""
         router = self._router
+        if self._refusals:
+            return self._second_opinion(now)
         if self._suspicion is not None:
             self._stop_poison(self._suspicion)
             decided_at = self._suspicion.decided_at()
@@ -193,6 +199,13 @@ class Journey:
         if expecting():
             return self.deadline
         raise NoWorkers(NO_WORKERS)
+
+    def _second_opinion(self, now: float) -> Worker:
+        enough = len(self._refusals) >= self.OPINIONS
+        worker = None if enough else self._candidate(now)
+        if worker is None:
+            raise BadRequest(self._refusals[-1][1])
+        return self._send(worker, now)
 
     def _stop_poison(self, suspicion: Suspicion) -> None:
         victims = suspicion.victims()
@@ -242,6 +255,9 @@ class Journey:
         if self._version:
             same = tuple(worker for worker in workers if worker.version == self._version)
             workers = same or workers
+        if self._refusals:
+            same = tuple(w for w in workers if w.version != self._refusals[-1][0].version)
+            workers = same or workers
         if self._suspicion is not None:
             workers = tuple(worker for worker in workers if not worker.has_suspect)
         return pick(workers, router.policy, now, self._tried)
@@ -286,10 +302,11 @@ class Journey:
         else:
             self._router.registry.released(worker, self._tasks)
 
-    def refused(self, worker: Worker) -> None:
-        """That worker found the request wrong: it is not to blame."""
-        self._ended(worker)
-        self._router.registry.released(worker, self._tasks)
+    def refused(self, worker: Worker, why: str, now: float) -> None:
+        """That worker found the request wrong: it is not to blame, and another is asked."""
+        attempt = self._ended(worker)
+        self._refusals.append((worker, why))
+        self._router.registry.refused(worker, now - attempt.began, now, self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
         """That worker failed it. `broke`: its connection ended with the lookup on it, so it may

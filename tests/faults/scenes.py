@@ -87,9 +87,9 @@ class BadWorker:
         port: where it listens.
     """
 
-    def __init__(self, behaviour: str, master: str) -> None:
+    def __init__(self, behaviour: str, master: str, *data: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.worker", behaviour, master],
+            [sys.executable, "-m", "tests.faults.worker", behaviour, master, *data],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert self._process.stdout is not None

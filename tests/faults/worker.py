@@ -1,4 +1,4 @@
-"""A worker that does its worst: `python -m tests.faults.worker BEHAVIOUR HOST:PORT`.
+"""A worker that does its worst: `python -m tests.faults.worker BEHAVIOUR HOST:PORT [DATA]`.
 
 It prints the port it listens on, and registers the port that it then reads from its standard
 input: a proxy's, or its own. It ends with its standard input.
@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -47,6 +48,9 @@ def misbehave(behaviour: str) -> None:
             os._exit(1)
         return well(self, request)
 
+    if behaviour == "stuck":
+        Worker._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
+        return
     lookups = {
         "well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow,
         "deadly": deadly,
@@ -56,10 +60,10 @@ def misbehave(behaviour: str) -> None:
 
 def main() -> None:
     """Runs one."""
-    behaviour, master = sys.argv[1:]
+    behaviour, master, *data = sys.argv[1:]
     misbehave(behaviour)
     worker = Worker(
-        catalog=Catalog.open(ensure_catalog(shipped_data()).path),
+        catalog=Catalog.open(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
         master=parse_address(master), token=worker_token,
     )  # fmt: skip
     print(worker.server.address[1], flush=True)
