@@ -69,11 +69,11 @@ def pick(
         (allowed if sound else shunned).append(worker)
     if len(allowed) < len(shunned):
         allowed, shunned = list(live), []
+    candidates = allowed
     if exclude:
-        allowed = [w for w in allowed if w.generation not in exclude] or [
+        candidates = [w for w in allowed if w.generation not in exclude] or [
             w for w in shunned if w.generation not in exclude
         ]
-    candidates = allowed or shunned
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     estimates = {w.generation: w.latency.estimate(now) for w in live}

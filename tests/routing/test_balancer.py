@@ -138,6 +138,12 @@ def test_a_failing_worker_is_out_until_its_time_is_over() -> None:
     assert team.pick(*team.workers[1:]) is bad
 
 
+def test_a_failing_worker_is_tried_once_for_a_lookup_as_any_other() -> None:
+    team = Team(2)
+    _open(team, team.workers[0])
+    assert team.pick(*team.workers) is None
+
+
 def test_when_most_seem_to_fail_all_are_tried() -> None:
     team = Team(4)
     for worker in team.workers[:3]:

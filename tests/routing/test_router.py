@@ -1,0 +1,37 @@
+"""A lookup's next step, told by a clock of the test's own."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from nodes.errors import DeadlineExceeded
+from nodes.routing import POLICIES, Address, Journey, Registry, Router, Worker
+
+AT_ONCE = 0.0001
+"""Seconds in which a connection is refused."""
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_workers_that_all_refuse_at_once_are_gone_round_once_a_breath(count: int) -> None:
+    now = 100.0
+    registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(count))
+    for port in range(count):
+        registry.register(
+            wanted_id="", instance=str(port), address=Address("127.0.0.1", port), pid=port,
+            version="v", now=now,
+        )  # fmt: skip
+    router = Router(registry=registry, policy=POLICIES["load"])
+    for _ in range(10):  # their breakers open one after the other, for longer each time
+        deadline = now + 2.0
+        journey = Journey(router, deadline, counted=True)
+        rounds = 2.0 / Router.BREATH
+        with pytest.raises(DeadlineExceeded):
+            while journey.attempts <= rounds * count:
+                step = journey.next(now)
+                if isinstance(step, Worker):
+                    now += AT_ONCE
+                    journey.failed(step, "refused", now)
+                else:
+                    now = step
