@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import itertools
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -13,7 +14,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -74,6 +77,46 @@ def make_tls(
     now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days_ago)
     make_certificates(folder, hosts=hosts, days=days, now=now)
     return folder
+
+
+# -- forks -------------------------------------------------------------------------
+
+FORK_WARNING = "ignore:This process:DeprecationWarning"
+"""Python 3.12 and later warn of a fork of a process with threads; a mark for such a test."""
+
+LONGEST_CHILD = 120
+"""Seconds after which a forked child ends in any case."""
+
+
+class Forked:
+    """A forked child of this process, which does its work and nothing else, and tells what it
+    returned. One that hangs is ended.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._told, tells = multiprocessing.Pipe(duplex=False)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(LONGEST_CHILD)
+                tells.send(work())
+            except BaseException:  # noqa: BLE001 - the end of this process, whatever it is
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        tells.close()
+
+    def result(self) -> Any:
+        """What its work returned, once it has ended."""
+        with self._told:
+            try:
+                return self._told.recv()
+            except EOFError as error:
+                raise AssertionError("a forked child hung or failed; see its stderr") from error
+            finally:
+                os.kill(self.pid, signal.SIGKILL)  # it has told all, or never will
+                os.waitpid(self.pid, 0)
 
 
 # -- nodes -----------------------------------------------------------------------
@@ -233,6 +276,24 @@ class Tally:
         self.slowest = 0.0
 
 
+def ask_each(client: Client, records: list[dict[str, Any]], numbers: Iterable[int]) -> Tally:
+    """Asks for the records of those numbers by name, one by one, and checks every answer."""
+    tally = Tally()
+    for number in numbers:
+        record = records[number % len(records)]
+        began = time.monotonic()
+        try:
+            found = client.getbyname(record["name"])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+            tally.errors.append(f"{type(error).__name__}: {error}")
+            continue
+        tally.slowest = max(tally.slowest, time.monotonic() - began)
+        tally.answers += 1
+        if not same_records(found, scan(records, name=record["name"])):
+            tally.wrong.append(record["name"])
+    return tally
+
+
 def load_from_threads(
     address: str, *, clients: int, lookups: int, records: list[dict[str, Any]],
     more: Callable[[], bool] = lambda: False, direct: bool = False, tls: Path | None = None,
@@ -240,34 +301,14 @@ def load_from_threads(
     """Runs `clients` threads of `lookups` lookups each, and checks every answer. They go on
     beyond that number as long as `more()` says so.
     """
-    tallies = [Tally() for _ in range(clients)]
 
-    def ask(tally: Tally, offset: int) -> None:
+    def ask(offset: int) -> Tally:
+        turns = itertools.takewhile(lambda turn: turn < lookups or more(), itertools.count())
         with Client(address, timeout=5.0, direct=direct, tls=tls) as client:
-            for number in itertools.count():
-                if number >= lookups and not more():
-                    return
-                record = records[(offset + number) % len(records)]
-                began = time.monotonic()
-                try:
-                    found = client.getbyname(record["name"])
-                except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-                    tally.errors.append(f"{type(error).__name__}: {error}")
-                    continue
-                tally.slowest = max(tally.slowest, time.monotonic() - began)
-                tally.answers += 1
-                if not same_records(found, scan(records, name=record["name"])):
-                    tally.wrong.append(record["name"])
+            return ask_each(client, records, (offset + turn for turn in turns))
 
-    threads = [
-        threading.Thread(target=ask, args=(tally, 7 * index), name=f"client-{index}")
-        for index, tally in enumerate(tallies)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return tallies
+    with ThreadPoolExecutor(clients, thread_name_prefix="client") as threads:
+        return list(threads.map(ask, range(0, 7 * clients, 7)))
 
 
 # -- faults ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ on their `fileno`, and give up on one by closing it.
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -66,7 +67,8 @@ class Lane:
         self._reader = FrameReader(limits.frame_reply)
         self._root: IdPack | None = None
         self._heads: dict[str, bytes] = {}
-        self._seq = 0
+        # Where a lane begins is its own: what answers another lane's question is no answer here.
+        self._seq = random.randrange(messages.SMALL)  # noqa: S311 - no secret
         self._verb = ""  # of the call in flight
         self._args = b""
         self._ending = threading.Lock()
@@ -222,6 +224,12 @@ class Lane:
         self.abort()
         with self._ending:
             self._sock.close()
+
+    def disown(self) -> None:
+        """Let go of the descriptor alone, in a forked child: the connection is the parent's."""
+        self._ending = threading.Lock()  # a thread that was not forked may hold the other
+        self._closed = True
+        self._sock.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 
+from nodes import forks
 from nodes.transport.errors import LinkLost
 from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits
@@ -17,7 +18,7 @@ server lets it go for its silence so soon, and one that died says so on the call
 
 
 class LanePool:
-    """Hands out lanes to one address; for any number of threads.
+    """Hands out lanes to one address; for any number of threads, and on both sides of a fork.
 
     Args:
         host: of the server.
@@ -44,11 +45,22 @@ class LanePool:
         self._limits = limits
         self._dial_timeout = dial_timeout
         self._tls = tls
+        self._closed = False
+        self._begin()
+        forks.enlist(self)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[tuple[Lane, float]] = []  # and when it was given back
         self._broke_at = -math.inf
         self._taken: set[Lane] = set()
-        self._closed = False
+
+    def renew(self) -> None:
+        """Begin without a lane, in a forked child; the parent feels nothing of it."""
+        inherited = [*self._taken, *(lane for lane, _ in self._idle)]
+        self._begin()
+        for lane in inherited:
+            lane.disown()
 
     def take(self, *, timeout: float, sure: bool = False) -> Lane:
         """An idle lane, or a new one; `give` it back whatever happens.

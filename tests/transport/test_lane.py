@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import select
 import socket
 import threading
@@ -24,8 +25,9 @@ from nodes.transport import (
     LinkLost,
     RemoteFailure,
     Utf8,
+    messages,
 )
-from nodes.transport.frames import frame
+from nodes.transport.frames import FrameReader, frame
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import Opens
 from tests.transport.kit import (
@@ -87,6 +89,21 @@ def test_a_verb_is_looked_up_once() -> None:
         puppet.close()
 
 
+def test_each_lane_numbers_its_calls_from_a_place_of_its_own() -> None:
+    first = set()
+    for _ in range(10):
+        puppet = Puppet(rooted(value(1)))
+        try:
+            with Lane.dial(*puppet.address) as lane:
+                assert ask(lane, "verb") == 1
+        finally:
+            puppet.close()
+        numbers = [request.seq for request in puppet.requests]
+        assert all(after == before % 99 + 1 for before, after in itertools.pairwise(numbers))
+        first.add(numbers[0])
+    assert len(first) > 1
+
+
 def test_an_answer_in_the_smallest_pieces() -> None:
     class Dribble:
         """A server whose every byte is a packet of its own."""
@@ -100,9 +117,10 @@ def test_an_answer_in_the_smallest_pieces() -> None:
             sock, _ = self.listener.accept()
             with sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                for seq, line in enumerate(rooted(value("in pieces")), 1):
-                    sock.recv(10_000)
-                    for byte in line(seq):
+                reader = FrameReader(10_000)
+                for line in rooted(value("in pieces")):
+                    request = messages.load(reader.take(sock.recv(10_000)) or b"", 100)
+                    for byte in line(request.seq):
                         sock.sendall(bytes([byte]))
 
     server = Dribble()

@@ -7,12 +7,14 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
 
+from nodes.tls import Role, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
-from tests.kit import PATIENCE, poll_for
+from tests.kit import FORK_WARNING, PATIENCE, Forked, make_tls, poll_for
 from tests.transport.conftest import Opens
 from tests.transport.kit import COMMON, Desk, Office
 
@@ -226,6 +228,56 @@ def test_lanes_that_were_dropped_are_forgotten(pool: LanePool) -> None:
     del lane
     gc.collect()
     assert forgotten() is None
+
+
+@pytest.mark.filterwarnings(FORK_WARNING)
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
+    open_office: Opens, tmp_path: Path, *, secure: bool
+) -> None:
+    tls = Tls(make_tls(tmp_path), Role.MASTER) if secure else None
+    office = open_office(tls=tls.listening() if tls else None)
+    pool = LanePool(*office.address, tls=tls.to_master() if tls else None)
+    idle, taken = pool.take(timeout=PATIENCE), pool.take(timeout=PATIENCE)
+    assert taken.call("echo", timeout=PATIENCE) == ()
+    assert idle.call("echo", timeout=PATIENCE) == ()
+    pool.give(idle)
+
+    def work() -> bool:
+        assert (idle.closed, idle.fileno(), taken.closed, taken.fileno()) == (True, -1, True, -1)
+        own = use(pool, "child")
+        assert own not in (idle, taken)
+        pool.give(taken)
+        assert use(pool, "child", sure=True) is own
+        pool.close()
+        return True
+
+    assert Forked(work).result()
+    assert len(office.desks) == 3
+    poll_for(lambda: office.server.connections == 2)
+    assert use(pool, "parent", sure=True) is idle
+    assert taken.call("echo", timeout=PATIENCE) == ()
+    pool.give(taken)
+    pool.close()
+
+
+@pytest.mark.filterwarnings(FORK_WARNING)
+def test_a_forked_child_waits_for_nobody_who_was_not_forked(pool: LanePool) -> None:
+    use(pool)
+    with pool._lock:
+        assert Forked(lambda: use(pool, "child").idle).result()
+
+
+@pytest.mark.filterwarnings(FORK_WARNING)
+def test_a_pool_that_is_closed_is_closed_in_a_child(pool: LanePool) -> None:
+    pool.close()
+
+    def work() -> str:
+        with pytest.raises(LinkLost) as raised:
+            pool.take(timeout=PATIENCE)
+        return str(raised.value)
+
+    assert "no longer in use" in Forked(work).result()
 
 
 def test_many_threads(pool: LanePool, office: Office) -> None:
