@@ -11,6 +11,7 @@ from random import Random
 
 import msgspec
 
+from nodes import forks
 from nodes.batches import Batches
 from nodes.catalog import cursor_version
 from nodes.dispatch import Args, Dispatcher
@@ -99,7 +100,7 @@ class Membership:
 
 
 class Direct:
-    """What a client asks of workers. For many threads.
+    """What a client asks of workers. For many threads, and on both sides of a fork.
 
     Arguments:
         link: to the master that knows them.
@@ -108,6 +109,15 @@ class Direct:
 
     def __init__(self, link: MasterLink, *, tls: Secure | None = None) -> None:
         self._link = link
+        self._tls = tls
+        self._closed = threading.Event()
+        self.renew()
+        forks.enlist(self)
+
+    def renew(self) -> None:
+        """Begin with nobody known; so does a forked child, as it has none of the threads. One
+        that is closed stays so.
+        """
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
         self._router = Router(registry=registry, policy=POLICIES["load"])
@@ -115,13 +125,15 @@ class Direct:
             router=self._router,
             expecting=lambda: self._expecting,
             key=lambda worker: self._members.keys.get(worker.generation, ""),
-            tls=tls,
+            tls=self._tls,
         )
         self._members = Membership(self._dispatcher, registry)
         self._batches = Batches(self._dispatcher)
         self._beginning = threading.Lock()
         self._hurry = threading.Event()
-        self._closed = threading.Event()
+        closed, self._closed = self._closed, threading.Event()
+        if closed.is_set():
+            self._closed.set()
         self._watcher: threading.Thread | None = None
 
     def page(
