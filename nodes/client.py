@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -33,6 +34,9 @@ BATCH = 1000
 class Client:
     """Asks one master. Thread-safe; reconnects by itself; close it, or use `with`.
 
+    A forked child may go on with its parent's: each has connections of its own. Pickled, it is
+    what it was made of (a token that was given is in there), and connects anew where it arrives.
+
     Arguments:
         address: the master's "HOST:PORT".
         timeout: seconds a lookup may take, all reroutes included.
@@ -59,6 +63,7 @@ class Client:
         token: str | None = None, direct: bool = False, tls: Path | str | None = None,
     ) -> None:  # fmt: skip
         self.timeout = timeout
+        self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else Tls(Path(tls), None)
         self._link = MasterLink(
             address, token=client_token if token is None else lambda: token, patient=True,
@@ -205,6 +210,9 @@ class Client:
         self._link.close()  # first: nobody then waits for a master that is away
         if self._direct is not None:
             self._direct.close()
+
+    def __reduce__(self) -> tuple[Callable[[], Client], tuple[()]]:
+        return functools.partial(self._made, timeout=self.timeout), ()
 
     def __enter__(self) -> Self:
         return self
