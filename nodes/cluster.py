@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -87,7 +88,7 @@ class Cluster(Protocol):
 
 
 class HostedCluster:
-    """A master and its local workers, in this process.
+    """A master and its local workers, in this process; a forked child's copy is of no use there.
 
     Arguments (keyword only):
         build: makes the catalog of the records to serve; asked again at each reload.
@@ -109,6 +110,7 @@ class HostedCluster:
         port: int = 0, balance: str = "load", watch: bool = False, require_token: bool = False,
         tls: Path | None = None, insecure: bool = False,
     ) -> None:  # fmt: skip
+        self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
         workers_tls = None if tls is None else Tls(tls, Role.WORKER, host=beside(host))
         self.master = open_master(
@@ -206,7 +208,9 @@ class HostedCluster:
         return msgspec.convert(decode_envelope(reply).result, list[str])
 
     def close(self) -> None:
-        """Drains and stops the workers, then the master."""
+        """Drains and stops the workers, then the master; in the process that started them."""
+        if os.getpid() != self._process:
+            return
         self.crew.stop()
         self.master.stop()
 
