@@ -129,12 +129,14 @@ class HostedCluster:
             roster.fixed = True
             roster.serves(describe(self.crew.catalog))
             roster.claim = self.crew.claim
-            roster.expecting = self.crew.expecting
+            rejoining = roster.expecting
+            roster.expecting = lambda: True  # some have asked before the workers are started
             roster.missed = self.crew.missed
             roster.weighed = self.crew.weighed
             self.master.launcher = self.crew
             self.master.start()
             self.crew.spawn(workers)
+            roster.expecting = lambda: self.crew.expecting() or rejoining()
             if watch:
                 self.crew.watch()
         except BaseException:
@@ -206,8 +208,7 @@ class HostedCluster:
         return msgspec.convert(decode_envelope(reply).result, list[str])
 
     def close(self) -> None:
-        """Drains and stops the workers, then the master."""
-        self.crew.stop()
+        """Stops the master and, once their last lookups are answered, the workers."""
         self.master.stop()
 
     def __enter__(self) -> Self:
