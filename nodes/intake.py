@@ -77,6 +77,20 @@ class Intake:
             figures = self._figures
             return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
+    def await_worker(self, timeout: float) -> None:
+        """Waits up to `timeout` seconds for the first worker, who will say what is served, as
+        long as one is expected.
+
+        Raises:
+            Overloaded, Stopping: nobody is waited for here.
+        """
+        self._admit()
+        try:
+            self._dispatcher.await_worker(timeout)
+        finally:
+            self._leave()
+        self.check_open()
+
     def lookup(
         self, name: str, args: tuple[object, ...], *, limit: int, after: str | None, timeout: float
     ) -> bytes:
@@ -95,7 +109,7 @@ class Intake:
         known = self.lookups()
         if not known:
             began = time.monotonic()
-            self._await_worker(timeout)
+            self.await_worker(timeout)
             timeout = max(0.001, timeout - (time.monotonic() - began))
             known = self.lookups()
         checked = _checked(known, name, args)
@@ -155,15 +169,6 @@ class Intake:
     def close(self) -> None:
         """Ends the threads that batches are asked in."""
         self._batches.close()
-
-    def _await_worker(self, timeout: float) -> None:
-        """Waits for the first worker, who will say what is served."""
-        self._admit()
-        try:
-            self._dispatcher.await_worker(timeout)
-        finally:
-            self._leave()
-        self.check_open()
 
     def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""

@@ -211,6 +211,8 @@ class Master:
             Stopping: the next master will say.
         """
         self.intake.check_open()
+        if self.roster.description is None:
+            self.intake.await_worker(DEADLINE)
         described = self.roster.description
         if described is None:
             raise NoWorkers(NO_WORKERS)

@@ -225,9 +225,9 @@ def test_its_journal_ends_with_the_stop_and_loses_no_worker() -> None:
         events = events_of(port)
         assert events[-1].kind == "stopped"
         assert registered(events) == {worker.id}
-        with master_alone(port=port) as successor:
+        with master_alone(port=port) as successor, Client(str(successor.address)) as client:
             assert successor.roster.expecting()
-            poll_for(successor.roster.registry.live)
+            assert client.describe().dataset == "people"
 
 
 def test_lookups_that_come_before_the_workers_are_started_wait_for_them(
