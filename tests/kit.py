@@ -169,11 +169,11 @@ class Node:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            _out, err = self.process.communicate(timeout=PATIENCE)
-            raise AssertionError(f"{args} ended with {self.process.returncode}: {err}")
         self.ready_line = line
         self.ready: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+        if not line or self.ready.get("error"):
+            _out, err = self.process.communicate(timeout=PATIENCE)
+            raise AssertionError(f"{args} ended with {self.process.returncode}: {err}")
 
     def signal(self, number: int) -> None:
         """Sends it a signal."""

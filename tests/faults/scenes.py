@@ -195,6 +195,7 @@ def stop_master(scene: Scene) -> None:
         stopped = scene.master
         stopped.signal(signal.SIGTERM)
         scene.master = scene.master.successor()
+        stopped.wait()
         stopped.close()
         scene.watch(lambda: len(scene.pids()) == 2)
 
