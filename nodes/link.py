@@ -72,6 +72,7 @@ class MasterLink:
         """
         deadline = time.monotonic() + timeout
         tries = breaks = 0
+        stopping: Stopping | None = None
         while True:
             tries += 1
             try:
@@ -79,12 +80,14 @@ class MasterLink:
                 break
             except (LinkLost, Stopping, DialFailed) as error:
                 breaks += isinstance(error, LinkLost)
+                if isinstance(error, Stopping):
+                    stopping = error  # tells more than the silence after it
                 wait = self._pause(error, tries, breaks) if again else None
                 if wait is None or time.monotonic() + wait >= deadline:
-                    raise self._lost(error) from error
+                    raise self._lost(stopping or error) from error
                 time.sleep(wait)
             except (TransportError, msgspec.MsgspecError) as error:
-                raise self._lost(error) from error
+                raise self._lost(stopping or error) from error
         self._met = True
         return reply.checked()
 

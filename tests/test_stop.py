@@ -83,9 +83,13 @@ def test_a_master_that_stops_is_waited_for_however_often_it_says_so() -> None:
 
 
 def test_one_that_is_not_replaced_in_time_is_lost_and_the_error_says_why() -> None:
-    with link_to(FakeMaster(10_000), patient=True) as link:
+    fake = FakeMaster(0)
+    with link_to(fake, patient=True) as link:
+        assert ask(link) == "answered"
+        fake.server.leave_port()
+        fake.refusals = 1
         with pytest.raises(MasterLost, match="stopping"):
-            ask(link, timeout=0.3)
+            ask(link, timeout=0.5)
 
 
 def test_who_has_no_patience_looks_once_for_another() -> None:
