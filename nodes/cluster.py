@@ -130,7 +130,7 @@ class HostedCluster:
             roster.serves(describe(self.crew.catalog))
             roster.claim = self.crew.claim
             rejoining = roster.expecting
-            roster.expecting = lambda: True  # some have asked before the workers are started
+            roster.expecting = lambda: True  # until they are started: who asks first waits
             roster.missed = self.crew.missed
             roster.weighed = self.crew.weighed
             self.master.launcher = self.crew

@@ -178,12 +178,12 @@ class Master:
         if self.journal is not None:
             self.events.note("stopped", "", f"the master at {self.address}")
             self.journal.close()
-        self.door.close()
         self._server.leave_port()
         self.roster.expecting = lambda: False  # nobody can register any more
         self.intake.finish(FINISH_TIME)
         if self.launcher is not None:
             self.launcher.stop()
+        self.door.close()
         self._server.finish(LAST_WORDS)
         self._server.stop()
         self.roster.stop()
