@@ -47,9 +47,9 @@ class Client:
         tls: the folder with the CA (`ca.pem`) from which the master's certificate must be;
             None for no TLS.
 
-    A master that goes away is waited for within the timeout: it may just be restarted. Every
-    method may raise `MasterLost` (no answer came), or what the master answered: `BadRequest`,
-    `NoWorkers`, ... (see `nodes.errors`).
+    A master that stops or goes away is waited for within the timeout: it may just be restarted.
+    Every method may raise `MasterLost` (no answer came), or what the master answered:
+    `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
 
     Raises:
         StartError: there is no CA in `tls`.

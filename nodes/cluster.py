@@ -131,12 +131,14 @@ class HostedCluster:
             roster.fixed = True
             roster.serves(describe(self.crew.catalog))
             roster.claim = self.crew.claim
-            roster.expecting = self.crew.expecting
+            rejoining = roster.expecting
+            roster.expecting = lambda: True  # until they are started: who asks first waits
             roster.missed = self.crew.missed
             roster.weighed = self.crew.weighed
             self.master.launcher = self.crew
             self.master.start()
             self.crew.spawn(workers)
+            roster.expecting = lambda: self.crew.expecting() or rejoining()
             if watch:
                 self.crew.watch()
         except BaseException:
@@ -208,10 +210,11 @@ class HostedCluster:
         return msgspec.convert(decode_envelope(reply).result, list[str])
 
     def close(self) -> None:
-        """Drains and stops the workers, then the master; in the process that started them."""
+        """Stops the master and, once their last lookups are answered, the workers; in the process
+        that started them.
+        """
         if os.getpid() != self._process:
             return
-        self.crew.stop()
         self.master.stop()
 
     def __enter__(self) -> Self:

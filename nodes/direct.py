@@ -30,7 +30,8 @@ from nodes.wire import (
 )
 
 EVERY = 0.5
-"""Seconds between two looks at who is there."""
+SOON = 0.1
+"""Seconds between two looks at who is there, and while somebody is about to come."""
 
 LOOK_TIME = 1.0
 """Seconds that a look may take."""
@@ -200,12 +201,13 @@ class Direct:
 
     def _keep_looking(self) -> None:
         while not self._closed.is_set():
-            self._hurry.wait(EVERY)
+            self._hurry.wait(SOON if self._expecting else EVERY)
             self._hurry.clear()
             if self._closed.wait(0.05):  # however many are in a hurry
                 return
             try:
                 self._look(LOOK_TIME)
             except (RollcallError, msgspec.MsgspecError):
-                # Nobody says who is there: as far as is known, those who were.
-                continue
+                # Nobody says who is there: as far as is known, those who were, and those of
+                # the next master.
+                self._expecting = True

@@ -9,6 +9,7 @@ raises for it. "May it be tried again?" is a question of the branch:
     │   ├── NoWorkers            no_workers       nobody can answer now
     │   ├── DeadlineExceeded     deadline         no answer within the deadline
     │   ├── Overloaded           overloaded       too much at once; see retry_after_ms
+    │   ├── Stopping             stopping         this master ends; another may take its place
     │   ├── PoisonLookup         poison_lookup    this lookup killed two workers
     │   ├── Forbidden            forbidden        the token is missing, wrong, or of another role
     │   ├── NotPossible          not_possible     this master cannot do that
@@ -62,6 +63,12 @@ class Overloaded(LookupFailed):
     """The master is at its limits; try again after `retry_after_ms`."""
 
     code = "overloaded"
+
+
+class Stopping(LookupFailed):
+    """This master ends, and takes in nothing new: nothing was asked of any worker."""
+
+    code = "stopping"
 
 
 class PoisonLookup(LookupFailed):
@@ -119,6 +126,7 @@ CODES: dict[str, type[LookupFailed]] = {
         NoWorkers,
         DeadlineExceeded,
         Overloaded,
+        Stopping,
         PoisonLookup,
         Forbidden,
         NotPossible,

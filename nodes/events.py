@@ -15,14 +15,23 @@ a screen that reads every second misses none."""
 
 
 def registered(events: Iterable[Event]) -> set[str]:
-    """The workers that were registered when the last of these had happened."""
+    """The workers that were registered when the last of these had happened, and that live on
+    without their master: those that it started itself leave with it, however it ends.
+    """
     there: set[str] = set()
+    local: set[str] = set()
     for event in events:
-        if event.kind == "registered":
-            there.add(event.worker)
-        elif event.kind in ("lost", "left"):
-            there.discard(event.worker)
-    return there
+        match event.kind:
+            case "started":
+                there -= local
+                local.clear()
+            case "spawned":
+                local.add(event.worker)
+            case "registered":
+                there.add(event.worker)
+            case "lost" | "left":
+                there.discard(event.worker)
+    return there - local
 
 
 class EventLog:

@@ -10,7 +10,7 @@ from typing import cast
 from nodes.batches import Batches
 from nodes.catalog import Argument, Lookup, coerce, cursor_version
 from nodes.dispatch import Answer, Args, Dispatcher, MakeArgs
-from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup
+from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup, Stopping
 from nodes.routing import NO_WORKERS, Figures
 from nodes.wire import (
     Description,
@@ -27,6 +27,8 @@ RETRY_AFTER_MS = 100
 
 MOST_SECONDS = 60.0
 """The longest deadline that a client may ask for."""
+
+STOPPING = "this master is stopping; ask again when another has taken its place"
 
 
 class Intake:
@@ -52,6 +54,8 @@ class Intake:
         self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
         self.in_flight = 0
         self._lock = threading.Lock()
+        self._finishing = False
+        self._finished = threading.Condition(self._lock)
         self._figures = Figures()
         self.answered = 0
         self.errors = 0
@@ -73,6 +77,20 @@ class Intake:
             figures = self._figures
             return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
+    def await_worker(self, timeout: float) -> None:
+        """Waits up to `timeout` seconds for the first worker, who will say what is served, as
+        long as one is expected.
+
+        Raises:
+            Overloaded, Stopping: nobody is waited for here.
+        """
+        self._admit()
+        try:
+            self._dispatcher.await_worker(timeout)
+        finally:
+            self._leave()
+        self.check_open()
+
     def lookup(
         self, name: str, args: tuple[object, ...], *, limit: int, after: str | None, timeout: float
     ) -> bytes:
@@ -91,7 +109,7 @@ class Intake:
         known = self.lookups()
         if not known:
             began = time.monotonic()
-            self._dispatcher.await_worker(timeout)
+            self.await_worker(timeout)
             timeout = max(0.001, timeout - (time.monotonic() - began))
             known = self.lookups()
         checked = _checked(known, name, args)
@@ -122,6 +140,8 @@ class Intake:
             answers = self._batches.ask(text, limit=limit, timeout=timeout)
         finally:
             self._leave()
+        if answers.failed:
+            self.check_open()
         took = time.monotonic() - began
         self._count(answers.asked - answers.failed, answers.failed, took, began + took)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
@@ -131,6 +151,20 @@ class Intake:
             self.answered += answered
             self.errors += failed
             self._figures.add(took, now, answered + failed)
+
+    def check_open(self) -> None:
+        """Raises `Stopping` once `finish` was called."""
+        if self._finishing:
+            raise Stopping(STOPPING)
+
+    def finish(self, timeout: float) -> None:
+        """Takes in nothing new, and waits up to `timeout` seconds until what has been taken in,
+        and perhaps waits for its turn, is answered. What no worker answers any more is
+        refused as `Stopping`, like the new: it is for the next master.
+        """
+        with self._lock:
+            self._finishing = True
+            self._finished.wait_for(lambda: not self.in_flight, timeout)
 
     def close(self) -> None:
         """Ends the threads that batches are asked in."""
@@ -145,6 +179,9 @@ class Intake:
             answer = self._dispatcher.call(
                 "suggest", lambda _left: (field, prefix, limit), timeout=timeout, counted=False
             )
+        except NoWorkers:
+            self.check_open()
+            raise
         finally:
             self._leave()
         return _wrapped(answer, time.monotonic() - began)
@@ -165,14 +202,21 @@ class Intake:
         except PoisonLookup as poison:
             self._note("poison_lookup", "", poison.message)
             raise
+        except NoWorkers:
+            self.check_open()
+            raise
         finally:
             took = time.monotonic() - began
             self._count(not failed, failed, took, began + took)
         return _wrapped(answer, took)
 
     def _admit(self) -> None:
-        """Takes a slot; `_leave` gives it back. Raises `Overloaded` when there is none."""
+        """Takes a slot; `_leave` gives it back. Raises `Overloaded` when there is none, and
+        `Stopping` when there will be none.
+        """
         with self._lock:
+            if self._finishing:
+                raise Stopping(STOPPING)
             if self.in_flight >= MOST_CALLS:
                 raise Overloaded(
                     f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
@@ -182,6 +226,8 @@ class Intake:
     def _leave(self) -> None:
         with self._lock:
             self.in_flight -= 1
+            if self._finishing and not self.in_flight:
+                self._finished.notify_all()
 
 
 def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:

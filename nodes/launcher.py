@@ -47,3 +47,6 @@ class Launcher(Protocol):
 
     def owns(self, worker_id: str) -> bool:
         """Whether it started that worker."""
+
+    def stop(self) -> None:
+        """Drains and ends every worker."""

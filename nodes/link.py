@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from nodes.addresses import parse_address
-from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded
+from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded, Stopping
 from nodes.transport import (
     DialFailed,
     HandshakeFailed,
@@ -40,8 +40,8 @@ class MasterLink:
         address: "HOST:PORT".
         token: asked for a token whenever the master says that one is needed: there may be
             another by then. None if there is none.
-        patient: whether a master that was there and is gone is waited for, within the time of
-            a call that only reads: it may just be restarted.
+        patient: whether a master that was there and is gone, or stops, is waited for, within
+            the time of a call that only reads: it may just be restarted.
         tls: as `Lane.dial`.
     """
 
@@ -71,25 +71,29 @@ class MasterLink:
             BadRequest: an argument cannot cross.
         """
         deadline = time.monotonic() + timeout
-        breaks = 0
+        tries = breaks = 0
+        stopping: Stopping | None = None
         while True:
+            tries += 1
             try:
                 reply = self._once(verb, args, named, deadline, again=again)
                 break
-            except (LinkLost, DialFailed) as error:
+            except (LinkLost, Stopping, DialFailed) as error:
                 breaks += isinstance(error, LinkLost)
-                wait = self._pause(error, breaks) if again else None
+                if isinstance(error, Stopping):
+                    stopping = error  # tells more than the silence after it
+                wait = self._pause(error, tries, breaks) if again else None
                 if wait is None or time.monotonic() + wait >= deadline:
-                    raise self._lost(error) from error
+                    raise self._lost(stopping or error) from error
                 time.sleep(wait)
             except (TransportError, msgspec.MsgspecError) as error:
-                raise self._lost(error) from error
+                raise self._lost(stopping or error) from error
         self._met = True
         return reply.checked()
 
-    def _pause(self, error: TransportError, breaks: int) -> float | None:
+    def _pause(self, error: Exception, tries: int, breaks: int) -> float | None:
         """Seconds to wait before the call is sent anew; None if it is not."""
-        if isinstance(error, LinkLost) and breaks == 1:
+        if tries == 1 and not isinstance(error, DialFailed):
             return 0.0  # on a new lane: the old one may have been of a master since restarted
         if not (self._patient and self._met) or breaks > BREAKS:
             return None
@@ -116,6 +120,11 @@ class MasterLink:
                 _envelope(lane.call("login", token, timeout=left)).checked()
                 left = max(0.001, deadline - time.monotonic())
                 envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
+            if envelope.code == Stopping.code:
+                self._met = True
+                lane.close()
+                self._pool.empty()  # they lead to the same master
+                raise Stopping(envelope.error_message)
             return envelope
         except RemoteFailure as error:
             if error.kind == Overloaded.code.capitalize():

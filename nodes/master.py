@@ -53,6 +53,12 @@ from nodes.wire import (
 REJOIN_TIME = 3.0
 """Seconds within which the workers of a master that was restarted register again."""
 
+FINISH_TIME = 10.0
+"""Seconds that a master which stops may take for the lookups that it has taken in."""
+
+LAST_WORDS = 0.5
+"""Seconds for the last answers to go out, before all connections are closed."""
+
 CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
 there is no worker, which tells a stock client more than "no such verb"."""
@@ -162,14 +168,26 @@ class Master:
         self.roster.start()
 
     def stop(self) -> None:
-        """Closes every connection and joins every thread. Workers look for another master."""
-        self.door.close()
-        self._server.stop()
-        self.roster.stop()
-        self.intake.close()
+        """Answers what has been taken in, then lets everybody go: no worse than to be killed.
+
+        The journal ends first, and with it what the next master reads: the workers of this one
+        are not lost, and will register there. Then the port is free for it. Who asks from now
+        on is refused as `Stopping`, and finds it there. Clients are served to the last, so local
+        workers leave after them; all others look for the next master once we are gone.
+        """
         if self.journal is not None:
             self.events.note("stopped", "", f"the master at {self.address}")
             self.journal.close()
+        self._server.leave_port()
+        self.roster.expecting = lambda: False  # nobody can register any more
+        self.intake.finish(FINISH_TIME)
+        if self.launcher is not None:
+            self.launcher.stop()
+        self.door.close()
+        self._server.finish(LAST_WORDS)
+        self._server.stop()
+        self.roster.stop()
+        self.intake.close()
 
     def snapshot(self) -> ClusterSnapshot:
         """The whole cluster, now."""
@@ -190,14 +208,23 @@ class Master:
 
         Raises:
             NoWorkers: nobody has said so yet.
+            Stopping: the next master will say.
         """
+        self.intake.check_open()
+        if self.roster.description is None:
+            self.intake.await_worker(DEADLINE)
         described = self.roster.description
         if described is None:
             raise NoWorkers(NO_WORKERS)
         return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
 
     def members(self) -> Members:
-        """Every live worker that is sent lookups, for clients that ask them themselves."""
+        """Every live worker that is sent lookups, for clients that ask them themselves.
+
+        Raises:
+            Stopping: the next master will say.
+        """
+        self.intake.check_open()
         key = direct_key if self.door.require_token else lambda _instance: ""
         with self.roster.changed:
             members = tuple(

@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import msgspec
@@ -26,6 +26,7 @@ from nodes.serving import Served, Tally, WorkerService
 from nodes.tls import Tls
 from nodes.transport import Lane, Limits, Server, TransportError
 from nodes.wire import (
+    DEADLINE,
     Description,
     LookupShape,
     Registered,
@@ -39,12 +40,22 @@ from nodes.wire import (
 logger = logging.getLogger("rollcall.worker")
 
 FIRST_WAIT = 0.1
+GROWTH = 1.2
 LONGEST_WAIT = 2.0
-"""Seconds between attempts to register: doubling, jittered, so that workers of a restarted
-master do not come in step, and all are back within 3 s."""
+"""Seconds between attempts to register: growing gently, so that a master that is back within a
+second is found soon after; jittered, so that its workers do not come in step; and all are back
+within 3 s, however long it was away."""
 
 RENEW = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
+
+
+def register_waits(random: Random) -> Iterator[float]:
+    """Seconds to wait before each attempt to register after the first, without end."""
+    wait = FIRST_WAIT
+    while True:
+        yield wait * random.uniform(0.5, 1.5)
+        wait = min(LONGEST_WAIT, wait * GROWTH)
 
 
 def describe(catalog: Catalog) -> Description:
@@ -131,8 +142,9 @@ class Worker:
         self._wake_write.send(b"x")
 
     def stop(self) -> None:
-        """Closes everything at once."""
+        """Answers those who ask it themselves, then closes everything."""
         self.drain()
+        self.server.finish(DEADLINE)
         self.server.stop()
         self._thread.join(2.0)
         self._wake_read.close()
@@ -171,13 +183,13 @@ class Worker:
     # -- registration -----------------------------------------------------------
 
     def _run(self) -> None:
-        wait = FIRST_WAIT
+        waits = register_waits(self._random)
         try:
             while not self._leaving.is_set():
                 try:
                     with Lane.dial(*self._master, timeout=1.0, tls=self._tls) as lane:
                         self._register(lane)
-                        wait = FIRST_WAIT
+                        waits = register_waits(self._random)
                         self._stay(lane)
                 except (TransportError, MasterLost) as error:
                     logger.info("master %s:%d: %s", *self._master, error)
@@ -186,8 +198,7 @@ class Worker:
                     if not self.ready:
                         self.refusal = refusal
                         return
-                self._sleep(wait * self._random.uniform(0.5, 1.5))
-                wait = min(LONGEST_WAIT, wait * 2)
+                self._sleep(next(waits))
         finally:
             self.settled.set()
             self.done.set()

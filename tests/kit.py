@@ -199,6 +199,7 @@ class Node:
         self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None,
         said: Path | None = None,
     ) -> None:  # fmt: skip
+        self.args = args
         with contextlib.ExitStack() as stack:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "nodes.cli", *args],
@@ -211,15 +212,27 @@ class Node:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            _out, err = self.process.communicate(timeout=PATIENCE)
-            raise AssertionError(f"{args} ended with {self.process.returncode}: {err}")
         self.ready_line = line
         self.ready: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+        if not line or self.ready.get("error"):
+            _out, err = self.process.communicate(timeout=PATIENCE)
+            raise AssertionError(f"{args} ended with {self.process.returncode}: {err}")
 
     def signal(self, number: int) -> None:
         """Sends it a signal."""
         self.process.send_signal(number)
+
+    def successor(self) -> Node:
+        """The same again on its port, as soon as it can have it."""
+        port = str(self.ready["master"]).rpartition(":")[2]
+        args = [port if arg == "0" else arg for arg in self.args]
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return Node(*args)
+            except AssertionError as error:
+                if "taken" not in str(error) or time.monotonic() > deadline:
+                    raise
 
     def wait(self, timeout: float = 20.0) -> int:
         """Its exit code, once it has ended."""

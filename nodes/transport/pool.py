@@ -120,14 +120,19 @@ class LanePool:
             self._taken.discard(lane)
         lane.close()
 
+    def empty(self) -> None:
+        """Close idle lanes: whoever takes one next dials anew."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for lane, _ in idle:
+            lane.close()
+
     def close(self) -> None:
         """Close idle lanes and end those in use: their callers get `LinkLost` at once."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
             taken = list(self._taken)
-        for lane, _ in idle:
-            lane.close()
+        self.empty()
         for lane in taken:
             # Only its taker may close the descriptor: it may be in a `select` on it.
             lane.abort()

@@ -106,7 +106,7 @@ class Server:
         self._tls = tls
         self._lock = threading.Lock()
         self._left = threading.Condition(self._lock)
-        self._started = False
+        self._acceptor: threading.Thread | None = None
         self._stopping = threading.Event()
         self._seats: dict[socket.socket, Seat] = {}
         self._leaving: set[socket.socket] = set()
@@ -123,14 +123,37 @@ class Server:
     def start(self) -> None:
         """Accept in a daemon thread. Once only."""
         with self._lock:
-            if self._started or self._stopping.is_set():
+            if self._acceptor is not None or self._stopping.is_set():
                 raise RuntimeError("a server starts once")
-            self._started = True
             acceptor = threading.Thread(
                 target=self._accept_all, name=f"{self._name}-accept", daemon=True
             )
             acceptor.start()
-            self._threads.append(acceptor)
+            self._acceptor = acceptor
+
+    def leave_port(self) -> None:
+        """Accept nobody any more: another may have the port at once. Connections that have
+        not spoken yet are closed; all others are served on. Harmless when done before.
+        """
+        with self._lock:
+            self._stopping.set()
+            _shut(self._listener)
+        if self._acceptor is None:
+            self._lobby.close()
+        else:
+            self._acceptor.join(2 * WAKE)
+        self._listener.close()
+
+    def finish(self, timeout: float) -> None:
+        """Leave the port, and end each connection once what it has asked is answered.
+
+        A thread still busy after `timeout` seconds (for all threads together) goes on.
+        """
+        self.leave_port()
+        with self._lock:
+            for sock in self._seats:
+                _shut(sock, socket.SHUT_RD)
+        self._join(timeout)
 
     def stop(self, timeout: float = 2.0) -> None:
         """Close everything; harmless when done before, or from a verb.
@@ -139,23 +162,24 @@ class Server:
         busy in a verb after `timeout` seconds (for all threads together) is left
         behind: it ends with the verb, or with the process.
         """
+        self.leave_port()
         with self._lock:
-            self._stopping.set()
-            _shut(self._listener)
             for sock in (*self._seats, *self._leaving, *self._turning):
                 _shut(sock)
-            threads = [t for t in self._threads if t is not threading.current_thread()]
-        deadline = time.monotonic() + timeout
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        self._listener.close()
-        if not self._started:
-            self._lobby.close()
-        busy = [thread.name for thread in threads if thread.is_alive()]
+        busy = self._join(timeout)
         if busy:
             logger.warning("still busy after %.1f s: %s", timeout, ", ".join(busy))
 
     close = stop
+
+    def _join(self, timeout: float) -> list[str]:
+        """The names of the connections' threads that have not ended within `timeout` seconds."""
+        with self._lock:
+            threads = [t for t in self._threads if t is not threading.current_thread()]
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return [thread.name for thread in threads if thread.is_alive()]
 
     def _accept_all(self) -> None:
         while not self._stopping.is_set():
@@ -284,7 +308,7 @@ class Server:
             stream.send(answer, deadline)
 
 
-def _shut(sock: socket.socket) -> None:
-    """End both directions at once; one that has ended already says so with an OSError."""
+def _shut(sock: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    """End both directions at once, or one; what has ended already says so with an OSError."""
     with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(how)

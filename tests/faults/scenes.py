@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -185,6 +186,20 @@ def kill_master(scene: Scene) -> None:
         scene.watch(lambda: len(scene.pids()) == 2)
 
 
+def stop_master(scene: Scene) -> None:
+    """SIGTERM to the master, or to all of it, and the same at once in its place; again, once
+    both workers are there. Found out: until they are.
+    """
+    while not scene.over.wait(1.0):
+        assert scene.master is not None
+        stopped = scene.master
+        stopped.signal(signal.SIGTERM)
+        scene.master = scene.master.successor()
+        stopped.wait()
+        stopped.close()
+        scene.watch(lambda: len(scene.pids()) == 2)
+
+
 def no_descriptors(scene: Scene) -> None:
     """The master may open nothing more, and a crowd takes what somebody closes."""
     assert scene.master is not None
@@ -278,11 +293,14 @@ def four_inside() -> Iterator[Scene]:
 @contextmanager
 def launched() -> Iterator[Scene]:
     """All of it from the launcher, in processes of its own."""
-    with (
-        Node("up", "--port", "0", "--workers", "2", "--json") as node,
-        AttachedCluster(node.ready["master"]) as cluster,
-    ):
-        yield Scene(cluster, node)
+    first = Node("up", "--port", "0", "--workers", "2", "--json")
+    with AttachedCluster(first.ready["master"]) as cluster:
+        scene = Scene(cluster, first)
+        try:
+            yield scene
+        finally:
+            assert scene.master is not None
+            scene.master.close()
 
 
 @contextmanager
@@ -302,10 +320,11 @@ def apart() -> Iterator[Scene]:
 
 
 class Fault(NamedTuple):
-    """Something that goes wrong until the scene is over, and where it does."""
+    """Something that goes wrong until the scene is over, where it does, and for whom."""
 
     do: Callable[[Scene], None]
     where: Callable[[], AbstractContextManager[Scene]] = inside
+    direct: bool = False
 
 
 BUSY = "all cores busy"
@@ -326,6 +345,9 @@ FAULTS: dict[str, Fault] = {
     "network hangs now and then": Fault(_network(Network(hang=True), Network())),
     "network loses connections": Fault(_network(Network(lossy=0.05))),
     "master killed, another started": Fault(kill_master, apart),
+    "master stopped (SIGTERM), another at once": Fault(stop_master, apart),
+    "all of it stopped (SIGTERM), another at once": Fault(stop_master, launched),
+    "the same, asked past the master": Fault(stop_master, launched, direct=True),
     "master out of descriptors": Fault(no_descriptors, launched),
     "master's disk full": Fault(full_disk, launched),
     BUSY: Fault(busy_machine),
@@ -349,7 +371,7 @@ def play(name: str, *, lookups: int, least: float) -> Outcome:
         try:
             tallies = load_from_threads(
                 scene.cluster.address, clients=CLIENTS, lookups=lookups, records=RECORDS,
-                more=lambda: time.monotonic() < end,
+                more=lambda: time.monotonic() < end, direct=fault.direct,
             )  # fmt: skip
         finally:
             scene.over.set()

@@ -67,6 +67,16 @@ def test_idle_lanes_are_bounded(pool: LanePool, office: Office) -> None:
     poll_for(lambda: office.server.connections == MOST_IDLE)
 
 
+def test_one_that_is_emptied_dials_anew(pool: LanePool, office: Office) -> None:
+    used = pool.take(timeout=PATIENCE)
+    first = use(pool)
+    pool.empty()
+    assert first.closed
+    assert not used.closed
+    assert use(pool) is not first
+    pool.give(used)
+
+
 def test_a_lane_whose_call_failed_is_dropped(pool: LanePool, open_office: Opens) -> None:
     go = threading.Event()
     office = open_office({"wait": lambda: go.wait(PATIENCE)})

@@ -108,6 +108,48 @@ def test_stopping_does_not_wait_for_a_peer_that_does_not_read(
     assert office_threads() == []
 
 
+def test_the_port_is_anothers_at_once_while_who_is_connected_is_served_on(
+    open_office: Opens, dial: Dials, ended: ExitStack
+) -> None:
+    office = open_office()
+    lane = dial(office)
+    lane.call("echo", 1, timeout=PATIENCE)
+    silent = Raw(office.address)
+    ended.callback(silent.sock.close)
+    office.server.leave_port()
+    successor = Server(lambda: Desk(COMMON), port=office.address[1])
+    ended.callback(successor.stop)
+    assert silent.rest() == b""
+    assert lane.call("echo", 2, timeout=PATIENCE) == (2,)
+    office.server.leave_port()
+
+
+def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
+    open_office: Opens, dial: Dials
+) -> None:
+    go, entered = threading.Event(), threading.Event()
+
+    def wait() -> str:
+        entered.set()
+        go.wait(PATIENCE)
+        return "answered"
+
+    office = open_office({"wait": wait})
+    idle, busy = dial(office), dial(office)
+    for lane in (idle, busy):
+        lane.call("echo", timeout=PATIENCE)
+    busy.send("wait", timeout=PATIENCE)
+    poll_for(lambda: busy.arrived(timeout=0.01) is None and entered.is_set())
+    office.server.finish(0.01)
+    assert idle.wait_closed(PATIENCE)
+    assert office.server.connections == 1
+    go.set()
+    assert busy.arrived(timeout=PATIENCE) == ("answered",)
+    assert busy.wait_closed(PATIENCE)
+    office.server.finish(PATIENCE)
+    assert office_threads() == []
+
+
 def test_stopping_from_a_verb(open_office: Opens, dial: Dials) -> None:
     def stop() -> None:
         office.server.stop()
