@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from nodes.batches import Batches
-from nodes.catalog import cursor_version
+from nodes.cursors import cursor_version
 from nodes.dispatch import Args, Dispatcher
 from nodes.errors import BadRequest, RollcallError
 from nodes.link import MasterLink

@@ -143,12 +143,13 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @ready
 class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
-    to nobody but that master.
+    to nobody but that master; `cursor_key` is what the cluster signs its cursors with, in hex.
     """
 
     id: str
     generation: int
     require_token: bool = False
+    cursor_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] = ""
 
 
 class Member(msgspec.Struct, frozen=True):

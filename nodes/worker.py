@@ -15,6 +15,7 @@ from random import Random
 import msgspec
 
 from nodes.catalog import Catalog
+from nodes.cursors import Cursors
 from nodes.errors import (
     Conflict,
     DataError,
@@ -208,6 +209,9 @@ class Worker:
         text = msgspec.json.encode(msgspec.structs.replace(self._registration, wanted_id=self.id))
         result = self._ask(lane, "register", text.decode())
         registered = msgspec.convert(result, Registered)
+        # Where the master hands out none, a page goes on at this worker only.
+        key = registered.cursor_key or secrets.token_hex(32)
+        self._served.sign_with(Cursors(bytes.fromhex(key)))
         self.id, self._open = registered.id, not registered.require_token
         self.ready = True
         self.settled.set()
