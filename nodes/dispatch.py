@@ -5,6 +5,7 @@ What to do next is decided in `nodes.routing.router`; here are the lock and the 
 
 from __future__ import annotations
 
+import logging
 import select
 import sys
 import threading
@@ -15,10 +16,23 @@ import msgspec
 
 from nodes.checks import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
+from nodes.failures import for_the_log, reason
 from nodes.routing import Journey, Router, Worker
-from nodes.transport import DialFailed, Lane, LanePool, LinkLost, Secure, TransportError, Value
+from nodes.text import excerpt
+from nodes.transport import (
+    DialFailed,
+    Lane,
+    LanePool,
+    LinkLost,
+    ProtocolError,
+    Secure,
+    TransportError,
+    Value,
+)
 from nodes.turns import Turns
-from nodes.wire import WorkerAnswer, WorkerRefusal, secret_verb
+from nodes.wire import MOST_VERDICT, WorkerAnswer, WorkerRefusal, secret_verb
+
+logger = logging.getLogger("rollcall.dispatch")
 
 Args = tuple[Value, ...]
 MakeArgs = Callable[[float], Args]
@@ -42,6 +56,12 @@ other lanes are looked at again."""
 VERDICT = BadRequest.code
 """The refusal that is a verdict on the request. Whatever else a worker says of one is its own
 failure, and not for a client to hear."""
+
+
+def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
+    """Why a call to that worker failed, in our own words; the log has the others'."""
+    logger.debug("%s: %s", worker.id, for_the_log(failure))
+    return reason(failure)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -159,7 +179,7 @@ class Dispatcher:
                     if isinstance(reply, bytes):
                         return Answer(reply, worker.id, journey.attempts)
                     if reply is not None:
-                        raise BadRequest(reply[1])
+                        raise BadRequest(excerpt(reply[1], MOST_VERDICT))
         finally:
             if journey.pending:
                 with self.lock:
@@ -240,7 +260,7 @@ class Dispatcher:
                 return None
             reply = arrived[0]
             if not ((type(reply) is bytes and accept(reply)) or is_refusal(reply)):
-                raise LinkLost("answered with something else than an answer")
+                raise ProtocolError("its answer has not the form of one")
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
             return None
@@ -248,7 +268,7 @@ class Dispatcher:
             if isinstance(reply, bytes):
                 journey.answered(worker, self._clock())
             elif reply[0] != VERDICT:
-                journey.failed(worker, reply[1], self._clock())
+                journey.failed(worker, explain(worker, reply), self._clock())
                 self._give(worker.generation, lanes.pop(worker.generation))
                 return None
             else:
@@ -263,7 +283,7 @@ class Dispatcher:
             self._give(worker.generation, lane)
         with self.lock:
             broke = isinstance(error, LinkLost)
-            journey.failed(worker, str(error), self._clock(), broke=broke)
+            journey.failed(worker, explain(worker, error), self._clock(), broke=broke)
 
     def _route(self, worker: Worker) -> Route:
         route = self._routes.get(worker.generation)

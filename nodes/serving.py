@@ -25,9 +25,11 @@ from nodes.errors import (
     InternalError,
     LookupFailed,
 )
+from nodes.text import excerpt
 from nodes.tls import LEADS, lacking
 from nodes.transport import Peer, Service
 from nodes.wire import (
+    MOST_VERDICT,
     ProbeAnswer,
     WorkerAnswer,
     WorkerRefusal,
@@ -188,7 +190,7 @@ class Opened:
                 return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
             first = self._cursor((name, self._coerced(name, tuple(args))), 0)
         except BadRequest as error:
-            return error_envelope(error)
+            return error_envelope(BadRequest(excerpt(error.message, MOST_VERDICT)))
         part = answer_part(b"[]", count=0, after=first, catalog=self._version, files=())
         return item_envelope(part)
 

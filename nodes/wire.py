@@ -46,6 +46,9 @@ MOST_REGISTRATION = 2_000_000
 MOST_MESSAGE = 10_000
 """Characters of a registration, and of a worker's words."""
 
+MOST_VERDICT = 1000
+"""Characters of a worker's words that a client hears: they say what is wrong with its lookup."""
+
 WHOLE = (1 << 63) - 1
 """The largest count that is shown: what fits into 63 bits."""
 

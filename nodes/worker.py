@@ -153,6 +153,7 @@ class Worker:
         try:
             catalog = Catalog.open(path)
         except DataError as error:
+            logger.warning("goes on with what it serves: %s", error)
             return (NotPossible.code, str(error))
         if catalog.info.name != self._served.catalog.info.name:
             return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")

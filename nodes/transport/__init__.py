@@ -19,6 +19,7 @@ from nodes.transport.errors import (
     DialFailed,
     HandshakeFailed,
     LinkLost,
+    ProtocolError,
     RemoteFailure,
     TransportError,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Limits",
     "LinkLost",
     "Peer",
+    "ProtocolError",
     "RemoteFailure",
     "Secure",
     "Server",

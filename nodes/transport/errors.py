@@ -3,7 +3,8 @@
 TransportError
 ├── DialFailed       no connection: the call was never sent
 │   └── HandshakeFailed   TLS says no: one of the two ends is not trusted
-├── LinkLost         the connection ended or spoke nonsense: the call may have run
+├── LinkLost         the connection ended: the call may have run
+│   └── ProtocolError     the peer sent what is no answer, and is not listened to any more
 ├── CallTimeout      no whole answer in time: the call may have run, or still be running
 └── RemoteFailure    the peer answered, with an exception: the link is sound
 """
@@ -27,8 +28,21 @@ class LinkLost(TransportError):  # noqa: N818 - named for what happened
     """The connection ended, was reset or closed, or the peer sent what is no answer."""
 
 
+class ProtocolError(LinkLost):
+    """The peer sent what is no answer to what it was asked."""
+
+
 class CallTimeout(TransportError):  # noqa: N818 - named for what happened
-    """No complete answer came within the timeout."""
+    """No complete answer came within the timeout.
+
+    Args:
+        where: the peer's address.
+        seconds: that timeout.
+    """
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(f"{where}: no answer within {seconds:.3f} s")
+        self.seconds = seconds
 
 
 class RemoteFailure(TransportError):  # noqa: N818 - named for what happened

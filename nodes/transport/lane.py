@@ -21,6 +21,7 @@ from nodes.transport.errors import (
     DialFailed,
     HandshakeFailed,
     LinkLost,
+    ProtocolError,
     RemoteFailure,
 )
 from nodes.transport.frames import Broken, FrameReader
@@ -253,10 +254,11 @@ class Lane:
             raise
         except TimeoutError as exc:
             self.close()
-            raise CallTimeout(f"{self._where}: no answer within {timeout:.3f} s") from exc
+            raise CallTimeout(self._where, timeout) from exc
         except (Broken, EOFError, OSError) as exc:
             self.close()
-            raise LinkLost(f"{self._where}: {exc}") from exc
+            kind = ProtocolError if isinstance(exc, Broken) else LinkLost
+            raise kind(f"{self._where}: {exc}") from exc
         except BaseException:
             self.close()
             raise
