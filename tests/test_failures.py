@@ -79,7 +79,7 @@ def test_the_log_has_all_of_it_but_the_secret(secret: str) -> None:
 def test_a_lane_tells_nonsense_from_an_end() -> None:
     with lane_to(rooted(lambda _seq: b"HTTP/1.1 400 no")) as lane, pytest.raises(ProtocolError):
         lane.call("verb", timeout=PATIENCE)
-    with lane_to(rooted()) as lane, pytest.raises(LinkLost) as caught:
+    with lane_to(rooted(), linger=False) as lane, pytest.raises(LinkLost) as caught:
         lane.call("verb", timeout=PATIENCE)
     assert type(caught.value) is LinkLost
 
