@@ -74,7 +74,12 @@ def _freeze_effect(_snapshot: ClusterSnapshot, worker: WorkerView | None) -> str
 
 
 def _reload_effect(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str:
-    return f"If the records changed, {len(snapshot.workers)} worker(s) restart one after the other."
+    workers = (
+        "1 worker switches"
+        if len(snapshot.workers) == 1
+        else (f"{len(snapshot.workers)} workers switch, one after the other")
+    )
+    return f"If the records changed, {workers}. No lookup waits for it."
 
 
 def _shrink_effect(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str:
@@ -126,7 +131,7 @@ COMMANDS: tuple[Command, ...] = (
             run=lambda cluster, count: cluster.scale(int(count)), takes="count", steers=True,
             dangerous=True),
     Command("reload", "R", "Reload", "Bring changed records into service.",
-            run=lambda cluster, _: cluster.reload(), steers=True, dangerous=True, button=True,
+            run=lambda cluster, _: cluster.reload().text, steers=True, dangerous=True, button=True,
             effect=_reload_effect),
     Command("traffic", "t", "Traffic", "Start or stop a load of sample lookups.", takes="some",
             button=True),

@@ -115,14 +115,28 @@ class Glyphs(NamedTuple):
 
 
 UNICODE = Glyphs(
-    states={"up": "●", "starting": "◌", "suspect": "◐", "draining": "▽", "down": "✗"},
+    states={
+        "up": "●",
+        "starting": "◌",
+        "suspect": "◐",
+        "unready": "◍",
+        "draining": "▽",
+        "down": "✗",
+    },
     blocks=" ▁▂▃▄▅▆▇█",
     bar="█",
     rest="░",
     ascii=False,
 )
 ASCII = Glyphs(
-    states={"up": "+", "starting": ".", "suspect": "?", "draining": "v", "down": "x"},
+    states={
+        "up": "+",
+        "starting": ".",
+        "suspect": "?",
+        "unready": "o",
+        "draining": "v",
+        "down": "x",
+    },
     blocks=" .:-=+*#@",
     bar="#",
     rest=".",

@@ -50,11 +50,24 @@ LOOKS = {
     "up": "good",
     "starting": "warning",
     "suspect": "warning",
+    "unready": "bad",
     "draining": "warning",
     "down": "faint",
 }
 
-BAD_EVENTS = {"lost", "killed", "crash_looping", "suspect", "frozen", "breaker_opened"}
+TROUBLED = ("down", "suspect", "unready", "draining")
+"""States in which a worker has a reason that is worth a line."""
+
+BAD_EVENTS = {
+    "lost",
+    "killed",
+    "crash_looping",
+    "suspect",
+    "frozen",
+    "breaker_opened",
+    "other_catalog",
+    "not_switched",
+}
 GOOD_EVENTS = {"proved", "recovered", "thawed", "reloaded", "breaker_closed"}
 
 
@@ -115,7 +128,7 @@ def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
 
 def reason(snapshot: ClusterSnapshot, selected: str, glyphs: Glyphs) -> str:
     """Why the selected worker is not up, else the one that went down last; "" for neither."""
-    troubled = [w for w in snapshot.workers if w.why and w.state in ("down", "suspect", "draining")]
+    troubled = [w for w in snapshot.workers if w.why and w.state in TROUBLED]
     chosen = [w for w in troubled if w.id == selected]
     if not chosen:
         down = [w for w in troubled if w.state == "down"]
@@ -204,7 +217,7 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
 
 def states(snapshot: ClusterSnapshot) -> str:
     """How many workers are in each state, in words."""
-    order = ("up", "starting", "suspect", "draining", "down")
+    order = ("up", "starting", "suspect", "unready", "draining", "down")
     counts = {state: sum(w.state == state for w in snapshot.workers) for state in order}
     named = [f"{count} {state}" for state, count in counts.items() if count]
     frozen = sum(worker.frozen for worker in snapshot.workers)

@@ -40,6 +40,8 @@ class Child:
     def __init__(self, worker_id: str, now: float) -> None:
         self.id = worker_id
         self.process: subprocess.Popen[bytes] | None = None
+        self.instance = ""
+        """The secret by which its present process is known, whoever else has its pid elsewhere."""
         self.phase = Phase.STARTING
         self.why = ""
         self.since = now

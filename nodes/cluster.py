@@ -25,6 +25,7 @@ from nodes.wire import (
     Envelope,
     Event,
     LogPart,
+    Reloaded,
     decode_envelope,
 )
 from nodes.worker import describe
@@ -69,7 +70,7 @@ class Cluster(Protocol):
     def scale(self, count: int) -> str:
         """Starts or drains local workers until `count` are wanted."""
 
-    def reload(self) -> str:
+    def reload(self) -> Reloaded:
         """Brings changed records into service."""
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
@@ -125,8 +126,8 @@ class HostedCluster:
                 host=roster, master=self.master.address, build=build,
                 logs=state_dir() / "logs" / str(self.master.address.port), tls=tls,
             )  # fmt: skip
-            roster.description = describe(self.crew.catalog)
             roster.fixed = True
+            roster.serves(describe(self.crew.catalog))
             roster.claim = self.crew.claim
             roster.expecting = self.crew.expecting
             roster.missed = self.crew.missed
@@ -185,7 +186,7 @@ class HostedCluster:
         """Starts or drains local workers until `count` are wanted."""
         return self.crew.scale(count)
 
-    def reload(self) -> str:
+    def reload(self) -> Reloaded:
         """Brings changed records into service."""
         return self.crew.reload()
 
@@ -230,7 +231,7 @@ class AttachedCluster:
 
     STEER = 10.0
     RELOAD = 600.0
-    """Seconds that steering may take; a reload builds a catalog first."""
+    """Seconds that steering may take; a reload builds a catalog, and waits for every worker."""
 
     def __init__(self, address: str, *, timeout: float = 3.0, tls: Path | None = None) -> None:
         secure = None if tls is None else Tls(tls, Role.OPERATOR).to_master()
@@ -241,8 +242,8 @@ class AttachedCluster:
     def _ask(self, verb: str, *args: Value) -> object:
         return self._link.call(verb, *args, timeout=self._timeout, again=True).result
 
-    def _steer(self, verb: str, *args: Value, timeout: float = STEER) -> str:
-        return str(self._link.call(verb, *args, timeout=timeout, again=False).result)
+    def _steer(self, verb: str, *args: Value) -> str:
+        return str(self._link.call(verb, *args, timeout=self.STEER, again=False).result)
 
     def snapshot(self) -> ClusterSnapshot:
         """All of it, now."""
@@ -285,9 +286,10 @@ class AttachedCluster:
         """Starts or drains workers until `count` are wanted."""
         return self._steer("scale", count)
 
-    def reload(self) -> str:
+    def reload(self) -> Reloaded:
         """Brings changed records into service."""
-        return self._steer("reload", timeout=self.RELOAD)
+        reply = self._link.call("reload", timeout=self.RELOAD, again=False)
+        return msgspec.convert(reply.result, Reloaded)
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from nodes.addresses import beside, is_wildcard
+from nodes.addresses import beside, is_loopback, is_wildcard
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.child import Phase
 from nodes.errors import DataError, NotPossible
 from nodes.fleet import LEAVE_TIME, Fleet, Host
+from nodes.roster import Placed
 from nodes.routing import Address
-from nodes.wire import Description
+from nodes.wire import Description, Reloaded
 from nodes.worker import describe
 
 logger = logging.getLogger("rollcall.crew")
@@ -36,8 +37,14 @@ class CrewHost(Host, Protocol):
     def switch(self, worker_id: str, path: str) -> str:
         """Has a worker serve another catalog; returns why it does not, "" if it does."""
 
+    def accepts(self, version: str) -> None:
+        """Workers are about to switch to that version: both are served until all have."""
+
     def serves(self, description: Description) -> None:
-        """That is what all workers serve from now on."""
+        """That is what is served from now on; a worker with another catalog gets no lookups."""
+
+    def placed(self) -> Mapping[str, Placed]:
+        """Every live worker that stays, by id, whoever started it."""
 
 
 class Crew(Fleet):
@@ -73,7 +80,6 @@ class Crew(Fleet):
         self.catalog = Catalog.open(build(self._progressed).path)
         self.activity = ""
         self._reloading = threading.Lock()
-        self._roll: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
         self._ended = threading.Event()
 
@@ -90,12 +96,12 @@ class Crew(Fleet):
             command += ["--tls", str(self._tls.absolute())]
         return [*command, "--id", worker_id, "--leave-with-stdin"]
 
-    def reload(self) -> str:
+    def reload(self) -> Reloaded:
         """Builds the catalog of the records as they are now, beside the one that is served,
-        and, if it is another, has worker after worker switch to it, in the background.
+        and has worker after worker switch to it.
 
-        No worker stops answering meanwhile: each goes on from one lookup to the next. One
-        that does not switch is restarted.
+        No worker stops answering meanwhile: each goes on from one lookup to the next. One of this
+        fleet that does not switch is restarted; one that others started is sent no more lookups.
 
         Raises:
             DataError: the records cannot be used; nothing was changed.
@@ -103,48 +109,71 @@ class Crew(Fleet):
         """
         if not self._reloading.acquire(blocking=False):
             raise NotPossible("a reload is under way; its events tell when it is done")
-        rolling = False
         try:
             info = self._build(self._progressed)
             before = self.catalog.info.version
-            if info.version == before:
-                return f"catalog {before} is what the records say; nothing to do"
+            others = [one for one in self._crew_host.placed().values() if one.version != before]
+            if info.version == before and not others:
+                return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
             fresh, old = Catalog.open(info.path), self.catalog
             self.catalog = fresh
             old.close()
-            self._host.note("reload", "", f"catalog {before} to {info.version}")
-            self._roll = threading.Thread(target=self._switch_all, name="reload", daemon=True)
-            self._roll.start()
-            rolling = True
-            return f"catalog {before} to {info.version}, worker after worker"
+            changed = info.version != before
+            done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
+            self._host.note("reload", "", done)
+            behind = self._switch_all()
+            for worker_id, why in behind.items():
+                done += f"; {worker_id} did not follow: {why}"
+            return Reloaded(done, behind)
         finally:
-            if not rolling:
-                self.activity = ""
-                self._reloading.release()
+            self.activity = ""
+            self._reloading.release()
 
     def _progressed(self, stage: str, done: int, total: int) -> None:
         self.activity = f"reload: {stage} {done * 100 // max(1, total)} %"
 
-    def _switch_all(self) -> None:
-        info = self.catalog.info
-        try:
-            children = self.children()
-            for number, child in enumerate(children, 1):
-                self.activity = f"reload: switching {number} of {len(children)}"
-                if child.phase is Phase.STOPPING or self._stopping or not self.owns(child.id):
-                    continue
-                why = self._crew_host.switch(child.id, info.path)
-                if not why:
-                    self._host.note("switched", child.id, f"serves catalog {info.version}")
-                elif self.owns(child.id):
-                    self._host.note("not_switched", child.id, f"{why}; it is restarted")
-                    self.restart(child.id)
-                    self.wait_renewed(child.id, child.pid, RENEW_TIME)
-            self._crew_host.serves(describe(self.catalog))
-            self._host.note("reloaded", "", f"catalog {info.version}")
-        finally:
-            self.activity = ""
-            self._reloading.release()
+    def _switch_all(self) -> dict[str, str]:
+        """Has every worker switch to the catalog; returns why which did not."""
+        info, host = self.catalog.info, self._crew_host
+        host.accepts(info.version)
+        behind: dict[str, str] = {}
+        wanted = [one for one, at in host.placed().items() if at.version != info.version]
+        wanted += [one.id for one in self.children() if one.id not in host.placed()]
+        for number, worker_id in enumerate(wanted, 1):
+            self.activity = f"reload: switching {number} of {len(wanted)}"
+            why = self._switch(worker_id)
+            if why:
+                behind[worker_id] = why
+        host.serves(describe(self.catalog))
+        host.note("reloaded", "", f"catalog {info.version}")
+        return behind
+
+    def _switch(self, worker_id: str) -> str:
+        """Has one worker switch; returns why it does not, "" if it does, or is gone."""
+        child = next((one for one in self.children() if one.id == worker_id), None)
+        placed = self._crew_host.placed().get(worker_id)
+        if self._stopping or (child is None and placed is None):
+            return ""
+        if child is not None and child.phase is Phase.STOPPING:
+            return ""
+        if placed is not None and not self._is_here(placed.host):
+            why = f"it runs on {placed.host}: start it anew there, with the new records"
+        else:
+            why = self._crew_host.switch(worker_id, self.catalog.info.path)
+        if not why:
+            self._host.note("switched", worker_id, f"serves catalog {self.catalog.info.version}")
+        elif child is None:
+            self._host.note("not_switched", worker_id, why)
+        elif self.owns(worker_id):
+            self._host.note("not_switched", worker_id, f"{why}; it is restarted")
+            self.restart(worker_id)
+            came = self.wait_renewed(worker_id, child.pid, RENEW_TIME)
+            why = "" if came or not self.owns(worker_id) else "it was restarted, and is not back"
+        return why
+
+    def _is_here(self, host: str) -> bool:
+        """Whether a path of this machine means the same to a worker at that address."""
+        return is_loopback(host) or host == self._master.host
 
     def watch(self) -> None:
         """Reloads by itself whenever the files change, until the end. Broken ones change
@@ -172,6 +201,4 @@ class Crew(Fleet):
         super().stop(patience)
         if self._watcher is not None:
             self._watcher.join(2.0)
-        if self._roll is not None:
-            self._roll.join(2.0)
         self.catalog.close()

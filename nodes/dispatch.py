@@ -5,6 +5,7 @@ What to do next is decided in `nodes.routing.router`; here are the lock and the 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import sys
@@ -25,6 +26,7 @@ from nodes.transport import (
     LanePool,
     LinkLost,
     ProtocolError,
+    RemoteFailure,
     Secure,
     TransportError,
     Value,
@@ -52,6 +54,9 @@ LOOK_AGAIN = 0.25
 INSTANT = 0.005
 """Seconds that the rest of an answer may take once its first bytes are here, before the
 other lanes are looked at again."""
+
+PROOF_S = 0.1
+"""Seconds that a worker may take to prove that it is alive; nobody else is asked meanwhile."""
 
 VERDICT = BadRequest.code
 """The refusal that is a verdict on the request. Whatever else a worker says of one is its own
@@ -134,7 +139,7 @@ class Dispatcher:
         """Waits up to `timeout` seconds for a worker, as long as one is expected."""
         deadline = self._clock() + timeout
         with self.lock:
-            while not self.router.registry.live() and self._expecting():
+            while not self.router.registry.available and self._expecting():
                 left = deadline - self._clock()
                 if left <= 0:
                     return
@@ -176,14 +181,13 @@ class Dispatcher:
                     self._send(journey, lanes, worker, verb, make_args)
                 for worker, lane in self._readable(journey, lanes):
                     reply = self._hear(journey, lanes, worker, lane, accept)
-                    if isinstance(reply, bytes):
-                        return Answer(reply, worker.id, journey.attempts)
                     if reply is not None:
-                        raise BadRequest(excerpt(reply[1], MOST_VERDICT))
+                        return Answer(reply, worker.id, journey.attempts)
         finally:
-            if journey.pending:
+            if journey.pending or journey.suspected:
                 with self.lock:
                     journey.abandon(self._clock())
+                    self.changed.notify_all()  # other suspects wait for this one to be over
             for generation, lane in lanes.items():
                 self._give(generation, lane)
             self._turns.give()
@@ -221,6 +225,8 @@ class Dispatcher:
             left = max(0.001, journey.deadline - self._clock())
             route = self._route(worker)
             lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
+            if journey.must_prove(worker):
+                self._prove(worker, lane, left)
             # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
             lane.send(
                 secret_verb(verb, route.key), *make_args(left),
@@ -228,6 +234,14 @@ class Dispatcher:
             )  # fmt: skip
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
+
+    def _prove(self, worker: Worker, lane: Lane, left: float) -> None:
+        """Has a worker answer something, whatever it is: it is alive. Raises `TransportError`."""
+        asked_at = self._clock()
+        with contextlib.suppress(RemoteFailure):
+            lane.call("probe", timeout=min(left, PROOF_S))
+        with self.lock:
+            worker.alive_at = asked_at
 
     def _readable(self, journey: Journey, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
         """The attempts on whose lanes something arrives, before the next decision is due."""
@@ -251,8 +265,8 @@ class Dispatcher:
     def _hear(
         self, journey: Journey, lanes: dict[int, Lane], worker: Worker, lane: Lane,
         accept: Callable[[object], bool],
-    ) -> WorkerAnswer | WorkerRefusal | None:  # fmt: skip
-        """What that worker answered; None if it has not, or has failed."""
+    ) -> WorkerAnswer | None:  # fmt: skip
+        """What that worker answered; None if it has not, or has failed, or found it wrong."""
         try:
             several = len(journey.pending) > 1
             arrived = lane.arrived(timeout=INSTANT if several else self._patience(journey))
@@ -262,27 +276,29 @@ class Dispatcher:
             if not ((type(reply) is bytes and accept(reply)) or is_refusal(reply)):
                 raise ProtocolError("its answer has not the form of one")
         except TransportError as error:
-            self._lost(journey, lanes, worker, error)
+            # What was said is no sign of death, however bad it is.
+            broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
+            self._lost(journey, lanes, worker, error, broke=broke)
             return None
         with self.lock:
             if isinstance(reply, bytes):
                 journey.answered(worker, self._clock())
-            elif reply[0] != VERDICT:
-                journey.failed(worker, explain(worker, reply), self._clock())
-                self._give(worker.generation, lanes.pop(worker.generation))
-                return None
+                return reply
+            if reply[0] == VERDICT:
+                journey.refused(worker, excerpt(reply[1], MOST_VERDICT), self._clock())
             else:
-                journey.refused(worker)
-        return reply
+                journey.failed(worker, explain(worker, reply), self._clock())
+        self._give(worker.generation, lanes.pop(worker.generation))
+        return None
 
     def _lost(
-        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError
-    ) -> None:
+        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError, *,
+        broke: bool = False,
+    ) -> None:  # fmt: skip
         lane = lanes.pop(worker.generation, None)
         if lane is not None:
             self._give(worker.generation, lane)
         with self.lock:
-            broke = isinstance(error, LinkLost)
             journey.failed(worker, explain(worker, error), self._clock(), broke=broke)
 
     def _route(self, worker: Worker) -> Route:

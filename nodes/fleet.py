@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from nodes.child import Child, ChildView, Phase, ending
 from nodes.errors import NotPossible, UnknownWorker
 from nodes.logs import Logs
 from nodes.routing import Restarts
+from nodes.wire import INSTANCE_VARIABLE, new_instance
 
 logger = logging.getLogger("rollcall.fleet")
 
@@ -42,8 +44,11 @@ class Host(Protocol):
     def release(self, worker_id: str) -> None:
         """Nobody will come for that id."""
 
-    def exited(self, pid: int, why: str) -> None:
-        """That process ended."""
+    def exited(self, instance: str, why: str) -> None:
+        """The process of that instance ended."""
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator is about to end that worker."""
 
     def draining(self, worker_id: str, why: str) -> None:
         """No new lookups to that worker."""
@@ -93,13 +98,13 @@ class Fleet:
         """Where the output of the worker of that id goes."""
         return self._logs.file(worker_id)
 
-    def claim(self, worker_id: str, pid: int) -> bool:
-        """A process registers and wants that id: whether it may have it."""
+    def claim(self, worker_id: str, instance: str) -> bool:
+        """An instance registers and wants that id: whether it may have it."""
         with self._lock:
             child = self._children.get(worker_id)
             if child is None:
                 return True
-            if child.process is None or child.process.pid != pid:
+            if child.process is None or child.instance != instance:
                 return False
             if child.phase in (Phase.STARTING, Phase.RESTARTING):
                 child.become(Phase.RUNNING, "")
@@ -107,16 +112,18 @@ class Fleet:
                 self._lock.notify_all()
             return True
 
-    def missed(self, worker_id: str, pid: int) -> None:
-        """The connection on which that process registered has ended. So has the process, most
-        likely, and the word of its end is under way; else it registers again.
+    def missed(self, worker_id: str, instance: str) -> bool:
+        """The connection on which that instance registered has ended. So has its process, most
+        likely, and the word of its end is under way; else it registers again. Returns whether
+        it is one of these workers.
         """
         with self._lock:
             child = self._children.get(worker_id)
-            if child is None or child.process is None or child.process.pid != pid:
-                return
-            if child.phase is Phase.RUNNING and child.wanted:
+            if child is None or child.instance != instance:
+                return False
+            if child.process is not None and child.phase is Phase.RUNNING and child.wanted:
                 child.become(Phase.RESTARTING, "its connection ended")
+            return True
 
     def expecting(self) -> bool:
         """Whether a worker is about to register: started lately, or about to be."""
@@ -131,13 +138,13 @@ class Fleet:
                 for child in self._children.values()
             )
 
-    def weighed(self, worker_id: str, pid: int, memory: int) -> None:
-        """That process has so many bytes of memory of its own; one with too many is replaced."""
+    def weighed(self, worker_id: str, instance: str, memory: int) -> None:
+        """That instance has so many bytes of memory of its own; one with too many is replaced."""
         with self._lock:
             child = self._children.get(worker_id)
             if memory <= MOST_MEMORY or child is None or child.renewed or not child.wanted:
                 return
-            if child.process is None or child.process.pid != pid:
+            if child.process is None or child.instance != instance:
                 return
         why = f"it has {memory >> 20} MiB, more than {MOST_MEMORY >> 20}"
         self._renew(child, f"because {why}")
@@ -186,6 +193,7 @@ class Fleet:
     def kill(self, worker_id: str) -> str:
         """Ends a worker at once, with SIGKILL; it is not started again."""
         child = self._end(worker_id)
+        self._host.dismiss(child.id)
         child.send(signal.SIGKILL)
         self._host.note("killed", child.id, "by an operator")
         return f"{child.id} killed"
@@ -321,12 +329,12 @@ class Fleet:
         """Runs one process after the other for `child`, until it is no longer wanted."""
         try:
             while child.wanted:
-                pid, why = self._run(child)
+                instance, why = self._run(child)
                 # Decided before the end is told: who then asks whether a worker is expected
                 # must not hear that there is one running.
                 wait = self._decide(child, why)
-                if pid:
-                    self._host.exited(pid, why)
+                if instance:
+                    self._host.exited(instance, why)
                 self._tell(child, wait, why)
                 child.wake.wait(wait)
         finally:
@@ -335,14 +343,14 @@ class Fleet:
                 del self._children[child.id]
                 self._lock.notify_all()
 
-    def _run(self, child: Child) -> tuple[int, str]:
-        """One process, from start to end; returns its pid (0 for none), and how it ended."""
+    def _run(self, child: Child) -> tuple[str, str]:
+        """One process, from start to end; returns its instance ("" for none), and how it ended."""
         try:
             process = self._start(child)
         except OSError as error:
-            return 0, f"cannot be started: {error.strerror}"
+            return "", f"cannot be started: {error.strerror}"
         if process is None:
-            return 0, "not started"
+            return "", "not started"
         with process:  # closes its standard input
             unready = self._await_ready(child, process)
             status = process.wait()
@@ -355,7 +363,7 @@ class Fleet:
         why = unready or ending(status)
         # One that never came up has no better witness than its own last words.
         said = "" if registered else self._logs.last_words(child.id)
-        return process.pid, f"{why}; its log ends: {said}" if said else why
+        return child.instance, f"{why}; its log ends: {said}" if said else why
 
     def _await_ready(self, child: Child, process: subprocess.Popen[bytes]) -> str:
         """Ends a process that does not register in time; returns why, "" if it did, or ended."""
@@ -395,8 +403,10 @@ class Fleet:
             child.frozen = False
             child.registered = False
             child.become(Phase.STARTING, "")
+            child.instance = new_instance()
             child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 [sys.executable, *self._command(child.id)],
+                env={**os.environ, INSTANCE_VARIABLE: child.instance},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

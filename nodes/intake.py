@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import cast
 
 from nodes.batches import Batches
 from nodes.catalog import Argument, Lookup, coerce
@@ -94,11 +95,11 @@ class Intake:
             self._dispatcher.await_worker(timeout)
             timeout = max(0.001, timeout - (time.monotonic() - began))
             known = self.lookups()
-        coerced = _coerced(known, name, args)
+        checked = _checked(known, name, args)
 
         def make_args(left: float) -> Args:
             # What is left of the time travels along: a worker drops what is late already.
-            return (encode_request(LookupRequest(name, coerced, limit, after, left)),)
+            return (encode_request(LookupRequest(name, checked, limit, after, left)),)
 
         # A page after another is of the same catalog, as long as a worker has it.
         version = cursor_version(after) if after else ""
@@ -184,10 +185,14 @@ class Intake:
             self.in_flight -= 1
 
 
-def _coerced(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
+def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
+    """The arguments as they came, if they fit the lookup. What they are to the fields of a catalog
+    is said by the worker that answers: its catalog may be the next one already.
+    """
     lookup = known.get(name)
     if lookup is not None:
-        return coerce(lookup, args)
+        coerce(lookup, args)
+        return cast("tuple[Argument, ...]", args)
     if known:
         raise BadRequest(f"there is no lookup {name[:80]!r}; there are {', '.join(known)}")
     raise NoWorkers(NO_WORKERS)

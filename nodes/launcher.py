@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from nodes.child import ChildView
+from nodes.wire import Reloaded
 
 
 class Launcher(Protocol):
@@ -41,7 +42,7 @@ class Launcher(Protocol):
     def scale(self, count: int) -> str:
         """Starts or drains workers until that many are wanted."""
 
-    def reload(self) -> str:
+    def reload(self) -> Reloaded:
         """Brings changed records into service."""
 
     def owns(self, worker_id: str) -> bool:

@@ -199,7 +199,7 @@ class Master:
         return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
 
     def members(self) -> Members:
-        """Every live worker, for clients that ask them themselves."""
+        """Every live worker that is sent lookups, for clients that ask them themselves."""
         key = direct_key if self.door.require_token else lambda _instance: ""
         with self.roster.changed:
             members = tuple(
@@ -209,10 +209,12 @@ class Master:
                     proofs=one.proofs, key=key(one.instance),
                 )
                 for one in self.roster.registry.live()
+                if one.state is not State.UNREADY
             )  # fmt: skip
+            died = tuple(worker.generation for worker in self.roster.registry.deaths.latest)
         return Members(
             master=self._name, balance=self._balance, expecting=self.roster.expecting(),
-            members=members,
+            members=members, died=died,
         )  # fmt: skip
 
     def drain(self, worker_id: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
 
 import psutil
 
@@ -14,7 +16,7 @@ from nodes.checks import is_probe_answer, is_refusal, is_version
 from nodes.dispatch import Dispatcher, explain
 from nodes.errors import Conflict, UnknownWorker
 from nodes.events import EventLog
-from nodes.routing import Address, AddressHeld, Policy, Registry, Router, Worker, panics
+from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
 from nodes.routing.lag import Lag
 from nodes.transport import ProtocolError, Secure, TransportError
 from nodes.wire import Description, Registered, Registration
@@ -25,6 +27,18 @@ PROBE_PATIENCE = 1.0
 
 SWITCH_TIME = 5.0
 """Seconds that a worker may take to open another catalog."""
+
+SUCCESSION_S = 3.0
+"""Seconds that a master whose dataset nobody fixed waits for a worker with the catalog it served,
+before it serves that of others which are there: workers that lost it register again in less."""
+
+
+class Placed(NamedTuple):
+    """Where a registered worker runs, and the version of the catalog it has."""
+
+    host: str
+    version: str
+
 
 TICK = 0.25
 TICKS_PER_REFRESH = 4
@@ -43,11 +57,12 @@ class Roster:
 
     Attributes:
         fixed: whether what is served is the launcher's to say, and no worker's.
-        claim: asked before an id is given to a process, "may it have that one?". A launcher
+        claim: asked before an id is given to an instance, "may it have that one?". A launcher
             keeps the ids of its own workers for them.
         expecting: asked when nobody is left, "is a worker about to register?".
-        missed: told of the id and process of a worker whose connection ended unasked.
-        weighed: told of the id, process and memory in bytes of a worker, at each probe.
+        missed: told of the id and instance of a worker whose connection ended unasked; says
+            whether the launcher started it, and so will tell of the end of its process.
+        weighed: told of the id, instance and memory in bytes of a worker, at each probe.
         each_second: called about so often, to look after what else may have changed.
     """
 
@@ -64,10 +79,13 @@ class Roster:
         self.fixed = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
-        self.claim: Callable[[str, int], bool] = lambda _id, _pid: True
+        self._offered: dict[str, Description] = {}
+        """What a live worker has said that it serves, by version."""
+        self._unserved_since: float | None = None
+        self.claim: Callable[[str, str], bool] = lambda _id, _instance: True
         self.expecting: Callable[[], bool] = lambda: False
-        self.missed: Callable[[str, int], None] = lambda _id, _pid: None
-        self.weighed: Callable[[str, int, int], None] = lambda _id, _pid, _bytes: None
+        self.missed: Callable[[str, str], bool] = lambda _id, _instance: False
+        self.weighed: Callable[[str, str, int], None] = lambda _id, _instance, _bytes: None
         self.each_second: Callable[[], None] = lambda: None
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
@@ -110,10 +128,11 @@ class Roster:
             Conflict: a live worker holds its address, or serves another dataset.
         """
         wanted = registration.wanted_id
-        if not self.claim(wanted, registration.pid):
+        if not self.claim(wanted, registration.instance):
             wanted = ""
         with self.changed:
             self._check_dataset(registration.catalog)
+            self._offer(registration.catalog)
             before = {worker.generation for worker in self.registry.live()}
             try:
                 worker = self.registry.register(
@@ -131,22 +150,76 @@ class Roster:
                 ) from held
             self.dispatcher.joined(worker)
             self._hang_up[worker.generation] = hang_up
-            if not self.fixed:
-                self.description = registration.catalog
             replaced = before - {other.generation for other in self.registry.live()}
             self.changed.notify_all()
         for generation in replaced:
             self._let_go(generation)
         self._start_probing(worker)
-        return Registered(worker.id, worker.generation)
+        unready = worker.why if worker.state is State.UNREADY else ""
+        return Registered(worker.id, worker.generation, unready=unready)
 
     def _check_dataset(self, offered: Description) -> None:
-        for worker in self.registry.live():
-            if self.description is not None and self.description.dataset != offered.dataset:
-                raise Conflict(
-                    f"this cluster serves the dataset {self.description.dataset!r} "
-                    f"({worker.id} is alive), not {offered.dataset!r}"
-                )
+        live = self.registry.live()
+        if self.description is None or not (live or self.fixed):
+            return
+        if self.description.dataset != offered.dataset:
+            alive = f" ({live[0].id} is alive)" if live else ""
+            raise Conflict(
+                f"this cluster serves the dataset {self.description.dataset!r}{alive}, "
+                f"not {offered.dataset!r}"
+            )
+
+    # -- what is served -----------------------------------------------------------
+
+    def _offer(self, catalog: Description) -> None:
+        there = {worker.version for worker in self.registry.live()}
+        self._offered = {v: one for v, one in self._offered.items() if v in there}
+        self._offered[catalog.version] = catalog
+        if not self.fixed and (self.description is None or not self.registry.live()):
+            self.serves(catalog)
+
+    def serves(self, description: Description) -> None:
+        """That is what is served from now on; a worker with another catalog gets no lookups."""
+        with self.changed:
+            self.description = description
+            self._accept(description.version)
+
+    def accepts(self, version: str) -> None:
+        """Workers are about to switch to that version: both are served until all have."""
+        with self.changed:
+            now = [] if self.description is None else [self.description.version]
+            self._accept(version, *now)
+
+    def _accept(self, *versions: str) -> None:
+        self.registry.serve(versions, time.monotonic())
+        self.changed.notify_all()
+
+    def _succeed(self, now: float) -> None:
+        """Where no worker is left that has what is served, and others are there: theirs is served,
+        if it is nobody's to say what should be.
+        """
+        waiting = [one for one in self.registry.live() if one.state is State.UNREADY]
+        if self.fixed or self.registry.available or not waiting:
+            self._unserved_since = None
+            return
+        if self._unserved_since is None:
+            self._unserved_since = now
+        leaving = any(one.state is State.DRAINING for one in self.registry.live())
+        if leaving or now - self._unserved_since >= SUCCESSION_S:
+            [(version, _)] = Counter(one.version for one in waiting).most_common(1)
+            if version in self._offered:
+                self.note("serves", "", f"catalog {version}, as nobody is left with another")
+                self.serves(self._offered[version])
+
+    def placed(self) -> dict[str, Placed]:
+        """Every live worker that stays, by id."""
+        with self.changed:
+            live = self.registry.live()
+        return {
+            one.id: Placed(one.address.host, one.version)
+            for one in live
+            if one.state is not State.DRAINING
+        }
 
     def has(self, generation: int) -> bool:
         """Whether that registration is not over."""
@@ -157,6 +230,7 @@ class Roster:
         """A worker wants no more lookups. Returns how many it still has to answer."""
         with self.changed:
             self.registry.drain(generation, "it leaves", time.monotonic())
+            self._succeed(time.monotonic())
             for worker in self.registry.live():
                 if worker.generation == generation:
                     return worker.in_flight
@@ -166,10 +240,13 @@ class Roster:
         """A registration is over, because its connection is."""
 
         def decide(now: float) -> Worker | None:
-            worker = self.registry.lost(generation, why, now)
-            if worker is not None:
-                self.missed(worker.id, worker.pid)
-            return worker
+            live = {worker.generation: worker for worker in self.registry.live()}
+            worker = live.get(generation)
+            if worker is None:
+                return None
+            # Nobody but its launcher knows of a process more than that its connection ended.
+            told = self.missed(worker.id, worker.instance)
+            return self.registry.lost(generation, why, now, died=None if told else True)
 
         self._lost(decide)
 
@@ -203,9 +280,14 @@ class Roster:
             # Who waited for that worker waits in vain.
             self.changed.notify_all()
 
-    def exited(self, pid: int, why: str) -> None:
-        """A worker's process is known to have ended, and why."""
-        self._lost(lambda now: self.registry.exited(pid, why, now))
+    def exited(self, instance: str, why: str) -> None:
+        """The process of that registration is known to have ended, and why."""
+        self._lost(lambda now: self.registry.exited(instance, why, now))
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator is about to end that worker."""
+        with self.changed:
+            self.registry.dismiss(worker_id)
 
     def draining(self, worker_id: str, why: str) -> None:
         """From now on, no new lookups to that worker."""
@@ -213,6 +295,7 @@ class Roster:
             worker = self.registry.get(worker_id)
             if worker is not None:
                 self.registry.drain(worker.generation, why, time.monotonic())
+                self._succeed(time.monotonic())
 
     def note(self, kind: str, worker_id: str, text: str) -> None:
         """Something happened to a worker, or to the cluster ("")."""
@@ -234,6 +317,7 @@ class Roster:
             if worker is None or not worker.live:
                 raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
             self.registry.drain(worker.generation, "by an operator", time.monotonic())
+            self._succeed(time.monotonic())
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
             self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_PATIENCE)
@@ -259,12 +343,9 @@ class Roster:
         except TransportError as error:
             return explain(worker, error)
         with self.changed:
-            worker.version = reply
+            self.registry.switched(worker.generation, reply, time.monotonic())
+            self.changed.notify_all()
         return ""
-
-    def serves(self, description: Description) -> None:
-        """That is what all workers serve from now on."""
-        self.description = description
 
     # -- itself -------------------------------------------------------------------
 
@@ -286,6 +367,7 @@ class Roster:
     def _refresh(self, now: float) -> None:
         with self.changed:
             self.router.refresh(now)
+            self._succeed(now)
             panicking = panics(self.registry, now)
             changed, self.panicking = panicking is not self.panicking, panicking
             budgets = {"hedges_spent": self.router.hedging, "retries_spent": self.router.retrying}
@@ -338,4 +420,4 @@ class Roster:
             )  # fmt: skip
             self.registry.purge(time.monotonic())
             self.changed.notify_all()
-        self.weighed(worker.id, worker.pid, memory)
+        self.weighed(worker.id, worker.instance, memory)

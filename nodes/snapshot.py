@@ -53,7 +53,7 @@ def take_snapshot(
         in_flight = sum(view.in_flight for view in views)
         elsewhere = roster.registry.elsewhere
         direct = sum(worker.elsewhere.per_s for worker in registered if worker.live)
-        versions = tuple(sorted({worker.version for worker in registered if worker.live}))
+        versions = tuple(sorted({worker.version for worker in roster.registry.available}))
         router = roster.router
         reroutes, hedges = router.reroutes, router.hedges
         budgets = router.hedging.left(now), router.retrying.left(now)

@@ -16,6 +16,7 @@ crosses there are plain tuples (`WorkerRefusal`, `ProbeAnswer`), which RPyC pass
 
 from __future__ import annotations
 
+import secrets
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -62,6 +63,17 @@ Version = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,64}\Z")]
 Verb = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
 Type = Annotated[str, msgspec.Meta(pattern=r"\A(text|integer|number)\Z")]
 Names = Annotated[tuple[str, ...], msgspec.Meta(max_length=20_000)]
+
+
+INSTANCE_VARIABLE = "ROLLCALL_INSTANCE"
+"""The variable of its environment by which a launcher gives a worker its instance."""
+
+
+def new_instance() -> str:
+    """The secret by which one worker process is known: 32 hex digits. A pid would not do, as
+    another machine or namespace may have the same.
+    """
+    return secrets.token_hex(16)
 
 
 def secret_verb(verb: str, instance: str) -> str:
@@ -130,9 +142,9 @@ class Description(msgspec.Struct, frozen=True):
 
 @ready
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a worker tells the master. `instance` is a secret of that process's own: whoever
-    knows it (the master, no one else) may tell the worker to retire, and ask it lookups where
-    those need a token.
+    """What a worker tells the master. `instance` is a secret of that process's own, from its
+    launcher if it has one: whoever knows it (master and launcher, no one else) may tell the
+    worker to retire, and ask it lookups where those need a token. `pid` is for people only.
     """
 
     instance: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
@@ -146,12 +158,14 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @ready
 class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
-    to nobody but that master; `cursor_key` is what the cluster signs its cursors with, in hex.
+    to nobody but that master; `unready` says why it is sent no lookups, "" if it is; `cursor_key`
+    is what the cluster signs its cursors with, in hex.
     """
 
     id: str
     generation: int
     require_token: bool = False
+    unready: str = ""
     cursor_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] = ""
 
 
@@ -173,13 +187,15 @@ class Member(msgspec.Struct, frozen=True):
 @ready
 class Members(msgspec.Struct, frozen=True):
     """All of them. `master` is another for each master that there is in turn: generations
-    count anew. `expecting` says whether a worker is about to register.
+    count anew. `expecting` says whether a worker is about to register; `died` are the generations
+    of those whose processes ended by themselves of late.
     """
 
     master: str
     balance: str
     expecting: bool
     members: tuple[Member, ...]
+    died: tuple[int, ...] = ()
 
 
 @ready
@@ -191,6 +207,16 @@ class Event(msgspec.Struct, frozen=True):
     kind: str
     worker: str
     text: str
+
+
+@ready
+class Reloaded(msgspec.Struct, frozen=True):
+    """What a reload has done, in words. `behind` are the workers that did not follow, by their
+    ids, each with why: they are sent no lookups.
+    """
+
+    text: str
+    behind: dict[str, str]
 
 
 @ready

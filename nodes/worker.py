@@ -35,6 +35,7 @@ from nodes.wire import (
     WorkerRefusal,
     decode_envelope,
     direct_key,
+    new_instance,
 )
 
 logger = logging.getLogger("rollcall.worker")
@@ -71,6 +72,7 @@ class Worker:
         host, port: where it listens; port 0 lets the system choose.
         wanted_id: the id it asks for, "" for any.
         tls: a worker's certificates; None for no TLS.
+        instance: the secret by which its launcher knows it, "" for one of its own.
 
     Raises:
         OSError: the port cannot be had.
@@ -79,13 +81,13 @@ class Worker:
     def __init__(
         self, *, catalog: Catalog, master: tuple[str, int], token: Callable[[], str | None],
         host: str = "127.0.0.1", port: int = 0, wanted_id: str = "", random: Random | None = None,
-        tls: Tls | None = None,
+        tls: Tls | None = None, instance: str = "",
     ) -> None:  # fmt: skip
         self._master = master
         self._token = token
         self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._tls = None if tls is None else tls.to_master()
-        self._instance = secrets.token_hex(16)
+        self._instance = instance or new_instance()
         self._open = False
         """Lookups need no token: its master has said so. Until then, nobody else is answered."""
         self._served = Served(catalog)
@@ -107,6 +109,7 @@ class Worker:
         )  # fmt: skip
         self.id = wanted_id
         self.ready = False
+        self.unready = ""
         self.done = threading.Event()
         self.settled = threading.Event()
         self.refusal: LookupFailed | None = None
@@ -214,6 +217,9 @@ class Worker:
         key = registered.cursor_key or secrets.token_hex(32)
         self._served.sign_with(Cursors(bytes.fromhex(key)))
         self.id, self._open = registered.id, not registered.require_token
+        self.unready = registered.unready
+        if self.unready:
+            logger.warning("registered as %s, and sent no lookups: %s", self.id, self.unready)
         self.ready = True
         self.settled.set()
 

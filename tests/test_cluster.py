@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -15,15 +16,17 @@ import rpyc
 
 from nodes.client import Client
 from nodes.cluster import AttachedCluster, HostedCluster
-from nodes.errors import MasterLost, NoWorkers, StartError
+from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
 from nodes.fleet import MOST_MEMORY
 from nodes.routing.balancer import NOISE
+from tests.faults.scenes import BadWorker
 from tests.kit import (
     Frozen,
     Killed,
     Node,
     hosted,
     load_from_threads,
+    master_alone,
     poll_for,
     run_nodes,
     same_records,
@@ -250,12 +253,28 @@ def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
         wait_up(cluster, 1)
 
 
+def test_a_lookup_that_kills_is_stopped_after_the_second_worker_and_others_are_answered() -> None:
+    with master_alone() as master, contextlib.ExitStack() as stack:
+        address = str(master.address)
+        for _ in range(3):
+            worker = stack.enter_context(BadWorker("deadly", address))
+            worker.register(worker.port)
+        poll_for(lambda: [w.state for w in master.snapshot().workers] == ["up"] * 3)
+        with Client(address) as client:
+            with pytest.raises(PoisonLookup, match="died one after the other"):
+                client.getbyname("deadly")
+            assert client.getbyname("xander") == scan(RECORDS, name="xander")
+        states = [worker.state for worker in master.snapshot().workers]
+        assert sorted(states) == ["down", "down", "up"]
+
+
 def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> None:
     with hosted(1) as cluster:
         [before] = cluster.snapshot().workers
-        cluster.crew.weighed(before.id, before.pid, MOST_MEMORY)
+        instance = cluster.master.roster.registry.live()[0].instance
+        cluster.crew.weighed(before.id, instance, MOST_MEMORY)
         assert "restarting" not in [event.kind for event in cluster.events()]
-        cluster.crew.weighed(before.id, before.pid, MOST_MEMORY + 1)
+        cluster.crew.weighed(before.id, instance, MOST_MEMORY + 1)
         # The only worker: those who ask meanwhile wait for the one that takes its place.
         [tally] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
         assert (tally.errors, tally.wrong, tally.answers) == ([], [], 300)

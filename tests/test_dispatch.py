@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,7 +48,10 @@ class Stage:
         stage = self
 
         class OneVerb(Service):
-            def verb(self, _name: str) -> Verb | None:
+            def verb(self, asked: str) -> Verb | None:
+                if asked == "probe":
+                    return lambda: "alive"
+
                 def counted(*args: object) -> object:
                     stage.asked.append(name)
                     return verb(*args)
@@ -67,10 +72,10 @@ class Stage:
         self.servers[worker.generation] = server
         return worker
 
-    def lose(self, worker: Worker) -> None:
-        """Its registration ends."""
+    def lose(self, worker: Worker, *, died: bool = False) -> None:
+        """Its registration ends, maybe as its process has died."""
         with self.changed:
-            self.registry.lost(worker.generation, "gone", 0.0)
+            self.registry.lost(worker.generation, "gone", time.monotonic(), died=died)
             self.changed.notify_all()
         self.dispatcher.left(worker.generation)
 
@@ -111,13 +116,46 @@ def test_one_that_is_not_counted_is_not() -> None:
         assert (worker.served, worker.errors) == (0, 0)
 
 
-def test_a_verdict_on_the_request_blames_nobody_and_is_not_rerouted() -> None:
+def wrong(*_args: object) -> object:
+    """Finds the request wrong."""
+    return ("bad_request", "the year is wrong")
+
+
+def test_a_verdict_on_the_request_is_that_of_two_and_blames_nobody() -> None:
     with stage() as s:
-        worker = s.worker("a", lambda *_: ("bad_request", "the year is wrong"))
-        s.worker("b", good, served=5)
+        workers = [
+            s.worker("a", wrong),
+            s.worker("b", wrong, served=5),
+            s.worker("c", good, served=9),
+        ]
         with pytest.raises(BadRequest, match="the year is wrong"):
             s.call()
-        assert (worker.served, worker.errors, s.asked) == (0, 0, ["a"])
+        assert s.asked == ["a", "b"]
+        assert [(worker.errors, worker.breaker.open) for worker in workers] == [(0, False)] * 3
+
+
+def test_a_verdict_of_the_only_worker_is_one() -> None:
+    with stage() as s:
+        s.worker("a", wrong)
+        with pytest.raises(BadRequest, match="the year is wrong"):
+            s.call()
+
+
+def test_one_that_alone_finds_a_request_wrong_is_not_believed() -> None:
+    with stage() as s:
+        worker = s.worker("a", wrong)
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert (worker.errors, worker.served) == (0, 0)
+
+
+def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None:
+    with stage() as s:
+        s.worker("a", wrong)
+        s.worker("b", wrong, served=5)
+        s.worker("c", good, served=9).version = "next"
+        assert s.call() == "c"
+        assert s.asked == ["a", "c"]
 
 
 def test_a_verdict_is_short_and_can_be_shown() -> None:
@@ -329,26 +367,48 @@ def test_a_draining_worker_gets_nothing() -> None:
             s.call()
 
 
+def end(s: Stage, name: str, *, died: bool) -> None:
+    """Ends the registration of that worker, from one of its own verbs; nobody hears the answer."""
+    worker = s.registry.get(name)
+    assert worker is not None
+    over = threading.Thread(target=s.lose, args=(worker,), kwargs={"died": died})
+    over.start()
+    over.join(PATIENCE)
+
+
+def ends(s: Stage, name: str, *, died: bool) -> Verb:
+    """A verb whose worker's registration ends before it has answered."""
+    return lambda *_args: end(s, name, died=died)
+
+
 def test_a_lookup_that_kills_two_workers_is_not_tried_on_a_third() -> None:
     with stage() as s:
-
-        def dies(name: str) -> Verb:
-            def die(*_args: object) -> object:
-                worker = s.registry.get(name)
-                assert worker is not None
-                threading.Thread(target=s.lose, args=(worker,)).start()
-                poll_for(lambda: not worker.live)
-                return None
-
-            return die
-
-        s.worker("a", dies("a"))
-        s.worker("b", dies("b"), served=5)
+        s.worker("a", ends(s, "a", died=True))
+        s.worker("b", ends(s, "b", died=True), served=5)
         third = s.worker("c", good, served=9)
         with pytest.raises(PoisonLookup, match="a and b died"):
             s.call()
         assert "c" not in s.asked
         assert third.served == 9
+
+
+def test_workers_that_are_given_up_did_not_die_of_the_lookup() -> None:
+    with stage() as s:
+        s.worker("a", ends(s, "a", died=False))
+        s.worker("b", ends(s, "b", died=False), served=5)
+        s.worker("c", good, served=9)
+        assert s.call() == "c"
+
+
+def test_after_a_death_the_next_worker_proves_to_be_alive_before_it_is_asked() -> None:
+    with stage() as s:
+        s.worker("a", ends(s, "a", died=True))
+        # Gone at the same moment, which nobody has noticed yet.
+        gone = s.worker("b", good, served=5)
+        s.servers[gone.generation].stop()
+        s.worker("c", good, served=9)
+        assert s.call() == "c"
+        assert s.asked == ["a", "c"]
 
 
 def test_many_callers_leave_nothing_in_flight() -> None:
@@ -418,3 +478,40 @@ def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
                 with pytest.raises(NoWorkers):
                     call.result()
         go.set()
+
+
+def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered() -> None:
+    """Each of them is sent on alone, so that the next death tells the one from the others."""
+    dying, dead = threading.Barrier(4), threading.Event()
+
+    def arguments(name: str, _left: float) -> tuple[str]:
+        return (name,)
+
+    def die_of(name: str) -> Verb:
+        def verb(lookup: str) -> object:
+            if name == "a":
+                dying.wait(PATIENCE)
+            elif lookup != "deadly":
+                return good()
+            if lookup == "deadly":
+                end(s, name, died=True)
+                dead.set()
+            dead.wait(PATIENCE)
+            return None
+
+        return verb
+
+    with stage() as s, ThreadPoolExecutor(3) as callers:
+        s.worker("a", die_of("a"))
+        call = s.dispatcher.call
+        asked = {
+            name: callers.submit(call, "lookup", functools.partial(arguments, name), timeout=9.0)
+            for name in ("deadly", "one", "two")
+        }
+        poll_for(lambda: len(s.asked) == 3)
+        s.worker("b", die_of("b"))
+        s.worker("c", die_of("c"))
+        dying.wait(PATIENCE)
+        with pytest.raises(PoisonLookup):
+            asked["deadly"].result()
+        assert {asked[name].result().worker for name in ("one", "two")} <= {"b", "c"}

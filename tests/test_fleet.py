@@ -16,6 +16,7 @@ import pytest
 from nodes.child import Phase
 from nodes.errors import NotPossible, UnknownWorker
 from nodes.fleet import Fleet
+from nodes.wire import INSTANCE_VARIABLE
 from tests.kit import Killed, poll_for
 
 LEAVES = """
@@ -42,6 +43,7 @@ class Host:
         self.released: list[str] = []
         self.ended: list[str] = []
         self.drained: list[str] = []
+        self.dismissed: list[str] = []
         self.notes: list[tuple[str, str]] = []
 
     def reserve(self) -> str:
@@ -52,9 +54,12 @@ class Host:
     def release(self, worker_id: str) -> None:
         self.released.append(worker_id)
 
-    def exited(self, pid: int, why: str) -> None:
-        del pid
+    def exited(self, instance: str, why: str) -> None:
+        del instance
         self.ended.append(why)
+
+    def dismiss(self, worker_id: str) -> None:
+        self.dismissed.append(worker_id)
 
     def draining(self, worker_id: str, why: str) -> None:
         del why
@@ -88,6 +93,11 @@ def pid_of(made: Fleet, worker_id: str) -> int:
     return next((view.pid for view in made.children() if view.id == worker_id), 0)
 
 
+def instance_of(made: Fleet, worker_id: str) -> str:
+    """The secret that the child's process was given."""
+    return psutil.Process(pid_of(made, worker_id)).environ()[INSTANCE_VARIABLE]
+
+
 def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: Path) -> None:
     with fleet(tmp_path) as (made, host):
         assert made.spawn(2) == ["w1", "w2"]
@@ -98,6 +108,7 @@ def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: 
         assert host.ended[0].startswith("killed by SIGKILL")
         assert made.children()[0].restarts == 1
         made.kill("w2")
+        assert host.dismissed == ["w2"], "before it ends, so that no lookup is blamed for it"
         poll_for(lambda: not made.owns("w2"))
         assert made.wanted == 1
         assert host.released == ["w2"]
@@ -172,9 +183,9 @@ def test_an_id_is_kept_for_the_process_that_was_started_for_it(tmp_path: Path) -
         made.spawn(1)
         poll_for(lambda: pid_of(made, "w1"))
         assert made.expecting()
-        assert not made.claim("w1", 1)
-        assert made.claim("north", 1)
-        assert made.claim("w1", pid_of(made, "w1"))
+        assert not made.claim("w1", "0" * 32), "whatever its pid is where it runs"
+        assert made.claim("north", "0" * 32)
+        assert made.claim("w1", instance_of(made, "w1"))
         assert made.children()[0].phase is Phase.RUNNING
         assert not made.expecting()
 
@@ -206,7 +217,7 @@ def test_one_that_registered_may_take_its_time(
         made.spawn(1)
         poll_for(lambda: pid_of(made, "w1"))
         began = made.children()[0].since
-        assert made.claim("w1", pid_of(made, "w1"))
+        assert made.claim("w1", instance_of(made, "w1"))
         poll_for(lambda: time.monotonic() > began + 2.2)
         assert host.ended == []
 

@@ -19,7 +19,7 @@ def test_a_reload_brings_changed_records_into_service(tmp_path: Path) -> None:
     with hosted(2, data=tmp_path) as cluster, Client(cluster.address) as client:
         before = client.describe().version
         assert client.getbyname("bob") == []
-        assert "nothing to do" in cluster.reload()
+        assert "nothing to do" in cluster.reload().text
         file.write_text('{"bob": {"name": "bob", "location": "Rome", "year": 2002}}')
         cluster.reload()
         poll_for(lambda: "reloaded" in [event.kind for event in cluster.events()])

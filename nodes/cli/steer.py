@@ -18,6 +18,9 @@ from nodes.wire import Event, WorkerView
 
 P = ParamSpec("P")
 
+BEHIND = 3
+"""The exit code of a reload that some workers did not follow."""
+
 FOLLOW_EVERY = 0.5
 """Seconds between questions of `events --follow`."""
 
@@ -182,8 +185,18 @@ def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> Non
 @as_json
 @explained
 def reload(master: str, tls: Path | None, as_json: bool) -> None:
-    """Bring changed records into service, worker after worker."""
-    _steer(master, tls, lambda cluster: cluster.reload(), as_json=as_json)
+    """Bring changed records into service, worker after worker.
+
+    Ends with 3 when some workers did not follow: those are sent no lookups.
+    """
+    with AttachedCluster(master, tls=tls) as cluster:
+        done = cluster.reload()
+    if as_json:
+        print_json({"error": False, "done": done.text, "behind": done.behind})
+    else:
+        click.echo(printable(done.text))
+    if done.behind:
+        raise SystemExit(BEHIND)
 
 
 def _steer(

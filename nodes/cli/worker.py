@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ from nodes.paths import shipped_data
 from nodes.text import printable
 from nodes.tls import Role, Tls
 from nodes.token import worker_token
+from nodes.wire import INSTANCE_VARIABLE
 from nodes.worker import Worker
 
 DESCRIPTORS = 2048
@@ -75,6 +77,8 @@ def worker(
         running = Worker(
             catalog=Catalog.open(path), master=parse_address(master), token=worker_token,
             host=host, port=port, wanted_id=worker_id, tls=secure,
+            # Taken out of the environment: what this process starts is another.
+            instance=os.environ.pop(INSTANCE_VARIABLE, ""),
         )  # fmt: skip
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
@@ -94,6 +98,9 @@ def worker(
 def _say_ready(running: Worker, master: str, *, as_json: bool) -> None:
     host, port = running.server.address
     if as_json:
-        print_json({"ready": True, "worker": running.id, "address": f"{host}:{port}"})
-    else:
-        click.echo(printable(f"ready: {running.id} at {host}:{port}, registered with {master}"))
+        ready = {"ready": not running.unready, "worker": running.id, "address": f"{host}:{port}"}
+        print_json({**ready, "why": running.unready} if running.unready else ready)
+        return
+    at = f"{running.id} at {host}:{port}, registered with {master}"
+    said = f"unready: {at}; it is sent no lookups: {running.unready}" if running.unready else ""
+    click.echo(printable(said or f"ready: {at}"))

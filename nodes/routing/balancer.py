@@ -30,17 +30,17 @@ def load(worker: Worker, estimate: float, usual: float) -> Key:
     slow = usual > 0.0 and estimate >= max(2 * usual, NOISE)
     excess = estimate / usual if slow else 1.0
     queue = worker.in_flight + worker.elsewhere.in_flight + 1
-    return (queue * excess, worker.served + worker.handicap)
+    return (queue * excess, worker.performed)
 
 
 def tasks(worker: Worker, _estimate: float, _usual: float) -> Key:
     """Fewest tasks performed (those under way included): simple to explain."""
-    return (worker.served + worker.in_flight, worker.in_flight)
+    return (worker.served + worker.refusals + worker.in_flight, worker.in_flight)
 
 
 def latency(worker: Worker, estimate: float, _usual: float) -> Key:
     """Peak-EWMA: the latency to expect, times the queue one would join."""
-    return (max(estimate, 1e-6) * (worker.in_flight + 1), worker.served + worker.handicap)
+    return (max(estimate, 1e-6) * (worker.in_flight + 1), worker.performed)
 
 
 POLICIES: dict[str, Policy] = {"load": load, "tasks": tasks, "latency": latency}

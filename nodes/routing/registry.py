@@ -5,6 +5,7 @@ States:
     starting   registered, not yet proved by a probe
     up         answered its last probe
     suspect    missed one or two probes: picked last
+    unready    has another catalog than the one that is served: no lookups until it has switched
     draining   no new lookups; leaves when its last one is answered
     down       missed three probes, or its registration ended; kept as a tombstone
 
@@ -13,13 +14,14 @@ Not thread-safe: whoever holds a `Registry` holds a lock around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
 from nodes.routing.breaker import Breaker
 from nodes.routing.figures import Figures, Latency
+from nodes.routing.poison import Deaths
 
 
 class State(StrEnum):
@@ -28,6 +30,7 @@ class State(StrEnum):
     STARTING = "starting"
     UP = "up"
     SUSPECT = "suspect"
+    UNREADY = "unready"
     DRAINING = "draining"
     DOWN = "down"
 
@@ -66,9 +69,10 @@ class Worker:
     """One registration: from the moment a worker registers until it is purged."""
 
     __slots__ = (
-        "address", "breaker", "cpu", "doubted", "elsewhere", "errors", "figures", "generation",
-        "handicap", "id", "in_flight", "instance", "latency", "memory", "misses", "pid", "proofs",
-        "proved_at", "rank", "registered_at", "served", "since", "state", "version", "why",
+        "address", "alive_at", "breaker", "cpu", "died", "dismissed", "doubted", "elsewhere",
+        "errors", "figures", "generation", "handicap", "has_suspect", "id", "in_flight",
+        "instance", "latency", "memory", "misses", "pid", "proofs", "proved_at", "rank",
+        "refusals", "registered_at", "served", "since", "state", "version", "why",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +90,8 @@ class Worker:
         self.in_flight = 0
         self.served = 0
         self.errors = 0
+        self.refusals = 0
+        """Lookups that it found wrong: for who is next, they are tasks performed."""
         self.cpu = 0.0
         self.memory = 0
         self.misses = 0
@@ -94,6 +100,14 @@ class Worker:
         self.proved_at = now
         self.elsewhere = Elsewhere()
         """What it does for clients that ask it themselves, as it said at its last probe."""
+        self.alive_at = now
+        """When the newest question that it has answered was asked: then it was alive."""
+        self.has_suspect = False
+        """It has a lookup that was on another worker as that one died."""
+        self.dismissed = False
+        """An operator ends it: nothing that it was asked is to blame."""
+        self.died: bool | None = False
+        """Its process ended, and nobody had told it to. None: that is not known yet."""
         self.doubted = False
         """It was late, and has answered nothing since."""
         self.latency = Latency()
@@ -108,6 +122,11 @@ class Worker:
     def live(self) -> bool:
         """Registered and not given up."""
         return self.state is not State.DOWN
+
+    @property
+    def performed(self) -> int:
+        """Tasks performed, as they count for who is next."""
+        return self.served + self.refusals + self.handicap
 
     def become(self, state: State, why: str, now: float) -> None:
         """Enters `state` for the reason `why`."""
@@ -138,6 +157,8 @@ class Registry:
         self._generation = 0
         self.elsewhere = 0
         """Lookups that all workers there ever were have answered, and not through here."""
+        self.deaths = Deaths()
+        self._versions: frozenset[str] = frozenset()
         self._listener = listener
         self._random = random
 
@@ -186,7 +207,7 @@ class Registry:
         held = self._workers.get(wanted_id)
         free = bool(wanted_id) and (held is None or not held.live)
         self._generation += 1
-        level = min((w.served + w.handicap for w in self.available), default=0)
+        level = min((w.performed for w in self.available), default=0)
         worker = Worker(
             worker_id=wanted_id if free else self._next_id(), generation=self._generation,
             instance=instance, address=address, pid=pid, version=version, handicap=level,
@@ -195,9 +216,39 @@ class Registry:
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
-        self._sort_out()
         self._listener("registered", worker, f"at {worker.address}, pid {pid}")
+        self._place(worker, now)
+        self._sort_out()
         return worker
+
+    def serve(self, versions: Collection[str], now: float) -> None:
+        """Those versions of the catalog are served from now on: several while workers switch from
+        one to the next, any if there are none. No other is sent a lookup.
+        """
+        self._versions = frozenset(versions)
+        for worker in self.live():
+            self._place(worker, now)
+        self._sort_out()
+
+    def switched(self, generation: int, version: str, now: float) -> None:
+        """That worker has another catalog from now on."""
+        worker = self._live.get(generation)
+        if worker is not None and worker.version != version:
+            worker.version = version
+            self._place(worker, now)
+            self._sort_out()
+
+    def _place(self, worker: Worker, now: float) -> None:
+        """Out of rotation with a worker whose catalog is not served, and back with one whose is."""
+        fits = not self._versions or worker.version in self._versions
+        if fits and worker.state is State.UNREADY:
+            worker.become(State.STARTING, "", now)
+            self._listener("ready", worker, f"serves catalog {worker.version}")
+        elif not fits and worker.state in (State.STARTING, State.UP, State.SUSPECT):
+            served = " and ".join(sorted(self._versions))
+            why = f"other catalog: it has {worker.version}, served is {served}"
+            worker.become(State.UNREADY, why, now)
+            self._listener("other_catalog", worker, why)
 
     def _next_id(self) -> str:
         number = 1
@@ -205,28 +256,50 @@ class Registry:
             number += 1
         return f"w{number}"
 
-    def lost(self, generation: int, why: str, now: float) -> Worker | None:
-        """That registration is over. Idempotent; returns the worker if this ended it."""
+    def lost(
+        self, generation: int, why: str, now: float, *, died: bool | None = False
+    ) -> Worker | None:
+        """That registration is over. Idempotent; returns the worker if this ended it.
+
+        Arguments:
+            died: whether its process has ended by itself; None if `exited` will tell. A worker
+                that is given up, or registers again, did not die.
+        """
         worker = self._live.pop(generation, None)
         if worker is None:
             return None
         expected = worker.state is State.DRAINING
         worker.become(State.DOWN, why, now)
+        if not expected:
+            self._note_death(worker, died=died)
         self._sort_out()
         self._listener("left" if expected else "lost", worker, why)
         return worker
 
-    def exited(self, pid: int, why: str, now: float) -> Worker | None:
-        """The process `pid` is known to have ended, and why: better than what the end of a
-        connection tells. Returns the worker if this ended its registration.
+    def exited(self, instance: str, why: str, now: float) -> Worker | None:
+        """The process of that registration is known to have ended, and why: better than what
+        the end of a connection tells. Returns the worker if this ended its registration.
         """
         for worker in self.live():
-            if worker.pid == pid:
-                return self.lost(worker.generation, why, now)
+            if worker.instance == instance:
+                return self.lost(worker.generation, why, now, died=True)
         for worker in self._workers.values():
-            if worker.pid == pid:
+            if worker.instance == instance:
                 worker.why = why
+                if worker.died is None:
+                    self._note_death(worker, died=True)
         return None
+
+    def _note_death(self, worker: Worker, *, died: bool | None) -> None:
+        worker.died = False if worker.dismissed else died
+        if worker.died:
+            self.deaths.add(worker)
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator ends the worker of that id: its death counts against no lookup."""
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.dismissed = True
 
     def drain(self, generation: int, why: str, now: float) -> Worker | None:
         """No new lookups to that worker. Returns it if this changed anything."""
@@ -248,7 +321,8 @@ class Registry:
                 del self._workers[worker.id]
 
     def _sort_out(self) -> None:
-        self.available = tuple(w for w in self._live.values() if w.state is not State.DRAINING)
+        out = (State.DRAINING, State.UNREADY)
+        self.available = tuple(w for w in self._live.values() if w.state not in out)
 
     # -- probes ---------------------------------------------------------------
 
@@ -272,7 +346,7 @@ class Registry:
         worker.proofs += 1
         worker.proved_at = now
         worker.doubted = False
-        worker.version = version
+        self.switched(generation, version, now)
         worker.cpu = cpu
         worker.memory = memory
         if worker.state in (State.STARTING, State.SUSPECT):
@@ -316,6 +390,7 @@ class Registry:
 
     def answered(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
         """The lookup was answered after `seconds`."""
+        worker.alive_at = max(worker.alive_at, now - seconds)
         worker.in_flight -= tasks
         worker.served += tasks
         worker.doubted = False
@@ -340,7 +415,14 @@ class Registry:
         worker.latency.failed(seconds, now)
         worker.breaker.released()
 
+    def refused(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
+        """The worker found the lookup wrong: no fault of its own, and no reason to be next."""
+        worker.refusals += tasks
+        if tasks == 1:
+            worker.latency.answered(seconds, now)
+        self.released(worker, tasks)
+
     def released(self, worker: Worker, tasks: int = 1) -> None:
-        """The lookup ended with no verdict on the worker (a bad request, a lost race)."""
+        """The lookup ended with no verdict on the worker."""
         worker.in_flight -= tasks
         worker.breaker.released()

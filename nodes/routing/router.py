@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
 from nodes.routing.balancer import Policy, pick
 from nodes.routing.budget import Budget
 from nodes.routing.figures import percentile
+from nodes.routing.poison import DEADLY, Suspicion
 from nodes.routing.registry import Registry, State, Worker
 
 NO_WORKERS = (
@@ -24,10 +25,14 @@ NO_WORKERS = (
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One lookup at one worker. Times in seconds on the clock passed in."""
+    """One lookup at one worker. Times in seconds on the clock passed in.
+
+    `alone` says that no other lookup that was on a dying worker is sent there meanwhile.
+    """
 
     worker: Worker
     began: float
+    alone: bool
 
 
 Step = Worker | float
@@ -41,6 +46,7 @@ class Router:
     Arguments (keyword only):
         registry: who is there.
         policy: who gets the next lookup.
+        verdict_s: seconds that the word of a worker's death may come after its connection ended.
     """
 
     HEDGE_SHARE = 0.1
@@ -62,9 +68,10 @@ class Router:
     BREATH = 0.05
     """Seconds before a second round, when every worker has failed a lookup once."""
 
-    def __init__(self, *, registry: Registry, policy: Policy) -> None:
+    def __init__(self, *, registry: Registry, policy: Policy, verdict_s: float = 0.1) -> None:
         self.registry = registry
         self.policy = policy
+        self.verdict_s = verdict_s
         self.hedging = Budget(share=self.HEDGE_SHARE, burst=self.HEDGE_BURST)
         self.retrying = Budget(
             share=self.RETRY_SHARE, burst=self.RETRY_BURST, per_s=self.RETRY_PER_S
@@ -96,13 +103,13 @@ class Journey:
     """
 
     MOST_AT_ONCE = 3
-    POISON = 2
-    VERDICT = 0.02
-    """Seconds that the word of a worker's end may take after its connection broke."""
+    OPINIONS = 2
+    """Workers that must find a lookup wrong before it is called so, if there are as many: the
+    first may be about to switch catalogs, or be wrong itself."""
 
     __slots__ = (
-        "_broken", "_counted", "_hedge_at", "_last_error", "_rest_until", "_router", "_tasks",
-        "_tried", "_verdict_at", "_version", "attempts", "deadline", "pending",
+        "_counted", "_hedge_at", "_last_error", "_refusals", "_rest_until", "_router", "_suspicion",
+        "_tasks", "_tried", "_version", "attempts", "deadline", "pending",
     )  # fmt: skip
 
     def __init__(
@@ -113,11 +120,11 @@ class Journey:
         self._counted = counted
         self._version = version
         self._tried: set[int] = set()
-        self._broken: list[Worker] = []
+        self._suspicion: Suspicion | None = None
         self._last_error = ""
+        self._refusals: list[tuple[Worker, str]] = []
         self._hedge_at = math.inf
         self._rest_until = 0.0
-        self._verdict_at = 0.0
         self.deadline = deadline
         self.attempts = 0
         self.pending: dict[int, Attempt] = {}
@@ -132,8 +139,8 @@ class Journey:
             expecting: asked when there is no worker, whether one is about to register.
 
         Raises:
-            NoWorkers, DeadlineExceeded, PoisonLookup: it is over. What is still `pending`
-                is to be given up, with `abandon`.
+            NoWorkers, DeadlineExceeded, PoisonLookup, BadRequest: it is over. What is still
+                `pending` is to be given up, with `abandon`.
         """
         if now >= self.deadline:
             raise self._too_late()
@@ -163,19 +170,17 @@ class Journey:
     def _again(self, now: float, expecting: Callable[[], bool]) -> Step:
         """Nothing is under way: the first attempt, or the one after a failure."""
         router = self._router
-        if len(self._broken) >= self.POISON:
-            dead = [worker.id for worker in self._broken if not worker.live]
-            if len(dead) >= self.POISON:
-                raise PoisonLookup(
-                    f"{' and '.join(dead)} died while they answered this lookup; "
-                    "it is not sent to another"
-                )
-            if now < self._verdict_at:
-                return min(self._verdict_at, self.deadline)
+        if self._refusals:
+            return self._second_opinion(now)
+        if self._suspicion is not None:
+            self._stop_poison(self._suspicion)
+            decided_at = self._suspicion.decided_at()
+            if now < decided_at:
+                return min(decided_at, self.deadline)
         if now < self._rest_until:
             return min(self._rest_until, self.deadline)
         worker = self._candidate(now)
-        if worker is None and router.registry.available:
+        if worker is None and router.registry.available and not self._would_share():
             # All were tried and none answered, yet they are not down: what failed may have
             # been the way there. Another round, after a breath, while the budget lasts.
             if self._rest_until and router.retrying.spend(now):
@@ -185,6 +190,8 @@ class Journey:
             else:
                 self._rest_until = now + router.BREATH
                 return min(self._rest_until, self.deadline)
+        if worker is None and router.registry.available:
+            return min(now + router.BREATH, self.deadline)  # for the other suspects to be over
         if worker is not None:
             if self.attempts:
                 router.reroutes += 1
@@ -192,6 +199,35 @@ class Journey:
         if expecting():
             return self.deadline
         raise NoWorkers(NO_WORKERS)
+
+    def _second_opinion(self, now: float) -> Worker:
+        enough = len(self._refusals) >= self.OPINIONS
+        worker = None if enough else self._candidate(now)
+        if worker is None:
+            raise BadRequest(self._refusals[-1][1])
+        return self._send(worker, now)
+
+    def _stop_poison(self, suspicion: Suspicion) -> None:
+        victims = suspicion.victims()
+        if len(victims) < DEADLY:
+            return
+        registry = self._router.registry
+        if len(victims) > DEADLY or not registry.deaths.have_another_cause(
+            victims, registry.live()
+        ):
+            raise PoisonLookup(
+                f"{' and '.join(worker.id for worker in victims)} died one after the other while "
+                "they answered this lookup; it is not sent to another"
+            )
+
+    @property
+    def suspected(self) -> bool:
+        """Whether it was on a worker that may have died of it."""
+        return self._suspicion is not None
+
+    def must_prove(self, worker: Worker) -> bool:
+        """Whether that worker is to answer something else before it is sent this lookup."""
+        return self._suspicion is not None and self._suspicion.must_prove(worker)
 
     def _beside(self, now: float) -> Step:
         """Something is under way: a hedge, or patience."""
@@ -219,7 +255,19 @@ class Journey:
         if self._version:
             same = tuple(worker for worker in workers if worker.version == self._version)
             workers = same or workers
+        if self._refusals:
+            same = tuple(w for w in workers if w.version != self._refusals[-1][0].version)
+            workers = same or workers
+        if self._suspicion is not None:
+            workers = tuple(worker for worker in workers if not worker.has_suspect)
         return pick(workers, router.policy, now, self._tried)
+
+    def _would_share(self) -> bool:
+        """Whether whoever could be asked has another suspect."""
+        return self.suspected and any(
+            worker.has_suspect and worker.generation not in self._tried
+            for worker in self._router.registry.available
+        )
 
     def _send(self, worker: Worker, now: float) -> Worker:
         router = self._router
@@ -229,7 +277,9 @@ class Journey:
         router.registry.began(worker, now, self._tasks)
         self._tried.add(worker.generation)
         self.attempts += 1
-        self.pending[worker.generation] = Attempt(worker, now)
+        alone = self._suspicion is not None
+        self.pending[worker.generation] = Attempt(worker, now, alone)
+        worker.has_suspect |= alone
         self._hedge_at = now + router.hedge_after
         return worker
 
@@ -246,37 +296,46 @@ class Journey:
 
     def answered(self, worker: Worker, now: float) -> None:
         """That worker answered. Whoever else was asked is to be given up, with `abandon`."""
-        attempt = self.pending.pop(worker.generation)
+        attempt = self._ended(worker)
         if self._counted:
             self._router.registry.answered(worker, now - attempt.began, now, self._tasks)
         else:
             self._router.registry.released(worker, self._tasks)
 
-    def refused(self, worker: Worker) -> None:
-        """That worker found the request wrong: it is not to blame."""
-        del self.pending[worker.generation]
-        self._router.registry.released(worker, self._tasks)
+    def refused(self, worker: Worker, why: str, now: float) -> None:
+        """That worker found the request wrong: it is not to blame, and another is asked."""
+        attempt = self._ended(worker)
+        self._refusals.append((worker, why))
+        self._router.registry.refused(worker, now - attempt.began, now, self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
-        """That worker failed it. `broke`: its connection ended, so it may have died of it."""
-        attempt = self.pending.pop(worker.generation)
+        """That worker failed it. `broke`: its connection ended with the lookup on it, so it may
+        have died of it.
+        """
+        attempt = self._ended(worker)
         self._last_error = f"{worker.id}: {why}"
         self._router.registry.failed(worker, now - attempt.began, why, now, self._tasks)
         if broke:
-            self._broken.append(worker)
-            self._verdict_at = now + self.VERDICT
+            if self._suspicion is None:
+                self._suspicion = Suspicion(self._router.verdict_s)
+            self._suspicion.broke(worker, now)
 
     def abandon(self, now: float) -> list[Worker]:
         """Gives up what is under way, because the lookup is over. What is open to those
         workers is to be closed; they were late, and that is all that is held against them.
         """
         given_up = [attempt.worker for attempt in self.pending.values()]
-        for attempt in self.pending.values():
-            late = now - attempt.began
-            self._router.registry.overtaken(attempt.worker, late, now, self._tasks)
-            attempt.worker.doubted |= late >= self._router.hedge_after
-        self.pending.clear()
+        for worker in given_up:
+            late = now - self._ended(worker).began
+            self._router.registry.overtaken(worker, late, now, self._tasks)
+            worker.doubted |= late >= self._router.hedge_after
         return given_up
+
+    def _ended(self, worker: Worker) -> Attempt:
+        attempt = self.pending.pop(worker.generation)
+        if attempt.alone:
+            worker.has_suspect = False
+        return attempt
 
 
 def panics(registry: Registry, now: float) -> bool:

@@ -4,7 +4,7 @@ TransportError
 ├── DialFailed       no connection: the call was never sent
 │   └── HandshakeFailed   TLS says no: one of the two ends is not trusted
 ├── LinkLost         the connection ended: the call may have run
-│   └── ProtocolError     the peer sent what is no answer, and is not listened to any more
+│   └── ProtocolError     the peer spoke nonsense, and was hung up on
 ├── CallTimeout      no whole answer in time: the call may have run, or still be running
 └── RemoteFailure    the peer answered, with an exception: the link is sound
 """
@@ -25,11 +25,11 @@ class HandshakeFailed(DialFailed):
 
 
 class LinkLost(TransportError):  # noqa: N818 - named for what happened
-    """The connection ended, was reset or closed, or the peer sent what is no answer."""
+    """The connection ended, was reset or closed."""
 
 
 class ProtocolError(LinkLost):
-    """The peer sent what is no answer to what it was asked."""
+    """The peer sent what is no answer: the connection was closed at this end."""
 
 
 class CallTimeout(TransportError):  # noqa: N818 - named for what happened

@@ -255,10 +255,12 @@ class Lane:
         except TimeoutError as exc:
             self.close()
             raise CallTimeout(self._where, timeout) from exc
-        except (Broken, EOFError, OSError) as exc:
+        except Broken as exc:
             self.close()
-            kind = ProtocolError if isinstance(exc, Broken) else LinkLost
-            raise kind(f"{self._where}: {exc}") from exc
+            raise ProtocolError(f"{self._where}: {exc}") from exc
+        except (EOFError, OSError) as exc:
+            self.close()
+            raise LinkLost(f"{self._where}: {exc}") from exc
         except BaseException:
             self.close()
             raise

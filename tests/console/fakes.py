@@ -31,6 +31,7 @@ from nodes.wire import (
     Event,
     LogPart,
     LookupShape,
+    Reloaded,
     WorkerView,
 )
 from tests.kit import PATIENCE
@@ -186,9 +187,9 @@ class FakeCluster:
         """Writes it down."""
         return self._asked("scale", count)
 
-    def reload(self) -> str:
+    def reload(self) -> Reloaded:
         """Writes it down."""
-        return self._asked("reload")
+        return Reloaded(self._asked("reload"), {})
 
     def page(
         self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None

@@ -92,7 +92,7 @@ def test_effects_on_the_cluster_count_it() -> None:
     shrink, reload = BY_NAME["shrink"].effect, BY_NAME["reload"].effect
     assert shrink is not None and reload is not None
     assert "newest of 2 worker(s)" in shrink(snapshot, None)
-    assert "2 worker(s) restart" in reload(snapshot, None)
+    assert "2 workers switch" in reload(snapshot, None)
     for wanted in (0, None):
         assert "none will leave" in shrink(cluster_snapshot(wanted_workers=wanted), None)
 

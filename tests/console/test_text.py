@@ -26,6 +26,7 @@ from console.text import (
     sparkline,
     terminal_glyphs,
 )
+from nodes.routing import State
 
 # Lone surrogates too: a file name or a broken peer may bring them.
 ANYTHING = st.text(st.characters())
@@ -226,8 +227,8 @@ def test_a_bar_is_as_wide_as_wanted(share: float, width: int, glyphs: Glyphs) ->
 def test_ascii_is_ascii_and_every_state_has_a_sign_of_its_own() -> None:
     assert ASCII.ascii and "".join((*ASCII.states.values(), ASCII.blocks, ASCII.bar)).isascii()
     for glyphs in (ASCII, UNICODE):
-        assert set(glyphs.states) == {"up", "starting", "suspect", "draining", "down"}
-        assert len(set(glyphs.states.values())) == 5
+        assert set(glyphs.states) == {*State}
+        assert len(set(glyphs.states.values())) == len(State)
         assert glyphs.bar != glyphs.rest
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import psutil
 
@@ -79,23 +79,47 @@ class Scene:
         return next((one for one in self.cluster.snapshot().workers if one.pid == pid), None)
 
 
+class BadWorker:
+    """A worker's process that behaves that way from its first lookup on; it ends with the block.
+
+    Attributes:
+        pid: its process.
+        port: where it listens.
+    """
+
+    def __init__(self, behaviour: str, master: str, *data: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.worker", behaviour, master, *data],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self.pid = self._process.pid
+        self.port = int(self._process.stdout.readline())
+
+    def register(self, port: int) -> None:
+        """Has it register as if it listened on that port."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{port}\n")
+        self._process.stdin.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._process:
+            self._process.kill()
+
+
 @contextmanager
 def bad_worker(scene: Scene, behaviour: str) -> Iterator[tuple[FaultProxy, int]]:
-    """A third worker behind a proxy, up; it behaves that way from its first lookup on."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.worker", behaviour, scene.cluster.address],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    with process:
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            with FaultProxy(int(process.stdout.readline()), scene.random) as proxy:
-                process.stdin.write(f"{proxy.port}\n")
-                process.stdin.flush()
-                poll_for(lambda: len(scene.pids()) == 3)
-                yield proxy, process.pid
-        finally:
-            process.kill()
+    """A third worker behind a proxy, up."""
+    with (
+        BadWorker(behaviour, scene.cluster.address) as worker,
+        FaultProxy(worker.port, scene.random) as proxy,
+    ):
+        worker.register(proxy.port)
+        poll_for(lambda: len(scene.pids()) == 3)
+        yield proxy, worker.pid
 
 
 def kill_storm(scene: Scene) -> None:
@@ -106,6 +130,27 @@ def kill_storm(scene: Scene) -> None:
             victim = scene.random.choice(pids)
             Killed(victim)
             scene.watch(lambda: victim not in scene.pids())  # noqa: B023 - used up at once
+
+
+def kill_together(scene: Scene) -> None:
+    """SIGKILL to three of four workers at one instant, about each second."""
+    while not scene.over.wait(1.0):
+        pids = scene.pids()
+        if len(pids) == 4:
+            victims = scene.random.sample(pids, 3)
+            for victim in victims:
+                Killed(victim)
+            scene.watch(lambda: not set(victims) & set(scene.pids()))  # noqa: B023 - used up at once
+
+
+def kill_by_hand(scene: Scene) -> None:
+    """An operator kills two of four workers, one right after the other, and starts two others."""
+    while not scene.over.wait(1.0):
+        workers = [one.id for one in scene.cluster.snapshot().workers if one.state == "up"]
+        if len(workers) == 4:
+            for victim in workers[:2]:
+                scene.cluster.kill(victim)
+            scene.cluster.spawn(2)
 
 
 def freeze_one(scene: Scene) -> None:
@@ -224,6 +269,13 @@ def inside() -> Iterator[Scene]:
 
 
 @contextmanager
+def four_inside() -> Iterator[Scene]:
+    """The same with four workers."""
+    with hosted(4) as cluster:
+        yield Scene(cluster)
+
+
+@contextmanager
 def launched() -> Iterator[Scene]:
     """All of it from the launcher, in processes of its own."""
     with (
@@ -259,6 +311,8 @@ class Fault(NamedTuple):
 BUSY = "all cores busy"
 FAULTS: dict[str, Fault] = {
     "SIGKILL each second": Fault(kill_storm),
+    "three of four killed at once": Fault(kill_together, four_inside),
+    "two of four killed by an operator": Fault(kill_by_hand, four_inside),
     "SIGSTOP": Fault(freeze_one),
     "SIGSTOP and SIGCONT at random": Fault(freeze_and_thaw),
     "accepts and never answers": Fault(_misbehaving("mute", _late)),

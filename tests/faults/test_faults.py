@@ -6,7 +6,13 @@ import pytest
 
 from tests.faults.scenes import FAULTS, play
 
-OFTEN = ("SIGKILL each second", "SIGSTOP", "answers garbage", "master killed, another started")
+OFTEN = (
+    "SIGKILL each second",
+    "three of four killed at once",
+    "SIGSTOP",
+    "answers garbage",
+    "master killed, another started",
+)
 """Those of the plain test command; the others are as many minutes as it has altogether."""
 
 

@@ -1,4 +1,4 @@
-"""A worker that does its worst: `python -m tests.faults.worker BEHAVIOUR HOST:PORT`.
+"""A worker that does its worst: `python -m tests.faults.worker BEHAVIOUR HOST:PORT [DATA]`.
 
 It prints the port it listens on, and registers the port that it then reads from its standard
 input: a proxy's, or its own. It ends with its standard input.
@@ -6,9 +6,11 @@ input: a proxy's, or its own. It ends with its standard input.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -41,16 +43,27 @@ def misbehave(behaviour: str) -> None:
         time.sleep(SLOW)
         return well(self, request)
 
-    lookups = {"well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow}
+    def deadly(self: WorkerService, request: object) -> object:
+        if type(request) is bytes and b"deadly" in request:
+            os._exit(1)
+        return well(self, request)
+
+    if behaviour == "stuck":
+        Worker._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
+        return
+    lookups = {
+        "well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow,
+        "deadly": deadly,
+    }  # fmt: skip
     WorkerService.lookup = lookups[behaviour]  # type: ignore[method-assign,assignment]
 
 
 def main() -> None:
     """Runs one."""
-    behaviour, master = sys.argv[1:]
+    behaviour, master, *data = sys.argv[1:]
     misbehave(behaviour)
     worker = Worker(
-        catalog=Catalog.open(ensure_catalog(shipped_data()).path),
+        catalog=Catalog.open(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
         master=parse_address(master), token=worker_token,
     )  # fmt: skip
     print(worker.server.address[1], flush=True)

@@ -154,3 +154,18 @@ def test_a_failure_is_slow_however_quick_it_came() -> None:
     team.registry.began(bad, team.now)
     team.registry.failed(bad, 0.0001, "boom", team.now)
     assert bad.latency.estimate(team.now) > 10 * team.workers[1].latency.estimate(team.now)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_one_that_refuses_lookups_is_not_next_for_it(policy: str) -> None:
+    team = Team(3, policy)
+    for _ in range(30):
+        worker = team.pick()
+        assert worker is not None
+        team.registry.began(worker, team.now)
+        team.now += 0.001
+        if worker is team.workers[0]:
+            team.registry.refused(worker, 0.001, team.now)
+        else:
+            team.registry.answered(worker, 0.001, team.now)
+    assert team.workers[0].refusals == 10

@@ -105,8 +105,10 @@ class RegistryMachine(RuleBasedStateMachine):
     def exit(self, worker: Worker) -> None:
         # Of one process, the live registration is the one that ends; one that it replaced
         # keeps its own reason.
-        replaced = any(w.pid == worker.pid and w is not worker for w in self.registry.live())
-        self.registry.exited(worker.pid, "killed by SIGKILL", self.now)
+        replaced = any(
+            w.instance == worker.instance and w is not worker for w in self.registry.live()
+        )
+        self.registry.exited(worker.instance, "killed by SIGKILL", self.now)
         if self.registry.get(worker.id) is worker and not replaced:
             assert worker.why == "killed by SIGKILL"
 
@@ -195,3 +197,18 @@ def test_many_tombstones_are_forgotten_oldest_first(count: int) -> None:
     kept = [worker.id for worker in registry]
     assert len(kept) == min(count, Registry.MOST_TOMBSTONES)
     assert kept[-1] == f"x{count - 1}"
+
+
+def test_a_process_that_ends_takes_no_other_of_the_same_pid_with_it() -> None:
+    """As in another container, or on another machine."""
+    registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(0))
+    here, elsewhere = (
+        registry.register(
+            wanted_id=name, instance=name, address=Address(host, 1), pid=7, version="v", now=0.0
+        )
+        for name, host in (("here", "127.0.0.1"), ("elsewhere", "10.0.0.2"))
+    )
+    assert registry.exited("here", "killed by SIGKILL", 1.0) is here
+    assert (here.live, elsewhere.live) == (False, True)
+    assert registry.exited("here", "killed by SIGKILL", 2.0) is None
+    assert elsewhere.live

@@ -11,7 +11,8 @@ import os
 
 import pytest
 
-from tests.simulation.world import Process, World
+from nodes.errors import PoisonLookup
+from tests.simulation.world import Lookup, Process, World
 
 SEEDS = int(os.environ.get("ROLLCALL_SEEDS", "200"))
 ONE = os.environ.get("ROLLCALL_SEED")
@@ -25,6 +26,7 @@ class Trouble:
     def __init__(self, world: World) -> None:
         self.world = world
         self.random = world.random
+        self.deadly: list[Lookup] = []
         world.after(self.random.uniform(0.5, 1.5), self.strike)
 
     def strike(self) -> None:
@@ -35,14 +37,26 @@ class Trouble:
         up = [p for p in there if p.healthy and p.registration is not None]
         spared = random.choice(up) if up else None
         victim = random.choice(there) if there else None
-        choice = random.randrange(9)
+        choice = random.randrange(11)
         if choice == 0 and len(there) < 8:
             world.start(service=random.choice([0.001, 0.001, 0.02]))
         elif choice == 7 and random.random() < 0.3:
             world.jump(random.choice([0.3, 3.0, 3600.0]))
+        elif choice == 9:
+            self.hit_several([process for process in there if process is not spared])
+        elif choice == 10 and not world.closed:
+            self.deadly.append(world.ask_deadly())
         elif victim is not None and victim is not spared:
             self.hit(choice, victim)
         world.after(random.expovariate(1.5), self.strike)
+
+    def hit_several(self, there: list[Process]) -> None:
+        """Ends several at once, or nearly; they come back."""
+        world, random = self.world, self.random
+        victims = random.sample(there, random.randint(0, len(there)))
+        world.kill_together(victims, within=random.choice([0.0, 0.0, 0.00005, 0.3, 1.0]))
+        for _ in victims:
+            world.after(random.expovariate(0.4), world.restart)
 
     def hit(self, choice: int, victim: Process) -> None:
         """Does something to that worker, or undoes it later."""
@@ -89,3 +103,37 @@ def test_no_seed_breaks_the_promise(seed: int) -> None:
     assert not world.lookups
     assert all(worker.in_flight == 0 for worker in world.registry)
     assert len(world.latencies) + len(world.errors) == world.began
+    assert all(len(lookup.victims) <= 3 for lookup in trouble.deadly)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_deadly_lookup_is_stopped_after_the_second_death(seed: int) -> None:
+    world = busy_world(seed)
+    deadly = world.ask_deadly()
+    world.rest()
+    assert len(deadly.victims) == 2
+    assert [type(error) for error in world.errors] == [PoisonLookup]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_no_lookup_is_blamed_for_workers_that_die_together(seed: int) -> None:
+    world = busy_world(seed)
+    for _ in range(4):
+        world.kill_together(world.random.sample(world.alive(), 3), within=0.00005)
+        for _ in range(3):
+            world.after(0.3, world.restart)
+        world.run(1.0)
+    world.rest()
+    assert world.errors == []
+
+
+def busy_world(seed: int) -> World:
+    """Four workers, and sixteen clients that ask without a pause."""
+    world = World(seed)
+    for _ in range(4):
+        world.start()
+    world.run(0.1)
+    for _ in range(16):
+        world.client()
+    world.run(0.1)
+    return world

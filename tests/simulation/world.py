@@ -7,18 +7,23 @@ each step, what must always hold is checked, so a run is a proof attempt and not
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nodes.errors import LookupFailed, NoWorkers
+from nodes.dispatch import PROOF_S
+from nodes.errors import LookupFailed, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Journey, Registry, Router, State, Worker
 
 PROBE_EVERY = 1.0
 REGISTER_AFTER = (0.1, 1.0)
 """Seconds until a worker that lost its master registers again."""
+
+SEEN_AFTER = (0.0001, 0.003)
+"""Seconds until a death is seen: until then, lookups are sent to the dead."""
 
 
 @dataclass(eq=False)
@@ -59,6 +64,9 @@ class Lookup:
     over: bool = False
     safe: set[str] = field(default_factory=set)
     """Workers that were up and healthy when it began, and have been ever since."""
+    deadly: bool = False
+    """Whoever works on it dies of it."""
+    victims: list[str] = field(default_factory=list)
 
 
 class World:
@@ -153,6 +161,10 @@ class World:
         self._register(process)
         return process
 
+    def alive(self) -> list[Process]:
+        """Those that have not died."""
+        return [process for process in self.processes if process.alive]
+
     def restart(self) -> None:
         """A new worker in the place of one that died."""
         self.start()
@@ -193,12 +205,24 @@ class World:
         self._wake_all()
 
     def kill(self, process: Process) -> None:
-        """SIGKILL; its connections end at once."""
+        """SIGKILL; its connections end soon after."""
+        if not process.alive:
+            return
         process.alive = False
         self._forget(process)
-        if process.registration is not None:
-            self.registry.lost(process.registration.generation, "killed", self.now)
-            self._gone(process)
+
+        def seen() -> None:
+            if process.registration is not None:
+                generation = process.registration.generation
+                self.registry.lost(generation, "killed", self.now, died=True)
+                self._gone(process)
+
+        self.after(self.random.uniform(*SEEN_AFTER), seen)
+
+    def kill_together(self, victims: Sequence[Process], *, within: float = 0.0) -> None:
+        """One cause ends several: at one instant, or one after the other within some seconds."""
+        for victim in victims:
+            self.after(self.random.uniform(0.0, within), functools.partial(self.kill, victim))
 
     def freeze(self, process: Process) -> None:
         """SIGSTOP."""
@@ -242,8 +266,15 @@ class World:
 
     def ask(self, then: Callable[[], None] = lambda: None) -> None:
         """A client asks; `then` is done when it has its answer."""
+        self._begin(then, deadly=False)
+
+    def ask_deadly(self) -> Lookup:
+        """A client asks what nobody survives."""
+        return self._begin(lambda: None, deadly=True)
+
+    def _begin(self, then: Callable[[], None], *, deadly: bool) -> Lookup:
         journey = Journey(self.router, self.now + self.TIMEOUT, counted=True)
-        lookup = Lookup(journey, self.now, then)
+        lookup = Lookup(journey, self.now, then, deadly=deadly)
         lookup.safe = {
             process.name
             for process in self.processes
@@ -254,6 +285,7 @@ class World:
         self.began += 1
         self.lookups.add(lookup)
         self.advance(lookup)
+        return lookup
 
     def advance(self, lookup: Lookup) -> None:
         """Does what the router decides, as `nodes.dispatch` does over sockets."""
@@ -287,7 +319,9 @@ class World:
 
     def _judge(self, lookup: Lookup, error: LookupFailed) -> None:
         self.errors.append(error)
-        if lookup.safe:
+        if isinstance(error, PoisonLookup) and not lookup.deadly:
+            self.broken_promises.append(f"an innocent lookup: {error}")
+        elif lookup.safe and not isinstance(error, PoisonLookup):
             took = self.now - lookup.began
             self.broken_promises.append(
                 f"{error} after {took:.3f} s, while {sorted(lookup.safe)} were healthy"
@@ -301,14 +335,27 @@ class World:
                 self.advance(lookup)
 
     def deliver(self, lookup: Lookup, worker: Worker) -> None:
-        """Sends it to that worker."""
+        """Sends it to that worker, once that has proved to be alive if it must."""
         process = self.processes[worker.pid - 1]
+        asked_at = self.now
+
+        def prove() -> None:
+            if process.frozen:
+                self.after(PROOF_S, lambda: self._fail(lookup, worker, broke=False))
+            elif not process.alive:
+                self._fail(lookup, worker, broke=False)
+            else:
+                worker.alive_at = asked_at
+                arrive()
 
         def arrive() -> None:
             if process.frozen:
                 process.held.append(arrive)
             elif not process.alive:
                 self._fail(lookup, worker, broke=True)
+            elif lookup.deadly:
+                lookup.victims.append(process.name)
+                self.kill(process)
             elif process.failing:
                 self.after(0.0001, lambda: self._fail(lookup, worker, broke=False))
             elif process.busy >= process.cores:
@@ -330,7 +377,7 @@ class World:
             if process.alive:
                 self.after(self.WIRE, lambda: self._answer(lookup, worker))
 
-        self.after(self.WIRE, arrive)
+        self.after(self.WIRE, prove if lookup.journey.must_prove(worker) else arrive)
 
     def _answer(self, lookup: Lookup, worker: Worker) -> None:
         if lookup.over or worker.generation not in lookup.journey.pending:

@@ -234,7 +234,7 @@ TABLE = (
     ),
     Mitigation(
         SCAN, "client",
-        ((LANE, "except (Broken, EOFError, OSError) as exc:", "except KeyError as exc:"),),
+        ((LANE, "except (EOFError, OSError) as exc:", "except KeyError as exc:"),),
         (
             "test_lane_ends.py::test_a_peer_that_leaves",
             "test_lane_ends.py::test_garbage_closes_the_lane[HTTP]",
