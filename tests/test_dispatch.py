@@ -480,8 +480,12 @@ def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
         go.set()
 
 
-def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered() -> None:
+def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each of them is sent on alone, so that the next death tells the one from the others."""
+    monkeypatch.setattr(Router, "ATTEMPT", PATIENCE)
+    monkeypatch.setattr(Router, "HEDGE_FLOOR", PATIENCE)
     dying, dead = threading.Barrier(4), threading.Event()
 
     def arguments(name: str, _left: float) -> tuple[str]:
