@@ -9,6 +9,7 @@ import msgspec
 from nodes.errors import CODES, BadRequest
 from nodes.wire import (
     MOST_MESSAGE,
+    MOST_VERDICT,
     WHOLE,
     Count,
     Names,
@@ -45,7 +46,7 @@ class _Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catalog: Version = ""
     files: Names = ()
     code: str = ""
-    error_message: Annotated[str, msgspec.Meta(max_length=MOST_MESSAGE)] = ""
+    error_message: Annotated[str, msgspec.Meta(max_length=MOST_VERDICT)] = ""
 
 
 _decode_part = msgspec.json.Decoder(_Part).decode
@@ -88,7 +89,9 @@ def is_batch_answer(values: object, count: int) -> TypeGuard[WorkerAnswer]:
 
 def _is_sound(item: _Item) -> bool:
     if item.error:
-        return item == _Item(error=True, code=BadRequest.code, error_message=item.error_message)
+        said = item.error_message
+        form = _Item(error=True, code=BadRequest.code, error_message=said)
+        return item == form and said.isprintable()
     return (
         item.count == len(item.result)
         and item.truncated is (item.after is not None)

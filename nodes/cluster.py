@@ -16,7 +16,7 @@ from nodes.link import MasterLink
 from nodes.master import Master
 from nodes.paths import state_dir
 from nodes.tls import Role, Tls
-from nodes.token import ensure_token, operator_token, valid_keys
+from nodes.token import cursor_key, ensure_token, operator_token, valid_keys
 from nodes.transport import Value
 from nodes.wire import (
     DEADLINE,
@@ -351,6 +351,7 @@ def open_master(
         )  # fmt: skip
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
+    master.cursor_key = cursor_key(master.address.port)
     # A port that the system chose is none that anybody comes back to.
     master.keep_journal(journal_file(master.address.port), remember=port != 0)
     return master

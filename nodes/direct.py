@@ -13,7 +13,7 @@ import msgspec
 
 from nodes import forks
 from nodes.batches import Batches
-from nodes.catalog import cursor_version
+from nodes.cursors import cursor_version
 from nodes.dispatch import Args, Dispatcher
 from nodes.errors import BadRequest, RollcallError
 from nodes.link import MasterLink

@@ -6,6 +6,7 @@ What to do next is decided in `nodes.routing.router`; here are the lock and the 
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import sys
 import threading
@@ -16,7 +17,9 @@ import msgspec
 
 from nodes.checks import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
+from nodes.failures import for_the_log, reason
 from nodes.routing import Journey, Router, Worker
+from nodes.text import excerpt
 from nodes.transport import (
     DialFailed,
     Lane,
@@ -29,7 +32,9 @@ from nodes.transport import (
     Value,
 )
 from nodes.turns import Turns
-from nodes.wire import WorkerAnswer, secret_verb
+from nodes.wire import MOST_VERDICT, WorkerAnswer, WorkerRefusal, secret_verb
+
+logger = logging.getLogger("rollcall.dispatch")
 
 Args = tuple[Value, ...]
 MakeArgs = Callable[[float], Args]
@@ -56,6 +61,12 @@ PROOF_S = 0.1
 VERDICT = BadRequest.code
 """The refusal that is a verdict on the request. Whatever else a worker says of one is its own
 failure, and not for a client to hear."""
+
+
+def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
+    """Why a call to that worker failed, in our own words; the log has the others'."""
+    logger.debug("%s: %s", worker.id, for_the_log(failure))
+    return reason(failure)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -263,7 +274,7 @@ class Dispatcher:
                 return None
             reply = arrived[0]
             if not ((type(reply) is bytes and accept(reply)) or is_refusal(reply)):
-                raise ProtocolError("answered with something else than an answer")
+                raise ProtocolError("its answer has not the form of one")
         except TransportError as error:
             # What was said is no sign of death, however bad it is.
             broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
@@ -274,9 +285,9 @@ class Dispatcher:
                 journey.answered(worker, self._clock())
                 return reply
             if reply[0] == VERDICT:
-                journey.refused(worker, reply[1], self._clock())
+                journey.refused(worker, excerpt(reply[1], MOST_VERDICT), self._clock())
             else:
-                journey.failed(worker, reply[1], self._clock())
+                journey.failed(worker, explain(worker, reply), self._clock())
         self._give(worker.generation, lanes.pop(worker.generation))
         return None
 
@@ -288,7 +299,7 @@ class Dispatcher:
         if lane is not None:
             self._give(worker.generation, lane)
         with self.lock:
-            journey.failed(worker, str(error), self._clock(), broke=broke)
+            journey.failed(worker, explain(worker, error), self._clock(), broke=broke)
 
     def _route(self, worker: Worker) -> Route:
         route = self._routes.get(worker.generation)

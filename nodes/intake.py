@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import cast
 
 from nodes.batches import Batches
-from nodes.catalog import Argument, Lookup, coerce, cursor_version
+from nodes.catalog import Argument, Lookup, coerce
+from nodes.cursors import cursor_version
 from nodes.dispatch import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup, Stopping
 from nodes.routing import NO_WORKERS, Figures

@@ -79,6 +79,7 @@ class Master:
         tls: a master's certificates; None for no TLS.
 
     Attributes:
+        cursor_key: what its workers sign cursors with, in hex; `nodes.token.cursor_key` lasts.
         expiries: of the certificates in use, Unix time, by who uses them.
 
     Raises:
@@ -91,6 +92,7 @@ class Master:
         require_token: bool = False, tls: Tls | None = None,
     ) -> None:  # fmt: skip
         self.tls = tls
+        self.cursor_key = secrets.token_hex(32)
         self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
         self._expiry = ExpiryWatch()
         self.launcher: Launcher | None = None
@@ -399,7 +401,10 @@ class MasterService(Service):
         if self._certificate is not None:
             self._master.expiries[registered.generation] = self._certificate.expires_at
         self._visit.settle(Role.WORKER)
-        return msgspec.structs.replace(registered, require_token=self._master.door.require_token)
+        return msgspec.structs.replace(
+            registered, require_token=self._master.door.require_token,
+            cursor_key=self._master.cursor_key,
+        )  # fmt: skip
 
     def _renew(self) -> bool:
         return self._generation is not None and self._master.roster.has(self._generation)

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import psutil
 
 from nodes.checks import is_probe_answer, is_refusal, is_version
-from nodes.dispatch import Dispatcher
+from nodes.dispatch import Dispatcher, explain
 from nodes.errors import Conflict, UnknownWorker
 from nodes.events import EventLog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
 from nodes.routing.lag import Lag
-from nodes.transport import LinkLost, Secure, TransportError
+from nodes.transport import ProtocolError, Secure, TransportError
 from nodes.wire import Description, Registered, Registration
 
 PROBE_EVERY = 1.0
@@ -336,10 +336,12 @@ class Roster:
             reply = self.dispatcher.direct(
                 worker, "switch", (worker.instance, path), timeout=SWITCH_TIME
             )
+            if is_refusal(reply):
+                return explain(worker, reply)
+            if not is_version(reply):
+                raise ProtocolError("its answer has not the form of one")
         except TransportError as error:
-            return str(error)
-        if not is_version(reply):
-            return reply[1] if is_refusal(reply) else "it answered with something else"
+            return explain(worker, error)
         with self.changed:
             self.registry.switched(worker.generation, reply, time.monotonic())
             self.changed.notify_all()
@@ -400,9 +402,9 @@ class Roster:
         try:
             report = self.dispatcher.direct(worker, "probe", (), timeout=PROBE_PATIENCE)
             if not is_probe_answer(report):
-                raise LinkLost("answered a probe with something else")
+                raise ProtocolError("its answer has not the form of one")
         except TransportError as error:
-            why = str(error)
+            why = explain(worker, error)
             stretch = self.lag.stretch
             self._lost(
                 lambda now: self.registry.probe_missed(

@@ -15,7 +15,8 @@ import msgspec
 import psutil
 
 from nodes import given
-from nodes.catalog import Catalog, coerce, cursor_version
+from nodes.catalog import Argument, Catalog, coerce
+from nodes.cursors import Cursor, Cursors, Question, cursor_version
 from nodes.errors import (
     BadRequest,
     DataError,
@@ -24,9 +25,11 @@ from nodes.errors import (
     InternalError,
     LookupFailed,
 )
+from nodes.text import excerpt
 from nodes.tls import LEADS, lacking
 from nodes.transport import Peer, Service
 from nodes.wire import (
+    MOST_VERDICT,
     ProbeAnswer,
     WorkerAnswer,
     WorkerRefusal,
@@ -41,6 +44,10 @@ from nodes.wire import (
 logger = logging.getLogger("rollcall.worker")
 
 LATE = "answered too late to be of use"
+
+KEY_TIME = 1.0
+"""Seconds that a page waits for the key of its cursor: a lookup of the master may overtake the
+answer to the registration, in which the key comes."""
 
 
 class Tally:
@@ -79,6 +86,21 @@ class Served:
         self.catalog = catalog
         self._lock = threading.Lock()
         self._before: dict[str, Catalog] = {}
+        self._cursors: Cursors | None = None
+        self._keyed = threading.Event()
+
+    @property
+    def cursors(self) -> Cursors:
+        """How pages are signed. Raises `InternalError` if no master has said so yet."""
+        self._keyed.wait(KEY_TIME)
+        if self._cursors is None:
+            raise InternalError("it knows no key for cursors: it has not registered yet")
+        return self._cursors
+
+    def sign_with(self, cursors: Cursors) -> None:
+        """Those are the cluster's from now on."""
+        self._cursors = cursors
+        self._keyed.set()
 
     def switch(self, catalog: Catalog) -> None:
         """Serves that one from the next lookup on."""
@@ -108,23 +130,45 @@ class Served:
 
 
 class Opened:
-    """A catalog as one connection reads it."""
+    """A catalog as one connection reads it.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Arguments:
+        catalog: that one.
+        served: asked for the present version, and for the key of cursors.
+    """
+
+    def __init__(self, catalog: Catalog, served: Served) -> None:
         self.catalog = catalog
+        self._served = served
         self.reader = catalog.reader()
         self._version = catalog.info.version
         self._lookups = {one.name: one for one in catalog.info.lookups}
 
     def answer(self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None) -> bytes:
         """One page of a lookup, as finished JSON. Raises `BadRequest`."""
+        question = name, self._coerced(name, args)
+        before = None if after is None else self._read(after, question)
+        page = self.reader.find(*question, limit=limit, start=before.position if before else 0)
+        following = None if page.after is None else self._cursor(question, page.after, before)
+        return answer_part(
+            page.body, count=page.count, after=following, catalog=self._version, files=page.files
+        )
+
+    def _coerced(self, name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
         shape = self._lookups.get(name)
         if shape is None:
             raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
-        page = self.reader.find(name, coerce(shape, args), limit=limit, after=after)
-        return answer_part(
-            page.body, count=page.count, after=page.after, catalog=self._version, files=page.files
-        )
+        return coerce(shape, args)
+
+    def _read(self, after: str, question: Question) -> Cursor:
+        present = self._served.catalog.info.version
+        return self._served.cursors.read(after, question, version=self._version, present=present)
+
+    def _cursor(self, question: Question, position: int, before: Cursor | None = None) -> str:
+        return self._served.cursors.make(
+            question, version=self._version, position=position, before=before,
+            present=self._served.catalog.info.version,
+        )  # fmt: skip
 
     def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
         """The envelope of one lookup of a batch.
@@ -144,9 +188,9 @@ class Opened:
         try:
             if room:
                 return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
+            first = self._cursor((name, self._coerced(name, tuple(args))), 0)
         except BadRequest as error:
-            return error_envelope(error)
-        first = f"{self._version}:0"
+            return error_envelope(BadRequest(excerpt(error.message, MOST_VERDICT)))
         part = answer_part(b"[]", count=0, after=first, catalog=self._version, files=())
         return item_envelope(part)
 
@@ -220,11 +264,11 @@ class WorkerService(Service):
         """What to read from: the present catalog or, for a page after another, that one's."""
         wanted = self._served.catalog
         if after is not None and not after.startswith(wanted.info.version):
-            # None, or a forged one: the present one's reader says what is wrong with it.
+            # If it is gone, the present one says what is wrong with that cursor.
             wanted = self._served.version(cursor_version(after)) or wanted
         opened = self._opened
         if opened is None or opened.catalog is not wanted:
-            fresh = Opened(wanted)
+            fresh = Opened(wanted, self._served)
             if opened is not None:
                 opened.reader.close()
             self._opened = opened = fresh

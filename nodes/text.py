@@ -12,6 +12,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def excerpt(text: str, most: int) -> str:
+    """The text made printable, and cut after `most` characters."""
+    return printable(text[:most])[:most]
+
+
 def printable_json(text: str) -> str:
     """JSON text of the same meaning, in which only printable characters occur."""
     if text.isprintable():

@@ -4,6 +4,7 @@
     token.worker       one for workers only, if somebody made it; so for the other roles
     token.old          what `token` was before it was rotated, with the end of its grace
     token.worker.old   so for the others
+    cursors            no token: the secret behind the keys that pages' cursors are signed with
 
 Only their owner can read these files. Each is replaced as a whole, never written over.
 """
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from fcntl import LOCK_EX, flock
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,6 +133,19 @@ def ensure_token(path: Path | None = None) -> str:
     if token is None:
         raise StartError(f"cannot read the token in {path}; remove it to make a new one")
     return token
+
+
+def cursor_key(port: int) -> str:
+    """What the cluster of the master on that port signs its cursors with, in hex: the same
+    after a restart and after a rotation of the tokens, another for each port.
+
+    It comes from a secret file of its own. If that cannot be had, it is new each time.
+    """
+    try:
+        secret = ensure_token(state_dir() / "cursors")
+    except StartError:
+        return secrets.token_hex(32)
+    return blake2b(str(port).encode(), key=secret.encode()[:64], digest_size=32).hexdigest()
 
 
 def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.time) -> str:

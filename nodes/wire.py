@@ -47,6 +47,9 @@ MOST_REGISTRATION = 2_000_000
 MOST_MESSAGE = 10_000
 """Characters of a registration, and of a worker's words."""
 
+MOST_VERDICT = 1000
+"""Characters of a worker's words that a client hears: they say what is wrong with its lookup."""
+
 WHOLE = (1 << 63) - 1
 """The largest count that is shown: what fits into 63 bits."""
 
@@ -155,13 +158,15 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @ready
 class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
-    to nobody but that master. `unready` says why it is sent no lookups, "" if it is.
+    to nobody but that master; `unready` says why it is sent no lookups, "" if it is; `cursor_key`
+    is what the cluster signs its cursors with, in hex.
     """
 
     id: str
     generation: int
     require_token: bool = False
     unready: str = ""
+    cursor_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] = ""
 
 
 class Member(msgspec.Struct, frozen=True):

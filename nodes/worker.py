@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+import secrets
 import select
 import socket
 import threading
@@ -14,6 +15,7 @@ from random import Random
 import msgspec
 
 from nodes.catalog import Catalog
+from nodes.cursors import Cursors
 from nodes.errors import (
     Conflict,
     DataError,
@@ -166,6 +168,7 @@ class Worker:
         try:
             catalog = Catalog.open(path)
         except DataError as error:
+            logger.warning("goes on with what it serves: %s", error)
             return (NotPossible.code, str(error))
         if catalog.info.name != self._served.catalog.info.name:
             return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
@@ -221,6 +224,9 @@ class Worker:
         text = msgspec.json.encode(msgspec.structs.replace(self._registration, wanted_id=self.id))
         result = self._ask(lane, "register", text.decode())
         registered = msgspec.convert(result, Registered)
+        # Where the master hands out none, a page goes on at this worker only.
+        key = registered.cursor_key or secrets.token_hex(32)
+        self._served.sign_with(Cursors(bytes.fromhex(key)))
         self.id, self._open = registered.id, not registered.require_token
         self.unready = registered.unready
         if self.unready:

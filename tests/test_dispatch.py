@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
+from typing import Any
 
 import pytest
 
 from nodes.dispatch import AT_ONCE, Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.routing.registry import Listener
 from nodes.transport import Server, Service
-from nodes.wire import answer_part
+from nodes.wire import MOST_VERDICT, answer_part
 from tests.kit import PATIENCE, poll_for
 
 Verb = Callable[..., object]
@@ -30,8 +32,11 @@ def good(*_args: object) -> bytes:
 class Stage:
     """A dispatcher, and workers that are servers of this process."""
 
-    def __init__(self, *, expecting: Callable[[], bool] = lambda: False) -> None:
-        self.registry = Registry(listener=lambda _k, _w, _t: None, random=Random(0))
+    def __init__(
+        self, *, expecting: Callable[[], bool] = lambda: False,
+        listener: Listener = lambda _k, _w, _t: None,
+    ) -> None:  # fmt: skip
+        self.registry = Registry(listener=listener, random=Random(0))
         self.router = Router(registry=self.registry, policy=POLICIES["load"])
         self.dispatcher = Dispatcher(router=self.router, expecting=expecting)
         self.changed = self.dispatcher.changed
@@ -86,7 +91,7 @@ class Stage:
 
 
 @contextmanager
-def stage(**options: Callable[[], bool]) -> Iterator[Stage]:
+def stage(**options: Any) -> Iterator[Stage]:
     """A stage; after it, nothing is in flight."""
     made = Stage(**options)
     try:
@@ -151,6 +156,34 @@ def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None
         s.worker("c", good, served=9).version = "next"
         assert s.call() == "c"
         assert s.asked == ["a", "c"]
+
+
+def test_a_verdict_is_short_and_can_be_shown() -> None:
+    with stage() as s:
+        s.worker("a", lambda *_: ("bad_request", "the year\x1b[2J " + "x" * 5000))
+        with pytest.raises(BadRequest, match=r"the year\\x1b\[2J xxx") as caught:
+            s.call()
+        assert len(caught.value.message) == MOST_VERDICT
+        assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (lambda *_: ("internal", "my secret"), "a: answered with an error of its own: internal"),
+        (lambda *_: b"my secret", "a: answered with something else than an answer"),
+        (lambda *_: 1 / 0, "a: refused the call"),
+    ],
+)
+def test_nobody_hears_a_worker_s_own_words(bad: Verb, said: str) -> None:
+    told: list[str] = []
+    with stage(listener=lambda _kind, _worker, text: told.append(text)) as s:
+        s.worker("a", bad)
+        with pytest.raises(DeadlineExceeded) as caught:
+            s.call(timeout=0.3)
+        assert str(caught.value).endswith(said)
+        assert said.removeprefix("a: ") in told, "the event of its breaker"
+        assert not [text for text in [str(caught.value), *told] if "secret" in text]
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,18 @@ def test_a_page_after_another_is_of_the_same_records_whoever_answers(tmp_path: P
         rest = client.page("getbyname", "ann", limit=15, after=first.after)
         assert [r["year"] for r in first.result + rest.result] == [2000] * 20
         assert (rest.catalog, rest.after) == (first.catalog, None)
-        with pytest.raises(BadRequest, match="start again from the first page"):
-            client.page("getbyname", "ann", after=f"{'0' * 12}:15")
+        # Nobody makes one up, though the records of that version are still at hand.
+        assert first.after is not None
+        _version, position, *rest_of_it = first.after.split(":")
+        for forged in (
+            f"{first.catalog}:0",
+            ":".join([first.catalog, "0", *rest_of_it]),
+            ":".join(["0" * 12, position, *rest_of_it]),
+        ):
+            with pytest.raises(BadRequest, match="not a cursor of a page; start again"):
+                client.page("getbyname", "ann", after=forged)
+        with pytest.raises(BadRequest, match="not a cursor"):
+            client.page("getbylocation", "Oslo", after=first.after)
 
 
 def test_how_far_a_reload_is_can_be_seen(tmp_path: Path) -> None:

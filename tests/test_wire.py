@@ -19,6 +19,7 @@ from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartErro
 from nodes.events import EventLog
 from nodes.token import Key, Role, ensure_token, read_token, role_of
 from nodes.wire import (
+    MOST_VERDICT,
     answer_envelope,
     answer_part,
     batch_answer,
@@ -160,7 +161,8 @@ def test_the_answers_of_a_batch_are_as_many_as_were_asked(items: list[bytes]) ->
         ITEM.replace(b'{"error"', b'{"code":"internal","error"'),
         WRONG.replace(b"bad_request", b"forbidden"),
         WRONG.replace(b"true", b"false"),
-        WRONG.replace(b"what to do", b"x" * 20_000),
+        WRONG.replace(b"what to do", b"x" * (MOST_VERDICT + 1)),
+        WRONG.replace(b"what to do", rb"\u001b[2J"),
         WRONG.replace(b"{", b'{"retry_after_ms":1,', 1),
     ],
 )

@@ -21,7 +21,7 @@ from nodes.catalog.model import (
     Page,
     Progress,
 )
-from nodes.catalog.reader import Catalog, Reader, cursor_version
+from nodes.catalog.reader import Catalog, Reader
 
 __all__ = [
     "RESERVED",
@@ -38,7 +38,6 @@ __all__ = [
     "Reader",
     "check_data",
     "coerce",
-    "cursor_version",
     "ensure_catalog",
     "usage",
 ]

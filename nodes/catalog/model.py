@@ -43,14 +43,14 @@ class CatalogInfo(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """A part of a lookup's answer.
 
-    `body` is JSON text, an array of `count` records; `after` is the cursor of
-    the next page, None when this was the last; `files` are the distinct names
-    of the files these records came from.
+    `body` is JSON text, an array of `count` records; `after` is the position
+    that the next page starts from, None when this was the last; `files` are the
+    distinct names of the files these records came from.
     """
 
     body: bytes
     count: int
-    after: str | None
+    after: int | None
     files: tuple[str, ...]
 
 

@@ -26,7 +26,6 @@ PAGE_BYTES = 4 << 20  # a page ends before its body passes this
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _MAGIC = b"SQLite format 3\0"
-_CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18})")
 _ARGUMENTS = frozenset((str, int, float))
 _DAMAGE = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading raises if the file was written over: rows and messages may then hold anything."""
@@ -107,14 +106,14 @@ class Reader:
         args: Sequence[Argument],
         *,
         limit: int = 1000,
-        after: str | None = None,
+        start: int = 0,
     ) -> Page:
         """The records whose fields equal `args` (as `coerce` returns them), in the files' order.
 
-        A page has at most `limit` records (1 to 10 000) and about 4 MiB; its
-        `after` asks for the next. Raises `BadRequest` for an unknown lookup,
-        wrong arguments or a cursor of other records, and `DataError` if the
-        catalog is damaged.
+        A page has at most `limit` records (1 to 10 000) and about 4 MiB; with
+        its `after` as `start`, the next one is found. Raises `BadRequest` for an
+        unknown lookup or wrong arguments, and `DataError` if the catalog is
+        damaged.
         """
         if lookup not in self._lookups:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
@@ -124,7 +123,6 @@ class Reader:
             raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
         if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_LIMIT}")
-        start = self._start(after)
         try:
             return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
         except (OverflowError, UnicodeEncodeError):
@@ -191,7 +189,7 @@ class Reader:
         for number, file, body in rows:
             size += len(body) + 1
             if len(bodies) == limit or (bodies and size > PAGE_BYTES):
-                after = f"{self._info.version}:{last}"
+                after = last
                 break
             bodies.append(body)
             if file not in files:
@@ -200,20 +198,6 @@ class Reader:
         rows.close()
         # In order, as the records are.
         return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
-
-    def _start(self, after: str | None) -> int:
-        """The id a page starts after."""
-        if after is None:
-            return 0
-        cursor = _CURSOR.fullmatch(after) if type(after) is str else None
-        if cursor is None:
-            raise BadRequest("after is not a cursor of a page; start again from the first page")
-        if cursor[1] != self._info.version:
-            raise BadRequest(
-                f"the records changed since that page (catalog {cursor[1][:12]}, now"
-                f" {self._info.version}); start again from the first page"
-            )
-        return int(cursor[2])
 
     def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
         """Each value in [low, high) once: one step down the index each, however many have it."""
@@ -225,12 +209,6 @@ class Reader:
 
     def _damaged(self, why: object) -> DataError:
         return DataError(f"{self._info.path} cannot be read: {why}; build the catalog again")
-
-
-def cursor_version(after: str) -> str:
-    """The version of the catalog that a page's cursor belongs to, "" if it is no cursor."""
-    cursor = _CURSOR.fullmatch(after)
-    return cursor[1] if cursor is not None else ""
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import select
 import time
 from collections.abc import Callable
@@ -57,6 +58,9 @@ make sure that whatever of RPyC is still reachable opens no other."""
 # classes, and "builtins.method" spares a client the question what it can do with one.
 ROOT: IdPack = ("rollcall.Service", 1, 1)
 VERB = "builtins.method"
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+"""What the name of a verb may look like."""
 
 MOST_VERBS = 256
 """Verbs that one connection may have asked for, as they are kept until it ends."""
@@ -254,7 +258,9 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
             # Whatever the service says, what Python itself looks up is no verb.
             verb = None if name.startswith("_") else self._service.verb(name)
             if verb is None:
-                raise Refused("AttributeError", f"no such verb: {name[:80]!r}")
+                # A name that could be none is not repeated: it may be, or hold, a secret.
+                asked = f": {name!r}" if _PLAIN.fullmatch(name) else ""
+                raise Refused("AttributeError", f"no such verb{asked}")
             if len(self._verbs) >= MOST_VERBS:
                 raise Refused("AttributeError", "too many verbs for one connection")
             kept = Kept((VERB, 2, len(self._verbs) + 1), verb)

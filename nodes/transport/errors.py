@@ -33,7 +33,16 @@ class ProtocolError(LinkLost):
 
 
 class CallTimeout(TransportError):  # noqa: N818 - named for what happened
-    """No complete answer came within the timeout."""
+    """No complete answer came within the timeout.
+
+    Args:
+        where: the peer's address.
+        seconds: that timeout.
+    """
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(f"{where}: no answer within {seconds:.3f} s")
+        self.seconds = seconds
 
 
 class RemoteFailure(TransportError):  # noqa: N818 - named for what happened

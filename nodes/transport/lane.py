@@ -262,7 +262,7 @@ class Lane:
             raise
         except TimeoutError as exc:
             self.close()
-            raise CallTimeout(f"{self._where}: no answer within {timeout:.3f} s") from exc
+            raise CallTimeout(self._where, timeout) from exc
         except Broken as exc:
             self.close()
             raise ProtocolError(f"{self._where}: {exc}") from exc

@@ -60,17 +60,17 @@ class Asked:
     def records(self, name: str, *args: object, limit: int = 1000) -> list[Record]:
         """The whole answer, all pages of it."""
         found: list[Record] = []
-        after = None
+        start = 0
         while True:
             keys = coerce(self._lookups[name], args)
-            page = self.reader.find(name, keys, limit=limit, after=after)
+            page = self.reader.find(name, keys, limit=limit, start=start)
             part = json.loads(page.body)
             assert len(part) == page.count <= limit
             found += part
-            after = page.after
-            if after is None:
+            if page.after is None:
                 return found
             assert part, "a page that is not the last has records"
+            start = page.after
 
 
 @contextmanager

@@ -30,6 +30,28 @@ def test_an_unknown_name_is_an_attribute_error(
     assert root.echo(1) == (1,)
 
 
+@pytest.mark.parametrize(
+    ("name", "repeated"),
+    [
+        ("lookup", True),
+        ("Look_up9", True),
+        ("x" * 80, True),
+        ("x" * 81, False),
+        ("lookup 1a55", False),
+        ("lookup\n", False),
+        ("1a55", False),
+        ("é", False),
+    ],
+)
+def test_a_name_that_could_be_no_verb_is_not_repeated(
+    open_office: Opens, connect: Connects, name: str, repeated: bool
+) -> None:
+    with pytest.raises(AttributeError, match="no such verb") as caught:
+        connect(open_office()).root.__getattr__(name)
+    assert (repr(name) in str(caught.value)) is repeated
+    assert repeated or "1a55" not in str(caught.value)
+
+
 class Careless(Desk):
     """Finds a verb by `getattr`, as one should not."""
 
