@@ -36,6 +36,9 @@ SOON = 0.1
 LOOK_TIME = 1.0
 """Seconds that a look may take."""
 
+VERDICT_S = 0.3
+"""Seconds until the master has told who died, and a look has found it out."""
+
 
 class Membership:
     """The registry of this process, kept as the master's is. Not thread-safe, and no I/O.
@@ -64,14 +67,15 @@ class Membership:
         self._master = members.master
         there = {(members.master, one.generation): one for one in members.members}
         for name in self._known.keys() - there.keys():
-            self._lose(name, now)
+            master, generation = name
+            self._lose(name, now, died=master == members.master and generation in members.died)
         for name, member in there.items():
             worker = self._known.get(name) or self._join(name, member, now)
             self._follow(worker, member, now)
 
-    def _lose(self, name: tuple[str, int], now: float) -> None:
+    def _lose(self, name: tuple[str, int], now: float, *, died: bool) -> None:
         worker = self._known.pop(name)
-        self._registry.lost(worker.generation, "the master no longer has it", now)
+        self._registry.lost(worker.generation, "the master no longer has it", now, died=died)
         self._dispatcher.left(worker.generation)
         self._proofs.pop(worker.generation, None)
         self.keys.pop(worker.generation, None)
@@ -121,12 +125,13 @@ class Direct:
         """
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
-        self._router = Router(registry=registry, policy=POLICIES["load"])
+        self._router = Router(registry=registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
         self._dispatcher = Dispatcher(
             router=self._router,
             expecting=lambda: self._expecting,
             key=lambda worker: self._members.keys.get(worker.generation, ""),
             tls=self._tls,
+            on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - it is another in a child
         )
         self._members = Membership(self._dispatcher, registry)
         self._batches = Batches(self._dispatcher)

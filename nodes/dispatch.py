@@ -93,12 +93,14 @@ class Dispatcher:
             says yes, a call waits for it within its deadline.
         key: what a worker wants to be shown by whoever asks it, "" for nothing.
         tls: how workers are checked when they are dialled; None for no TLS.
+        on_failure: called when a worker has failed a lookup: its registration may be over.
     """
 
     def __init__(
         self, *, router: Router, expecting: Callable[[], bool] = lambda: False,
         key: Callable[[Worker], str] = lambda worker: worker.instance,
         clock: Callable[[], float] = time.monotonic, tls: Secure | None = None,
+        on_failure: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self.router = router
         self.lock = threading.RLock()
@@ -107,6 +109,7 @@ class Dispatcher:
         self._key = key
         self._clock = clock
         self._tls = tls
+        self._on_failure = on_failure
         self._routes: dict[int, Route] = {}
         self._turns = Turns()
 
@@ -300,6 +303,7 @@ class Dispatcher:
             self._give(worker.generation, lane)
         with self.lock:
             journey.failed(worker, explain(worker, error), self._clock(), broke=broke)
+        self._on_failure()
 
     def _route(self, worker: Worker) -> Route:
         route = self._routes.get(worker.generation)

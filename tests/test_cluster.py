@@ -253,14 +253,15 @@ def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
         wait_up(cluster, 1)
 
 
-def test_a_lookup_that_kills_is_stopped_after_the_second_worker_and_others_are_answered() -> None:
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_lookup_that_kills_is_stopped_after_the_second_worker(direct: bool) -> None:
     with master_alone() as master, contextlib.ExitStack() as stack:
         address = str(master.address)
         for _ in range(3):
             worker = stack.enter_context(BadWorker("deadly", address))
             worker.register(worker.port)
         poll_for(lambda: [w.state for w in master.snapshot().workers] == ["up"] * 3)
-        with Client(address) as client:
+        with Client(address, timeout=5.0, direct=direct) as client:
             with pytest.raises(PoisonLookup, match="died one after the other"):
                 client.getbyname("deadly")
             assert client.getbyname("xander") == scan(RECORDS, name="xander")

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -29,29 +30,29 @@ def misbehave(behaviour: str) -> None:
     """Has every lookup go wrong that way; probes and registration are as they should be."""
     well = WorkerService.lookup
 
-    def mute(_self: WorkerService, _request: object) -> object:
+    def mute(_self: WorkerService, _request: object, **_how: bool) -> object:
         threading.Event().wait()
         return None
 
-    def garbage(_self: WorkerService, _request: object) -> object:
+    def garbage(_self: WorkerService, _request: object, **_how: bool) -> object:
         return b"\x00garbage" * 100
 
-    def failing(_self: WorkerService, _request: object) -> object:
+    def failing(_self: WorkerService, _request: object, **_how: bool) -> object:
         return ("internal", "this one always fails")
 
-    def slow(self: WorkerService, request: object) -> object:
+    def slow(self: WorkerService, request: object, **how: bool) -> object:
         time.sleep(SLOW)
-        return well(self, request)
+        return well(self, request, **how)
 
-    def deadly(self: WorkerService, request: object) -> object:
+    def deadly(self: WorkerService, request: object, **how: bool) -> object:
         if type(request) is bytes and b"deadly" in request:
             os._exit(1)
-        return well(self, request)
+        return well(self, request, **how)
 
     if behaviour == "stuck":
         Worker._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
         return
-    lookups = {
+    lookups: dict[str, Callable[..., object]] = {
         "well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow,
         "deadly": deadly,
     }  # fmt: skip
