@@ -234,6 +234,8 @@ class Journey:
         router = self._router
         if now >= self._hedge_at and len(self.pending) < self.MOST_AT_ONCE:
             self._hedge_at = math.inf
+            if self._suspicion is not None:
+                return self.due(now)  # it may be deadly: one worker at a time
             worker = self._candidate(now)
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1

@@ -125,6 +125,14 @@ def test_two_hedged_at_once_do_not_add_up() -> None:
     assert case.goes_on()
 
 
+def test_one_that_may_be_deadly_is_not_hedged() -> None:
+    case = Case()
+    case.killed()
+    case.send()
+    case.now += 0.2
+    assert isinstance(case.journey.next(case.now), float)
+
+
 def test_while_others_die_as_well_it_takes_a_third() -> None:
     case = Case()
     bystander = case.workers[3]
