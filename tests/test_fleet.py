@@ -94,8 +94,9 @@ def pid_of(made: Fleet, worker_id: str) -> int:
 
 
 def instance_of(made: Fleet, worker_id: str) -> str:
-    """The secret that the child's process was given."""
-    return psutil.Process(pid_of(made, worker_id)).environ()[INSTANCE_VARIABLE]
+    """The secret that the child's process was given, once it has begun its own life."""
+    process = psutil.Process(pid_of(made, worker_id))
+    return poll_for(lambda: process.environ().get(INSTANCE_VARIABLE, ""))
 
 
 def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: Path) -> None:
