@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
 from random import Random
 from typing import NamedTuple, Self
 
 import psutil
 
+from nodes.client import Client
 from nodes.cluster import AttachedCluster, Cluster
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
+    Forked,
     Frozen,
     Killed,
     Node,
+    Tally,
+    ask_each,
     hosted,
     load_from_threads,
     poll_for,
@@ -52,6 +60,7 @@ class Scene:
         master: its process, where it has one of its own.
         over: set when the clients are done.
         found_out: seconds until it was seen what is wrong, the longest of several.
+        tallies: what clients saw that the fault itself brought along.
     """
 
     def __init__(self, cluster: Cluster, master: Node | None = None) -> None:
@@ -60,6 +69,7 @@ class Scene:
         self.over = threading.Event()
         self.random = Random(1)
         self.found_out: float | None = None
+        self.tallies: list[Tally] = []
 
     def pids(self) -> list[int]:
         """The processes of the workers that are up."""
@@ -256,6 +266,32 @@ def resets(scene: Scene) -> None:
             proxy.reset_all()
 
 
+def other_records(scene: Scene) -> None:
+    """A worker with other records of a dataset of that name registers, and leaves, and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "people.json").write_text(json.dumps([RECORDS[0] | {"year": 1}]))
+        Path(folder, "dataset.toml").write_text('name = "people"\n')
+        while not scene.over.is_set():
+            with BadWorker("well", scene.cluster.address, folder) as worker:
+                worker.register(worker.port)
+                scene.watch(lambda: _unready(scene.worker(worker.pid)))
+                scene.over.wait(0.3)
+
+
+def forks(scene: Scene) -> None:
+    """The clients' process forks, four times a second, and its children ask with its clients."""
+    with (
+        Client(scene.cluster.address, timeout=5.0) as through,
+        Client(scene.cluster.address, timeout=5.0, direct=True) as past,
+    ):
+        while not scene.over.wait(0.25):
+            for client in (through, past):
+                scene.tallies.append(ask_each(client, RECORDS, range(3)))
+                child = Forked(partial(ask_each, client, RECORDS, range(40)))
+                scene.tallies.append(ask_each(client, RECORDS, range(20)))
+                scene.tallies.append(child.result())
+
+
 def busy_machine(scene: Scene) -> None:
     """Every core is kept busy by other processes."""
     burn = [sys.executable, "-c", "while True: pass"]
@@ -270,6 +306,10 @@ def _late(worker: WorkerView | None) -> bool:
     if worker is None:
         return True
     return worker.errors > 0 or worker.breaker_open or worker.state != "up" or bool(worker.why)
+
+
+def _unready(worker: WorkerView | None) -> bool:
+    return worker is not None and worker.state == "unready"
 
 
 def _slow(worker: WorkerView | None) -> bool:
@@ -348,6 +388,8 @@ FAULTS: dict[str, Fault] = {
     "master stopped (SIGTERM), another at once": Fault(stop_master, apart),
     "all of it stopped (SIGTERM), another at once": Fault(stop_master, launched),
     "the same, asked past the master": Fault(stop_master, launched, direct=True),
+    "other records register": Fault(other_records),
+    "the clients' process forks": Fault(forks, launched),
     "master out of descriptors": Fault(no_descriptors, launched),
     "master's disk full": Fault(full_disk, launched),
     BUSY: Fault(busy_machine),
@@ -376,6 +418,7 @@ def play(name: str, *, lookups: int, least: float) -> Outcome:
         finally:
             scene.over.set()
             trouble.join()
+        tallies += scene.tallies
         poll_for(lambda: scene.cluster.snapshot().in_flight == 0)
         lost = [event for event in scene.cluster.events() if event.kind == "lost"]
         if name == BUSY:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.scenes import FAULTS, play
+from tests.kit import FORK_WARNING
+
+pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
 
 OFTEN = (
     "SIGKILL each second",
