@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nodes.errors import RollcallError
-from nodes.text import printable
+from nodes.support.text import printable
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,7 +86,7 @@ def _run(
     watch: bool, require_token: bool, tls: Path | None, read_only: bool,
 ) -> int:  # fmt: skip
     if attach is not None:
-        from nodes.addresses import parse_address  # noqa: PLC0415 - only then is it needed
+        from nodes.support.addresses import parse_address  # noqa: PLC0415 - only then is it needed
 
         parse_address(attach)
     from console.app import RollcallApp  # noqa: PLC0415

@@ -26,7 +26,7 @@ def hosting(
     def open_cluster(progress: Progress) -> Cluster:
         from nodes.catalog import ensure_catalog
         from nodes.cluster import HostedCluster
-        from nodes.paths import shipped_data
+        from nodes.support.paths import shipped_data
 
         def build(also: Progress) -> CatalogInfo:
             def progressed(stage: str, done: int, total: int) -> None:

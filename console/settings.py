@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.paths import make_private, state_dir
-from nodes.structs import ready
+from nodes.support.paths import make_private, state_dir
+from nodes.support.structs import ready
 
 logger = logging.getLogger("rollcall.console")
 

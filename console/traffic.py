@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from console.messages import TrafficReported
-from nodes.structs import ready
+from nodes.support.structs import ready
 
 
 @ready

@@ -20,7 +20,7 @@ from console.text import (
     sparkline,
 )
 from console.widgets.table import Column, Row
-from nodes.expiry import expiry
+from nodes.security.expiry import expiry
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 WORKER_COLUMNS = (

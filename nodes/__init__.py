@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nodes.client import Client, Record
+    from nodes.client.blocking import Client, Record
 
 __all__ = ["Client", "Record"]
 __version__ = "0.1.0"

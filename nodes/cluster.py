@@ -8,15 +8,15 @@ from typing import Protocol, Self
 
 import msgspec
 
-from nodes.addresses import beside, check_host, explain_bind, named
-from nodes.crew import Build, Crew
+from nodes.client.connection import MasterLink
 from nodes.errors import StartError
-from nodes.journal import journal_file
-from nodes.link import MasterLink
-from nodes.master import Master
-from nodes.paths import state_dir
-from nodes.tls import Role, Tls
-from nodes.token import cursor_key, ensure_token, operator_token, valid_keys
+from nodes.fleet.fleet import Build, Crew
+from nodes.master.journal import journal_file
+from nodes.master.master import Master
+from nodes.security.tls import Role, Tls
+from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_keys
+from nodes.support.addresses import beside, check_host, explain_bind, named
+from nodes.support.paths import state_dir
 from nodes.transport import Value
 from nodes.wire import (
     DEADLINE,
@@ -28,8 +28,8 @@ from nodes.wire import (
     LogPart,
     Reloaded,
     decode_envelope,
+    describe,
 )
-from nodes.worker import describe
 
 Arg = str | float
 
@@ -129,7 +129,7 @@ class HostedCluster:
                 logs=state_dir() / "logs" / str(self.master.address.port), tls=tls,
             )  # fmt: skip
             roster.fixed = True
-            roster.serves(describe(self.crew.catalog))
+            roster.serves(describe(self.crew.catalog.info))
             roster.claim = self.crew.claim
             rejoining = roster.expecting
             roster.expecting = lambda: True  # until they are started: who asks first waits

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import secrets
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from nodes.errors import CODES, InternalError, LookupFailed
-from nodes.structs import ready
+from nodes.support.structs import ready
+
+if TYPE_CHECKING:
+    from nodes.catalog import CatalogInfo
 
 DEADLINE = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
@@ -138,6 +141,18 @@ class Description(msgspec.Struct, frozen=True):
     files: Names
     lookups: Annotated[tuple[LookupShape, ...], msgspec.Meta(max_length=64)]
     versions: tuple[str, ...] = ()
+
+
+def describe(info: CatalogInfo) -> Description:
+    """What a catalog serves, as registrations say it."""
+    return Description(
+        dataset=info.name,
+        version=info.version,
+        records=info.records,
+        fields=info.fields,
+        files=info.files,
+        lookups=tuple(LookupShape(one.name, one.fields, one.types) for one in info.lookups),
+    )
 
 
 @ready

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
 from tests.kit import Census, poll_for
 
 # How long an example takes says more of the machine than of the code.

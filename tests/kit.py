@@ -24,13 +24,13 @@ from typing import Any, Self, TypeVar
 import psutil
 
 from nodes.catalog import Catalog, ensure_catalog
-from nodes.certs import make_certificates
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster, open_master
-from nodes.master import Master
-from nodes.paths import shipped_data
-from nodes.token import worker_token
-from nodes.worker import Worker
+from nodes.master.master import Master
+from nodes.security.certificates import make_certificates
+from nodes.security.tokens import worker_token
+from nodes.support.paths import shipped_data
+from nodes.worker.registration import Worker
 
 T = TypeVar("T")
 

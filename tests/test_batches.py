@@ -12,9 +12,9 @@ import rpyc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes import batches
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
+from nodes.dispatch import batches
 from nodes.errors import BadRequest, NoWorkers
 from tests.kit import (
     Node,

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import rpyc
 
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
-from nodes.fleet import MOST_MEMORY
+from nodes.fleet.supervisor import MOST_MEMORY
 from nodes.routing.balancer import NOISE
 from tests.faults.scenes import BadWorker
 from tests.kit import (

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from nodes import cores
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster
-from nodes.token import operator_token
+from nodes.master import cores
+from nodes.security.tokens import operator_token
 from tests.kit import hosted, poll_for, up
 
 EVERY: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 import rpyc
 
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.errors import RollcallError
 from tests.kit import master_alone, poll_for, worker_inside
 

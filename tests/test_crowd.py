@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nodes.addresses import parse_address
-from nodes.client import Client
+from nodes.client.blocking import Client
+from nodes.support.addresses import parse_address
 from tests.crowd import Asking, Crowd, Flood, Slow
 from tests.fuzz.run import LANES, GoodClient
 from tests.kit import Node, poll_for

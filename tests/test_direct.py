@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
 from nodes.routing import Router
-from nodes.token import Role, ensure_token, token_file
+from nodes.security.tokens import Role, ensure_token, token_file
 from nodes.transport import Lane
 from nodes.wire import LookupRequest, encode_request
 from tests.kit import (

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nodes.dispatch import AT_ONCE, Dispatcher
+from nodes.dispatch.dispatcher import AT_ONCE, Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
 from nodes.routing.registry import Listener

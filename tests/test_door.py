@@ -12,20 +12,28 @@ import msgspec
 import pytest
 import rpyc
 
-from nodes.addresses import registered_host
 from nodes.catalog import Catalog, ensure_catalog
-from nodes.checks import is_answer, is_batch_answer
-from nodes.client import Client
+from nodes.client.blocking import Client
+from nodes.client.connection import MasterLink
 from nodes.cluster import AttachedCluster
-from nodes.door import Door, Refusals, Visit
+from nodes.dispatch.replies import is_answer, is_batch_answer
 from nodes.errors import BadRequest, Conflict, Forbidden, RollcallError
-from nodes.link import MasterLink
-from nodes.master import Master
-from nodes.paths import shipped_data
-from nodes.token import Key, Role, ensure_token, read_token, rotate_token, token_file, worker_token
+from nodes.master.master import Master
+from nodes.security.authenticator import Door, Refusals, Visit
+from nodes.security.tokens import (
+    Key,
+    Role,
+    ensure_token,
+    read_token,
+    rotate_token,
+    token_file,
+    worker_token,
+)
+from nodes.support.addresses import registered_host
+from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
-from nodes.worker import Worker
+from nodes.worker.registration import Worker
 from tests.kit import PATIENCE, Mute, master_alone, poll_for, worker_inside
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
@@ -110,7 +118,7 @@ def test_the_client_finds_its_token_and_sends_it_only_when_asked(
     with AttachedCluster(str(closed.address)) as cluster:
         assert cluster.page("getbyname", "xander").count == 1
     asked: list[str] = []
-    monkeypatch.setattr("nodes.client.client_token", lambda: asked.append("asked"))
+    monkeypatch.setattr("nodes.client.blocking.client_token", lambda: asked.append("asked"))
     with Client(str(closed.address)) as client, pytest.raises(Forbidden, match="client"):
         client.getbyname("xander")
     assert asked
@@ -123,7 +131,7 @@ def test_the_client_finds_its_token_and_sends_it_only_when_asked(
 def test_a_rotated_token_is_taken_up_by_a_master_that_runs(
     closed: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.door.RECHECK", 0.0)
+    monkeypatch.setattr("nodes.security.authenticator.RECHECK", 0.0)
     old = read_token(token_file(Role.CLIENT))
     with stranger(closed) as root, Client(str(closed.address)) as client:
         assert ask(root, "login", old)["result"] == "client"
@@ -384,7 +392,7 @@ def test_a_stale_registration_changes_nothing(served: Master) -> None:
 def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end(
     served: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.door.RECHECK", 0.0)
+    monkeypatch.setattr("nodes.security.authenticator.RECHECK", 0.0)
     with Mute() as mute, stranger(served) as root:
         assert ask(root, "login", read_token())["result"] == "operator"
         said = registration(served, port=mute.port, wanted_id="north")

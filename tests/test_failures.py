@@ -15,12 +15,12 @@ import rpyc
 from rpyc.utils.server import ThreadedServer
 
 from nodes.catalog import Catalog, ensure_catalog
-from nodes.client import Client
+from nodes.client.blocking import Client
+from nodes.dispatch.failures import for_the_log, reason
 from nodes.errors import LookupFailed
-from nodes.failures import for_the_log, reason
-from nodes.journal import journal_file, read_events
-from nodes.paths import shipped_data
-from nodes.token import Role, ensure_token, read_token, token_file
+from nodes.master.journal import journal_file, read_events
+from nodes.security.tokens import Role, ensure_token, read_token, token_file
+from nodes.support.paths import shipped_data
 from nodes.transport import (
     CallTimeout,
     DialFailed,
@@ -32,8 +32,7 @@ from nodes.transport import (
     TlsFailed,
     TransportError,
 )
-from nodes.wire import Registration, WorkerRefusal, direct_key
-from nodes.worker import describe
+from nodes.wire import Registration, WorkerRefusal, describe, direct_key
 from tests.kit import PATIENCE, master_alone, poll_for
 from tests.transport.kit import lane_to, rooted
 
@@ -142,7 +141,7 @@ def registered_at(address: tuple[str, int], master: tuple[str, int]) -> Iterator
     catalog = Catalog.open(ensure_catalog(shipped_data()).path)
     said = Registration(
         instance=SECRET, wanted_id="astray", host=address[0], port=address[1], pid=1,
-        catalog=describe(catalog),
+        catalog=describe(catalog.info),
     )  # fmt: skip
     catalog.close()
     with Lane.dial(*master) as lane:

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nodes.child import Phase
 from nodes.errors import NotPossible, UnknownWorker
-from nodes.fleet import Fleet
+from nodes.fleet.process import Phase
+from nodes.fleet.supervisor import Fleet
 from nodes.wire import INSTANCE_VARIABLE
 from tests.kit import Killed, poll_for
 
@@ -203,7 +203,7 @@ def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
 def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.fleet.START_TIME", 0.3)
+    monkeypatch.setattr("nodes.fleet.supervisor.START_TIME", 0.3)
     with fleet(tmp_path, STUBBORN) as (made, host):
         made.spawn(1)
         poll_for(lambda: host.ended)
@@ -213,7 +213,7 @@ def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason
 def test_one_that_registered_may_take_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.fleet.START_TIME", 2.0)
+    monkeypatch.setattr("nodes.fleet.supervisor.START_TIME", 2.0)
     with fleet(tmp_path) as (made, host):
         made.spawn(1)
         poll_for(lambda: pid_of(made, "w1"))
@@ -226,7 +226,7 @@ def test_one_that_registered_may_take_its_time(
 LAUNCHER = """
 import sys, threading
 from pathlib import Path
-from nodes.fleet import Fleet
+from nodes.fleet.supervisor import Fleet
 from tests.test_fleet import Host, LEAVES, pid_of
 fleet = Fleet(host=Host(), command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
 fleet.spawn(1)

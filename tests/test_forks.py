@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.errors import BadRequest, Forbidden, MasterLost
 from tests.kit import (
     FORK_WARNING,

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from nodes.errors import DataError
-from nodes.events import EventLog
-from nodes.journal import WAITING, Journal, Second, journal_file, read_events, read_seconds
+from nodes.master.events import EventLog
+from nodes.master.journal import WAITING, Journal, Second, journal_file, read_events, read_seconds
 from nodes.wire import Event
 from tests.kit import Node, poll_for, run_nodes
 
@@ -41,7 +41,7 @@ def journal(path: Path, *, keep_bytes: int = 50_000_000) -> Iterator[Journal]:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nodes.journal.EVERY", 0.02)
+    monkeypatch.setattr("nodes.master.journal.EVERY", 0.02)
 
 
 def numbers(path: Path) -> list[int]:

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 import rpyc
 
-from nodes.client import Client
+from nodes.client.blocking import Client
+from nodes.client.connection import MasterLink
 from nodes.cluster import AttachedCluster
 from nodes.errors import (
     CODES,
@@ -27,10 +28,9 @@ from nodes.errors import (
     NoWorkers,
     UnknownWorker,
 )
-from nodes.intake import MOST_CALLS
-from nodes.link import MasterLink
-from nodes.master import Master
-from nodes.token import read_token
+from nodes.master.lookups import MOST_CALLS
+from nodes.master.master import Master
+from nodes.security.tokens import read_token
 from tests.kit import (
     Mute,
     master_alone,

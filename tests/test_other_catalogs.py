@@ -11,10 +11,10 @@ from random import Random
 
 import pytest
 
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, Conflict, RollcallError
-from nodes.master import Master
+from nodes.master.master import Master
 from nodes.routing import Address, Registry, State, Worker
 from tests.faults.scenes import BadWorker
 from tests.kit import (

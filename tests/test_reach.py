@@ -23,15 +23,15 @@ import rpyc
 from rpyc.core import brine, consts
 
 import nodes
-from nodes.master import Master, MasterService
-from nodes.serving import WorkerService
-from nodes.token import Role, ensure_token, token_file
+from nodes.master.master import Master, MasterService
+from nodes.security.tokens import Role, ensure_token, token_file
 from nodes.transport import Lane, RemoteFailure, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
 from nodes.transport.stream import CHUNK
 from nodes.wire import decode_envelope
-from nodes.worker import Worker
+from nodes.worker.registration import Worker
+from nodes.worker.service import WorkerService
 from tests.kit import PATIENCE, master_alone, worker_inside
 from tests.transport.kit import FIRST_VERB, Raw
 

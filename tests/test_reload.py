@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nodes.catalog import CatalogInfo, Progress, ensure_catalog
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.errors import BadRequest, DataError, RollcallError
 from tests.kit import hosted, poll_for, up, wait_up
 
@@ -97,7 +97,7 @@ def test_a_broken_file_changes_nothing_and_a_watched_one_is_taken_up(tmp_path: P
 def test_a_frozen_worker_does_not_hold_up_a_reload(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.roster.SWITCH_TIME", 0.3)
+    monkeypatch.setattr("nodes.master.membership.SWITCH_TIME", 0.3)
     file = tmp_path / "people.json"
     write_people(file, 2000)
     with hosted(2, data=tmp_path) as cluster, Client(cluster.address) as client:

@@ -12,18 +12,18 @@ from random import Random
 import pytest
 import rpyc
 
-from nodes.client import Client
-from nodes.crew import Crew
-from nodes.dispatch import AT_ONCE
+from nodes.client.blocking import Client
+from nodes.client.connection import BREAKS, MasterLink
+from nodes.dispatch.dispatcher import AT_ONCE
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
-from nodes.events import registered
-from nodes.intake import Intake
-from nodes.journal import journal_file, read_events
-from nodes.link import BREAKS, MasterLink
-from nodes.master import Master
+from nodes.fleet.fleet import Crew
+from nodes.master.events import registered
+from nodes.master.journal import journal_file, read_events
+from nodes.master.lookups import Intake
+from nodes.master.master import Master
 from nodes.transport import Server, Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
-from nodes.worker import FIRST_WAIT, LONGEST_WAIT, register_waits
+from nodes.worker.registration import FIRST_WAIT, LONGEST_WAIT, register_waits
 from tests.kit import PATIENCE, hosted, master_alone, poll_for, worker_inside
 from tests.test_dispatch import Stage, good, stage
 

@@ -20,7 +20,7 @@ import types
 
 import msgspec
 
-from nodes.structs import ready
+from nodes.support.structs import ready
 
 sys.setswitchinterval(1e-6)
 SOURCE = '''

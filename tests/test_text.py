@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from nodes.catalog import ensure_catalog
 from nodes.cli import cli
 from nodes.errors import BadRequest, DataError, UnknownWorker
-from nodes.journal import Journal, Second, journal_file
-from nodes.logs import Logs
-from nodes.text import LogFormatter, printable, printable_json
+from nodes.fleet.logs import Logs
+from nodes.master.journal import Journal, Second, journal_file
+from nodes.support.text import LogFormatter, printable, printable_json
 from nodes.transport import Server, Service, Utf8
 from nodes.wire import (
     ClusterSnapshot,

@@ -13,21 +13,21 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nodes.addresses import beside, is_wildcard
 from nodes.catalog import Catalog, ensure_catalog
-from nodes.certs import make_certificates
 from nodes.cli import cli
 from nodes.cli.common import say_insecurity
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, LookupFailed, MasterLost, StartError
-from nodes.expiry import ExpiryWatch, expiry
-from nodes.paths import shipped_data
-from nodes.tls import Role, Tls
-from nodes.token import read_token
+from nodes.security.certificates import make_certificates
+from nodes.security.expiry import ExpiryWatch, expiry
+from nodes.security.tls import Role, Tls
+from nodes.security.tokens import read_token
+from nodes.support.addresses import beside, is_wildcard
+from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import decode_envelope, secret_verb
-from nodes.worker import Worker
+from nodes.worker.registration import Worker
 from tests.kit import (
     PATIENCE,
     Killed,
@@ -261,7 +261,7 @@ def test_a_worker_that_is_not_where_it_says_gets_no_lookup(
     moved.mkdir()
     for name in ("ca.pem", "ca-key.pem"):
         shutil.copy(folder / name, moved)
-    monkeypatch.setattr("nodes.certs.LOCAL", ("10.9.9.9",))
+    monkeypatch.setattr("nodes.security.certificates.LOCAL", ("10.9.9.9",))
     now = datetime.datetime.now(datetime.UTC)
     make_certificates(moved, hosts=(), days=10, now=now, renew=True)
     with master_alone(tls=folder) as master:

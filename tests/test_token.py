@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from console.export import export
 from console.settings import Settings, save_settings
 from nodes.cli import cli
+from nodes.client.connection import MasterLink
 from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, StartError
-from nodes.link import MasterLink
-from nodes.token import (
+from nodes.security.tokens import (
     MOST_OLD,
     Key,
     Role,
@@ -85,7 +85,7 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
         compared.append(expected)
         return expected == b"a"
 
-    monkeypatch.setattr("nodes.token.hmac.compare_digest", compare)
+    monkeypatch.setattr("nodes.security.tokens.hmac.compare_digest", compare)
     assert role_of("a", [Key("a", Role.CLIENT), Key("b", Role.WORKER)]) is Role.CLIENT
     assert compared == [b"a", b"b"]
 

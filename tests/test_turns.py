@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-from nodes.turns import Turns
+from nodes.dispatch.limiter import Turns
 from tests.kit import PATIENCE, poll_for
 
 

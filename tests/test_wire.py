@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.addresses import check_host, explain_bind, parse_address
-from nodes.checks import is_answer, is_batch_answer, is_probe_answer, is_refusal
+from nodes.dispatch.replies import is_answer, is_batch_answer, is_probe_answer, is_refusal
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
-from nodes.events import EventLog
-from nodes.token import Key, Role, ensure_token, read_token, role_of
+from nodes.master.events import EventLog
+from nodes.security.tokens import Key, Role, ensure_token, read_token, role_of
+from nodes.support.addresses import check_host, explain_bind, parse_address
 from nodes.wire import (
     MOST_VERDICT,
     answer_envelope,

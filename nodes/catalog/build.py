@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from nodes.catalog.dataset import Dataset
-from nodes.catalog.layout import APPLICATION_ID, FORMAT, Layout
 from nodes.catalog.model import CatalogInfo, Lookup, Progress
+from nodes.catalog.schema_scan import Key, Survey, key_text
 from nodes.catalog.sources import read_records
-from nodes.catalog.survey import Key, Survey, key_text
+from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT, Layout
 
 CACHE_KIB = 8192
 """SQLite's memory for pages, and for each of the runs it sorts an index from. More is slower:

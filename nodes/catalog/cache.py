@@ -23,12 +23,12 @@ from pathlib import Path
 import msgspec
 
 from nodes.catalog.dataset import Dataset, load_dataset
-from nodes.catalog.layout import FORMAT
 from nodes.catalog.model import CatalogInfo, Progress
 from nodes.catalog.reader import Catalog
+from nodes.catalog.sql_schema import FORMAT
 from nodes.errors import DataError
-from nodes.paths import cache_dir, make_private
-from nodes.structs import ready
+from nodes.support.paths import cache_dir, make_private
+from nodes.support.structs import ready
 
 KEPT_CATALOGS = 8
 KEPT_STAMPS = 64

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nodes.catalog.dataset import load_dataset
 from nodes.catalog.model import CheckReport, FileReport
+from nodes.catalog.schema_scan import FieldSurvey
 from nodes.catalog.sources import read_records
-from nodes.catalog.survey import FieldSurvey
 
 
 def check_data(data: Path) -> CheckReport:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from nodes.structs import ready
+from nodes.support.structs import ready
 
 
 class Lookup(msgspec.Struct, frozen=True):

@@ -16,8 +16,8 @@ from types import TracebackType
 import msgspec
 
 from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT, Argument, shown, usage
-from nodes.catalog.layout import APPLICATION_ID, FORMAT, Layout
 from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT, Layout
 from nodes.errors import BadRequest, DataError
 
 MAX_LIMIT = 10_000  # records of one page

@@ -46,7 +46,7 @@ def read_records(path: Path, name: str, bad: Bad) -> Iterator[Batch]:
             case ".jsonl":
                 yield from _read_lines(path, name, bad)
             case _:
-                from nodes.catalog.sheets import read_sheet  # noqa: PLC0415 - few need csv
+                from nodes.catalog.csv_source import read_sheet  # noqa: PLC0415 - few need csv
 
                 yield from read_sheet(path, name, bad)
     except OSError as error:

@@ -18,11 +18,11 @@ from nodes.cli.common import (
     print_json,
     tls_option,
 )
-from nodes.client import BATCH, Client
+from nodes.client.blocking import BATCH, Client
 from nodes.load import Plan, Report, Tally, sample
-from nodes.load.child import Lookups
-from nodes.load.processes import Processes
-from nodes.text import printable
+from nodes.load.client_process import Lookups
+from nodes.load.process_group import Processes
+from nodes.support.text import printable
 
 SECONDS = 10.0
 """How long it takes, unless its caller says otherwise."""

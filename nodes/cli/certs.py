@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from nodes.addresses import tls_folder
 from nodes.cli.common import as_json as json_option
 from nodes.cli.common import explained, print_json
+from nodes.support.addresses import tls_folder
 
 
 @click.group()
@@ -47,7 +47,7 @@ def init(
     certificate: a worker's is no operator's. Masters and workers are shown to be who they
     are by the names given here.
     """
-    from nodes.certs import make_certificates  # noqa: PLC0415 - 0.1 s, for this command only
+    from nodes.security.certificates import make_certificates  # noqa: PLC0415 - 0.1 s, for this command only
 
     folder = folder or tls_folder()
     now = datetime.datetime.now(datetime.UTC)

@@ -15,9 +15,9 @@ from typing import NoReturn, ParamSpec
 
 import click
 
-from nodes.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, insecurity, is_loopback
 from nodes.errors import RollcallError, code_of
-from nodes.text import LogFormatter, printable, printable_json
+from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, insecurity, is_loopback
+from nodes.support.text import LogFormatter, printable, printable_json
 
 logger = logging.getLogger("rollcall.cli")
 

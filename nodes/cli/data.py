@@ -20,8 +20,8 @@ from nodes.catalog import (
 )
 from nodes.cli.common import as_json as json_option
 from nodes.cli.common import explained, print_json
-from nodes.paths import shipped_data
-from nodes.text import printable
+from nodes.support.paths import shipped_data
+from nodes.support.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -6,10 +6,10 @@ import time
 
 import click
 
-from nodes.addresses import parse_address
 from nodes.cli.common import as_json, explained, master_option, print_json
 from nodes.cli.steer import event_line
-from nodes.journal import Second, journal_file, read_events, read_seconds
+from nodes.master.journal import Second, journal_file, read_events, read_seconds
+from nodes.support.addresses import parse_address
 
 
 @click.command()

@@ -23,9 +23,9 @@ from nodes.cli.common import (
     print_json,
     tls_option,
 )
-from nodes.client import BATCH, Client
+from nodes.client.blocking import BATCH, Client
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
-from nodes.text import printable
+from nodes.support.text import printable
 from nodes.wire import Envelope
 
 FOUND, NOT_FOUND = 0, 1

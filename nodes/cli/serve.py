@@ -29,8 +29,8 @@ from nodes.cli.common import (
 from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
-from nodes.paths import shipped_data
-from nodes.text import printable
+from nodes.support.paths import shipped_data
+from nodes.support.text import printable
 from nodes.wire import ClusterSnapshot
 
 READY_TIME = 15.0

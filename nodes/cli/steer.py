@@ -12,8 +12,8 @@ import click
 from nodes.cli.common import as_json, explained, master_option, print_json, tls_option
 from nodes.cluster import AttachedCluster
 from nodes.errors import RollcallError
-from nodes.expiry import expiry
-from nodes.text import printable
+from nodes.security.expiry import expiry
+from nodes.support.text import printable
 from nodes.wire import Event, WorkerView
 
 P = ParamSpec("P")

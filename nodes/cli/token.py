@@ -9,8 +9,8 @@ import click
 from nodes.cli.common import as_json as json_option
 from nodes.cli.common import explained, print_json
 from nodes.errors import StartError
-from nodes.text import printable
-from nodes.token import GRACE, Role, ensure_token, read_token, rotate_token, token_file
+from nodes.security.tokens import GRACE, Role, ensure_token, read_token, rotate_token, token_file
+from nodes.support.text import printable
 
 _role = click.option(
     "--role",

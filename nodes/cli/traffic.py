@@ -18,7 +18,7 @@ from nodes.cli.common import (
     tls_option,
     watch_stdin,
 )
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.load import Plan, asker, play, sample
 
 

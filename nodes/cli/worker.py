@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from nodes.addresses import check_host, explain_bind, named, parse_address
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.cli.common import (
     StopSignals,
@@ -28,12 +27,13 @@ from nodes.cli.common import (
     watch_stdin,
 )
 from nodes.errors import StartError
-from nodes.paths import shipped_data
-from nodes.text import printable
-from nodes.tls import Role, Tls
-from nodes.token import worker_token
+from nodes.security.tls import Role, Tls
+from nodes.security.tokens import worker_token
+from nodes.support.addresses import check_host, explain_bind, named, parse_address
+from nodes.support.paths import shipped_data
+from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
-from nodes.worker import Worker
+from nodes.worker.registration import Worker
 
 DESCRIPTORS = 2048
 """Files and connections that a worker may have open: two for each connection, and to spare."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nodes.load.histogram import Histogram
-from nodes.load.mix import Question, asker, sample
-from nodes.load.play import Ask, Outcome, Tally, play
 from nodes.load.report import Report
+from nodes.load.runner import Ask, Outcome, Tally, play
 from nodes.load.schedule import Plan, Schedule, spread
+from nodes.load.workload import Question, asker, sample
 
 __all__ = [
     "Ask",

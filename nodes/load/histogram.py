@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from nodes.routing.figures import at_rank, bucket_of, middle
+from nodes.routing.histogram import at_rank, bucket_of, middle
 
 PER_OCTAVE = 64
 """Buckets for a factor of two: what is read from them is within 0.6 % of the truth."""

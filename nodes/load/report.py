@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nodes.load.play import Tally
+from nodes.load.runner import Tally
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 

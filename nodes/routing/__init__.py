@@ -2,10 +2,9 @@
 
 from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget
-from nodes.routing.figures import Figures
+from nodes.routing.call import NO_WORKERS, Journey, Router, panics
+from nodes.routing.histogram import Figures
 from nodes.routing.registry import Address, AddressHeld, Registry, State, Worker
-from nodes.routing.restarts import Restarts
-from nodes.routing.router import NO_WORKERS, Journey, Router, panics
 
 __all__ = [
     "NO_WORKERS",
@@ -17,7 +16,6 @@ __all__ = [
     "Journey",
     "Policy",
     "Registry",
-    "Restarts",
     "Router",
     "State",
     "Worker",

@@ -20,7 +20,7 @@ from random import Random
 from typing import NamedTuple
 
 from nodes.routing.breaker import Breaker
-from nodes.routing.figures import Figures, Latency
+from nodes.routing.histogram import Figures, Latency
 from nodes.routing.poison import Deaths
 
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 
-from nodes import forks
+from nodes.support import forks
 from nodes.transport.errors import LinkLost
 from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
 from tests.bench import peers
 from tests.bench.compare import RECORDS, compare
 from tests.bench.growth import PICTURE, growth

@@ -23,8 +23,8 @@ from random import Random
 import psutil
 
 from nodes.catalog import Catalog, Reader, ensure_catalog
-from nodes.client import Client
-from nodes.token import ensure_token
+from nodes.client.blocking import Client
+from nodes.security.tokens import ensure_token
 from tests.catalog.many import CROWD, build_weighed, one_of, write_many
 from tests.kit import Node, hosted
 

@@ -1,4 +1,4 @@
-"""A process that holds clients of a peer: `python -m tests.bench.client`, as `nodes.load.child`."""
+"""A process that holds clients of a peer, as `nodes.load.client_process` does ours."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import msgspec
 
 from nodes.errors import RollcallError, code_of
 from nodes.load import Ask, Outcome
-from nodes.load.child import run
-from nodes.structs import ready
+from nodes.load.client_process import run
+from nodes.support.structs import ready
 from tests.bench.peers import Row, name_of
 
 NAMES = 10_000

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nodes.load import Plan, Tally
-from nodes.load.processes import Processes
+from nodes.load.process_group import Processes
 from tests.bench import peers
 from tests.bench.client import Work
 from tests.bench.peers import Row

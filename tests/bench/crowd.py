@@ -18,10 +18,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-from nodes.addresses import parse_address
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.errors import RollcallError
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
+from nodes.support.addresses import parse_address
 from tests.kit import Node
 
 SCENES = (

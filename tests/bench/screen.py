@@ -30,7 +30,7 @@ from console.opening import hosting
 from console.settings import Settings
 from console.text import UNICODE
 from nodes.cluster import AttachedCluster
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
 from nodes.wire import ClusterSnapshot
 from tests.console.fakes import FakeCluster, cluster_snapshot, worker_view
 from tests.kit import Node

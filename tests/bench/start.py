@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from nodes.catalog import ensure_catalog
-from nodes.paths import shipped_data
+from nodes.support.paths import shipped_data
 from tests.bench import peers
 from tests.kit import Node, hosted
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from nodes.catalog import coerce
 from nodes.errors import BadRequest
-from nodes.paths import shipped_data
+from nodes.support.paths import shipped_data
 from tests.catalog.kit import CLASSIC, Record, asking, definition, plain_scan, write
 
 LOOKUPS = {**CLASSIC, "bysize": ["size"], "byall": ["size", "year", "location", "name"]}

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from nodes.catalog import CatalogInfo, ensure_catalog
-from nodes.client import Client
+from nodes.client.blocking import Client
 from tests.catalog.kit import Record, asking
 from tests.catalog.many import CROWD, build_weighed, one_of, write_many
 from tests.kit import Node

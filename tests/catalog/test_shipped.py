@@ -9,7 +9,7 @@ import unicodedata
 import pytest
 
 from nodes.catalog import check_data
-from nodes.paths import shipped_data
+from nodes.support.paths import shipped_data
 from tests.catalog.kit import CLASSIC, Record
 
 FILES = {"data-am.json": ("a", "m"), "data-nz.json": ("n", "z")}

@@ -15,7 +15,7 @@ from console.commands import BY_NAME
 from console.opening import hosting
 from console.settings import Settings
 from console.text import UNICODE
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
 
 PICTURE = Path(__file__).parent / "picture.svg"
 

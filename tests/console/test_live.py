@@ -21,7 +21,7 @@ from console.screens.worker import WorkerScreen
 from console.settings import Settings
 from console.text import UNICODE
 from console.widgets.query import QueryPanel
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.wire import WorkerView
 from tests.kit import PATIENCE, Node, load_from_threads, shipped_records
 

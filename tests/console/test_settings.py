@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.settings import MOST_LINES, Settings, load_settings, save_settings, settings_file
-from nodes.paths import state_dir
+from nodes.support.paths import state_dir
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:

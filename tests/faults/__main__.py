@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
 from tests.faults.scenes import BUSY, FAULTS, play
 
 BUSY_SECONDS = 60.0

@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from nodes.client import Client
+from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, Cluster
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.addresses import parse_address
 from nodes.catalog import Catalog, ensure_catalog
-from nodes.paths import shipped_data
-from nodes.serving import WorkerService
-from nodes.token import worker_token
-from nodes.worker import Worker
+from nodes.security.tokens import worker_token
+from nodes.support.addresses import parse_address
+from nodes.support.paths import shipped_data
+from nodes.worker.registration import Worker
+from nodes.worker.service import WorkerService
 
 SLOW = 0.02
 """Seconds that the slow one adds to each lookup: some twenty times what one takes."""

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 
-from nodes.token import ensure_token
+from nodes.security.tokens import ensure_token
 from tests.fuzz.run import Report, attack, lure
 
 MOST_GROWTH = 20_000_000

@@ -186,7 +186,9 @@ class Grammar:
         if kind < 0.7:
             return ROOT
         if kind < 0.9:
-            name = rng.choice(("builtins.int", "builtins.type", "nodes.master.Master", VERB, ""))
+            name = rng.choice(
+                ("builtins.int", "builtins.type", "nodes.master.master.Master", VERB, "")
+            )
             return (name, rng.getrandbits(47), rng.getrandbits(47))
         return self.value()
 

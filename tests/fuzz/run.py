@@ -22,9 +22,9 @@ import msgspec
 import psutil
 from rpyc.core import brine, consts
 
-from nodes.addresses import parse_address
-from nodes.client import Client
-from nodes.token import read_token
+from nodes.client.blocking import Client
+from nodes.security.tokens import read_token
+from nodes.support.addresses import parse_address
 from nodes.transport import Lane, Limits, TransportError, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame

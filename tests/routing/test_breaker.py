@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from nodes.routing import Restarts
+from nodes.fleet.restarts import Restarts
 from nodes.routing.breaker import Breaker
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.routing import Figures
-from nodes.routing.figures import Latency
+from nodes.routing.histogram import Latency
 
 SECONDS = st.floats(min_value=2e-6, max_value=600)
 

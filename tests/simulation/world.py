@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nodes.dispatch import PROOF_S
+from nodes.dispatch.dispatcher import PROOF_S
 from nodes.errors import LookupFailed, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Journey, Registry, Router, State, Worker
 
@@ -288,7 +288,7 @@ class World:
         return lookup
 
     def advance(self, lookup: Lookup) -> None:
-        """Does what the router decides, as `nodes.dispatch` does over sockets."""
+        """Does what the router decides, as `nodes.dispatch.dispatcher` does over sockets."""
         if lookup.over:
             return
         lookup.journey.expired(self.now)

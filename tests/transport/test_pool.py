@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nodes.tls import Role, Tls
+from nodes.security.tls import Role, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
 from tests.kit import FORK_WARNING, PATIENCE, Forked, make_tls, poll_for
 from tests.transport.conftest import Opens

@@ -20,7 +20,7 @@ import rpyc
 import trustme
 from rpyc.core.stream import SocketStream
 
-from nodes.tls import Role, Tls
+from nodes.security.tls import Role, Tls
 from nodes.transport import (
     HandshakeFailed,
     Lane,

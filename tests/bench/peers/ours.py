@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import rpyc
 
-from nodes.client import BATCH, Client
+from nodes.client.blocking import BATCH, Client
 from nodes.errors import LookupFailed
 from tests.bench.peers import Data, Find, Record, Row, host_port
 from tests.kit import Node

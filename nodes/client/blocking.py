@@ -1,0 +1,221 @@
+"""`Client`: lookups for scripts."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
+
+import msgspec
+
+from nodes.client.connection import MasterLink
+from nodes.client.direct import Direct
+from nodes.errors import BadRequest, LookupFailed, Overloaded
+from nodes.security.tls import Tls
+from nodes.security.tokens import client_token
+from nodes.support.addresses import DEFAULT_ADDRESS
+from nodes.transport import Value
+from nodes.wire import DEADLINE, PAGE, Description, Envelope, decode_envelopes
+
+Record = dict[str, Any]
+"""One record, as plain data."""
+
+Answered = list[Record] | LookupFailed
+"""What became of one lookup of a batch."""
+
+BATCH = 1000
+"""Lookups sent in one question; a longer list takes several."""
+
+
+class Client:
+    """Asks one master. Thread-safe; reconnects by itself; close it, or use `with`.
+
+    A forked child may go on with its parent's: each has connections of its own. Pickled, it is
+    what it was made of (a token that was given is in there), and connects anew where it arrives.
+
+    Arguments:
+        address: the master's "HOST:PORT".
+        timeout: seconds a lookup may take, all reroutes included.
+        token: for a master whose lookups need one; None for the one that this user has on
+            this machine, if there is one. It is sent only to a master that asks for it.
+        direct: whether lookups go straight to the workers, by the master's own rules: quicker,
+            and for whoever can reach them. The master still says who they are.
+        tls: the folder with the CA (`ca.pem`) from which the master's certificate must be;
+            None for no TLS.
+
+    A master that stops or goes away is waited for within the timeout: it may just be restarted.
+    Every method may raise `MasterLost` (no answer came), or what the master answered:
+    `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
+
+    Raises:
+        StartError: there is no CA in `tls`.
+    """
+
+    GRACE = 0.5
+    """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE,
+        token: str | None = None, direct: bool = False, tls: Path | str | None = None,
+    ) -> None:  # fmt: skip
+        self.timeout = timeout
+        self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
+        secure = None if tls is None else Tls(Path(tls), None)
+        self._link = MasterLink(
+            address, token=client_token if token is None else lambda: token, patient=True,
+            tls=None if secure is None else secure.to_master(),
+        )  # fmt: skip
+        to_workers = None if secure is None else secure.to_workers()
+        self._direct = Direct(self._link, tls=to_workers) if direct else None
+
+    def getbyname(self, name: str) -> list[Record]:
+        """The records of everyone of that name."""
+        return self.lookup("getbyname", name)
+
+    def getbylocation(self, location: str) -> list[Record]:
+        """The records of everyone in that place."""
+        return self.lookup("getbylocation", location)
+
+    def getbyyear(self, location: str, year: int | str) -> list[Record]:
+        """The records of everyone in that place of that year."""
+        return self.lookup("getbyyear", location, year)
+
+    def lookup(self, name: str, *args: str | float) -> list[Record]:
+        """All records that a lookup finds, however many pages they take.
+
+        Arguments:
+            name: a lookup that the dataset declares; `describe()` lists them.
+            args: one value for each of its fields.
+        """
+        return [record for page in self.pages(name, *args) for record in page.result]
+
+    def each(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Record]:
+        """The same records one by one, fetched `limit` at a time as they are needed."""
+        for page in self.pages(name, *args, limit=limit):
+            yield from cast("list[Record]", page.result)
+
+    def pages(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Envelope]:
+        """The same records page by page, each with who answered and how."""
+        after: str | None = None
+        while True:
+            page = self.page(name, *args, limit=limit, after=after)
+            yield page
+            if page.after is None:
+                return
+            after = page.after
+
+    def page(
+        self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None
+    ) -> Envelope:
+        """One page: at most `limit` records, from the cursor `after` of the page before.
+
+        A master at its limits is asked again when it says so, within the timeout.
+        """
+        if self._direct is not None:
+            return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
+        # What the master assumes anyway need not travel with each lookup.
+        options: dict[str, Value] = {}
+        if limit != PAGE:
+            options["limit"] = limit
+        if after is not None:
+            options["after"] = after
+        if self.timeout != DEADLINE:
+            options["timeout_s"] = self.timeout
+        return self._ask("lookup", name, *args, **options)
+
+    def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
+        deadline = time.monotonic() + self.timeout
+        while True:
+            left = max(0.001, deadline - time.monotonic())
+            try:
+                return self._link.call(
+                    verb, *args, timeout=left + self.GRACE, again=True, **options
+                )
+            except Overloaded as busy:
+                # Jittered, so that those who were refused together do not come back so.
+                jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+                wait = (busy.retry_after_ms or 0) / 1000 * jitter
+                if not wait or time.monotonic() + wait >= deadline:
+                    raise
+                time.sleep(wait)
+
+    def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
+        """Many lookups in few questions, split over the workers and answered in order.
+
+        Arguments:
+            lookups: each a lookup's name and its arguments, as in
+                `[("getbyname", "xander"), ("getbyyear", "Miami", 2019)]`.
+
+        Returns:
+            For each the records it found or, where it failed, the error in their place.
+        """
+        answers: list[Answered] = []
+        rest = iter(lookups)
+        while batch := [list(lookup) for lookup in itertools.islice(rest, BATCH)]:
+            pages = self.first_pages(batch)
+            answers += [self._finished(*one) for one in zip(batch, pages, strict=True)]
+        return answers
+
+    def first_pages(
+        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
+    ) -> list[Envelope]:
+        """The first page of each of at most 10,000 lookups, asked in one question.
+
+        A lookup that fails is an envelope with an error, which `Envelope.checked` raises.
+        """
+        try:
+            text = msgspec.json.encode(lookups).decode()
+        except (TypeError, UnicodeEncodeError) as error:
+            raise BadRequest(f"a lookup of the batch cannot be sent: {error}") from error
+        if self._direct is not None:
+            return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
+        options: dict[str, Value] = {}
+        if limit != PAGE:
+            options["limit"] = limit
+        if self.timeout != DEADLINE:
+            options["timeout_s"] = self.timeout
+        reply = self._ask("lookup_many", text, **options)
+        return msgspec.convert(reply.result, list[Envelope])
+
+    def _finished(self, lookup: list[str | float], envelope: Envelope) -> Answered:
+        """All that a lookup of a batch found, whose first page that is."""
+        try:
+            records = cast("list[Record]", envelope.checked().result)
+            while envelope.after is not None:
+                name, *args = lookup
+                envelope = self.page(str(name), *args, after=envelope.after)
+                records += envelope.result
+        except LookupFailed as error:
+            return error
+        return records
+
+    def describe(self) -> Description:
+        """The dataset, its lookups with their fields and types, and its version."""
+        reply = self._link.call("describe", timeout=self.timeout, again=True)
+        return msgspec.convert(reply.result, Description)
+
+    def suggest(self, field: str, prefix: str = "", *, limit: int = 10) -> list[str]:
+        """A few real values of a field that start with `prefix`."""
+        reply = self._link.call(
+            "suggest", field, prefix, timeout=self.timeout + self.GRACE, again=True, limit=limit
+        )
+        return cast("list[str]", reply.result)
+
+    def close(self) -> None:
+        """Closes the connections; a lookup under way in another thread ends with an error."""
+        self._link.close()  # first: nobody then waits for a master that is away
+        if self._direct is not None:
+            self._direct.close()
+
+    def __reduce__(self) -> tuple[Callable[[], Client], tuple[()]]:
+        return functools.partial(self._made, timeout=self.timeout), ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

@@ -1,0 +1,146 @@
+"""Calls to a master for many threads: lanes kept, dialled again when the master returns."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded, Stopping
+from nodes.support.addresses import parse_address
+from nodes.transport import (
+    DialFailed,
+    HandshakeFailed,
+    LanePool,
+    LinkLost,
+    RemoteFailure,
+    Secure,
+    TransportError,
+    Value,
+)
+from nodes.wire import Envelope, decode_envelope
+
+BREAKS = 3
+"""Connections that may break under one call before it is given up: what it asks may be what
+breaks them."""
+
+REDIAL = 0.1
+"""Seconds, jittered, between two attempts to reach a master that was there before."""
+
+FULL_MS = 200
+"""Milliseconds after which a master that had no connection free may be asked again."""
+
+
+class MasterLink:
+    """A master at an address.
+
+    Arguments:
+        address: "HOST:PORT".
+        token: asked for a token whenever the master says that one is needed: there may be
+            another by then. None if there is none.
+        patient: whether a master that was there and is gone, or stops, is waited for, within
+            the time of a call that only reads: it may just be restarted.
+        tls: as `Lane.dial`.
+    """
+
+    def __init__(
+        self, address: str, *, token: Callable[[], str | None], patient: bool = False,
+        tls: Secure | None = None,
+    ) -> None:  # fmt: skip
+        self.host, self.port = parse_address(address)
+        self._patient = patient
+        self._met = False
+        self._token = token
+        self._pool = LanePool(self.host, self.port, tls=tls)
+
+    def call(
+        self, verb: str, *args: Value, timeout: float, again: bool, **named: Value
+    ) -> Envelope:
+        """Calls a verb and returns its envelope, a success.
+
+        Arguments:
+            verb, args, named: the master's verb and its by-value arguments.
+            timeout: seconds, for all of it.
+            again: whether the call only reads, and may be sent anew when its link broke.
+
+        Raises:
+            MasterLost: no answer came.
+            LookupFailed: the answer is an error; see `nodes.errors`.
+            BadRequest: an argument cannot cross.
+        """
+        deadline = time.monotonic() + timeout
+        tries = breaks = 0
+        stopping: Stopping | None = None
+        while True:
+            tries += 1
+            try:
+                reply = self._once(verb, args, named, deadline, again=again)
+                break
+            except (LinkLost, Stopping, DialFailed) as error:
+                breaks += isinstance(error, LinkLost)
+                if isinstance(error, Stopping):
+                    stopping = error  # tells more than the silence after it
+                wait = self._pause(error, tries, breaks) if again else None
+                if wait is None or time.monotonic() + wait >= deadline:
+                    raise self._lost(stopping or error) from error
+                time.sleep(wait)
+            except (TransportError, msgspec.MsgspecError) as error:
+                raise self._lost(stopping or error) from error
+        self._met = True
+        return reply.checked()
+
+    def _pause(self, error: Exception, tries: int, breaks: int) -> float | None:
+        """Seconds to wait before the call is sent anew; None if it is not."""
+        if tries == 1 and not isinstance(error, DialFailed):
+            return 0.0  # on a new lane: the old one may have been of a master since restarted
+        if not (self._patient and self._met) or breaks > BREAKS:
+            return None
+        return REDIAL * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
+
+    def _lost(self, error: Exception) -> MasterLost:
+        where = f"master {self.host}:{self.port}"
+        # What TLS says no to is running.
+        absent = isinstance(error, DialFailed) and not isinstance(error, HandshakeFailed)
+        hint = "; is it running? 'rollcall-nodes up' starts one" if absent else ""
+        return MasterLost(f"{where}: {error}{hint}")
+
+    def _once(
+        self, verb: str, args: tuple[Value, ...], named: dict[str, Value], deadline: float, *,
+        again: bool,
+    ) -> Envelope:  # fmt: skip
+        left = max(0.001, deadline - time.monotonic())
+        lane = self._pool.take(timeout=left, sure=not again)
+        try:
+            envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
+            if envelope.code == Forbidden.code and (token := self._token()) is not None:
+                # Nothing was done yet. The lane keeps the role, so this is once a lane.
+                left = max(0.001, deadline - time.monotonic())
+                _envelope(lane.call("login", token, timeout=left)).checked()
+                left = max(0.001, deadline - time.monotonic())
+                envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
+            if envelope.code == Stopping.code:
+                self._met = True
+                lane.close()
+                self._pool.empty()  # they lead to the same master
+                raise Stopping(envelope.error_message)
+            return envelope
+        except RemoteFailure as error:
+            if error.kind == Overloaded.code.capitalize():
+                raise Overloaded(error.message, retry_after_ms=FULL_MS) from error
+            raise MasterLost(f"the master refused {verb}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
+        finally:
+            self._pool.give(lane)
+
+    def close(self) -> None:
+        """Closes every lane; calls under way raise MasterLost."""
+        self._pool.close()
+
+
+def _envelope(reply: Value) -> Envelope:
+    if type(reply) is not str:
+        raise LinkLost("answered with something else than an envelope")
+    return decode_envelope(reply)

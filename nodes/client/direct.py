@@ -1,0 +1,218 @@
+"""Lookups from this process to the workers themselves, by the same decisions as a master's.
+
+The master says who is there; it is off the way of a lookup, and may even be away for a while.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from random import Random
+
+import msgspec
+
+from nodes.client.connection import MasterLink
+from nodes.dispatch.batches import Batches
+from nodes.dispatch.dispatcher import Args, Dispatcher
+from nodes.errors import BadRequest, RollcallError
+from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.security.cursors import cursor_version
+from nodes.support import forks
+from nodes.transport import Secure
+from nodes.wire import (
+    Envelope,
+    LookupRequest,
+    Member,
+    Members,
+    answer_envelope,
+    decode_envelope,
+    encode_request,
+)
+
+EVERY = 0.5
+SOON = 0.1
+"""Seconds between two looks at who is there, and while somebody is about to come."""
+
+LOOK_TIME = 1.0
+"""Seconds that a look may take."""
+
+VERDICT_S = 0.3
+"""Seconds until the master has told who died, and a look has found it out."""
+
+
+class Membership:
+    """The registry of this process, kept as the master's is. Not thread-safe, and no I/O.
+
+    Arguments:
+        dispatcher: told who joins and who leaves.
+        registry: the dispatcher's.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, registry: Registry) -> None:
+        self._dispatcher = dispatcher
+        self._registry = registry
+        self._master = ""
+        self._known: dict[tuple[str, int], Worker] = {}
+        self._proofs: dict[int, int] = {}
+        self.keys: dict[int, str] = {}
+        """What each wants to be shown, by its generation here."""
+
+    def apply(self, members: Members, now: float) -> None:
+        """That is who is there at `now` (seconds).
+
+        A master that was restarted and knows nobody yet does not say that nobody is there.
+        """
+        if members.master != self._master and not members.members and self._known:
+            return
+        self._master = members.master
+        there = {(members.master, one.generation): one for one in members.members}
+        for name in self._known.keys() - there.keys():
+            master, generation = name
+            self._lose(name, now, died=master == members.master and generation in members.died)
+        for name, member in there.items():
+            worker = self._known.get(name) or self._join(name, member, now)
+            self._follow(worker, member, now)
+
+    def _lose(self, name: tuple[str, int], now: float, *, died: bool) -> None:
+        worker = self._known.pop(name)
+        self._registry.lost(worker.generation, "the master no longer has it", now, died=died)
+        self._dispatcher.left(worker.generation)
+        self._proofs.pop(worker.generation, None)
+        self.keys.pop(worker.generation, None)
+
+    def _join(self, name: tuple[str, int], member: Member, now: float) -> Worker:
+        master, generation = name
+        worker = self._registry.register(
+            wanted_id=member.id, instance=f"{master} {generation}", pid=0, version=member.version,
+            address=Address(member.host, member.port), now=now,
+        )  # fmt: skip
+        self._known[name] = worker
+        self.keys[worker.generation] = member.key
+        self._dispatcher.joined(worker)
+        return worker
+
+    def _follow(self, worker: Worker, member: Member, now: float) -> None:
+        if member.state == State.DRAINING:
+            self._registry.drain(worker.generation, "the master says so", now)
+        elif member.state == State.SUSPECT and worker.state is not State.SUSPECT:
+            self._registry.probe_missed(worker.generation, "the master says so", now)
+        elif member.state == State.UP and self._proofs.get(worker.generation) != member.proofs:
+            # It has answered the master since: what was held against it here is over.
+            self._registry.probe_answered(
+                worker.generation, version=member.version, cpu=0.0, memory=0, now=now
+            )
+        self._proofs[worker.generation] = member.proofs
+
+
+class Direct:
+    """What a client asks of workers. For many threads, and on both sides of a fork.
+
+    Arguments:
+        link: to the master that knows them.
+        tls: how workers are checked; None for no TLS.
+    """
+
+    def __init__(self, link: MasterLink, *, tls: Secure | None = None) -> None:
+        self._link = link
+        self._tls = tls
+        self._closed = threading.Event()
+        self.renew()
+        forks.enlist(self)
+
+    def renew(self) -> None:
+        """Begin with nobody known; so does a forked child, as it has none of the threads. One
+        that is closed stays so.
+        """
+        self._expecting = False
+        registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
+        self._router = Router(registry=registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
+        self._dispatcher = Dispatcher(
+            router=self._router,
+            expecting=lambda: self._expecting,
+            key=lambda worker: self._members.keys.get(worker.generation, ""),
+            tls=self._tls,
+            on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - it is another in a child
+        )
+        self._members = Membership(self._dispatcher, registry)
+        self._batches = Batches(self._dispatcher)
+        self._beginning = threading.Lock()
+        self._hurry = threading.Event()
+        closed, self._closed = self._closed, threading.Event()
+        if closed.is_set():
+            self._closed.set()
+        self._watcher: threading.Thread | None = None
+
+    def page(
+        self, name: str, args: tuple[str | float, ...], *, limit: int, after: str | None,
+        timeout: float,
+    ) -> Envelope:  # fmt: skip
+        """One page of a lookup; arguments and errors as `nodes.client.blocking.Client.page`."""
+        self._begin(timeout)
+        began = time.monotonic()
+
+        def make_args(left: float) -> Args:
+            try:
+                return (encode_request(LookupRequest(name, args, limit, after, left)),)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise BadRequest(f"an argument of {name} cannot be sent: {error}") from error
+
+        version = cursor_version(after) if after else ""
+        answer = self._dispatcher.call("lookup", make_args, timeout=timeout, version=version)
+        if answer.attempts > 1:
+            self._hurry.set()
+        took = (time.monotonic() - began) * 1000
+        return decode_envelope(
+            answer_envelope(
+                answer.part, worker=answer.worker, attempts=answer.attempts, elapsed_ms=took
+            )
+        )
+
+    def many(self, text: str, *, limit: int, timeout: float) -> bytes:
+        """The answers to a batch, a JSON array of envelopes; see `nodes.dispatch.batches`."""
+        self._begin(timeout)
+        return self._batches.ask(text, limit=limit, timeout=timeout).body
+
+    def close(self) -> None:
+        """Lets go of every worker."""
+        self._closed.set()
+        self._hurry.set()
+        if self._watcher is not None:
+            self._watcher.join(LOOK_TIME + 1.0)
+        self._batches.close()
+        self._dispatcher.close()
+
+    def _begin(self, timeout: float) -> None:
+        """The first lookup has to wait until it is known who is there."""
+        if self._watcher is not None:
+            return
+        with self._beginning:
+            if self._watcher is None:
+                self._look(timeout)
+                watcher = threading.Thread(target=self._keep_looking, name="direct", daemon=True)
+                watcher.start()
+                self._watcher = watcher
+
+    def _look(self, timeout: float) -> None:
+        reply = self._link.call("members", timeout=timeout, again=True)
+        members = msgspec.convert(reply.result, Members)
+        with self._dispatcher.lock:
+            now = time.monotonic()
+            self._expecting = members.expecting
+            self._router.policy = POLICIES.get(members.balance, POLICIES["load"])
+            self._members.apply(members, now)
+            self._router.refresh(now)
+            self._router.registry.purge(now)
+            self._dispatcher.changed.notify_all()
+
+    def _keep_looking(self) -> None:
+        while not self._closed.is_set():
+            self._hurry.wait(SOON if self._expecting else EVERY)
+            self._hurry.clear()
+            if self._closed.wait(0.05):  # however many are in a hurry
+                return
+            try:
+                self._look(LOOK_TIME)
+            except (RollcallError, msgspec.MsgspecError):
+                # Nobody says who is there: as far as is known, those who were, and those of
+                # the next master.
+                self._expecting = True

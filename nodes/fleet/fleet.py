@@ -1,0 +1,209 @@
+"""A fleet that serves one dataset: which catalog its workers open, and how it is changed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from nodes.catalog import Catalog, CatalogInfo, Progress
+from nodes.errors import DataError, NotPossible
+from nodes.fleet.process import Phase
+from nodes.fleet.supervisor import LEAVE_TIME, Fleet, Host
+from nodes.routing import Address
+from nodes.support.addresses import beside, is_loopback, is_wildcard
+from nodes.wire import Description, Reloaded, describe
+
+logger = logging.getLogger("rollcall.crew")
+
+RENEW_TIME = 30.0
+"""Seconds a reload waits for one worker to come back before it goes on to the next."""
+
+WATCH_EVERY = 1.0
+"""Seconds between two looks at the files of records, when they are watched."""
+
+
+Build = Callable[[Progress], CatalogInfo]
+"""Makes the catalog of the records as they are now, and tells how far it is."""
+
+
+class Placed(NamedTuple):
+    """Where a registered worker runs, and the version of the catalog it has."""
+
+    host: str
+    version: str
+
+
+class CrewHost(Host, Protocol):
+    """Whom the workers register with, and who can tell them what to serve."""
+
+    def switch(self, worker_id: str, path: str) -> str:
+        """Has a worker serve another catalog; returns why it does not, "" if it does."""
+
+    def accepts(self, version: str) -> None:
+        """Workers are about to switch to that version: both are served until all have."""
+
+    def serves(self, description: Description) -> None:
+        """That is what is served from now on; a worker with another catalog gets no lookups."""
+
+    def placed(self) -> Mapping[str, Placed]:
+        """Every live worker that stays, by id, whoever started it."""
+
+
+class Crew(Fleet):
+    """Local workers of one master, all with the same catalog.
+
+    A worker that is restarted opens the catalog of the last reload, not what the data
+    folder holds by now: a file someone is just editing does no harm.
+
+    Arguments (keyword only):
+        host: whom they register with.
+        master: where that is.
+        build: makes the catalog, or finds that nothing changed.
+        logs: the folder of their logs.
+        tls: the folder of certificates; None for no TLS.
+
+    Attributes:
+        catalog: what they serve.
+        activity: how far a reload is, "" when there is none.
+
+    Raises:
+        DataError: the records cannot be used.
+    """
+
+    def __init__(
+        self, *, host: CrewHost, master: Address, build: Build, logs: Path, tls: Path | None = None
+    ) -> None:
+        super().__init__(host=host, command=self._worker_command, logs=logs)
+        self._master = master
+        self._tls = tls
+        self._crew_host = host
+        self._build = build
+        # Held open: a catalog that somebody has open is never cleared away.
+        self.catalog = Catalog.open(build(self._progressed).path)
+        self.activity = ""
+        self._reloading = threading.Lock()
+        self._watcher: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def _worker_command(self, worker_id: str) -> list[str]:
+        # -P: a folder called "nodes" where the launcher happens to run is not ours.
+        # A master that others reach needs no workers that others reach.
+        home = beside(self._master.host)
+        master = self._master
+        if is_wildcard(master.host):
+            master = Address(home, master.port)
+        command = ["-P", "-m", "nodes.cli", "worker", "0", "--host", home]
+        command += ["--master", str(master), "--catalog", self.catalog.info.path]
+        if self._tls is not None:
+            command += ["--tls", str(self._tls.absolute())]
+        return [*command, "--id", worker_id, "--leave-with-stdin"]
+
+    def reload(self) -> Reloaded:
+        """Builds the catalog of the records as they are now, beside the one that is served,
+        and has worker after worker switch to it.
+
+        No worker stops answering meanwhile: each goes on from one lookup to the next. One of this
+        fleet that does not switch is restarted; one that others started is sent no more lookups.
+
+        Raises:
+            DataError: the records cannot be used; nothing was changed.
+            NotPossible: a reload is under way.
+        """
+        if not self._reloading.acquire(blocking=False):
+            raise NotPossible("a reload is under way; its events tell when it is done")
+        try:
+            info = self._build(self._progressed)
+            before = self.catalog.info.version
+            others = [one for one in self._crew_host.placed().values() if one.version != before]
+            if info.version == before and not others:
+                return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
+            fresh, old = Catalog.open(info.path), self.catalog
+            self.catalog = fresh
+            old.close()
+            changed = info.version != before
+            done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
+            self._host.note("reload", "", done)
+            behind = self._switch_all()
+            for worker_id, why in behind.items():
+                done += f"; {worker_id} did not follow: {why}"
+            return Reloaded(done, behind)
+        finally:
+            self.activity = ""
+            self._reloading.release()
+
+    def _progressed(self, stage: str, done: int, total: int) -> None:
+        self.activity = f"reload: {stage} {done * 100 // max(1, total)} %"
+
+    def _switch_all(self) -> dict[str, str]:
+        """Has every worker switch to the catalog; returns why which did not."""
+        info, host = self.catalog.info, self._crew_host
+        host.accepts(info.version)
+        behind: dict[str, str] = {}
+        wanted = [one for one, at in host.placed().items() if at.version != info.version]
+        wanted += [one.id for one in self.children() if one.id not in host.placed()]
+        for number, worker_id in enumerate(wanted, 1):
+            self.activity = f"reload: switching {number} of {len(wanted)}"
+            why = self._switch(worker_id)
+            if why:
+                behind[worker_id] = why
+        host.serves(describe(self.catalog.info))
+        host.note("reloaded", "", f"catalog {info.version}")
+        return behind
+
+    def _switch(self, worker_id: str) -> str:
+        """Has one worker switch; returns why it does not, "" if it does, or is gone."""
+        child = next((one for one in self.children() if one.id == worker_id), None)
+        placed = self._crew_host.placed().get(worker_id)
+        if self._stopping or (child is None and placed is None):
+            return ""
+        if child is not None and child.phase is Phase.STOPPING:
+            return ""
+        if placed is not None and not self._is_here(placed.host):
+            why = f"it runs on {placed.host}: start it anew there, with the new records"
+        else:
+            why = self._crew_host.switch(worker_id, self.catalog.info.path)
+        if not why:
+            self._host.note("switched", worker_id, f"serves catalog {self.catalog.info.version}")
+        elif child is None:
+            self._host.note("not_switched", worker_id, why)
+        elif self.owns(worker_id):
+            self._host.note("not_switched", worker_id, f"{why}; it is restarted")
+            self.restart(worker_id)
+            came = self.wait_renewed(worker_id, child.pid, RENEW_TIME)
+            why = "" if came or not self.owns(worker_id) else "it was restarted, and is not back"
+        return why
+
+    def _is_here(self, host: str) -> bool:
+        """Whether a path of this machine means the same to a worker at that address."""
+        return is_loopback(host) or host == self._master.host
+
+    def watch(self) -> None:
+        """Reloads by itself whenever the files change, until the end. Broken ones change
+        nothing: an event says why, once.
+        """
+        self._watcher = threading.Thread(target=self._keep_watching, name="watch", daemon=True)
+        self._watcher.start()
+
+    def _keep_watching(self) -> None:
+        said = ""
+        while not self._ended.wait(WATCH_EVERY):
+            try:
+                self.reload()
+                said = ""
+            except NotPossible:
+                continue  # one is under way
+            except DataError as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._host.note("not_reloaded", "", f"nothing was changed: {said}")
+
+    def stop(self, patience: float = LEAVE_TIME) -> None:
+        """Drains and ends every worker; see `Fleet.stop`."""
+        self._ended.set()
+        super().stop(patience)
+        if self._watcher is not None:
+            self._watcher.join(2.0)
+        self.catalog.close()

@@ -1,0 +1,417 @@
+"""The local workers: started, watched, restarted, stopped. One thread lives with each."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from nodes.errors import NotPossible, UnknownWorker
+from nodes.fleet.logs import Logs
+from nodes.fleet.process import Child, ChildView, Phase, ending
+from nodes.fleet.restarts import Restarts
+from nodes.wire import INSTANCE_VARIABLE, new_instance
+
+logger = logging.getLogger("rollcall.fleet")
+
+MOST_WORKERS = 256
+"""Local workers wanted at most: a slip of the finger must not take the machine down."""
+
+MOST_MEMORY = 1 << 30
+"""Bytes of its own (the catalog's pages are shared) from which a worker is replaced, gently."""
+
+LEAVE_TIME = 10.0
+"""Seconds a worker may take to answer its last lookups before it is ended."""
+
+START_TIME = 10.0
+"""Seconds within which a started worker is expected to register."""
+
+
+class Host(Protocol):
+    """Whom the workers register with. `nodes.master.membership.Roster` is one."""
+
+    def reserve(self) -> str:
+        """An id for a worker to come."""
+
+    def release(self, worker_id: str) -> None:
+        """Nobody will come for that id."""
+
+    def exited(self, instance: str, why: str) -> None:
+        """The process of that instance ended."""
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator is about to end that worker."""
+
+    def draining(self, worker_id: str, why: str) -> None:
+        """No new lookups to that worker."""
+
+    def note(self, kind: str, worker_id: str, text: str) -> None:
+        """Something happened."""
+
+
+class Fleet:
+    """Keeps the wanted number of local workers alive. For many threads.
+
+    Arguments (keyword only):
+        host: whom they register with.
+        command: the arguments of Python that start the worker of an id. The worker must
+            leave when its standard input ends, on the first SIGTERM after its last lookup
+            and on the second at once.
+        logs: the folder of their logs, one file each.
+    """
+
+    def __init__(self, *, host: Host, command: Callable[[str], list[str]], logs: Path) -> None:
+        self._host = host
+        self._command = command
+        self._logs = Logs(logs)
+        self._lock = threading.Condition()
+        self._children: dict[str, Child] = {}
+        self._stopping = False
+
+    # -- asking -------------------------------------------------------------------
+
+    def children(self) -> list[ChildView]:
+        """Every child that is wanted or still leaving, oldest first."""
+        with self._lock:
+            return [child.view() for child in self._children.values()]
+
+    def owns(self, worker_id: str) -> bool:
+        """Whether that worker is one of these."""
+        with self._lock:
+            return worker_id in self._children
+
+    @property
+    def wanted(self) -> int:
+        """How many workers there should be."""
+        with self._lock:
+            return sum(child.wanted for child in self._children.values())
+
+    def log_file(self, worker_id: str) -> Path:
+        """Where the output of the worker of that id goes."""
+        return self._logs.file(worker_id)
+
+    def claim(self, worker_id: str, instance: str) -> bool:
+        """An instance registers and wants that id: whether it may have it."""
+        with self._lock:
+            child = self._children.get(worker_id)
+            if child is None:
+                return True
+            if child.process is None or child.instance != instance:
+                return False
+            if child.phase in (Phase.STARTING, Phase.RESTARTING):
+                child.become(Phase.RUNNING, "")
+                child.registered = True
+                self._lock.notify_all()
+            return True
+
+    def missed(self, worker_id: str, instance: str) -> bool:
+        """The connection on which that instance registered has ended. So has its process, most
+        likely, and the word of its end is under way; else it registers again. Returns whether
+        it is one of these workers.
+        """
+        with self._lock:
+            child = self._children.get(worker_id)
+            if child is None or child.instance != instance:
+                return False
+            if child.process is not None and child.phase is Phase.RUNNING and child.wanted:
+                child.become(Phase.RESTARTING, "its connection ended")
+            return True
+
+    def expecting(self) -> bool:
+        """Whether a worker is about to register: started lately, or about to be."""
+        soon = time.monotonic() - START_TIME
+        with self._lock:
+            return any(
+                child.wanted
+                and (
+                    child.renewed
+                    or (child.phase in (Phase.STARTING, Phase.RESTARTING) and child.since > soon)
+                )
+                for child in self._children.values()
+            )
+
+    def weighed(self, worker_id: str, instance: str, memory: int) -> None:
+        """That instance has so many bytes of memory of its own; one with too many is replaced."""
+        with self._lock:
+            child = self._children.get(worker_id)
+            if memory <= MOST_MEMORY or child is None or child.renewed or not child.wanted:
+                return
+            if child.process is None or child.instance != instance:
+                return
+        why = f"it has {memory >> 20} MiB, more than {MOST_MEMORY >> 20}"
+        self._renew(child, f"because {why}")
+
+    def wait_renewed(self, worker_id: str, old_pid: int, timeout: float) -> bool:
+        """Waits until another process than `old_pid` has registered under that id, or nobody
+        will. Returns whether it has, within `timeout` seconds.
+        """
+
+        def settled() -> bool:
+            child = self._children.get(worker_id)
+            return child is None or (
+                child.process is not None
+                and child.process.pid != old_pid
+                and child.phase is Phase.RUNNING
+            )
+
+        with self._lock:
+            return self._lock.wait_for(settled, timeout) and worker_id in self._children
+
+    # -- steering -----------------------------------------------------------------
+
+    def spawn(self, count: int) -> list[str]:
+        """Starts workers; returns their ids at once, before they are up.
+
+        Raises:
+            NotPossible: there would be more than `MOST_WORKERS`.
+        """
+        if self.wanted + count > MOST_WORKERS:
+            raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
+        # Before the lock: the host asks this fleet things while it holds its own.
+        fresh = [Child(self._host.reserve(), time.monotonic()) for _ in range(count)]
+        with self._lock:
+            if self._stopping:
+                raise NotPossible("this cluster is stopping")
+            for child in fresh:
+                self._children[child.id] = child
+                child.thread = threading.Thread(
+                    target=self._live, args=(child,), name=f"fleet-{child.id}", daemon=True
+                )
+                child.thread.start()
+        for child in fresh:
+            self._host.note("spawned", child.id, f"log: {self.log_file(child.id)}")
+        return [child.id for child in fresh]
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a worker at once, with SIGKILL; it is not started again."""
+        child = self._end(worker_id)
+        self._host.dismiss(child.id)
+        child.send(signal.SIGKILL)
+        self._host.note("killed", child.id, "by an operator")
+        return f"{child.id} killed"
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then leave; it is not started again."""
+        child = self._end(worker_id)
+        self._leave(child, "by an operator")
+        return f"{child.id} drains, then leaves"
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then starts it anew under the same id."""
+        child = self._child(worker_id)
+        with self._lock:
+            child.budget.clear()
+        self._renew(child, "by an operator")
+        return f"{child.id} restarts"
+
+    def _renew(self, child: Child, why: str) -> None:
+        with self._lock:
+            child.renewed = True
+            child.wake.set()
+        self._host.note("restarting", child.id, why)
+        self._leave(child, "to be restarted")
+
+    def freeze(self, worker_id: str) -> str:
+        """Stops a worker with SIGSTOP: the failure that no exit reports, to rehearse it."""
+        child = self._child(worker_id)
+        with self._lock:
+            if child.process is None:
+                raise NotPossible(f"{child.id} has no process to freeze")
+            child.send(signal.SIGSTOP)
+            child.frozen = True
+        self._host.note("frozen", child.id, "by an operator")
+        return f"{child.id} is frozen"
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen worker go on."""
+        child = self._child(worker_id)
+        self._thaw(child)
+        self._host.note("thawed", child.id, "by an operator")
+        return f"{child.id} goes on"
+
+    def _thaw(self, child: Child) -> None:
+        with self._lock:
+            child.send(signal.SIGCONT)
+            child.frozen = False
+
+    def log(self, worker_id: str, after: int = -1) -> tuple[int, str]:
+        """A part of a worker's log, and where it ends; see `Logs.part`.
+
+        Raises:
+            UnknownWorker: there is no such log.
+        """
+        try:
+            return self._logs.part(worker_id, after)
+        except OSError as error:
+            raise UnknownWorker(f"there is no log of {worker_id[:80]!r}") from error
+
+    def scale(self, count: int) -> str:
+        """Starts workers, or drains the newest, until `count` are wanted."""
+        with self._lock:
+            wanted = [child for child in self._children.values() if child.wanted]
+        if count >= len(wanted):
+            ids = self.spawn(count - len(wanted))
+            return f"started {', '.join(ids)}" if ids else f"there are {count} already"
+        # One that is crash-looping does nothing: it goes first.
+        wanted.sort(key=lambda child: child.phase is Phase.CRASH_LOOPING)
+        surplus = wanted[count:]
+        for child in surplus:
+            self.drain(child.id)
+        return f"draining {', '.join(child.id for child in surplus)}"
+
+    def stop(self, patience: float = LEAVE_TIME) -> None:
+        """Drains and ends every worker; returns when none is left.
+
+        Arguments:
+            patience: seconds for their last lookups, for all of them together.
+        """
+        with self._lock:
+            self._stopping = True
+            for child in self._children.values():
+                child.wanted = False
+                child.wake.set()
+            children = list(self._children.values())
+        for child in children:
+            child.become(Phase.STOPPING, "the cluster stops")
+            child.send(signal.SIGTERM)
+            self._thaw(child)
+        for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 1.0)):
+            with self._lock:
+                if self._lock.wait_for(lambda: not self._children, timeout=seconds):
+                    break
+                late = list(self._children.values())
+            for child in late:
+                child.send(number)
+        for child in children:
+            if child.thread is not None:
+                child.thread.join(2.0)
+
+    def _child(self, worker_id: str) -> Child:
+        with self._lock:
+            child = self._children.get(worker_id)
+        if child is None:
+            raise UnknownWorker(f"no worker of this fleet is called {worker_id[:80]!r}")
+        return child
+
+    def _end(self, worker_id: str) -> Child:
+        child = self._child(worker_id)
+        with self._lock:
+            child.wanted = False
+            child.become(Phase.STOPPING, "by an operator")
+            child.wake.set()
+        return child
+
+    def _leave(self, child: Child, why: str) -> None:
+        """Has its present process leave, and ends it if it does not."""
+        process = child.process
+        if process is None:
+            return
+        self._host.draining(child.id, why)
+        process.send_signal(signal.SIGTERM)
+        self._thaw(child)
+        with self._lock:
+            if child.late is None and child.process is process:
+                child.late = threading.Timer(LEAVE_TIME, process.kill)
+                child.late.daemon = True
+                child.late.start()
+
+    # -- a child's life -------------------------------------------------------------
+
+    def _live(self, child: Child) -> None:
+        """Runs one process after the other for `child`, until it is no longer wanted."""
+        try:
+            while child.wanted:
+                instance, why = self._run(child)
+                # Decided before the end is told: who then asks whether a worker is expected
+                # must not hear that there is one running.
+                wait = self._decide(child, why)
+                if instance:
+                    self._host.exited(instance, why)
+                self._tell(child, wait, why)
+                child.wake.wait(wait)
+        finally:
+            self._host.release(child.id)
+            with self._lock:
+                del self._children[child.id]
+                self._lock.notify_all()
+
+    def _run(self, child: Child) -> tuple[str, str]:
+        """One process, from start to end; returns its instance ("" for none), and how it ended."""
+        try:
+            process = self._start(child)
+        except OSError as error:
+            return "", f"cannot be started: {error.strerror}"
+        if process is None:
+            return "", "not started"
+        with process:  # closes its standard input
+            unready = self._await_ready(child, process)
+            status = process.wait()
+        with self._lock:
+            registered = child.registered
+            child.process = None
+            if child.late is not None:
+                child.late.cancel()
+                child.late = None
+        why = unready or ending(status)
+        # One that never came up has no better witness than its own last words.
+        said = "" if registered else self._logs.last_words(child.id)
+        return child.instance, f"{why}; its log ends: {said}" if said else why
+
+    def _await_ready(self, child: Child, process: subprocess.Popen[bytes]) -> str:
+        """Ends a process that does not register in time; returns why, "" if it did, or ended."""
+        end = time.monotonic() + START_TIME
+        while not child.registered and child.wanted and time.monotonic() < end:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+                return ""
+        if child.registered or not child.wanted:
+            return ""
+        process.kill()
+        return f"was not ready within {START_TIME:g} s, and was ended"
+
+    def _decide(self, child: Child, why: str) -> float | None:
+        """Seconds until the next process may start; None if it has died too often."""
+        with self._lock:
+            if not child.wanted:
+                return 0.0
+            child.restarts += 1
+            wait = 0.0 if child.renewed else child.budget.next(time.monotonic())
+            child.become(Phase.CRASH_LOOPING if wait is None else Phase.RESTARTING, why)
+            return wait
+
+    def _tell(self, child: Child, wait: float | None, why: str) -> None:
+        if wait is None:
+            text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
+            self._host.note("crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}")
+        elif child.wanted and not child.renewed:
+            self._host.note("restarted", child.id, why)
+
+    def _start(self, child: Child) -> subprocess.Popen[bytes] | None:
+        with self._lock, self._logs.open(child.id) as log:
+            if not child.wanted:
+                return None
+            child.wake.clear()
+            child.renewed = False
+            child.frozen = False
+            child.registered = False
+            child.become(Phase.STARTING, "")
+            child.instance = new_instance()
+            child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
+                [sys.executable, *self._command(child.id)],
+                env={**os.environ, INSTANCE_VARIABLE: child.instance},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Its own group, so that Ctrl-C is ours to pass on; but our session: if we end
+                # while it is stopped, the system wakes and ends it (POSIX, orphaned groups).
+                process_group=0,
+            )
+            return child.process

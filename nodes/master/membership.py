@@ -1,0 +1,416 @@
+"""Who is registered: the registry kept true by registrations, probes and ends of connections."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import psutil
+
+from nodes.dispatch.dispatcher import Dispatcher, explain
+from nodes.dispatch.replies import is_probe_answer, is_refusal, is_version
+from nodes.errors import Conflict, UnknownWorker
+from nodes.fleet.fleet import Placed
+from nodes.master.events import EventLog
+from nodes.master.lag import Lag
+from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
+from nodes.transport import ProtocolError, Secure, TransportError
+from nodes.wire import Description, Registered, Registration
+
+PROBE_EVERY = 1.0
+PROBE_PATIENCE = 1.0
+"""Seconds between two probes of one worker, and how long one may take."""
+
+SWITCH_TIME = 5.0
+"""Seconds that a worker may take to open another catalog."""
+
+SUCCESSION_S = 3.0
+"""Seconds that a master whose dataset nobody fixed waits for a worker with the catalog it served,
+before it serves that of others which are there: workers that lost it register again in less."""
+
+
+TICK = 0.25
+TICKS_PER_REFRESH = 4
+"""Seconds between two looks at itself, and how many of them lie between two refreshes."""
+
+
+class Roster:
+    """The registry, its lock, the dispatcher over it, and a prober for each worker.
+
+    Arguments (keyword only):
+        policy: who gets the next lookup.
+        events: where changes are written down.
+        description: what the workers to come will serve, if it is known before the first.
+        random: for jitter.
+        tls: how workers are checked when they are dialled; None for no TLS.
+
+    Attributes:
+        fixed: whether what is served is the launcher's to say, and no worker's.
+        claim: asked before an id is given to an instance, "may it have that one?". A launcher
+            keeps the ids of its own workers for them.
+        expecting: asked when nobody is left, "is a worker about to register?".
+        missed: told of the id and instance of a worker whose connection ended unasked; says
+            whether the launcher started it, and so will tell of the end of its process.
+        weighed: told of the id, instance and memory in bytes of a worker, at each probe.
+        each_second: called about so often, to look after what else may have changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        events: EventLog,
+        description: Description | None,
+        random: Random,
+        tls: Secure | None = None,
+    ) -> None:
+        self.description = description
+        self.fixed = False
+        self.events = events
+        self.registry = Registry(listener=self._note, random=random)
+        self._offered: dict[str, Description] = {}
+        """What a live worker has said that it serves, by version."""
+        self._unserved_since: float | None = None
+        self.claim: Callable[[str, str], bool] = lambda _id, _instance: True
+        self.expecting: Callable[[], bool] = lambda: False
+        self.missed: Callable[[str, str], bool] = lambda _id, _instance: False
+        self.weighed: Callable[[str, str, int], None] = lambda _id, _instance, _bytes: None
+        self.each_second: Callable[[], None] = lambda: None
+        self.router = Router(registry=self.registry, policy=policy)
+        self.panicking = False
+        self.dispatcher = Dispatcher(
+            router=self.router,
+            # Looked up at each call: a launcher replaces it.
+            expecting=lambda: self.expecting(),  # noqa: PLW0108
+            tls=tls,
+        )
+        self.changed = self.dispatcher.changed
+        self.lag = Lag()
+        self._hang_up: dict[int, Callable[[], None]] = {}
+        self._probers: set[threading.Thread] = set()
+        self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
+
+    def start(self) -> None:
+        """Begins to watch itself. Workers may register before."""
+        self._ticker.start()
+
+    def stop(self) -> None:
+        """Closes every lane and joins the probers."""
+        self._stopping.set()
+        self.dispatcher.close()
+        for prober in list(self._probers):
+            prober.join(PROBE_PATIENCE + 1.0)
+        if self._ticker.is_alive():
+            self._ticker.join(1.0)
+
+    # -- for workers ------------------------------------------------------------
+
+    def register(self, registration: Registration, hang_up: Callable[[], None]) -> Registered:
+        """A worker registered.
+
+        Arguments:
+            registration: what it says of itself.
+            hang_up: ends the connection that it registered on.
+
+        Raises:
+            Conflict: a live worker holds its address, or serves another dataset.
+        """
+        wanted = registration.wanted_id
+        if not self.claim(wanted, registration.instance):
+            wanted = ""
+        with self.changed:
+            self._check_dataset(registration.catalog)
+            self._offer(registration.catalog)
+            before = {worker.generation for worker in self.registry.live()}
+            try:
+                worker = self.registry.register(
+                    wanted_id=wanted,
+                    instance=registration.instance,
+                    address=Address(registration.host, registration.port),
+                    pid=registration.pid,
+                    version=registration.catalog.version,
+                    now=time.monotonic(),
+                )
+            except AddressHeld as held:
+                raise Conflict(
+                    f"{held.holder.address} is held by {held.holder.id} (pid {held.holder.pid}), "
+                    "which is alive; choose another port"
+                ) from held
+            self.dispatcher.joined(worker)
+            self._hang_up[worker.generation] = hang_up
+            replaced = before - {other.generation for other in self.registry.live()}
+            self.changed.notify_all()
+        for generation in replaced:
+            self._let_go(generation)
+        self._start_probing(worker)
+        unready = worker.why if worker.state is State.UNREADY else ""
+        return Registered(worker.id, worker.generation, unready=unready)
+
+    def _check_dataset(self, offered: Description) -> None:
+        live = self.registry.live()
+        if self.description is None or not (live or self.fixed):
+            return
+        if self.description.dataset != offered.dataset:
+            alive = f" ({live[0].id} is alive)" if live else ""
+            raise Conflict(
+                f"this cluster serves the dataset {self.description.dataset!r}{alive}, "
+                f"not {offered.dataset!r}"
+            )
+
+    # -- what is served -----------------------------------------------------------
+
+    def _offer(self, catalog: Description) -> None:
+        there = {worker.version for worker in self.registry.live()}
+        self._offered = {v: one for v, one in self._offered.items() if v in there}
+        self._offered[catalog.version] = catalog
+        if not self.fixed and (self.description is None or not self.registry.live()):
+            self.serves(catalog)
+
+    def serves(self, description: Description) -> None:
+        """That is what is served from now on; a worker with another catalog gets no lookups."""
+        with self.changed:
+            self.description = description
+            self._accept(description.version)
+
+    def accepts(self, version: str) -> None:
+        """Workers are about to switch to that version: both are served until all have."""
+        with self.changed:
+            now = [] if self.description is None else [self.description.version]
+            self._accept(version, *now)
+
+    def _accept(self, *versions: str) -> None:
+        self.registry.serve(versions, time.monotonic())
+        self.changed.notify_all()
+
+    def _succeed(self, now: float) -> None:
+        """Where no worker is left that has what is served, and others are there: theirs is served,
+        if it is nobody's to say what should be.
+        """
+        waiting = [one for one in self.registry.live() if one.state is State.UNREADY]
+        if self.fixed or self.registry.available or not waiting:
+            self._unserved_since = None
+            return
+        if self._unserved_since is None:
+            self._unserved_since = now
+        leaving = any(one.state is State.DRAINING for one in self.registry.live())
+        if leaving or now - self._unserved_since >= SUCCESSION_S:
+            [(version, _)] = Counter(one.version for one in waiting).most_common(1)
+            if version in self._offered:
+                self.note("serves", "", f"catalog {version}, as nobody is left with another")
+                self.serves(self._offered[version])
+
+    def placed(self) -> dict[str, Placed]:
+        """Every live worker that stays, by id."""
+        with self.changed:
+            live = self.registry.live()
+        return {
+            one.id: Placed(one.address.host, one.version)
+            for one in live
+            if one.state is not State.DRAINING
+        }
+
+    def has(self, generation: int) -> bool:
+        """Whether that registration is not over."""
+        with self.changed:
+            return any(worker.generation == generation for worker in self.registry.live())
+
+    def leave(self, generation: int) -> int:
+        """A worker wants no more lookups. Returns how many it still has to answer."""
+        with self.changed:
+            self.registry.drain(generation, "it leaves", time.monotonic())
+            self._succeed(time.monotonic())
+            for worker in self.registry.live():
+                if worker.generation == generation:
+                    return worker.in_flight
+        return 0
+
+    def gone(self, generation: int, why: str) -> None:
+        """A registration is over, because its connection is."""
+
+        def decide(now: float) -> Worker | None:
+            live = {worker.generation: worker for worker in self.registry.live()}
+            worker = live.get(generation)
+            if worker is None:
+                return None
+            # Nobody but its launcher knows of a process more than that its connection ended.
+            told = self.missed(worker.id, worker.instance)
+            return self.registry.lost(generation, why, now, died=None if told else True)
+
+        self._lost(decide)
+
+    def _lost(self, decide: Callable[[float], Worker | None]) -> None:
+        with self.changed:
+            worker = decide(time.monotonic())
+            self.changed.notify_all()
+        if worker is not None:
+            self._let_go(worker.generation)
+
+    def _let_go(self, generation: int) -> None:
+        """Closes what is open to a registration that is over: whoever waits is rerouted, and
+        a worker that was only frozen finds its connection ended, and registers again.
+        """
+        self.dispatcher.left(generation)
+        hang_up = self._hang_up.pop(generation, None)
+        if hang_up is not None:
+            hang_up()
+
+    # -- for the launcher -------------------------------------------------------
+
+    def reserve(self) -> str:
+        """An id for a worker that will register later."""
+        with self.changed:
+            return self.registry.reserve()
+
+    def release(self, worker_id: str) -> None:
+        """Nobody will come for that id."""
+        with self.changed:
+            self.registry.release(worker_id)
+            # Who waited for that worker waits in vain.
+            self.changed.notify_all()
+
+    def exited(self, instance: str, why: str) -> None:
+        """The process of that registration is known to have ended, and why."""
+        self._lost(lambda now: self.registry.exited(instance, why, now))
+
+    def dismiss(self, worker_id: str) -> None:
+        """An operator is about to end that worker."""
+        with self.changed:
+            self.registry.dismiss(worker_id)
+
+    def draining(self, worker_id: str, why: str) -> None:
+        """From now on, no new lookups to that worker."""
+        with self.changed:
+            worker = self.registry.get(worker_id)
+            if worker is not None:
+                self.registry.drain(worker.generation, why, time.monotonic())
+                self._succeed(time.monotonic())
+
+    def note(self, kind: str, worker_id: str, text: str) -> None:
+        """Something happened to a worker, or to the cluster ("")."""
+        self.events.note(kind, worker_id, text)
+
+    def _note(self, kind: str, worker: Worker, text: str) -> None:
+        self.events.note(kind, worker.id, text)
+
+    # -- for operators ------------------------------------------------------------
+
+    def retire(self, worker_id: str) -> None:
+        """Has a worker that nobody here started drain and leave.
+
+        Raises:
+            UnknownWorker: no live worker has that id.
+        """
+        with self.changed:
+            worker = self.registry.get(worker_id)
+            if worker is None or not worker.live:
+                raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
+            self.registry.drain(worker.generation, "by an operator", time.monotonic())
+            self._succeed(time.monotonic())
+        # One that does not hear it is not sent lookups either, and its probes end it.
+        with contextlib.suppress(TransportError):
+            self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_PATIENCE)
+
+    def switch(self, worker_id: str, path: str) -> str:
+        """Has a worker serve the catalog at `path` from its next lookup on.
+
+        Returns:
+            Why it does not, "" if it does.
+        """
+        with self.changed:
+            worker = self.registry.get(worker_id)
+            if worker is None or not worker.live:
+                return "it is not registered"
+        try:
+            reply = self.dispatcher.direct(
+                worker, "switch", (worker.instance, path), timeout=SWITCH_TIME
+            )
+            if is_refusal(reply):
+                return explain(worker, reply)
+            if not is_version(reply):
+                raise ProtocolError("its answer has not the form of one")
+        except TransportError as error:
+            return explain(worker, error)
+        with self.changed:
+            self.registry.switched(worker.generation, reply, time.monotonic())
+            self.changed.notify_all()
+        return ""
+
+    # -- itself -------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Measures how late this process runs, and works out anew what follows from the
+        figures of all workers together.
+        """
+        asked = time.monotonic()
+        ticks = 0
+        while not self._stopping.wait(TICK):
+            now = time.monotonic()
+            self.lag.note(now - asked - TICK, psutil.cpu_percent(None))
+            ticks += 1
+            if ticks % TICKS_PER_REFRESH == 0:
+                self._refresh(now)
+                self.each_second()
+            asked = time.monotonic()
+
+    def _refresh(self, now: float) -> None:
+        with self.changed:
+            self.router.refresh(now)
+            self._succeed(now)
+            panicking = panics(self.registry, now)
+            changed, self.panicking = panicking is not self.panicking, panicking
+            budgets = {"hedges_spent": self.router.hedging, "retries_spent": self.router.retrying}
+            spent = [kind for kind, budget in budgets.items() if budget.ran_out()]
+        for kind in spent:
+            self.note(kind, "", "more lookups are late, or fail, than that budget covers")
+        if changed and panicking:
+            self.note("panic", "", "most workers fail: all of them are tried, breakers or not")
+        elif changed:
+            self.note("calm", "", "most workers answer: breakers are honoured again")
+
+    # -- probes -------------------------------------------------------------------
+
+    def _start_probing(self, worker: Worker) -> None:
+        prober = threading.Thread(
+            target=self._keep_probing, args=(worker,), name=f"probe-{worker.id}", daemon=True
+        )
+        self._probers.add(prober)
+        prober.start()
+
+    def _keep_probing(self, worker: Worker) -> None:
+        """Probes one worker through the path that serves lookups, until it is gone."""
+        try:
+            while worker.live and not self._stopping.is_set():
+                began = time.monotonic()
+                self._probe(worker)
+                self._stopping.wait(max(0.0, PROBE_EVERY - (time.monotonic() - began)))
+        finally:
+            self._probers.discard(threading.current_thread())
+
+    def _probe(self, worker: Worker) -> None:
+        try:
+            report = self.dispatcher.direct(worker, "probe", (), timeout=PROBE_PATIENCE)
+            if not is_probe_answer(report):
+                raise ProtocolError("its answer has not the form of one")
+        except TransportError as error:
+            why = explain(worker, error)
+            stretch = self.lag.stretch
+            self._lost(
+                lambda now: self.registry.probe_missed(
+                    worker.generation, why, now, patience=stretch
+                )
+            )
+            return
+        with self.changed:
+            served, in_flight, _errors, version, cpu, memory = report
+            self.registry.probe_answered(
+                worker.generation, version=version, cpu=cpu, memory=memory,
+                now=time.monotonic(), elsewhere=(served, in_flight),
+            )  # fmt: skip
+            self.registry.purge(time.monotonic())
+            self.changed.notify_all()
+        self.weighed(worker.id, worker.instance, memory)

@@ -1,0 +1,208 @@
+"""Makes a CA, and the certificates of master, worker and operator: see `nodes.security.tls`.
+
+Of the form that Python's strictest checks (3.13's default) want: key identifiers, key uses
+and constraints in every one. Keys are of the P-256 curve: quick, and known everywhere.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from nodes.errors import StartError
+from nodes.security.tls import Role
+from nodes.transport.tls import ROLE
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""What every certificate of a node is for, besides the names asked for."""
+
+CA_DAYS = 3650
+"""The least a CA is valid; certificates can be renewed under it, itself it cannot."""
+
+SLACK = datetime.timedelta(hours=1)
+"""Certificates are valid from so long ago on: not all clocks agree."""
+
+_USES = {
+    # Masters dial workers and workers masters: each is either side of a connection.
+    Role.MASTER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+    Role.WORKER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+    Role.OPERATOR: [ExtendedKeyUsageOID.CLIENT_AUTH],
+}
+
+Key = ec.EllipticCurvePrivateKey
+
+
+class Pair(NamedTuple):
+    """A certificate and its key."""
+
+    cert: x509.Certificate
+    key: Key
+
+
+def make_certificates(
+    folder: Path, *, hosts: Sequence[str], days: int, now: datetime.datetime, renew: bool = False
+) -> list[Path]:
+    """Makes all that `nodes.security.tls` lists, in files that only their owner can read.
+
+    Arguments:
+        folder: made if it is not there.
+        hosts: names and addresses by which masters and workers are dialled, besides `LOCAL`
+            and, if it is to `renew`, those of the certificates that are there.
+        days: how long the certificates are valid.
+        now: from when on; with a time zone.
+        renew: replace the certificates that are there by new ones of the same CA.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StartError: there are certificates already, or none to renew; or a name is none.
+    """
+    names = [_name(host) for host in dict.fromkeys((*LOCAL, *hosts))]
+    if renew:
+        names = list(dict.fromkeys((*names, *_names_there(folder))))
+    files = [f"{stem}{end}.pem" for stem in ("ca", *Role) for end in ("", "-key")]
+    there = [name for name in files if (folder / name).exists()]
+    if there and not renew:
+        raise StartError(
+            f"{folder} holds {', '.join(there)} already, and nothing was changed; --renew makes "
+            "new certificates from the CA that is there, another --dir a new CA"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ca = _read_ca(folder) if renew else _make_ca(now, max(days, CA_DAYS))
+        made = {} if renew else {"ca": ca}
+        for role in Role:
+            made[role] = _issue(role, names, ca, now, days)
+        for stem, (cert, key) in made.items():
+            _write(folder / f"{stem}-key.pem", _pem(key), 0o600)
+            _write(folder / f"{stem}.pem", cert.public_bytes(serialization.Encoding.PEM), 0o644)
+    except OSError as error:
+        raise StartError(f"cannot make certificates in {folder}: {error}") from error
+    return [folder / f"{stem}{end}.pem" for stem in made for end in ("", "-key")]
+
+
+def _name(host: str) -> x509.GeneralName:
+    text = host.removeprefix("[").removesuffix("]")
+    if not text:
+        raise StartError("--host needs a name or an address")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        try:
+            return x509.DNSName(text.encode("idna").decode())
+        except ValueError as error:  # UnicodeError is one
+            raise StartError(f"{host[:80]!r} is no name or address: {error}") from error
+    if address.is_unspecified:
+        raise StartError(f"{host} is every address; give the names that others dial")
+    return x509.IPAddress(address)
+
+
+def _names_there(folder: Path) -> list[x509.GeneralName]:
+    try:
+        cert = x509.load_pem_x509_certificate((folder / f"{Role.MASTER}.pem").read_bytes())
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise StartError(f"{folder / 'master.pem'} is no certificate: {error}") from error
+    said = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [name for name in said if not isinstance(name, x509.UniformResourceIdentifier)]
+
+
+def _make_ca(now: datetime.datetime, days: int) -> Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    # A name of its own: OpenSSL finds issuers by name, and there may be two clusters.
+    name = _subject(f"Rollcall CA {secrets.token_hex(4)}")
+    draft = _draft(name, name, key, key)
+    draft = _valid(draft, now, days)
+    draft = draft.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    return Pair(draft.sign(key, hashes.SHA256()), key)
+
+
+def _issue(
+    role: Role, names: list[x509.GeneralName], ca: Pair, now: datetime.datetime, days: int
+) -> Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    said: list[x509.GeneralName] = [x509.UniformResourceIdentifier(f"{ROLE}{role}")]
+    if role is not Role.OPERATOR:
+        said += names
+    draft = _draft(_subject(f"Rollcall {role}"), ca.cert.subject, key, ca.key)
+    draft = _valid(draft, now, days)
+    draft = draft.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    draft = draft.add_extension(x509.ExtendedKeyUsage(_USES[role]), critical=False)
+    draft = draft.add_extension(x509.SubjectAlternativeName(said), critical=False)
+    return Pair(draft.sign(ca.key, hashes.SHA256()), key)
+
+
+def _valid(
+    draft: x509.CertificateBuilder, now: datetime.datetime, days: int
+) -> x509.CertificateBuilder:
+    until = now + datetime.timedelta(days=days)
+    return draft.not_valid_before(now - SLACK).not_valid_after(until)
+
+
+def _draft(subject: x509.Name, issuer: x509.Name, key: Key, signer: Key) -> x509.CertificateBuilder:
+    """What all have: names, a number, and the extensions that tie one to the next."""
+    signs = subject == issuer
+    uses = x509.KeyUsage(
+        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+        decipher_only=False,
+    )  # fmt: skip
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .add_extension(uses, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+    )
+
+
+def _subject(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _read_ca(folder: Path) -> Pair:
+    try:
+        cert = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+        key = serialization.load_pem_private_key((folder / "ca-key.pem").read_bytes(), None)
+    except (FileNotFoundError, ValueError, TypeError) as error:
+        raise StartError(
+            f"there is no CA in {folder} to renew certificates with (ca.pem and ca-key.pem): "
+            f"{error}"
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != cert.public_key():
+        raise StartError(f"ca-key.pem in {folder} is not the key of ca.pem")
+    return Pair(cert, key)
+
+
+def _pem(key: Key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Writes it whole beside its place, then moves it there: never seen half, or by others."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    draft.replace(path)

@@ -1,0 +1,161 @@
+"""The folder of certificates, what TLS is made of it, and roles: who is who.
+
+    ca.pem         whom everybody trusts; the only file a client needs
+    master.pem     master-key.pem      the master's certificate and its key
+    worker.pem     worker-key.pem      a worker's
+    operator.pem   operator-key.pem    an operator's
+    ca-key.pem     makes new certificates; no node needs it
+
+`nodes.security.certificates` makes them. The role is in the certificate: see
+`nodes.transport.Certificate`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from nodes.errors import StartError
+from nodes.transport import Certificate, Secure
+from nodes.transport.tls import certificate, explain
+
+
+class Role(StrEnum):
+    """What a certificate entitles to; clients, who only look up, need none."""
+
+    MASTER = "master"
+    WORKER = "worker"
+    OPERATOR = "operator"
+
+
+STEERS = (Role.OPERATOR, Role.MASTER)
+REGISTERS = (Role.WORKER, Role.OPERATOR)
+"""Who may call the master's verbs for operators, and those for workers."""
+
+LEADS = (Role.MASTER,)
+"""Who may call those verbs of a worker that are not for clients."""
+
+
+class Tls:
+    """The certificates of one folder, as one node uses them. Read once: a node that should
+    show new ones is started anew.
+
+    Arguments:
+        folder: where they are.
+        role: whose certificate is shown; None for a client, which shows none.
+        host: the address listened on, which the certificate must be for; "" for none.
+
+    Attributes:
+        folder: where they are.
+        expires_at: Unix time in seconds, of the first of them.
+
+    Raises:
+        StartError: a file is missing or of no use; the message says how to make it.
+    """
+
+    def __init__(self, folder: Path, role: Role | None, *, host: str = "") -> None:
+        self.folder = folder
+        self._role = role
+        # A context checks other things when it dials than when it is dialled.
+        self._client = self._context(ssl.PROTOCOL_TLS_CLIENT)
+        found = [float(ssl.cert_time_to_seconds(str(ca["notAfter"])))
+                 for ca in self._client.get_ca_certs()]  # fmt: skip
+        if role in (Role.MASTER, Role.WORKER):
+            found.append(self._own(role, host).expires_at)
+        self.expires_at = min(found, default=0.0)
+
+    def listening(self) -> ssl.SSLContext:
+        """For a `Server`. A peer need not show a certificate; one that it shows is checked."""
+        context = self._context(ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def to_master(self) -> Secure:
+        """For a `Lane` to a master."""
+        return Secure(self._client, Role.MASTER)
+
+    def to_workers(self) -> Secure:
+        """For a `Lane` to a worker."""
+        return Secure(self._client, Role.WORKER)
+
+    def _context(self, side: int) -> ssl.SSLContext:
+        context = ssl.SSLContext(side)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # What Python's default is from 3.13 on; the same for all.
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        # Nobody resumes a session here, and a renegotiation only costs the one who answers.
+        context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+        if side == ssl.PROTOCOL_TLS_SERVER:
+            context.num_tickets = 0
+        ca = self.folder / "ca.pem"
+        try:
+            context.load_verify_locations(cafile=ca)
+            if self._role is not None:
+                cert = self.folder / f"{self._role}.pem"
+                key = self.folder / f"{self._role}-key.pem"
+                # Nobody is asked for a password on the terminal.
+                context.load_cert_chain(cert, key, password="")
+        except ssl.SSLError as error:
+            raise self._useless(explain(error)) from error
+        except OSError as error:
+            raise self._useless(f"{self._first_missing()}: {error.strerror}") from error
+        return context
+
+    def _first_missing(self) -> str:
+        # OpenSSL does not say of which file it speaks.
+        wanted = [self.folder / name for name in self._files()]
+        return next((path.name for path in wanted if not os.access(path, os.R_OK)), "a file")
+
+    def _files(self) -> list[str]:
+        own = [] if self._role is None else [f"{self._role}.pem", f"{self._role}-key.pem"]
+        return ["ca.pem", *own]
+
+    def _own(self, role: Role, host: str) -> Certificate:
+        """The node's own certificate, as a peer sees it: shown in a handshake with itself."""
+        client = self._context(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname = bool(host)
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        asks = client.wrap_bio(back, there, server_hostname=host or None)
+        answers = self.listening().wrap_bio(there, back, server_side=True)
+        shown: Certificate | None = None
+        try:
+            while shown is None:
+                try:
+                    asks.do_handshake()
+                    shown = certificate(asks.getpeercert())
+                except ssl.SSLWantReadError:
+                    _step(answers)
+        except ssl.SSLError as error:
+            raise self._useless(explain(error).replace("peer's", f"{role}'s")) from error
+        if shown.role != role:
+            raise self._useless(f"{role}.pem is not a {role}'s certificate")
+        return shown
+
+    def _useless(self, why: str) -> StartError:
+        files = ", ".join(self._files())
+        return StartError(
+            f"the certificates in {self.folder} ({files}) cannot be used: {why}; "
+            "'rollcall-nodes certs init --help' tells how to make new ones"
+        )
+
+
+def _step(answers: ssl.SSLObject) -> None:
+    try:
+        answers.do_handshake()
+    except ssl.SSLWantReadError:
+        return
+
+
+def lacking(shown: Certificate | None, roles: Sequence[Role]) -> str:
+    """What a peer lacks that should have one of these roles, in words; "" if it has one."""
+    found = "" if shown is None else shown.role
+    if found in roles:
+        return ""
+    needed = " or ".join(roles)
+    return (
+        f"this needs a certificate of the role {needed}, and "
+        f"{f'one of the role {found}' if found else 'none'} was shown: see --tls"
+    )

@@ -1,0 +1,229 @@
+"""The tokens: the cluster's, valid for every role, and one for each role that has its own.
+
+    token              the cluster token, made on first start
+    token.worker       one for workers only, if somebody made it; so for the other roles
+    token.old          what `token` was before it was rotated, with the end of its grace
+    token.worker.old   so for the others
+    cursors            no token: the secret behind the keys that pages' cursors are signed with
+
+Only their owner can read these files. Each is replaced as a whole, never written over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from fcntl import LOCK_EX, flock
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from nodes.errors import StartError
+from nodes.support.paths import make_private, state_dir
+
+GRACE = 3600.0
+"""Seconds that an old token stays valid, unless the operator says otherwise."""
+
+MOST_OLD = 8
+"""Old tokens that are kept, the newest."""
+
+
+class Role(StrEnum):
+    """What somebody may do: look up, register, or steer (and all the rest)."""
+
+    CLIENT = "client"
+    WORKER = "worker"
+    OPERATOR = "operator"
+
+    def covers(self, needed: Role) -> bool:
+        """Whether this role may do what that one may."""
+        return self in (needed, Role.OPERATOR)
+
+
+class Key(NamedTuple):
+    """A token that is valid now, and the role it gives."""
+
+    token: str
+    role: Role
+
+
+def token_file(role: Role | None = None) -> Path:
+    """Where a role's own token is, or the cluster's; `ROLLCALL_TOKEN_FILE` says where that is."""
+    override = os.environ.get("ROLLCALL_TOKEN_FILE")
+    path = Path(override) if override else state_dir() / "token"
+    return path if role is None else path.with_name(f"{path.name}.{role}")
+
+
+def read_token(path: Path | None = None) -> str | None:
+    """The token in a file (default: the cluster's), or None if none can be read there."""
+    try:
+        return (path or token_file()).read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def find_token(role: Role) -> str | None:
+    """What local commands log in with: the role's own token or, without one, the cluster's."""
+    return read_token(token_file(role)) or read_token()
+
+
+def client_token() -> str | None:
+    """The token of whoever looks up; see `find_token`."""
+    return find_token(Role.CLIENT)
+
+
+def worker_token() -> str | None:
+    """The token of a worker; see `find_token`."""
+    return find_token(Role.WORKER)
+
+
+def operator_token() -> str | None:
+    """The token of whoever steers; see `find_token`."""
+    return find_token(Role.OPERATOR)
+
+
+def valid_keys(clock: Callable[[], float] = time.time) -> list[Key]:
+    """Every token that is valid now, as the files say now: a rotation needs no restart."""
+    now = clock()
+    keys: list[Key] = []
+    for path, role in [*((token_file(role), role) for role in Role), (token_file(), Role.OPERATOR)]:
+        token = read_token(path)
+        if token is not None:
+            keys.append(Key(token, role))
+        keys += [Key(old, role) for until, old in _read_old(path) if until > now]
+    return keys
+
+
+def role_of(given: object, keys: Iterable[Key]) -> Role | None:
+    """The role that a token gives, the highest if it is in several; None if it is none.
+
+    Every key is compared, each in constant time; anything but a str is wrong.
+    """
+    if type(given) is not str:
+        return None
+    encoded = given.encode("utf-8", "replace")
+    found: Role | None = None
+    for key in keys:
+        same = hmac.compare_digest(encoded, key.token.encode())
+        if same and (found is None or key.role.covers(found)):
+            found = key.role
+    return found
+
+
+def ensure_token(path: Path | None = None) -> str:
+    """The token, made if there is none yet. Two processes that start at once agree on one.
+
+    Raises:
+        StartError: the file cannot be made or read.
+    """
+    path = path or token_file()
+    with _explained(path):
+        make_private(path.parent)
+        if not path.exists():
+            # Written whole beside it, then linked: never seen empty, never replaced.
+            with _draft(path, secrets.token_urlsafe(32)) as draft:
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, path)
+    token = read_token(path)
+    if token is None:
+        raise StartError(f"cannot read the token in {path}; remove it to make a new one")
+    return token
+
+
+def cursor_key(port: int) -> str:
+    """What the cluster of the master on that port signs its cursors with, in hex: the same
+    after a restart and after a rotation of the tokens, another for each port.
+
+    It comes from a secret file of its own. If that cannot be had, it is new each time.
+    """
+    try:
+        secret = ensure_token(state_dir() / "cursors")
+    except StartError:
+        return secrets.token_hex(32)
+    return blake2b(str(port).encode(), key=secret.encode()[:64], digest_size=32).hexdigest()
+
+
+def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.time) -> str:
+    """Puts a new token in the place of the one there is, and returns it.
+
+    Arguments:
+        path: see `token_file`.
+        grace: seconds that the present one, and those before it at most, stay valid.
+        clock: Unix time in seconds.
+
+    Raises:
+        StartError: there is none, or the files cannot be written.
+    """
+    with _explained(path), _locked(path.parent):
+        present = read_token(path)
+        if present is None:
+            raise StartError(
+                f"there is no token in {path}; make it with: rollcall-nodes token make"
+            )
+        now = clock()
+        end = now + grace
+        kept = [(min(until, end), old) for until, old in _read_old(path) if until > now]
+        kept = [*kept, (end, present)][-MOST_OLD:] if grace > 0 else []
+        # The old one is written down first: there is no moment at which it is not valid.
+        _replace(_old_file(path), "".join(f"{until:.3f} {old}\n" for until, old in kept))
+        token = secrets.token_urlsafe(32)
+        _replace(path, token + "\n")
+    return token
+
+
+def _old_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.old")
+
+
+def _read_old(path: Path) -> list[tuple[float, str]]:
+    """The old tokens of a file, each with the Unix time at which its grace ends."""
+    found: list[tuple[float, str]] = []
+    for line in (read_token(_old_file(path)) or "").splitlines():
+        until, _, token = line.partition(" ")
+        with contextlib.suppress(ValueError):
+            if token:
+                found.append((float(until), token))
+    return found
+
+
+def _replace(path: Path, text: str) -> None:
+    with _draft(path, text) as draft:
+        draft.replace(path)
+
+
+@contextlib.contextmanager
+def _draft(path: Path, text: str) -> Iterator[Path]:
+    """A new file beside `path` with that text, gone at the end of the block."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text)
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One rotation at a time: the second would lose the token that the first made."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        flock(descriptor, LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot make the token in {path}: {error.strerror}"
+        raise StartError(f"{message}; set ROLLCALL_STATE to a folder you own") from error
