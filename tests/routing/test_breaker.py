@@ -1,12 +1,9 @@
-"""Taking a failing worker out, and letting it come back; restarts likewise."""
+"""Taking a failing worker out, and letting it come back."""
 
 from __future__ import annotations
 
 from random import Random
 
-import pytest
-
-from nodes.fleet.restarts import Restarts
 from nodes.routing.breaker import Breaker
 
 
@@ -63,18 +60,3 @@ def test_a_call_without_a_verdict_leaves_the_decision_to_the_next() -> None:
     breaker.began(2.0)
     breaker.released()
     assert breaker.allows(2.0)
-
-
-def test_five_restarts_in_ten_seconds_and_no_more() -> None:
-    restarts = Restarts()
-    waits = [restarts.next(0.1 * number) for number in range(5)]
-    assert waits == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
-    assert restarts.next(1.0) is None
-    assert restarts.next(10.05) is not None
-    restarts.clear()
-    assert restarts.next(10.06) == 0.0
-
-
-def test_a_worker_that_dies_now_and_then_is_restarted_for_ever() -> None:
-    restarts = Restarts()
-    assert all(restarts.next(3.0 * number) is not None for number in range(1000))

@@ -65,7 +65,7 @@ TABLE = (
         SAFE_ATTRS, "server", ((CONNECTION, NO_GUARD, ANY_ATTRIBUTE),),
         (
             "test_doors.py::test_a_verb_has_no_attributes",
-            "../test_reach.py::test_a_verb_has_no_names_at_all",
+            "../security/test_reach.py::test_a_verb_has_no_names_at_all",
         ),
     ),
     Mitigation(
@@ -83,7 +83,7 @@ TABLE = (
         ),
         (
             "test_doors.py::test_no_other_request_is_served",
-            "../test_reach.py::test_requests_that_are_served",
+            "../security/test_reach.py::test_requests_that_are_served",
         ),
     ),
     Mitigation(

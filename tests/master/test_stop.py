@@ -24,8 +24,8 @@ from nodes.master.master import Master
 from nodes.transport import Server, Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
 from nodes.worker.registration import FIRST_WAIT, LONGEST_WAIT, register_waits
+from tests.dispatch.test_dispatcher import Stage, good, stage
 from tests.kit import PATIENCE, hosted, master_alone, poll_for, worker_inside
-from tests.test_dispatch import Stage, good, stage
 
 SERVED = Description("d", "v", 1, ("name",), (), (LookupShape("find", ("name",), ("text",)),))
 

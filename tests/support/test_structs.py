@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted(path for folder in ("nodes", "console") for path in (ROOT / folder).rglob("*.py"))
 
 RACE = """

@@ -227,7 +227,7 @@ LAUNCHER = """
 import sys, threading
 from pathlib import Path
 from nodes.fleet.supervisor import Fleet
-from tests.test_fleet import Host, LEAVES, pid_of
+from tests.fleet.test_supervisor import Host, LEAVES, pid_of
 fleet = Fleet(host=Host(), command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
 fleet.spawn(1)
 while not (pid := pid_of(fleet, "w1")): pass
