@@ -8,9 +8,9 @@ from typing import Protocol, Self
 
 import msgspec
 
-from nodes.client.connection import MasterLink
+from nodes.client.connection import MasterConnection
 from nodes.errors import StartError
-from nodes.fleet.fleet import Build, Crew
+from nodes.fleet.fleet import Build, Fleet
 from nodes.master.journal import journal_file
 from nodes.master.master import Master
 from nodes.security.tls import Role, Tls
@@ -119,28 +119,28 @@ class HostedCluster:
         )  # fmt: skip
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
-        roster = self.master.roster
+        membership = self.master.membership
         try:
             if tls is not None:
                 # Local workers dial the address, whatever name was given for it.
                 Tls(tls, Role.MASTER, host=named(self.master.address.host))
-            self.crew = Crew(
-                host=roster, master=self.master.address, build=build,
+            self.fleet = Fleet(
+                observer=membership, master=self.master.address, build=build,
                 logs=state_dir() / "logs" / str(self.master.address.port), tls=tls,
             )  # fmt: skip
-            roster.fixed = True
-            roster.serves(describe(self.crew.catalog.info))
-            roster.claim = self.crew.claim
-            rejoining = roster.expecting
-            roster.expecting = lambda: True  # until they are started: who asks first waits
-            roster.missed = self.crew.missed
-            roster.weighed = self.crew.weighed
-            self.master.launcher = self.crew
+            membership.fixed = True
+            membership.serves(describe(self.fleet.catalog.info))
+            membership.claim = self.fleet.claim
+            rejoining = membership.expecting
+            membership.expecting = lambda: True  # until they are started: who asks first waits
+            membership.missed = self.fleet.missed
+            membership.weighed = self.fleet.weighed
+            self.master.launcher = self.fleet
             self.master.start()
-            self.crew.spawn(workers)
-            roster.expecting = lambda: self.crew.expecting() or rejoining()
+            self.fleet.spawn(workers)
+            membership.expecting = lambda: self.fleet.expecting() or rejoining()
             if watch:
-                self.crew.watch()
+                self.fleet.watch()
         except BaseException:
             self.master.stop()
             raise
@@ -160,11 +160,11 @@ class HostedCluster:
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""
-        return self.crew.spawn(count)
+        return self.fleet.spawn(count)
 
     def kill(self, worker_id: str) -> str:
         """Ends a local worker at once, for good."""
-        return self.crew.kill(worker_id)
+        return self.fleet.kill(worker_id)
 
     def drain(self, worker_id: str) -> str:
         """Lets a worker answer its last lookups, then leave for good."""
@@ -172,32 +172,32 @@ class HostedCluster:
 
     def restart(self, worker_id: str) -> str:
         """Lets a local worker answer its last lookups, then starts it anew."""
-        return self.crew.restart(worker_id)
+        return self.fleet.restart(worker_id)
 
     def freeze(self, worker_id: str) -> str:
         """Stops a local worker with SIGSTOP."""
-        return self.crew.freeze(worker_id)
+        return self.fleet.freeze(worker_id)
 
     def thaw(self, worker_id: str) -> str:
         """Lets a frozen local worker go on."""
-        return self.crew.thaw(worker_id)
+        return self.fleet.thaw(worker_id)
 
     def log(self, worker_id: str, after: int = -1) -> LogPart:
         """A part of a local worker's log."""
-        return LogPart(*self.crew.log(worker_id, after))
+        return LogPart(*self.fleet.log(worker_id, after))
 
     def scale(self, count: int) -> str:
         """Starts or drains local workers until `count` are wanted."""
-        return self.crew.scale(count)
+        return self.fleet.scale(count)
 
     def reload(self) -> Reloaded:
         """Brings changed records into service."""
-        return self.crew.reload()
+        return self.fleet.reload()
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
         return decode_envelope(
-            self.master.intake.lookup(name, args, limit=limit, after=after, timeout=DEADLINE)
+            self.master.lookups.lookup(name, args, limit=limit, after=after, timeout=DEADLINE)
         )
 
     def describe(self) -> Description:
@@ -206,7 +206,7 @@ class HostedCluster:
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
-        reply = self.master.intake.suggest(field, prefix, limit=limit, timeout=DEADLINE)
+        reply = self.master.lookups.suggest(field, prefix, limit=limit, timeout=DEADLINE)
         return msgspec.convert(decode_envelope(reply).result, list[str])
 
     def close(self) -> None:
@@ -244,13 +244,13 @@ class AttachedCluster:
         secure = None if tls is None else Tls(tls, Role.OPERATOR).to_master()
         self.address = address
         self._timeout = timeout
-        self._link = MasterLink(address, token=operator_token, tls=secure)
+        self._master = MasterConnection(address, token=operator_token, tls=secure)
 
     def _ask(self, verb: str, *args: Value) -> object:
-        return self._link.call(verb, *args, timeout=self._timeout, again=True).result
+        return self._master.call(verb, *args, timeout=self._timeout, again=True).result
 
     def _steer(self, verb: str, *args: Value) -> str:
-        return str(self._link.call(verb, *args, timeout=self.STEER, again=False).result)
+        return str(self._master.call(verb, *args, timeout=self.STEER, again=False).result)
 
     def snapshot(self) -> ClusterSnapshot:
         """All of it, now."""
@@ -262,7 +262,7 @@ class AttachedCluster:
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""
-        reply = self._link.call("spawn", count, timeout=self.STEER, again=False)
+        reply = self._master.call("spawn", count, timeout=self.STEER, again=False)
         return msgspec.convert(reply.result, list[str])
 
     def kill(self, worker_id: str) -> str:
@@ -295,30 +295,30 @@ class AttachedCluster:
 
     def reload(self) -> Reloaded:
         """Brings changed records into service."""
-        reply = self._link.call("reload", timeout=self.RELOAD, again=False)
+        reply = self._master.call("reload", timeout=self.RELOAD, again=False)
         return msgspec.convert(reply.result, Reloaded)
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
-        return self._link.call(
+        return self._master.call(
             "lookup", name, *args, timeout=self._timeout, again=True, limit=limit, after=after
         )
 
     def describe(self) -> Description:
         """What is served."""
-        reply = self._link.call("describe", timeout=self._timeout, again=True)
+        reply = self._master.call("describe", timeout=self._timeout, again=True)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
-        reply = self._link.call(
+        reply = self._master.call(
             "suggest", field, prefix, timeout=self._timeout, again=True, limit=limit
         )
         return msgspec.convert(reply.result, list[str])
 
     def close(self) -> None:
         """Lets go of it; it runs on."""
-        self._link.close()
+        self._master.close()
 
     def __enter__(self) -> Self:
         return self

@@ -195,7 +195,7 @@ class Member(msgspec.Struct, frozen=True):
     port: int
     state: str
     version: str
-    proofs: int
+    probes_answered: int
     key: str
 
 

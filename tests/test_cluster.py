@@ -101,8 +101,8 @@ WARM = 30
 
 def slow(cluster: HostedCluster) -> bool:
     """Whether a worker looks slow to the balancer now."""
-    with cluster.master.roster.changed:
-        live = cluster.master.roster.registry.live()
+    with cluster.master.membership.changed:
+        live = cluster.master.membership.registry.live()
         return max(worker.latency.estimate(time.monotonic()) for worker in live) >= NOISE
 
 
@@ -243,7 +243,7 @@ def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
         cluster.drain("w2")
         poll_for(lambda: not psutil.pid_exists(pids["w2"]))
         cluster.restart("w3")
-        poll_for(lambda: up(cluster) == ["w3"] and cluster.crew.children()[0].pid != pids["w3"])
+        poll_for(lambda: up(cluster) == ["w3"] and cluster.fleet.children()[0].pid != pids["w3"])
         states = {w.id: (w.state, w.why) for w in cluster.snapshot().workers}
         assert states["w1"] == ("down", "killed by SIGKILL")
         assert states["w2"][0] == "down"
@@ -272,10 +272,10 @@ def test_a_lookup_that_kills_is_stopped_after_the_second_worker(direct: bool) ->
 def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> None:
     with hosted(1) as cluster:
         [before] = cluster.snapshot().workers
-        instance = cluster.master.roster.registry.live()[0].instance
-        cluster.crew.weighed(before.id, instance, MOST_MEMORY)
+        instance = cluster.master.membership.registry.live()[0].instance
+        cluster.fleet.weighed(before.id, instance, MOST_MEMORY)
         assert "restarting" not in [event.kind for event in cluster.events()]
-        cluster.crew.weighed(before.id, instance, MOST_MEMORY + 1)
+        cluster.fleet.weighed(before.id, instance, MOST_MEMORY + 1)
         # The only worker: those who ask meanwhile wait for the one that takes its place.
         [tally] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
         assert (tally.errors, tally.wrong, tally.answers) == ([], [], 300)

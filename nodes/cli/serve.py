@@ -90,7 +90,7 @@ def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> Cluster
         if states.count("up") >= workers or time.monotonic() > deadline or all(settled):
             if workers and "up" not in states:
                 why = "; ".join(f"{w.id}: {w.why or w.state}" for w in snapshot.workers)
-                logs = cluster.crew.log_file("w1").parent
+                logs = cluster.fleet.log_file("w1").parent
                 raise StartError(f"no worker came up ({why}); their logs are in {logs}")
             return snapshot
     return None

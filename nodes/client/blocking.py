@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 
 import msgspec
 
-from nodes.client.connection import MasterLink
+from nodes.client.connection import MasterConnection
 from nodes.client.direct import Direct
 from nodes.errors import BadRequest, LookupFailed, Overloaded
 from nodes.security.tls import Tls
@@ -65,12 +65,12 @@ class Client:
         self.timeout = timeout
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else Tls(Path(tls), None)
-        self._link = MasterLink(
+        self._master = MasterConnection(
             address, token=client_token if token is None else lambda: token, patient=True,
             tls=None if secure is None else secure.to_master(),
         )  # fmt: skip
         to_workers = None if secure is None else secure.to_workers()
-        self._direct = Direct(self._link, tls=to_workers) if direct else None
+        self._direct = Direct(self._master, tls=to_workers) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -132,7 +132,7 @@ class Client:
         while True:
             left = max(0.001, deadline - time.monotonic())
             try:
-                return self._link.call(
+                return self._master.call(
                     verb, *args, timeout=left + self.GRACE, again=True, **options
                 )
             except Overloaded as busy:
@@ -195,19 +195,19 @@ class Client:
 
     def describe(self) -> Description:
         """The dataset, its lookups with their fields and types, and its version."""
-        reply = self._link.call("describe", timeout=self.timeout, again=True)
+        reply = self._master.call("describe", timeout=self.timeout, again=True)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str = "", *, limit: int = 10) -> list[str]:
         """A few real values of a field that start with `prefix`."""
-        reply = self._link.call(
+        reply = self._master.call(
             "suggest", field, prefix, timeout=self.timeout + self.GRACE, again=True, limit=limit
         )
         return cast("list[str]", reply.result)
 
     def close(self) -> None:
         """Closes the connections; a lookup under way in another thread ends with an error."""
-        self._link.close()  # first: nobody then waits for a master that is away
+        self._master.close()  # first: nobody then waits for a master that is away
         if self._direct is not None:
             self._direct.close()
 

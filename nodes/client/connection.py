@@ -33,7 +33,7 @@ FULL_MS = 200
 """Milliseconds after which a master that had no connection free may be asked again."""
 
 
-class MasterLink:
+class MasterConnection:
     """A master at an address.
 
     Arguments:

@@ -11,7 +11,7 @@ from random import Random
 
 import msgspec
 
-from nodes.client.connection import MasterLink
+from nodes.client.connection import MasterConnection
 from nodes.dispatch.batches import Batches
 from nodes.dispatch.dispatcher import Args, Dispatcher
 from nodes.errors import BadRequest, RollcallError
@@ -40,7 +40,7 @@ VERDICT_S = 0.3
 """Seconds until the master has told who died, and a look has found it out."""
 
 
-class Membership:
+class MembershipView:
     """The registry of this process, kept as the master's is. Not thread-safe, and no I/O.
 
     Arguments:
@@ -53,7 +53,7 @@ class Membership:
         self._registry = registry
         self._master = ""
         self._known: dict[tuple[str, int], Worker] = {}
-        self._proofs: dict[int, int] = {}
+        self._probes_answered: dict[int, int] = {}
         self.keys: dict[int, str] = {}
         """What each wants to be shown, by its generation here."""
 
@@ -77,7 +77,7 @@ class Membership:
         worker = self._known.pop(name)
         self._registry.lost(worker.generation, "the master no longer has it", now, died=died)
         self._dispatcher.left(worker.generation)
-        self._proofs.pop(worker.generation, None)
+        self._probes_answered.pop(worker.generation, None)
         self.keys.pop(worker.generation, None)
 
     def _join(self, name: tuple[str, int], member: Member, now: float) -> Worker:
@@ -92,16 +92,17 @@ class Membership:
         return worker
 
     def _follow(self, worker: Worker, member: Member, now: float) -> None:
+        probed = self._probes_answered.get(worker.generation)
         if member.state == State.DRAINING:
             self._registry.drain(worker.generation, "the master says so", now)
         elif member.state == State.SUSPECT and worker.state is not State.SUSPECT:
             self._registry.probe_missed(worker.generation, "the master says so", now)
-        elif member.state == State.UP and self._proofs.get(worker.generation) != member.proofs:
+        elif member.state == State.UP and probed != member.probes_answered:
             # It has answered the master since: what was held against it here is over.
             self._registry.probe_answered(
                 worker.generation, version=member.version, cpu=0.0, memory=0, now=now
             )
-        self._proofs[worker.generation] = member.proofs
+        self._probes_answered[worker.generation] = member.probes_answered
 
 
 class Direct:
@@ -112,8 +113,8 @@ class Direct:
         tls: how workers are checked; None for no TLS.
     """
 
-    def __init__(self, link: MasterLink, *, tls: Secure | None = None) -> None:
-        self._link = link
+    def __init__(self, master: MasterConnection, *, tls: Secure | None = None) -> None:
+        self._master = master
         self._tls = tls
         self._closed = threading.Event()
         self.renew()
@@ -133,7 +134,7 @@ class Direct:
             tls=self._tls,
             on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - it is another in a child
         )
-        self._members = Membership(self._dispatcher, registry)
+        self._members = MembershipView(self._dispatcher, registry)
         self._batches = Batches(self._dispatcher)
         self._beginning = threading.Lock()
         self._hurry = threading.Event()
@@ -193,7 +194,7 @@ class Direct:
                 self._watcher = watcher
 
     def _look(self, timeout: float) -> None:
-        reply = self._link.call("members", timeout=timeout, again=True)
+        reply = self._master.call("members", timeout=timeout, again=True)
         members = msgspec.convert(reply.result, Members)
         with self._dispatcher.lock:
             now = time.monotonic()

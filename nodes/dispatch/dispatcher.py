@@ -16,10 +16,10 @@ from collections.abc import Callable
 import msgspec
 
 from nodes.dispatch.failures import for_the_log, reason
-from nodes.dispatch.limiter import Turns
+from nodes.dispatch.limiter import Limiter
 from nodes.dispatch.replies import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
-from nodes.routing import Journey, Router, Worker
+from nodes.routing import CallState, Router, Worker
 from nodes.support.text import excerpt
 from nodes.transport import (
     DialFailed,
@@ -111,7 +111,7 @@ class Dispatcher:
         self._tls = tls
         self._on_failure = on_failure
         self._routes: dict[int, Route] = {}
-        self._turns = Turns()
+        self._limiter = Limiter()
 
     # -- membership -----------------------------------------------------------
 
@@ -131,7 +131,7 @@ class Dispatcher:
 
     def _make_room(self) -> None:
         # Where nobody is there, to wait for somebody is all there is to do, and anyone may.
-        self._turns.allow(AT_ONCE * len(self._routes) or sys.maxsize)
+        self._limiter.allow(AT_ONCE * len(self._routes) or sys.maxsize)
 
     def close(self) -> None:
         """Closes every lane."""
@@ -170,10 +170,10 @@ class Dispatcher:
             LookupFailed: the worker's own verdict on the request (`bad_request`).
         """
         deadline = self._clock() + timeout
-        journey = Journey(self.router, deadline, counted=counted, version=version, tasks=tasks)
-        if not self._turns.take(timeout):
+        journey = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
+        if not self._limiter.take(timeout):
             raise DeadlineExceeded(
-                f"its turn did not come in time, with {self._turns.taken} under way; "
+                f"its turn did not come in time, with {self._limiter.taken} under way; "
                 "ask fewer at once, or start more workers"
             )
         lanes: dict[int, Lane] = {}
@@ -193,7 +193,7 @@ class Dispatcher:
                     self.changed.notify_all()  # other suspects wait for this one to be over
             for generation, lane in lanes.items():
                 self._give(generation, lane)
-            self._turns.give()
+            self._limiter.give()
 
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
@@ -204,7 +204,7 @@ class Dispatcher:
         finally:
             self._give(worker.generation, lane)
 
-    def _advance(self, journey: Journey, lanes: dict[int, Lane]) -> Worker | None:
+    def _advance(self, journey: CallState, lanes: dict[int, Lane]) -> Worker | None:
         """The worker to send to now, or None if what is under way is to be waited for."""
         with self.lock:
             while True:
@@ -221,7 +221,7 @@ class Dispatcher:
                 self.changed.wait(min(step - now, LOOK_AGAIN))
 
     def _send(
-        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, verb: str,
+        self, journey: CallState, lanes: dict[int, Lane], worker: Worker, verb: str,
         make_args: MakeArgs,
     ) -> None:  # fmt: skip
         try:
@@ -246,7 +246,7 @@ class Dispatcher:
         with self.lock:
             worker.alive_at = asked_at
 
-    def _readable(self, journey: Journey, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
+    def _readable(self, journey: CallState, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
         """The attempts on whose lanes something arrives, before the next decision is due."""
         waiting = [(one.worker, lanes[one.worker.generation]) for one in journey.pending.values()]
         if len(waiting) < 2:
@@ -260,13 +260,13 @@ class Dispatcher:
         arrived = {fd for fd, _ in poll.poll(self._patience(journey) * 1000)}
         return [(worker, lane) for worker, lane in waiting if lane.fileno() in arrived]
 
-    def _patience(self, journey: Journey) -> float:
+    def _patience(self, journey: CallState) -> float:
         """Seconds until there is something to decide."""
         now = self._clock()
         return max(0.0, journey.due(now) - now)
 
     def _hear(
-        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, lane: Lane,
+        self, journey: CallState, lanes: dict[int, Lane], worker: Worker, lane: Lane,
         accept: Callable[[object], bool],
     ) -> WorkerAnswer | None:  # fmt: skip
         """What that worker answered; None if it has not, or has failed, or found it wrong."""
@@ -295,7 +295,7 @@ class Dispatcher:
         return None
 
     def _lost(
-        self, journey: Journey, lanes: dict[int, Lane], worker: Worker, error: TransportError, *,
+        self, journey: CallState, lanes: dict[int, Lane], worker: Worker, error: TransportError, *,
         broke: bool = False,
     ) -> None:  # fmt: skip
         lane = lanes.pop(worker.generation, None)

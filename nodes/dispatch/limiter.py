@@ -7,8 +7,8 @@ import threading
 from collections import deque
 
 
-class Turns:
-    """Turns to do something, for any number of threads; who has waited longest is next.
+class Limiter:
+    """Limiter to do something, for any number of threads; who has waited longest is next.
 
     There is room for any number until `allow` says otherwise.
 

@@ -1,21 +1,21 @@
-"""What a master can ask of the launcher that it runs in; `nodes.fleet.fleet.Crew` is one."""
+"""What a master can ask of the launcher that it runs in; `nodes.fleet.fleet.Fleet` is one."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from nodes.fleet.process import ChildView
+from nodes.fleet.process import ProcessView
 from nodes.wire import Reloaded
 
 
-class Launcher(Protocol):
+class FleetControl(Protocol):
     """What a master can ask of the launcher that it runs in; `nodes.cluster` has one."""
 
     @property
     def activity(self) -> str:
         """How far a reload is, "" when there is none."""
 
-    def children(self) -> list[ChildView]:
+    def children(self) -> list[ProcessView]:
         """The local workers."""
 
     def spawn(self, count: int) -> list[str]:

@@ -11,12 +11,12 @@ from typing import NamedTuple, Protocol
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
 from nodes.fleet.process import Phase
-from nodes.fleet.supervisor import LEAVE_TIME, Fleet, Host
+from nodes.fleet.supervisor import LEAVE_TIME, Supervisor, WorkerObserver
 from nodes.routing import Address
 from nodes.support.addresses import beside, is_loopback, is_wildcard
 from nodes.wire import Description, Reloaded, describe
 
-logger = logging.getLogger("rollcall.crew")
+logger = logging.getLogger("rollcall.fleet")
 
 RENEW_TIME = 30.0
 """Seconds a reload waits for one worker to come back before it goes on to the next."""
@@ -36,7 +36,7 @@ class Placed(NamedTuple):
     version: str
 
 
-class CrewHost(Host, Protocol):
+class FleetObserver(WorkerObserver, Protocol):
     """Whom the workers register with, and who can tell them what to serve."""
 
     def switch(self, worker_id: str, path: str) -> str:
@@ -52,14 +52,14 @@ class CrewHost(Host, Protocol):
         """Every live worker that stays, by id, whoever started it."""
 
 
-class Crew(Fleet):
+class Fleet(Supervisor):
     """Local workers of one master, all with the same catalog.
 
     A worker that is restarted opens the catalog of the last reload, not what the data
     folder holds by now: a file someone is just editing does no harm.
 
     Arguments (keyword only):
-        host: whom they register with.
+        observer: whom they register with.
         master: where that is.
         build: makes the catalog, or finds that nothing changed.
         logs: the folder of their logs.
@@ -73,13 +73,20 @@ class Crew(Fleet):
         DataError: the records cannot be used.
     """
 
+    _observer: FleetObserver
+
     def __init__(
-        self, *, host: CrewHost, master: Address, build: Build, logs: Path, tls: Path | None = None
+        self,
+        *,
+        observer: FleetObserver,
+        master: Address,
+        build: Build,
+        logs: Path,
+        tls: Path | None = None,
     ) -> None:
-        super().__init__(host=host, command=self._worker_command, logs=logs)
+        super().__init__(observer=observer, command=self._worker_command, logs=logs)
         self._master = master
         self._tls = tls
-        self._crew_host = host
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away.
         self.catalog = Catalog.open(build(self._progressed).path)
@@ -117,7 +124,7 @@ class Crew(Fleet):
         try:
             info = self._build(self._progressed)
             before = self.catalog.info.version
-            others = [one for one in self._crew_host.placed().values() if one.version != before]
+            others = [one for one in self._observer.placed().values() if one.version != before]
             if info.version == before and not others:
                 return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
             fresh, old = Catalog.open(info.path), self.catalog
@@ -125,7 +132,7 @@ class Crew(Fleet):
             old.close()
             changed = info.version != before
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
-            self._host.note("reload", "", done)
+            self._observer.note("reload", "", done)
             behind = self._switch_all()
             for worker_id, why in behind.items():
                 done += f"; {worker_id} did not follow: {why}"
@@ -139,24 +146,24 @@ class Crew(Fleet):
 
     def _switch_all(self) -> dict[str, str]:
         """Has every worker switch to the catalog; returns why which did not."""
-        info, host = self.catalog.info, self._crew_host
-        host.accepts(info.version)
+        info, observer = self.catalog.info, self._observer
+        observer.accepts(info.version)
         behind: dict[str, str] = {}
-        wanted = [one for one, at in host.placed().items() if at.version != info.version]
-        wanted += [one.id for one in self.children() if one.id not in host.placed()]
+        wanted = [one for one, at in observer.placed().items() if at.version != info.version]
+        wanted += [one.id for one in self.children() if one.id not in observer.placed()]
         for number, worker_id in enumerate(wanted, 1):
             self.activity = f"reload: switching {number} of {len(wanted)}"
             why = self._switch(worker_id)
             if why:
                 behind[worker_id] = why
-        host.serves(describe(self.catalog.info))
-        host.note("reloaded", "", f"catalog {info.version}")
+        observer.serves(describe(self.catalog.info))
+        observer.note("reloaded", "", f"catalog {info.version}")
         return behind
 
     def _switch(self, worker_id: str) -> str:
         """Has one worker switch; returns why it does not, "" if it does, or is gone."""
         child = next((one for one in self.children() if one.id == worker_id), None)
-        placed = self._crew_host.placed().get(worker_id)
+        placed = self._observer.placed().get(worker_id)
         if self._stopping or (child is None and placed is None):
             return ""
         if child is not None and child.phase is Phase.STOPPING:
@@ -164,13 +171,15 @@ class Crew(Fleet):
         if placed is not None and not self._is_here(placed.host):
             why = f"it runs on {placed.host}: start it anew there, with the new records"
         else:
-            why = self._crew_host.switch(worker_id, self.catalog.info.path)
+            why = self._observer.switch(worker_id, self.catalog.info.path)
         if not why:
-            self._host.note("switched", worker_id, f"serves catalog {self.catalog.info.version}")
+            self._observer.note(
+                "switched", worker_id, f"serves catalog {self.catalog.info.version}"
+            )
         elif child is None:
-            self._host.note("not_switched", worker_id, why)
+            self._observer.note("not_switched", worker_id, why)
         elif self.owns(worker_id):
-            self._host.note("not_switched", worker_id, f"{why}; it is restarted")
+            self._observer.note("not_switched", worker_id, f"{why}; it is restarted")
             self.restart(worker_id)
             came = self.wait_renewed(worker_id, child.pid, RENEW_TIME)
             why = "" if came or not self.owns(worker_id) else "it was restarted, and is not back"
@@ -198,10 +207,10 @@ class Crew(Fleet):
             except DataError as error:
                 if str(error) != said:
                     said = str(error)
-                    self._host.note("not_reloaded", "", f"nothing was changed: {said}")
+                    self._observer.note("not_reloaded", "", f"nothing was changed: {said}")
 
     def stop(self, patience: float = LEAVE_TIME) -> None:
-        """Drains and ends every worker; see `Fleet.stop`."""
+        """Drains and ends every worker; see `Supervisor.stop`."""
         self._ended.set()
         super().stop(patience)
         if self._watcher is not None:

@@ -22,7 +22,7 @@ class Phase(StrEnum):
     STOPPING = "stopping"
 
 
-class ChildView(NamedTuple):
+class ProcessView(NamedTuple):
     """One local worker as its launcher sees it. `since` is on the monotonic clock."""
 
     id: str
@@ -34,7 +34,7 @@ class ChildView(NamedTuple):
     frozen: bool
 
 
-class Child:
+class WorkerProcess:
     """One worker that is wanted, across all the processes that it is in turn."""
 
     def __init__(self, worker_id: str, now: float) -> None:
@@ -69,10 +69,12 @@ class Child:
         if process is not None:
             process.send_signal(number)
 
-    def view(self) -> ChildView:
+    def view(self) -> ProcessView:
         """What others may see of it."""
         pid = self.process.pid if self.process is not None else 0
-        return ChildView(self.id, pid, self.phase, self.why, self.since, self.restarts, self.frozen)
+        return ProcessView(
+            self.id, pid, self.phase, self.why, self.since, self.restarts, self.frozen
+        )
 
 
 def ending(status: int) -> str:

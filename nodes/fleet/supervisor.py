@@ -16,7 +16,7 @@ from typing import Protocol
 
 from nodes.errors import NotPossible, UnknownWorker
 from nodes.fleet.logs import Logs
-from nodes.fleet.process import Child, ChildView, Phase, ending
+from nodes.fleet.process import Phase, ProcessView, WorkerProcess, ending
 from nodes.fleet.restarts import Restarts
 from nodes.wire import INSTANCE_VARIABLE, new_instance
 
@@ -35,8 +35,8 @@ START_TIME = 10.0
 """Seconds within which a started worker is expected to register."""
 
 
-class Host(Protocol):
-    """Whom the workers register with. `nodes.master.membership.Roster` is one."""
+class WorkerObserver(Protocol):
+    """Whom the workers register with. `nodes.master.membership.Membership` is one."""
 
     def reserve(self) -> str:
         """An id for a worker to come."""
@@ -57,28 +57,30 @@ class Host(Protocol):
         """Something happened."""
 
 
-class Fleet:
+class Supervisor:
     """Keeps the wanted number of local workers alive. For many threads.
 
     Arguments (keyword only):
-        host: whom they register with.
+        observer: told what becomes of them; whom they register with.
         command: the arguments of Python that start the worker of an id. The worker must
             leave when its standard input ends, on the first SIGTERM after its last lookup
             and on the second at once.
         logs: the folder of their logs, one file each.
     """
 
-    def __init__(self, *, host: Host, command: Callable[[str], list[str]], logs: Path) -> None:
-        self._host = host
+    def __init__(
+        self, *, observer: WorkerObserver, command: Callable[[str], list[str]], logs: Path
+    ) -> None:
+        self._observer = observer
         self._command = command
         self._logs = Logs(logs)
         self._lock = threading.Condition()
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, WorkerProcess] = {}
         self._stopping = False
 
     # -- asking -------------------------------------------------------------------
 
-    def children(self) -> list[ChildView]:
+    def children(self) -> list[ProcessView]:
         """Every child that is wanted or still leaving, oldest first."""
         with self._lock:
             return [child.view() for child in self._children.values()]
@@ -175,8 +177,8 @@ class Fleet:
         """
         if self.wanted + count > MOST_WORKERS:
             raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
-        # Before the lock: the host asks this fleet things while it holds its own.
-        fresh = [Child(self._host.reserve(), time.monotonic()) for _ in range(count)]
+        # Before the lock: the observer asks this fleet things while it holds its own.
+        fresh = [WorkerProcess(self._observer.reserve(), time.monotonic()) for _ in range(count)]
         with self._lock:
             if self._stopping:
                 raise NotPossible("this cluster is stopping")
@@ -187,15 +189,15 @@ class Fleet:
                 )
                 child.thread.start()
         for child in fresh:
-            self._host.note("spawned", child.id, f"log: {self.log_file(child.id)}")
+            self._observer.note("spawned", child.id, f"log: {self.log_file(child.id)}")
         return [child.id for child in fresh]
 
     def kill(self, worker_id: str) -> str:
         """Ends a worker at once, with SIGKILL; it is not started again."""
         child = self._end(worker_id)
-        self._host.dismiss(child.id)
+        self._observer.dismiss(child.id)
         child.send(signal.SIGKILL)
-        self._host.note("killed", child.id, "by an operator")
+        self._observer.note("killed", child.id, "by an operator")
         return f"{child.id} killed"
 
     def drain(self, worker_id: str) -> str:
@@ -212,11 +214,11 @@ class Fleet:
         self._renew(child, "by an operator")
         return f"{child.id} restarts"
 
-    def _renew(self, child: Child, why: str) -> None:
+    def _renew(self, child: WorkerProcess, why: str) -> None:
         with self._lock:
             child.renewed = True
             child.wake.set()
-        self._host.note("restarting", child.id, why)
+        self._observer.note("restarting", child.id, why)
         self._leave(child, "to be restarted")
 
     def freeze(self, worker_id: str) -> str:
@@ -227,17 +229,17 @@ class Fleet:
                 raise NotPossible(f"{child.id} has no process to freeze")
             child.send(signal.SIGSTOP)
             child.frozen = True
-        self._host.note("frozen", child.id, "by an operator")
+        self._observer.note("frozen", child.id, "by an operator")
         return f"{child.id} is frozen"
 
     def thaw(self, worker_id: str) -> str:
         """Lets a frozen worker go on."""
         child = self._child(worker_id)
         self._thaw(child)
-        self._host.note("thawed", child.id, "by an operator")
+        self._observer.note("thawed", child.id, "by an operator")
         return f"{child.id} goes on"
 
-    def _thaw(self, child: Child) -> None:
+    def _thaw(self, child: WorkerProcess) -> None:
         with self._lock:
             child.send(signal.SIGCONT)
             child.frozen = False
@@ -294,14 +296,14 @@ class Fleet:
             if child.thread is not None:
                 child.thread.join(2.0)
 
-    def _child(self, worker_id: str) -> Child:
+    def _child(self, worker_id: str) -> WorkerProcess:
         with self._lock:
             child = self._children.get(worker_id)
         if child is None:
             raise UnknownWorker(f"no worker of this fleet is called {worker_id[:80]!r}")
         return child
 
-    def _end(self, worker_id: str) -> Child:
+    def _end(self, worker_id: str) -> WorkerProcess:
         child = self._child(worker_id)
         with self._lock:
             child.wanted = False
@@ -309,12 +311,12 @@ class Fleet:
             child.wake.set()
         return child
 
-    def _leave(self, child: Child, why: str) -> None:
+    def _leave(self, child: WorkerProcess, why: str) -> None:
         """Has its present process leave, and ends it if it does not."""
         process = child.process
         if process is None:
             return
-        self._host.draining(child.id, why)
+        self._observer.draining(child.id, why)
         process.send_signal(signal.SIGTERM)
         self._thaw(child)
         with self._lock:
@@ -325,7 +327,7 @@ class Fleet:
 
     # -- a child's life -------------------------------------------------------------
 
-    def _live(self, child: Child) -> None:
+    def _live(self, child: WorkerProcess) -> None:
         """Runs one process after the other for `child`, until it is no longer wanted."""
         try:
             while child.wanted:
@@ -334,16 +336,16 @@ class Fleet:
                 # must not hear that there is one running.
                 wait = self._decide(child, why)
                 if instance:
-                    self._host.exited(instance, why)
+                    self._observer.exited(instance, why)
                 self._tell(child, wait, why)
                 child.wake.wait(wait)
         finally:
-            self._host.release(child.id)
+            self._observer.release(child.id)
             with self._lock:
                 del self._children[child.id]
                 self._lock.notify_all()
 
-    def _run(self, child: Child) -> tuple[str, str]:
+    def _run(self, child: WorkerProcess) -> tuple[str, str]:
         """One process, from start to end; returns its instance ("" for none), and how it ended."""
         try:
             process = self._start(child)
@@ -365,7 +367,7 @@ class Fleet:
         said = "" if registered else self._logs.last_words(child.id)
         return child.instance, f"{why}; its log ends: {said}" if said else why
 
-    def _await_ready(self, child: Child, process: subprocess.Popen[bytes]) -> str:
+    def _await_ready(self, child: WorkerProcess, process: subprocess.Popen[bytes]) -> str:
         """Ends a process that does not register in time; returns why, "" if it did, or ended."""
         end = time.monotonic() + START_TIME
         while not child.registered and child.wanted and time.monotonic() < end:
@@ -377,7 +379,7 @@ class Fleet:
         process.kill()
         return f"was not ready within {START_TIME:g} s, and was ended"
 
-    def _decide(self, child: Child, why: str) -> float | None:
+    def _decide(self, child: WorkerProcess, why: str) -> float | None:
         """Seconds until the next process may start; None if it has died too often."""
         with self._lock:
             if not child.wanted:
@@ -387,14 +389,16 @@ class Fleet:
             child.become(Phase.CRASH_LOOPING if wait is None else Phase.RESTARTING, why)
             return wait
 
-    def _tell(self, child: Child, wait: float | None, why: str) -> None:
+    def _tell(self, child: WorkerProcess, wait: float | None, why: str) -> None:
         if wait is None:
             text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
-            self._host.note("crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}")
+            self._observer.note(
+                "crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}"
+            )
         elif child.wanted and not child.renewed:
-            self._host.note("restarted", child.id, why)
+            self._observer.note("restarted", child.id, why)
 
-    def _start(self, child: Child) -> subprocess.Popen[bytes] | None:
+    def _start(self, child: WorkerProcess) -> subprocess.Popen[bytes] | None:
         with self._lock, self._logs.open(child.id) as log:
             if not child.wanted:
                 return None

@@ -11,7 +11,7 @@ from nodes.catalog import Argument, Lookup, coerce
 from nodes.dispatch.batches import Batches
 from nodes.dispatch.dispatcher import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup, Stopping
-from nodes.routing import NO_WORKERS, Figures
+from nodes.routing import NO_WORKERS, WindowedHistogram
 from nodes.security.cursors import cursor_version
 from nodes.wire import (
     Description,
@@ -32,7 +32,7 @@ MOST_SECONDS = 60.0
 STOPPING = "this master is stopping; ask again when another has taken its place"
 
 
-class Intake:
+class LookupHandler:
     """What clients ask of a master.
 
     Arguments:
@@ -57,11 +57,11 @@ class Intake:
         self._lock = threading.Lock()
         self._finishing = False
         self._finished = threading.Condition(self._lock)
-        self._figures = Figures()
+        self._figures = WindowedHistogram()
         self.answered = 0
         self.errors = 0
 
-    def lookups(self) -> dict[str, Lookup]:
+    def declared(self) -> dict[str, Lookup]:
         """The lookups that can be asked now, by name."""
         now, (of, known) = self._description(), self._known
         if now is of or now is None:
@@ -107,12 +107,12 @@ class Intake:
             LookupFailed: see `nodes.errors`.
         """
         _check_timeout(timeout)
-        known = self.lookups()
+        known = self.declared()
         if not known:
             began = time.monotonic()
             self.await_worker(timeout)
             timeout = max(0.001, timeout - (time.monotonic() - began))
-            known = self.lookups()
+            known = self.declared()
         checked = _checked(known, name, args)
 
         def make_args(left: float) -> Args:

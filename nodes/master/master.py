@@ -20,15 +20,15 @@ from nodes.errors import (
     NotPossible,
     NoWorkers,
 )
-from nodes.fleet.control import Launcher
+from nodes.fleet.control import FleetControl
 from nodes.master import cores
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal, Second, read_events
-from nodes.master.lookups import Intake
-from nodes.master.membership import Roster
+from nodes.master.lookups import LookupHandler
+from nodes.master.membership import Membership
 from nodes.master.snapshot import take_snapshot
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
-from nodes.security.authenticator import Door, Visit
+from nodes.security.authenticator import Authenticator, Session
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import REGISTERS, STEERS, Tls, lacking
 from nodes.security.tokens import Key, Role
@@ -96,22 +96,24 @@ class Master:
         self.cursor_key = secrets.token_hex(32)
         self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
         self._expiry = ExpiryWatch()
-        self.launcher: Launcher | None = None
+        self.launcher: FleetControl | None = None
         self.journal: Journal | None = None
         self.events = EventLog()
-        self.door = Door(keys=keys, note=self.events.note, require_token=require_token)
-        self.roster = Roster(
+        self.authenticator = Authenticator(
+            keys=keys, note=self.events.note, require_token=require_token
+        )
+        self.membership = Membership(
             policy=POLICIES[balance], events=self.events, description=description,
             random=Random(),  # noqa: S311 - jitter, no secret
             tls=None if tls is None else tls.to_workers(),
         )  # fmt: skip
-        self.intake = Intake(
-            self.roster.dispatcher, lambda: self.roster.description, note=self.events.note
+        self.lookups = LookupHandler(
+            self.membership.dispatcher, lambda: self.membership.description, note=self.events.note
         )
         self._balance = balance
         self._name = secrets.token_hex(8)
         self._started = time.monotonic()
-        self.roster.each_second = self._warn_of_expiry
+        self.membership.each_second = self._warn_of_expiry
         self._server = Server(
             lambda: MasterService(self), host=host, port=port, name="master",
             tls=None if tls is None else tls.listening(),
@@ -139,7 +141,7 @@ class Master:
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
                 until = time.monotonic() + REJOIN_TIME
-                self.roster.expecting = lambda: time.monotonic() < until
+                self.membership.expecting = lambda: time.monotonic() < until
         self.journal = Journal(path, self._second)
         self.events.listener = self.journal.note
 
@@ -168,7 +170,7 @@ class Master:
             self.journal.start()
             self.events.note("started", "", f"the master at {self.address}, pid {os.getpid()}")
         self._server.start()
-        self.roster.start()
+        self.membership.start()
 
     def stop(self) -> None:
         """Answers what has been taken in, then lets everybody go: no worse than to be killed.
@@ -182,22 +184,22 @@ class Master:
             self.events.note("stopped", "", f"the master at {self.address}")
             self.journal.close()
         self._server.leave_port()
-        self.roster.expecting = lambda: False  # nobody can register any more
-        self.intake.finish(FINISH_TIME)
+        self.membership.expecting = lambda: False  # nobody can register any more
+        self.lookups.finish(FINISH_TIME)
         if self.launcher is not None:
             self.launcher.stop()
-        self.door.close()
+        self.authenticator.close()
         self._server.finish(LAST_WORDS)
         self._server.stop()
-        self.roster.stop()
-        self.intake.close()
+        self.membership.stop()
+        self.lookups.close()
 
     def snapshot(self) -> ClusterSnapshot:
         """The whole cluster, now."""
         return take_snapshot(
-            roster=self.roster,
-            intake=self.intake,
-            refused_logins=self.door.refused,
+            membership=self.membership,
+            lookups=self.lookups,
+            refused_logins=self.authenticator.refused,
             children=None if self.launcher is None else self.launcher.children(),
             activity="" if self.launcher is None else self.launcher.activity,
             address=str(self.address),
@@ -213,10 +215,10 @@ class Master:
             NoWorkers: nobody has said so yet.
             Stopping: the next master will say.
         """
-        self.intake.check_open()
-        if self.roster.description is None:
-            self.intake.await_worker(DEADLINE)
-        described = self.roster.description
+        self.lookups.check_open()
+        if self.membership.description is None:
+            self.lookups.await_worker(DEADLINE)
+        described = self.membership.description
         if described is None:
             raise NoWorkers(NO_WORKERS)
         return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
@@ -227,21 +229,21 @@ class Master:
         Raises:
             Stopping: the next master will say.
         """
-        self.intake.check_open()
-        key = direct_key if self.door.require_token else lambda _instance: ""
-        with self.roster.changed:
+        self.lookups.check_open()
+        key = direct_key if self.authenticator.require_token else lambda _instance: ""
+        with self.membership.changed:
             members = tuple(
                 Member(
                     id=one.id, generation=one.generation, host=one.address.host,
                     port=one.address.port, state=str(one.state), version=one.version,
-                    proofs=one.proofs, key=key(one.instance),
+                    probes_answered=one.probes_answered, key=key(one.instance),
                 )
-                for one in self.roster.registry.live()
+                for one in self.membership.registry.live()
                 if one.state is not State.UNREADY
             )  # fmt: skip
-            died = tuple(worker.generation for worker in self.roster.registry.deaths.latest)
+            died = tuple(worker.generation for worker in self.membership.registry.deaths.latest)
         return Members(
-            master=self._name, balance=self._balance, expecting=self.roster.expecting(),
+            master=self._name, balance=self._balance, expecting=self.membership.expecting(),
             members=members, died=died,
         )  # fmt: skip
 
@@ -249,10 +251,10 @@ class Master:
         """Lets a worker finish and leave, whoever started it. Raises `UnknownWorker`."""
         if self.launcher is not None and self.launcher.owns(worker_id):
             return self.launcher.drain(worker_id)
-        self.roster.retire(worker_id)
+        self.membership.retire(worker_id)
         return f"{worker_id} drains, then leaves"
 
-    def steered(self) -> Launcher:
+    def steered(self) -> FleetControl:
         """The launcher. Raises `NotPossible` when there is none."""
         if self.launcher is None:
             raise NotPossible(
@@ -269,11 +271,11 @@ class MasterService(Service):
         self._master = master
         self._peer = ""
         self._certificate: Certificate | None = None
-        self._visit = Visit(master.door, "")
+        self._session = Session(master.authenticator, "")
         self._generation: int | None = None
         self._gathered = False
         # Each with the role that it needs, None for what a stranger may ask.
-        self._asking = Role.CLIENT if master.door.require_token else None
+        self._asking = Role.CLIENT if master.authenticator.require_token else None
         self._verbs: Mapping[str, tuple[Role | None, Callable[..., object]]] = {
             "login": (None, self._login),
             "lookup": (self._asking, self._lookup),
@@ -301,7 +303,7 @@ class MasterService(Service):
         """The verb of that name: one of those above, or a lookup that the dataset declares."""
         if name in self._verbs:
             role, do = self._verbs[name]
-        elif name in CLASSIC or name in self._master.intake.lookups():
+        elif name in CLASSIC or name in self._master.lookups.declared():
             role, do = self._asking, functools.partial(self._lookup, name)
         else:
             return None
@@ -312,14 +314,14 @@ class MasterService(Service):
     def on_open(self, peer: Peer) -> None:
         """A connection begins: whoever it is has no role yet."""
         self._peer = peer.host
-        self._visit = Visit(self._master.door, peer.host)
+        self._session = Session(self._master.authenticator, peer.host)
         self._certificate = peer.certificate
 
     def on_close(self) -> None:
         """The end of the connection that a worker registered on is the end of the worker."""
         if self._generation is not None:
             self._master.expiries.pop(self._generation, None)
-            self._master.roster.gone(self._generation, "its connection ended")
+            self._master.membership.gone(self._generation, "its connection ended")
 
     def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
         try:
@@ -338,7 +340,7 @@ class MasterService(Service):
                 lacks = lacking(self._certificate, CERTIFIED[role])
                 if lacks:
                     raise Forbidden(lacks)
-            self._visit.check(role)
+            self._session.check(role)
             if role is Role.OPERATOR and self._gathered:
                 # It may start workers, or build a catalog.
                 cores.spread()
@@ -353,11 +355,11 @@ class MasterService(Service):
         self, name: object, *args: object, limit: object = PAGE, after: object = None,
         timeout_s: object = DEADLINE,
     ) -> bytes:  # fmt: skip
-        if not self._gathered and self._master.intake.in_flight:
+        if not self._gathered and self._master.lookups.in_flight:
             # Others ask as well: from now on this thread and theirs take turns.
             cores.gather()
             self._gathered = True
-        return self._master.intake.lookup(
+        return self._master.lookups.lookup(
             given.text("the lookup's name", name), args, limit=given.count("limit", limit),
             after=None if after is None else given.text("after", after),
             timeout=given.seconds("timeout_s", timeout_s),
@@ -366,19 +368,19 @@ class MasterService(Service):
     def _lookup_many(
         self, lookups: object, *, limit: object = PAGE, timeout_s: object = DEADLINE
     ) -> bytes:
-        return self._master.intake.lookup_many(
+        return self._master.lookups.lookup_many(
             given.text("lookups", lookups), limit=given.count("limit", limit),
             timeout=given.seconds("timeout_s", timeout_s),
         )  # fmt: skip
 
     def _suggest(self, field: object, prefix: object = "", limit: object = 10) -> bytes:
-        return self._master.intake.suggest(
+        return self._master.lookups.suggest(
             given.text("field", field), given.text("prefix", prefix),
             limit=given.count("limit", limit), timeout=DEADLINE,
         )  # fmt: skip
 
     def _login(self, token: object) -> str:
-        role = self._visit.login(token)
+        role = self._session.login(token)
         self.keeps_seat = True
         return role
 
@@ -395,25 +397,25 @@ class MasterService(Service):
         if self._generation is not None:
             raise BadRequest("a worker registered on this connection already")
         host = registered_host(registration.host, self._peer, self._master.address.host)
-        registered = self._master.roster.register(
+        registered = self._master.membership.register(
             msgspec.structs.replace(registration, host=host), self.hang_up
         )
         self._generation = registered.generation
         if self._certificate is not None:
             self._master.expiries[registered.generation] = self._certificate.expires_at
-        self._visit.settle(Role.WORKER)
+        self._session.settle(Role.WORKER)
         return msgspec.structs.replace(
-            registered, require_token=self._master.door.require_token,
+            registered, require_token=self._master.authenticator.require_token,
             cursor_key=self._master.cursor_key,
         )  # fmt: skip
 
     def _renew(self) -> bool:
-        return self._generation is not None and self._master.roster.has(self._generation)
+        return self._generation is not None and self._master.membership.has(self._generation)
 
     def _leave(self) -> int:
         if self._generation is None:
             raise BadRequest("no worker registered on this connection")
-        return self._master.roster.leave(self._generation)
+        return self._master.membership.leave(self._generation)
 
     # -- for operators --------------------------------------------------------------
 

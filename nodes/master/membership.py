@@ -38,7 +38,7 @@ TICKS_PER_REFRESH = 4
 """Seconds between two looks at itself, and how many of them lie between two refreshes."""
 
 
-class Roster:
+class Membership:
     """The registry, its lock, the dispatcher over it, and a prober for each worker.
 
     Arguments (keyword only):
@@ -409,7 +409,7 @@ class Roster:
             served, in_flight, _errors, version, cpu, memory = report
             self.registry.probe_answered(
                 worker.generation, version=version, cpu=cpu, memory=memory,
-                now=time.monotonic(), elsewhere=(served, in_flight),
+                now=time.monotonic(), direct=(served, in_flight),
             )  # fmt: skip
             self.registry.purge(time.monotonic())
             self.changed.notify_all()

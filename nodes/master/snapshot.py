@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from nodes.fleet.process import ChildView, Phase
-from nodes.master.lookups import Intake
-from nodes.master.membership import Roster
+from nodes.fleet.process import Phase, ProcessView
+from nodes.master.lookups import LookupHandler
+from nodes.master.membership import Membership
 from nodes.routing import State, Worker
 from nodes.wire import ClusterSnapshot, WorkerView
 
@@ -22,10 +22,10 @@ _UNREGISTERED = {
 
 def take_snapshot(
     *,
-    roster: Roster,
-    intake: Intake,
+    membership: Membership,
+    lookups: LookupHandler,
     refused_logins: int,
-    children: Sequence[ChildView] | None,
+    children: Sequence[ProcessView] | None,
     activity: str,
     address: str,
     balance: str,
@@ -35,7 +35,7 @@ def take_snapshot(
     """A snapshot of now.
 
     Arguments (keyword only):
-        roster, intake: the master's.
+        membership, lookups: the master's.
         refused_logins: wrong tokens so far.
         children: the fleet's, None when there is no fleet.
         activity: how far the launcher's reload is, "" when there is none.
@@ -46,18 +46,18 @@ def take_snapshot(
     now = time.monotonic()
     wall = time.time()
     local = {child.id: child for child in children or ()}
-    described = roster.description
-    with roster.changed:
-        registered = list(roster.registry)
+    described = membership.description
+    with membership.changed:
+        registered = list(membership.registry)
         views = [_registered(worker, local.get(worker.id), now, wall) for worker in registered]
         in_flight = sum(view.in_flight for view in views)
-        elsewhere = roster.registry.elsewhere
-        direct = sum(worker.elsewhere.per_s for worker in registered if worker.live)
-        versions = tuple(sorted({worker.version for worker in roster.registry.available}))
-        router = roster.router
+        elsewhere = membership.registry.direct
+        direct = sum(worker.direct.per_s for worker in registered if worker.live)
+        versions = tuple(sorted({worker.version for worker in membership.registry.available}))
+        router = membership.router
         reroutes, hedges = router.reroutes, router.hedges
         budgets = router.hedging.left(now), router.retrying.left(now)
-    rate, p50, p99 = intake.measured(now)
+    rate, p50, p99 = lookups.measured(now)
     live = {view.id for view in views if view.state != State.DOWN}
     # A local worker that is between two registrations is shown as what it is about to be.
     between = [child for child in local.values() if child.id not in live]
@@ -80,36 +80,36 @@ def take_snapshot(
         lookups_per_s=rate + direct,
         p50_ms=_ms(p50),
         p99_ms=_ms(p99),
-        answered=intake.answered + elsewhere,
-        errors=intake.errors,
+        answered=lookups.answered + elsewhere,
+        errors=lookups.errors,
         reroutes=reroutes,
         hedges=hedges,
         refused_logins=refused_logins,
         hedges_left=round(budgets[0], 1),
         retries_left=round(budgets[1], 1),
         hedge_after_ms=router.hedge_after * 1000,
-        panic=roster.panicking,
+        panic=membership.panicking,
         activity=activity,
-        lag_ms=roster.lag.seconds * 1000,
-        patience=roster.lag.stretch,
+        lag_ms=membership.lag.seconds * 1000,
+        patience=membership.lag.stretch,
         in_flight=in_flight,
-        last_event=roster.events.last,
+        last_event=membership.events.last,
         tls_expires_at=tls_expires_at,
         workers=tuple(sorted(views, key=lambda view: _natural(view.id))),
     )
 
 
-def _registered(worker: Worker, child: ChildView | None, now: float, wall: float) -> WorkerView:
+def _registered(worker: Worker, child: ProcessView | None, now: float, wall: float) -> WorkerView:
     return WorkerView(
         id=worker.id,
         generation=worker.generation,
         address=str(worker.address),
         pid=worker.pid,
         state=str(worker.state),
-        why=worker.why or (LATE if worker.doubted and worker.live else ""),
+        why=worker.why or (LATE if worker.late and worker.live else ""),
         state_since=wall - (now - worker.since),
-        served=worker.served + worker.elsewhere.served,
-        in_flight=worker.in_flight + (worker.elsewhere.in_flight if worker.live else 0),
+        served=worker.served + worker.direct.served,
+        in_flight=worker.in_flight + (worker.direct.in_flight if worker.live else 0),
         errors=worker.errors,
         lookups_per_s=_rate(worker, now) if worker.live else 0.0,
         p50_ms=_ms(worker.figures.percentile(0.5, now)),
@@ -126,10 +126,10 @@ def _registered(worker: Worker, child: ChildView | None, now: float, wall: float
 
 
 def _rate(worker: Worker, now: float) -> float:
-    return worker.figures.rate(now) + worker.elsewhere.per_s
+    return worker.figures.rate(now) + worker.direct.per_s
 
 
-def _unregistered(child: ChildView, now: float, wall: float) -> WorkerView:
+def _unregistered(child: ProcessView, now: float, wall: float) -> WorkerView:
     state = _UNREGISTERED.get(child.phase, State.STARTING)
     return WorkerView(
         id=child.id,

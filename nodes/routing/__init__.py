@@ -2,8 +2,8 @@
 
 from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget
-from nodes.routing.call import NO_WORKERS, Journey, Router, panics
-from nodes.routing.histogram import Figures
+from nodes.routing.call import NO_WORKERS, CallState, Router, panics
+from nodes.routing.histogram import WindowedHistogram
 from nodes.routing.registry import Address, AddressHeld, Registry, State, Worker
 
 __all__ = [
@@ -12,12 +12,12 @@ __all__ = [
     "Address",
     "AddressHeld",
     "Budget",
-    "Figures",
-    "Journey",
+    "CallState",
     "Policy",
     "Registry",
     "Router",
     "State",
+    "WindowedHistogram",
     "Worker",
     "panics",
     "pick",

@@ -29,7 +29,7 @@ def load(worker: Worker, estimate: float, usual: float) -> Key:
     """
     slow = usual > 0.0 and estimate >= max(2 * usual, NOISE)
     excess = estimate / usual if slow else 1.0
-    queue = worker.in_flight + worker.elsewhere.in_flight + 1
+    queue = worker.in_flight + worker.direct.in_flight + 1
     return (queue * excess, worker.performed)
 
 
@@ -80,7 +80,7 @@ def pick(
     usual = sorted(estimates.values())[(len(estimates) - 1) // 4]
     best, least = None, None
     for worker in candidates:
-        key = (worker.rank + worker.doubted, *policy(worker, estimates[worker.generation], usual))
+        key = (worker.rank + worker.late, *policy(worker, estimates[worker.generation], usual))
         if least is None or key < least:
             best, least = worker, key
     return best

@@ -87,7 +87,7 @@ class Router:
         self.hedge_after = max(self.HEDGE_FLOOR, usual or 0.0)
 
 
-class Journey:
+class CallState:
     """One lookup: told what happens, it says what to do next.
 
     Arguments:
@@ -164,7 +164,7 @@ class Journey:
         for one in over:
             late = f"no answer within {now - one.began:.3f} s"
             self.failed(one.worker, late, now)
-            one.worker.doubted = True
+            one.worker.late = True
         return over
 
     def _again(self, now: float, expecting: Callable[[], bool]) -> Step:
@@ -330,7 +330,7 @@ class Journey:
         for worker in given_up:
             late = now - self._ended(worker).began
             self._router.registry.overtaken(worker, late, now, self._tasks)
-            worker.doubted |= late >= self._router.hedge_after
+            worker.late |= late >= self._router.hedge_after
         return given_up
 
     def _ended(self, worker: Worker) -> Attempt:

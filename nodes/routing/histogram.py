@@ -1,4 +1,4 @@
-"""Latency and rate figures in bounded memory, whatever the traffic."""
+"""PeakEwma and rate figures in bounded memory, whatever the traffic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def at_rank(counts: Mapping[int, int], q: float) -> int | None:
     return None
 
 
-class Figures:
+class WindowedHistogram:
     """Counts and latencies of the last `window` whole seconds, one histogram a second.
 
     Log-spaced buckets after HdrHistogram's idea: adding is O(1), and memory does not
@@ -75,7 +75,7 @@ class Figures:
         return percentile((self,), q, now)
 
 
-def percentile(figures: Iterable[Figures], q: float, now: float) -> float | None:
+def percentile(figures: Iterable[WindowedHistogram], q: float, now: float) -> float | None:
     """The latency in seconds that a share `q` (0 to 1) of all their answers stayed under.
 
     None when there were none in the window.
@@ -89,7 +89,7 @@ def percentile(figures: Iterable[Figures], q: float, now: float) -> float | None
     return None if found is None else middle(found)
 
 
-class Latency:
+class PeakEwma:
     """A decaying mean of a worker's latency that rises faster than it falls.
 
     One slow answer is noise (a busy core, a collection); two in a row are a trend. So each

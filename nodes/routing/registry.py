@@ -20,7 +20,7 @@ from random import Random
 from typing import NamedTuple
 
 from nodes.routing.breaker import Breaker
-from nodes.routing.histogram import Figures, Latency
+from nodes.routing.histogram import PeakEwma, WindowedHistogram
 from nodes.routing.poison import Deaths
 
 
@@ -36,7 +36,7 @@ class State(StrEnum):
 
 
 _RANK = {State.UP: 0, State.STARTING: 1, State.SUSPECT: 2}
-"""Which are picked first; one that is `doubted` comes a rank later."""
+"""Which are picked first; one that is `late` comes a rank later."""
 
 
 class Address(NamedTuple):
@@ -57,7 +57,7 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
         self.holder = holder
 
 
-class Elsewhere(NamedTuple):
+class DirectCounts(NamedTuple):
     """Lookups of a worker that its master has no part in: answered so far, under way, a second."""
 
     served: int = 0
@@ -69,15 +69,41 @@ class Worker:
     """One registration: from the moment a worker registers until it is purged."""
 
     __slots__ = (
-        "address", "alive_at", "breaker", "cpu", "died", "dismissed", "doubted", "elsewhere",
-        "errors", "figures", "generation", "handicap", "has_suspect", "id", "in_flight",
-        "instance", "latency", "memory", "misses", "pid", "proofs", "proved_at", "rank",
-        "refusals", "registered_at", "served", "since", "state", "version", "why",
+        "address",
+        "alive_at",
+        "breaker",
+        "cpu",
+        "died",
+        "direct",
+        "dismissed",
+        "errors",
+        "figures",
+        "generation",
+        "has_suspect",
+        "head_start",
+        "id",
+        "in_flight",
+        "instance",
+        "late",
+        "latency",
+        "memory",
+        "misses",
+        "pid",
+        "probed_at",
+        "probes_answered",
+        "rank",
+        "refusals",
+        "registered_at",
+        "served",
+        "since",
+        "state",
+        "version",
+        "why",
     )  # fmt: skip
 
     def __init__(
         self, *, worker_id: str, generation: int, instance: str, address: Address, pid: int,
-        version: str, handicap: int, now: float, random: Random,
+        version: str, head_start: int, now: float, random: Random,
     ) -> None:  # fmt: skip
         self.id = worker_id
         self.generation = generation
@@ -85,7 +111,7 @@ class Worker:
         self.address = address
         self.pid = pid
         self.version = version
-        self.handicap = handicap
+        self.head_start = head_start
         self.registered_at = now
         self.in_flight = 0
         self.served = 0
@@ -95,10 +121,10 @@ class Worker:
         self.cpu = 0.0
         self.memory = 0
         self.misses = 0
-        self.proofs = 0
+        self.probes_answered = 0
         """Probes that it has answered."""
-        self.proved_at = now
-        self.elsewhere = Elsewhere()
+        self.probed_at = now
+        self.direct = DirectCounts()
         """What it does for clients that ask it themselves, as it said at its last probe."""
         self.alive_at = now
         """When the newest question that it has answered was asked: then it was alive."""
@@ -108,10 +134,10 @@ class Worker:
         """An operator ends it: nothing that it was asked is to blame."""
         self.died: bool | None = False
         """Its process ended, and nobody had told it to. None: that is not known yet."""
-        self.doubted = False
+        self.late = False
         """It was late, and has answered nothing since."""
-        self.latency = Latency()
-        self.figures = Figures()
+        self.latency = PeakEwma()
+        self.figures = WindowedHistogram()
         self.breaker = Breaker(random)
         self.why = ""
         self.since = now
@@ -126,7 +152,7 @@ class Worker:
     @property
     def performed(self) -> int:
         """Tasks performed, as they count for who is next."""
-        return self.served + self.refusals + self.handicap
+        return self.served + self.refusals + self.head_start
 
     def become(self, state: State, why: str, now: float) -> None:
         """Enters `state` for the reason `why`."""
@@ -155,7 +181,7 @@ class Registry:
         """Every worker that may be sent a lookup: looked at for each, and seldom another."""
         self._reserved: set[str] = set()
         self._generation = 0
-        self.elsewhere = 0
+        self.direct = 0
         """Lookups that all workers there ever were have answered, and not through here."""
         self.deaths = Deaths()
         self._versions: frozenset[str] = frozenset()
@@ -210,7 +236,7 @@ class Registry:
         level = min((w.performed for w in self.available), default=0)
         worker = Worker(
             worker_id=wanted_id if free else self._next_id(), generation=self._generation,
-            instance=instance, address=address, pid=pid, version=version, handicap=level,
+            instance=instance, address=address, pid=pid, version=version, head_start=level,
             now=now, random=self._random,
         )  # fmt: skip
         self._workers.pop(worker.id, None)
@@ -328,7 +354,7 @@ class Registry:
 
     def probe_answered(
         self, generation: int, *, version: str, cpu: float, memory: int, now: float,
-        elsewhere: tuple[int, int] = (0, 0),
+        direct: tuple[int, int] = (0, 0),
     ) -> None:  # fmt: skip
         """A probe through the serving path came back, with the worker's report: its catalog's
         version, CPU in percent of one core, memory of its own in bytes, and how many lookups
@@ -338,14 +364,14 @@ class Registry:
         if worker is None:
             return
         worker.misses = 0
-        served, in_flight = elsewhere
-        fresh = max(0, served - worker.elsewhere.served)
-        spent = now - worker.proved_at
-        worker.elsewhere = Elsewhere(served, in_flight, fresh / spent if spent > 0 else 0.0)
-        self.elsewhere += fresh
-        worker.proofs += 1
-        worker.proved_at = now
-        worker.doubted = False
+        served, in_flight = direct
+        fresh = max(0, served - worker.direct.served)
+        spent = now - worker.probed_at
+        worker.direct = DirectCounts(served, in_flight, fresh / spent if spent > 0 else 0.0)
+        self.direct += fresh
+        worker.probes_answered += 1
+        worker.probed_at = now
+        worker.late = False
         self.switched(generation, version, now)
         worker.cpu = cpu
         worker.memory = memory
@@ -353,7 +379,7 @@ class Registry:
             kind = "proved" if worker.state is State.STARTING else "recovered"
             if worker.state is State.SUSPECT:
                 # What was held against it was that it did not answer; it does.
-                worker.latency = Latency()
+                worker.latency = PeakEwma()
                 worker.breaker = Breaker(self._random)
             worker.become(State.UP, "", now)
             self._listener(kind, worker, "answers probes")
@@ -393,7 +419,7 @@ class Registry:
         worker.alive_at = max(worker.alive_at, now - seconds)
         worker.in_flight -= tasks
         worker.served += tasks
-        worker.doubted = False
+        worker.late = False
         if tasks == 1:
             # A batch says nothing of how quick the worker is at one.
             worker.latency.answered(seconds, now)

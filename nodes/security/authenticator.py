@@ -14,7 +14,7 @@ RECHECK = 5.0
 """Seconds after which a connection's token is looked at anew: it may have been rotated."""
 
 
-class Refusals:
+class LoginThrottle:
     """Wrong tokens: how long each is made to wait, and when to tell of them.
 
     Pure, and not for several threads; `now` is seconds on any clock that only goes forward.
@@ -67,7 +67,7 @@ class Refusals:
         )
 
 
-class Door:
+class Authenticator:
     """What a master asks about whoever comes in. For many threads.
 
     Arguments (keyword only):
@@ -84,7 +84,7 @@ class Door:
         self._keys = keys
         self._note = note
         self._lock = threading.Lock()
-        self._refusals = Refusals()
+        self._refusals = LoginThrottle()
         self._closed = threading.Event()
 
     @property
@@ -114,16 +114,16 @@ class Door:
         self._closed.wait(wait)
 
 
-class Visit:
+class Session:
     """One connection: the role it has, by the token it gave. For that connection's thread.
 
     Arguments:
-        door: tells what a token gives.
+        authenticator: tells what a token gives.
         host: the address at the other end.
     """
 
-    def __init__(self, door: Door, host: str) -> None:
-        self._door = door
+    def __init__(self, authenticator: Authenticator, host: str) -> None:
+        self._authenticator = authenticator
         self._host = host
         self._token: str | None = None
         self._role: Role | None = None
@@ -131,9 +131,9 @@ class Visit:
 
     def login(self, token: object) -> str:
         """The verb by which a connection gets a role; returns which. Raises `Forbidden`."""
-        role = self._door.role_of(token)
+        role = self._authenticator.role_of(token)
         if role is None or type(token) is not str:
-            self._door.refuse(self._host)
+            self._authenticator.refuse(self._host)
             raise Forbidden("that is no token of this cluster, or one that has been replaced")
         self._token, self._role, self._checked = token, role, time.monotonic()
         return str(role)
@@ -142,7 +142,7 @@ class Visit:
         """Raises `Forbidden` for a connection that has not, or no longer has, that role."""
         now = time.monotonic()
         if self._token is not None and now - self._checked > RECHECK:
-            self._role, self._checked = self._door.role_of(self._token), now
+            self._role, self._checked = self._authenticator.role_of(self._token), now
         if self._role is None or not self._role.covers(needed):
             has = f" (the token given is of the role {self._role})" if self._role else ""
             raise Forbidden(

@@ -36,7 +36,7 @@ from nodes.wire import (
     direct_key,
     new_instance,
 )
-from nodes.worker.service import Served, Tally, WorkerService
+from nodes.worker.service import CatalogVersions, Counters, WorkerService
 
 logger = logging.getLogger("rollcall.worker")
 
@@ -87,12 +87,12 @@ class Worker:
         self._instance = instance or new_instance()
         self._open = False
         """Lookups need no token: its master has said so. Until then, nobody else is answered."""
-        self._served = Served(catalog)
-        tally = Tally()
+        self._versions = CatalogVersions(catalog)
+        counters = Counters()
         # Lanes of a master that is gone would be kept for an hour; a live one redials.
         self.server = Server(
             lambda: WorkerService(
-                self._served, tally, is_master=self._is_ours,
+                self._versions, counters, is_master=self._is_ours,
                 is_keyed=self._is_direct_key, is_open=lambda: self._open,
                 retire=self._asked_to_retire, switch=self._asked_to_switch,
                 secure=tls is not None,
@@ -156,9 +156,9 @@ class Worker:
         except DataError as error:
             logger.warning("goes on with what it serves: %s", error)
             return (NotPossible.code, str(error))
-        if catalog.info.name != self._served.catalog.info.name:
+        if catalog.info.name != self._versions.catalog.info.name:
             return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
-        self._served.switch(catalog)
+        self._versions.switch(catalog)
         self._registration = msgspec.structs.replace(
             self._registration, catalog=describe(catalog.info)
         )
@@ -214,7 +214,7 @@ class Worker:
         registered = msgspec.convert(result, Registered)
         # Where the master hands out none, a page goes on at this worker only.
         key = registered.cursor_key or secrets.token_hex(32)
-        self._served.sign_with(Cursors(bytes.fromhex(key)))
+        self._versions.sign_with(Cursors(bytes.fromhex(key)))
         self.id, self._open = registered.id, not registered.require_token
         self.unready = registered.unready
         if self.unready:

@@ -50,7 +50,7 @@ KEY_TIME = 1.0
 answer to the registration, in which the key comes."""
 
 
-class Tally:
+class Counters:
     """What a worker counts, for many threads: lookups that did not come from its master, which
     counts its own, and all errors.
     """
@@ -74,7 +74,7 @@ class Tally:
             self.errors += error
 
 
-class Served:
+class CatalogVersions:
     """The catalog that a worker serves now, and those before it that pages are still asked of.
 
     The present one is replaced as a whole: a lookup reads from the one it began with.
@@ -129,7 +129,7 @@ class Served:
             return found
 
 
-class Opened:
+class OpenCatalog:
     """A catalog as one connection reads it.
 
     Arguments:
@@ -137,9 +137,9 @@ class Opened:
         served: asked for the present version, and for the key of cursors.
     """
 
-    def __init__(self, catalog: Catalog, served: Served) -> None:
+    def __init__(self, catalog: Catalog, served: CatalogVersions) -> None:
         self.catalog = catalog
-        self._served = served
+        self._versions = served
         self.reader = catalog.reader()
         self._version = catalog.info.version
         self._lookups = {one.name: one for one in catalog.info.lookups}
@@ -161,13 +161,13 @@ class Opened:
         return coerce(shape, args)
 
     def _read(self, after: str, question: Question) -> Cursor:
-        present = self._served.catalog.info.version
-        return self._served.cursors.read(after, question, version=self._version, present=present)
+        present = self._versions.catalog.info.version
+        return self._versions.cursors.read(after, question, version=self._version, present=present)
 
     def _cursor(self, question: Question, position: int, before: Cursor | None = None) -> str:
-        return self._served.cursors.make(
+        return self._versions.cursors.make(
             question, version=self._version, position=position, before=before,
-            present=self._served.catalog.info.version,
+            present=self._versions.catalog.info.version,
         )  # fmt: skip
 
     def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
@@ -201,7 +201,7 @@ class WorkerService(Service):
     drops_abandoned = True
 
     def __init__(
-        self, served: Served, tally: Tally, *, is_master: Callable[[object], bool],
+        self, served: CatalogVersions, counters: Counters, *, is_master: Callable[[object], bool],
         is_keyed: Callable[[object], bool],
         is_open: Callable[[], bool], retire: Callable[[object], bool],
         switch: Callable[[object, object], str | WorkerRefusal], secure: bool,
@@ -211,12 +211,12 @@ class WorkerService(Service):
         self._is_master = is_master
         self._is_keyed = is_keyed
         self._is_open = is_open
-        self._served = served
-        self._tally = tally
+        self._versions = served
+        self._counters = counters
         self._retire = retire
         self._switch = switch
         self._process = psutil.Process()
-        self._opened: Opened | None = None
+        self._opened: OpenCatalog | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
         """The six verbs of a worker; three of them for its master under another name as well
@@ -260,15 +260,15 @@ class WorkerService(Service):
         if self._opened is not None:
             self._opened.reader.close()
 
-    def _open(self, after: str | None = None) -> Opened:
+    def _open(self, after: str | None = None) -> OpenCatalog:
         """What to read from: the present catalog or, for a page after another, that one's."""
-        wanted = self._served.catalog
+        wanted = self._versions.catalog
         if after is not None and not after.startswith(wanted.info.version):
             # If it is gone, the present one says what is wrong with that cursor.
-            wanted = self._served.version(cursor_version(after)) or wanted
+            wanted = self._versions.version(cursor_version(after)) or wanted
         opened = self._opened
         if opened is None or opened.catalog is not wanted:
-            fresh = Opened(wanted, self._served)
+            fresh = OpenCatalog(wanted, self._versions)
             if opened is not None:
                 opened.reader.close()
             self._opened = opened = fresh
@@ -333,7 +333,7 @@ class WorkerService(Service):
         self, find: Callable[[], WorkerAnswer], tasks: int = 0
     ) -> WorkerAnswer | WorkerRefusal:
         if tasks:
-            self._tally.began(tasks)
+            self._counters.began(tasks)
         served = error = False
         try:
             answer = find()
@@ -347,17 +347,17 @@ class WorkerService(Service):
             return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
         finally:
             if tasks or error:
-                self._tally.ended(tasks, served=served, error=error)
+                self._counters.ended(tasks, served=served, error=error)
 
     def probe(self) -> ProbeAnswer:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
         opened = self._open()
         opened.reader.ping()
-        tally, memory = self._tally, self._process.memory_info()
+        counters, memory = self._counters, self._process.memory_info()
         return (
-            tally.served,
-            tally.in_flight,
-            tally.errors,
+            counters.served,
+            counters.in_flight,
+            counters.errors,
             opened.catalog.info.version,
             self._process.cpu_percent(None),
             # The catalog's pages are everybody's: they are not counted where that can be told.

@@ -61,7 +61,7 @@ def test_what_workers_did_for_others_the_master_shows_too(monkeypatch: pytest.Mo
         poll_for(lambda: sum(served(cluster).values()) == 301)
         assert cluster.snapshot().answered == 301
         assert min(served(cluster).values()) > 100
-        assert cluster.master.intake.answered == 1
+        assert cluster.master.lookups.answered == 1
         direct.lookup_many([("getbyname", "xander")] * 500)
         poll_for(lambda: sum(served(cluster).values()) == 801)
 

@@ -119,7 +119,7 @@ def test_answers_too_large_together_are_paged_and_none_is_cut(
     (tmp_path / "people.json").write_text(json.dumps(people))
     with hosted(1, data=tmp_path) as small, Client(small.address) as client:
         reply = json.loads(
-            small.master.intake.lookup_many(
+            small.master.lookups.lookup_many(
                 json.dumps([["getbylocation", "Oslo"]] * 5), limit=1000, timeout=2.0
             )
         )

@@ -245,7 +245,7 @@ def test_a_silent_worker_is_hedged_long_before() -> None:
         s.worker("b", good, served=5)
         assert s.call() == "b"
         assert (s.router.hedges, s.router.reroutes) == (1, 0)
-        assert (silent.errors, silent.doubted, silent.breaker.open) == (0, True, False)
+        assert (silent.errors, silent.late, silent.breaker.open) == (0, True, False)
         over.set()
 
 

@@ -1,4 +1,4 @@
-"""Turns: never more at once than there is room, first come first served, none lost."""
+"""Limiter: never more at once than there is room, first come first served, none lost."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-from nodes.dispatch.limiter import Turns
+from nodes.dispatch.limiter import Limiter
 from tests.kit import PATIENCE, poll_for
 
 
 def test_there_is_room_for_so_many() -> None:
-    turns = Turns()
+    turns = Limiter()
     turns.allow(2)
     assert turns.take(0.0)
     assert turns.take(0.0)
@@ -23,7 +23,7 @@ def test_there_is_room_for_so_many() -> None:
 
 
 def test_who_waited_longest_is_next() -> None:
-    turns = Turns()
+    turns = Limiter()
     turns.allow(1)
     assert turns.take(0.0)
     order: list[int] = []
@@ -48,7 +48,7 @@ def test_who_waited_longest_is_next() -> None:
 
 
 def test_more_room_lets_in_who_waits_and_nobody_before_them() -> None:
-    turns = Turns()
+    turns = Limiter()
     turns.allow(1)
     assert turns.take(0.0)
     threads = [threading.Thread(target=lambda: turns.take(PATIENCE)) for _ in range(3)]
@@ -64,7 +64,7 @@ def test_more_room_lets_in_who_waits_and_nobody_before_them() -> None:
 
 
 def test_less_room_ends_nothing() -> None:
-    turns = Turns()
+    turns = Limiter()
     assert all(turns.take(0.0) for _ in range(5))
     turns.allow(2)
     for _ in range(3):
@@ -75,7 +75,7 @@ def test_less_room_ends_nothing() -> None:
 
 
 def test_many_threads_some_of_which_give_up() -> None:
-    turns = Turns()
+    turns = Limiter()
     turns.allow(3)
     most = 0
     lock = threading.Lock()

@@ -152,7 +152,7 @@ def test_how_far_a_reload_is_can_be_seen(tmp_path: Path) -> None:
 
             return looked(tmp_path, progress=look)
 
-        cluster.crew._build = slowly
+        cluster.fleet._build = slowly
         write_people(file, 2001)
         cluster.reload()
         assert "reload: read 100 %" in seen

@@ -15,7 +15,7 @@ import pytest
 
 from nodes.errors import NotPossible, UnknownWorker
 from nodes.fleet.process import Phase
-from nodes.fleet.supervisor import Fleet
+from nodes.fleet.supervisor import Supervisor
 from nodes.wire import INSTANCE_VARIABLE
 from tests.kit import Killed, poll_for
 
@@ -34,7 +34,7 @@ while sys.stdin.read(1): pass
 DIES = "print('oh no'); raise SystemExit(3)"
 
 
-class Host:
+class WorkerObserver:
     """Takes down what it is told."""
 
     def __init__(self) -> None:
@@ -71,10 +71,12 @@ class Host:
 
 
 @contextmanager
-def fleet(folder: Path, code: str = LEAVES, patience: float = 5.0) -> Iterator[tuple[Fleet, Host]]:
+def fleet(
+    folder: Path, code: str = LEAVES, patience: float = 5.0
+) -> Iterator[tuple[Supervisor, WorkerObserver]]:
     """A fleet of processes that run `code`."""
-    host = Host()
-    made = Fleet(host=host, command=lambda _id: ["-c", code], logs=folder)
+    host = WorkerObserver()
+    made = Supervisor(observer=host, command=lambda _id: ["-c", code], logs=folder)
     try:
         yield made, host
     finally:
@@ -82,18 +84,18 @@ def fleet(folder: Path, code: str = LEAVES, patience: float = 5.0) -> Iterator[t
         assert made.children() == []
 
 
-def started(made: Fleet, worker_id: str) -> bool:
+def started(made: Supervisor, worker_id: str) -> bool:
     """Whether that child's process has said that it is there."""
     log = made.log_file(worker_id)
     return log.exists() and "here" in log.read_text()
 
 
-def pid_of(made: Fleet, worker_id: str) -> int:
+def pid_of(made: Supervisor, worker_id: str) -> int:
     """The child's process, 0 while it has none."""
     return next((view.pid for view in made.children() if view.id == worker_id), 0)
 
 
-def instance_of(made: Fleet, worker_id: str) -> str:
+def instance_of(made: Supervisor, worker_id: str) -> str:
     """The secret that the child's process was given, once it has begun its own life."""
     process = psutil.Process(pid_of(made, worker_id))
     return poll_for(lambda: process.environ().get(INSTANCE_VARIABLE, ""))
@@ -226,9 +228,9 @@ def test_one_that_registered_may_take_its_time(
 LAUNCHER = """
 import sys, threading
 from pathlib import Path
-from nodes.fleet.supervisor import Fleet
-from tests.fleet.test_supervisor import Host, LEAVES, pid_of
-fleet = Fleet(host=Host(), command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
+from nodes.fleet.supervisor import Supervisor
+from tests.fleet.test_supervisor import WorkerObserver, LEAVES, pid_of
+fleet = Supervisor(observer=WorkerObserver(), command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
 fleet.spawn(1)
 while not (pid := pid_of(fleet, "w1")): pass
 fleet.freeze("w1")

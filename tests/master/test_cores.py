@@ -86,12 +86,12 @@ def test_a_worker_that_an_asker_spawns_runs_on_every_core(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with hosted(1) as cluster:
-        monkeypatch.setattr(cluster.master.intake, "in_flight", 1)
+        monkeypatch.setattr(cluster.master.lookups, "in_flight", 1)
         address = str(cluster.master.address)
         with Client(address, token=operator_token()) as client:
             client.getbyname("xander")
             assert any(len(one) == 1 for one in serving(cluster))
-            client._link.call("spawn", 1, timeout=5.0, again=False)
+            client._master.call("spawn", 1, timeout=5.0, again=False)
         poll_for(lambda: len(up(cluster)) == 2)
         for worker in cluster.snapshot().workers:
             assert set(psutil.Process(worker.pid).cpu_affinity() or ()) == EVERY

@@ -24,7 +24,7 @@ def event(number: int, at: float | None = None, text: str = "something") -> Even
 
 
 def second() -> Second:
-    """Figures of now."""
+    """WindowedHistogram of now."""
     return Second(time.time(), 12.5, 0.4, None, 2, 100, 1, 3, 4, 2)
 
 

@@ -15,7 +15,7 @@ import pytest
 import rpyc
 
 from nodes.client.blocking import Client
-from nodes.client.connection import MasterLink
+from nodes.client.connection import MasterConnection
 from nodes.cluster import AttachedCluster
 from nodes.errors import (
     CODES,
@@ -293,7 +293,7 @@ def test_with_the_token_it_is(plain: Any) -> None:
 
 
 def test_an_operator_with_a_wrong_token_is_told(served: Master) -> None:
-    link = MasterLink(str(served.address), token=lambda: "wrong")
+    link = MasterConnection(str(served.address), token=lambda: "wrong")
     try:
         with pytest.raises(Forbidden):
             link.call("snapshot", timeout=2.0, again=True)
@@ -373,7 +373,7 @@ def test_a_worker_with_another_dataset_is_refused(tmp_path: Path) -> None:
 def test_a_worker_that_registers_and_never_answers_is_given_up() -> None:
     """Its connection is alive and its port accepts: only the probes find it out."""
     with master_alone() as master, worker_inside(master) as good, Mute() as mute:
-        link = MasterLink(str(master.address), token=read_token)
+        link = MasterConnection(str(master.address), token=read_token)
         registration = json.dumps(
             {
                 "instance": "0" * 32,
@@ -381,7 +381,7 @@ def test_a_worker_that_registers_and_never_answers_is_given_up() -> None:
                 "host": "127.0.0.1",
                 "port": mute.port,
                 "pid": 1,
-                "catalog": msgspec.to_builtins(master.roster.description),
+                "catalog": msgspec.to_builtins(master.membership.description),
             }
         )
         try:
@@ -420,7 +420,7 @@ def test_a_stock_client_may_nest_and_share_its_connection(served: Master) -> Non
 
 def test_beyond_its_limit_the_master_is_overloaded_at_once(served: Master) -> None:
     for _ in range(MOST_CALLS):
-        served.intake._admit()
+        served.lookups._admit()
     try:
         with Client(str(served.address)) as client, pytest.raises(LookupFailed) as caught:
             client.getbyname("xander")
@@ -428,7 +428,7 @@ def test_beyond_its_limit_the_master_is_overloaded_at_once(served: Master) -> No
         assert caught.value.retry_after_ms
     finally:
         for _ in range(MOST_CALLS):
-            served.intake._leave()
+            served.lookups._leave()
 
 
 # -- the client ----------------------------------------------------------------------
@@ -489,7 +489,7 @@ def test_every_code_has_its_own_error() -> None:
 def test_a_snapshot_looks_at_no_figures_that_lookups_are_adding_to() -> None:
     """Found by fuzzing: about once in half a million frames, a snapshot failed of it."""
     with master_alone() as master:
-        lock = master.intake._lock
+        lock = master.lookups._lock
 
         class Watched(dict[int, dict[int, int]]):
             def items(self) -> Any:
@@ -497,7 +497,7 @@ def test_a_snapshot_looks_at_no_figures_that_lookups_are_adding_to() -> None:
                 return super().items()
 
         looked: list[bool] = []
-        master.intake._figures._seconds = Watched()
+        master.lookups._figures._seconds = Watched()
         master.snapshot()
     assert looked
     assert all(looked)

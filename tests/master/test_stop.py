@@ -13,13 +13,13 @@ import pytest
 import rpyc
 
 from nodes.client.blocking import Client
-from nodes.client.connection import BREAKS, MasterLink
+from nodes.client.connection import BREAKS, MasterConnection
 from nodes.dispatch.dispatcher import AT_ONCE
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
-from nodes.fleet.fleet import Crew
+from nodes.fleet.fleet import Fleet
 from nodes.master.events import registered
 from nodes.master.journal import journal_file, read_events
-from nodes.master.lookups import Intake
+from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
 from nodes.transport import Server, Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
@@ -60,9 +60,9 @@ class FakeMaster:
 
 
 @contextmanager
-def link_to(fake: FakeMaster, *, patient: bool) -> Iterator[MasterLink]:
+def link_to(fake: FakeMaster, *, patient: bool) -> Iterator[MasterConnection]:
     """A link to it; both end with the block."""
-    link = MasterLink(fake.address, token=lambda: None, patient=patient)
+    link = MasterConnection(fake.address, token=lambda: None, patient=patient)
     try:
         yield link
     finally:
@@ -70,7 +70,7 @@ def link_to(fake: FakeMaster, *, patient: bool) -> Iterator[MasterLink]:
         fake.server.stop()
 
 
-def ask(link: MasterLink, timeout: float = PATIENCE) -> object:
+def ask(link: MasterConnection, timeout: float = PATIENCE) -> object:
     """What a call that only reads comes to."""
     return link.call("describe", timeout=timeout, again=True).result
 
@@ -114,22 +114,22 @@ def test_no_idle_lane_leads_back_to_a_master_that_stops() -> None:
         poll_for(lambda: fake.server.connections == 1)
 
 
-# -- the intake ----------------------------------------------------------------------
+# -- the lookups ----------------------------------------------------------------------
 
 
 @contextmanager
-def intake_of(s: Stage) -> Iterator[Intake]:
+def intake_of(s: Stage) -> Iterator[LookupHandler]:
     """What a master's clients ask, over those workers."""
-    made = Intake(s.dispatcher, lambda: SERVED, note=lambda _k, _w, _t: None)
+    made = LookupHandler(s.dispatcher, lambda: SERVED, note=lambda _k, _w, _t: None)
     try:
         yield made
     finally:
         made.close()
 
 
-def find(intake: Intake) -> bytes:
+def find(lookups: LookupHandler) -> bytes:
     """One lookup."""
-    return intake.lookup("find", ("x",), limit=10, after=None, timeout=PATIENCE)
+    return lookups.lookup("find", ("x",), limit=10, after=None, timeout=PATIENCE)
 
 
 def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
@@ -140,18 +140,18 @@ def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
         go.wait(PATIENCE)
         return good()
 
-    with stage() as s, intake_of(s) as intake, ThreadPoolExecutor(many + 1) as threads:
+    with stage() as s, intake_of(s) as lookups, ThreadPoolExecutor(many + 1) as threads:
         s.worker("a", wait)
-        asked = [threads.submit(find, intake) for _ in range(many)]
-        poll_for(lambda: intake.in_flight == many and len(s.asked) == AT_ONCE)
-        finished = threads.submit(intake.finish, PATIENCE)
-        poll_for(lambda: intake._finishing)
+        asked = [threads.submit(find, lookups) for _ in range(many)]
+        poll_for(lambda: lookups.in_flight == many and len(s.asked) == AT_ONCE)
+        finished = threads.submit(lookups.finish, PATIENCE)
+        poll_for(lambda: lookups._finishing)
         with pytest.raises(Stopping):
-            find(intake)
+            find(lookups)
         with pytest.raises(Stopping):
-            intake.lookup_many('[["find", "x"]]', limit=10, timeout=PATIENCE)
+            lookups.lookup_many('[["find", "x"]]', limit=10, timeout=PATIENCE)
         with pytest.raises(Stopping):
-            intake.suggest("name", "x", limit=10, timeout=PATIENCE)
+            lookups.suggest("name", "x", limit=10, timeout=PATIENCE)
         assert not finished.done()
         go.set()
         finished.result(PATIENCE)
@@ -162,21 +162,21 @@ def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
 def test_what_no_worker_answers_any_more_is_for_the_next_master() -> None:
     expected = threading.Event()
     expected.set()
-    with stage(expecting=expected.is_set) as s, intake_of(s) as intake:
+    with stage(expecting=expected.is_set) as s, intake_of(s) as lookups:
         with ThreadPoolExecutor(2) as threads:
-            one = threads.submit(find, intake)
+            one = threads.submit(find, lookups)
             batch = threads.submit(
-                intake.lookup_many, '[["find", "x"]]', limit=10, timeout=PATIENCE
+                lookups.lookup_many, '[["find", "x"]]', limit=10, timeout=PATIENCE
             )
-            poll_for(lambda: intake.in_flight == 2)
-            intake.finish(0.0)
+            poll_for(lambda: lookups.in_flight == 2)
+            lookups.finish(0.0)
             expected.clear()
             assert [type(asked.exception(PATIENCE)) for asked in (one, batch)] == [Stopping] * 2
 
 
 def test_one_that_does_not_stop_has_no_workers() -> None:
-    with stage() as s, intake_of(s) as intake, pytest.raises(NoWorkers):
-        find(intake)
+    with stage() as s, intake_of(s) as lookups, pytest.raises(NoWorkers):
+        find(lookups)
 
 
 # -- the master ----------------------------------------------------------------------
@@ -185,14 +185,14 @@ def test_one_that_does_not_stop_has_no_workers() -> None:
 @contextmanager
 def stopping(master: Master) -> Iterator[Future[None]]:
     """A master that is told to stop while a lookup is under way; it has stopped after the block."""
-    master.intake._admit()
+    master.lookups._admit()
     with ThreadPoolExecutor(1) as threads:
         stopped = threads.submit(master.stop)
         try:
-            poll_for(lambda: master.intake._finishing)
+            poll_for(lambda: master.lookups._finishing)
             yield stopped
         finally:
-            master.intake._leave()
+            master.lookups._leave()
         stopped.result(PATIENCE)
 
 
@@ -230,23 +230,23 @@ def test_its_journal_ends_with_the_stop_and_loses_no_worker() -> None:
         assert events[-1].kind == "stopped"
         assert registered(events) == {worker.id}
         with master_alone(port=port) as successor, Client(str(successor.address)) as client:
-            assert successor.roster.expecting()
+            assert successor.membership.expecting()
             assert client.describe().dataset == "people"
 
 
 def test_lookups_that_come_before_the_workers_are_started_wait_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spawn = Crew.spawn
+    spawn = Fleet.spawn
     heard: list[str] = []
 
-    def spawn_late(crew: Crew, count: int) -> list[str]:
+    def spawn_late(crew: Fleet, count: int) -> list[str]:
         with Client(str(crew._master), timeout=0.2) as client, pytest.raises(NoWorkers) as raised:
             client.getbyname("xander")
         heard.append(str(raised.value))
         return spawn(crew, count)
 
-    monkeypatch.setattr(Crew, "spawn", spawn_late)
+    monkeypatch.setattr(Fleet, "spawn", spawn_late)
     with hosted(0):
         assert ["in time" in words for words in heard] == [True]
 

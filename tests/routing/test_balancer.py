@@ -84,7 +84,7 @@ def test_a_newcomer_takes_its_part_and_not_everything() -> None:
     team = Team(3)
     team.serve(1000)
     fresh = team.join()
-    assert (fresh.served, fresh.handicap > 300) == (0, True)
+    assert (fresh.served, fresh.head_start > 300) == (0, True)
     team.serve(1000)
     assert 200 <= fresh.served <= 300
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.routing import Figures
-from nodes.routing.histogram import Latency
+from nodes.routing import WindowedHistogram
+from nodes.routing.histogram import PeakEwma
 
 SECONDS = st.floats(min_value=2e-6, max_value=600)
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=200), st.floats(0.01, 1.0))
 def test_a_percentile_is_within_nine_percent(samples: list[float], q: float) -> None:
-    figures = Figures()
+    figures = WindowedHistogram()
     for sample in samples:
         figures.add(sample, 5.0)
     exact = sorted(samples)[max(0, math.ceil(q * len(samples)) - 1)]
@@ -26,12 +26,12 @@ def test_a_percentile_is_within_nine_percent(samples: list[float], q: float) -> 
 
 
 def test_nothing_is_said_of_nothing() -> None:
-    figures = Figures()
+    figures = WindowedHistogram()
     assert (figures.percentile(0.5, 0.0), figures.rate(0.0)) == (None, 0.0)
 
 
 def test_the_rate_is_of_the_window() -> None:
-    figures = Figures(window=10)
+    figures = WindowedHistogram(window=10)
     for number in range(1000):
         figures.add(0.001, number / 50)  # 50 a second for 20 s
     assert figures.rate(20.0) == pytest.approx(50, rel=0.1)
@@ -40,7 +40,7 @@ def test_the_rate_is_of_the_window() -> None:
 
 
 def test_memory_does_not_grow_with_traffic() -> None:
-    figures = Figures(window=10)
+    figures = WindowedHistogram(window=10)
     for number in range(100_000):
         figures.add(0.001 * (number % 7 + 1), number / 100)
     assert len(figures._seconds) <= 12
@@ -48,7 +48,7 @@ def test_memory_does_not_grow_with_traffic() -> None:
 
 
 def test_one_slow_answer_is_noise_and_two_are_a_trend() -> None:
-    latency = Latency()
+    latency = PeakEwma()
     for _ in range(20):
         latency.answered(0.001, 1.0)
     latency.answered(0.1, 1.0)
@@ -58,8 +58,8 @@ def test_one_slow_answer_is_noise_and_two_are_a_trend() -> None:
 
 
 def test_an_estimate_nobody_refreshes_fades() -> None:
-    latency = Latency()
+    latency = PeakEwma()
     latency.answered(1.0, 0.0)
     assert latency.estimate(0.5) == 1.0
     assert latency.estimate(11.0) < 0.2
-    assert Latency().estimate(5.0) == 0.0
+    assert PeakEwma().estimate(5.0) == 0.0

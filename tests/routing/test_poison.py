@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from nodes.errors import PoisonLookup
-from nodes.routing import POLICIES, Address, Journey, Registry, Router, Worker
+from nodes.routing import POLICIES, Address, CallState, Registry, Router, Worker
 
 VERDICT_S = 0.1
 
@@ -20,7 +20,7 @@ class Case:
         self.registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(1))
         self.router = Router(registry=self.registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
         self.workers = [self.join(f"10.0.0.{1 + number % 2}") for number in range(4)]
-        self.journey = Journey(self.router, self.now + 10.0, counted=True)
+        self.journey = CallState(self.router, self.now + 10.0, counted=True)
         self.now += 1.0
 
     def join(self, host: str) -> Worker:
@@ -166,7 +166,7 @@ def test_what_died_long_before_has_nothing_to_do_with_it() -> None:
 def test_the_end_of_a_machine_is_one_death() -> None:
     case = Case()
     first, other, second, another = case.workers
-    other.doubted = another.doubted = True  # asked last
+    other.late = another.late = True  # asked last
     assert [case.killed(), case.killed()] == [first, second]
     assert case.goes_on()
 

@@ -206,7 +206,7 @@ def test_a_process_that_ends_takes_no_other_of_the_same_pid_with_it() -> None:
         registry.register(
             wanted_id=name, instance=name, address=Address(host, 1), pid=7, version="v", now=0.0
         )
-        for name, host in (("here", "127.0.0.1"), ("elsewhere", "10.0.0.2"))
+        for name, host in (("here", "127.0.0.1"), ("direct", "10.0.0.2"))
     )
     assert registry.exited("here", "killed by SIGKILL", 1.0) is here
     assert (here.live, elsewhere.live) == (False, True)

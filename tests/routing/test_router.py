@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from nodes.errors import DeadlineExceeded
-from nodes.routing import POLICIES, Address, Journey, Registry, Router, Worker
+from nodes.routing import POLICIES, Address, CallState, Registry, Router, Worker
 
 AT_ONCE = 0.0001
 """Seconds in which a connection is refused."""
@@ -25,7 +25,7 @@ def test_workers_that_all_refuse_at_once_are_gone_round_once_a_breath(count: int
     router = Router(registry=registry, policy=POLICIES["load"])
     for _ in range(10):  # their breakers open one after the other, for longer each time
         deadline = now + 2.0
-        journey = Journey(router, deadline, counted=True)
+        journey = CallState(router, deadline, counted=True)
         rounds = 2.0 / Router.BREATH
         with pytest.raises(DeadlineExceeded):
             while journey.attempts <= rounds * count:

@@ -14,12 +14,12 @@ import rpyc
 
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.client.blocking import Client
-from nodes.client.connection import MasterLink
+from nodes.client.connection import MasterConnection
 from nodes.cluster import AttachedCluster
 from nodes.dispatch.replies import is_answer, is_batch_answer
 from nodes.errors import BadRequest, Conflict, Forbidden, RollcallError
 from nodes.master.master import Master
-from nodes.security.authenticator import Door, Refusals, Visit
+from nodes.security.authenticator import Authenticator, LoginThrottle, Session
 from nodes.security.tokens import (
     Key,
     Role,
@@ -152,28 +152,28 @@ def test_a_rotated_token_is_taken_up_by_a_master_that_runs(
 
 
 def test_each_wrong_token_of_an_address_waits_longer_up_to_a_bound() -> None:
-    refusals = Refusals()
+    refusals = LoginThrottle()
     waits = [refusals.refused("a", 0.0) for _ in range(50)]
-    assert waits[0] == Refusals.FIRST
+    assert waits[0] == LoginThrottle.FIRST
     assert waits == sorted(waits)
-    assert waits[-1] == Refusals.LONGEST
-    assert refusals.refused("b", 0.0) == Refusals.FIRST
-    assert Refusals.FIRST < refusals.refused("a", 120.0) < Refusals.LONGEST
-    assert refusals.refused("a", 3600.0) == pytest.approx(Refusals.FIRST, rel=0.01)
+    assert waits[-1] == LoginThrottle.LONGEST
+    assert refusals.refused("b", 0.0) == LoginThrottle.FIRST
+    assert LoginThrottle.FIRST < refusals.refused("a", 120.0) < LoginThrottle.LONGEST
+    assert refusals.refused("a", 3600.0) == pytest.approx(LoginThrottle.FIRST, rel=0.01)
     assert refusals.count == 53
 
 
 def test_what_is_kept_of_addresses_is_bounded_and_the_busiest_stay() -> None:
-    refusals = Refusals()
-    for number in range(5 * Refusals.MOST_HOSTS):
+    refusals = LoginThrottle()
+    for number in range(5 * LoginThrottle.MOST_HOSTS):
         refusals.refused(f"host {number}", float(number))
         held = refusals.refused("busy", float(number))
-    assert len(refusals._hosts) <= Refusals.MOST_HOSTS
-    assert held == Refusals.LONGEST
+    assert len(refusals._hosts) <= LoginThrottle.MOST_HOSTS
+    assert held == LoginThrottle.LONGEST
 
 
 def test_a_flood_is_told_of_a_few_times_a_minute_with_its_count() -> None:
-    refusals = Refusals()
+    refusals = LoginThrottle()
     told: list[str] = []
     for number in range(600):
         refusals.refused("10.0.0.3", number / 10)
@@ -186,12 +186,12 @@ def test_a_flood_is_told_of_a_few_times_a_minute_with_its_count() -> None:
 
 
 def test_a_wrong_token_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Refusals, "FIRST", 3600.0)
-    monkeypatch.setattr(Refusals, "LONGEST", 3600.0)
+    monkeypatch.setattr(LoginThrottle, "FIRST", 3600.0)
+    monkeypatch.setattr(LoginThrottle, "LONGEST", 3600.0)
     ended: list[str] = []
 
     def guess(address: str) -> None:
-        link = MasterLink(address, token=lambda: "wrong")
+        link = MasterConnection(address, token=lambda: "wrong")
         try:
             link.call("snapshot", timeout=60.0, again=False)
         except RollcallError as error:
@@ -219,7 +219,7 @@ def test_a_visit_is_looked_at_again_only_now_and_then() -> None:
         looks.append(None)
         return [Key("a", Role.CLIENT)]
 
-    visit = Visit(Door(keys=keys, note=lambda *_: None, require_token=True), "here")
+    visit = Session(Authenticator(keys=keys, note=lambda *_: None, require_token=True), "here")
     visit.login("a")
     for _ in range(100):
         visit.check(Role.CLIENT)
@@ -297,7 +297,7 @@ def test_nobody_registers_another_machine(claimed: str, peer: str, dialled: str 
 
 def registration(master: Master, **changes: Any) -> Registration:
     """What a worker with the dataset of those there would say."""
-    described = master.roster.description
+    described = master.membership.description
     assert described is not None
     usual = {"instance": "0" * 32, "wanted_id": "", "host": "127.0.0.1", "port": 9, "pid": 1}
     return Registration(**{**usual, "catalog": described, **changes})
@@ -347,46 +347,46 @@ def test_a_registration_is_checked(served: Master, changes: dict[str, Any]) -> N
     said = msgspec.to_builtins(registration(served))
     inner = changes.pop("catalog", {})
     said = {**said, **changes, "catalog": {**said["catalog"], **inner}}
-    link = MasterLink(str(served.address), token=worker_token)
+    link = MasterConnection(str(served.address), token=worker_token)
     try:
         with pytest.raises(BadRequest):
             link.call("register", json.dumps(said), timeout=PATIENCE, again=False)
     finally:
         link.close()
-    assert [worker.id for worker in served.roster.registry] == ["w1"]
+    assert [worker.id for worker in served.membership.registry] == ["w1"]
 
 
 def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
-    [live] = served.roster.registry.live()
+    [live] = served.membership.registry.live()
     with pytest.raises(Conflict, match="w1"):
-        served.roster.register(registration(served, port=live.address.port), lambda: None)
+        served.membership.register(registration(served, port=live.address.port), lambda: None)
     with Mute() as mute:
         other = registration(served, port=mute.port, wanted_id="w1")
-        assert served.roster.register(other, lambda: None).id == "w2"
+        assert served.membership.register(other, lambda: None).id == "w2"
     assert live.live
 
 
 def test_a_stale_registration_changes_nothing(served: Master) -> None:
     hung_up: list[int] = []
-    roster = served.roster
+    membership = served.membership
     with Mute() as mute:
         said = registration(served, port=mute.port, wanted_id="north")
-        old = roster.register(said, lambda: hung_up.append(1))
-        new = roster.register(said, lambda: hung_up.append(2))
+        old = membership.register(said, lambda: hung_up.append(1))
+        new = membership.register(said, lambda: hung_up.append(2))
         assert (hung_up, new.id) == ([1], old.id)
-        assert not roster.has(old.generation)
-        assert roster.leave(old.generation) == 0
-        roster.gone(old.generation, "it says so")
-        with roster.changed:
-            roster.registry.probe_answered(
+        assert not membership.has(old.generation)
+        assert membership.leave(old.generation) == 0
+        membership.gone(old.generation, "it says so")
+        with membership.changed:
+            membership.registry.probe_answered(
                 old.generation, version="forged", cpu=0.0, memory=0, now=0.0
             )
-            roster.registry.probe_missed(old.generation, "why", 0.0)
-            worker = roster.registry.get("north")
+            membership.registry.probe_missed(old.generation, "why", 0.0)
+            worker = membership.registry.get("north")
         assert worker is not None
         assert (worker.generation, worker.misses, hung_up) == (new.generation, 0, [1])
         assert (str(worker.state), worker.version) == ("starting", said.catalog.version)
-        assert roster.has(new.generation)
+        assert membership.has(new.generation)
 
 
 def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end(
@@ -403,17 +403,19 @@ def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end
         # Whatever its token was good for, it is a worker's connection from then on.
         assert ask(root, "snapshot")["code"] == "forbidden"
         # As if the end of the connection were still on its way.
-        served.roster._hang_up[generation] = lambda: None
-        served.roster.gone(generation, "it says so")
+        served.membership._hang_up[generation] = lambda: None
+        served.membership.gone(generation, "it says so")
         assert ask(root, "renew")["result"] is False
         assert ask(root, "leave")["result"] == 0
 
 
 def test_what_a_launcher_serves_is_not_a_worker_s_to_change(served: Master) -> None:
-    described = served.roster.description
+    described = served.membership.description
     assert described is not None
-    served.roster.fixed = True
+    served.membership.fixed = True
     with Mute() as mute:
         rogue = msgspec.structs.replace(described, lookups=(), version="rogue")
-        served.roster.register(registration(served, port=mute.port, catalog=rogue), lambda: None)
-        assert served.roster.description == described
+        served.membership.register(
+            registration(served, port=mute.port, catalog=rogue), lambda: None
+        )
+        assert served.membership.description == described

@@ -20,7 +20,7 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
 from nodes.security.cursors import KEPT, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file
-from nodes.worker.service import Opened, Served
+from nodes.worker.service import CatalogVersions, OpenCatalog
 from tests.kit import Killed, Node, hosted, poll_for
 
 KEY = bytes(range(32))
@@ -123,7 +123,7 @@ class Desk:
         self._folder = folder
         self._seen: set[Catalog] = set()
         self.first = self._catalog(2000)
-        self.served = Served(self.first)
+        self.served = CatalogVersions(self.first)
 
     def _catalog(self, year: int) -> Catalog:
         people = [{"name": "ann", "location": "Oslo", "year": year}] * 9
@@ -142,7 +142,7 @@ class Desk:
         """The years of the next two records, and the cursor of the page after them."""
         wanted = self.served.version(cursor_version(after or "")) or self.served.catalog
         self._seen.add(wanted)
-        opened = Opened(wanted, self.served)
+        opened = OpenCatalog(wanted, self.served)
         try:
             part = opened.answer("getbyname", ("ann",), limit=2, after=after)
         finally:
@@ -197,7 +197,7 @@ def test_a_page_that_overtakes_the_key_waits_for_it(
     assert desk.page()[1]
     later.join()
     monkeypatch.setattr("nodes.worker.service.KEY_TIME", 0.01)
-    desk.served = Served(desk.first)
+    desk.served = CatalogVersions(desk.first)
     with pytest.raises(InternalError, match="not registered yet"):
         desk.page()
 

@@ -191,7 +191,7 @@ both = pytest.mark.parametrize(("node", "verbs"), [("master", MASTER), ("worker"
 
 
 @both
-def test_requests_that_are_served(peer: Raw, verbs: dict[str, str]) -> None:
+def test_requests_that_are_versions(peer: Raw, verbs: dict[str, str]) -> None:
     """Every number RPyC knows and many that it does not, about every thing one can name."""
     known = {v: k[len("HANDLE_") :] for k, v in vars(consts).items() if k.startswith("HANDLE_")}
     assert set(known.values()) > HANDLERS
@@ -236,7 +236,7 @@ def assert_harmless(body: object) -> None:
 
 
 @both
-def test_goodbye_is_served(peer: Raw, verbs: dict[str, str]) -> None:
+def test_goodbye_is_versions(peer: Raw, verbs: dict[str, str]) -> None:
     body = (1, (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ())))
     peer.ask(brine.I1.pack(consts.MSG_REQUEST) + brine.dump(body))
     assert peer.rest() == b""
@@ -251,8 +251,8 @@ def test_names_that_are_verbs(
 ) -> None:
     master, worker = pair
     names = all_names(
-        master, worker, MasterService(master), worker.server, master.roster, master.intake,
-        worker._served.catalog,
+        master, worker, MasterService(master), worker.server, master.membership, master.lookups,
+        worker._versions.catalog,
     )  # fmt: skip
     assert len(names) > 3000
     assert set(names) > {*verbs, "_master", "__reduce_ex__", "hang_up", "exposed_lookup"}
@@ -331,7 +331,7 @@ def call_misfit(lane: Lane, verb: str) -> object:
 def test_the_lists_hold_every_verb_there_is(pair: tuple[Master, Worker]) -> None:
     """Those that the services know by themselves, without a peer."""
     master, _worker = pair
-    assert {*MasterService(master)._verbs, *master.intake.lookups()} == set(MASTER)
+    assert {*MasterService(master)._verbs, *master.lookups.declared()} == set(MASTER)
     assert set(re.findall(r'^ +"(\w+)": self', inspect.getsource(WorkerService.verb), re.M)) == set(
         WORKER
     )

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from console.export import export
 from console.settings import Settings, save_settings
 from nodes.cli import cli
-from nodes.client.connection import MasterLink
+from nodes.client.connection import MasterConnection
 from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, StartError
 from nodes.security.tokens import (
@@ -219,7 +219,7 @@ def test_nothing_shows_a_token_and_all_files_are_their_owner_s(
 
 
 def _refused(address: str, token: str) -> None:
-    link = MasterLink(address, token=lambda: token)
+    link = MasterConnection(address, token=lambda: token)
     try:
         with pytest.raises(Forbidden):
             link.call("snapshot", timeout=5.0, again=False)

@@ -16,7 +16,7 @@ from random import Random
 
 from nodes.dispatch.dispatcher import PROOF_S
 from nodes.errors import LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, Journey, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Address, CallState, Registry, Router, State, Worker
 
 PROBE_EVERY = 1.0
 REGISTER_AFTER = (0.1, 1.0)
@@ -56,7 +56,7 @@ class Process:
 class Lookup:
     """One lookup of a simulated client."""
 
-    journey: Journey
+    journey: CallState
     began: float
     then: Callable[[], None]
     sends: dict[int, int] = field(default_factory=dict)
@@ -273,7 +273,7 @@ class World:
         return self._begin(lambda: None, deadly=True)
 
     def _begin(self, then: Callable[[], None], *, deadly: bool) -> Lookup:
-        journey = Journey(self.router, self.now + self.TIMEOUT, counted=True)
+        journey = CallState(self.router, self.now + self.TIMEOUT, counted=True)
         lookup = Lookup(journey, self.now, then, deadly=deadly)
         lookup.safe = {
             process.name
