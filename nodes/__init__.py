@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Loads `Client` when it is first asked for: a worker starts without it."""
     if name in __all__:
-        from nodes import client  # noqa: PLC0415 - that is the point
+        from nodes.client import blocking  # noqa: PLC0415 - that is the point
 
-        return getattr(client, name)
+        return getattr(blocking, name)
     raise AttributeError(name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from nodes.errors import StartError
 from nodes.fleet.fleet import Build, Fleet
 from nodes.master.journal import journal_file
 from nodes.master.master import Master
+from nodes.master.operations import Operations
 from nodes.security.tls import Role, Tls
 from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_keys
 from nodes.support.addresses import beside, check_host, explain_bind, named
@@ -30,6 +32,8 @@ from nodes.wire import (
     decode_envelope,
     describe,
 )
+
+T = TypeVar("T")
 
 Arg = str | float
 
@@ -87,10 +91,10 @@ class Cluster(Protocol):
         """Ends it (hosted: stops every worker and the master) or lets go of it (attached)."""
 
 
-class HostedCluster:
+class HostedCluster(Operations):
     """A master and its local workers, in this process; a forked child's copy is of no use there.
 
-    Arguments (keyword only):
+    Args:
         build: makes the catalog of the records to serve; asked again at each reload.
         workers: how many to start.
         host, port: the master's; port 0 lets the system choose.
@@ -106,17 +110,29 @@ class HostedCluster:
     """
 
     def __init__(
-        self, *, build: Build, workers: int = 3, host: str = "127.0.0.1",
-        port: int = 0, balance: str = "load", watch: bool = False, require_token: bool = False,
-        tls: Path | None = None, insecure: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        build: Build,
+        workers: int = 3,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        balance: str = "load",
+        watch: bool = False,
+        require_token: bool = False,
+        tls: Path | None = None,
+        insecure: bool = False,
+    ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
         workers_tls = None if tls is None else Tls(tls, Role.WORKER, host=beside(host))
         self.master = open_master(
-            host=host, port=port, balance=balance, require_token=require_token, tls=tls,
+            host=host,
+            port=port,
+            balance=balance,
+            require_token=require_token,
+            tls=tls,
             insecure=insecure,
-        )  # fmt: skip
+        )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
         membership = self.master.membership
@@ -125,20 +141,17 @@ class HostedCluster:
                 # Local workers dial the address, whatever name was given for it.
                 Tls(tls, Role.MASTER, host=named(self.master.address.host))
             self.fleet = Fleet(
-                observer=membership, master=self.master.address, build=build,
-                logs=state_dir() / "logs" / str(self.master.address.port), tls=tls,
-            )  # fmt: skip
-            membership.fixed = True
+                observer=membership,
+                master=self.master.address,
+                build=build,
+                logs=state_dir() / "logs" / str(self.master.address.port),
+                tls=tls,
+            )
+            super().__init__(membership, self.master.events, self.master.snapshot)
+            self.master.led_by(self.fleet)
             membership.serves(describe(self.fleet.catalog.info))
-            membership.claim = self.fleet.claim
-            rejoining = membership.expecting
-            membership.expecting = lambda: True  # until they are started: who asks first waits
-            membership.missed = self.fleet.missed
-            membership.weighed = self.fleet.weighed
-            self.master.launcher = self.fleet
             self.master.start()
             self.fleet.spawn(workers)
-            membership.expecting = lambda: self.fleet.expecting() or rejoining()
             if watch:
                 self.fleet.watch()
         except BaseException:
@@ -149,50 +162,6 @@ class HostedCluster:
     def address(self) -> str:
         """The master's "HOST:PORT"."""
         return str(self.master.address)
-
-    def snapshot(self) -> ClusterSnapshot:
-        """All of it, now."""
-        return self.master.snapshot()
-
-    def events(self, after: int = 0) -> list[Event]:
-        """The events with a higher number than `after`."""
-        return self.master.events.after(after)
-
-    def spawn(self, count: int = 1) -> list[str]:
-        """Starts workers; returns their ids at once."""
-        return self.fleet.spawn(count)
-
-    def kill(self, worker_id: str) -> str:
-        """Ends a local worker at once, for good."""
-        return self.fleet.kill(worker_id)
-
-    def drain(self, worker_id: str) -> str:
-        """Lets a worker answer its last lookups, then leave for good."""
-        return self.master.drain(worker_id)
-
-    def restart(self, worker_id: str) -> str:
-        """Lets a local worker answer its last lookups, then starts it anew."""
-        return self.fleet.restart(worker_id)
-
-    def freeze(self, worker_id: str) -> str:
-        """Stops a local worker with SIGSTOP."""
-        return self.fleet.freeze(worker_id)
-
-    def thaw(self, worker_id: str) -> str:
-        """Lets a frozen local worker go on."""
-        return self.fleet.thaw(worker_id)
-
-    def log(self, worker_id: str, after: int = -1) -> LogPart:
-        """A part of a local worker's log."""
-        return LogPart(*self.fleet.log(worker_id, after))
-
-    def scale(self, count: int) -> str:
-        """Starts or drains local workers until `count` are wanted."""
-        return self.fleet.scale(count)
-
-    def reload(self) -> Reloaded:
-        """Brings changed records into service."""
-        return self.fleet.reload()
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
@@ -224,10 +193,44 @@ class HostedCluster:
         self.close()
 
 
+OPERATION_TIMEOUT_S = 10.0
+RELOAD_TIMEOUT_S = 600.0
+"""Seconds that an operation may take; a reload builds a catalog, and waits for every worker."""
+
+
+class Asked(Generic[T]):
+    """An operation of a cluster that runs elsewhere: its master is asked for the verb of the name.
+
+    Args:
+        reply: the type of what it returns.
+        repeatable: whether it only reads, and may be sent anew; then it has the cluster's own
+            timeout.
+        timeout: seconds, for one that changes something.
+    """
+
+    def __init__(
+        self, reply: type[T], *, repeatable: bool = False, timeout: float = OPERATION_TIMEOUT_S
+    ) -> None:
+        self._reply = reply
+        self._repeatable = repeatable
+        self._timeout = timeout
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._verb = name
+
+    def __get__(self, cluster: AttachedCluster, _owner: type) -> Callable[..., T]:
+        def ask(*args: Value) -> T:
+            timeout = cluster.timeout if self._repeatable else self._timeout
+            reply = cluster.master.call(self._verb, *args, timeout=timeout, again=self._repeatable)
+            return msgspec.convert(reply.result, self._reply)
+
+        return ask
+
+
 class AttachedCluster:
     """A cluster that runs elsewhere, reached through its master.
 
-    Arguments:
+    Args:
         address: the master's "HOST:PORT".
         timeout: seconds a question may take.
         tls: the folder with the CA and an operator's certificate; None for no TLS.
@@ -236,89 +239,45 @@ class AttachedCluster:
         StartError: they are not there.
     """
 
-    STEER = 10.0
-    RELOAD = 600.0
-    """Seconds that steering may take; a reload builds a catalog, and waits for every worker."""
+    snapshot = Asked(ClusterSnapshot, repeatable=True)
+    events = Asked(list[Event], repeatable=True)
+    log = Asked(LogPart, repeatable=True)
+    spawn = Asked(list[str])
+    scale = Asked(str)
+    kill = Asked(str)
+    drain = Asked(str)
+    restart = Asked(str)
+    freeze = Asked(str)
+    thaw = Asked(str)
+    reload = Asked(Reloaded, timeout=RELOAD_TIMEOUT_S)
 
     def __init__(self, address: str, *, timeout: float = 3.0, tls: Path | None = None) -> None:
         secure = None if tls is None else Tls(tls, Role.OPERATOR).to_master()
         self.address = address
-        self._timeout = timeout
-        self._master = MasterConnection(address, token=operator_token, tls=secure)
-
-    def _ask(self, verb: str, *args: Value) -> object:
-        return self._master.call(verb, *args, timeout=self._timeout, again=True).result
-
-    def _steer(self, verb: str, *args: Value) -> str:
-        return str(self._master.call(verb, *args, timeout=self.STEER, again=False).result)
-
-    def snapshot(self) -> ClusterSnapshot:
-        """All of it, now."""
-        return msgspec.convert(self._ask("snapshot"), ClusterSnapshot)
-
-    def events(self, after: int = 0) -> list[Event]:
-        """The events with a higher number than `after`."""
-        return msgspec.convert(self._ask("events", after), list[Event])
-
-    def spawn(self, count: int = 1) -> list[str]:
-        """Starts workers; returns their ids at once."""
-        reply = self._master.call("spawn", count, timeout=self.STEER, again=False)
-        return msgspec.convert(reply.result, list[str])
-
-    def kill(self, worker_id: str) -> str:
-        """Ends a worker at once, for good."""
-        return self._steer("kill", worker_id)
-
-    def drain(self, worker_id: str) -> str:
-        """Lets a worker answer its last lookups, then leave for good."""
-        return self._steer("drain", worker_id)
-
-    def restart(self, worker_id: str) -> str:
-        """Lets a worker answer its last lookups, then starts it anew."""
-        return self._steer("restart", worker_id)
-
-    def freeze(self, worker_id: str) -> str:
-        """Stops a worker of that launcher with SIGSTOP."""
-        return self._steer("freeze", worker_id)
-
-    def thaw(self, worker_id: str) -> str:
-        """Lets a frozen worker go on."""
-        return self._steer("thaw", worker_id)
-
-    def log(self, worker_id: str, after: int = -1) -> LogPart:
-        """A part of a worker's log."""
-        return msgspec.convert(self._ask("log", worker_id, after), LogPart)
-
-    def scale(self, count: int) -> str:
-        """Starts or drains workers until `count` are wanted."""
-        return self._steer("scale", count)
-
-    def reload(self) -> Reloaded:
-        """Brings changed records into service."""
-        reply = self._master.call("reload", timeout=self.RELOAD, again=False)
-        return msgspec.convert(reply.result, Reloaded)
+        self.timeout = timeout
+        self.master = MasterConnection(address, token=operator_token, tls=secure)
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
-        return self._master.call(
-            "lookup", name, *args, timeout=self._timeout, again=True, limit=limit, after=after
+        return self.master.call(
+            "lookup", name, *args, timeout=self.timeout, again=True, limit=limit, after=after
         )
 
     def describe(self) -> Description:
         """What is served."""
-        reply = self._master.call("describe", timeout=self._timeout, again=True)
+        reply = self.master.call("describe", timeout=self.timeout, again=True)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
-        reply = self._master.call(
-            "suggest", field, prefix, timeout=self._timeout, again=True, limit=limit
+        reply = self.master.call(
+            "suggest", field, prefix, timeout=self.timeout, again=True, limit=limit
         )
         return msgspec.convert(reply.result, list[str])
 
     def close(self) -> None:
         """Lets go of it; it runs on."""
-        self._master.close()
+        self.master.close()
 
     def __enter__(self) -> Self:
         return self
@@ -328,12 +287,17 @@ class AttachedCluster:
 
 
 def open_master(
-    *, host: str, port: int, balance: str, require_token: bool = False, tls: Path | None = None,
+    *,
+    host: str,
+    port: int,
+    balance: str,
+    require_token: bool = False,
+    tls: Path | None = None,
     insecure: bool = False,
-) -> Master:  # fmt: skip
+) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
-    Arguments (keyword only):
+    Args:
         host, port, balance, require_token: see `Master`.
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
@@ -346,9 +310,13 @@ def open_master(
     ensure_token()
     try:
         master = Master(
-            keys=valid_keys, host=host, port=port, balance=balance, require_token=require_token,
+            keys=valid_keys,
+            host=host,
+            port=port,
+            balance=balance,
+            require_token=require_token,
             tls=secure,
-        )  # fmt: skip
+        )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     master.cursor_key = cursor_key(master.address.port)

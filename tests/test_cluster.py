@@ -273,9 +273,9 @@ def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> N
     with hosted(1) as cluster:
         [before] = cluster.snapshot().workers
         instance = cluster.master.membership.registry.live()[0].instance
-        cluster.fleet.weighed(before.id, instance, MOST_MEMORY)
+        cluster.fleet.memory_measured(before.id, instance, MOST_MEMORY)
         assert "restarting" not in [event.kind for event in cluster.events()]
-        cluster.fleet.weighed(before.id, instance, MOST_MEMORY + 1)
+        cluster.fleet.memory_measured(before.id, instance, MOST_MEMORY + 1)
         # The only worker: those who ask meanwhile wait for the one that takes its place.
         [tally] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
         assert (tally.errors, tally.wrong, tally.answers) == ([], [], 300)

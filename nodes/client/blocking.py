@@ -37,7 +37,7 @@ class Client:
     A forked child may go on with its parent's: each has connections of its own. Pickled, it is
     what it was made of (a token that was given is in there), and connects anew where it arrives.
 
-    Arguments:
+    Args:
         address: the master's "HOST:PORT".
         timeout: seconds a lookup may take, all reroutes included.
         token: for a master whose lookups need one; None for the one that this user has on
@@ -59,16 +59,23 @@ class Client:
     """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, *, timeout: float = DEADLINE,
-        token: str | None = None, direct: bool = False, tls: Path | str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout: float = DEADLINE,
+        token: str | None = None,
+        direct: bool = False,
+        tls: Path | str | None = None,
+    ) -> None:
         self.timeout = timeout
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else Tls(Path(tls), None)
         self._master = MasterConnection(
-            address, token=client_token if token is None else lambda: token, patient=True,
+            address,
+            token=client_token if token is None else lambda: token,
+            patient=True,
             tls=None if secure is None else secure.to_master(),
-        )  # fmt: skip
+        )
         to_workers = None if secure is None else secure.to_workers()
         self._direct = Direct(self._master, tls=to_workers) if direct else None
 
@@ -87,7 +94,7 @@ class Client:
     def lookup(self, name: str, *args: str | float) -> list[Record]:
         """All records that a lookup finds, however many pages they take.
 
-        Arguments:
+        Args:
             name: a lookup that the dataset declares; `describe()` lists them.
             args: one value for each of its fields.
         """
@@ -146,7 +153,7 @@ class Client:
     def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
         """Many lookups in few questions, split over the workers and answered in order.
 
-        Arguments:
+        Args:
             lookups: each a lookup's name and its arguments, as in
                 `[("getbyname", "xander"), ("getbyyear", "Miami", 2019)]`.
 

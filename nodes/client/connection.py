@@ -36,7 +36,7 @@ FULL_MS = 200
 class MasterConnection:
     """A master at an address.
 
-    Arguments:
+    Args:
         address: "HOST:PORT".
         token: asked for a token whenever the master says that one is needed: there may be
             another by then. None if there is none.
@@ -46,9 +46,13 @@ class MasterConnection:
     """
 
     def __init__(
-        self, address: str, *, token: Callable[[], str | None], patient: bool = False,
+        self,
+        address: str,
+        *,
+        token: Callable[[], str | None],
+        patient: bool = False,
         tls: Secure | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.host, self.port = parse_address(address)
         self._patient = patient
         self._met = False
@@ -60,7 +64,7 @@ class MasterConnection:
     ) -> Envelope:
         """Calls a verb and returns its envelope, a success.
 
-        Arguments:
+        Args:
             verb, args, named: the master's verb and its by-value arguments.
             timeout: seconds, for all of it.
             again: whether the call only reads, and may be sent anew when its link broke.
@@ -107,9 +111,14 @@ class MasterConnection:
         return MasterLost(f"{where}: {error}{hint}")
 
     def _once(
-        self, verb: str, args: tuple[Value, ...], named: dict[str, Value], deadline: float, *,
+        self,
+        verb: str,
+        args: tuple[Value, ...],
+        named: dict[str, Value],
+        deadline: float,
+        *,
         again: bool,
-    ) -> Envelope:  # fmt: skip
+    ) -> Envelope:
         left = max(0.001, deadline - time.monotonic())
         lane = self._pool.take(timeout=left, sure=not again)
         try:

@@ -43,7 +43,7 @@ VERDICT_S = 0.3
 class MembershipView:
     """The registry of this process, kept as the master's is. Not thread-safe, and no I/O.
 
-    Arguments:
+    Args:
         dispatcher: told who joins and who leaves.
         registry: the dispatcher's.
     """
@@ -83,9 +83,13 @@ class MembershipView:
     def _join(self, name: tuple[str, int], member: Member, now: float) -> Worker:
         master, generation = name
         worker = self._registry.register(
-            wanted_id=member.id, instance=f"{master} {generation}", pid=0, version=member.version,
-            address=Address(member.host, member.port), now=now,
-        )  # fmt: skip
+            wanted_id=member.id,
+            instance=f"{master} {generation}",
+            pid=0,
+            version=member.version,
+            address=Address(member.host, member.port),
+            now=now,
+        )
         self._known[name] = worker
         self.keys[worker.generation] = member.key
         self._dispatcher.joined(worker)
@@ -108,7 +112,7 @@ class MembershipView:
 class Direct:
     """What a client asks of workers. For many threads, and on both sides of a fork.
 
-    Arguments:
+    Args:
         link: to the master that knows them.
         tls: how workers are checked; None for no TLS.
     """
@@ -144,9 +148,14 @@ class Direct:
         self._watcher: threading.Thread | None = None
 
     def page(
-        self, name: str, args: tuple[str | float, ...], *, limit: int, after: str | None,
+        self,
+        name: str,
+        args: tuple[str | float, ...],
+        *,
+        limit: int,
+        after: str | None,
         timeout: float,
-    ) -> Envelope:  # fmt: skip
+    ) -> Envelope:
         """One page of a lookup; arguments and errors as `nodes.client.blocking.Client.page`."""
         self._begin(timeout)
         began = time.monotonic()

@@ -47,7 +47,7 @@ class Answers(NamedTuple):
 class Batches:
     """Asks lookups by the hundred.
 
-    Arguments:
+    Args:
         dispatcher: finds a worker for each part.
     """
 
@@ -62,7 +62,7 @@ class Batches:
     def ask(self, text: str, *, limit: int, timeout: float) -> Answers:
         """Asks all of them; one that fails fails alone, or with those of its part.
 
-        Arguments:
+        Args:
             text: the questions, see above; at most `MOST_LOOKUPS`.
             limit: records of each answer's page, at most.
             timeout: seconds for all of it.
@@ -93,9 +93,12 @@ class Batches:
 
         try:
             answer = self._dispatcher.call(
-                "lookup_many", make_args, timeout=max(0.001, deadline - time.monotonic()),
-                tasks=len(part), accept=_accepts(len(part)),
-            )  # fmt: skip
+                "lookup_many",
+                make_args,
+                timeout=max(0.001, deadline - time.monotonic()),
+                tasks=len(part),
+                accept=_accepts(len(part)),
+            )
         except LookupFailed as error:
             failure = error_envelope(error)
             return Answers(b",".join([failure] * len(part)), len(part), len(part))

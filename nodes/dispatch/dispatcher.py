@@ -87,7 +87,7 @@ class Route(msgspec.Struct, frozen=True):
 class Dispatcher:
     """Sends calls to workers, and tells the router what became of them.
 
-    Arguments (keyword only):
+    Args:
         router: decides; every access, as to its registry, is under `lock`.
         expecting: asked when nobody is left, "is a worker about to come back?"; while it
             says yes, a call waits for it within its deadline.
@@ -97,11 +97,15 @@ class Dispatcher:
     """
 
     def __init__(
-        self, *, router: Router, expecting: Callable[[], bool] = lambda: False,
+        self,
+        *,
+        router: Router,
+        expecting: Callable[[], bool] = lambda: False,
         key: Callable[[Worker], str] = lambda worker: worker.instance,
-        clock: Callable[[], float] = time.monotonic, tls: Secure | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        tls: Secure | None = None,
         on_failure: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.router = router
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
@@ -151,12 +155,19 @@ class Dispatcher:
     # -- one call ---------------------------------------------------------------
 
     def call(
-        self, verb: str, make_args: MakeArgs, *, timeout: float, counted: bool = True,
-        version: str = "", tasks: int = 1, accept: Callable[[object], bool] = is_answer,
-    ) -> Answer:  # fmt: skip
+        self,
+        verb: str,
+        make_args: MakeArgs,
+        *,
+        timeout: float,
+        counted: bool = True,
+        version: str = "",
+        tasks: int = 1,
+        accept: Callable[[object], bool] = is_answer,
+    ) -> Answer:
         """Calls `verb` on the worker with the least load, and on others if it fails or is late.
 
-        Arguments:
+        Args:
             verb: the worker's verb; it must only read, as it may run more than once.
             make_args: the by-value arguments, given what is left of the time in seconds.
             timeout: seconds for all of it.
@@ -221,9 +232,13 @@ class Dispatcher:
                 self.changed.wait(min(step - now, LOOK_AGAIN))
 
     def _send(
-        self, journey: CallState, lanes: dict[int, Lane], worker: Worker, verb: str,
+        self,
+        journey: CallState,
+        lanes: dict[int, Lane],
+        worker: Worker,
+        verb: str,
         make_args: MakeArgs,
-    ) -> None:  # fmt: skip
+    ) -> None:
         try:
             left = max(0.001, journey.deadline - self._clock())
             route = self._route(worker)
@@ -232,9 +247,10 @@ class Dispatcher:
                 self._prove(worker, lane, left)
             # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
             lane.send(
-                secret_verb(verb, route.key), *make_args(left),
+                secret_verb(verb, route.key),
+                *make_args(left),
                 timeout=min(left, self.router.ATTEMPT),
-            )  # fmt: skip
+            )
         except TransportError as error:
             self._lost(journey, lanes, worker, error)
 
@@ -266,9 +282,13 @@ class Dispatcher:
         return max(0.0, journey.due(now) - now)
 
     def _hear(
-        self, journey: CallState, lanes: dict[int, Lane], worker: Worker, lane: Lane,
+        self,
+        journey: CallState,
+        lanes: dict[int, Lane],
+        worker: Worker,
+        lane: Lane,
         accept: Callable[[object], bool],
-    ) -> WorkerAnswer | None:  # fmt: skip
+    ) -> WorkerAnswer | None:
         """What that worker answered; None if it has not, or has failed, or found it wrong."""
         try:
             several = len(journey.pending) > 1
@@ -295,9 +315,14 @@ class Dispatcher:
         return None
 
     def _lost(
-        self, journey: CallState, lanes: dict[int, Lane], worker: Worker, error: TransportError, *,
+        self,
+        journey: CallState,
+        lanes: dict[int, Lane],
+        worker: Worker,
+        error: TransportError,
+        *,
         broke: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         lane = lanes.pop(worker.generation, None)
         if lane is not None:
             self._give(worker.generation, lane)

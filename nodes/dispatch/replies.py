@@ -116,8 +116,14 @@ def is_version(value: object) -> TypeGuard[str]:
 def is_probe_answer(values: object) -> TypeGuard[ProbeAnswer]:
     """Whether a worker's reply has the form of a probe's answer, in numbers that can be shown."""
     match values:
-        case (int() as served, int() as flight, int() as errors, version, float() | int() as cpu,
-              int() as memory):  # fmt: skip
+        case (
+            int() as served,
+            int() as flight,
+            int() as errors,
+            version,
+            float() | int() as cpu,
+            int() as memory,
+        ):
             counts = all(0 <= count <= WHOLE for count in (served, flight, errors, memory))
             return counts and is_version(version) and 0 <= cpu < 1e6
     return False

@@ -1,22 +1,51 @@
-"""What a master can ask of the launcher that it runs in; `nodes.fleet.fleet.Fleet` is one."""
+"""What a master asks of the fleet that its launcher runs; a master alone has none."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NoReturn, Protocol
 
+from nodes.errors import NotPossible
 from nodes.fleet.process import ProcessView
 from nodes.wire import Reloaded
 
 
 class FleetControl(Protocol):
-    """What a master can ask of the launcher that it runs in; `nodes.cluster` has one."""
+    """A fleet, as a master sees it; `nodes.fleet.fleet.Fleet` is one.
+
+    Attributes:
+        says_what_is_served: whether that is the fleet's to say, and no worker's.
+        wanted: how many workers there should be, None if that is nobody's to say.
+        activity: how far a reload is, "" when there is none.
+    """
 
     @property
-    def activity(self) -> str:
-        """How far a reload is, "" when there is none."""
+    def says_what_is_served(self) -> bool: ...
+
+    @property
+    def wanted(self) -> int | None: ...
+
+    @property
+    def activity(self) -> str: ...
 
     def children(self) -> list[ProcessView]:
         """The local workers."""
+
+    def owns(self, worker_id: str) -> bool:
+        """Whether it started that worker."""
+
+    def may_have_id(self, worker_id: str, instance: str) -> bool:
+        """An instance registers and wants that id: whether it may have it."""
+
+    def expecting(self) -> bool:
+        """Whether a worker is about to register."""
+
+    def connection_ended(self, worker_id: str, instance: str) -> bool:
+        """The connection on which that instance registered has ended, unasked. Returns whether
+        it is of this fleet, which then tells of the end of its process.
+        """
+
+    def memory_measured(self, worker_id: str, instance: str, memory: int) -> None:
+        """That instance has so many bytes of memory of its own."""
 
     def spawn(self, count: int) -> list[str]:
         """Starts workers; returns their ids."""
@@ -45,8 +74,47 @@ class FleetControl(Protocol):
     def reload(self) -> Reloaded:
         """Brings changed records into service."""
 
-    def owns(self, worker_id: str) -> bool:
-        """Whether it started that worker."""
-
     def stop(self) -> None:
         """Drains and ends every worker."""
+
+
+class NoFleet:
+    """The fleet of a master alone: nobody's workers are its own, and it can start none."""
+
+    says_what_is_served = False
+    wanted = None
+    activity = ""
+
+    def children(self) -> list[ProcessView]:
+        """None."""
+        return []
+
+    def owns(self, _worker_id: str) -> bool:
+        """No."""
+        return False
+
+    def may_have_id(self, _worker_id: str, _instance: str) -> bool:
+        """Whoever comes first."""
+        return True
+
+    def expecting(self) -> bool:
+        """No."""
+        return False
+
+    def connection_ended(self, _worker_id: str, _instance: str) -> bool:
+        """It is none of ours."""
+        return False
+
+    def memory_measured(self, _worker_id: str, _instance: str, _memory: int) -> None:
+        """It is none of ours."""
+
+    def _refuse(self, *_args: object) -> NoReturn:
+        raise NotPossible(
+            "this master starts no workers: use 'rollcall-nodes up', or start and stop "
+            "workers where they run"
+        )
+
+    spawn = kill = drain = restart = freeze = thaw = log = scale = reload = _refuse
+
+    def stop(self) -> None:
+        """There is nothing to stop."""

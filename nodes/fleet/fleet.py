@@ -58,7 +58,7 @@ class Fleet(Supervisor):
     A worker that is restarted opens the catalog of the last reload, not what the data
     folder holds by now: a file someone is just editing does no harm.
 
-    Arguments (keyword only):
+    Args:
         observer: whom they register with.
         master: where that is.
         build: makes the catalog, or finds that nothing changed.
@@ -73,6 +73,7 @@ class Fleet(Supervisor):
         DataError: the records cannot be used.
     """
 
+    says_what_is_served = True
     _observer: FleetObserver
 
     def __init__(

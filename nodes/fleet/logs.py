@@ -27,7 +27,7 @@ LAST_WORDS = 300
 class Logs:
     """A folder of logs.
 
-    Arguments:
+    Args:
         folder: made, for its owner only, when the first log is opened.
     """
 
@@ -55,7 +55,7 @@ class Logs:
     def part(self, worker_id: str, after: int = -1) -> tuple[int, str]:
         """A part of a log, at most `PART` bytes.
 
-        Arguments:
+        Args:
             worker_id: a worker, running or not.
             after: the place where the part before ended, -1 for the end of the log.
 

@@ -60,7 +60,7 @@ class WorkerObserver(Protocol):
 class Supervisor:
     """Keeps the wanted number of local workers alive. For many threads.
 
-    Arguments (keyword only):
+    Args:
         observer: told what becomes of them; whom they register with.
         command: the arguments of Python that start the worker of an id. The worker must
             leave when its standard input ends, on the first SIGTERM after its last lookup
@@ -76,6 +76,7 @@ class Supervisor:
         self._logs = Logs(logs)
         self._lock = threading.Condition()
         self._children: dict[str, WorkerProcess] = {}
+        self._begun = False
         self._stopping = False
 
     # -- asking -------------------------------------------------------------------
@@ -100,7 +101,7 @@ class Supervisor:
         """Where the output of the worker of that id goes."""
         return self._logs.file(worker_id)
 
-    def claim(self, worker_id: str, instance: str) -> bool:
+    def may_have_id(self, worker_id: str, instance: str) -> bool:
         """An instance registers and wants that id: whether it may have it."""
         with self._lock:
             child = self._children.get(worker_id)
@@ -114,7 +115,7 @@ class Supervisor:
                 self._lock.notify_all()
             return True
 
-    def missed(self, worker_id: str, instance: str) -> bool:
+    def connection_ended(self, worker_id: str, instance: str) -> bool:
         """The connection on which that instance registered has ended. So has its process, most
         likely, and the word of its end is under way; else it registers again. Returns whether
         it is one of these workers.
@@ -128,10 +129,12 @@ class Supervisor:
             return True
 
     def expecting(self) -> bool:
-        """Whether a worker is about to register: started lately, or about to be."""
+        """Whether a worker is about to register: started lately, or about to be; until the first
+        are asked for, that will be soon.
+        """
         soon = time.monotonic() - START_TIME
         with self._lock:
-            return any(
+            return not self._begun or any(
                 child.wanted
                 and (
                     child.renewed
@@ -140,7 +143,7 @@ class Supervisor:
                 for child in self._children.values()
             )
 
-    def weighed(self, worker_id: str, instance: str, memory: int) -> None:
+    def memory_measured(self, worker_id: str, instance: str, memory: int) -> None:
         """That instance has so many bytes of memory of its own; one with too many is replaced."""
         with self._lock:
             child = self._children.get(worker_id)
@@ -182,6 +185,7 @@ class Supervisor:
         with self._lock:
             if self._stopping:
                 raise NotPossible("this cluster is stopping")
+            self._begun = True
             for child in fresh:
                 self._children[child.id] = child
                 child.thread = threading.Thread(
@@ -272,7 +276,7 @@ class Supervisor:
     def stop(self, patience: float = LEAVE_TIME) -> None:
         """Drains and ends every worker; returns when none is left.
 
-        Arguments:
+        Args:
             patience: seconds for their last lookups, for all of them together.
         """
         with self._lock:

@@ -37,7 +37,7 @@ def registered(events: Iterable[Event]) -> set[str]:
 class EventLog:
     """Takes events down; hands out those after a number.
 
-    Arguments:
+    Args:
         most: events kept; the oldest go first.
         clock: Unix time in seconds.
 

@@ -70,7 +70,7 @@ def journal_file(port: int) -> Path:
 class Journal:
     """Writes in a thread of its own; nothing that happens to the file disturbs the caller.
 
-    Arguments:
+    Args:
         path: the file; it and its folder are made, for their owner only.
         sample: the figures of now; asked each second.
         clock: Unix time in seconds.
@@ -81,9 +81,13 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, sample: Callable[[], Second], *, clock: Callable[[], float] = time.time,
+        self,
+        path: Path,
+        sample: Callable[[], Second],
+        *,
+        clock: Callable[[], float] = time.time,
         keep_bytes: int = KEEP_BYTES,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.path = path
         self.trouble = ""
         self.dropped = 0
@@ -224,7 +228,7 @@ class Journal:
 def read_events(path: Path, *, since: float = 0.0, most: int = 1000) -> list[Event]:
     """The newest events of a journal.
 
-    Arguments:
+    Args:
         path: see `journal_file`.
         since: Unix time in seconds; older ones are left out.
         most: how many.

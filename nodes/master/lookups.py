@@ -35,7 +35,7 @@ STOPPING = "this master is stopping; ask again when another has taken its place"
 class LookupHandler:
     """What clients ask of a master.
 
-    Arguments:
+    Args:
         dispatcher: finds a worker for each.
         description: asked what is served; None while nobody has said so.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
@@ -45,9 +45,12 @@ class LookupHandler:
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, description: Callable[[], Description | None], *,
+        self,
+        dispatcher: Dispatcher,
+        description: Callable[[], Description | None],
+        *,
         note: Callable[[str, str, str], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._note = note
         self._dispatcher = dispatcher
         self._batches = Batches(dispatcher)
@@ -97,7 +100,7 @@ class LookupHandler:
     ) -> bytes:
         """Answers a lookup with a finished envelope.
 
-        Arguments:
+        Args:
             name, args: the lookup, and one value for each of its fields.
             limit: records of the page, at most.
             after: the cursor of the page before, None for the first.
@@ -126,7 +129,7 @@ class LookupHandler:
     def lookup_many(self, text: str, *, limit: int, timeout: float) -> bytes:
         """Answers a batch with a finished envelope around one for each lookup, in order.
 
-        Arguments:
+        Args:
             text: see `nodes.dispatch.batches`.
             limit: records of each answer's page, at most.
             timeout: seconds for all of it.

@@ -14,6 +14,7 @@ import psutil
 from nodes.dispatch.dispatcher import Dispatcher, explain
 from nodes.dispatch.replies import is_probe_answer, is_refusal, is_version
 from nodes.errors import Conflict, UnknownWorker
+from nodes.fleet.control import FleetControl, NoFleet
 from nodes.fleet.fleet import Placed
 from nodes.master.events import EventLog
 from nodes.master.lag import Lag
@@ -41,22 +42,16 @@ TICKS_PER_REFRESH = 4
 class Membership:
     """The registry, its lock, the dispatcher over it, and a prober for each worker.
 
-    Arguments (keyword only):
+    Args:
         policy: who gets the next lookup.
         events: where changes are written down.
         description: what the workers to come will serve, if it is known before the first.
         random: for jitter.
         tls: how workers are checked when they are dialled; None for no TLS.
+        each_second: called about so often, to look after what else may have changed.
 
     Attributes:
-        fixed: whether what is served is the launcher's to say, and no worker's.
-        claim: asked before an id is given to an instance, "may it have that one?". A launcher
-            keeps the ids of its own workers for them.
-        expecting: asked when nobody is left, "is a worker about to register?".
-        missed: told of the id and instance of a worker whose connection ended unasked; says
-            whether the launcher started it, and so will tell of the end of its process.
-        weighed: told of the id, instance and memory in bytes of a worker, at each probe.
-        each_second: called about so often, to look after what else may have changed.
+        fleet: the launcher's; see `led_by`.
     """
 
     def __init__(
@@ -67,33 +62,47 @@ class Membership:
         description: Description | None,
         random: Random,
         tls: Secure | None = None,
+        each_second: Callable[[], None] = lambda: None,
     ) -> None:
         self.description = description
-        self.fixed = False
+        self.fleet: FleetControl = NoFleet()
+        self._rejoin_until = 0.0
+        self._closed = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
         self._offered: dict[str, Description] = {}
         """What a live worker has said that it serves, by version."""
         self._unserved_since: float | None = None
-        self.claim: Callable[[str, str], bool] = lambda _id, _instance: True
-        self.expecting: Callable[[], bool] = lambda: False
-        self.missed: Callable[[str, str], bool] = lambda _id, _instance: False
-        self.weighed: Callable[[str, str, int], None] = lambda _id, _instance, _bytes: None
-        self.each_second: Callable[[], None] = lambda: None
+        self._each_second = each_second
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
-        self.dispatcher = Dispatcher(
-            router=self.router,
-            # Looked up at each call: a launcher replaces it.
-            expecting=lambda: self.expecting(),  # noqa: PLW0108
-            tls=tls,
-        )
+        self.dispatcher = Dispatcher(router=self.router, expecting=self.expecting, tls=tls)
         self.changed = self.dispatcher.changed
         self.lag = Lag()
         self._hang_up: dict[int, Callable[[], None]] = {}
         self._probers: set[threading.Thread] = set()
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
+
+    def led_by(self, fleet: FleetControl) -> None:
+        """That fleet keeps the ids of its own workers for them, says who is about to register and
+        who has died, and what is served. To be said before the first worker registers.
+        """
+        self.fleet = fleet
+
+    def expect_until(self, moment: float) -> None:
+        """Workers of an earlier master are looking for this one, until then (monotonic)."""
+        self._rejoin_until = moment
+
+    def expecting(self) -> bool:
+        """Whether a worker is about to register."""
+        if self._closed:
+            return False
+        return self.fleet.expecting() or time.monotonic() < self._rejoin_until
+
+    def close(self) -> None:
+        """Nobody can register any more: nobody is waited for."""
+        self._closed = True
 
     def start(self) -> None:
         """Begins to watch itself. Workers may register before."""
@@ -113,7 +122,7 @@ class Membership:
     def register(self, registration: Registration, hang_up: Callable[[], None]) -> Registered:
         """A worker registered.
 
-        Arguments:
+        Args:
             registration: what it says of itself.
             hang_up: ends the connection that it registered on.
 
@@ -121,7 +130,7 @@ class Membership:
             Conflict: a live worker holds its address, or serves another dataset.
         """
         wanted = registration.wanted_id
-        if not self.claim(wanted, registration.instance):
+        if not self.fleet.may_have_id(wanted, registration.instance):
             wanted = ""
         with self.changed:
             self._check_dataset(registration.catalog)
@@ -153,7 +162,7 @@ class Membership:
 
     def _check_dataset(self, offered: Description) -> None:
         live = self.registry.live()
-        if self.description is None or not (live or self.fixed):
+        if self.description is None or not (live or self.fleet.says_what_is_served):
             return
         if self.description.dataset != offered.dataset:
             alive = f" ({live[0].id} is alive)" if live else ""
@@ -168,7 +177,9 @@ class Membership:
         there = {worker.version for worker in self.registry.live()}
         self._offered = {v: one for v, one in self._offered.items() if v in there}
         self._offered[catalog.version] = catalog
-        if not self.fixed and (self.description is None or not self.registry.live()):
+        if not self.fleet.says_what_is_served and (
+            self.description is None or not self.registry.live()
+        ):
             self.serves(catalog)
 
     def serves(self, description: Description) -> None:
@@ -192,7 +203,7 @@ class Membership:
         if it is nobody's to say what should be.
         """
         waiting = [one for one in self.registry.live() if one.state is State.UNREADY]
-        if self.fixed or self.registry.available or not waiting:
+        if self.fleet.says_what_is_served or self.registry.available or not waiting:
             self._unserved_since = None
             return
         if self._unserved_since is None:
@@ -238,7 +249,7 @@ class Membership:
             if worker is None:
                 return None
             # Nobody but its launcher knows of a process more than that its connection ended.
-            told = self.missed(worker.id, worker.instance)
+            told = self.fleet.connection_ended(worker.id, worker.instance)
             return self.registry.lost(generation, why, now, died=None if told else True)
 
         self._lost(decide)
@@ -354,7 +365,7 @@ class Membership:
             ticks += 1
             if ticks % TICKS_PER_REFRESH == 0:
                 self._refresh(now)
-                self.each_second()
+                self._each_second()
             asked = time.monotonic()
 
     def _refresh(self, now: float) -> None:
@@ -408,9 +419,13 @@ class Membership:
         with self.changed:
             served, in_flight, _errors, version, cpu, memory = report
             self.registry.probe_answered(
-                worker.generation, version=version, cpu=cpu, memory=memory,
-                now=time.monotonic(), direct=(served, in_flight),
-            )  # fmt: skip
+                worker.generation,
+                version=version,
+                cpu=cpu,
+                memory=memory,
+                now=time.monotonic(),
+                direct=(served, in_flight),
+            )
             self.registry.purge(time.monotonic())
             self.changed.notify_all()
-        self.weighed(worker.id, worker.instance, memory)
+        self.fleet.memory_measured(worker.id, worker.instance, memory)

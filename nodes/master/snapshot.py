@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
+from nodes.fleet.control import FleetControl
 from nodes.fleet.process import Phase, ProcessView
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
@@ -25,8 +25,7 @@ def take_snapshot(
     membership: Membership,
     lookups: LookupHandler,
     refused_logins: int,
-    children: Sequence[ProcessView] | None,
-    activity: str,
+    fleet: FleetControl,
     address: str,
     balance: str,
     started: float,
@@ -34,18 +33,17 @@ def take_snapshot(
 ) -> ClusterSnapshot:
     """A snapshot of now.
 
-    Arguments (keyword only):
+    Args:
         membership, lookups: the master's.
         refused_logins: wrong tokens so far.
-        children: the fleet's, None when there is no fleet.
-        activity: how far the launcher's reload is, "" when there is none.
+        fleet: the launcher's.
         address, balance: of the master.
         started: when it started, on the monotonic clock.
         tls_expires_at: see `ClusterSnapshot`.
     """
     now = time.monotonic()
     wall = time.time()
-    local = {child.id: child for child in children or ()}
+    local = {child.id: child for child in fleet.children()}
     described = membership.description
     with membership.changed:
         registered = list(membership.registry)
@@ -72,11 +70,7 @@ def take_snapshot(
         dataset=described.dataset if described else "",
         catalogs=versions,
         records=described.records if described else 0,
-        wanted_workers=(
-            None
-            if children is None
-            else sum(child.phase is not Phase.STOPPING for child in children)
-        ),
+        wanted_workers=fleet.wanted,
         lookups_per_s=rate + direct,
         p50_ms=_ms(p50),
         p99_ms=_ms(p99),
@@ -89,7 +83,7 @@ def take_snapshot(
         retries_left=round(budgets[1], 1),
         hedge_after_ms=router.hedge_after * 1000,
         panic=membership.panicking,
-        activity=activity,
+        activity=fleet.activity,
         lag_ms=membership.lag.seconds * 1000,
         patience=membership.lag.stretch,
         in_flight=in_flight,

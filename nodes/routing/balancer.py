@@ -51,7 +51,7 @@ def pick(
 ) -> Worker | None:
     """The worker to send the next lookup to, or None when there is none left to try.
 
-    Arguments:
+    Args:
         workers: all that may be sent lookups (registered, not draining, not down).
         policy: one of `POLICIES`.
         now: seconds on the clock the workers' latencies are kept in.

@@ -9,16 +9,23 @@ class Budget:
     So extra work stays a fixed share of the real work, whatever goes wrong, and retries
     cannot grow into a storm (Finagle's RetryBudget; "The Tail at Scale", Dean & Barroso).
 
-    Arguments:
+    Args:
         share: tokens that one lookup pays in, 0 to 1.
         burst: tokens that the bucket holds at most, and at the start.
         per_s: tokens that a second pays in, so that the rare lookup may be retried too.
     """
 
     __slots__ = (
-        "_at", "_burst", "_per_s", "_refused_before", "_share", "_short", "_tokens", "refused",
+        "_at",
+        "_burst",
+        "_per_s",
+        "_refused_before",
+        "_share",
+        "_short",
+        "_tokens",
+        "refused",
         "spent",
-    )  # fmt: skip
+    )
 
     def __init__(self, *, share: float, burst: float, per_s: float = 0.0) -> None:
         self._share = share

@@ -43,7 +43,7 @@ unless something happens before."""
 class Router:
     """What all lookups share: the registry, the policy, and the budgets.
 
-    Arguments (keyword only):
+    Args:
         registry: who is there.
         policy: who gets the next lookup.
         verdict_s: seconds that the word of a worker's death may come after its connection ended.
@@ -90,7 +90,7 @@ class Router:
 class CallState:
     """One lookup: told what happens, it says what to do next.
 
-    Arguments:
+    Args:
         router: what it shares with the others.
         deadline: seconds on the clock passed in, for all of it.
         counted: whether an answer is a task performed, and says how quick a worker is.
@@ -108,9 +108,20 @@ class CallState:
     first may be about to switch catalogs, or be wrong itself."""
 
     __slots__ = (
-        "_counted", "_hedge_at", "_last_error", "_refusals", "_rest_until", "_router", "_suspicion",
-        "_tasks", "_tried", "_version", "attempts", "deadline", "pending",
-    )  # fmt: skip
+        "_counted",
+        "_hedge_at",
+        "_last_error",
+        "_refusals",
+        "_rest_until",
+        "_router",
+        "_suspicion",
+        "_tasks",
+        "_tried",
+        "_version",
+        "attempts",
+        "deadline",
+        "pending",
+    )
 
     def __init__(
         self, router: Router, deadline: float, *, counted: bool, version: str = "", tasks: int = 1
@@ -134,7 +145,7 @@ class CallState:
     def next(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Step:
         """What to do at `now`.
 
-        Arguments:
+        Args:
             now: seconds.
             expecting: asked when there is no worker, whether one is about to register.
 

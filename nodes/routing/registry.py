@@ -99,12 +99,21 @@ class Worker:
         "state",
         "version",
         "why",
-    )  # fmt: skip
+    )
 
     def __init__(
-        self, *, worker_id: str, generation: int, instance: str, address: Address, pid: int,
-        version: str, head_start: int, now: float, random: Random,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        worker_id: str,
+        generation: int,
+        instance: str,
+        address: Address,
+        pid: int,
+        version: str,
+        head_start: int,
+        now: float,
+        random: Random,
+    ) -> None:
         self.id = worker_id
         self.generation = generation
         self.instance = instance
@@ -214,9 +223,15 @@ class Registry:
         self._reserved.discard(worker_id)
 
     def register(
-        self, *, wanted_id: str, instance: str, address: Address, pid: int, version: str,
+        self,
+        *,
+        wanted_id: str,
+        instance: str,
+        address: Address,
+        pid: int,
+        version: str,
         now: float,
-    ) -> Worker:  # fmt: skip
+    ) -> Worker:
         """A worker registered. The same process registering again replaces itself.
 
         It gets `wanted_id` unless a live worker has it; whether a reserved id may be wanted
@@ -235,10 +250,16 @@ class Registry:
         self._generation += 1
         level = min((w.performed for w in self.available), default=0)
         worker = Worker(
-            worker_id=wanted_id if free else self._next_id(), generation=self._generation,
-            instance=instance, address=address, pid=pid, version=version, head_start=level,
-            now=now, random=self._random,
-        )  # fmt: skip
+            worker_id=wanted_id if free else self._next_id(),
+            generation=self._generation,
+            instance=instance,
+            address=address,
+            pid=pid,
+            version=version,
+            head_start=level,
+            now=now,
+            random=self._random,
+        )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
@@ -287,7 +308,7 @@ class Registry:
     ) -> Worker | None:
         """That registration is over. Idempotent; returns the worker if this ended it.
 
-        Arguments:
+        Args:
             died: whether its process has ended by itself; None if `exited` will tell. A worker
                 that is given up, or registers again, did not die.
         """
@@ -353,9 +374,15 @@ class Registry:
     # -- probes ---------------------------------------------------------------
 
     def probe_answered(
-        self, generation: int, *, version: str, cpu: float, memory: int, now: float,
+        self,
+        generation: int,
+        *,
+        version: str,
+        cpu: float,
+        memory: int,
+        now: float,
         direct: tuple[int, int] = (0, 0),
-    ) -> None:  # fmt: skip
+    ) -> None:
         """A probe through the serving path came back, with the worker's report: its catalog's
         version, CPU in percent of one core, memory of its own in bytes, and how many lookups
         it has answered and is answering that did not come through here.
@@ -389,7 +416,7 @@ class Registry:
     ) -> Worker | None:
         """A probe failed. Returns the worker if that was one too many and it is now down.
 
-        Arguments:
+        Args:
             patience: by how much more misses than usual are allowed, 1 or above: a machine
                 with more to do than it can is no worker's fault.
         """

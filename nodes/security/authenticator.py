@@ -70,16 +70,19 @@ class LoginThrottle:
 class Authenticator:
     """What a master asks about whoever comes in. For many threads.
 
-    Arguments (keyword only):
+    Args:
         keys: asked for every valid token and its role; see `nodes.security.tokens.valid_keys`.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
         require_token: whether lookups need a role as well.
     """
 
     def __init__(
-        self, *, keys: Callable[[], list[Key]], note: Callable[[str, str, str], None],
+        self,
+        *,
+        keys: Callable[[], list[Key]],
+        note: Callable[[str, str, str], None],
         require_token: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.require_token = require_token
         self._keys = keys
         self._note = note
@@ -117,7 +120,7 @@ class Authenticator:
 class Session:
     """One connection: the role it has, by the token it gave. For that connection's thread.
 
-    Arguments:
+    Args:
         authenticator: tells what a token gives.
         host: the address at the other end.
     """

@@ -54,7 +54,7 @@ def make_certificates(
 ) -> list[Path]:
     """Makes all that `nodes.security.tls` lists, in files that only their owner can read.
 
-    Arguments:
+    Args:
         folder: made if it is not there.
         hosts: names and addresses by which masters and workers are dialled, besides `LOCAL`
             and, if it is to `renew`, those of the certificates that are there.
@@ -155,10 +155,16 @@ def _draft(subject: x509.Name, issuer: x509.Name, key: Key, signer: Key) -> x509
     """What all have: names, a number, and the extensions that tie one to the next."""
     signs = subject == issuer
     uses = x509.KeyUsage(
-        digital_signature=not signs, key_cert_sign=signs, crl_sign=signs, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+        digital_signature=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
         decipher_only=False,
-    )  # fmt: skip
+    )
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -51,7 +51,7 @@ class Cursors:
     """Makes and reads the cursors of one cluster. A cursor leads on from where its own lookup
     was, with the same arguments, and nowhere else.
 
-    Arguments:
+    Args:
         key: the cluster's secret, up to 64 bytes.
         clock: Unix time in seconds.
     """
@@ -61,12 +61,17 @@ class Cursors:
         self._clock = clock
 
     def make(
-        self, question: Question, *, version: str, position: int, before: Cursor | None,
+        self,
+        question: Question,
+        *,
+        version: str,
+        position: int,
+        before: Cursor | None,
         present: str,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """The cursor of the page after one that ended at `position`.
 
-        Arguments:
+        Args:
             question: what was asked.
             version: of the catalog that the page was of.
             position: see `nodes.catalog.Page`.
@@ -82,7 +87,7 @@ class Cursors:
     def read(self, text: object, question: Question, *, version: str, present: str) -> Cursor:
         """What a cursor says, if it leads anywhere.
 
-        Arguments:
+        Args:
             text: what was given as one.
             question: what is asked now.
             version: of the catalog that would answer.

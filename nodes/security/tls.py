@@ -43,7 +43,7 @@ class Tls:
     """The certificates of one folder, as one node uses them. Read once: a node that should
     show new ones is started anew.
 
-    Arguments:
+    Args:
         folder: where they are.
         role: whose certificate is shown; None for a client, which shows none.
         host: the address listened on, which the certificate must be for; "" for none.
@@ -61,8 +61,10 @@ class Tls:
         self._role = role
         # A context checks other things when it dials than when it is dialled.
         self._client = self._context(ssl.PROTOCOL_TLS_CLIENT)
-        found = [float(ssl.cert_time_to_seconds(str(ca["notAfter"])))
-                 for ca in self._client.get_ca_certs()]  # fmt: skip
+        found = [
+            float(ssl.cert_time_to_seconds(str(ca["notAfter"])))
+            for ca in self._client.get_ca_certs()
+        ]
         if role in (Role.MASTER, Role.WORKER):
             found.append(self._own(role, host).expires_at)
         self.expires_at = min(found, default=0.0)

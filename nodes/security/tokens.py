@@ -151,7 +151,7 @@ def cursor_key(port: int) -> str:
 def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.time) -> str:
     """Puts a new token in the place of the one there is, and returns it.
 
-    Arguments:
+    Args:
         path: see `token_file`.
         grace: seconds that the present one, and those before it at most, stay valid.
         clock: Unix time in seconds.

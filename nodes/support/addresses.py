@@ -87,7 +87,7 @@ def insecurity(host: str) -> str:
 def registered_host(claimed: str, peer: str, here: str) -> str:
     """Where a worker that claims an address is dialled: nobody registers another's machine.
 
-    Arguments:
+    Args:
         claimed: the address it says it listens on.
         peer: the address its own connection comes from.
         here: the address the master listens on; who comes from there is on this machine.

@@ -23,6 +23,34 @@ def call(do: Callable[..., object], args: tuple[object, ...], named: dict[str, o
         raise
 
 
+def validated(do: Callable[..., object]) -> Callable[..., object]:
+    """`do`, which takes texts and whole numbers, for callers who may give anything.
+
+    What is asked of each argument is its annotation's to say: `str` is any text, `int` a whole
+    number from 0 up, or any if its default is below 0. Raises `BadRequest`.
+    """
+    signature = inspect.signature(do, eval_str=True)
+
+    def check(parameter: inspect.Parameter, value: object) -> object:
+        if parameter.annotation is str:
+            return text(parameter.name, value)
+        lowest = parameter.default if type(parameter.default) is int else 0
+        return whole(parameter.name, value) if lowest < 0 else count(parameter.name, value)
+
+    def call_checked(*args: object, **named: object) -> object:
+        try:
+            bound = signature.bind(*args, **named)
+        except TypeError as misfit:
+            raise BadRequest(f"the arguments do not fit: {misfit}") from misfit
+        checked = {
+            name: check(signature.parameters[name], value)
+            for name, value in bound.arguments.items()
+        }
+        return do(**checked)
+
+    return call_checked
+
+
 def text(name: str, value: object) -> str:
     """`value`, which must be text; `name` is what the peer calls it. Raises `BadRequest`."""
     if type(value) is not str:
@@ -36,6 +64,13 @@ def count(name: str, value: object) -> int:
         raise BadRequest(f"{name} must be a whole number from 0 up")
     if value > MOST_COUNT:
         raise BadRequest(f"{name} must be at most {MOST_COUNT}")
+    return value
+
+
+def whole(name: str, value: object) -> int:
+    """`value`, which must be a whole number; as `text`."""
+    if type(value) is not int:
+        raise BadRequest(f"{name} must be a whole number")
     return value
 
 

@@ -62,7 +62,7 @@ def register_waits(random: Random) -> Iterator[float]:
 class Worker:
     """The worker process's parts, started and stopped together.
 
-    Arguments (keyword only):
+    Args:
         catalog: what it serves.
         master: host and port to register with.
         token: asked for a worker's token before each registration, as it may change.
@@ -76,10 +76,18 @@ class Worker:
     """
 
     def __init__(
-        self, *, catalog: Catalog, master: tuple[str, int], token: Callable[[], str | None],
-        host: str = "127.0.0.1", port: int = 0, wanted_id: str = "", random: Random | None = None,
-        tls: Tls | None = None, instance: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        catalog: Catalog,
+        master: tuple[str, int],
+        token: Callable[[], str | None],
+        host: str = "127.0.0.1",
+        port: int = 0,
+        wanted_id: str = "",
+        random: Random | None = None,
+        tls: Tls | None = None,
+        instance: str = "",
+    ) -> None:
         self._master = master
         self._token = token
         self._random = random or Random()  # noqa: S311 - jitter, no secret
@@ -92,18 +100,29 @@ class Worker:
         # Lanes of a master that is gone would be kept for an hour; a live one redials.
         self.server = Server(
             lambda: WorkerService(
-                self._versions, counters, is_master=self._is_ours,
-                is_keyed=self._is_direct_key, is_open=lambda: self._open,
-                retire=self._asked_to_retire, switch=self._asked_to_switch,
+                self._versions,
+                counters,
+                is_master=self._is_ours,
+                is_keyed=self._is_direct_key,
+                is_open=lambda: self._open,
+                retire=self._asked_to_retire,
+                switch=self._asked_to_switch,
                 secure=tls is not None,
             ),
-            host=host, port=port, limits=Limits(idle=300.0), name="worker",
+            host=host,
+            port=port,
+            limits=Limits(idle=300.0),
+            name="worker",
             tls=None if tls is None else tls.listening(),
-        )  # fmt: skip
+        )
         self._registration = Registration(
-            instance=self._instance, wanted_id=wanted_id, host=host,
-            port=self.server.address[1], pid=os.getpid(), catalog=describe(catalog.info),
-        )  # fmt: skip
+            instance=self._instance,
+            wanted_id=wanted_id,
+            host=host,
+            port=self.server.address[1],
+            pid=os.getpid(),
+            catalog=describe(catalog.info),
+        )
         self.id = wanted_id
         self.ready = False
         self.unready = ""

@@ -132,7 +132,7 @@ class CatalogVersions:
 class OpenCatalog:
     """A catalog as one connection reads it.
 
-    Arguments:
+    Args:
         catalog: that one.
         served: asked for the present version, and for the key of cursors.
     """
@@ -166,14 +166,17 @@ class OpenCatalog:
 
     def _cursor(self, question: Question, position: int, before: Cursor | None = None) -> str:
         return self._versions.cursors.make(
-            question, version=self._version, position=position, before=before,
+            question,
+            version=self._version,
+            position=position,
+            before=before,
             present=self._versions.catalog.info.version,
-        )  # fmt: skip
+        )
 
     def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
         """The envelope of one lookup of a batch.
 
-        Arguments:
+        Args:
             item: a list of its name and its arguments, if the client knew.
             limit: records of the page, at most.
             room: whether there may be any; if not, the page is empty, and its cursor leads to
@@ -201,11 +204,17 @@ class WorkerService(Service):
     drops_abandoned = True
 
     def __init__(
-        self, served: CatalogVersions, counters: Counters, *, is_master: Callable[[object], bool],
+        self,
+        served: CatalogVersions,
+        counters: Counters,
+        *,
+        is_master: Callable[[object], bool],
         is_keyed: Callable[[object], bool],
-        is_open: Callable[[], bool], retire: Callable[[object], bool],
-        switch: Callable[[object, object], str | WorkerRefusal], secure: bool,
-    ) -> None:  # fmt: skip
+        is_open: Callable[[], bool],
+        retire: Callable[[object], bool],
+        switch: Callable[[object, object], str | WorkerRefusal],
+        secure: bool,
+    ) -> None:
         self._secure = secure
         self._lacks = ""
         self._is_master = is_master

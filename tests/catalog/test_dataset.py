@@ -10,7 +10,7 @@ import pytest
 from nodes.catalog import RESERVED, check_data, ensure_catalog
 from nodes.catalog.dataset import load_dataset
 from nodes.errors import DataError
-from nodes.master.master import MasterService
+from nodes.master.service import MasterService
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import CLASSIC, definition, person, write
 

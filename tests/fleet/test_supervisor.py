@@ -186,9 +186,9 @@ def test_an_id_is_kept_for_the_process_that_was_started_for_it(tmp_path: Path) -
         made.spawn(1)
         poll_for(lambda: pid_of(made, "w1"))
         assert made.expecting()
-        assert not made.claim("w1", "0" * 32), "whatever its pid is where it runs"
-        assert made.claim("north", "0" * 32)
-        assert made.claim("w1", instance_of(made, "w1"))
+        assert not made.may_have_id("w1", "0" * 32), "whatever its pid is where it runs"
+        assert made.may_have_id("north", "0" * 32)
+        assert made.may_have_id("w1", instance_of(made, "w1"))
         assert made.children()[0].phase is Phase.RUNNING
         assert not made.expecting()
 
@@ -220,7 +220,7 @@ def test_one_that_registered_may_take_its_time(
         made.spawn(1)
         poll_for(lambda: pid_of(made, "w1"))
         began = made.children()[0].since
-        assert made.claim("w1", instance_of(made, "w1"))
+        assert made.may_have_id("w1", instance_of(made, "w1"))
         poll_for(lambda: time.monotonic() > began + 2.2)
         assert host.ended == []
 
@@ -230,7 +230,8 @@ import sys, threading
 from pathlib import Path
 from nodes.fleet.supervisor import Supervisor
 from tests.fleet.test_supervisor import WorkerObserver, LEAVES, pid_of
-fleet = Supervisor(observer=WorkerObserver(), command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
+observer = WorkerObserver()
+fleet = Supervisor(observer=observer, command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
 fleet.spawn(1)
 while not (pid := pid_of(fleet, "w1")): pass
 fleet.freeze("w1")

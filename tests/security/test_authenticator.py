@@ -18,6 +18,7 @@ from nodes.client.connection import MasterConnection
 from nodes.cluster import AttachedCluster
 from nodes.dispatch.replies import is_answer, is_batch_answer
 from nodes.errors import BadRequest, Conflict, Forbidden, RollcallError
+from nodes.fleet.control import NoFleet
 from nodes.master.master import Master
 from nodes.security.authenticator import Authenticator, LoginThrottle, Session
 from nodes.security.tokens import (
@@ -412,7 +413,9 @@ def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end
 def test_what_a_launcher_serves_is_not_a_worker_s_to_change(served: Master) -> None:
     described = served.membership.description
     assert described is not None
-    served.membership.fixed = True
+    fleet = NoFleet()
+    fleet.says_what_is_served = True
+    served.led_by(fleet)
     with Mute() as mute:
         rogue = msgspec.structs.replace(described, lookups=(), version="rogue")
         served.membership.register(

@@ -23,7 +23,8 @@ import rpyc
 from rpyc.core import brine, consts
 
 import nodes
-from nodes.master.master import Master, MasterService
+from nodes.master.master import Master
+from nodes.master.service import MasterService
 from nodes.security.tokens import Role, ensure_token, token_file
 from nodes.transport import Lane, RemoteFailure, messages
 from nodes.transport.connection import ROOT
@@ -191,7 +192,7 @@ both = pytest.mark.parametrize(("node", "verbs"), [("master", MASTER), ("worker"
 
 
 @both
-def test_requests_that_are_versions(peer: Raw, verbs: dict[str, str]) -> None:
+def test_requests_that_are_served(peer: Raw, verbs: dict[str, str]) -> None:
     """Every number RPyC knows and many that it does not, about every thing one can name."""
     known = {v: k[len("HANDLE_") :] for k, v in vars(consts).items() if k.startswith("HANDLE_")}
     assert set(known.values()) > HANDLERS
@@ -236,7 +237,7 @@ def assert_harmless(body: object) -> None:
 
 
 @both
-def test_goodbye_is_versions(peer: Raw, verbs: dict[str, str]) -> None:
+def test_goodbye_is_served(peer: Raw, verbs: dict[str, str]) -> None:
     body = (1, (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ())))
     peer.ask(brine.I1.pack(consts.MSG_REQUEST) + brine.dump(body))
     assert peer.rest() == b""

@@ -1,0 +1,100 @@
+"""Operations: what an operator can do to a cluster, each written down once.
+
+The hosted cluster is these; the master's verbs are these, by the same names; and the attached
+cluster asks for them by a table of its own (`nodes.cluster`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nodes.fleet.control import FleetControl
+from nodes.master.events import EventLog
+from nodes.master.membership import Membership
+from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded
+
+OPERATIONS = (
+    "snapshot",
+    "events",
+    "spawn",
+    "scale",
+    "kill",
+    "drain",
+    "restart",
+    "freeze",
+    "thaw",
+    "log",
+    "reload",
+)
+"""All of them, by name."""
+
+
+class Operations:
+    """The operations on one master and its fleet. Each may raise what `nodes.errors` lists.
+
+    Args:
+        membership: the master's, which knows the fleet.
+        event_log: the master's.
+        take_snapshot: takes one of now.
+    """
+
+    def __init__(
+        self,
+        membership: Membership,
+        event_log: EventLog,
+        take_snapshot: Callable[[], ClusterSnapshot],
+    ) -> None:
+        self._membership = membership
+        self._event_log = event_log
+        self._take_snapshot = take_snapshot
+
+    @property
+    def _fleet(self) -> FleetControl:
+        return self._membership.fleet
+
+    def snapshot(self) -> ClusterSnapshot:
+        """All of it, now."""
+        return self._take_snapshot()
+
+    def events(self, after: int = 0) -> list[Event]:
+        """The events with a higher number than `after`."""
+        return self._event_log.after(after)
+
+    def spawn(self, count: int = 1) -> list[str]:
+        """Starts workers; returns their ids at once."""
+        return self._fleet.spawn(count)
+
+    def scale(self, count: int) -> str:
+        """Starts or drains local workers until `count` are wanted."""
+        return self._fleet.scale(count)
+
+    def kill(self, worker_id: str) -> str:
+        """Ends a local worker at once, for good. Returns what was done, as all below do."""
+        return self._fleet.kill(worker_id)
+
+    def drain(self, worker_id: str) -> str:
+        """Lets a worker answer its last lookups, then leave for good, whoever started it."""
+        if self._fleet.owns(worker_id):
+            return self._fleet.drain(worker_id)
+        self._membership.retire(worker_id)
+        return f"{worker_id} drains, then leaves"
+
+    def restart(self, worker_id: str) -> str:
+        """Lets a local worker answer its last lookups, then starts it anew."""
+        return self._fleet.restart(worker_id)
+
+    def freeze(self, worker_id: str) -> str:
+        """Stops a local worker with SIGSTOP, to rehearse the failure that no exit reports."""
+        return self._fleet.freeze(worker_id)
+
+    def thaw(self, worker_id: str) -> str:
+        """Lets a frozen local worker go on."""
+        return self._fleet.thaw(worker_id)
+
+    def log(self, worker_id: str, after: int = -1) -> LogPart:
+        """The part of a local worker's log from the place `after`, -1 for the end of it."""
+        return LogPart(*self._fleet.log(worker_id, after))
+
+    def reload(self) -> Reloaded:
+        """Brings changed records into service."""
+        return self._fleet.reload()
