@@ -18,6 +18,7 @@ from nodes.errors import NotPossible, UnknownWorker
 from nodes.fleet.logs import Logs
 from nodes.fleet.process import Phase, ProcessView, WorkerProcess, ending
 from nodes.fleet.restarts import Restarts
+from nodes.support.event_kinds import EventKind
 from nodes.wire import INSTANCE_VARIABLE, new_instance
 
 logger = logging.getLogger("rollcall.fleet")
@@ -53,7 +54,7 @@ class WorkerObserver(Protocol):
     def draining(self, worker_id: str, why: str) -> None:
         """No new lookups to that worker."""
 
-    def note(self, kind: str, worker_id: str, text: str) -> None:
+    def note(self, kind: EventKind, worker_id: str, text: str) -> None:
         """Something happened."""
 
 
@@ -193,7 +194,7 @@ class Supervisor:
                 )
                 child.thread.start()
         for child in fresh:
-            self._observer.note("spawned", child.id, f"log: {self.log_file(child.id)}")
+            self._observer.note(EventKind.SPAWNED, child.id, f"log: {self.log_file(child.id)}")
         return [child.id for child in fresh]
 
     def kill(self, worker_id: str) -> str:
@@ -201,7 +202,7 @@ class Supervisor:
         child = self._end(worker_id)
         self._observer.dismiss(child.id)
         child.send(signal.SIGKILL)
-        self._observer.note("killed", child.id, "by an operator")
+        self._observer.note(EventKind.KILLED, child.id, "by an operator")
         return f"{child.id} killed"
 
     def drain(self, worker_id: str) -> str:
@@ -222,7 +223,7 @@ class Supervisor:
         with self._lock:
             child.renewed = True
             child.wake.set()
-        self._observer.note("restarting", child.id, why)
+        self._observer.note(EventKind.RESTARTING, child.id, why)
         self._leave(child, "to be restarted")
 
     def freeze(self, worker_id: str) -> str:
@@ -233,14 +234,14 @@ class Supervisor:
                 raise NotPossible(f"{child.id} has no process to freeze")
             child.send(signal.SIGSTOP)
             child.frozen = True
-        self._observer.note("frozen", child.id, "by an operator")
+        self._observer.note(EventKind.FROZEN, child.id, "by an operator")
         return f"{child.id} is frozen"
 
     def thaw(self, worker_id: str) -> str:
         """Lets a frozen worker go on."""
         child = self._child(worker_id)
         self._thaw(child)
-        self._observer.note("thawed", child.id, "by an operator")
+        self._observer.note(EventKind.THAWED, child.id, "by an operator")
         return f"{child.id} goes on"
 
     def _thaw(self, child: WorkerProcess) -> None:
@@ -397,10 +398,10 @@ class Supervisor:
         if wait is None:
             text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
             self._observer.note(
-                "crash_looping", child.id, f"{text}; log: {self.log_file(child.id)}"
+                EventKind.CRASH_LOOPING, child.id, f"{text}; log: {self.log_file(child.id)}"
             )
         elif child.wanted and not child.renewed:
-            self._observer.note("restarted", child.id, why)
+            self._observer.note(EventKind.RESTARTED, child.id, why)
 
     def _start(self, child: WorkerProcess) -> subprocess.Popen[bytes] | None:
         with self._lock, self._logs.open(child.id) as log:

@@ -19,6 +19,7 @@ from nodes.fleet.fleet import Placed
 from nodes.master.events import EventLog
 from nodes.master.lag import Lag
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
+from nodes.support.event_kinds import EventKind
 from nodes.transport import ProtocolError, Secure, TransportError
 from nodes.wire import Description, Registered, Registration
 
@@ -212,7 +213,9 @@ class Membership:
         if leaving or now - self._unserved_since >= SUCCESSION_S:
             [(version, _)] = Counter(one.version for one in waiting).most_common(1)
             if version in self._offered:
-                self.note("serves", "", f"catalog {version}, as nobody is left with another")
+                self.note(
+                    EventKind.SERVES, "", f"catalog {version}, as nobody is left with another"
+                )
                 self.serves(self._offered[version])
 
     def placed(self) -> dict[str, Placed]:
@@ -301,11 +304,11 @@ class Membership:
                 self.registry.drain(worker.generation, why, time.monotonic())
                 self._succeed(time.monotonic())
 
-    def note(self, kind: str, worker_id: str, text: str) -> None:
+    def note(self, kind: EventKind, worker_id: str, text: str) -> None:
         """Something happened to a worker, or to the cluster ("")."""
         self.events.note(kind, worker_id, text)
 
-    def _note(self, kind: str, worker: Worker, text: str) -> None:
+    def _note(self, kind: EventKind, worker: Worker, text: str) -> None:
         self.events.note(kind, worker.id, text)
 
     # -- for operators ------------------------------------------------------------
@@ -374,14 +377,19 @@ class Membership:
             self._succeed(now)
             panicking = panics(self.registry, now)
             changed, self.panicking = panicking is not self.panicking, panicking
-            budgets = {"hedges_spent": self.router.hedging, "retries_spent": self.router.retrying}
+            budgets = {
+                EventKind.HEDGES_SPENT: self.router.hedging,
+                EventKind.RETRIES_SPENT: self.router.retrying,
+            }
             spent = [kind for kind, budget in budgets.items() if budget.ran_out()]
         for kind in spent:
             self.note(kind, "", "more lookups are late, or fail, than that budget covers")
         if changed and panicking:
-            self.note("panic", "", "most workers fail: all of them are tried, breakers or not")
+            self.note(
+                EventKind.PANIC, "", "most workers fail: all of them are tried, breakers or not"
+            )
         elif changed:
-            self.note("calm", "", "most workers answer: breakers are honoured again")
+            self.note(EventKind.CALM, "", "most workers answer: breakers are honoured again")
 
     # -- probes -------------------------------------------------------------------
 
