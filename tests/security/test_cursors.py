@@ -20,7 +20,7 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
 from nodes.security.cursors import KEPT, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file
-from nodes.worker.service import CatalogVersions, OpenCatalog
+from nodes.worker.catalogs import CatalogVersions, OpenCatalog
 from tests.kit import Killed, Node, hosted, poll_for
 
 KEY = bytes(range(32))
