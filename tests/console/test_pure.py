@@ -61,14 +61,29 @@ def test_bars_are_exactly_as_wide(
 
 def test_figures_as_people_read_them() -> None:
     assert [number(v) for v in (0, 7, 3.25, 42, 999, 1234, 45_600, 7_800_000)] == [
-        "0", "7", "3.2", "42", "999", "1.2k", "45.6k", "7.8M",
-    ]  # fmt: skip
+        "0",
+        "7",
+        "3.2",
+        "42",
+        "999",
+        "1.2k",
+        "45.6k",
+        "7.8M",
+    ]
     assert [milliseconds(v) for v in (None, 0.414, 8.31, 120.4, 1204.0)] == [
-        "-", "0.41", "8.3", "120", "1.20s",
-    ]  # fmt: skip
+        "-",
+        "0.41",
+        "8.3",
+        "120",
+        "1.20s",
+    ]
     assert [duration(v) for v in (-1, 42, 187, 7500, 273_600)] == [
-        "0s", "42s", "3m07s", "2h05m", "3d04h",
-    ]  # fmt: skip
+        "0s",
+        "42s",
+        "3m07s",
+        "2h05m",
+        "3d04h",
+    ]
 
 
 @given(st.floats(0, 1e15))
@@ -100,8 +115,11 @@ def test_versions_that_differ_are_said_to() -> None:
 
 
 def test_load_is_of_those_that_are_there() -> None:
-    workers = [worker_view(1, lookups_per_s=30.0), worker_view(2, lookups_per_s=10.0),
-               worker_view(3, state="down", lookups_per_s=99.0)]  # fmt: skip
+    workers = [
+        worker_view(1, lookups_per_s=30.0),
+        worker_view(2, lookups_per_s=10.0),
+        worker_view(3, state="down", lookups_per_s=99.0),
+    ]
     rows = load_rows(workers, {}, 44, ASCII)
     assert [row.key for row in rows] == ["w1", "w2"]
     assert "75%" in rows[0].cells[0]
