@@ -1,7 +1,7 @@
 """The console over a prepared cluster: hostile text, the kill that must hit, frozen screens.
 
 The frozen screens are SVGs in the folder `frozen`. After a change that is meant to be seen,
-write them anew with `ROLLCALL_FREEZE=1 python -m pytest tests/console/test_faked.py`, and look
+write them anew with `ROLLCALL_FREEZE=1 python -m pytest tests/console/test_screens.py`, and look
 at them before they are committed.
 """
 
