@@ -14,6 +14,7 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import RollcallError
 from nodes.security.expiry import expiry
 from nodes.support.text import printable
+from nodes.support.units import duration, latency
 from nodes.wire import Event, WorkerView
 
 P = ParamSpec("P")
@@ -53,14 +54,14 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
     up = sum(worker.state == "up" for worker in snapshot.workers)
     click.echo(
         printable(
-            f"master {snapshot.address}  up {_duration(snapshot.uptime_s)}  "
+            f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
             f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
             f"workers {up} up of {len(snapshot.workers)}"
         )
     )
     click.echo(
-        f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {_ms(snapshot.p50_ms)}  "
-        f"p99 {_ms(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
+        f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {latency(snapshot.p50_ms)}  "
+        f"p99 {latency(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
         f"refused logins {snapshot.refused_logins}"
     )
@@ -84,12 +85,12 @@ def _row(worker: WorkerView) -> list[str]:
         str(worker.served),
         str(worker.in_flight),
         f"{worker.lookups_per_s:.1f}",
-        _ms(worker.p50_ms),
-        _ms(worker.p99_ms),
+        latency(worker.p50_ms),
+        latency(worker.p99_ms),
         str(worker.errors),
         f"{worker.cpu_percent:.0f} %",
         f"{worker.memory_bytes / 2**20:.0f} MiB",
-        _duration(worker.uptime_s),
+        duration(worker.uptime_s),
         str(worker.restarts),
         worker.why,
     ]
@@ -214,16 +215,3 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} ms"
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
