@@ -90,7 +90,7 @@ def _run(
 
         parse_address(attach)
     from console.app import RollcallApp  # noqa: PLC0415
-    from console.opening import attaching, hosting  # noqa: PLC0415
+    from console.cluster_factory import attaching, hosting  # noqa: PLC0415
     from console.settings import load_settings, save_settings  # noqa: PLC0415
     from console.text import terminal_glyphs  # noqa: PLC0415
 

@@ -23,10 +23,10 @@ from console.view import (
     LOAD_COLUMNS,
     WORKER_COLUMNS,
     event_row,
+    header,
     load_rows,
     reason,
     totals_row,
-    vitals,
     worker_row,
 )
 from console.widgets.bar import CommandBar
@@ -133,10 +133,8 @@ class MainScreen(Screen[None]):
         self.table.focus()
 
     @property
-    def whole(self) -> bool:
-        """Whether there is something to draw on: the parts come after the screen, and go
-        before it.
-        """
+    def is_composed(self) -> bool:
+        """Whether the parts are there to draw on: they come after the screen, and go before it."""
         return len(self.query("#status, #vitals, #load, #workers, #events, #answer")) == 6
 
     # -- parts --------------------------------------------------------------------
@@ -152,7 +150,7 @@ class MainScreen(Screen[None]):
         return self.query_one("#events", LiveTable)
 
     @property
-    def asking(self) -> QueryPanel:
+    def query_panel(self) -> QueryPanel:
         """The query box."""
         return self.query_one(QueryPanel)
 
@@ -170,7 +168,7 @@ class MainScreen(Screen[None]):
         events: Sequence[Event],
     ) -> None:
         """Draws a snapshot; what has not changed is not drawn again."""
-        lines = vitals(snapshot, read_only=self._read_only, attached=self._attached)
+        lines = header(snapshot, read_only=self._read_only, attached=self._attached)
         self._update("#vitals", "\n".join(lines))
         rows = [worker_row(w, snapshot.taken_at, self._glyphs) for w in snapshot.workers]
         self.table.set_rows(rows, totals_row(snapshot))
