@@ -34,25 +34,60 @@ WIDTH = 40
 @click.command()
 @master_option
 @tls_option
-@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True,
-              help="How many ask at the same time.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0.1, 86_400), default=None,
-              help="How long they ask.  [default: 10, without --count]")  # fmt: skip
-@click.option("--count", type=click.IntRange(1), default=None,
-              help="How many lookups they ask, all together (whole batches).")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0.1, 1_000_000), default=None,
-              help="Lookups a second, all together: an open loop, see above.")  # fmt: skip
-@click.option("--lookup", "only", multiple=True, metavar="NAME",
-              help="Ask only this lookup (may be given again).  [default: all]")  # fmt: skip
-@click.option("--batch", type=click.IntRange(1, BATCH), default=1, show_default=True,
-              help="Lookups of one call.")  # fmt: skip
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    help="How many ask at the same time.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 86_400),
+    default=None,
+    help="How long they ask.  [default: 10, without --count]",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=None,
+    help="How many lookups they ask, all together (whole batches).",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 1_000_000),
+    default=None,
+    help="Lookups a second, all together: an open loop, see above.",
+)
+@click.option(
+    "--lookup",
+    "only",
+    multiple=True,
+    metavar="NAME",
+    help="Ask only this lookup (may be given again).  [default: all]",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, BATCH),
+    default=1,
+    show_default=True,
+    help="Lookups of one call.",
+)
 @click.option("--direct", is_flag=True, help="Ask the workers, past the master.")
 @as_json
 @explained
 def bench(
-    master: str, tls: Path | None, clients: int, seconds: float | None, count: int | None,
-    rate: float | None, only: tuple[str, ...], batch: int, direct: bool, as_json: bool,
-) -> None:  # fmt: skip
+    master: str,
+    tls: Path | None,
+    clients: int,
+    seconds: float | None,
+    count: int | None,
+    rate: float | None,
+    only: tuple[str, ...],
+    batch: int,
+    direct: bool,
+    as_json: bool,
+) -> None:
     """Put a load on a cluster; report throughput, latencies and errors.
 
     The lookups are drawn from the records that are there, of each kind as many. Ctrl-C ends
@@ -73,19 +108,29 @@ def bench(
         random = Random()  # noqa: S311 - draws samples
         questions = tuple(sample(client, random, only=only))
     plan = Plan(
-        clients=clients, seconds=seconds, rate=(rate or 0.0) / batch,
+        clients=clients,
+        seconds=seconds,
+        rate=(rate or 0.0) / batch,
         calls=None if count is None else math.ceil(count / batch),
-    )  # fmt: skip
+    )
     work = Lookups(
-        master=master, tls=None if tls is None else str(tls), batch=batch, direct=direct,
+        master=master,
+        tls=None if tls is None else str(tls),
+        batch=batch,
+        direct=direct,
         questions=questions,
-    )  # fmt: skip
+    )
     with Processes(plan, work) as processes:
         tally = _follow(processes, stop, seconds)
         report = Report.of(
-            tally, clients=clients, processes=len(processes), rate=rate or 0.0, batch=batch,
-            direct=direct, seconds=processes.seconds,
-        )  # fmt: skip
+            tally,
+            clients=clients,
+            processes=len(processes),
+            rate=rate or 0.0,
+            batch=batch,
+            direct=direct,
+            seconds=processes.seconds,
+        )
     if as_json:
         print_json(report)
     else:
@@ -113,10 +158,13 @@ class _Live:
 
         self._progress = stack.enter_context(
             Progress(
-                TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}"),
-                console=Console(stderr=True), transient=True,
+                TimeElapsedColumn(),
+                BarColumn(20),
+                TextColumn("{task.description}"),
+                console=Console(stderr=True),
+                transient=True,
             )
-        )  # fmt: skip
+        )
         self._task = self._progress.add_task("the clients connect", total=seconds)
 
     def update(self, whole: Tally) -> None:
@@ -126,9 +174,10 @@ class _Live:
         p50, p99 = (_short(whole.latencies.percentile(q)) for q in (0.5, 0.99))
         rate = whole.answered / elapsed if elapsed else 0.0
         self._progress.update(
-            self._task, completed=elapsed,
+            self._task,
+            completed=elapsed,
             description=f"{rate:,.0f} lookups/s  p50 {p50}  p99 {p99}  {whole.failed:,} errors",
-        )  # fmt: skip
+        )
 
 
 def text_of(report: Report) -> str:

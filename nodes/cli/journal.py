@@ -15,9 +15,12 @@ from nodes.support.addresses import parse_address
 @click.command()
 @master_option
 @click.option(
-    "--since", type=click.FloatRange(min=0), default=86400.0, show_default=True,
+    "--since",
+    type=click.FloatRange(min=0),
+    default=86400.0,
+    show_default=True,
     help="Seconds to look back.",
-)  # fmt: skip
+)
 @click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="Lines.")
 @click.option("--figures", is_flag=True, help="The figures of each second, in place of events.")
 @as_json

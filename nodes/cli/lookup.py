@@ -31,9 +31,10 @@ from nodes.wire import Envelope
 FOUND, NOT_FOUND = 0, 1
 
 UNREADABLE = Envelope(
-    error=True, code=BadRequest.code,
+    error=True,
+    code=BadRequest.code,
     error_message="a line is not written as a shell would, or no UTF-8; check its quotes",
-)  # fmt: skip
+)
 """What a line is answered that no master is asked."""
 
 EPILOG = """\b
@@ -71,15 +72,26 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 @click.option(
     "--timeout", type=click.FloatRange(0.001, 60), default=2.0, show_default=True, help="Seconds."
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True,
-              help="Records of one page.")  # fmt: skip
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=1000,
+    show_default=True,
+    help="Records of one page.",
+)
 @click.option("--after", default=None, help="The cursor of the page before.")
 @as_json
 @explained
 def lookup(
-    verb: str | None, args: tuple[str, ...], master: str, tls: Path | None, timeout: float,
-    limit: int, after: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    verb: str | None,
+    args: tuple[str, ...],
+    master: str,
+    tls: Path | None,
+    timeout: float,
+    limit: int,
+    after: str | None,
+    as_json: bool,
+) -> None:
     """Ask VERB with ARGS, as in: lookup getbyyear "New York City" 2002
 
     Without VERB, ask every line of standard input, written as a shell would.

@@ -57,18 +57,34 @@ DESCRIPTORS = 8192
 @as_json
 @explained
 def up(
-    workers: int, port: int, host: str, tls: Path | None, insecure: bool, data: Path | None,
-    balance: str, skip_bad: bool, watch: bool, require_token: bool, as_json: bool,
-) -> None:  # fmt: skip
+    workers: int,
+    port: int,
+    host: str,
+    tls: Path | None,
+    insecure: bool,
+    data: Path | None,
+    balance: str,
+    skip_bad: bool,
+    watch: bool,
+    require_token: bool,
+    as_json: bool,
+) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
     bound_descriptors(DESCRIPTORS)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     with HostedCluster(
-        build=build, workers=workers, host=host, port=port, balance=balance, watch=watch,
-        require_token=require_token, tls=tls, insecure=insecure,
-    ) as cluster:  # fmt: skip
+        build=build,
+        workers=workers,
+        host=host,
+        port=port,
+        balance=balance,
+        watch=watch,
+        require_token=require_token,
+        tls=tls,
+        insecure=insecure,
+    ) as cluster:
         say_insecurity(host, tls)
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
@@ -118,25 +134,36 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 @as_json
 @explained
 def master(
-    port: int, host: str, tls: Path | None, insecure: bool, balance: str, require_token: bool,
+    port: int,
+    host: str,
+    tls: Path | None,
+    insecure: bool,
+    balance: str,
+    require_token: bool,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
     log_to_stderr(logging.WARNING)
     bound_descriptors(DESCRIPTORS)
     stop = StopSignals()
     running = open_master(
-        host=host, port=port, balance=balance, require_token=require_token, tls=tls,
+        host=host,
+        port=port,
+        balance=balance,
+        require_token=require_token,
+        tls=tls,
         insecure=insecure,
-    )  # fmt: skip
+    )
     say_insecurity(host, tls)
     running.start()
     try:
         if as_json:
             print_json({"ready": True, "master": str(running.address), "workers": 0})
         else:
-            click.echo(f"ready: {running.address}; workers: rollcall-nodes worker --master "
-                       f"{running.address}")  # fmt: skip
+            click.echo(
+                f"ready: {running.address}; workers: rollcall-nodes worker --master "
+                f"{running.address}"
+            )
         wait_for(stop.asked)
     finally:
         running.stop()

@@ -69,10 +69,25 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
     if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
         click.echo(f"{soon}: see 'certs init --renew'")
     _table(
-        ["ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99", "ERRORS", "CPU",
-         "MEMORY", "UP", "RESTARTS", "WHY"],
+        [
+            "ID",
+            "ADDRESS",
+            "PID",
+            "STATE",
+            "SERVED",
+            "NOW",
+            "PER S",
+            "P50",
+            "P99",
+            "ERRORS",
+            "CPU",
+            "MEMORY",
+            "UP",
+            "RESTARTS",
+            "WHY",
+        ],
         [_row(worker) for worker in snapshot.workers],
-    )  # fmt: skip
+    )
 
 
 def _row(worker: WorkerView) -> list[str]:

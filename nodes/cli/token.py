@@ -46,9 +46,12 @@ def make(role: str | None, show: bool, as_json: bool) -> None:
 @token.command()
 @_role
 @click.option(
-    "--grace", type=click.FloatRange(min=0), default=GRACE, show_default=True,
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=GRACE,
+    show_default=True,
     help="Seconds that the old token stays valid.",
-)  # fmt: skip
+)
 @_show
 @json_option
 @explained

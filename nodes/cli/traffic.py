@@ -47,9 +47,13 @@ def traffic(
         for tally in play(ask, plan.schedule(0, time.monotonic()), stopping=stop.asked):
             p99_ms = round((tally.latencies.percentile(0.99) or 0.0) * 1000, 3)
             if as_json:
-                print_json({
-                    "rate": rate, "answered": tally.answered, "errors": tally.failed,
-                    "p99_ms": p99_ms,
-                })  # fmt: skip
+                print_json(
+                    {
+                        "rate": rate,
+                        "answered": tally.answered,
+                        "errors": tally.failed,
+                        "p99_ms": p99_ms,
+                    }
+                )
             else:
                 click.echo(f"{tally.answered}/s answered, {tally.failed} errors, p99 {p99_ms} ms")

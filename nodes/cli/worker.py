@@ -58,9 +58,18 @@ DESCRIPTORS = 2048
 @as_json
 @explained
 def worker(
-    port: int, master: str, data: Path | None, host: str, tls: Path | None, insecure: bool,
-    worker_id: str, catalog: Path | None, skip_bad: bool, leave_with_stdin: bool, as_json: bool,
-) -> None:  # fmt: skip
+    port: int,
+    master: str,
+    data: Path | None,
+    host: str,
+    tls: Path | None,
+    insecure: bool,
+    worker_id: str,
+    catalog: Path | None,
+    skip_bad: bool,
+    leave_with_stdin: bool,
+    as_json: bool,
+) -> None:
     """Run one worker, on PORT (default: the system picks one).
 
     The first SIGTERM or Ctrl-C lets it answer its last lookups; the second ends it at once.
@@ -75,11 +84,16 @@ def worker(
     path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
         running = Worker(
-            catalog=Catalog.open(path), master=parse_address(master), token=worker_token,
-            host=host, port=port, wanted_id=worker_id, tls=secure,
+            catalog=Catalog.open(path),
+            master=parse_address(master),
+            token=worker_token,
+            host=host,
+            port=port,
+            wanted_id=worker_id,
+            tls=secure,
             # Taken out of the environment: what this process starts is another.
             instance=os.environ.pop(INSTANCE_VARIABLE, ""),
-        )  # fmt: skip
+        )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     StopSignals(running.drain)

@@ -47,9 +47,16 @@ class Report(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(
-        cls, tally: Tally, *, clients: int, processes: int, rate: float, batch: int, direct: bool,
+        cls,
+        tally: Tally,
+        *,
+        clients: int,
+        processes: int,
+        rate: float,
+        batch: int,
+        direct: bool,
         seconds: float,
-    ) -> Report:  # fmt: skip
+    ) -> Report:
         """That of a tally which took so many seconds; `rate` in lookups a second, or 0.0."""
         latencies = tally.latencies
         figures = {name: latencies.percentile(q) for name, q in PERCENTILES.items()}
@@ -57,11 +64,17 @@ class Report(msgspec.Struct, frozen=True):
             figures = {"mean": latencies.total / latencies.count, **figures}
             figures["max"] = latencies.longest
         return cls(
-            clients=clients, processes=processes, loop="open" if rate else "closed",
-            wanted_per_s=rate, batch=batch, direct=direct, seconds=round(seconds, 3),
+            clients=clients,
+            processes=processes,
+            loop="open" if rate else "closed",
+            wanted_per_s=rate,
+            batch=batch,
+            direct=direct,
+            seconds=round(seconds, 3),
             lookups=tally.answered + tally.failed,
             lookups_per_s=round(tally.answered / seconds, 1) if seconds else 0.0,
-            failed=tally.failed, unsent=tally.unsent * batch,
+            failed=tally.failed,
+            unsent=tally.unsent * batch,
             latency_ms={k: _ms(v) for k, v in figures.items() if v is not None},
             workers={
                 worker: tally.workers[worker]
@@ -70,7 +83,7 @@ class Report(msgspec.Struct, frozen=True):
             },
             errors=dict(sorted(tally.errors.items())),
             histogram=tuple(Bar(_ms(r.low), _ms(r.high), r.calls) for r in latencies.rows()),
-        )  # fmt: skip
+        )
 
 
 def _ms(seconds: float) -> float:

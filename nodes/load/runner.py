@@ -59,9 +59,13 @@ class Tally(msgspec.Struct):
 
 
 def play(
-    ask: Ask, schedule: Schedule, *, stopping: threading.Event, every: float = 1.0,
+    ask: Ask,
+    schedule: Schedule,
+    *,
+    stopping: threading.Event,
+    every: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Tally]:  # fmt: skip
+) -> Iterator[Tally]:
     """Asks by the schedule until its end, or until `stopping` is set; reports now and then.
 
     Arguments:

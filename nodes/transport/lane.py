@@ -76,9 +76,14 @@ class Lane:
 
     @classmethod
     def dial(
-        cls, host: str, port: int, *, timeout: float = 1.0, limits: Limits = DEFAULTS,
+        cls,
+        host: str,
+        port: int,
+        *,
+        timeout: float = 1.0,
+        limits: Limits = DEFAULTS,
         tls: Secure | None = None,
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """Connect; nothing is sent yet, so a frozen peer is seen only by the first call.
 
         With TLS the handshake is part of it; what the peer thinks of our certificate is

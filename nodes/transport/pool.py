@@ -93,9 +93,12 @@ class LanePool:
 
     def _dial(self, timeout: float) -> Lane:
         lane = Lane.dial(
-            self._host, self._port, timeout=min(timeout, self._dial_timeout),
-            limits=self._limits, tls=self._tls,
-        )  # fmt: skip
+            self._host,
+            self._port,
+            timeout=min(timeout, self._dial_timeout),
+            limits=self._limits,
+            tls=self._tls,
+        )
         with self._lock:
             if not self._closed:
                 self._taken.add(lane)

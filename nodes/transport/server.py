@@ -281,10 +281,13 @@ class Server:
             logger.debug("%s:%d dropped: %s", peer.host, peer.port, exc)
             return
         config = SETTINGS | {
-            "limits": self.limits, "hang_up": hang_up, "stream": stream, "seat": seat,
+            "limits": self.limits,
+            "hang_up": hang_up,
+            "stream": stream,
+            "seat": seat,
             "peer": msgspec.structs.replace(peer, certificate=stream.certificate),
             "patience": max(0.0, deadline - time.monotonic()),
-        }  # fmt: skip
+        }
         channel = Channel(SocketStream(sock), compress=False)
         seat.service = self._make_service()
         seat.service._connect(channel, config).serve_all()

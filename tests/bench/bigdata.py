@@ -166,10 +166,13 @@ def served(few: Path, much: Path, records: int) -> list[Row]:
         ]
         kept = (f"{own - alone:.0f}" for own, alone in zip(uss, pages_alone, strict=True))
         rows += [
-            (f"each of {WORKERS} workers' own (USS)", "40 MB",
-             ", ".join(f"{own:.0f}" for own in uss) + " MB"),
+            (
+                f"each of {WORKERS} workers' own (USS)",
+                "40 MB",
+                ", ".join(f"{own:.0f}" for own in uss) + " MB",
+            ),
             ("  without pages of the catalog", "40 MB", ", ".join(kept) + " MB"),
-        ]  # fmt: skip
+        ]
         before = peak = master.memory_info().rss
         pages = 0
         crowd = 0

@@ -58,6 +58,8 @@ def build_weighed(data: Path) -> int:
     """
     done = subprocess.run(
         [sys.executable, "-P", "-c", _WEIGHED, "data", "build", str(data)],
-        stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return int(done.stdout.splitlines()[-1]) * 1024

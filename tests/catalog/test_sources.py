@@ -112,18 +112,33 @@ def test_csv_numbers_are_typed_per_column(put: Put, ask: Ask) -> None:
     asked = ask(put({"a.csv": header + rows}))
     assert asked.records("getbylocation", "Oslo") == [
         {
-            "name": "ann", "location": "Oslo", "year": 2001, "code": "007", "height": 1.5,
-            "big": "9223372036854775807", "mixed": "1",
+            "name": "ann",
+            "location": "Oslo",
+            "year": 2001,
+            "code": "007",
+            "height": 1.5,
+            "big": "9223372036854775807",
+            "mixed": "1",
         },
         {
-            "name": "bob", "location": "Oslo", "year": -3, "code": "12", "height": 2,
-            "big": "9223372036854775808", "mixed": "x",
+            "name": "bob",
+            "location": "Oslo",
+            "year": -3,
+            "code": "12",
+            "height": 2,
+            "big": "9223372036854775808",
+            "mixed": "x",
         },
         {
-            "name": "c, d", "location": "Oslo", "year": 0, "code": "+5", "height": 1000.0,
-            "big": "1", "mixed": "2.5",
+            "name": "c, d",
+            "location": "Oslo",
+            "year": 0,
+            "code": "+5",
+            "height": 1000.0,
+            "big": "1",
+            "mixed": "2.5",
         },
-    ]  # fmt: skip
+    ]
     assert asked.lookup("getbyyear").types == ("text", "integer")
     assert asked.records("getbyyear", "Oslo", "-3")[0]["name"] == "bob"
 

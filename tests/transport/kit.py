@@ -46,9 +46,12 @@ class Office:
     """A server, and the desks it made, in the order of their connections."""
 
     def __init__(
-        self, limits: Limits, verbs: dict[str, Verb], kind: type[Desk] = Desk,
+        self,
+        limits: Limits,
+        verbs: dict[str, Verb],
+        kind: type[Desk] = Desk,
         tls: ssl.SSLContext | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.desks: list[Desk] = []
         self._kind = kind
         self._verbs = verbs

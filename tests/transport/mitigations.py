@@ -62,22 +62,27 @@ THREADS = "ThreadPoolServer, ForkingServer and BgServingThread stall or steal"
 
 TABLE = (
     Mitigation(
-        SAFE_ATTRS, "server", ((CONNECTION, NO_GUARD, ANY_ATTRIBUTE),),
+        SAFE_ATTRS,
+        "server",
+        ((CONNECTION, NO_GUARD, ANY_ATTRIBUTE),),
         (
             "test_doors.py::test_a_verb_has_no_attributes",
             "../security/test_reach.py::test_a_verb_has_no_names_at_all",
         ),
     ),
     Mitigation(
-        SAFE_ATTRS, "server",
+        SAFE_ATTRS,
+        "server",
         ((CONNECTION, '"allow_safe_attrs": False', '"allow_safe_attrs": True'),),
         ("test_server.py::test_every_door_of_rpyc_is_closed",),
     ),
     Mitigation(
-        SAFE_ATTRS, "server",
+        SAFE_ATTRS,
+        "server",
         (
             (
-                CONNECTION, "perform = self._HANDLERS.get(handler)",
+                CONNECTION,
+                "perform = self._HANDLERS.get(handler)",
                 "perform = protocol.Connection._request_handlers().get(handler)",
             ),
         ),
@@ -88,20 +93,24 @@ TABLE = (
     ),
     Mitigation(
         # A lane answers nothing, so nothing of its process can be reached.
-        SAFE_ATTRS, "client",
-        ((LANE, "raise Broken(\"not the answer to what was asked\")", "return 1, None"),),
+        SAFE_ATTRS,
+        "client",
+        ((LANE, 'raise Broken("not the answer to what was asked")', "return 1, None"),),
         (
             "test_lane_ends.py::test_garbage_closes_the_lane[a request]",
             "test_lane_ends.py::test_garbage_closes_the_lane[the answer to another call]",
         ),
     ),
     Mitigation(
-        SAFE_ATTRS, "client",
+        SAFE_ATTRS,
+        "client",
         ((LANE, 'raise Broken("the answer is not by value")', "pass"),),
         ("test_lane_ends.py::test_garbage_closes_the_lane[a reference]",),
     ),
     Mitigation(
-        LENGTHS, "both", ((FRAMES, "if not 0 < length <= self._most or", "if not 0 < length or"),),
+        LENGTHS,
+        "both",
+        ((FRAMES, "if not 0 < length <= self._most or", "if not 0 < length or"),),
         (
             "test_hostile.py::test_nonsense_is_hung_up_on_at_once[a frame of 4 GB]",
             "test_hostile.py::test_nonsense_is_hung_up_on_at_once[TLS]",
@@ -110,7 +119,8 @@ TABLE = (
         ),
     ),
     Mitigation(
-        LENGTHS, "both",
+        LENGTHS,
+        "both",
         (
             (FRAMES, "inflater.decompress(data, most + 1)", "inflater.decompress(data)"),
             (FRAMES, "if len(payload) > most:", "if False:"),
@@ -122,12 +132,14 @@ TABLE = (
         ),
     ),
     Mitigation(
-        LENGTHS, "both",
+        LENGTHS,
+        "both",
         ((FRAMES, "inflater.decompress(data, most + 1)", "inflater.decompress(data)"),),
         ("test_frames.py::test_a_bomb_is_not_inflated",),
     ),
     Mitigation(
-        LENGTHS, "both",
+        LENGTHS,
+        "both",
         (("messages.py", "if self._left < 0:", "if False:"),),
         (
             "test_hostile.py::test_nonsense_is_hung_up_on_at_once[half a million values]",
@@ -135,10 +147,12 @@ TABLE = (
         ),
     ),
     Mitigation(
-        TIMEOUTS, "server",
+        TIMEOUTS,
+        "server",
         (
             (
-                CONNECTION, "self._reader, time.monotonic() + self._limits.frame",
+                CONNECTION,
+                "self._reader, time.monotonic() + self._limits.frame",
                 "self._reader, time.monotonic() + 1e6",
             ),
         ),
@@ -148,40 +162,51 @@ TABLE = (
         ),
     ),
     Mitigation(
-        TIMEOUTS, "server", ((LOBBY, "self._patience = patience", "self._patience = 1e6"),),
+        TIMEOUTS,
+        "server",
+        ((LOBBY, "self._patience = patience", "self._patience = 1e6"),),
         ("test_hostile.py::test_silence_has_an_end",),
     ),
     Mitigation(
-        TIMEOUTS, "server", ((CONNECTION, "= self._limits.idle", "= 1e6"),),
+        TIMEOUTS,
+        "server",
+        ((CONNECTION, "= self._limits.idle", "= 1e6"),),
         ("test_hostile.py::test_silence_after_a_request_has_an_end_too",),
     ),
     Mitigation(
-        TIMEOUTS, "server",
+        TIMEOUTS,
+        "server",
         (
             (
-                CONNECTION, "answer, time.monotonic() + self._limits.frame",
+                CONNECTION,
+                "answer, time.monotonic() + self._limits.frame",
                 "answer, time.monotonic() + 1e6",
             ),
         ),
         ("test_hostile.py::test_a_peer_that_does_not_read_is_cut_off",),
     ),
     Mitigation(
-        TIMEOUTS, "both", ((STREAM, UNTIL_DEADLINE, BY_PIECE),),
+        TIMEOUTS,
+        "both",
+        ((STREAM, UNTIL_DEADLINE, BY_PIECE),),
         (
             "test_hostile.py::test_a_byte_now_and_then_does_not_buy_time",
             "test_lane_ends.py::test_the_deadline_is_over_all_of_a_call",
         ),
     ),
     Mitigation(
-        TIMEOUTS, "client",
+        TIMEOUTS,
+        "client",
         ((LANE, "create_connection((host, port), timeout)", "create_connection((host, port))"),),
         ("test_lane_ends.py::test_a_dial_that_nobody_takes_up_has_an_end",),
     ),
     Mitigation(
-        TIMEOUTS, "client",
+        TIMEOUTS,
+        "client",
         (
             (
-                LANE, "+ timeout\n        try:\n            return work",
+                LANE,
+                "+ timeout\n        try:\n            return work",
                 "+ 1e6\n        try:\n            return work",
             ),
         ),
@@ -191,25 +216,33 @@ TABLE = (
         ),
     ),
     Mitigation(
-        ACCEPT, "server",
+        ACCEPT,
+        "server",
         ((SERVER, "except OSError as exc:  #", "except ConnectionError as exc:  #"),),
         ("test_limits.py::test_running_out_of_descriptors_is_survived",),
     ),
     Mitigation(
-        ACCEPT, "server", ((SERVER, "except RuntimeError as exc:", "except KeyError as exc:"),),
+        ACCEPT,
+        "server",
+        ((SERVER, "except RuntimeError as exc:", "except KeyError as exc:"),),
         ("test_limits.py::test_running_out_of_threads_is_survived",),
     ),
     Mitigation(
-        ACCEPT, "server", ((LOBBY, "if len(self._waiting) >= self._most:", "if False:"),),
+        ACCEPT,
+        "server",
+        ((LOBBY, "if len(self._waiting) >= self._most:", "if False:"),),
         ("test_seats.py::test_the_silent_wait_without_a_thread",),
     ),
     Mitigation(
-        SCAN, "server",
+        SCAN,
+        "server",
         ((LOBBY, "except OSError:\n        return False", "except KeyError:\n        raise"),),
         ("test_hostile.py::test_a_port_scan_is_not_heard",),
     ),
     Mitigation(
-        ACCEPT, "server", ((SERVER, "if len(self._seats) < self._room:", "if True:"),),
+        ACCEPT,
+        "server",
+        ((SERVER, "if len(self._seats) < self._room:", "if True:"),),
         (
             "test_limits.py::test_one_connection_too_many_is_told_so",
             "test_limits.py::test_connections_and_threads_are_bounded",
@@ -217,7 +250,8 @@ TABLE = (
         ),
     ),
     Mitigation(
-        ACCEPT, "client",
+        ACCEPT,
+        "client",
         ((LANE, "except (OSError, ValueError, OverflowError) as exc:", "except KeyError as exc:"),),
         (
             "test_lane_ends.py::test_no_descriptor_to_dial_with",
@@ -225,7 +259,8 @@ TABLE = (
         ),
     ),
     Mitigation(
-        SCAN, "server",
+        SCAN,
+        "server",
         ((CONNECTION, "except (Broken, OSError) as exc:", "except KeyError as exc:"),),
         (
             "test_hostile.py::test_peers_that_reset_their_connection_are_not_heard",
@@ -233,7 +268,8 @@ TABLE = (
         ),
     ),
     Mitigation(
-        SCAN, "client",
+        SCAN,
+        "client",
         ((LANE, "except (EOFError, OSError) as exc:", "except KeyError as exc:"),),
         (
             "test_lane_ends.py::test_a_peer_that_leaves",
@@ -241,18 +277,24 @@ TABLE = (
         ),
     ),
     Mitigation(
-        NAGLE, "server", ((SERVER, "socket.TCP_NODELAY, 1", "socket.TCP_NODELAY, 0"),),
+        NAGLE,
+        "server",
+        ((SERVER, "socket.TCP_NODELAY, 1", "socket.TCP_NODELAY, 0"),),
         ("test_server.py::test_accepted_connections_do_not_wait_to_send",),
     ),
     Mitigation(
-        NAGLE, "client", ((LANE, "socket.TCP_NODELAY, 1", "socket.TCP_NODELAY, 0"),),
+        NAGLE,
+        "client",
+        ((LANE, "socket.TCP_NODELAY, 1", "socket.TCP_NODELAY, 0"),),
         ("test_server.py::test_accepted_connections_do_not_wait_to_send",),
     ),
     Mitigation(
-        PORT_0, "both",
+        PORT_0,
+        "both",
         (
             (
-                SERVER, "self.limits = limits\n",
+                SERVER,
+                "self.limits = limits\n",
                 "self.limits = limits\n        fd = self._listener\n"
                 "        self._listener = socket.socket()\n        fd.close()\n"
                 "        self._listener.bind(self.address)\n",
@@ -262,40 +304,52 @@ TABLE = (
         ("test_server.py::test_its_address_is_known_and_connectable_before_it_starts",),
     ),
     Mitigation(
-        CLOSE, "server", ((SERVER, "thread.join(max(0.0, deadline - time.monotonic()))", "pass"),),
+        CLOSE,
+        "server",
+        ((SERVER, "thread.join(max(0.0, deadline - time.monotonic()))", "pass"),),
         ("test_server.py::test_stopping_does_not_wait_for_a_peer_that_does_not_read",),
     ),
     Mitigation(
-        CLOSE, "server",
-        ((SERVER, "(*self._seats, *self._leaving, *self._turning):\n                _shut(sock)",
-          "(*self._seats, *self._leaving, *self._turning):\n                pass"),),
+        CLOSE,
+        "server",
+        (
+            (
+                SERVER,
+                "(*self._seats, *self._leaving, *self._turning):\n                _shut(sock)",
+                "(*self._seats, *self._leaving, *self._turning):\n                pass",
+            ),
+        ),
         (
             "test_server.py::test_stopping_does_not_wait_for_a_peer_that_does_not_read",
             "test_server.py::test_stopping_ends_every_connection_and_joins_every_thread",
         ),
     ),
     Mitigation(
-        CLOSE, "both",
+        CLOSE,
+        "both",
         (
             (SERVER, f"{QUIETLY}\n        sock.shutdown", "if True:\n        sock.shutdown"),
             (
-                LANE, f"{QUIETLY}\n                self._sock.shutdown",
+                LANE,
+                f"{QUIETLY}\n                self._sock.shutdown",
                 "if True:\n                self._sock.shutdown",
             ),
         ),
         ("test_hostile.py::test_closing_from_both_ends_at_once",),
     ),
     Mitigation(
-        CLOSE, "client",
+        CLOSE,
+        "client",
         ((LANE, "self._sock.shutdown(socket.SHUT_RDWR)", "pass"),),
         ("test_lane_ends.py::test_another_thread_ends_a_call",),
     ),
     Mitigation(
-        THREADS, "both",
+        THREADS,
+        "both",
         ((LANE, "import contextlib\n", "import contextlib\nfrom rpyc import BgServingThread\n"),),
         ("test_mitigations.py::test_what_stalls_or_steals_is_not_used",),
     ),
-)  # fmt: skip
+)
 
 
 def survives(mitigation: Mitigation, copy: Path) -> list[str]:
@@ -318,10 +372,13 @@ def passes(copy: Path, *tests: str) -> bool:
     # A packet that is not kept out may well ask for all the memory there is.
     limited = 'ulimit -v 4000000; exec "$0" -m pytest -q -x --timeout 30 "$@"'
     ran = subprocess.run(
-        ["/bin/bash", "-c", limited, sys.executable, *tests], cwd=copy / "tests" / "transport",
-        capture_output=True, check=False, text=True,
+        ["/bin/bash", "-c", limited, sys.executable, *tests],
+        cwd=copy / "tests" / "transport",
+        capture_output=True,
+        check=False,
+        text=True,
         env={"PYTHONPATH": str(copy), "PATH": os.environ["PATH"]},
-    )  # fmt: skip
+    )
     assert "no tests ran" not in ran.stdout, f"{tests}: {ran.stdout}{ran.stderr}"
     return ran.returncode == 0
 

@@ -139,9 +139,13 @@ def test_a_value_encoded_in_another_way_is_still_one() -> None:
     def reply(seq: int) -> bytes:
         label = wordy(consts.LABEL_VALUE)
         return frame(
-            brine.I1.pack(consts.MSG_REPLY), brine.TAG_TUP2, wordy(seq), brine.TAG_TUP2, label,
+            brine.I1.pack(consts.MSG_REPLY),
+            brine.TAG_TUP2,
+            wordy(seq),
+            brine.TAG_TUP2,
+            label,
             brine.dump("value"),
-        )  # fmt: skip
+        )
 
     with lane_to(rooted(reply)) as lane:
         assert ask(lane, "verb") == "value"

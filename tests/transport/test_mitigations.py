@@ -15,15 +15,33 @@ from tests.transport.mitigations import TABLE, Mitigation
 HERE = Path(__file__).parent
 SOURCE = Path(nodes.__file__).parent
 NOT_USED = {
-    "BgServingThread", "ForkingServer", "GeventServer", "OneShotServer", "ThreadPoolServer",
-    "ThreadedServer", "connect_thread", "ssl_connect", "classic",
-}  # fmt: skip
+    "BgServingThread",
+    "ForkingServer",
+    "GeventServer",
+    "OneShotServer",
+    "ThreadPoolServer",
+    "ThreadedServer",
+    "connect_thread",
+    "ssl_connect",
+    "classic",
+}
 
 
 def test_every_row_is_covered_on_both_sides() -> None:
-    rows = {getattr(mitigations, name) for name in (
-        "SAFE_ATTRS", "LENGTHS", "TIMEOUTS", "ACCEPT", "SCAN", "NAGLE", "PORT_0", "CLOSE", "THREADS"
-    )}  # fmt: skip
+    rows = {
+        getattr(mitigations, name)
+        for name in (
+            "SAFE_ATTRS",
+            "LENGTHS",
+            "TIMEOUTS",
+            "ACCEPT",
+            "SCAN",
+            "NAGLE",
+            "PORT_0",
+            "CLOSE",
+            "THREADS",
+        )
+    }
     assert {one.row for one in TABLE} == rows
     for row in rows:
         sides = {one.side for one in TABLE if one.row == row}

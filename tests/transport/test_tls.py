@@ -270,9 +270,14 @@ def told(office: Office, secure: Secure) -> str:
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_certificates_that_a_server_refuses(
-    open_office: Opens, master: ssl.SSLContext, folder: Path, foreign: trustme.CA,
-    tmp_path: Path, newest: ssl.TLSVersion, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    open_office: Opens,
+    master: ssl.SSLContext,
+    folder: Path,
+    foreign: trustme.CA,
+    tmp_path: Path,
+    newest: ssl.TLSVersion,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG, "rollcall.transport")
     office = open_office(tls=master)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -327,9 +332,14 @@ def test_a_client_of_an_old_version(
     ],
 )
 def test_nonsense_is_hung_up_on_at_once(
-    open_office: Opens, raw: Callable[[Office], Raw], master: ssl.SSLContext, to_master: Secure,
-    said: bytes, quiet: None, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    open_office: Opens,
+    raw: Callable[[Office], Raw],
+    master: ssl.SSLContext,
+    to_master: Secure,
+    said: bytes,
+    quiet: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     office = open_office(tls=master, limits=LONG)
     peer = raw(office)
     peer.send(said)
