@@ -25,17 +25,17 @@ from nodes.transport.errors import (
 )
 from nodes.transport.lane import Lane
 from nodes.transport.limits import Limits
+from nodes.transport.peer import Certificate, Peer
 from nodes.transport.pool import LanePool
 from nodes.transport.server import Server
-from nodes.transport.service import Peer, Service
-from nodes.transport.tls import Certificate, Secure, TlsFailed, TlsStream
-from nodes.transport.values import Foreign, Utf8, Value
+from nodes.transport.service import Service
+from nodes.transport.tls import Secure, TlsFailed, TlsStream
+from nodes.transport.values import RemoteReference, Utf8, Value
 
 __all__ = [
     "CallTimeout",
     "Certificate",
     "DialFailed",
-    "Foreign",
     "HandshakeFailed",
     "Lane",
     "LanePool",
@@ -44,6 +44,7 @@ __all__ = [
     "Peer",
     "ProtocolError",
     "RemoteFailure",
+    "RemoteReference",
     "Secure",
     "Server",
     "Service",

@@ -29,7 +29,7 @@ from nodes.security.tokens import Role, ensure_token, token_file
 from nodes.transport import Lane, RemoteFailure, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
-from nodes.transport.stream import CHUNK
+from nodes.transport.stream import CHUNK_BYTES
 from nodes.wire import decode_envelope
 from nodes.worker.registration import Worker
 from nodes.worker.service import WorkerService
@@ -150,10 +150,10 @@ def replies(peer: Raw, frames: list[bytes]) -> list[messages.Message]:
         peer.send(b"".join(batch))
         while len(found) < start + len(batch):
             while (payload := reader.next()) is None:
-                data = peer.sock.recv(CHUNK)
+                data = peer.sock.recv(CHUNK_BYTES)
                 assert data, f"hung up on one of {batch}"
                 reader.feed(data)
-            found.append(messages.load(payload, messages.REPLY_READS))
+            found.append(messages.load(payload, messages.MAX_REPLY_READS))
     return found
 
 

@@ -18,7 +18,7 @@ from rpyc.core.vinegar import GenericException
 from nodes.transport import Lane, Limits, LinkLost, Peer, Server, Service, messages
 from nodes.transport.connection import ROOT, VERB
 from nodes.transport.frames import HEADER, FrameReader, frame
-from nodes.transport.stream import CHUNK
+from nodes.transport.stream import CHUNK_BYTES
 from tests.kit import PATIENCE
 
 Verb = Callable[..., object]
@@ -123,7 +123,7 @@ class Raw:
         """All that comes until the other end closes; TimeoutError if it does not."""
         chunks = []
         with contextlib.suppress(ConnectionError):
-            while data := self.sock.recv(CHUNK):
+            while data := self.sock.recv(CHUNK_BYTES):
                 chunks.append(data)
         return b"".join(chunks)
 
@@ -163,8 +163,8 @@ def parse(stream: bytes) -> list[messages.Message]:
     reader.feed(stream)
     found = []
     while (payload := reader.next()) is not None:
-        found.append(messages.load(payload, messages.REPLY_READS))
-    assert not reader.held, "a piece of a frame is left"
+        found.append(messages.load(payload, messages.MAX_REPLY_READS))
+    assert not reader.buffered, "a piece of a frame is left"
     return found
 
 
@@ -224,13 +224,13 @@ class Puppet:
         reader = FrameReader(1 << 26)
         for line in self._script:
             while (payload := reader.next()) is None:
-                if not (data := sock.recv(CHUNK)):
+                if not (data := sock.recv(CHUNK_BYTES)):
                     return
                 reader.feed(data)
-            request = messages.load(payload, messages.REPLY_READS)
+            request = messages.load(payload, messages.MAX_REPLY_READS)
             self.requests.append(request)
             sock.sendall(line(request.seq))
-        while self._linger and sock.recv(CHUNK):
+        while self._linger and sock.recv(CHUNK_BYTES):
             pass
 
     def handlers(self) -> list[int]:

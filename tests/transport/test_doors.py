@@ -12,7 +12,7 @@ import rpyc
 from rpyc.core import consts
 
 from nodes.transport import Lane
-from nodes.transport.connection import MOST_VERBS, ROOT
+from nodes.transport.connection import MAX_VERBS, ROOT
 from tests.kit import poll_for
 from tests.transport.conftest import Opens
 from tests.transport.kit import Desk, Office, Verb, defect
@@ -123,9 +123,11 @@ def test_nothing_is_told_about_objects(open_office: Opens, connect: Connects) ->
         assert connection.sync_request(consts.HANDLE_INSPECT, ref) == ()
 
 
-def test_what_is_not_by_value_is_foreign(open_office: Opens, connect: Connects) -> None:
+def test_what_is_not_by_value_is_remote(open_office: Opens, connect: Connects) -> None:
     shapes = connect(open_office()).root.shapes
-    assert shapes([1], {2: 3}, {4}, print, object(), "text") == " ".join(["Foreign"] * 5 + ["str"])
+    assert shapes([1], {2: 3}, {4}, print, object(), "text") == " ".join(
+        ["RemoteReference"] * 5 + ["str"]
+    )
 
 
 def test_foreign_values_inside_a_tuple_and_by_name(open_office: Opens, connect: Connects) -> None:
@@ -144,10 +146,12 @@ def test_a_foreign_value_is_never_followed(open_office: Opens, connect: Connects
     assert called == []
 
 
-def test_our_own_objects_given_back_are_foreign(open_office: Opens, connect: Connects) -> None:
+def test_our_own_objects_given_back_are_a_remote_reference(
+    open_office: Opens, connect: Connects
+) -> None:
     root = connect(open_office()).root
     kept = root.echo
-    assert root.shapes(root, kept, (kept, [root])) == "Foreign Foreign tuple"
+    assert root.shapes(root, kept, (kept, [root])) == "RemoteReference RemoteReference tuple"
 
 
 def test_keywords_are_told_apart_before_they_are_gathered(
@@ -217,7 +221,7 @@ def test_verbs_made_on_demand_live_as_long_as_their_connection(
 
 def test_verbs_of_one_connection_are_bounded(open_office: Opens, connect: Connects) -> None:
     root = connect(open_office(kind=Fleeting)).root
-    for number in range(MOST_VERBS):
+    for number in range(MAX_VERBS):
         root.__getattr__(f"verb{number}")
     with pytest.raises(AttributeError, match="too many"):
         root.one_more()

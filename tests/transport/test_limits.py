@@ -12,9 +12,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from nodes.transport import Lane, Limits, RemoteFailure, messages, server
+from nodes.transport import Lane, Limits, RemoteFailure, messages
 from nodes.transport.frames import frame
-from nodes.transport.server import TURNED_AWAY
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import Opens
 from tests.transport.kit import Office, Raw, serves, still_open
@@ -22,6 +21,7 @@ from tests.transport.kit import Office, Raw, serves, still_open
 pytestmark = pytest.mark.usefixtures("quiet")
 Raws = Callable[[Office], Raw]
 SHORT = 0.05
+TURNED_AWAY = 5
 
 
 def overloaded(lane: Lane) -> str:
@@ -75,10 +75,9 @@ def test_a_stock_client_is_told_so_too(
 
 
 def test_connections_and_threads_are_bounded(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
+    open_office: Opens, raw: Raws, loud: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server, "TURN_AWAY", 600.0)
-    office = open_office(limits=Limits(connections=3))
+    office = open_office(limits=Limits(connections=3, turned_away=TURNED_AWAY, turn_away=600.0))
     peers = [proved(raw(office)) for _ in range(3)]
     for _ in range(TURNED_AWAY + 20):
         peers.append(raw(office))
@@ -97,11 +96,9 @@ def test_who_is_turned_away_may_say_anything_or_nothing(
     open_office: Opens,
     dial: Callable[[Office], Lane],
     raw: Raws,
-    monkeypatch: pytest.MonkeyPatch,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(server, "TURN_AWAY", 4 * SHORT)
-    office = open_office(limits=Limits(connections=1))
+    office = open_office(limits=Limits(connections=1, turn_away=4 * SHORT))
     dial(office).call("echo", timeout=PATIENCE)
     for said in (b"\x00", b"GET / HTTP/1.1\r\n\r\n", frame(b"nonsense")):
         peer = raw(office)
@@ -119,8 +116,7 @@ def test_running_out_of_descriptors_is_survived(
     monkeypatch: pytest.MonkeyPatch,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(server, "RETRY_ACCEPT", 0.001)
-    office = open_office()
+    office = open_office(limits=Limits(accept_retry=0.001))
     tries: list[float] = []
     wait = office.server._stopping.wait
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -118,18 +120,19 @@ def test_a_lane_that_went_stale_is_dropped(pool: LanePool, office: Office) -> No
     assert all(lane.closed for lane in lanes)
 
 
-def test_only_a_fresh_lane_is_used_without_a_look(
-    pool: LanePool, office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fresh_lane_is_used_without_a_look(pool: LanePool, office: Office) -> None:
     use(pool)
     office.desks[0].hang_up()
     poll_for(lambda: office.server.connections == 0)
     with pytest.raises(LinkLost):
         use(pool)
+
+
+def test_one_that_is_not_fresh_is_looked_at_first(office: Office, ended: ExitStack) -> None:
+    pool = ended.enter_context(contextlib.closing(LanePool(*office.address, fresh_s=0.0)))
     stale = use(pool)
-    office.desks[1].hang_up()
+    office.desks[0].hang_up()
     poll_for(lambda: office.server.connections == 0)
-    monkeypatch.setattr("nodes.transport.pool.FRESH", 0.0)
     assert use(pool) is not stale
     assert stale.closed
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from nodes.transport import Lane, Limits, RemoteFailure, messages, seats, server
+from nodes.transport import Lane, Limits, RemoteFailure, messages
 from nodes.transport.frames import HEADER
-from nodes.transport.seats import SETTLED, Seat, least, room
+from nodes.transport.seats import Seat, least, room
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import Opens
 from tests.transport.kit import Desk, Office, Raw, serves, still_open
@@ -28,6 +28,7 @@ def seat(since: float, *, proved: bool = False, busy: bool = False, keeps: bool 
 
 
 NOW = 1000.0
+SETTLED = 10.0
 LONG_AGO = NOW - SETTLED
 
 
@@ -49,7 +50,7 @@ LONG_AGO = NOW - SETTLED
     ],
 )
 def test_whose_place_a_newcomer_gets(taken: dict[str, Seat], whose: str | None) -> None:
-    assert least(taken, NOW) == whose
+    assert least(taken, NOW, settled=SETTLED) == whose
 
 
 def test_half_of_the_descriptors_are_kept_for_asking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,29 +93,32 @@ def test_silent_peers_make_room_for_one_that_asks(
     assert len(warned) == 1, "one line, however many come"
 
 
-def test_who_rests_makes_room_and_who_is_trusted_does_not(
-    open_office: Opens, dial: Dials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    office = open_office(limits=Limits(connections=2))
-    trusted, resting = dial(office), dial(office)
-    for lane in (trusted, resting):
-        lane.call("echo", timeout=PATIENCE)
-    office.desks[0].keeps_seat = True
+def test_who_was_answered_just_now_makes_no_room(open_office: Opens, dial: Dials) -> None:
+    office = open_office(limits=Limits(connections=1, settled=600.0))
+    kept = dial(office)
+    kept.call("echo", timeout=PATIENCE)
     with pytest.raises(RemoteFailure, match="Overloaded"):
         dial(office).call("echo", timeout=PATIENCE)
-    monkeypatch.setattr(seats, "SETTLED", 0.0)
+    assert kept.call("echo", 1, timeout=PATIENCE) == (1,)
+    assert (office.server.refused, office.server.given_up) == (1, 0)
+
+
+def test_who_rests_makes_room_and_who_is_trusted_does_not(open_office: Opens, dial: Dials) -> None:
+    office = open_office(limits=Limits(connections=2, settled=0.0))
+    trusted = dial(office)
+    trusted.call("echo", timeout=PATIENCE)
+    office.desks[0].keeps_seat = True
+    resting = dial(office)
+    resting.call("echo", timeout=PATIENCE)
     poll_for(lambda: not any(seat.busy for seat in office.server._seats.values()))
     newcomer = dial(office)
     assert newcomer.call("echo", 1, timeout=PATIENCE) == (1,)
     assert resting.wait_closed(PATIENCE)
     assert trusted.call("echo", 2, timeout=PATIENCE) == (2,)
-    assert (office.server.refused, office.server.given_up) == (1, 1)
+    assert (office.server.refused, office.server.given_up) == (0, 1)
 
 
-def test_who_is_being_answered_is_kept(
-    open_office: Opens, dial: Dials, raw: Raws, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(seats, "SETTLED", 0.0)
+def test_who_is_being_answered_is_kept(open_office: Opens, dial: Dials, raw: Raws) -> None:
     go, entered = threading.Event(), threading.Event()
 
     def wait() -> int:
@@ -122,7 +126,7 @@ def test_who_is_being_answered_is_kept(
         go.wait(PATIENCE)
         return 7
 
-    office = open_office({"wait": wait}, limits=Limits(connections=1))
+    office = open_office({"wait": wait}, limits=Limits(connections=1, settled=0.0))
     lane = dial(office)
     lane.send("wait", timeout=PATIENCE)
     # The verb's look-up is all that arrives.
@@ -135,12 +139,9 @@ def test_who_is_being_answered_is_kept(
     assert lane.receive(timeout=PATIENCE) == 7
 
 
-def test_no_more_are_let_in_than_leave(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_are_let_in_than_leave(open_office: Opens, raw: Raws) -> None:
     """Those given up may be slow to go; meanwhile newcomers are refused, not piled up."""
-    monkeypatch.setattr(server, "LEAVING", 0)
-    office = open_office(limits=Limits(connections=1))
+    office = open_office(limits=Limits(connections=1, leaving=0))
     first = raw(office)
     first.send(messages.root_request(0)[:1])
     poll_for(lambda: office.server.connections == 1)

@@ -206,7 +206,7 @@ def test_hanging_up_at_once(open_office: Opens, connect: Connects) -> None:
     assert office.desks[0].closed == 1
 
 
-class Broken(Desk):
+class MalformedError(Desk):
     def on_open(self, peer: object) -> None:
         raise RuntimeError("cannot open")
 
@@ -218,7 +218,7 @@ class Broken(Desk):
 def test_a_desk_that_fails_is_logged_and_ends(
     open_office: Opens, connect: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:
-    office = open_office(kind=Broken)
+    office = open_office(kind=MalformedError)
     with pytest.raises(EOFError):
         connect(office).root.echo()
     poll_for(lambda: office.server.connections == 0)

@@ -471,11 +471,11 @@ def test_what_is_decrypted_already_is_not_forgotten(ends: Any) -> None:
     poll_for(lambda: len(near.recv(1000, socket.MSG_PEEK)) >= 3 * 22 + 11)
     assert dialling.read(deadline) == b"one"
     assert not select.select([near], [], [], 0.0)[0], "the system has none left"
-    assert dialling.held()
-    assert dialling.stirs(0.0)
+    assert dialling.buffered()
+    assert dialling.readable(0.0)
     over = time.monotonic() - 1.0
     assert [dialling.read(over), dialling.read(over)] == [b"two", b"three"]
-    assert not dialling.held()
+    assert not dialling.buffered()
     with pytest.raises(TimeoutError):
         dialling.read(over)
 
@@ -487,7 +487,7 @@ def test_an_end_is_an_end(ends: Any) -> None:
     near.shutdown(socket.SHUT_WR)
     with pytest.raises(EOFError):
         answering.read(deadline)
-    assert dialling.stirs(deadline)
+    assert dialling.readable(deadline)
     assert dialling.read(deadline) == b"last"
 
 
@@ -511,8 +511,8 @@ def test_a_goodbye_is_an_end_after_the_last_word(foreign: trustme.CA) -> None:
             deadline = time.monotonic() + PATIENCE
             stream.shake_hands(deadline)
             assert stream.read(deadline) == b"last"
-            assert stream.stirs(deadline)
-            assert not stream.held()
+            assert stream.readable(deadline)
+            assert not stream.buffered()
             for _ in range(2):
                 with pytest.raises(EOFError):
                     stream.read(deadline)
