@@ -19,15 +19,15 @@ from nodes.cli.common import (
     tls_option,
 )
 from nodes.client.blocking import BATCH, Client
-from nodes.load import Plan, Report, Tally, sample
-from nodes.load.client_process import Lookups
-from nodes.load.process_group import Processes
+from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
+from nodes.load.client_process import BenchWork
+from nodes.load.process_group import ProcessGroup
 from nodes.support.text import printable
 
-SECONDS = 10.0
+DEFAULT_SECONDS = 10.0
 """How long it takes, unless its caller says otherwise."""
 
-WIDTH = 40
+BAR_WIDTH_CHARS = 40
 """Characters of the longest bar."""
 
 
@@ -102,28 +102,28 @@ def bench(
     not be sent before the end is reported as unsent.
     """
     if seconds is None and count is None:
-        seconds = SECONDS
+        seconds = DEFAULT_SECONDS
     stop = StopSignals()
     with Client(master, tls=tls) as client:
         random = Random()  # noqa: S311 - draws samples
-        questions = tuple(sample(client, random, only=only))
-    plan = Plan(
+        questions = tuple(sample_lookups(client, random, only=only))
+    plan = LoadPlan(
         clients=clients,
         seconds=seconds,
         rate=(rate or 0.0) / batch,
         calls=None if count is None else math.ceil(count / batch),
     )
-    work = Lookups(
+    work = BenchWork(
         master=master,
         tls=None if tls is None else str(tls),
         batch=batch,
         direct=direct,
         questions=questions,
     )
-    with Processes(plan, work) as processes:
-        tally = _follow(processes, stop, seconds)
-        report = Report.of(
-            tally,
+    with ProcessGroup(plan, work) as processes:
+        stats = _follow(processes, stop, seconds)
+        report = LoadReport.of(
+            stats,
             clients=clients,
             processes=len(processes),
             rate=rate or 0.0,
@@ -137,11 +137,11 @@ def bench(
         click.echo(text_of(report))
 
 
-def _follow(processes: Processes, stop: StopSignals, seconds: float | None) -> Tally:
+def _follow(processes: ProcessGroup, stop: StopSignals, seconds: float | None) -> LoadStats:
     """All that came of it; on a terminal, shown as it comes (on stderr, so as not to mix)."""
-    whole = Tally()
+    whole = LoadStats()
     with ExitStack() as stack:
-        show = _Live(seconds, stack) if sys.stderr.isatty() else None
+        show = _LiveProgress(seconds, stack) if sys.stderr.isatty() else None
         for part in processes.run(stop.asked):
             whole.merge(part)
             if show is not None:
@@ -149,7 +149,7 @@ def _follow(processes: Processes, stop: StopSignals, seconds: float | None) -> T
     return whole
 
 
-class _Live:
+class _LiveProgress:
     """One line of progress."""
 
     def __init__(self, seconds: float | None, stack: ExitStack) -> None:
@@ -167,7 +167,7 @@ class _Live:
         )
         self._task = self._progress.add_task("the clients connect", total=seconds)
 
-    def update(self, whole: Tally) -> None:
+    def update(self, whole: LoadStats) -> None:
         """Shows how it is going, up to the clients' last reports (two a second)."""
         task = self._progress.tasks[0]
         elapsed = task.elapsed or 0.0
@@ -180,7 +180,7 @@ class _Live:
         )
 
 
-def text_of(report: Report) -> str:
+def text_of(report: LoadReport) -> str:
     """The report for people."""
     loop = "closed loop"
     if report.wanted_per_s:
@@ -206,11 +206,11 @@ def text_of(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _bars(report: Report) -> list[str]:
+def _bars(report: LoadReport) -> list[str]:
     most = max(bar.calls for bar in report.histogram)
     return [
         f"{_short(bar.from_ms / 1000):>9} to {_short(bar.to_ms / 1000):>9} {bar.calls:>9,} "
-        f"{'#' * math.ceil(bar.calls / most * WIDTH)}"
+        f"{'#' * math.ceil(bar.calls / most * BAR_WIDTH_CHARS)}"
         for bar in report.histogram
     ] + [""]
 
