@@ -27,6 +27,7 @@ from nodes.catalog.model import CatalogInfo, Progress
 from nodes.catalog.reader import Catalog
 from nodes.catalog.sql_schema import FORMAT_VERSION
 from nodes.errors import DataError
+from nodes.support.files import write_atomically
 from nodes.support.paths import cache_dir, make_private
 from nodes.support.structs import ready
 
@@ -147,9 +148,7 @@ def _write_stamp(stamp: Path, value: _Stamp) -> None:
     """Note the catalog for the next start. Without the note that start is slower, not wrong."""
     with suppress(OSError, DataError):
         _make_folder(stamp.parent)
-        with _temporary(stamp.parent) as temp:
-            temp.write_bytes(msgspec.json.encode(value))
-            temp.replace(stamp)
+        write_atomically(stamp, msgspec.json.encode(value))
 
 
 def _usable(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
