@@ -12,11 +12,10 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
-    as_json,
     explained,
-    master_option,
+    json_option,
+    master_options,
     print_json,
-    tls_option,
 )
 from nodes.client.blocking import BATCH, Client
 from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
@@ -32,8 +31,7 @@ BAR_WIDTH_CHARS = 40
 
 
 @click.command()
-@master_option
-@tls_option
+@master_options
 @click.option(
     "--clients",
     type=click.IntRange(1, 1000),
@@ -74,7 +72,7 @@ BAR_WIDTH_CHARS = 40
     help="Lookups of one call.",
 )
 @click.option("--direct", is_flag=True, help="Ask the workers, past the master.")
-@as_json
+@json_option
 @explained
 def bench(
     master: str,

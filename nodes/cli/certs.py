@@ -8,8 +8,11 @@ from pathlib import Path
 
 import click
 
-from nodes.cli.common import as_json as json_option
-from nodes.cli.common import explained, print_json
+from nodes.cli.common import (
+    explained,
+    json_option,
+    print_json,
+)
 from nodes.support.addresses import tls_folder
 
 

@@ -18,8 +18,12 @@ from nodes.catalog import (
     ensure_catalog,
     usage,
 )
-from nodes.cli.common import as_json as json_option
-from nodes.cli.common import explained, print_json
+from nodes.cli.common import (
+    explained,
+    json_option,
+    print_json,
+    skip_bad_option,
+)
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 
@@ -67,7 +71,7 @@ def check(folder: Path | None, as_json: bool) -> None:
 
 @data.command()
 @_folder
-@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@skip_bad_option
 @click.option("--force", is_flag=True, help="Build even if nothing changed.")
 @json_option
 @explained

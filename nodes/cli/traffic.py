@@ -10,12 +10,11 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
-    as_json,
     explained,
+    json_option,
     leave_with_stdin_option,
-    master_option,
+    master_options,
     print_json,
-    tls_option,
     watch_stdin,
 )
 from nodes.client.blocking import Client
@@ -24,10 +23,9 @@ from nodes.load import LoadPlan, make_caller, run_schedule, sample_lookups
 
 @click.command()
 @click.argument("rate", type=click.FloatRange(0.1, 100_000), default=50.0)
-@master_option
-@tls_option
+@master_options
 @leave_with_stdin_option
-@as_json
+@json_option
 @explained
 def traffic(
     rate: float, master: str, tls: Path | None, leave_with_stdin: bool, as_json: bool
