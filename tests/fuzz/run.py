@@ -31,7 +31,7 @@ from nodes.transport.frames import FrameReader, frame
 from nodes.transport.stream import CHUNK_BYTES
 from tests.fuzz.grammar import NAMES, REQUEST, Grammar
 from tests.kit import Node, poll_for, same_records, scan, shipped_records
-from tests.transport.kit import rooted
+from tests.transport.kit import after_resolving
 
 HUNG = 30.0
 """Seconds after which a connection that is still open is a finding."""
@@ -253,7 +253,7 @@ class Siren:
 
     def _perform(self, sock: socket.socket) -> None:
         reader = FrameReader(1 << 26)
-        honest = list(rooted())[: self._rng.choice((0, 1, 2, 2, 2))]
+        honest = list(after_resolving())[: self._rng.choice((0, 1, 2, 2, 2))]
         for line in (*honest, *[self._grammar.answer] * 5):
             while (payload := reader.next()) is None:
                 if not (data := sock.recv(CHUNK_BYTES)):

@@ -1,4 +1,4 @@
-"""Peers for the transport's tests: a desk with verbs, a raw socket, a puppet server."""
+"""Peers for the transport's tests: a recording service, a raw peer, a server with a script."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.kit import PATIENCE
 Verb = Callable[..., object]
 
 
-class Desk(Service):
+class RecordingService(Service):
     """Answers with the verbs it is given, and keeps account of its connection."""
 
     def __init__(self, verbs: dict[str, Verb]) -> None:
@@ -42,30 +42,30 @@ class Desk(Service):
         self.closed += 1
 
 
-class Office:
-    """A server, and the desks it made, in the order of their connections."""
+class RunningServer:
+    """A server, and the services it made, in the order of their connections."""
 
     def __init__(
         self,
         limits: Limits,
         verbs: dict[str, Verb],
-        kind: type[Desk] = Desk,
+        kind: type[RecordingService] = RecordingService,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.desks: list[Desk] = []
+        self.services: list[RecordingService] = []
         self._kind = kind
         self._verbs = verbs
-        self.server = Server(self._open, limits=limits, name="office", tls=tls)
+        self.server = Server(self._open, limits=limits, name="tested", tls=tls)
         self.server.start()
 
     @property
     def address(self) -> tuple[str, int]:
         return self.server.address
 
-    def _open(self) -> Desk:
-        desk = self._kind(self._verbs)
-        self.desks.append(desk)
-        return desk
+    def _open(self) -> RecordingService:
+        service = self._kind(self._verbs)
+        self.services.append(service)
+        return service
 
 
 def echo(*args: object) -> object:
@@ -89,7 +89,7 @@ FIRST_VERB = (VERB, 2, 1)
 """What a connection of ours calls the first verb that is asked for."""
 
 
-class Raw:
+class RawPeer:
     """A peer that writes what it likes."""
 
     def __init__(self, address: tuple[str, int], receive_buffer: int | None = None) -> None:
@@ -141,10 +141,10 @@ def hello() -> bytes:
     return out.read()
 
 
-def still_open(peers: list[Raw]) -> list[Raw]:
+def still_open(peers: list[RawPeer]) -> list[RawPeer]:
     """Those that the other end has not closed."""
 
-    def is_open(peer: Raw) -> bool:
+    def is_open(peer: RawPeer) -> bool:
         try:
             return peer.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
         except BlockingIOError:
@@ -168,9 +168,9 @@ def parse(stream: bytes) -> list[messages.Message]:
     return found
 
 
-def serves(office: Office) -> bool:
+def serves(running: RunningServer) -> bool:
     """Whether a well-behaved peer is still answered."""
-    with Lane.dial(*office.address) as lane:
+    with Lane.dial(*running.address) as lane:
         return lane.call("echo", 1, timeout=PATIENCE) == (1,)
 
 
@@ -180,11 +180,11 @@ def squeezed(payload: bytes) -> bytes:
 
 
 Script = Sequence[Callable[[int], bytes]]
-ROOT_REF = ("puppet.Root", 1, 1)
-VERB_REF = ("puppet.verb", 2, 2)
+ROOT_REF = ("scripted.Root", 1, 1)
+VERB_REF = ("scripted.verb", 2, 2)
 
 
-def rooted(*answers: Callable[[int], bytes]) -> Script:
+def after_resolving(*answers: Callable[[int], bytes]) -> Script:
     """A script that answers a lane's two look-ups first, then goes on as told."""
     return (
         lambda seq: messages.reference_reply(seq, ROOT_REF),
@@ -197,7 +197,7 @@ def value(what: object) -> Callable[[int], bytes]:
     return lambda seq: messages.value_reply(seq, what)
 
 
-class Puppet:
+class ScriptedServer:
     """A server that answers each request of its one connection with the next line of a script.
 
     At the script's end it hangs up, or, if it should `linger`, waits for the peer to.
@@ -210,7 +210,7 @@ class Puppet:
         self.requests: list[messages.Message] = []
         self._script = script
         self._linger = linger
-        self._thread = threading.Thread(target=self._run, name="puppet")
+        self._thread = threading.Thread(target=self._run, name="scripted")
         self._thread.start()
 
     def _run(self) -> None:
@@ -255,12 +255,12 @@ LOOKED_UP = [consts.HANDLE_GETROOT, consts.HANDLE_GETATTR, consts.HANDLE_CALL]
 @contextlib.contextmanager
 def lane_to(script: Script, *, linger: bool = True, limits: Limits | None = None) -> Iterator[Lane]:
     """A lane whose peer follows a script."""
-    puppet = Puppet(script, linger=linger)
+    scripted = ScriptedServer(script, linger=linger)
     try:
-        with Lane.dial(*puppet.address, limits=limits or Limits()) as lane:
+        with Lane.dial(*scripted.address, limits=limits or Limits()) as lane:
             yield lane
     finally:
-        puppet.close()
+        scripted.close()
 
 
 def ask(lane: Lane, verb: str, *args: Any, **named: Any) -> object:

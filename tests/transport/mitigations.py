@@ -2,10 +2,10 @@
 
 A mitigation is taken out by a limit, an argument or a subclass.
 
-What a limit or a subclass cannot take out is not here but in the tests of that behaviour:
-errors of `accept` and `connect` (`test_limits`, `test_lane_ends`), silence about port scans and
-resets (`test_hostile`), the port that is listened on before it is known (`test_server`), and
-both ends closing at once (`test_hostile`).
+What neither can take out is in the tests of that behaviour alone: errors of `accept` and
+`connect` (`test_exhaustion`, `test_lane_failures`), silence about port scans and resets, both
+ends closing at once (`test_hostile_peers`), a port that is known before anything listens on it
+(`test_server`).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from tests.kit import PATIENCE
 from tests.transport.kit import (
     COMMON,
     FIRST_VERB,
-    Desk,
-    Office,
-    Raw,
+    RawPeer,
+    RecordingService,
+    RunningServer,
+    after_resolving,
     lane_to,
-    rooted,
     squeezed,
     still_open,
 )
@@ -78,19 +78,23 @@ def against(default: str) -> Callable[[Scenario], Scenario]:
     return enter
 
 
-def opened(stack: ExitStack, limits: Limits, kind: type[Desk] = Desk) -> Office:
-    office = Office(limits, {**COMMON, "big": lambda: bytes(24 << 20)}, kind)
-    stack.callback(office.server.stop)
-    return office
+def opened(
+    stack: ExitStack, limits: Limits, kind: type[RecordingService] = RecordingService
+) -> RunningServer:
+    running = RunningServer(limits, {**COMMON, "big": lambda: bytes(24 << 20)}, kind)
+    stack.callback(running.server.stop)
+    return running
 
 
-def connected(stack: ExitStack, office: Office, receive_buffer: int | None = None) -> Raw:
-    peer = Raw(office.address, receive_buffer)
+def connected(
+    stack: ExitStack, running: RunningServer, receive_buffer: int | None = None
+) -> RawPeer:
+    peer = RawPeer(running.address, receive_buffer)
     stack.callback(peer.sock.close)
     return peer
 
 
-def stays(peer: Raw, seconds: float = 6 * SHORT) -> bool:
+def stays(peer: RawPeer, seconds: float = 6 * SHORT) -> bool:
     """Whether the other end keeps the connection for so long, or ends it before that."""
     peer.sock.settimeout(seconds)
     try:
@@ -122,7 +126,7 @@ class AnyRequest(Connection):
         return {**protocol.Connection._request_handlers(), **super()._request_handlers()}
 
 
-def answered(stack: ExitStack, kind: type[Desk], handler: int, *args: object) -> bool:
+def answered(stack: ExitStack, kind: type[RecordingService], handler: int, *args: object) -> bool:
     """Whether a request on a verb is answered, and not refused."""
     peer = connected(stack, opened(stack, Limits(), kind))
     peer.call("echo")
@@ -135,13 +139,17 @@ def answered(stack: ExitStack, kind: type[Desk], handler: int, *args: object) ->
 
 @against("attributes of whatever a peer holds can be read")
 def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
-    kind = Desk if kept else type("Weak", (Desk,), {"_protocol": AnyAttribute})
+    kind = (
+        RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyAttribute})
+    )
     return answered(stack, kind, consts.HANDLE_GETATTR, "__call__")
 
 
 @against("a peer may have any of RPyC's requests carried out")
 def other_requests(kept: bool, stack: ExitStack) -> bool:
-    kind = Desk if kept else type("Weak", (Desk,), {"_protocol": AnyRequest})
+    kind = (
+        RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyRequest})
+    )
     return answered(stack, kind, consts.HANDLE_STR)
 
 
@@ -181,7 +189,9 @@ def a_frame_of_4_gb(kept: bool, stack: ExitStack) -> bool:
 @against("a reply of any length is taken")
 def a_reply_too_large(kept: bool, stack: ExitStack) -> bool:
     limits = Limits(frame_reply=1000 if kept else 1 << 20)
-    with lane_to(rooted(lambda seq: messages.value_reply(seq, bytes(5000))), limits=limits) as lane:
+    with lane_to(
+        after_resolving(lambda seq: messages.value_reply(seq, bytes(5000))), limits=limits
+    ) as lane:
         with contextlib.suppress(LinkLost):
             return lane.call("verb", timeout=PATIENCE) == bytes(5000)
     return False
@@ -237,12 +247,12 @@ def silence_after_a_request(kept: bool, stack: ExitStack) -> bool:
 
 @against("a peer that reads nothing holds a thread for ever")
 def a_peer_that_does_not_read(kept: bool, stack: ExitStack) -> bool:
-    office = opened(stack, Limits(frame=2 * SHORT if kept else LONG))
-    connected(stack, office, receive_buffer=4096).call("big")
+    running = opened(stack, Limits(frame=2 * SHORT if kept else LONG))
+    connected(stack, running, receive_buffer=4096).call("big")
     end = time.monotonic() + 10 * SHORT
-    while not office.desks or (office.server.connections and time.monotonic() < end):
+    while not running.services or (running.server.connections and time.monotonic() < end):
         threading.Event().wait(SHORT / 5)
-    return office.server.connections == 1
+    return running.server.connections == 1
 
 
 class Lenient(Stream):
@@ -294,8 +304,8 @@ def socket_pair(stack: ExitStack) -> tuple[socket.socket, socket.socket]:
 
 @against("nothing bounds the connections")
 def silent_connections(kept: bool, stack: ExitStack) -> bool:
-    office = opened(stack, Limits(connections=3 if kept else 64, first_byte=LONG))
-    peers = [connected(stack, office) for _ in range(12)]
+    running = opened(stack, Limits(connections=3 if kept else 64, first_byte=LONG))
+    peers = [connected(stack, running) for _ in range(12)]
     end = time.monotonic() + 6 * SHORT
     while len(still_open(peers)) > 3 and time.monotonic() < end:
         threading.Event().wait(SHORT / 5)
@@ -313,7 +323,7 @@ class SlowToSend(Server):
 
 @against("small packets wait for the peer's acknowledgement")
 def small_packets_wait(kept: bool, stack: ExitStack) -> bool:
-    server = (Server if kept else SlowToSend)(lambda: Desk(COMMON))
+    server = (Server if kept else SlowToSend)(lambda: RecordingService(COMMON))
     server.start()
     stack.callback(server.stop)
     lane = stack.enter_context(Lane.dial(*server.address))
@@ -338,8 +348,8 @@ def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
         entered.set()
         go.wait(PATIENCE)
 
-    desk = Desk({"wait": wait})
-    server = (Server if kept else Hasty)(lambda: desk)
+    service = RecordingService({"wait": wait})
+    server = (Server if kept else Hasty)(lambda: service)
     server.start()
     stack.callback(Server._join, server, PATIENCE)
     stack.callback(go.set)
@@ -350,7 +360,7 @@ def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
     timer = threading.Timer(SHORT, go.set)
     timer.start()
     server.stop(timeout=PATIENCE)
-    left = desk.closed == 0
+    left = service.closed == 0
     timer.join()
     return left
 

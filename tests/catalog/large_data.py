@@ -52,7 +52,7 @@ finally:
 """
 
 
-def build_weighed(data: Path) -> int:
+def build_measured(data: Path) -> int:
     """Builds the catalog of a folder or file with the command that users have, in a process of
     its own; the bytes of memory that this took at most.
     """
