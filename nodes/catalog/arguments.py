@@ -1,4 +1,4 @@
-"""A lookup's arguments: checked and brought to the types its fields have.
+"""Argument validation: a lookup's arguments checked, and brought to the types of its fields.
 
 The master calls this before it picks a worker, so that a wrong argument is
 answered at once and no worker is blamed for it.
@@ -37,8 +37,10 @@ def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:
     """Arguments as the lookup's fields store them.
 
     Text stays text; an integer or a number may also come as text ("2002").
-    Raises `BadRequest`, naming the lookup and the argument, for a wrong count,
-    a wrong type or a value that no record could have.
+
+    Raises:
+        BadRequest: a wrong count, a wrong type, or a value that no record could have; the
+            message names the lookup and the argument.
     """
     if len(args) != len(lookup.fields):
         raise BadRequest(

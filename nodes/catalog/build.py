@@ -1,4 +1,4 @@
-"""Dataset in, SQLite file out. Who calls it decides where the file belongs (see `cache`)."""
+"""Building a catalog: dataset in, SQLite file out. Where that belongs is up to `cache`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,16 @@ def write_catalog(
 ) -> None:
     """Write the dataset's catalog to the empty file at `path`, complete and on disk on return.
 
-    Raises `DataError` if a file is broken or if there are bad records (unless
-    `skip_bad` leaves them out), and `OSError` or `sqlite3.Error` if the catalog
-    cannot be written. The file may then be half made: it is the caller's to remove.
+    Args:
+        dataset: what is read.
+        path: of an empty file. After an error it may be half made: it is the caller's to remove.
+        version: of the catalog, see `cache`.
+        skip_bad: leave bad records out instead of failing.
+        progress: told how far it is.
+
+    Raises:
+        DataError: a file is broken, or there are bad records.
+        OSError, sqlite3.Error: the catalog cannot be written.
     """
     # The file is nobody else's: SQLite need not lock it, the caller has.
     with closing(

@@ -1,4 +1,4 @@
-"""Which catalog belongs to a dataset: found again if nothing changed, built if something did.
+"""The catalog cache: a dataset's catalog is found again, or built if something changed.
 
     <cache>/catalogs/<version>.db      a catalog; never changed once it has that name
     <cache>/catalogs/.<random>.tmp     one that is being built, locked by who builds it

@@ -13,9 +13,15 @@ from nodes.catalog.sources import read_records
 def check_data(data: Path) -> CheckReport:
     """Read every record of a folder or file and report what is there; nothing is written.
 
-    Bad records are listed in the report. Raises `DataError` if no catalog
-    could be built even without them: a broken file or `dataset.toml`, no
-    record at all, a lookup on a field that no record has.
+    Args:
+        data: a folder or a file of records.
+
+    Returns:
+        What is there; bad records are listed in it.
+
+    Raises:
+        DataError: no catalog could be built even without the bad records: a broken file or
+            `dataset.toml`, no record at all, a lookup on a field that no record has.
     """
     dataset = load_dataset(data)
     scan = FullSchemaScan()

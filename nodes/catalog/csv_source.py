@@ -42,9 +42,13 @@ Rows = Iterator[tuple[int, int, list[Row]]]
 def read_csv(path: Path, name: str, report_bad: ReportBad) -> Iterator[Batch]:
     """The records of a CSV file; an empty cell is a field the record does not have.
 
-    `name` is how messages call the file. Raises `DataError` if the header or
-    the quoting is broken; a line with more or fewer cells than the header is
-    told to `report_bad`.
+    Args:
+        path: the file.
+        name: how messages call it.
+        report_bad: told of each line with more or fewer cells than the header.
+
+    Raises:
+        DataError: the header or the quoting is broken.
     """
     size = path.stat().st_size
     columns = _Columns(name, report_bad)

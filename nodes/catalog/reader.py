@@ -1,4 +1,4 @@
-"""Catalog in, answers out: opening one, finding records, suggesting values."""
+"""Opening a catalog, and answering from it: finding records, suggesting values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ class Catalog:
 
     @classmethod
     def open(cls, path: str | Path) -> Catalog:
-        """Open the catalog at `path`; raises `DataError` if it is missing or damaged."""
+        """Open the catalog in a file.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
         where = Path(path).absolute()  # readers open it later, wherever the process is by then
         try:
             descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
@@ -110,10 +114,16 @@ class Reader:
     ) -> Page:
         """The records whose fields equal `args` (as `coerce` returns them), in the files' order.
 
-        A page has at most `limit` records (1 to 10 000) and about 4 MiB; with
-        its `after` as `start`, the next one is found. Raises `BadRequest` for an
-        unknown lookup or wrong arguments, and `DataError` if the catalog is
-        damaged.
+        Args:
+            lookup: its name.
+            args: one for each of its fields.
+            limit: records of the page at most, 1 to `MAX_PAGE_RECORDS`; it has about 4 MiB
+                at most as well.
+            start: `after` of the page before, 0 for the first.
+
+        Raises:
+            BadRequest: there is no such lookup, or the arguments are wrong.
+            DataError: the catalog is damaged.
         """
         if lookup not in self._lookups:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
@@ -134,8 +144,16 @@ class Reader:
         """Distinct values of a lookup's field that start with `prefix`, in order.
 
         Upper and lower case differ. Integers from 0 up are matched by their digits;
-        fields of other numbers suggest nothing. Raises `BadRequest` for a
-        field that no lookup is on, and `DataError` if the catalog is damaged.
+        fields of other numbers suggest nothing.
+
+        Args:
+            field: one that a lookup is on.
+            prefix: the beginning of the values, "" for all.
+            limit: values at most, 1 to `MAX_SUGGESTIONS`.
+
+        Raises:
+            BadRequest: no lookup is on that field, or an argument is wrong.
+            DataError: the catalog is damaged.
         """
         if field not in self._types:
             raise BadRequest(
@@ -162,7 +180,8 @@ class Reader:
     def ping(self) -> None:
         """Look one record up by its own keys, another one each time.
 
-        Raises `DataError` if the catalog no longer answers.
+        Raises:
+            DataError: the catalog no longer answers.
         """
         first = self._info.lookups[0]
         self._probed = (self._probed + 7919) % self._info.records  # a prime: all get their turn
@@ -233,7 +252,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_header(descriptor: int, path: Path) -> int:
-    """The file's size in bytes; raises `DataError` if it is no whole catalog of this format."""
+    """The file's size in bytes; `DataError` if it is no whole catalog of this format."""
     size = os.fstat(descriptor).st_size
     head = os.pread(descriptor, _HEADER.size, 0)
     if len(head) == _HEADER.size:

@@ -31,7 +31,11 @@ class Unusable(Exception):  # noqa: N818 - turned into a bad record by whoever h
 
 
 def encode_record(value: object) -> bytes:
-    """A record's compact JSON text, keys in their order; raises `Unusable`."""
+    """A record's compact JSON text, keys in their order.
+
+    Raises:
+        Unusable: it is no record, too large, or holds what JSON has no form for.
+    """
     if not isinstance(value, dict | RepeatedFields | NotJsonNumber):
         raise Unusable(f"a record must be an object, this is {json_kind(value)}")
     try:
@@ -82,7 +86,16 @@ encode_lines = _ENCODER.encode_lines
 
 
 def decode_line(line: bytes, name: str, number: int) -> str:
-    """A line as text, without a byte order mark; raises `DataError` if it is not UTF-8."""
+    """A line as text, without a byte order mark.
+
+    Args:
+        line: with its end.
+        name: how messages call the file.
+        number: of the line, from 1.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:

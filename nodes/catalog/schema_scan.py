@@ -1,4 +1,4 @@
-"""What the records hold, noted while they go by: fields, their types, what was unusable."""
+"""The schema scan: fields, their types and bad records, noted while the records go by."""
 
 from __future__ import annotations
 
@@ -97,7 +97,11 @@ class SchemaScan:
         return "number" if float in kinds else "integer"
 
     def lookups(self, dataset: Dataset) -> tuple[Lookup, ...]:
-        """The dataset's lookups, with types; raises `DataError` if a field is in no record."""
+        """The dataset's lookups, with types.
+
+        Raises:
+            DataError: a field of theirs is in no record, or there is no record.
+        """
         if not self.records:
             there = ", ".join(dataset.files)[:200]
             raise DataError(f"{dataset.folder}: there is no usable record in {there}")
@@ -112,7 +116,11 @@ class SchemaScan:
         )
 
     def refuse_bad(self, dataset: Dataset) -> None:
-        """Raise `DataError` with the first bad records, if there is one."""
+        """Allow no bad record.
+
+        Raises:
+            DataError: there is one; the message has the first of them.
+        """
         if not self.bad_count:
             return
         lines = [f"  {bad.where}: {bad.why}" for bad in self.bad[:MAX_BAD_SHOWN]]

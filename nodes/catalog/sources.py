@@ -19,8 +19,13 @@ SUFFIXES = (".json", ".jsonl", ".csv")
 def read_records(path: Path, name: str, report_bad: ReportBad) -> Iterator[Batch]:
     """The records of one file, in its order.
 
-    `name` is how messages call the file. Raises `DataError` if the file
-    cannot be read or parsed; each bad record goes to `report_bad` instead.
+    Args:
+        path: the file; its suffix, one of `SUFFIXES`, says what it holds.
+        name: how messages call it.
+        report_bad: told of each record that cannot be used.
+
+    Raises:
+        DataError: the file cannot be read or parsed.
     """
     try:
         match path.suffix.lower():

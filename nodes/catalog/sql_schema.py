@@ -1,4 +1,4 @@
-"""How a catalog lies in its SQLite file: shared by the one who writes it and those who read it.
+"""The SQL schema of a catalog's SQLite file, for who writes it and who reads it.
 
     meta(key, value)                    "info": the CatalogInfo as JSON
     files(id, name)                     the dataset's files, in order

@@ -1,4 +1,7 @@
-"""A load on a cluster, and what came of it: who asks when, what, and how long it took."""
+"""The load generator: who asks when, what, and how long it took.
+
+Imports the client and what is below it; only the commands and the benchmarks import it.
+"""
 
 from __future__ import annotations
 

@@ -85,8 +85,10 @@ class ProcessGroup:
     def run(self, stopping: threading.Event, *, every: float = 0.25) -> Iterator[LoadStats]:
         """Lets them ask; yields what came of it since the last, about each `every` seconds.
 
-        Once `stopping` is set they finish what is under way. Raises `StartError` if one of
-        them ended before it should.
+        Once `stopping` is set they finish what is under way.
+
+        Raises:
+            StartError: one of them ended before it should.
         """
         self._began = self._last = time.monotonic()
         for process in self._processes:

@@ -23,8 +23,13 @@ MakeCall = Callable[[], Sequence[Outcome]]
 
 @ready
 class LoadStats(msgspec.Struct):
-    """What came of some calls. A latency is a call's; the rest counts lookups, but `unsent`
-    counts calls that were due and not made. `workers` has a lookup of a batch under "".
+    """What came of some calls, each of one lookup or of a batch.
+
+    Attributes:
+        latencies: of calls.
+        workers: lookups answered, by worker; those of a batch under "".
+        errors: lookups that failed, by the code of their error.
+        unsent: calls that were due and not made.
     """
 
     latencies: Histogram = msgspec.field(default_factory=Histogram)
@@ -68,11 +73,14 @@ def run_schedule(
 ) -> Iterator[LoadStats]:
     """Asks by the schedule until its end, or until `stopping` is set; reports now and then.
 
-    Arguments:
-        ask: makes a call.
-        every: seconds between two reports, at least; the last one may come sooner.
-
     What is under way is waited for, so a report may be late by a call's time.
+
+    Args:
+        ask: makes a call.
+        schedule: when each call is due.
+        stopping: ends it early.
+        every: seconds between two reports, at least; the last one may come sooner.
+        clock: a steady one, in seconds.
     """
     stats = LoadStats()
     now = clock()

@@ -26,7 +26,7 @@ def sample_lookups(
 ) -> list[LookupCall]:
     """So many lookups, of each name in turn, by values of records that exist where that can be.
 
-    Arguments:
+    Args:
         client: asked for the lookups, for values, and for records to draw from.
         random: draws.
         only: the names of the lookups to ask; all that there are if empty.

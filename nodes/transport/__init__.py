@@ -11,7 +11,8 @@ work against either end. What differs is how each end treats a peer it does not 
 * `Secure`, and a server's `tls`, put TLS between the two.
 * `Limits` holds every figure of both.
 
-Everything crosses by value: see `Value`. The logger is ``rollcall.transport``.
+Imports `nodes.support` only; any package above may import it. Everything crosses by value: see
+`Value`. The logger is ``rollcall.transport``.
 """
 
 from nodes.transport.errors import (

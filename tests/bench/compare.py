@@ -59,7 +59,7 @@ def medians(figures: Sequence[Figure]) -> Figure:
 def compare(*, only: Sequence[str], rounds: int, seconds: float) -> list[str]:
     """Takes the rows in turn, round after round; returns the lines of the table.
 
-    Arguments:
+    Args:
         only: modules of peers; all if empty. The floor and ours are always there.
         rounds: a row's figures are the medians over them. A noisy machine disturbs all alike.
         seconds: that each row is asked for by each number of clients.

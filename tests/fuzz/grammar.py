@@ -132,7 +132,7 @@ def bomb(size: int) -> bytes:
 class Grammar:
     """Makes what is said.
 
-    Arguments:
+    Args:
         rng: all that is random.
     """
 

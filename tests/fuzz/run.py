@@ -175,7 +175,7 @@ def login(token: str | None) -> list[bytes]:
 def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line: None) -> Report:
     """Fuzzes a master and a worker.
 
-    Arguments:
+    Args:
         frames: how many are said, a tenth of them to the worker's own port.
         seed: of everything that is random.
         note: told how it goes, now and then.
