@@ -18,6 +18,7 @@ from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartErro
 from nodes.master.events import EventLog
 from nodes.security.tokens import Key, Role, ensure_token, read_token, role_of
 from nodes.support.addresses import check_host, explain_bind, parse_address
+from nodes.support.event_kinds import EventKind
 from nodes.wire import (
     MOST_VERDICT,
     answer_envelope,
@@ -251,7 +252,7 @@ def test_who_holds_a_port_is_named() -> None:
 def test_events_are_numbered_and_few() -> None:
     log = EventLog(most=5, clock=lambda: 7.0)
     for number in range(8):
-        log.note("kind", "w1", str(number))
+        log.note(EventKind.LOST, "w1", str(number))
     assert log.last == 8
     assert [event.number for event in log.after(0)] == [4, 5, 6, 7, 8]
     assert [event.text for event in log.after(6)] == ["6", "7"]

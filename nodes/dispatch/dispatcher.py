@@ -19,7 +19,7 @@ from nodes.dispatch.failures import for_the_log, reason
 from nodes.dispatch.limiter import Limiter
 from nodes.dispatch.replies import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
-from nodes.routing import CallState, Router, Worker
+from nodes.routing import Ask, CallState, Router, Worker
 from nodes.support.text import excerpt
 from nodes.transport import (
     DialFailed,
@@ -181,7 +181,7 @@ class Dispatcher:
             LookupFailed: the worker's own verdict on the request (`bad_request`).
         """
         deadline = self._clock() + timeout
-        journey = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
+        call = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
         if not self._limiter.take(timeout):
             raise DeadlineExceeded(
                 f"its turn did not come in time, with {self._limiter.taken} under way; "
@@ -190,17 +190,17 @@ class Dispatcher:
         lanes: dict[int, Lane] = {}
         try:
             while True:
-                worker = self._advance(journey, lanes)
+                worker = self._advance(call, lanes)
                 if worker is not None:
-                    self._send(journey, lanes, worker, verb, make_args)
-                for worker, lane in self._readable(journey, lanes):
-                    reply = self._hear(journey, lanes, worker, lane, accept)
+                    self._send(call, lanes, worker, verb, make_args)
+                for worker, lane in self._readable(call, lanes):
+                    reply = self._hear(call, lanes, worker, lane, accept)
                     if reply is not None:
-                        return Answer(reply, worker.id, journey.attempts)
+                        return Answer(reply, worker.id, call.attempts)
         finally:
-            if journey.pending or journey.suspected:
+            if call.pending or call.suspected:
                 with self.lock:
-                    journey.abandon(self._clock())
+                    call.abandon(self._clock())
                     self.changed.notify_all()  # other suspects wait for this one to be over
             for generation, lane in lanes.items():
                 self._give(generation, lane)
@@ -215,44 +215,44 @@ class Dispatcher:
         finally:
             self._give(worker.generation, lane)
 
-    def _advance(self, journey: CallState, lanes: dict[int, Lane]) -> Worker | None:
+    def _advance(self, call: CallState, lanes: dict[int, Lane]) -> Worker | None:
         """The worker to send to now, or None if what is under way is to be waited for."""
         with self.lock:
             while True:
                 now = self._clock()
-                if journey.pending:
-                    for attempt in journey.expired(now):
+                if call.pending:
+                    for attempt in call.expired(now):
                         generation = attempt.worker.generation
                         self._give(generation, lanes.pop(generation))
-                step = journey.next(now, expecting=self._expecting)
-                if isinstance(step, Worker):
-                    return step
-                if journey.pending:
+                action = call.next_action(now, expecting=self._expecting)
+                if isinstance(action, Ask):
+                    return action.worker
+                if call.pending:
                     return None
-                self.changed.wait(min(step - now, LOOK_AGAIN))
+                self.changed.wait(min(action.at - now, LOOK_AGAIN))
 
     def _send(
         self,
-        journey: CallState,
+        call: CallState,
         lanes: dict[int, Lane],
         worker: Worker,
         verb: str,
         make_args: MakeArgs,
     ) -> None:
         try:
-            left = max(0.001, journey.deadline - self._clock())
+            left = max(0.001, call.deadline - self._clock())
             route = self._route(worker)
             lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
-            if journey.must_prove(worker):
+            if call.must_prove(worker):
                 self._prove(worker, lane, left)
             # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
             lane.send(
                 secret_verb(verb, route.key),
                 *make_args(left),
-                timeout=min(left, self.router.ATTEMPT),
+                timeout=min(left, self.router.ATTEMPT_TIMEOUT_S),
             )
         except TransportError as error:
-            self._lost(journey, lanes, worker, error)
+            self._lost(call, lanes, worker, error)
 
     def _prove(self, worker: Worker, lane: Lane, left: float) -> None:
         """Has a worker answer something, whatever it is: it is alive. Raises `TransportError`."""
@@ -262,9 +262,9 @@ class Dispatcher:
         with self.lock:
             worker.alive_at = asked_at
 
-    def _readable(self, journey: CallState, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
+    def _readable(self, call: CallState, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
         """The attempts on whose lanes something arrives, before the next decision is due."""
-        waiting = [(one.worker, lanes[one.worker.generation]) for one in journey.pending.values()]
+        waiting = [(one.worker, lanes[one.worker.generation]) for one in call.pending.values()]
         if len(waiting) < 2:
             return waiting  # what nearly every lookup comes to: `arrived` waits by itself
         ended = [(worker, lane) for worker, lane in waiting if lane.closed]
@@ -273,17 +273,17 @@ class Dispatcher:
         poll = select.poll()
         for _, lane in waiting:
             poll.register(lane, select.POLLIN)
-        arrived = {fd for fd, _ in poll.poll(self._patience(journey) * 1000)}
+        arrived = {fd for fd, _ in poll.poll(self._patience(call) * 1000)}
         return [(worker, lane) for worker, lane in waiting if lane.fileno() in arrived]
 
-    def _patience(self, journey: CallState) -> float:
+    def _patience(self, call: CallState) -> float:
         """Seconds until there is something to decide."""
         now = self._clock()
-        return max(0.0, journey.due(now) - now)
+        return max(0.0, call.due(now) - now)
 
     def _hear(
         self,
-        journey: CallState,
+        call: CallState,
         lanes: dict[int, Lane],
         worker: Worker,
         lane: Lane,
@@ -291,8 +291,8 @@ class Dispatcher:
     ) -> WorkerAnswer | None:
         """What that worker answered; None if it has not, or has failed, or found it wrong."""
         try:
-            several = len(journey.pending) > 1
-            arrived = lane.arrived(timeout=INSTANT if several else self._patience(journey))
+            several = len(call.pending) > 1
+            arrived = lane.arrived(timeout=INSTANT if several else self._patience(call))
             if arrived is None:
                 return None
             reply = arrived[0]
@@ -301,22 +301,22 @@ class Dispatcher:
         except TransportError as error:
             # What was said is no sign of death, however bad it is.
             broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
-            self._lost(journey, lanes, worker, error, broke=broke)
+            self._lost(call, lanes, worker, error, broke=broke)
             return None
         with self.lock:
             if isinstance(reply, bytes):
-                journey.answered(worker, self._clock())
+                call.answered(worker, self._clock())
                 return reply
             if reply[0] == VERDICT:
-                journey.refused(worker, excerpt(reply[1], MOST_VERDICT), self._clock())
+                call.refused(worker, excerpt(reply[1], MOST_VERDICT), self._clock())
             else:
-                journey.failed(worker, explain(worker, reply), self._clock())
+                call.failed(worker, explain(worker, reply), self._clock())
         self._give(worker.generation, lanes.pop(worker.generation))
         return None
 
     def _lost(
         self,
-        journey: CallState,
+        call: CallState,
         lanes: dict[int, Lane],
         worker: Worker,
         error: TransportError,
@@ -327,7 +327,7 @@ class Dispatcher:
         if lane is not None:
             self._give(worker.generation, lane)
         with self.lock:
-            journey.failed(worker, explain(worker, error), self._clock(), broke=broke)
+            call.failed(worker, explain(worker, error), self._clock(), broke=broke)
         self._on_failure()
 
     def _route(self, worker: Worker) -> Route:

@@ -10,10 +10,12 @@ from typing import NamedTuple, Protocol
 
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
+from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.process import Phase
-from nodes.fleet.supervisor import LEAVE_TIME, Supervisor, WorkerObserver
+from nodes.fleet.supervisor import LEAVE_TIME, Supervisor
 from nodes.routing import Address
 from nodes.support.addresses import beside, is_loopback, is_wildcard
+from nodes.support.event_kinds import EventKind
 from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")
@@ -133,7 +135,7 @@ class Fleet(Supervisor):
             old.close()
             changed = info.version != before
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
-            self._observer.note("reload", "", done)
+            self._observer.note(EventKind.RELOAD, "", done)
             behind = self._switch_all()
             for worker_id, why in behind.items():
                 done += f"; {worker_id} did not follow: {why}"
@@ -158,7 +160,7 @@ class Fleet(Supervisor):
             if why:
                 behind[worker_id] = why
         observer.serves(describe(self.catalog.info))
-        observer.note("reloaded", "", f"catalog {info.version}")
+        observer.note(EventKind.RELOADED, "", f"catalog {info.version}")
         return behind
 
     def _switch(self, worker_id: str) -> str:
@@ -175,12 +177,12 @@ class Fleet(Supervisor):
             why = self._observer.switch(worker_id, self.catalog.info.path)
         if not why:
             self._observer.note(
-                "switched", worker_id, f"serves catalog {self.catalog.info.version}"
+                EventKind.SWITCHED, worker_id, f"serves catalog {self.catalog.info.version}"
             )
         elif child is None:
-            self._observer.note("not_switched", worker_id, why)
+            self._observer.note(EventKind.NOT_SWITCHED, worker_id, why)
         elif self.owns(worker_id):
-            self._observer.note("not_switched", worker_id, f"{why}; it is restarted")
+            self._observer.note(EventKind.NOT_SWITCHED, worker_id, f"{why}; it is restarted")
             self.restart(worker_id)
             came = self.wait_renewed(worker_id, child.pid, RENEW_TIME)
             why = "" if came or not self.owns(worker_id) else "it was restarted, and is not back"
@@ -208,7 +210,7 @@ class Fleet(Supervisor):
             except DataError as error:
                 if str(error) != said:
                     said = str(error)
-                    self._observer.note("not_reloaded", "", f"nothing was changed: {said}")
+                    self._observer.note(EventKind.NOT_RELOADED, "", f"nothing was changed: {said}")
 
     def stop(self, patience: float = LEAVE_TIME) -> None:
         """Drains and ends every worker; see `Supervisor.stop`."""

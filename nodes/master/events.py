@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from nodes.support.event_kinds import EventKind
 from nodes.wire import Event
 
 MOST = 2000
@@ -22,14 +23,14 @@ def registered(events: Iterable[Event]) -> set[str]:
     local: set[str] = set()
     for event in events:
         match event.kind:
-            case "started":
+            case EventKind.STARTED:
                 there -= local
                 local.clear()
-            case "spawned":
+            case EventKind.SPAWNED:
                 local.add(event.worker)
-            case "registered":
+            case EventKind.REGISTERED:
                 there.add(event.worker)
-            case "lost" | "left":
+            case EventKind.LOST | EventKind.LEFT:
                 there.discard(event.worker)
     return there - local
 
@@ -57,7 +58,7 @@ class EventLog:
         """The number of the newest event, 0 when there is none."""
         return self._last
 
-    def note(self, kind: str, worker: str, text: str) -> None:
+    def note(self, kind: EventKind, worker: str, text: str) -> None:
         """Something happened. `worker` is the id it happened to, "" for the cluster."""
         with self._lock:
             self._last += 1

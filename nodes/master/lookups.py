@@ -13,6 +13,7 @@ from nodes.dispatch.dispatcher import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup, Stopping
 from nodes.routing import NO_WORKERS, WindowedHistogram
 from nodes.security.cursors import cursor_version
+from nodes.support.event_kinds import EventKind
 from nodes.wire import (
     Description,
     LookupRequest,
@@ -49,7 +50,7 @@ class LookupHandler:
         dispatcher: Dispatcher,
         description: Callable[[], Description | None],
         *,
-        note: Callable[[str, str, str], None],
+        note: Callable[[EventKind, str, str], None],
     ) -> None:
         self._note = note
         self._dispatcher = dispatcher
@@ -204,7 +205,7 @@ class LookupHandler:
             failed = False
             raise
         except PoisonLookup as poison:
-            self._note("poison_lookup", "", poison.message)
+            self._note(EventKind.POISON_LOOKUP, "", poison.message)
             raise
         except NoWorkers:
             self.check_open()

@@ -28,6 +28,7 @@ from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
 from nodes.security.tokens import Key
+from nodes.support.event_kinds import EventKind
 from nodes.transport import Server
 from nodes.wire import (
     DEADLINE,
@@ -136,7 +137,7 @@ class Master:
                 earlier = read_events(path)
             except DataError as error:
                 earlier = []
-                self.events.note("journal", "", str(error))
+                self.events.note(EventKind.JOURNAL, "", str(error))
             self.events.remember(earlier)
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
@@ -167,13 +168,15 @@ class Master:
     def _warn_of_expiry(self) -> None:
         warning = self._expiry.due(self.tls_expires_at, time.time())
         if warning:
-            self.events.note("certificates", "", warning)
+            self.events.note(EventKind.CERTIFICATES, "", warning)
 
     def start(self) -> None:
         """Listens."""
         if self.journal is not None:
             self.journal.start()
-            self.events.note("started", "", f"the master at {self.address}, pid {os.getpid()}")
+            self.events.note(
+                EventKind.STARTED, "", f"the master at {self.address}, pid {os.getpid()}"
+            )
         self._server.start()
         self.membership.start()
 
@@ -186,7 +189,7 @@ class Master:
         workers leave after them; all others look for the next master once we are gone.
         """
         if self.journal is not None:
-            self.events.note("stopped", "", f"the master at {self.address}")
+            self.events.note(EventKind.STOPPED, "", f"the master at {self.address}")
             self.journal.close()
         self._server.leave_port()
         self.membership.close()

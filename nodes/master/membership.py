@@ -5,34 +5,27 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 import psutil
 
 from nodes.dispatch.dispatcher import Dispatcher, explain
-from nodes.dispatch.replies import is_probe_answer, is_refusal, is_version
+from nodes.dispatch.replies import is_refusal, is_version
 from nodes.errors import Conflict, UnknownWorker
 from nodes.fleet.control import FleetControl, NoFleet
 from nodes.fleet.fleet import Placed
 from nodes.master.events import EventLog
 from nodes.master.lag import Lag
+from nodes.master.probes import PROBE_TIMEOUT_S, Prober
+from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
+from nodes.support.event_kinds import EventKind
 from nodes.transport import ProtocolError, Secure, TransportError
-from nodes.wire import Description, Registered, Registration
-
-PROBE_EVERY = 1.0
-PROBE_PATIENCE = 1.0
-"""Seconds between two probes of one worker, and how long one may take."""
+from nodes.wire import Description, ProbeAnswer, Registered, Registration
 
 SWITCH_TIME = 5.0
 """Seconds that a worker may take to open another catalog."""
-
-SUCCESSION_S = 3.0
-"""Seconds that a master whose dataset nobody fixed waits for a worker with the catalog it served,
-before it serves that of others which are there: workers that lost it register again in less."""
-
 
 TICK = 0.25
 TICKS_PER_REFRESH = 4
@@ -64,15 +57,12 @@ class Membership:
         tls: Secure | None = None,
         each_second: Callable[[], None] = lambda: None,
     ) -> None:
-        self.description = description
         self.fleet: FleetControl = NoFleet()
         self._rejoin_until = 0.0
         self._closed = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
-        self._offered: dict[str, Description] = {}
-        """What a live worker has said that it serves, by version."""
-        self._unserved_since: float | None = None
+        self._served = ServedCatalog(self.registry, description)
         self._each_second = each_second
         self.router = Router(registry=self.registry, policy=policy)
         self.panicking = False
@@ -80,7 +70,7 @@ class Membership:
         self.changed = self.dispatcher.changed
         self.lag = Lag()
         self._hang_up: dict[int, Callable[[], None]] = {}
-        self._probers: set[threading.Thread] = set()
+        self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
         self._stopping = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
@@ -89,6 +79,7 @@ class Membership:
         who has died, and what is served. To be said before the first worker registers.
         """
         self.fleet = fleet
+        self._served.fixed = fleet.says_what_is_served
 
     def expect_until(self, moment: float) -> None:
         """Workers of an earlier master are looking for this one, until then (monotonic)."""
@@ -112,8 +103,7 @@ class Membership:
         """Closes every lane and joins the probers."""
         self._stopping.set()
         self.dispatcher.close()
-        for prober in list(self._probers):
-            prober.join(PROBE_PATIENCE + 1.0)
+        self._prober.stop()
         if self._ticker.is_alive():
             self._ticker.join(1.0)
 
@@ -133,8 +123,8 @@ class Membership:
         if not self.fleet.may_have_id(wanted, registration.instance):
             wanted = ""
         with self.changed:
-            self._check_dataset(registration.catalog)
-            self._offer(registration.catalog)
+            self._served.check(registration.catalog)
+            self._served.offer(registration.catalog, time.monotonic())
             before = {worker.generation for worker in self.registry.live()}
             try:
                 worker = self.registry.register(
@@ -156,64 +146,35 @@ class Membership:
             self.changed.notify_all()
         for generation in replaced:
             self._let_go(generation)
-        self._start_probing(worker)
+        self._prober.start(worker)
         unready = worker.why if worker.state is State.UNREADY else ""
         return Registered(worker.id, worker.generation, unready=unready)
 
-    def _check_dataset(self, offered: Description) -> None:
-        live = self.registry.live()
-        if self.description is None or not (live or self.fleet.says_what_is_served):
-            return
-        if self.description.dataset != offered.dataset:
-            alive = f" ({live[0].id} is alive)" if live else ""
-            raise Conflict(
-                f"this cluster serves the dataset {self.description.dataset!r}{alive}, "
-                f"not {offered.dataset!r}"
-            )
-
     # -- what is served -----------------------------------------------------------
 
-    def _offer(self, catalog: Description) -> None:
-        there = {worker.version for worker in self.registry.live()}
-        self._offered = {v: one for v, one in self._offered.items() if v in there}
-        self._offered[catalog.version] = catalog
-        if not self.fleet.says_what_is_served and (
-            self.description is None or not self.registry.live()
-        ):
-            self.serves(catalog)
+    @property
+    def description(self) -> Description | None:
+        """What is served, None while nobody has said so."""
+        return self._served.description
 
     def serves(self, description: Description) -> None:
         """That is what is served from now on; a worker with another catalog gets no lookups."""
         with self.changed:
-            self.description = description
-            self._accept(description.version)
+            self._served.serve(description, time.monotonic())
+            self.changed.notify_all()
 
     def accepts(self, version: str) -> None:
         """Workers are about to switch to that version: both are served until all have."""
         with self.changed:
-            now = [] if self.description is None else [self.description.version]
-            self._accept(version, *now)
-
-    def _accept(self, *versions: str) -> None:
-        self.registry.serve(versions, time.monotonic())
-        self.changed.notify_all()
+            self._served.accept(version, time.monotonic())
+            self.changed.notify_all()
 
     def _succeed(self, now: float) -> None:
-        """Where no worker is left that has what is served, and others are there: theirs is served,
-        if it is nobody's to say what should be.
-        """
-        waiting = [one for one in self.registry.live() if one.state is State.UNREADY]
-        if self.fleet.says_what_is_served or self.registry.available or not waiting:
-            self._unserved_since = None
-            return
-        if self._unserved_since is None:
-            self._unserved_since = now
-        leaving = any(one.state is State.DRAINING for one in self.registry.live())
-        if leaving or now - self._unserved_since >= SUCCESSION_S:
-            [(version, _)] = Counter(one.version for one in waiting).most_common(1)
-            if version in self._offered:
-                self.note("serves", "", f"catalog {version}, as nobody is left with another")
-                self.serves(self._offered[version])
+        following = self._served.succeed(now)
+        if following is not None:
+            said = f"catalog {following.version}, as nobody is left with another"
+            self.note(EventKind.SERVES, "", said)
+            self.changed.notify_all()
 
     def placed(self) -> dict[str, Placed]:
         """Every live worker that stays, by id."""
@@ -301,11 +262,11 @@ class Membership:
                 self.registry.drain(worker.generation, why, time.monotonic())
                 self._succeed(time.monotonic())
 
-    def note(self, kind: str, worker_id: str, text: str) -> None:
+    def note(self, kind: EventKind, worker_id: str, text: str) -> None:
         """Something happened to a worker, or to the cluster ("")."""
         self.events.note(kind, worker_id, text)
 
-    def _note(self, kind: str, worker: Worker, text: str) -> None:
+    def _note(self, kind: EventKind, worker: Worker, text: str) -> None:
         self.events.note(kind, worker.id, text)
 
     # -- for operators ------------------------------------------------------------
@@ -324,7 +285,7 @@ class Membership:
             self._succeed(time.monotonic())
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
-            self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_PATIENCE)
+            self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_TIMEOUT_S)
 
     def switch(self, worker_id: str, path: str) -> str:
         """Has a worker serve the catalog at `path` from its next lookup on.
@@ -374,50 +335,29 @@ class Membership:
             self._succeed(now)
             panicking = panics(self.registry, now)
             changed, self.panicking = panicking is not self.panicking, panicking
-            budgets = {"hedges_spent": self.router.hedging, "retries_spent": self.router.retrying}
+            budgets = {
+                EventKind.HEDGES_SPENT: self.router.hedging,
+                EventKind.RETRIES_SPENT: self.router.retrying,
+            }
             spent = [kind for kind, budget in budgets.items() if budget.ran_out()]
         for kind in spent:
             self.note(kind, "", "more lookups are late, or fail, than that budget covers")
         if changed and panicking:
-            self.note("panic", "", "most workers fail: all of them are tried, breakers or not")
+            self.note(
+                EventKind.PANIC, "", "most workers fail: all of them are tried, breakers or not"
+            )
         elif changed:
-            self.note("calm", "", "most workers answer: breakers are honoured again")
+            self.note(EventKind.CALM, "", "most workers answer: breakers are honoured again")
 
     # -- probes -------------------------------------------------------------------
 
-    def _start_probing(self, worker: Worker) -> None:
-        prober = threading.Thread(
-            target=self._keep_probing, args=(worker,), name=f"probe-{worker.id}", daemon=True
-        )
-        self._probers.add(prober)
-        prober.start()
+    def _missed(self, worker: Worker, why: str) -> None:
+        generation, stretch = worker.generation, self.lag.stretch
+        self._lost(lambda now: self.registry.probe_missed(generation, why, now, patience=stretch))
 
-    def _keep_probing(self, worker: Worker) -> None:
-        """Probes one worker through the path that serves lookups, until it is gone."""
-        try:
-            while worker.live and not self._stopping.is_set():
-                began = time.monotonic()
-                self._probe(worker)
-                self._stopping.wait(max(0.0, PROBE_EVERY - (time.monotonic() - began)))
-        finally:
-            self._probers.discard(threading.current_thread())
-
-    def _probe(self, worker: Worker) -> None:
-        try:
-            report = self.dispatcher.direct(worker, "probe", (), timeout=PROBE_PATIENCE)
-            if not is_probe_answer(report):
-                raise ProtocolError("its answer has not the form of one")
-        except TransportError as error:
-            why = explain(worker, error)
-            stretch = self.lag.stretch
-            self._lost(
-                lambda now: self.registry.probe_missed(
-                    worker.generation, why, now, patience=stretch
-                )
-            )
-            return
+    def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
+        served, in_flight, _errors, version, cpu, memory = report
         with self.changed:
-            served, in_flight, _errors, version, cpu, memory = report
             self.registry.probe_answered(
                 worker.generation,
                 version=version,

@@ -2,21 +2,26 @@
 
 from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget
-from nodes.routing.call import NO_WORKERS, CallState, Router, panics
+from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
-from nodes.routing.registry import Address, AddressHeld, Registry, State, Worker
+from nodes.routing.registry import AddressHeld, Registry
+from nodes.routing.router import Router, panics
+from nodes.routing.states import State
+from nodes.routing.worker import Address, Worker
 
 __all__ = [
     "NO_WORKERS",
     "POLICIES",
     "Address",
     "AddressHeld",
+    "Ask",
     "Budget",
     "CallState",
     "Policy",
     "Registry",
     "Router",
     "State",
+    "WaitUntil",
     "WindowedHistogram",
     "Worker",
     "panics",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Set
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nodes.routing.registry import Worker
+    from nodes.routing.worker import Worker
 
 Key = tuple[float, float]
 Policy = Callable[["Worker", float, float], Key]

@@ -1,4 +1,4 @@
-"""The decisions of a lookup's life: whom to ask, when to hedge, when to give up.
+"""The state of one call: whom to ask, when to hedge, when to give up.
 
 No sockets, threads or clocks: `nodes.dispatch.dispatcher` carries the decisions out, and a
 simulation can do so as well. Not thread-safe: whoever holds a `Router` holds the registry's lock.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
 from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing.balancer import Policy, pick
-from nodes.routing.budget import Budget
-from nodes.routing.histogram import percentile
+from nodes.routing.balancer import pick
 from nodes.routing.poison import DEADLY, Suspicion
-from nodes.routing.registry import Registry, State, Worker
+from nodes.routing.router import Router
+from nodes.routing.worker import Worker
 
 NO_WORKERS = (
     "no worker is registered: start one with 'rollcall-nodes spawn 1' "
@@ -35,56 +35,20 @@ class Attempt(msgspec.Struct, frozen=True):
     alone: bool
 
 
-Step = Worker | float
-"""What to do: ask that worker now (it is counted as in flight already), or nothing until then,
-unless something happens before."""
+class Ask(NamedTuple):
+    """Send the lookup to that worker now; it is counted as in flight already."""
+
+    worker: Worker
 
 
-class Router:
-    """What all lookups share: the registry, the policy, and the budgets.
+class WaitUntil(NamedTuple):
+    """Do nothing until then (seconds), unless something happens before."""
 
-    Args:
-        registry: who is there.
-        policy: who gets the next lookup.
-        verdict_s: seconds that the word of a worker's death may come after its connection ended.
-    """
+    at: float
 
-    HEDGE_SHARE = 0.1
-    HEDGE_BURST = 10.0
-    HEDGE_FLOOR = 0.05
-    """A lookup is hedged after the 95th percentile of the recent ones, and no sooner than
-    this many seconds; hedges are at most that share of all lookups."""
 
-    RETRY_SHARE = 0.2
-    RETRY_BURST = 256.0
-    RETRY_PER_S = 10.0
-    """Reroutes after a timeout, and second rounds, may be that share of all lookups. The
-    burst is what a master takes in at once: when a worker freezes, all it holds may move."""
-
-    ATTEMPT = 0.5
-    """Seconds one attempt may take while another worker could be asked instead. A frozen
-    worker is found out by nothing but a deadline of our own."""
-
-    BREATH = 0.05
-    """Seconds before a second round, when every worker has failed a lookup once."""
-
-    def __init__(self, *, registry: Registry, policy: Policy, verdict_s: float = 0.1) -> None:
-        self.registry = registry
-        self.policy = policy
-        self.verdict_s = verdict_s
-        self.hedging = Budget(share=self.HEDGE_SHARE, burst=self.HEDGE_BURST)
-        self.retrying = Budget(
-            share=self.RETRY_SHARE, burst=self.RETRY_BURST, per_s=self.RETRY_PER_S
-        )
-        self.hedge_after = self.HEDGE_FLOOR
-        self.hedges = 0
-        self.reroutes = 0
-
-    def refresh(self, now: float) -> None:
-        """Works out anew what is late. To be called about each second."""
-        figures = [worker.figures for worker in self.registry.live()]
-        usual = percentile(figures, 0.95, now)
-        self.hedge_after = max(self.HEDGE_FLOOR, usual or 0.0)
+Action = Ask | WaitUntil
+"""What to do next; that it is over is an exception."""
 
 
 class CallState:
@@ -102,8 +66,8 @@ class CallState:
         pending: attempts under way, by generation.
     """
 
-    MOST_AT_ONCE = 3
-    OPINIONS = 2
+    MAX_PARALLEL_ATTEMPTS = 3
+    REFUSALS_NEEDED = 2
     """Workers that must find a lookup wrong before it is called so, if there are as many: the
     first may be about to switch catalogs, or be wrong itself."""
 
@@ -142,7 +106,7 @@ class CallState:
 
     # -- what to do ---------------------------------------------------------------
 
-    def next(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Step:
+    def next_action(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Action:
         """What to do at `now`.
 
         Args:
@@ -156,8 +120,8 @@ class CallState:
         if now >= self.deadline:
             raise self._too_late()
         if self.pending:
-            return self._beside(now)
-        return self._again(now, expecting)
+            return self._hedge_or_wait(now)
+        return self._attempt(now, expecting)
 
     def expired(self, now: float) -> list[Attempt]:
         """Attempts that are given up, because another worker may be quicker. Each counts as
@@ -166,7 +130,7 @@ class CallState:
         if not self.pending:
             return []
         router = self._router
-        over = [one for one in self.pending.values() if now - one.began >= router.ATTEMPT]
+        over = [one for one in self.pending.values() if now - one.began >= router.ATTEMPT_TIMEOUT_S]
         # To give up the only attempt is of use only if somebody else can be asked.
         if not over or (len(over) == len(self.pending) and self._candidate(now) is None):
             return []
@@ -178,7 +142,7 @@ class CallState:
             one.worker.late = True
         return over
 
-    def _again(self, now: float, expecting: Callable[[], bool]) -> Step:
+    def _attempt(self, now: float, expecting: Callable[[], bool]) -> Action:
         """Nothing is under way: the first attempt, or the one after a failure."""
         router = self._router
         if self._refusals:
@@ -187,9 +151,9 @@ class CallState:
             self._stop_poison(self._suspicion)
             decided_at = self._suspicion.decided_at()
             if now < decided_at:
-                return min(decided_at, self.deadline)
+                return self._wait_until(decided_at)
         if now < self._rest_until:
-            return min(self._rest_until, self.deadline)
+            return self._wait_until(self._rest_until)
         worker = self._candidate(now)
         if worker is None and router.registry.available and not self._would_share():
             # All were tried and none answered, yet they are not down: what failed may have
@@ -199,20 +163,20 @@ class CallState:
                 self._tried.clear()
                 worker = self._candidate(now)
             else:
-                self._rest_until = now + router.BREATH
-                return min(self._rest_until, self.deadline)
+                self._rest_until = now + router.ROUND_PAUSE_S
+                return self._wait_until(self._rest_until)
         if worker is None and router.registry.available:
-            return min(now + router.BREATH, self.deadline)  # for the other suspects to be over
+            return self._wait_until(now + router.ROUND_PAUSE_S)  # for the other suspects to be over
         if worker is not None:
             if self.attempts:
                 router.reroutes += 1
             return self._send(worker, now)
         if expecting():
-            return self.deadline
+            return self._wait_until(self.deadline)
         raise NoWorkers(NO_WORKERS)
 
-    def _second_opinion(self, now: float) -> Worker:
-        enough = len(self._refusals) >= self.OPINIONS
+    def _second_opinion(self, now: float) -> Ask:
+        enough = len(self._refusals) >= self.REFUSALS_NEEDED
         worker = None if enough else self._candidate(now)
         if worker is None:
             raise BadRequest(self._refusals[-1][1])
@@ -240,26 +204,29 @@ class CallState:
         """Whether that worker is to answer something else before it is sent this lookup."""
         return self._suspicion is not None and self._suspicion.must_prove(worker)
 
-    def _beside(self, now: float) -> Step:
+    def _hedge_or_wait(self, now: float) -> Action:
         """Something is under way: a hedge, or patience."""
         router = self._router
-        if now >= self._hedge_at and len(self.pending) < self.MOST_AT_ONCE:
+        if now >= self._hedge_at and len(self.pending) < self.MAX_PARALLEL_ATTEMPTS:
             self._hedge_at = math.inf
             if self._suspicion is not None:
-                return self.due(now)  # it may be deadly: one worker at a time
+                return WaitUntil(self.due(now))  # it may be deadly: one worker at a time
             worker = self._candidate(now)
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1
                 return self._send(worker, now)
-        return self.due(now)
+        return WaitUntil(self.due(now))
+
+    def _wait_until(self, at: float) -> WaitUntil:
+        return WaitUntil(min(at, self.deadline))
 
     def due(self, now: float) -> float:
         """When the next decision is due, while something is under way."""
         until = min(self._hedge_at, self.deadline)
         for one in self.pending.values():
-            expiry = one.began + self._router.ATTEMPT
+            expiry = one.began + self._router.ATTEMPT_TIMEOUT_S
             # One that is kept beyond its time is looked at again now and then.
-            until = min(until, expiry if expiry > now else now + self._router.BREATH)
+            until = min(until, expiry if expiry > now else now + self._router.ROUND_PAUSE_S)
         return until
 
     def _candidate(self, now: float) -> Worker | None:
@@ -282,7 +249,7 @@ class CallState:
             for worker in self._router.registry.available
         )
 
-    def _send(self, worker: Worker, now: float) -> Worker:
+    def _send(self, worker: Worker, now: float) -> Ask:
         router = self._router
         if not self.attempts:
             router.hedging.earn()
@@ -294,7 +261,7 @@ class CallState:
         self.pending[worker.generation] = Attempt(worker, now, alone)
         worker.has_suspect |= alone
         self._hedge_at = now + router.hedge_after
-        return worker
+        return Ask(worker)
 
     def _too_late(self) -> LookupFailed:
         if not self.attempts:
@@ -349,14 +316,3 @@ class CallState:
         if attempt.alone:
             worker.has_suspect = False
         return attempt
-
-
-def panics(registry: Registry, now: float) -> bool:
-    """Whether so many breakers are open that they are not honoured; see `pick`."""
-    live = registry.available
-    return sum(worker.breaker.allows(now) for worker in live) * 2 < len(live)
-
-
-def up(registry: Registry) -> int:
-    """How many workers are up."""
-    return sum(worker.state is State.UP for worker in registry.live())

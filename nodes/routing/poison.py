@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from nodes.routing.registry import Worker
+    from nodes.routing.worker import Worker
 
 INSTANT_S = 1.0
 """Seconds within which deaths may have one cause: a machine, its memory, somebody's script."""

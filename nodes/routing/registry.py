@@ -1,13 +1,6 @@
-"""Who is registered, in which state, with how much to do: decided from events, no I/O.
+"""The registry: who is registered, in which state, with how much to do.
 
-States:
-
-    starting   registered, not yet proved by a probe
-    up         answered its last probe
-    suspect    missed one or two probes: picked last
-    unready    has another catalog than the one that is served: no lookups until it has switched
-    draining   no new lookups; leaves when its last one is answered
-    down       missed three probes, or its registration ended; kept as a tombstone
+Decided from events, without I/O; the states and the ways between them are in `states`.
 
 Not thread-safe: whoever holds a `Registry` holds a lock around it.
 """
@@ -15,38 +8,14 @@ Not thread-safe: whoever holds a `Registry` holds a lock around it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from enum import StrEnum
 from random import Random
-from typing import NamedTuple
 
 from nodes.routing.breaker import Breaker
-from nodes.routing.histogram import PeakEwma, WindowedHistogram
+from nodes.routing.histogram import PeakEwma
 from nodes.routing.poison import Deaths
-
-
-class State(StrEnum):
-    """What a worker is, as its master sees it."""
-
-    STARTING = "starting"
-    UP = "up"
-    SUSPECT = "suspect"
-    UNREADY = "unready"
-    DRAINING = "draining"
-    DOWN = "down"
-
-
-_RANK = {State.UP: 0, State.STARTING: 1, State.SUSPECT: 2}
-"""Which are picked first; one that is `late` comes a rank later."""
-
-
-class Address(NamedTuple):
-    """Where a worker answers lookups."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+from nodes.routing.states import IN_ROTATION, Change, State
+from nodes.routing.worker import Address, DirectCounts, Worker
+from nodes.support.event_kinds import EventKind
 
 
 class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
@@ -57,121 +26,7 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
         self.holder = holder
 
 
-class DirectCounts(NamedTuple):
-    """Lookups of a worker that its master has no part in: answered so far, under way, a second."""
-
-    served: int = 0
-    in_flight: int = 0
-    per_s: float = 0.0
-
-
-class Worker:
-    """One registration: from the moment a worker registers until it is purged."""
-
-    __slots__ = (
-        "address",
-        "alive_at",
-        "breaker",
-        "cpu",
-        "died",
-        "direct",
-        "dismissed",
-        "errors",
-        "figures",
-        "generation",
-        "has_suspect",
-        "head_start",
-        "id",
-        "in_flight",
-        "instance",
-        "late",
-        "latency",
-        "memory",
-        "misses",
-        "pid",
-        "probed_at",
-        "probes_answered",
-        "rank",
-        "refusals",
-        "registered_at",
-        "served",
-        "since",
-        "state",
-        "version",
-        "why",
-    )
-
-    def __init__(
-        self,
-        *,
-        worker_id: str,
-        generation: int,
-        instance: str,
-        address: Address,
-        pid: int,
-        version: str,
-        head_start: int,
-        now: float,
-        random: Random,
-    ) -> None:
-        self.id = worker_id
-        self.generation = generation
-        self.instance = instance
-        self.address = address
-        self.pid = pid
-        self.version = version
-        self.head_start = head_start
-        self.registered_at = now
-        self.in_flight = 0
-        self.served = 0
-        self.errors = 0
-        self.refusals = 0
-        """Lookups that it found wrong: for who is next, they are tasks performed."""
-        self.cpu = 0.0
-        self.memory = 0
-        self.misses = 0
-        self.probes_answered = 0
-        """Probes that it has answered."""
-        self.probed_at = now
-        self.direct = DirectCounts()
-        """What it does for clients that ask it themselves, as it said at its last probe."""
-        self.alive_at = now
-        """When the newest question that it has answered was asked: then it was alive."""
-        self.has_suspect = False
-        """It has a lookup that was on another worker as that one died."""
-        self.dismissed = False
-        """An operator ends it: nothing that it was asked is to blame."""
-        self.died: bool | None = False
-        """Its process ended, and nobody had told it to. None: that is not known yet."""
-        self.late = False
-        """It was late, and has answered nothing since."""
-        self.latency = PeakEwma()
-        self.figures = WindowedHistogram()
-        self.breaker = Breaker(random)
-        self.why = ""
-        self.since = now
-        self.state = State.STARTING
-        self.rank = _RANK[State.STARTING]
-
-    @property
-    def live(self) -> bool:
-        """Registered and not given up."""
-        return self.state is not State.DOWN
-
-    @property
-    def performed(self) -> int:
-        """Tasks performed, as they count for who is next."""
-        return self.served + self.refusals + self.head_start
-
-    def become(self, state: State, why: str, now: float) -> None:
-        """Enters `state` for the reason `why`."""
-        self.state = state
-        self.rank = _RANK.get(state, 9)
-        self.why = why
-        self.since = now
-
-
-Listener = Callable[[str, Worker, str], None]
+Listener = Callable[[EventKind, Worker, str], None]
 """`listener(kind, worker, text)`: told of each change worth an event."""
 
 
@@ -263,7 +118,7 @@ class Registry:
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
-        self._listener("registered", worker, f"at {worker.address}, pid {pid}")
+        self._listener(EventKind.REGISTERED, worker, f"at {worker.address}, pid {pid}")
         self._place(worker, now)
         self._sort_out()
         return worker
@@ -287,15 +142,24 @@ class Registry:
 
     def _place(self, worker: Worker, now: float) -> None:
         """Out of rotation with a worker whose catalog is not served, and back with one whose is."""
-        fits = not self._versions or worker.version in self._versions
-        if fits and worker.state is State.UNREADY:
-            worker.become(State.STARTING, "", now)
-            self._listener("ready", worker, f"serves catalog {worker.version}")
-        elif not fits and worker.state in (State.STARTING, State.UP, State.SUSPECT):
+        if not self._versions or worker.version in self._versions:
+            if worker.state is State.UNREADY:
+                self._change(worker, Change.SAME_CATALOG, f"serves catalog {worker.version}", now)
+        elif worker.state is not State.UNREADY:
             served = " and ".join(sorted(self._versions))
             why = f"other catalog: it has {worker.version}, served is {served}"
-            worker.become(State.UNREADY, why, now)
-            self._listener("other_catalog", worker, why)
+            self._change(worker, Change.OTHER_CATALOG, why, now)
+
+    def _change(self, worker: Worker, change: Change, why: str, now: float) -> bool:
+        """Something happened to that worker; whether it changed its state, of which is told."""
+        kind = worker.change(change, why, now)
+        if kind is None:
+            return False
+        if worker.state in (State.STARTING, State.UP):
+            worker.why = ""  # nothing is wrong with it any more
+        self._sort_out()
+        self._listener(kind, worker, why)
+        return True
 
     def _next_id(self) -> str:
         number = 1
@@ -315,12 +179,9 @@ class Registry:
         worker = self._live.pop(generation, None)
         if worker is None:
             return None
-        expected = worker.state is State.DRAINING
-        worker.become(State.DOWN, why, now)
-        if not expected:
+        if worker.state is not State.DRAINING:
             self._note_death(worker, died=died)
-        self._sort_out()
-        self._listener("left" if expected else "lost", worker, why)
+        self._change(worker, Change.ENDED, why, now)
         return worker
 
     def exited(self, instance: str, why: str, now: float) -> Worker | None:
@@ -351,12 +212,8 @@ class Registry:
     def drain(self, generation: int, why: str, now: float) -> Worker | None:
         """No new lookups to that worker. Returns it if this changed anything."""
         worker = self._live.get(generation)
-        if worker is None or worker.state is State.DRAINING:
-            return None
-        worker.become(State.DRAINING, why, now)
-        self._sort_out()
-        self._listener("draining", worker, why)
-        return worker
+        changed = worker is not None and self._change(worker, Change.ASKED_TO_LEAVE, why, now)
+        return worker if changed else None
 
     def purge(self, now: float) -> None:
         """Forgets tombstones that are old, and the oldest when there are very many."""
@@ -368,8 +225,7 @@ class Registry:
                 del self._workers[worker.id]
 
     def _sort_out(self) -> None:
-        out = (State.DRAINING, State.UNREADY)
-        self.available = tuple(w for w in self._live.values() if w.state not in out)
+        self.available = tuple(w for w in self._live.values() if w.state in IN_ROTATION)
 
     # -- probes ---------------------------------------------------------------
 
@@ -402,14 +258,11 @@ class Registry:
         self.switched(generation, version, now)
         worker.cpu = cpu
         worker.memory = memory
-        if worker.state in (State.STARTING, State.SUSPECT):
-            kind = "proved" if worker.state is State.STARTING else "recovered"
-            if worker.state is State.SUSPECT:
-                # What was held against it was that it did not answer; it does.
-                worker.latency = PeakEwma()
-                worker.breaker = Breaker(self._random)
-            worker.become(State.UP, "", now)
-            self._listener(kind, worker, "answers probes")
+        if worker.state is State.SUSPECT:
+            # What was held against it was that it did not answer; it does.
+            worker.latency = PeakEwma()
+            worker.breaker = Breaker(self._random)
+        self._change(worker, Change.PROBE_ANSWERED, "answers probes", now)
 
     def probe_missed(
         self, generation: int, why: str, now: float, *, patience: float = 1.0
@@ -426,9 +279,8 @@ class Registry:
         worker.misses += 1
         if worker.misses >= self.DOWN_AFTER * patience:
             return self.lost(generation, f"missed {worker.misses} probes: {why}", now)
-        if worker.misses >= self.SUSPECT_AFTER and worker.state in (State.UP, State.STARTING):
-            worker.become(State.SUSPECT, why, now)
-            self._listener("suspect", worker, why)
+        if worker.misses >= self.SUSPECT_AFTER:
+            self._change(worker, Change.PROBE_MISSED, why, now)
         return None
 
     # -- lookups --------------------------------------------------------------
@@ -452,7 +304,7 @@ class Registry:
             worker.latency.answered(seconds, now)
         worker.figures.add(seconds, now, tasks)
         if worker.breaker.failures and worker.breaker.succeeded():
-            self._listener("breaker_closed", worker, "answers again")
+            self._listener(EventKind.BREAKER_CLOSED, worker, "answers again")
 
     def failed(self, worker: Worker, seconds: float, why: str, now: float, tasks: int = 1) -> None:
         """The lookup failed after `seconds`: counted as slow, never as fast."""
@@ -460,7 +312,7 @@ class Registry:
         worker.errors += 1
         worker.latency.failed(max(seconds, 1.0), now)
         if worker.breaker.failed(now):
-            self._listener("breaker_opened", worker, why)
+            self._listener(EventKind.BREAKER_OPENED, worker, why)
 
     def overtaken(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
         """Another was quicker, and the lookup was taken back after `seconds`: slow, no more."""

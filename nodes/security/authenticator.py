@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from nodes.errors import Forbidden
 from nodes.security.tokens import Key, Role, role_of
+from nodes.support.event_kinds import EventKind
 
 RECHECK = 5.0
 """Seconds after which a connection's token is looked at anew: it may have been rotated."""
@@ -80,7 +81,7 @@ class Authenticator:
         self,
         *,
         keys: Callable[[], list[Key]],
-        note: Callable[[str, str, str], None],
+        note: Callable[[EventKind, str, str], None],
         require_token: bool,
     ) -> None:
         self.require_token = require_token
@@ -113,7 +114,7 @@ class Authenticator:
             wait = self._refusals.refused(host, now)
             text = self._refusals.due(host, now)
         if text is not None:
-            self._note("refused_login", "", text)
+            self._note(EventKind.REFUSED_LOGIN, "", text)
         self._closed.wait(wait)
 
 

@@ -36,7 +36,9 @@ from nodes.wire import (
     direct_key,
     new_instance,
 )
-from nodes.worker.service import CatalogVersions, Counters, WorkerService
+from nodes.worker.catalogs import CatalogVersions
+from nodes.worker.counters import Counters
+from nodes.worker.service import WorkerService
 
 logger = logging.getLogger("rollcall.worker")
 

@@ -48,8 +48,8 @@ def served(cluster: HostedCluster) -> dict[str, int]:
 
 def test_what_workers_did_for_others_the_master_shows_too(monkeypatch: pytest.MonkeyPatch) -> None:
     # On a busy machine a lookup may be late, and two workers then perform it.
-    monkeypatch.setattr(Router, "HEDGE_FLOOR", PATIENCE)
-    monkeypatch.setattr(Router, "ATTEMPT", PATIENCE)
+    monkeypatch.setattr(Router, "HEDGE_FLOOR_S", PATIENCE)
+    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", PATIENCE)
     with hosted(2) as cluster, Client(cluster.address, direct=True) as direct:
         for number in range(300):
             name = RECORDS[number % len(RECORDS)]["name"]

@@ -229,7 +229,7 @@ def test_a_worker_that_is_not_there_is_rerouted() -> None:
 
 
 def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT", 0.05)
+    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
     over = threading.Event()
     with stage() as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
@@ -250,7 +250,7 @@ def test_a_silent_worker_is_hedged_long_before() -> None:
 
 
 def test_hedges_beyond_the_budget_wait_for_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT", 0.2)
+    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.2)
     over = threading.Event()
     with stage() as s:
         silent = s.worker("a", lambda *_: over.wait(PATIENCE))
@@ -307,7 +307,7 @@ def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
 
 
 def test_when_all_are_silent_the_deadline_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT", 0.05)
+    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
     over = threading.Event()
     with stage() as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
@@ -484,8 +484,8 @@ def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each of them is sent on alone, so that the next death tells the one from the others."""
-    monkeypatch.setattr(Router, "ATTEMPT", PATIENCE)
-    monkeypatch.setattr(Router, "HEDGE_FLOOR", PATIENCE)
+    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", PATIENCE)
+    monkeypatch.setattr(Router, "HEDGE_FLOOR_S", PATIENCE)
     dying, dead = threading.Barrier(4), threading.Event()
 
     def arguments(name: str, _left: float) -> tuple[str]:

@@ -14,6 +14,7 @@ import pytest
 from nodes.errors import DataError
 from nodes.master.events import EventLog
 from nodes.master.journal import WAITING, Journal, Second, journal_file, read_events, read_seconds
+from nodes.support.event_kinds import EventKind
 from nodes.wire import Event
 from tests.kit import Node, poll_for, run_nodes
 
@@ -171,7 +172,7 @@ def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> 
 def test_events_of_an_earlier_master_are_taken_up() -> None:
     log = EventLog()
     log.remember([event(4), event(5)])
-    log.note("started", "", "again")
+    log.note(EventKind.STARTED, "", "again")
     assert [one.number for one in log.after(0)] == [4, 5, 6]
 
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from nodes.errors import PoisonLookup
-from nodes.routing import POLICIES, Address, CallState, Registry, Router, Worker
+from nodes.routing import POLICIES, Address, Ask, CallState, Registry, Router, WaitUntil, Worker
 
 VERDICT_S = 0.1
 
@@ -20,7 +20,7 @@ class Case:
         self.registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(1))
         self.router = Router(registry=self.registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
         self.workers = [self.join(f"10.0.0.{1 + number % 2}") for number in range(4)]
-        self.journey = CallState(self.router, self.now + 10.0, counted=True)
+        self.call = CallState(self.router, self.now + 10.0, counted=True)
         self.now += 1.0
 
     def join(self, host: str) -> Worker:
@@ -33,17 +33,22 @@ class Case:
 
     def send(self) -> Worker:
         """It is sent to the next worker, which proves to be alive first if it must."""
-        step = self.journey.next(self.now)
-        assert isinstance(step, Worker)
-        if self.journey.must_prove(step):
+        worker = self.asked()
+        if self.call.must_prove(worker):
             self.now += 0.0005
-            step.alive_at = self.now
+            worker.alive_at = self.now
         self.now += 0.0005
-        return step
+        return worker
+
+    def asked(self) -> Worker:
+        """The worker that it is to be sent to now."""
+        action = self.call.next_action(self.now)
+        assert isinstance(action, Ask)
+        return action.worker
 
     def breaks(self, worker: Worker) -> None:
         """The connection with the lookup on it ends."""
-        self.journey.failed(worker, "connection ended", self.now, broke=True)
+        self.call.failed(worker, "connection ended", self.now, broke=True)
 
     def die(self, worker: Worker, *, died: bool | None = True) -> None:
         """Its process ends, and the registration with it."""
@@ -58,19 +63,19 @@ class Case:
 
     def goes_on(self) -> bool:
         """Whether it is sent to another worker, now or when the verdict is there."""
-        step = self.journey.next(self.now)
-        if isinstance(step, float):
-            assert step <= self.now + VERDICT_S
-            self.now = step
-            step = self.journey.next(self.now)
-        return isinstance(step, Worker)
+        action = self.call.next_action(self.now)
+        if isinstance(action, WaitUntil):
+            assert action.at <= self.now + VERDICT_S
+            self.now = action.at
+            action = self.call.next_action(self.now)
+        return isinstance(action, Ask)
 
 
 def test_two_that_die_one_after_the_other_are_enough() -> None:
     case = Case()
     first, second = case.killed(), case.killed()
     with pytest.raises(PoisonLookup, match=f"{first.id} and {second.id} died"):
-        case.journey.next(case.now)
+        case.call.next_action(case.now)
 
 
 def test_one_is_not() -> None:
@@ -82,12 +87,10 @@ def test_one_is_not() -> None:
 def test_a_worker_has_to_prove_to_be_alive_only_after_a_death() -> None:
     case = Case()
     first = case.send()
-    assert not case.journey.must_prove(first)
+    assert not case.call.must_prove(first)
     case.die(first)
     case.breaks(first)
-    step = case.journey.next(case.now)
-    assert isinstance(step, Worker)
-    assert case.journey.must_prove(step)
+    assert case.call.must_prove(case.asked())
 
 
 def test_an_answer_asked_for_since_is_proof_and_one_asked_for_before_is_none() -> None:
@@ -97,19 +100,18 @@ def test_an_answer_asked_for_since_is_proof_and_one_asked_for_before_is_none() -
         case.registry.began(other, case.now)
         if not proved:
             case.killed()
-            assert case.journey.must_prove(other)
+            assert case.call.must_prove(other)
             case.now += 0.1
         case.registry.answered(other, seconds, case.now)
-        assert case.journey.must_prove(other) is not proved
+        assert case.call.must_prove(other) is not proved
 
 
 def test_one_that_died_before_it_could_prove_anything_does_not_count() -> None:
     case = Case()
     case.killed()
-    second = case.journey.next(case.now)
-    assert isinstance(second, Worker)
+    second = case.asked()
     case.die(second)  # together with the first; what is sent to it finds nobody
-    case.journey.failed(second, "cannot be reached", case.now)
+    case.call.failed(second, "cannot be reached", case.now)
     assert case.goes_on()
 
 
@@ -117,8 +119,7 @@ def test_two_hedged_at_once_do_not_add_up() -> None:
     case = Case()
     first = case.send()
     case.now += 0.06
-    second = case.journey.next(case.now)
-    assert isinstance(second, Worker)
+    second = case.asked()
     for worker in (first, second):
         case.die(worker)
         case.breaks(worker)
@@ -130,7 +131,7 @@ def test_one_that_may_be_deadly_is_not_hedged() -> None:
     case.killed()
     case.send()
     case.now += 0.2
-    assert isinstance(case.journey.next(case.now), float)
+    assert isinstance(case.call.next_action(case.now), WaitUntil)
 
 
 def test_while_others_die_as_well_it_takes_a_third() -> None:
@@ -150,7 +151,7 @@ def test_and_not_a_fourth() -> None:
     case.killed()
     case.killed()
     with pytest.raises(PoisonLookup):
-        case.journey.next(case.now)
+        case.call.next_action(case.now)
 
 
 def test_what_died_long_before_has_nothing_to_do_with_it() -> None:
@@ -160,7 +161,7 @@ def test_what_died_long_before_has_nothing_to_do_with_it() -> None:
     case.killed()
     case.killed()
     with pytest.raises(PoisonLookup):
-        case.journey.next(case.now)
+        case.call.next_action(case.now)
 
 
 def test_the_end_of_a_machine_is_one_death() -> None:
@@ -208,9 +209,10 @@ def test_the_word_of_a_death_is_waited_for_a_moment() -> None:
         worker = case.send()
         case.die(worker, died=None)  # its connection ended: its launcher will tell
         case.breaks(worker)
-    step = case.journey.next(case.now)
-    assert step == pytest.approx(case.now + VERDICT_S)
+    action = case.call.next_action(case.now)
+    assert isinstance(action, WaitUntil)
+    assert action.at == pytest.approx(case.now + VERDICT_S)
     for worker in case.workers[:2]:
         case.registry.exited(worker.instance, "killed by SIGKILL", case.now)
     with pytest.raises(PoisonLookup):
-        case.journey.next(case.now)
+        case.call.next_action(case.now)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from nodes.errors import DeadlineExceeded
-from nodes.routing import POLICIES, Address, CallState, Registry, Router, Worker
+from nodes.routing import POLICIES, Address, Ask, CallState, Registry, Router
 
 AT_ONCE = 0.0001
 """Seconds in which a connection is refused."""
@@ -25,13 +25,13 @@ def test_workers_that_all_refuse_at_once_are_gone_round_once_a_breath(count: int
     router = Router(registry=registry, policy=POLICIES["load"])
     for _ in range(10):  # their breakers open one after the other, for longer each time
         deadline = now + 2.0
-        journey = CallState(router, deadline, counted=True)
-        rounds = 2.0 / Router.BREATH
+        call = CallState(router, deadline, counted=True)
+        rounds = 2.0 / Router.ROUND_PAUSE_S
         with pytest.raises(DeadlineExceeded):
-            while journey.attempts <= rounds * count:
-                step = journey.next(now)
-                if isinstance(step, Worker):
+            while call.attempts <= rounds * count:
+                action = call.next_action(now)
+                if isinstance(action, Ask):
                     now += AT_ONCE
-                    journey.failed(step, "refused", now)
+                    call.failed(action.worker, "refused", now)
                 else:
-                    now = step
+                    now = action.at

@@ -20,7 +20,7 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
 from nodes.security.cursors import KEPT, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file
-from nodes.worker.service import CatalogVersions, OpenCatalog
+from nodes.worker.catalogs import CatalogVersions, OpenCatalog
 from tests.kit import Killed, Node, hosted, poll_for
 
 KEY = bytes(range(32))
@@ -196,7 +196,7 @@ def test_a_page_that_overtakes_the_key_waits_for_it(
     later.start()
     assert desk.page()[1]
     later.join()
-    monkeypatch.setattr("nodes.worker.service.KEY_TIME", 0.01)
+    monkeypatch.setattr("nodes.worker.catalogs.KEY_TIME", 0.01)
     desk.served = CatalogVersions(desk.first)
     with pytest.raises(InternalError, match="not registered yet"):
         desk.page()

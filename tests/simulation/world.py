@@ -16,7 +16,7 @@ from random import Random
 
 from nodes.dispatch.dispatcher import PROOF_S
 from nodes.errors import LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, CallState, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Address, CallState, Registry, Router, State, WaitUntil, Worker
 
 PROBE_EVERY = 1.0
 REGISTER_AFTER = (0.1, 1.0)
@@ -56,7 +56,7 @@ class Process:
 class Lookup:
     """One lookup of a simulated client."""
 
-    journey: CallState
+    call: CallState
     began: float
     then: Callable[[], None]
     sends: dict[int, int] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class World:
         """What must always hold."""
         in_flight: dict[int, int] = {}
         for lookup in self.lookups:
-            for generation in lookup.journey.pending:
+            for generation in lookup.call.pending:
                 in_flight[generation] = in_flight.get(generation, 0) + 1
         for worker in self.registry:
             expected = in_flight.get(worker.generation, 0)
@@ -197,8 +197,8 @@ class World:
         """Its registration is over; if it still lives, it comes back."""
         worker, process.registration = process.registration, None
         for lookup in list(self.lookups):
-            if worker is not None and worker.generation in lookup.journey.pending:
-                lookup.journey.failed(worker, "connection ended", self.now, broke=True)
+            if worker is not None and worker.generation in lookup.call.pending:
+                lookup.call.failed(worker, "connection ended", self.now, broke=True)
                 self.advance(lookup)
         if process.alive:
             self.after(self.random.uniform(*REGISTER_AFTER), lambda: self._register(process))
@@ -273,8 +273,8 @@ class World:
         return self._begin(lambda: None, deadly=True)
 
     def _begin(self, then: Callable[[], None], *, deadly: bool) -> Lookup:
-        journey = CallState(self.router, self.now + self.TIMEOUT, counted=True)
-        lookup = Lookup(journey, self.now, then, deadly=deadly)
+        call = CallState(self.router, self.now + self.TIMEOUT, counted=True)
+        lookup = Lookup(call, self.now, then, deadly=deadly)
         lookup.safe = {
             process.name
             for process in self.processes
@@ -291,29 +291,30 @@ class World:
         """Does what the router decides, as `nodes.dispatch.dispatcher` does over sockets."""
         if lookup.over:
             return
-        lookup.journey.expired(self.now)
+        lookup.call.expired(self.now)
         try:
-            step = lookup.journey.next(self.now)
+            action = lookup.call.next_action(self.now)
         except LookupFailed as error:
             self._over(lookup)
             self._judge(lookup, error)
             return
-        if not isinstance(step, Worker):
+        if isinstance(action, WaitUntil):
             lookup.wake += 1
             ticket = lookup.wake
             self.after(
-                max(1e-6, step - self.now),
+                max(1e-6, action.at - self.now),
                 lambda: self.advance(lookup) if lookup.wake == ticket else None,
             )
             return
-        state = step.state
-        assert state not in (State.DOWN, State.DRAINING), f"{step.id} was picked: {state}"
-        self.deliver(lookup, step)
+        worker = action.worker
+        state = worker.state
+        assert state not in (State.DOWN, State.DRAINING), f"{worker.id} was picked: {state}"
+        self.deliver(lookup, worker)
         self.advance(lookup)
 
     def _over(self, lookup: Lookup) -> None:
         lookup.over = True
-        lookup.journey.abandon(self.now)
+        lookup.call.abandon(self.now)
         self.lookups.discard(lookup)
         lookup.then()
 
@@ -331,7 +332,7 @@ class World:
 
     def _wake_all(self) -> None:
         for lookup in list(self.lookups):
-            if not lookup.journey.pending:
+            if not lookup.call.pending:
                 self.advance(lookup)
 
     def deliver(self, lookup: Lookup, worker: Worker) -> None:
@@ -377,20 +378,20 @@ class World:
             if process.alive:
                 self.after(self.WIRE, lambda: self._answer(lookup, worker))
 
-        self.after(self.WIRE, prove if lookup.journey.must_prove(worker) else arrive)
+        self.after(self.WIRE, prove if lookup.call.must_prove(worker) else arrive)
 
     def _answer(self, lookup: Lookup, worker: Worker) -> None:
-        if lookup.over or worker.generation not in lookup.journey.pending:
+        if lookup.over or worker.generation not in lookup.call.pending:
             return  # the lane was closed: nobody hears it
-        lookup.journey.answered(worker, self.now)
+        lookup.call.answered(worker, self.now)
         self.answers[worker.generation] = self.answers.get(worker.generation, 0) + 1
         self.latencies.append(self.now - lookup.began)
         self._over(lookup)
 
     def _fail(self, lookup: Lookup, worker: Worker, *, broke: bool) -> None:
-        if lookup.over or worker.generation not in lookup.journey.pending:
+        if lookup.over or worker.generation not in lookup.call.pending:
             return
-        lookup.journey.failed(worker, "failed", self.now, broke=broke)
+        lookup.call.failed(worker, "failed", self.now, broke=broke)
         self.advance(lookup)
 
     def rest(self) -> None:

@@ -1,0 +1,92 @@
+"""The kinds of events, each with how much it matters: a closed set."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How an event is to be taken: something is wrong, is right again, or just happened."""
+
+    BAD = "bad"
+    GOOD = "good"
+    PLAIN = "plain"
+
+
+class EventKind(StrEnum):
+    """What happened, to a worker or to the cluster."""
+
+    # a registration
+    REGISTERED = "registered"
+    PROVED = "proved"
+    SUSPECT = "suspect"
+    RECOVERED = "recovered"
+    OTHER_CATALOG = "other_catalog"
+    READY = "ready"
+    DRAINING = "draining"
+    LEFT = "left"
+    LOST = "lost"
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_CLOSED = "breaker_closed"
+    # a local worker's process
+    SPAWNED = "spawned"
+    KILLED = "killed"
+    RESTARTING = "restarting"
+    RESTARTED = "restarted"
+    FROZEN = "frozen"
+    THAWED = "thawed"
+    CRASH_LOOPING = "crash_looping"
+    # the records
+    RELOAD = "reload"
+    SWITCHED = "switched"
+    NOT_SWITCHED = "not_switched"
+    RELOADED = "reloaded"
+    NOT_RELOADED = "not_reloaded"
+    SERVES = "serves"
+    # the cluster
+    STARTED = "started"
+    STOPPED = "stopped"
+    PANIC = "panic"
+    CALM = "calm"
+    HEDGES_SPENT = "hedges_spent"
+    RETRIES_SPENT = "retries_spent"
+    POISON_LOOKUP = "poison_lookup"
+    REFUSED_LOGIN = "refused_login"
+    CERTIFICATES = "certificates"
+    JOURNAL = "journal"
+
+    @property
+    def severity(self) -> Severity:
+        """How it is to be taken."""
+        if self in BAD:
+            return Severity.BAD
+        return Severity.GOOD if self in GOOD else Severity.PLAIN
+
+
+BAD = frozenset(
+    (
+        EventKind.LOST,
+        EventKind.KILLED,
+        EventKind.CRASH_LOOPING,
+        EventKind.SUSPECT,
+        EventKind.FROZEN,
+        EventKind.BREAKER_OPENED,
+        EventKind.OTHER_CATALOG,
+        EventKind.NOT_SWITCHED,
+        EventKind.NOT_RELOADED,
+        EventKind.PANIC,
+        EventKind.POISON_LOOKUP,
+        EventKind.JOURNAL,
+    )
+)
+GOOD = frozenset(
+    (
+        EventKind.PROVED,
+        EventKind.RECOVERED,
+        EventKind.READY,
+        EventKind.THAWED,
+        EventKind.RELOADED,
+        EventKind.BREAKER_CLOSED,
+        EventKind.CALM,
+    )
+)
