@@ -1,4 +1,7 @@
-"""`rollcall-nodes`: the launcher. Each command's module is loaded when it is called."""
+"""`rollcall-nodes`: the commands, each in a module that is loaded when it is called.
+
+Imports whatever a command needs; nothing of `nodes` imports it.
+"""
 
 from __future__ import annotations
 
