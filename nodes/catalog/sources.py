@@ -18,9 +18,12 @@ import msgspec
 
 from nodes.catalog.arguments import shown
 from nodes.errors import DataError
+from nodes.support.nesting import MAX_NESTING, is_nested_within
 
 SUFFIXES = (".json", ".jsonl", ".csv")
 MAX_RECORD = 1 << 20  # bytes of one record's JSON text
+
+TOO_DEEP = f"it is nested too deeply, at most {MAX_NESTING} levels are allowed"
 BLOCK = 1 << 16  # bytes of the lines that are read together: they fit the processor's cache
 BATCH = 500  # records that are read together where there are no lines
 
@@ -76,7 +79,9 @@ def encode_record(value: object) -> bytes:
     except UnicodeEncodeError:
         raise Unusable("it has half of a surrogate pair, which is no character") from None
     except RecursionError:
-        raise Unusable("it is nested too deeply") from None
+        raise Unusable(TOO_DEEP) from None
+    if not is_nested_within(body, MAX_NESTING):
+        raise Unusable(TOO_DEEP)
     if len(body) > MAX_RECORD:
         raise Unusable(f"it takes {len(body)} bytes as JSON, at most {MAX_RECORD} are allowed")
     return body
@@ -175,6 +180,8 @@ def _read_plain(lines: list[bytes]) -> Usable | None:
         text = _encode_lines(records)
     except (ValueError, RecursionError):
         return None
+    if not is_nested_within(text, MAX_NESTING, beside=len(records) - 1):
+        return None
     if len(records) != len(lines) or b"\\\\" in text or _quotes(text) != _quotes(block):
         return None
     bodies = text.split(b"\n")
@@ -197,7 +204,7 @@ def _read_line(line: bytes, name: str, number: int, bad: Bad) -> Usable:
     except json.JSONDecodeError as error:
         raise _broken(name, number, error) from None
     except RecursionError:
-        bad(f"{name}, line {number}", "it is nested too deeply")
+        bad(f"{name}, line {number}", TOO_DEEP)
     except Unusable as unusable:
         bad(f"{name}, line {number}", str(unusable))
     else:
