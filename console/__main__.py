@@ -13,7 +13,7 @@ from nodes.support.text import printable
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rollcall", prog_name="rollcall")
+@click.version_option(package_name="rollcall-console", prog_name="rollcall")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
