@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
+from nodes.support.files import write_atomically
 from nodes.support.paths import make_private, state_dir
 from nodes.support.structs import ready
 
@@ -47,14 +46,8 @@ def save_settings(settings: Settings, path: Path | None = None) -> None:
     path = path or settings_file()
     settings.queries = settings.queries[-MAX_LINES:]
     settings.commands = settings.commands[-MAX_LINES:]
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         make_private(path.parent)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(settings))
-        draft.replace(path)
+        write_atomically(path, msgspec.json.encode(settings))
     except (OSError, ValueError) as error:  # what was typed may be no text that can be kept
         logger.info("settings are not kept: %s", error)
-        with contextlib.suppress(OSError):
-            draft.unlink()

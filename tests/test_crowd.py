@@ -82,7 +82,7 @@ def test_a_flood_and_descriptors_run_out(ended: ExitStack, tmp_path: Path) -> No
 def test_those_who_have_just_asked_fill_the_house_for_a_while(
     ended: ExitStack, tmp_path: Path
 ) -> None:
-    """A newcomer is told to come again, and is served when it does: see `seats.SETTLED`."""
+    """A newcomer is told to come again, and is served when it does: see `Limits.settled`."""
     scene = Scene(ended, tmp_path / "said", 48)
     with Asking(parse_address(scene.address), 60):
         before = scene.good.lookups

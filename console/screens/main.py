@@ -1,4 +1,4 @@
-"""The main screen: vitals, workers, their load, the query box, events, and a command line."""
+"""The main screen: a header, workers, their load, the query box, events, and a command line."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The panels."""
-        yield Static("starting ...", id="vitals", markup=False)
+        yield Static("starting ...", id="header", markup=False)
         yield Static("", id="status", markup=False)
         yield CommandBar(read_only=self._read_only)
         with Horizontal(id="middle"):
@@ -135,7 +135,7 @@ class MainScreen(Screen[None]):
     @property
     def is_composed(self) -> bool:
         """Whether the parts are there to draw on: they come after the screen, and go before it."""
-        return len(self.query("#status, #vitals, #load, #workers, #events, #answer")) == 6
+        return len(self.query("#status, #header, #load, #workers, #events, #answer")) == 6
 
     # -- parts --------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class MainScreen(Screen[None]):
     ) -> None:
         """Draws a snapshot; what has not changed is not drawn again."""
         lines = header(snapshot, read_only=self._read_only, attached=self._attached)
-        self._update("#vitals", "\n".join(lines))
+        self._update("#header", "\n".join(lines))
         rows = [worker_row(w, snapshot.taken_at, self._glyphs) for w in snapshot.workers]
         self.table.set_rows(rows, totals_row(snapshot))
         self._reason = reason(snapshot, self.table.cursor, self._glyphs)

@@ -3,6 +3,8 @@
 `ensure_catalog` turns a folder or file of records into an indexed, read-only
 catalog, once; `Catalog.open` opens it, and each thread's `Reader` answers
 lookups from it. `check_data` looks the records over without building.
+
+Imports `nodes.support` and `nodes.errors` only; any package above may import it.
 """
 
 from __future__ import annotations

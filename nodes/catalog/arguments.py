@@ -1,4 +1,4 @@
-"""A lookup's arguments: checked and brought to the types its fields have.
+"""Argument validation: a lookup's arguments checked, and brought to the types of its fields.
 
 The master calls this before it picks a worker, so that a wrong argument is
 answered at once and no worker is blamed for it.
@@ -15,8 +15,8 @@ from nodes.errors import BadRequest
 
 Argument = str | int | float
 
-MAX_TEXT = 4096  # characters of a text argument
-MAX_DIGITS = 64  # characters of a number given as text; longer ones fit no 64 bits anyway
+MAX_TEXT_CHARS = 4096  # characters of a text argument
+MAX_NUMBER_CHARS = 64  # characters of a number given as text; longer ones fit no 64 bits anyway
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -37,8 +37,10 @@ def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:
     """Arguments as the lookup's fields store them.
 
     Text stays text; an integer or a number may also come as text ("2002").
-    Raises `BadRequest`, naming the lookup and the argument, for a wrong count,
-    a wrong type or a value that no record could have.
+
+    Raises:
+        BadRequest: a wrong count, a wrong type, or a value that no record could have; the
+            message names the lookup and the argument.
     """
     if len(args) != len(lookup.fields):
         raise BadRequest(
@@ -48,51 +50,51 @@ def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:
     try:
         for kind, value in zip(lookup.types, args, strict=True):
             found.append(_ACCEPT[kind](value))
-    except _Refused as refused:
+    except _BadArgument as refused:
         field = lookup.fields[len(found)]
         raise BadRequest(f"{usage(lookup)}: {field} {refused}") from None
     return tuple(found)
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this module
+class _BadArgument(Exception):  # noqa: N818 - never leaves this module
     """Why an argument is refused, as the end of a sentence that starts with its name."""
 
 
 def _text(value: object) -> Argument:
     if type(value) is not str:
-        raise _Refused(f"must be text, not {_kind(value)}")
-    if len(value) > MAX_TEXT:
-        raise _Refused(f"has {len(value)} characters, at most {MAX_TEXT} are allowed")
+        raise _BadArgument(f"must be text, not {_kind(value)}")
+    if len(value) > MAX_TEXT_CHARS:
+        raise _BadArgument(f"has {len(value)} characters, at most {MAX_TEXT_CHARS} are allowed")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _Refused(f"is not valid Unicode: {shown(value)}") from None
+        raise _BadArgument(f"is not valid Unicode: {shown(value)}") from None
     return value
 
 
 def _integer(value: object) -> Argument:
     if type(value) is str:
-        if len(value) > MAX_DIGITS or not _INTEGER.fullmatch(value):
-            raise _Refused(f"must be an integer, not {shown(value)}")
+        if len(value) > MAX_NUMBER_CHARS or not _INTEGER.fullmatch(value):
+            raise _BadArgument(f"must be an integer, not {shown(value)}")
         value = int(value)
     if type(value) is not int:
-        raise _Refused(f"must be an integer, not {_kind(value)}")
+        raise _BadArgument(f"must be an integer, not {_kind(value)}")
     if not INTEGER_MIN <= value <= INTEGER_MAX:
-        raise _Refused("is outside the 64 bits an integer may have")
+        raise _BadArgument("is outside the 64 bits an integer may have")
     return value
 
 
 def _number(value: object) -> Argument:
     if type(value) is str:
-        if len(value) > MAX_DIGITS or not _NUMBER.fullmatch(value):
-            raise _Refused(f"must be a number, not {shown(value)}")
+        if len(value) > MAX_NUMBER_CHARS or not _NUMBER.fullmatch(value):
+            raise _BadArgument(f"must be a number, not {shown(value)}")
         value = int(value) if _INTEGER.fullmatch(value) else float(value)
     if type(value) is int:
         return _integer(value)
     if type(value) is not float:
-        raise _Refused(f"must be a number, not {_kind(value)}")
+        raise _BadArgument(f"must be a number, not {_kind(value)}")
     if not math.isfinite(value):
-        raise _Refused("must be a finite number")
+        raise _BadArgument("must be a finite number")
     return value
 
 

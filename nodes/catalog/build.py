@@ -1,4 +1,4 @@
-"""Dataset in, SQLite file out. Who calls it decides where the file belongs (see `cache`)."""
+"""Building a catalog: dataset in, SQLite file out. Where that belongs is up to `cache`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import msgspec
 
 from nodes.catalog.dataset import Dataset
 from nodes.catalog.model import CatalogInfo, Lookup, Progress
-from nodes.catalog.schema_scan import Key, Survey, key_text
+from nodes.catalog.schema_scan import IndexKey, SchemaScan, key_text
 from nodes.catalog.sources import read_records
-from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT, Layout
+from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 
-CACHE_KIB = 8192
+SQLITE_CACHE_KIB = 8192
 """SQLite's memory for pages, and for each of the runs it sorts an index from. More is slower:
 the rows come in order, and short runs are sorted within the processor's own cache."""
-SORTERS = 3  # threads of SQLite's own that sort beside the one that reads
-PARAMETERS = 900  # values of one statement; some SQLite allow no more than 999
+SORTER_THREADS = 3  # threads of SQLite's own that sort beside the one that reads
+MAX_PARAMETERS = 900  # values of one statement; some SQLite allow no more than 999
 
 
 def write_catalog(
@@ -28,9 +28,16 @@ def write_catalog(
 ) -> None:
     """Write the dataset's catalog to the empty file at `path`, complete and on disk on return.
 
-    Raises `DataError` if a file is broken or if there are bad records (unless
-    `skip_bad` leaves them out), and `OSError` or `sqlite3.Error` if the catalog
-    cannot be written. The file may then be half made: it is the caller's to remove.
+    Args:
+        dataset: what is read.
+        path: of an empty file. After an error it may be half made: it is the caller's to remove.
+        version: of the catalog, see `cache`.
+        skip_bad: leave bad records out instead of failing.
+        progress: told how far it is.
+
+    Raises:
+        DataError: a file is broken, or there are bad records.
+        OSError, sqlite3.Error: the catalog cannot be written.
     """
     # The file is nobody else's: SQLite need not lock it, the caller has.
     with closing(
@@ -46,34 +53,34 @@ def write_catalog(
 def _fill(
     db: sqlite3.Connection, dataset: Dataset, version: str, *, skip_bad: bool, progress: Progress
 ) -> None:
-    layout = Layout(dataset.lookups.values())
+    schema = SqlSchema(dataset.lookups.values())
     # A crash leaves a temporary file that nobody opens: journal and syncs would buy nothing.
     db.executescript(
         f"PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-        f"PRAGMA cache_size = -{CACHE_KIB}; PRAGMA threads = {SORTERS};"
-        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
-        f"{layout.create_tables()} BEGIN;"
+        f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}; PRAGMA threads = {SORTER_THREADS};"
+        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"
+        f"{schema.create_tables()} BEGIN;"
     )
-    survey = Survey()
-    _read(db, dataset, layout, survey, progress)
+    scan = SchemaScan()
+    _read(db, dataset, schema, scan, progress)
     if not skip_bad:
-        survey.refuse_bad(dataset)
-    lookups = survey.lookups(dataset)
-    _unify(db, layout, lookups, survey)
-    for done, (columns, name) in enumerate(layout.indexes.items()):
-        progress("index", done, len(layout.indexes))
+        scan.refuse_bad(dataset)
+    lookups = scan.lookups(dataset)
+    _unify(db, schema, lookups, scan)
+    for done, (columns, name) in enumerate(schema.indexes.items()):
+        progress("index", done, len(schema.indexes))
         db.execute(f"CREATE INDEX {name} ON records ({', '.join(columns)})")
-    progress("index", len(layout.indexes), len(layout.indexes))
+    progress("index", len(schema.indexes), len(schema.indexes))
     info = CatalogInfo(
         path="",  # it is where it is found, and as large as it is
         bytes=0,
         name=dataset.name,
         version=version,
-        records=survey.records,
+        records=scan.records,
         lookups=lookups,
-        fields=survey.fields(),
+        fields=scan.fields(),
         files=dataset.files,
-        skipped=survey.bad_count,
+        skipped=scan.bad_count,
     )
     db.executemany("INSERT INTO files VALUES (?, ?)", enumerate(dataset.files))
     db.execute("INSERT INTO meta VALUES ('info', ?)", (msgspec.json.encode(info),))
@@ -81,33 +88,37 @@ def _fill(
 
 
 def _read(
-    db: sqlite3.Connection, dataset: Dataset, layout: Layout, survey: Survey, progress: Progress
+    db: sqlite3.Connection,
+    dataset: Dataset,
+    schema: SqlSchema,
+    scan: SchemaScan,
+    progress: Progress,
 ) -> None:
-    """Insert every usable record, file by file; the survey sees each on its way."""
+    """Insert every usable record, file by file; the scan sees each on its way."""
     paths = [dataset.folder / name for name in dataset.files]
     total = sum(path.stat().st_size for path in paths)
     before = 0
     progress("read", 0, total)
     for number, (path, name) in enumerate(zip(paths, dataset.files, strict=True)):
-        for position, records, bodies in read_records(path, name, survey.note_bad):
-            keys = survey.columns(records, layout.fields)
-            _insert(db, layout, list(chain.from_iterable(zip(repeat(number), *keys, bodies))))
+        for position, records, bodies in read_records(path, name, scan.note_bad):
+            keys = scan.columns(records, schema.fields)
+            _insert(db, schema, list(chain.from_iterable(zip(repeat(number), *keys, bodies))))
             progress("read", min(before + position, total), total)
         before += path.stat().st_size
     progress("read", total, total)
 
 
-def _insert(db: sqlite3.Connection, layout: Layout, values: list[Key | bytes]) -> None:
+def _insert(db: sqlite3.Connection, schema: SqlSchema, values: list[IndexKey | bytes]) -> None:
     """Insert rows given as one list: many with each statement, which halves the time of each."""
-    width = len(layout.columns) + 2
-    step = max(1, PARAMETERS // width) * width
+    width = len(schema.columns) + 2
+    step = max(1, MAX_PARAMETERS // width) * width
     for start in range(0, len(values), step):
         part = values[start : start + step]
-        db.execute(layout.insert_records(len(part) // width), part)
+        db.execute(schema.insert_records(len(part) // width), part)
 
 
 def _unify(
-    db: sqlite3.Connection, layout: Layout, lookups: tuple[Lookup, ...], survey: Survey
+    db: sqlite3.Connection, schema: SqlSchema, lookups: tuple[Lookup, ...], scan: SchemaScan
 ) -> None:
     """Turn the numbers in a text field into text: its type is known only after the last record."""
     db.create_function("key_text", 1, key_text, deterministic=True)
@@ -115,9 +126,9 @@ def _unify(
         field
         for lookup in lookups
         for field, kind in zip(lookup.fields, lookup.types, strict=True)
-        if kind == "text" and len(survey.kinds[field]) > 1
+        if kind == "text" and len(scan.kinds[field]) > 1
     }
-    for column in layout.of(sorted(text)):
+    for column in schema.columns_of(sorted(text)):
         db.execute(
             f"UPDATE records SET {column} = key_text({column})"  # noqa: S608 - our names of columns
             f" WHERE typeof({column}) IN ('integer', 'real')"

@@ -1,4 +1,4 @@
-"""Which catalog belongs to a dataset: found again if nothing changed, built if something did.
+"""The catalog cache: a dataset's catalog is found again, or built if something changed.
 
     <cache>/catalogs/<version>.db      a catalog; never changed once it has that name
     <cache>/catalogs/.<random>.tmp     one that is being built, locked by who builds it
@@ -25,14 +25,15 @@ import msgspec
 from nodes.catalog.dataset import Dataset, load_dataset
 from nodes.catalog.model import CatalogInfo, Progress
 from nodes.catalog.reader import Catalog
-from nodes.catalog.sql_schema import FORMAT
+from nodes.catalog.sql_schema import FORMAT_VERSION
 from nodes.errors import DataError
+from nodes.support.files import write_atomically
 from nodes.support.paths import cache_dir, make_private
 from nodes.support.structs import ready
 
-KEPT_CATALOGS = 8
-KEPT_STAMPS = 64
-SETTLED_NS = 50_000_000
+MAX_CATALOGS = 8
+MAX_STAMPS = 64
+SETTLE_NS = 50_000_000
 """A file changed less than this ago may change again within the same tick of the file
 system's clock and look the same: until then only its content tells, not its looks."""
 
@@ -50,17 +51,25 @@ def ensure_catalog(
     skip_bad: bool = False,
     progress: Progress | None = None,
     force: bool = False,
+    settle_ns: int = SETTLE_NS,
 ) -> CatalogInfo:
     """The catalog of a folder or file of records, built if there is none that fits.
 
-    `cache` is the cache directory, by default the user's; `skip_bad` leaves
-    bad records out instead of failing; `force` builds even if nothing changed.
-    Raises `DataError` if the records cannot be used or change while they are
-    read; catalogs that are there already stay as they are.
+    Args:
+        data: a folder or a file of records.
+        cache: the cache directory, by default the user's.
+        skip_bad: leave bad records out instead of failing.
+        progress: told how far a build is.
+        force: build even if nothing changed.
+        settle_ns: see `SETTLE_NS`.
+
+    Raises:
+        DataError: the records cannot be used, or change while they are read. Catalogs that
+            are there already stay as they are.
     """
     dataset = load_dataset(data)
     root = cache if cache is not None else cache_dir()
-    signature, settled = _signature(dataset)
+    signature, settled = _signature(dataset, settle_ns)
     stamp = root / "stamps" / f"{_digest(os.fsencode(data.resolve()))}.json"
     catalogs = root / "catalogs"
     if not force and (stamped := _stamped(stamp, signature)):
@@ -74,7 +83,7 @@ def ensure_catalog(
     if info is None:
 
         def check_unchanged() -> None:
-            same = _signature(dataset)[0] == signature
+            same = _signature(dataset, settle_ns)[0] == signature
             if not same or (not settled and _version(dataset) != version):
                 raise DataError(f"{data} changed while it was read; try again")
 
@@ -87,7 +96,7 @@ def ensure_catalog(
     return info
 
 
-def _signature(dataset: Dataset) -> tuple[str, bool]:
+def _signature(dataset: Dataset, settle_ns: int) -> tuple[str, bool]:
     """How the dataset looks from outside, and whether any change from now on will show in that."""
     looks: list[tuple[int, int, int, int]] = []
     now = time.time_ns()
@@ -99,7 +108,7 @@ def _signature(dataset: Dataset) -> tuple[str, bool]:
         # ctime too: a tool may put back the mtime, nobody can put back the ctime.
         looks.append((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
     digest = _digest(_definition(dataset), msgspec.json.encode(looks))
-    return digest, all(ctime < now - SETTLED_NS for _, _, ctime, _ in looks)
+    return digest, all(ctime < now - settle_ns for _, _, ctime, _ in looks)
 
 
 def _version(dataset: Dataset) -> str:
@@ -119,7 +128,7 @@ def _version(dataset: Dataset) -> str:
 
 def _definition(dataset: Dataset) -> bytes:
     lookups = list(dataset.lookups.items())
-    return msgspec.json.encode((FORMAT, dataset.name, dataset.files, lookups))
+    return msgspec.json.encode((FORMAT_VERSION, dataset.name, dataset.files, lookups))
 
 
 def _digest(*parts: bytes) -> str:
@@ -139,9 +148,7 @@ def _write_stamp(stamp: Path, value: _Stamp) -> None:
     """Note the catalog for the next start. Without the note that start is slower, not wrong."""
     with suppress(OSError, DataError):
         _make_folder(stamp.parent)
-        with _temporary(stamp.parent) as temp:
-            temp.write_bytes(msgspec.json.encode(value))
-            temp.replace(stamp)
+        write_atomically(stamp, msgspec.json.encode(value))
 
 
 def _usable(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
@@ -224,10 +231,10 @@ def _remove_unlocked(path: Path) -> None:
 
 def _clear_away(catalogs: Path, used: Path) -> None:
     """Remove all but the newest catalogs and stamps; one that somebody has open stays."""
-    for path in _oldest(catalogs.glob("*.db"), KEPT_CATALOGS):
+    for path in _oldest(catalogs.glob("*.db"), MAX_CATALOGS):
         if path != used:
             _remove_unlocked(path)
-    for path in _oldest((catalogs.parent / "stamps").glob("*.json"), KEPT_STAMPS):
+    for path in _oldest((catalogs.parent / "stamps").glob("*.json"), MAX_STAMPS):
         with suppress(OSError):
             path.unlink()
 

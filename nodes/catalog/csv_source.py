@@ -14,15 +14,15 @@ from itertools import chain, islice, repeat
 from pathlib import Path
 
 from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN, shown
-from nodes.catalog.sources import (
-    BATCH,
-    BLOCK,
-    MAX_RECORD,
-    Bad,
+from nodes.catalog.records import (
+    BATCH_RECORDS,
+    BLOCK_BYTES,
+    MAX_RECORD_BYTES,
     Batch,
     Record,
+    ReportBad,
     Unusable,
-    Usable,
+    UsableRecords,
     decode_line,
     encode_record,
     encode_records,
@@ -39,34 +39,38 @@ Rows = Iterator[tuple[int, int, list[Row]]]
 """Batches: the line the first row starts on, the bytes read so far, the rows' cells."""
 
 
-def read_sheet(path: Path, name: str, bad: Bad) -> Iterator[Batch]:
+def read_csv(path: Path, name: str, report_bad: ReportBad) -> Iterator[Batch]:
     """The records of a CSV file; an empty cell is a field the record does not have.
 
-    `name` is how messages call the file. Raises `DataError` if the header or
-    the quoting is broken; a line with more or fewer cells than the header is
-    told to `bad`.
+    Args:
+        path: the file.
+        name: how messages call it.
+        report_bad: told of each line with more or fewer cells than the header.
+
+    Raises:
+        DataError: the header or the quoting is broken.
     """
     size = path.stat().st_size
-    sheet = _Sheet(name, bad)
+    columns = _Columns(name, report_bad)
     # The first reading takes about a quarter of the time.
-    for position in sheet.look(_rows(path, name)):
+    for position in columns.scan_types(_rows(path, name)):
         yield position // 4, [], []
     batches = _rows(path, name)
     _header(batches)
     for number, position, rows in batches:
-        yield (size + 3 * position) // 4, *sheet.records(rows, number)
+        yield (size + 3 * position) // 4, *columns.records(rows, number)
 
 
-class _Sheet:
+class _Columns:
     """A file's columns, and the records its rows are."""
 
-    def __init__(self, name: str, bad: Bad) -> None:
+    def __init__(self, name: str, report_bad: ReportBad) -> None:
         self._name = name
-        self._bad = bad
+        self._report_bad = report_bad
         self._fields: Row = []
         self._cells: list[Cell] = []
 
-    def look(self, batches: Rows) -> Iterator[int]:
+    def scan_types(self, batches: Rows) -> Iterator[int]:
         """Takes in the header and every column's type; says how many bytes are read."""
         self._fields = _header(batches)
         width = len(self._fields)
@@ -80,10 +84,10 @@ class _Sheet:
             whole = [row for row in rows if len(row) == width]
             for column, texts in enumerate(zip(*whole, strict=True)):
                 if self._cells[column] is not str:
-                    self._cells[column] = _narrowest(texts, self._cells[column])
+                    self._cells[column] = _narrowest_type(texts, self._cells[column])
             yield position
 
-    def records(self, rows: list[Row], number: int) -> Usable:
+    def records(self, rows: list[Row], number: int) -> UsableRecords:
         """The records of some rows, the first of which starts on line `number`."""
         if plain := self._plain(rows):
             return plain
@@ -94,7 +98,7 @@ class _Sheet:
         more_records, more_bodies = self.records(rows[half:], number + _lines(rows[:half]))
         return records + more_records, bodies + more_bodies
 
-    def _plain(self, rows: list[Row]) -> Usable | None:
+    def _plain(self, rows: list[Row]) -> UsableRecords | None:
         """The quick way through rows with nothing wrong in them; None if anything is."""
         if set(map(len, rows)) != {len(self._fields)}:
             return None
@@ -106,18 +110,19 @@ class _Sheet:
         else:
             records = [self._made(row) for row in rows]
         bodies = encode_records(records)
-        return None if max(map(len, bodies)) > MAX_RECORD else (records, bodies)
+        return None if max(map(len, bodies)) > MAX_RECORD_BYTES else (records, bodies)
 
-    def _record(self, row: Row, where: str) -> Usable:
+    def _record(self, row: Row, where: str) -> UsableRecords:
         """The record of a row, if it has one, with what is wrong with it told."""
         if row and len(row) != len(self._fields):
-            self._bad(where, f"it has {len(row)} cells where the header has {len(self._fields)}")
+            width = len(self._fields)
+            self._report_bad(where, f"it has {len(row)} cells where the header has {width}")
         elif row:
             record = self._made(row)
             try:
                 return [record], [encode_record(record)]
             except Unusable as unusable:
-                self._bad(where, str(unusable))
+                self._report_bad(where, str(unusable))
         return [], []
 
     def _made(self, row: Row) -> Record:
@@ -133,7 +138,7 @@ def _rows(path: Path, name: str) -> Rows:
         nonlocal position
         number = 1
         with path.open("rb") as file:
-            while lines := file.readlines(BLOCK):
+            while lines := file.readlines(BLOCK_BYTES):
                 position += sum(map(len, lines))
                 yield _decoded(lines, name, number)
                 number += len(lines)
@@ -154,7 +159,7 @@ def _rows(path: Path, name: str) -> Rows:
         yield number, position, rows
         number = reader.line_num + 1
         if any(rows):
-            size = BATCH
+            size = BATCH_RECORDS
 
 
 def _header(batches: Rows) -> Row:
@@ -176,7 +181,7 @@ def _lines(rows: Sequence[Row]) -> int:
     return len(rows) + sum(cell.count("\n") for row in rows for cell in row)
 
 
-def _narrowest(texts: Sequence[str], kind: Cell) -> Cell:
+def _narrowest_type(texts: Sequence[str], kind: Cell) -> Cell:
     """The narrowest type that fits these cells and those before them, which fit `kind`."""
     distinct = set(texts)
     if kind is int and _plain_integers(distinct):

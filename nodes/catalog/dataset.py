@@ -23,7 +23,6 @@ RESERVED = frozenset(
     [
         "lookup",
         "lookup_many",
-        "members",
         "describe",
         "members",
         "suggest",
@@ -58,8 +57,12 @@ _LOOKUP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 class Dataset(msgspec.Struct, frozen=True):
     """Which files to read in which order, and which fields each lookup is on.
 
-    `files` are relative to `folder`; `declared` is False if the lookups are
-    the default ones because nothing names others.
+    Attributes:
+        folder: where the files are.
+        name: of the dataset, for people.
+        files: relative to `folder`, in order.
+        lookups: the fields of each, by its name.
+        declared: False if the lookups are the default ones because nothing names others.
     """
 
     folder: Path
@@ -76,7 +79,8 @@ class Dataset(msgspec.Struct, frozen=True):
 def load_dataset(data: Path) -> Dataset:
     """The dataset in a folder, or of a single file; no record is read.
 
-    Raises `DataError` if there is nothing to read or `dataset.toml` is wrong.
+    Raises:
+        DataError: there is nothing to read, or `dataset.toml` is wrong.
     """
     try:
         return _load(data)
@@ -108,9 +112,13 @@ def _load(data: Path) -> Dataset:
 def unmet(
     dataset: Dataset, missing: Collection[str], found: Sequence[str], *, examples: Sequence[str]
 ) -> DataError:
-    """What to raise when no record has the `missing` lookup fields.
+    """What to raise when no record has some of the lookups' fields.
 
-    `found` are the fields there are, `examples` some of them that lookups could be on.
+    Args:
+        dataset: whose lookups they are.
+        missing: those fields.
+        found: the fields there are.
+        examples: some of them that lookups could be on.
     """
     path = dataset.folder / DEFINITION
     there = _listed(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")

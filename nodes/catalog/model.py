@@ -12,7 +12,10 @@ from nodes.support.structs import ready
 class Lookup(msgspec.Struct, frozen=True):
     """A named question on some fields: `getbyyear(location, year)`.
 
-    `types` has one of "text", "integer" and "number" for each of `fields`.
+    Attributes:
+        name: what it is called by.
+        fields: those that its arguments must equal, in order.
+        types: one of "text", "integer" and "number" for each of them.
     """
 
     name: str
@@ -24,9 +27,16 @@ class Lookup(msgspec.Struct, frozen=True):
 class CatalogInfo(msgspec.Struct, frozen=True):
     """What is known of a catalog without reading a record.
 
-    `path` is the catalog's own file and `bytes` that file's size; `files` are
-    the dataset's, as named in it; `fields` are all fields of all records, and
-    `skipped` counts the unusable records that were left out of it.
+    Attributes:
+        path: the catalog's own file.
+        name: the dataset's.
+        version: a digest of all that is in it.
+        records: how many there are.
+        lookups: what can be asked.
+        fields: all fields of all records.
+        files: the dataset's, as named in it.
+        bytes: the size of the catalog's file.
+        skipped: unusable records that were left out.
     """
 
     path: str
@@ -43,9 +53,11 @@ class CatalogInfo(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """A part of a lookup's answer.
 
-    `body` is JSON text, an array of `count` records; `after` is the position
-    that the next page starts from, None when this was the last; `files` are the
-    distinct names of the files these records came from.
+    Attributes:
+        body: JSON text, an array of records.
+        count: how many these are.
+        after: the position that the next page starts from; None when this was the last.
+        files: the distinct names of the files these records came from.
     """
 
     body: bytes
@@ -55,7 +67,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class BadRecord(msgspec.Struct, frozen=True):
-    """A record that cannot be used: `where` names its file and its line or number."""
+    """A record that cannot be used.
+
+    Attributes:
+        where: its file, and its line or number there.
+        why: the reason.
+    """
 
     where: str
     why: str
@@ -72,8 +89,11 @@ class FileReport(msgspec.Struct, frozen=True):
 class FieldReport(msgspec.Struct, frozen=True):
     """A field's type, and how many records have a value for it.
 
-    `type` is "text", "integer" or "number"; "nested" if it only ever holds
-    lists or objects, and "null" if it never holds anything.
+    Attributes:
+        name: the field's.
+        type: "text", "integer" or "number"; "nested" if it only ever holds lists or objects,
+            "null" if it never holds anything.
+        records: how many have a value for it.
     """
 
     name: str
@@ -82,7 +102,17 @@ class FieldReport(msgspec.Struct, frozen=True):
 
 
 class CheckReport(msgspec.Struct, frozen=True):
-    """What a dataset holds. `bad` lists the first of the `bad_count` bad records."""
+    """What a dataset holds.
+
+    Attributes:
+        name: the dataset's.
+        records: how many can be used.
+        files: each with its own counts.
+        fields: each with its type.
+        lookups: what could be asked.
+        bad: the first of the bad records.
+        bad_count: how many there are.
+    """
 
     name: str
     records: int

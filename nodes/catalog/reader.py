@@ -1,4 +1,4 @@
-"""Catalog in, answers out: opening one, finding records, suggesting values."""
+"""Opening a catalog, and answering from it: finding records, suggesting values."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from types import TracebackType
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT, Argument, shown, usage
+from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, shown, usage
 from nodes.catalog.model import CatalogInfo, Page
-from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT, Layout
+from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
 
-MAX_LIMIT = 10_000  # records of one page
+MAX_PAGE_RECORDS = 10_000  # records of one page
 MAX_SUGGESTIONS = 100
-PAGE_BYTES = 4 << 20  # a page ends before its body passes this
+MAX_PAGE_BYTES = 4 << 20  # a page ends before its body passes this
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _MAGIC = b"SQLite format 3\0"
@@ -41,7 +41,11 @@ class Catalog:
 
     @classmethod
     def open(cls, path: str | Path) -> Catalog:
-        """Open the catalog at `path`; raises `DataError` if it is missing or damaged."""
+        """Open the catalog in a file.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
         where = Path(path).absolute()  # readers open it later, wherever the process is by then
         try:
             descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
@@ -71,9 +75,9 @@ class Reader:
 
     def __init__(self, info: CatalogInfo) -> None:
         self._info = info
-        self._layout = layout = Layout(lookup.fields for lookup in info.lookups)
+        self._schema = schema = SqlSchema(lookup.fields for lookup in info.lookups)
         self._lookups = {
-            lookup.name: (lookup, layout.find(lookup.fields)) for lookup in info.lookups
+            lookup.name: (lookup, schema.find(lookup.fields)) for lookup in info.lookups
         }
         self._types = {
             field: kind
@@ -110,10 +114,16 @@ class Reader:
     ) -> Page:
         """The records whose fields equal `args` (as `coerce` returns them), in the files' order.
 
-        A page has at most `limit` records (1 to 10 000) and about 4 MiB; with
-        its `after` as `start`, the next one is found. Raises `BadRequest` for an
-        unknown lookup or wrong arguments, and `DataError` if the catalog is
-        damaged.
+        Args:
+            lookup: its name.
+            args: one for each of its fields.
+            limit: records of the page at most, 1 to `MAX_PAGE_RECORDS`; it has about 4 MiB
+                at most as well.
+            start: `after` of the page before, 0 for the first.
+
+        Raises:
+            BadRequest: there is no such lookup, or the arguments are wrong.
+            DataError: the catalog is damaged.
         """
         if lookup not in self._lookups:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
@@ -121,8 +131,8 @@ class Reader:
         shape, statement = self._lookups[lookup]
         if len(args) != len(shape.fields) or not _ARGUMENTS.issuperset(map(type, args)):
             raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
-        if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
-            raise BadRequest(f"limit must be an integer from 1 to {MAX_LIMIT}")
+        if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
+            raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
         try:
             return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
         except (OverflowError, UnicodeEncodeError):
@@ -134,16 +144,24 @@ class Reader:
         """Distinct values of a lookup's field that start with `prefix`, in order.
 
         Upper and lower case differ. Integers from 0 up are matched by their digits;
-        fields of other numbers suggest nothing. Raises `BadRequest` for a
-        field that no lookup is on, and `DataError` if the catalog is damaged.
+        fields of other numbers suggest nothing.
+
+        Args:
+            field: one that a lookup is on.
+            prefix: the beginning of the values, "" for all.
+            limit: values at most, 1 to `MAX_SUGGESTIONS`.
+
+        Raises:
+            BadRequest: no lookup is on that field, or an argument is wrong.
+            DataError: the catalog is damaged.
         """
         if field not in self._types:
             raise BadRequest(
                 f"there are no suggestions for {shown(field)};"
                 f" there are for {', '.join(self._types)[:500]}"
             )
-        if type(prefix) is not str or len(prefix) > MAX_TEXT:
-            raise BadRequest(f"the prefix must be a text of at most {MAX_TEXT} characters")
+        if type(prefix) is not str or len(prefix) > MAX_TEXT_CHARS:
+            raise BadRequest(f"the prefix must be a text of at most {MAX_TEXT_CHARS} characters")
         if type(limit) is not int or not 1 <= limit <= MAX_SUGGESTIONS:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_SUGGESTIONS}")
         found: list[str] = []
@@ -162,11 +180,12 @@ class Reader:
     def ping(self) -> None:
         """Look one record up by its own keys, another one each time.
 
-        Raises `DataError` if the catalog no longer answers.
+        Raises:
+            DataError: the catalog no longer answers.
         """
         first = self._info.lookups[0]
         self._probed = (self._probed + 7919) % self._info.records  # a prime: all get their turn
-        keys = ", ".join(self._layout.of(first.fields))
+        keys = ", ".join(self._schema.columns_of(first.fields))
         _, statement = self._lookups[first.name]
         try:
             row = self._db.execute(
@@ -188,7 +207,7 @@ class Reader:
         after = None
         for number, file, body in rows:
             size += len(body) + 1
-            if len(bodies) == limit or (bodies and size > PAGE_BYTES):
+            if len(bodies) == limit or (bodies and size > MAX_PAGE_BYTES):
                 after = last
                 break
             bodies.append(body)
@@ -201,8 +220,8 @@ class Reader:
 
     def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
         """Each value in [low, high) once: one step down the index each, however many have it."""
-        statement = self._layout.next_value(field, inclusive=True)
-        following = self._layout.next_value(field, inclusive=False)
+        statement = self._schema.next_value(field, inclusive=True)
+        following = self._schema.next_value(field, inclusive=False)
         while row := self._db.execute(statement, (low, high)).fetchone():
             statement, low = following, row[0]
             yield low
@@ -233,12 +252,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_header(descriptor: int, path: Path) -> int:
-    """The file's size in bytes; raises `DataError` if it is no whole catalog of this format."""
+    """The file's size in bytes; `DataError` if it is no whole catalog of this format."""
     size = os.fstat(descriptor).st_size
     head = os.pread(descriptor, _HEADER.size, 0)
     if len(head) == _HEADER.size:
         magic, page, pages, version, application = _HEADER.unpack(head)
-        if (magic, application, version) == (_MAGIC, APPLICATION_ID, FORMAT):
+        if (magic, application, version) == (_MAGIC, APPLICATION_ID, FORMAT_VERSION):
             if size == page * pages:
                 return size
             raise DataError(f"{path} has {size} bytes, not {page * pages}: build it again")

@@ -1,4 +1,4 @@
-"""What the records hold, noted while they go by: fields, their types, what was unusable."""
+"""The schema scan: fields, their types and bad records, noted while the records go by."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import msgspec
 from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
 from nodes.catalog.dataset import Dataset, unmet
 from nodes.catalog.model import BadRecord, FieldReport, Lookup
-from nodes.catalog.sources import Record
+from nodes.catalog.records import Record
 from nodes.errors import DataError
 
-MAX_LISTED = 1000  # bad records kept for a report
-MAX_SHOWN = 20  # bad records shown in a message
+MAX_BAD_KEPT = 1000  # bad records kept for a report
+MAX_BAD_SHOWN = 20  # bad records shown in a message
 
-Key = str | int | float | None
+IndexKey = str | int | float | None
 
 
-def key_of(value: object) -> Key:
+def index_key(value: object) -> IndexKey:
     """What a lookup compares: None for what no lookup finds (null, a list, an object)."""
     if isinstance(value, str):
         return value
@@ -32,7 +32,7 @@ def key_of(value: object) -> Key:
     return value if isinstance(value, float) else None
 
 
-def key_text(key: Key) -> str:
+def key_text(key: IndexKey) -> str:
     """A key as text, for a field that holds text in some records and numbers in others."""
     return key if isinstance(key, str) else msgspec.json.encode(key).decode()
 
@@ -42,7 +42,7 @@ def _fit(integers: Sequence[int]) -> bool:
     return min(integers) >= INTEGER_MIN and max(integers) <= INTEGER_MAX
 
 
-class Survey:
+class SchemaScan:
     """Counts over all records of a dataset, filled record by record."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Survey:
     def note_bad(self, where: str, why: str) -> None:
         """Count a record that cannot be used, and keep the first of them for the report."""
         self.bad_count += 1
-        if len(self.bad) < MAX_LISTED:
+        if len(self.bad) < MAX_BAD_KEPT:
             self.bad.append(BadRecord(where, why))
 
     def count(self, records: Sequence[Record]) -> None:
@@ -65,20 +65,20 @@ class Survey:
             for record in records:
                 for field, value in record.items():
                     # Whether it can be looked up: good enough from its first record.
-                    self._fields.setdefault(field, key_of(value) is not None)
+                    self._fields.setdefault(field, index_key(value) is not None)
 
-    def columns(self, records: Sequence[Record], fields: Iterable[str]) -> list[list[Key]]:
+    def columns(self, records: Sequence[Record], fields: Iterable[str]) -> list[list[IndexKey]]:
         """The records' keys, a list for each of `fields`; records and types are noted."""
         self.count(records)
         return [self._column(field, [record.get(field) for record in records]) for field in fields]
 
-    def _column(self, field: str, values: list[object]) -> list[Key]:
+    def _column(self, field: str, values: list[object]) -> list[IndexKey]:
         kinds = set(map(type, values))
         # Most columns hold keys as they are: a look at their types spares one at each value.
         if kinds in ({str}, {float}) or (kinds == {int} and _fit(cast("list[int]", values))):
-            keys = cast("list[Key]", values)
+            keys = cast("list[IndexKey]", values)
         else:
-            keys = [key_of(value) for value in values]
+            keys = [index_key(value) for value in values]
             kinds = set(map(type, keys)) - {type(None)}
         self.kinds.setdefault(field, set()).update(kinds)
         return keys
@@ -97,7 +97,11 @@ class Survey:
         return "number" if float in kinds else "integer"
 
     def lookups(self, dataset: Dataset) -> tuple[Lookup, ...]:
-        """The dataset's lookups, with types; raises `DataError` if a field is in no record."""
+        """The dataset's lookups, with types.
+
+        Raises:
+            DataError: a field of theirs is in no record, or there is no record.
+        """
         if not self.records:
             there = ", ".join(dataset.files)[:200]
             raise DataError(f"{dataset.folder}: there is no usable record in {there}")
@@ -112,10 +116,14 @@ class Survey:
         )
 
     def refuse_bad(self, dataset: Dataset) -> None:
-        """Raise `DataError` with the first bad records, if there is one."""
+        """Allow no bad record.
+
+        Raises:
+            DataError: there is one; the message has the first of them.
+        """
         if not self.bad_count:
             return
-        lines = [f"  {bad.where}: {bad.why}" for bad in self.bad[:MAX_SHOWN]]
+        lines = [f"  {bad.where}: {bad.why}" for bad in self.bad[:MAX_BAD_SHOWN]]
         if self.bad_count > len(lines):
             lines.append(f"  and {self.bad_count - len(lines)} more")
         raise DataError(
@@ -124,8 +132,8 @@ class Survey:
         )
 
 
-class FieldSurvey(Survey):
-    """A survey of all fields rather than the lookups' only: slower, for a report."""
+class FullSchemaScan(SchemaScan):
+    """A scan of all fields rather than the lookups' only: slower, for a report."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +144,7 @@ class FieldSurvey(Survey):
         self.count(records)
         for record in records:
             for field, value in record.items():
-                if (key := key_of(value)) is not None:
+                if (key := index_key(value)) is not None:
                     self.kinds.setdefault(field, set()).add(type(key))
             self.filled.update(field for field, value in record.items() if value is not None)
 

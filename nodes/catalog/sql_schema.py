@@ -1,4 +1,4 @@
-"""How a catalog lies in its SQLite file: shared by the one who writes it and those who read it.
+"""The SQL schema of a catalog's SQLite file, for who writes it and who reads it.
 
     meta(key, value)                    "info": the CatalogInfo as JSON
     files(id, name)                     the dataset's files, in order
@@ -14,25 +14,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 APPLICATION_ID = 0x526C6C43  # "RllC": this SQLite file is a Rollcall catalog
-FORMAT = 1  # raise it with any change to the tables or to what they hold
+FORMAT_VERSION = 1  # raise it with any change to the tables or to what they hold
 
 Columns = tuple[str, ...]
 
 
-class Layout:
+class SqlSchema:
     """The columns, indexes and statements for lookups on given fields."""
 
     def __init__(self, lookups: Iterable[tuple[str, ...]]) -> None:
         chosen = list(lookups)
         self.fields = tuple(dict.fromkeys(field for fields in chosen for field in fields))
         self.columns = {field: f"f{number}" for number, field in enumerate(self.fields)}
-        wanted = [self.of(fields) for fields in chosen]
+        wanted = [self.columns_of(fields) for fields in chosen]
         led = {columns[0] for columns in wanted}
         # `suggest` walks one field's values: a field that leads no lookup needs its own index.
         wanted += [(column,) for column in self.columns.values() if column not in led]
         self.indexes = {columns: f"i{n}" for n, columns in enumerate(dict.fromkeys(wanted))}
 
-    def of(self, fields: Iterable[str]) -> Columns:
+    def columns_of(self, fields: Iterable[str]) -> Columns:
         """The columns that hold these fields."""
         return tuple(self.columns[field] for field in fields)
 
@@ -52,7 +52,7 @@ class Layout:
 
     def find(self, fields: tuple[str, ...]) -> str:
         """Parameters: a key for each field, the id to start after, the number of rows."""
-        columns = self.of(fields)
+        columns = self.columns_of(fields)
         equal = " AND ".join(f"{column} = ?" for column in columns)
         return (
             f"SELECT id, file, body FROM records INDEXED BY {self.indexes[columns]}"  # noqa: S608 - our names

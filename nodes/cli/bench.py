@@ -12,47 +12,80 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
-    as_json,
     explained,
-    master_option,
+    json_option,
+    master_options,
     print_json,
-    tls_option,
 )
 from nodes.client.blocking import BATCH, Client
-from nodes.load import Plan, Report, Tally, sample
-from nodes.load.client_process import Lookups
-from nodes.load.process_group import Processes
+from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
+from nodes.load.client_process import BenchWork
+from nodes.load.process_group import ProcessGroup
 from nodes.support.text import printable
 
-SECONDS = 10.0
+DEFAULT_SECONDS = 10.0
 """How long it takes, unless its caller says otherwise."""
 
-WIDTH = 40
+BAR_WIDTH_CHARS = 40
 """Characters of the longest bar."""
 
 
 @click.command()
-@master_option
-@tls_option
-@click.option("--clients", type=click.IntRange(1, 1000), default=8, show_default=True,
-              help="How many ask at the same time.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0.1, 86_400), default=None,
-              help="How long they ask.  [default: 10, without --count]")  # fmt: skip
-@click.option("--count", type=click.IntRange(1), default=None,
-              help="How many lookups they ask, all together (whole batches).")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0.1, 1_000_000), default=None,
-              help="Lookups a second, all together: an open loop, see above.")  # fmt: skip
-@click.option("--lookup", "only", multiple=True, metavar="NAME",
-              help="Ask only this lookup (may be given again).  [default: all]")  # fmt: skip
-@click.option("--batch", type=click.IntRange(1, BATCH), default=1, show_default=True,
-              help="Lookups of one call.")  # fmt: skip
+@master_options
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 1000),
+    default=8,
+    show_default=True,
+    help="How many ask at the same time.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 86_400),
+    default=None,
+    help="How long they ask.  [default: 10, without --count]",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=None,
+    help="How many lookups they ask, all together (whole batches).",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 1_000_000),
+    default=None,
+    help="Lookups a second, all together: an open loop, see above.",
+)
+@click.option(
+    "--lookup",
+    "only",
+    multiple=True,
+    metavar="NAME",
+    help="Ask only this lookup (may be given again).  [default: all]",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, BATCH),
+    default=1,
+    show_default=True,
+    help="Lookups of one call.",
+)
 @click.option("--direct", is_flag=True, help="Ask the workers, past the master.")
-@as_json
+@json_option
 @explained
 def bench(
-    master: str, tls: Path | None, clients: int, seconds: float | None, count: int | None,
-    rate: float | None, only: tuple[str, ...], batch: int, direct: bool, as_json: bool,
-) -> None:  # fmt: skip
+    master: str,
+    tls: Path | None,
+    clients: int,
+    seconds: float | None,
+    count: int | None,
+    rate: float | None,
+    only: tuple[str, ...],
+    batch: int,
+    direct: bool,
+    as_json: bool,
+) -> None:
     """Put a load on a cluster; report throughput, latencies and errors.
 
     The lookups are drawn from the records that are there, of each kind as many. Ctrl-C ends
@@ -67,36 +100,46 @@ def bench(
     not be sent before the end is reported as unsent.
     """
     if seconds is None and count is None:
-        seconds = SECONDS
+        seconds = DEFAULT_SECONDS
     stop = StopSignals()
     with Client(master, tls=tls) as client:
         random = Random()  # noqa: S311 - draws samples
-        questions = tuple(sample(client, random, only=only))
-    plan = Plan(
-        clients=clients, seconds=seconds, rate=(rate or 0.0) / batch,
+        questions = tuple(sample_lookups(client, random, only=only))
+    plan = LoadPlan(
+        clients=clients,
+        seconds=seconds,
+        rate=(rate or 0.0) / batch,
         calls=None if count is None else math.ceil(count / batch),
-    )  # fmt: skip
-    work = Lookups(
-        master=master, tls=None if tls is None else str(tls), batch=batch, direct=direct,
+    )
+    work = BenchWork(
+        master=master,
+        tls=None if tls is None else str(tls),
+        batch=batch,
+        direct=direct,
         questions=questions,
-    )  # fmt: skip
-    with Processes(plan, work) as processes:
-        tally = _follow(processes, stop, seconds)
-        report = Report.of(
-            tally, clients=clients, processes=len(processes), rate=rate or 0.0, batch=batch,
-            direct=direct, seconds=processes.seconds,
-        )  # fmt: skip
+    )
+    with ProcessGroup(plan, work) as processes:
+        stats = _follow(processes, stop, seconds)
+        report = LoadReport.of(
+            stats,
+            clients=clients,
+            processes=len(processes),
+            rate=rate or 0.0,
+            batch=batch,
+            direct=direct,
+            seconds=processes.seconds,
+        )
     if as_json:
         print_json(report)
     else:
         click.echo(text_of(report))
 
 
-def _follow(processes: Processes, stop: StopSignals, seconds: float | None) -> Tally:
+def _follow(processes: ProcessGroup, stop: StopSignals, seconds: float | None) -> LoadStats:
     """All that came of it; on a terminal, shown as it comes (on stderr, so as not to mix)."""
-    whole = Tally()
+    whole = LoadStats()
     with ExitStack() as stack:
-        show = _Live(seconds, stack) if sys.stderr.isatty() else None
+        show = _LiveProgress(seconds, stack) if sys.stderr.isatty() else None
         for part in processes.run(stop.asked):
             whole.merge(part)
             if show is not None:
@@ -104,7 +147,7 @@ def _follow(processes: Processes, stop: StopSignals, seconds: float | None) -> T
     return whole
 
 
-class _Live:
+class _LiveProgress:
     """One line of progress."""
 
     def __init__(self, seconds: float | None, stack: ExitStack) -> None:
@@ -113,25 +156,29 @@ class _Live:
 
         self._progress = stack.enter_context(
             Progress(
-                TimeElapsedColumn(), BarColumn(20), TextColumn("{task.description}"),
-                console=Console(stderr=True), transient=True,
+                TimeElapsedColumn(),
+                BarColumn(20),
+                TextColumn("{task.description}"),
+                console=Console(stderr=True),
+                transient=True,
             )
-        )  # fmt: skip
+        )
         self._task = self._progress.add_task("the clients connect", total=seconds)
 
-    def update(self, whole: Tally) -> None:
+    def update(self, whole: LoadStats) -> None:
         """Shows how it is going, up to the clients' last reports (two a second)."""
         task = self._progress.tasks[0]
         elapsed = task.elapsed or 0.0
         p50, p99 = (_short(whole.latencies.percentile(q)) for q in (0.5, 0.99))
         rate = whole.answered / elapsed if elapsed else 0.0
         self._progress.update(
-            self._task, completed=elapsed,
+            self._task,
+            completed=elapsed,
             description=f"{rate:,.0f} lookups/s  p50 {p50}  p99 {p99}  {whole.failed:,} errors",
-        )  # fmt: skip
+        )
 
 
-def text_of(report: Report) -> str:
+def text_of(report: LoadReport) -> str:
     """The report for people."""
     loop = "closed loop"
     if report.wanted_per_s:
@@ -157,11 +204,11 @@ def text_of(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _bars(report: Report) -> list[str]:
+def _bars(report: LoadReport) -> list[str]:
     most = max(bar.calls for bar in report.histogram)
     return [
         f"{_short(bar.from_ms / 1000):>9} to {_short(bar.to_ms / 1000):>9} {bar.calls:>9,} "
-        f"{'#' * math.ceil(bar.calls / most * WIDTH)}"
+        f"{'#' * math.ceil(bar.calls / most * BAR_WIDTH_CHARS)}"
         for bar in report.histogram
     ] + [""]
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import click
 
-from nodes.cli.common import as_json as json_option
-from nodes.cli.common import explained, print_json
+from nodes.cli.common import (
+    explained,
+    json_option,
+    print_json,
+)
 from nodes.support.addresses import tls_folder
 
 
@@ -20,22 +23,30 @@ def certs() -> None:
 
 @certs.command()
 @click.option(
-    "--dir", "folder", metavar="DIR", type=click.Path(path_type=Path), default=None,
+    "--dir",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
     help="The folder to make.  [default: 'tls' with the state]",
-)  # fmt: skip
+)
 @click.option(
-    "--host", "hosts", metavar="NAME", multiple=True,
+    "--host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
     help="A name or address by which masters and workers are dialled, besides localhost; may "
     "be given several times.",
-)  # fmt: skip
+)
 @click.option(
     "--days", type=click.IntRange(1, 36500), default=365, show_default=True, help="Validity."
 )
 @click.option(
-    "--renew", is_flag=True,
+    "--renew",
+    is_flag=True,
     help="Replace the certificates in DIR by new ones from the CA that is there, for the same "
-    "names and those given."
-)  # fmt: skip
+    "names and those given.",
+)
 @json_option
 @explained
 def init(
@@ -55,7 +66,8 @@ def init(
     if as_json:
         print_json({"folder": str(folder), "files": [file.name for file in files], "days": days})
         return
-    click.echo(f"{'replaced' if renew else 'made'} in {folder}: " + ", ".join(
-        file.name for file in files))  # fmt: skip
+    click.echo(
+        f"{'replaced' if renew else 'made'} in {folder}: " + ", ".join(file.name for file in files)
+    )
     click.echo(f"use them here: --tls {shlex.quote(str(folder))}")
     click.echo("copy to other machines: ca.pem and the two files of their role; never ca-key.pem")

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, ParamSpec
+from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -22,11 +22,12 @@ from nodes.support.text import LogFormatter, printable, printable_json
 logger = logging.getLogger("rollcall.cli")
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., object])
 
-FAILED = 2
+EXIT_FAILED = 2
 """The exit code of a command that could not do what it was told; the message is on stderr."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
 master_option = click.option(
     "--master",
@@ -89,6 +90,21 @@ require_token_option = click.option(
 )
 
 
+skip_bad_option = click.option(
+    "--skip-bad", is_flag=True, help="Leave bad records out instead of failing."
+)
+
+
+def master_options(command: F) -> F:
+    """Of whoever talks to a master: its address, and TLS."""
+    return master_option(tls_option(command))
+
+
+def listen_options(command: F) -> F:
+    """Of whoever listens: the address, and TLS."""
+    return host_option(tls_option(insecure_option(command)))
+
+
 def explained(command: Callable[P, None]) -> Callable[P, None]:
     """Lets a command end with an error's message on stderr, and exit code 2.
 
@@ -112,7 +128,7 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
     # A message of several lines is ours, and means to be: a file to write, bad records.
     lines = [printable(line) for line in str(error).split("\n")]
     click.echo("rollcall-nodes: " + "\n".join(lines), err=True)
-    raise SystemExit(FAILED)
+    raise SystemExit(EXIT_FAILED)
 
 
 def error_json(error: RollcallError) -> dict[str, object]:

@@ -18,8 +18,12 @@ from nodes.catalog import (
     ensure_catalog,
     usage,
 )
-from nodes.cli.common import as_json as json_option
-from nodes.cli.common import explained, print_json
+from nodes.cli.common import (
+    explained,
+    json_option,
+    print_json,
+    skip_bad_option,
+)
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 
@@ -27,8 +31,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-BAR_AFTER_S = 1.0  # a build that is over sooner shows no bar
-BAD_SHOWN = 20
+BAR_AFTER_S = 1.0
+"""A build that is over sooner shows no progress bar."""
+MAX_BAD_SHOWN = 20
+"""Bad records that a report lists."""
 
 
 @click.group()
@@ -65,7 +71,7 @@ def check(folder: Path | None, as_json: bool) -> None:
 
 @data.command()
 @_folder
-@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@skip_bad_option
 @click.option("--force", is_flag=True, help="Build even if nothing changed.")
 @json_option
 @explained
@@ -89,13 +95,24 @@ def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> No
 
 
 def build_with_progress(
-    data: Path, also: Progress | None = None, *, skip_bad: bool = False, force: bool = False
+    data: Path,
+    also: Progress | None = None,
+    *,
+    skip_bad: bool = False,
+    force: bool = False,
+    bar_after_s: float = BAR_AFTER_S,
 ) -> CatalogInfo:
     """`ensure_catalog`, with a progress bar on stderr if it is a terminal and the build is long.
 
-    `also` is told of the progress as well. Raises `DataError` as `ensure_catalog` does.
+    Args:
+        data, skip_bad, force: as `ensure_catalog`.
+        also: told of the progress as well.
+        bar_after_s: see `BAR_AFTER_S`.
+
+    Raises:
+        DataError: as `ensure_catalog`.
     """
-    bar = _Bar()
+    bar = _ProgressBar(bar_after_s)
 
     def progressed(stage: str, done: int, total: int) -> None:
         bar(stage, done, total)
@@ -108,17 +125,18 @@ def build_with_progress(
         bar.close()
 
 
-class _Bar:
+class _ProgressBar:
     """A `Progress` that draws itself only once the build has taken a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
         self._started = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._bar: Bar | None = None
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        if not self._terminal or time.monotonic() - self._started < BAR_AFTER_S:
+        if not self._terminal or time.monotonic() - self._started < self._after_s:
             return
         if self._bar is None:
             self._bar = _open_bar()
@@ -158,9 +176,9 @@ def _report_lines(report: CheckReport) -> list[str]:
     lines.append(f"lookups: {_lookups_text(report.lookups)}")
     if report.bad_count:
         lines.append(f"{report.bad_count:,} bad record(s)")
-        lines += [f"  {bad.where}: {bad.why}" for bad in report.bad[:BAD_SHOWN]]
-        if report.bad_count > BAD_SHOWN:
-            lines.append(f"  and {report.bad_count - BAD_SHOWN:,} more")
+        lines += [f"  {bad.where}: {bad.why}" for bad in report.bad[:MAX_BAD_SHOWN]]
+        if report.bad_count > MAX_BAD_SHOWN:
+            lines.append(f"  and {report.bad_count - MAX_BAD_SHOWN:,} more")
     return lines
 
 

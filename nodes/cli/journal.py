@@ -6,7 +6,12 @@ import time
 
 import click
 
-from nodes.cli.common import as_json, explained, master_option, print_json
+from nodes.cli.common import (
+    explained,
+    json_option,
+    master_option,
+    print_json,
+)
 from nodes.cli.steer import event_line
 from nodes.master.journal import Second, journal_file, read_events, read_seconds
 from nodes.support.addresses import parse_address
@@ -15,12 +20,15 @@ from nodes.support.addresses import parse_address
 @click.command()
 @master_option
 @click.option(
-    "--since", type=click.FloatRange(min=0), default=86400.0, show_default=True,
+    "--since",
+    type=click.FloatRange(min=0),
+    default=86400.0,
+    show_default=True,
     help="Seconds to look back.",
-)  # fmt: skip
+)
 @click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="Lines.")
 @click.option("--figures", is_flag=True, help="The figures of each second, in place of events.")
-@as_json
+@json_option
 @explained
 def journal(master: str, since: float, most: int, figures: bool, as_json: bool) -> None:
     """Show what a master of this machine wrote down, even if it has ended; oldest first."""

@@ -15,25 +15,26 @@ import click
 import msgspec
 
 from nodes.cli.common import (
-    FAILED,
-    as_json,
+    EXIT_FAILED,
     error_json,
     explained,
-    master_option,
+    json_option,
+    master_options,
     print_json,
-    tls_option,
 )
 from nodes.client.blocking import BATCH, Client
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
+from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
 from nodes.wire import Envelope
 
-FOUND, NOT_FOUND = 0, 1
+EXIT_FOUND, EXIT_NOT_FOUND = 0, 1
 
 UNREADABLE = Envelope(
-    error=True, code=BadRequest.code,
+    error=True,
+    code=BadRequest.code,
     error_message="a line is not written as a shell would, or no UTF-8; check its quotes",
-)  # fmt: skip
+)
 """What a line is answered that no master is asked."""
 
 EPILOG = """\b
@@ -48,7 +49,7 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     """Names of lookups, then real values of the field that comes next, from the master."""
     words: list[str] = [w for w in (ctx.params.get("verb"), *(ctx.params.get("args") or ())) if w]
     try:
-        address, tls = ctx.params.get("master") or "127.0.0.1:23000", ctx.params.get("tls")
+        address, tls = ctx.params.get("master") or DEFAULT_ADDRESS, ctx.params.get("tls")
         with Client(address, timeout=1.0, tls=tls) as client:
             shapes = {one.name: one for one in client.describe().lookups}
             if not words:
@@ -66,25 +67,35 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
 @click.command(epilog=EPILOG)
 @click.argument("verb", required=False, shell_complete=_complete)
 @click.argument("args", nargs=-1, shell_complete=_complete)
-@master_option
-@tls_option
+@master_options
 @click.option(
     "--timeout", type=click.FloatRange(0.001, 60), default=2.0, show_default=True, help="Seconds."
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True,
-              help="Records of one page.")  # fmt: skip
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=1000,
+    show_default=True,
+    help="Records of one page.",
+)
 @click.option("--after", default=None, help="The cursor of the page before.")
-@as_json
+@json_option
 @explained
 def lookup(
-    verb: str | None, args: tuple[str, ...], master: str, tls: Path | None, timeout: float,
-    limit: int, after: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    verb: str | None,
+    args: tuple[str, ...],
+    master: str,
+    tls: Path | None,
+    timeout: float,
+    limit: int,
+    after: str | None,
+    as_json: bool,
+) -> None:
     """Ask VERB with ARGS, as in: lookup getbyyear "New York City" 2002
 
     Without VERB, ask every line of standard input, written as a shell would.
     """
-    worst = FOUND
+    worst = EXIT_FOUND
     with Client(master, timeout=timeout, tls=tls) as client:
         try:
             if verb:
@@ -97,7 +108,7 @@ def lookup(
                     replies = _ask(client, batch, limit)
                     worst = max(worst, _print_all(batch, replies, as_json=as_json))
         except (LookupFailed, MasterLost) as error:
-            worst = FAILED
+            worst = EXIT_FAILED
             _print_error(error, as_json=as_json)
     raise SystemExit(worst)
 
@@ -141,13 +152,13 @@ def _batches(lines: Iterable[str]) -> Iterator[list[list[str]]]:
 
 def _print_all(batch: list[list[str]], replies: list[Envelope], *, as_json: bool) -> int:
     """Prints the answers, each found, not found, or an error; returns the worst of these."""
-    worst = FOUND
+    worst = EXIT_FOUND
     for words, reply in zip(batch, replies, strict=True):
         try:
             _print(reply.checked(), words, as_json=as_json)
-            worst = max(worst, FOUND if reply.count else NOT_FOUND)
+            worst = max(worst, EXIT_FOUND if reply.count else EXIT_NOT_FOUND)
         except LookupFailed as error:
-            worst = FAILED
+            worst = EXIT_FAILED
             _print_error(error, as_json=as_json)
     return worst
 

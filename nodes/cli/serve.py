@@ -11,33 +11,33 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
-    as_json,
     balance_option,
     bound_descriptors,
     data_option,
     explained,
-    host_option,
-    insecure_option,
+    json_option,
+    listen_options,
     log_to_stderr,
     port_option,
     print_json,
     require_token_option,
     say_insecurity,
-    tls_option,
+    skip_bad_option,
     wait_for,
 )
 from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
+from nodes.support.addresses import DEFAULT_PORT
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import ClusterSnapshot
 
-READY_TIME = 15.0
+READY_TIMEOUT_S = 15.0
 """Seconds that the workers of a new cluster may take to come up."""
 
 
-DESCRIPTORS = 8192
+MAX_DESCRIPTORS = 8192
 """Files and connections that a master may have open: those of its clients, and its lanes."""
 
 
@@ -46,29 +46,43 @@ DESCRIPTORS = 8192
     "--workers", type=click.IntRange(0, 256), default=3, show_default=True, help="How many."
 )
 @port_option
-@host_option
-@tls_option
-@insecure_option
+@listen_options
 @data_option
 @balance_option
-@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@skip_bad_option
 @click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
 @require_token_option
-@as_json
+@json_option
 @explained
 def up(
-    workers: int, port: int, host: str, tls: Path | None, insecure: bool, data: Path | None,
-    balance: str, skip_bad: bool, watch: bool, require_token: bool, as_json: bool,
-) -> None:  # fmt: skip
+    workers: int,
+    port: int,
+    host: str,
+    tls: Path | None,
+    insecure: bool,
+    data: Path | None,
+    balance: str,
+    skip_bad: bool,
+    watch: bool,
+    require_token: bool,
+    as_json: bool,
+) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
-    bound_descriptors(DESCRIPTORS)
+    bound_descriptors(MAX_DESCRIPTORS)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     with HostedCluster(
-        build=build, workers=workers, host=host, port=port, balance=balance, watch=watch,
-        require_token=require_token, tls=tls, insecure=insecure,
-    ) as cluster:  # fmt: skip
+        build=build,
+        workers=workers,
+        host=host,
+        port=port,
+        balance=balance,
+        watch=watch,
+        require_token=require_token,
+        tls=tls,
+        insecure=insecure,
+    ) as cluster:
         say_insecurity(host, tls)
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
@@ -82,7 +96,7 @@ def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> Cluster
     Raises:
         StartError: none came up in time.
     """
-    deadline = time.monotonic() + READY_TIME
+    deadline = time.monotonic() + READY_TIMEOUT_S
     while not stop.asked.wait(0.02):
         snapshot = cluster.snapshot()
         states = [worker.state for worker in snapshot.workers]
@@ -109,34 +123,43 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 
 
 @click.command()
-@click.argument("port", type=click.IntRange(0, 65535), default=23000)
-@host_option
-@tls_option
-@insecure_option
+@click.argument("port", type=click.IntRange(0, 65535), default=DEFAULT_PORT)
+@listen_options
 @balance_option
 @require_token_option
-@as_json
+@json_option
 @explained
 def master(
-    port: int, host: str, tls: Path | None, insecure: bool, balance: str, require_token: bool,
+    port: int,
+    host: str,
+    tls: Path | None,
+    insecure: bool,
+    balance: str,
+    require_token: bool,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
     log_to_stderr(logging.WARNING)
-    bound_descriptors(DESCRIPTORS)
+    bound_descriptors(MAX_DESCRIPTORS)
     stop = StopSignals()
     running = open_master(
-        host=host, port=port, balance=balance, require_token=require_token, tls=tls,
+        host=host,
+        port=port,
+        balance=balance,
+        require_token=require_token,
+        tls=tls,
         insecure=insecure,
-    )  # fmt: skip
+    )
     say_insecurity(host, tls)
     running.start()
     try:
         if as_json:
             print_json({"ready": True, "master": str(running.address), "workers": 0})
         else:
-            click.echo(f"ready: {running.address}; workers: rollcall-nodes worker --master "
-                       f"{running.address}")  # fmt: skip
+            click.echo(
+                f"ready: {running.address}; workers: rollcall-nodes worker --master "
+                f"{running.address}"
+            )
         wait_for(stop.asked)
     finally:
         running.stop()

@@ -5,30 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec
 
 import click
 
-from nodes.cli.common import as_json, explained, master_option, print_json, tls_option
+from nodes.cli.common import (
+    explained,
+    json_option,
+    master_options,
+    print_json,
+)
 from nodes.cluster import AttachedCluster
 from nodes.errors import RollcallError
 from nodes.security.expiry import expiry
+from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
 from nodes.support.units import duration, latency
 from nodes.wire import Event, WorkerView
 
-P = ParamSpec("P")
-
-BEHIND = 3
+EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
 
-FOLLOW_EVERY = 0.5
+FOLLOW_EVERY_S = 0.5
 """Seconds between questions of `events --follow`."""
 
 
 def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     try:
-        address, tls = ctx.params.get("master") or "127.0.0.1:23000", ctx.params.get("tls")
+        address, tls = ctx.params.get("master") or DEFAULT_ADDRESS, ctx.params.get("tls")
         with AttachedCluster(address, timeout=1.0, tls=tls) as cluster:
             ids = [worker.id for worker in cluster.snapshot().workers]
     except RollcallError:
@@ -40,9 +43,8 @@ _id = click.argument("worker_id", metavar="ID", shell_complete=_complete_id)
 
 
 @click.command()
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def ps(master: str, tls: Path | None, as_json: bool) -> None:
     """Show the cluster and every worker."""
@@ -70,10 +72,25 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
     if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
         click.echo(f"{soon}: see 'certs init --renew'")
     _table(
-        ["ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99", "ERRORS", "CPU",
-         "MEMORY", "UP", "RESTARTS", "WHY"],
+        [
+            "ID",
+            "ADDRESS",
+            "PID",
+            "STATE",
+            "SERVED",
+            "NOW",
+            "PER S",
+            "P50",
+            "P99",
+            "ERRORS",
+            "CPU",
+            "MEMORY",
+            "UP",
+            "RESTARTS",
+            "WHY",
+        ],
         [_row(worker) for worker in snapshot.workers],
-    )  # fmt: skip
+    )
 
 
 def _row(worker: WorkerView) -> list[str]:
@@ -97,11 +114,10 @@ def _row(worker: WorkerView) -> list[str]:
 
 
 @click.command()
-@master_option
-@tls_option
+@master_options
 @click.option("--after", type=click.IntRange(0), default=0, help="Only those numbered above this.")
 @click.option("--follow", is_flag=True, help="Go on with new ones until Ctrl-C.")
-@as_json
+@json_option
 @explained
 def events(master: str, tls: Path | None, after: int, follow: bool, as_json: bool) -> None:
     """Show what happened, oldest first."""
@@ -114,7 +130,7 @@ def events(master: str, tls: Path | None, after: int, follow: bool, as_json: boo
                 print_json(event) if as_json else click.echo(event_line(event))
             if not follow:
                 return
-            time.sleep(FOLLOW_EVERY)
+            time.sleep(FOLLOW_EVERY_S)
 
 
 def event_line(event: Event) -> str:
@@ -125,9 +141,8 @@ def event_line(event: Event) -> str:
 
 @click.command()
 @click.argument("count", type=click.IntRange(1, 256), default=1)
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def spawn(count: int, master: str, tls: Path | None, as_json: bool) -> None:
     """Start COUNT more workers (default 1)."""
@@ -138,9 +153,8 @@ def spawn(count: int, master: str, tls: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("count", type=click.IntRange(0, 256))
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def scale(count: int, master: str, tls: Path | None, as_json: bool) -> None:
     """Start or drain workers until COUNT are wanted."""
@@ -149,9 +163,8 @@ def scale(count: int, master: str, tls: Path | None, as_json: bool) -> None:
 
 @click.command()
 @_id
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def drain(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """Let a worker answer its last lookups, then leave for good."""
@@ -160,9 +173,8 @@ def drain(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
 
 @click.command()
 @_id
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def kill(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """End a worker at once, for good; its lookups are rerouted."""
@@ -171,9 +183,8 @@ def kill(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
 
 @click.command()
 @_id
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """Let a worker answer its last lookups, then start it anew."""
@@ -181,9 +192,8 @@ def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> Non
 
 
 @click.command()
-@master_option
-@tls_option
-@as_json
+@master_options
+@json_option
 @explained
 def reload(master: str, tls: Path | None, as_json: bool) -> None:
     """Bring changed records into service, worker after worker.
@@ -197,7 +207,7 @@ def reload(master: str, tls: Path | None, as_json: bool) -> None:
     else:
         click.echo(printable(done.text))
     if done.behind:
-        raise SystemExit(BEHIND)
+        raise SystemExit(EXIT_BEHIND)
 
 
 def _steer(

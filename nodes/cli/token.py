@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
-from nodes.cli.common import as_json as json_option
-from nodes.cli.common import explained, print_json
+from nodes.cli.common import (
+    explained,
+    json_option,
+    print_json,
+)
 from nodes.errors import StartError
 from nodes.security.tokens import GRACE, Role, ensure_token, read_token, rotate_token, token_file
 from nodes.support.text import printable
@@ -46,9 +49,12 @@ def make(role: str | None, show: bool, as_json: bool) -> None:
 @token.command()
 @_role
 @click.option(
-    "--grace", type=click.FloatRange(min=0), default=GRACE, show_default=True,
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=GRACE,
+    show_default=True,
     help="Seconds that the old token stays valid.",
-)  # fmt: skip
+)
 @_show
 @json_option
 @explained

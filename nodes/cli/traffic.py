@@ -10,24 +10,22 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
-    as_json,
     explained,
+    json_option,
     leave_with_stdin_option,
-    master_option,
+    master_options,
     print_json,
-    tls_option,
     watch_stdin,
 )
 from nodes.client.blocking import Client
-from nodes.load import Plan, asker, play, sample
+from nodes.load import LoadPlan, make_caller, run_schedule, sample_lookups
 
 
 @click.command()
 @click.argument("rate", type=click.FloatRange(0.1, 100_000), default=50.0)
-@master_option
-@tls_option
+@master_options
 @leave_with_stdin_option
-@as_json
+@json_option
 @explained
 def traffic(
     rate: float, master: str, tls: Path | None, leave_with_stdin: bool, as_json: bool
@@ -40,16 +38,20 @@ def traffic(
     if leave_with_stdin:
         watch_stdin()
     # Far behind, it asks as fast as it can, and forgets what it will never catch up.
-    plan = Plan(rate=rate, patience=1.0)
+    plan = LoadPlan(rate=rate, patience=1.0)
     with Client(master, tls=tls) as client:
         random = Random()  # noqa: S311 - draws samples
-        ask = asker(client, sample(client, random))
-        for tally in play(ask, plan.schedule(0, time.monotonic()), stopping=stop.asked):
-            p99_ms = round((tally.latencies.percentile(0.99) or 0.0) * 1000, 3)
+        ask = make_caller(client, sample_lookups(client, random))
+        for stats in run_schedule(ask, plan.schedule(0, time.monotonic()), stopping=stop.asked):
+            p99_ms = round((stats.latencies.percentile(0.99) or 0.0) * 1000, 3)
             if as_json:
-                print_json({
-                    "rate": rate, "answered": tally.answered, "errors": tally.failed,
-                    "p99_ms": p99_ms,
-                })  # fmt: skip
+                print_json(
+                    {
+                        "rate": rate,
+                        "answered": stats.answered,
+                        "errors": stats.failed,
+                        "p99_ms": p99_ms,
+                    }
+                )
             else:
-                click.echo(f"{tally.answered}/s answered, {tally.failed} errors, p99 {p99_ms} ms")
+                click.echo(f"{stats.answered}/s answered, {stats.failed} errors, p99 {p99_ms} ms")

@@ -11,18 +11,17 @@ import click
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.cli.common import (
     StopSignals,
-    as_json,
     bound_descriptors,
     data_option,
     explained,
-    host_option,
-    insecure_option,
+    json_option,
     leave_with_stdin_option,
+    listen_options,
     log_to_stderr,
     master_option,
     print_json,
     say_insecurity,
-    tls_option,
+    skip_bad_option,
     wait_for,
     watch_stdin,
 )
@@ -35,7 +34,7 @@ from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
 from nodes.worker.registration import Worker
 
-DESCRIPTORS = 2048
+MAX_DESCRIPTORS = 2048
 """Files and connections that a worker may have open: two for each connection, and to spare."""
 
 
@@ -43,9 +42,7 @@ DESCRIPTORS = 2048
 @click.argument("port", type=click.IntRange(0, 65535), default=0)
 @master_option
 @data_option
-@host_option
-@tls_option
-@insecure_option
+@listen_options
 @click.option("--id", "worker_id", default="", help="The id to ask the master for.")
 @click.option(
     "--catalog",
@@ -53,20 +50,29 @@ DESCRIPTORS = 2048
     default=None,
     help="Serve this compiled catalog as it is, in place of --data.",
 )
-@click.option("--skip-bad", is_flag=True, help="Leave bad records out instead of failing.")
+@skip_bad_option
 @leave_with_stdin_option
-@as_json
+@json_option
 @explained
 def worker(
-    port: int, master: str, data: Path | None, host: str, tls: Path | None, insecure: bool,
-    worker_id: str, catalog: Path | None, skip_bad: bool, leave_with_stdin: bool, as_json: bool,
-) -> None:  # fmt: skip
+    port: int,
+    master: str,
+    data: Path | None,
+    host: str,
+    tls: Path | None,
+    insecure: bool,
+    worker_id: str,
+    catalog: Path | None,
+    skip_bad: bool,
+    leave_with_stdin: bool,
+    as_json: bool,
+) -> None:
     """Run one worker, on PORT (default: the system picks one).
 
     The first SIGTERM or Ctrl-C lets it answer its last lookups; the second ends it at once.
     """
     log_to_stderr(logging.INFO)
-    bound_descriptors(DESCRIPTORS)
+    bound_descriptors(MAX_DESCRIPTORS)
     check_host(host, tls=tls is not None, insecure=insecure)
     secure = None if tls is None else Tls(tls, Role.WORKER, host=named(host))
     say_insecurity(host, tls)
@@ -75,11 +81,16 @@ def worker(
     path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
         running = Worker(
-            catalog=Catalog.open(path), master=parse_address(master), token=worker_token,
-            host=host, port=port, wanted_id=worker_id, tls=secure,
+            catalog=Catalog.open(path),
+            master=parse_address(master),
+            token=worker_token,
+            host=host,
+            port=port,
+            wanted_id=worker_id,
+            tls=secure,
             # Taken out of the environment: what this process starts is another.
             instance=os.environ.pop(INSTANCE_VARIABLE, ""),
-        )  # fmt: skip
+        )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     StopSignals(running.drain)

@@ -10,6 +10,7 @@ import msgspec
 
 from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded, Stopping
 from nodes.support.addresses import parse_address
+from nodes.support.deadline import seconds_left
 from nodes.transport import (
     DialFailed,
     HandshakeFailed,
@@ -119,15 +120,15 @@ class MasterConnection:
         *,
         again: bool,
     ) -> Envelope:
-        left = max(0.001, deadline - time.monotonic())
+        left = seconds_left(deadline, time.monotonic())
         lane = self._pool.take(timeout=left, sure=not again)
         try:
             envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
             if envelope.code == Forbidden.code and (token := self._token()) is not None:
                 # Nothing was done yet. The lane keeps the role, so this is once a lane.
-                left = max(0.001, deadline - time.monotonic())
+                left = seconds_left(deadline, time.monotonic())
                 _envelope(lane.call("login", token, timeout=left)).checked()
-                left = max(0.001, deadline - time.monotonic())
+                left = seconds_left(deadline, time.monotonic())
                 envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
             if envelope.code == Stopping.code:
                 self._met = True

@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol
 
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
+from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.process import Phase
-from nodes.fleet.supervisor import LEAVE_TIME, Supervisor, WorkerObserver
+from nodes.fleet.supervisor import LEAVE_TIME, Supervisor
 from nodes.routing import Address
 from nodes.support.addresses import beside, is_loopback, is_wildcard
 from nodes.support.event_kinds import EventKind

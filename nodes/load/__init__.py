@@ -1,24 +1,27 @@
-"""A load on a cluster, and what came of it: who asks when, what, and how long it took."""
+"""The load generator: who asks when, what, and how long it took.
+
+Imports the client and what is below it; only the commands and the benchmarks import it.
+"""
 
 from __future__ import annotations
 
 from nodes.load.histogram import Histogram
-from nodes.load.report import Report
-from nodes.load.runner import Ask, Outcome, Tally, play
-from nodes.load.schedule import Plan, Schedule, spread
-from nodes.load.workload import Question, asker, sample
+from nodes.load.report import LoadReport
+from nodes.load.runner import LoadStats, MakeCall, Outcome, run_schedule
+from nodes.load.schedule import LoadPlan, Schedule, spread
+from nodes.load.workload import LookupCall, make_caller, sample_lookups
 
 __all__ = [
-    "Ask",
     "Histogram",
+    "LoadPlan",
+    "LoadReport",
+    "LoadStats",
+    "LookupCall",
+    "MakeCall",
     "Outcome",
-    "Plan",
-    "Question",
-    "Report",
     "Schedule",
-    "Tally",
-    "asker",
-    "play",
-    "sample",
+    "make_caller",
+    "run_schedule",
+    "sample_lookups",
     "spread",
 ]

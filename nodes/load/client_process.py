@@ -1,10 +1,10 @@
-"""A process that holds some of a load's clients, each in a thread.
+"""A client process: some of a load's clients, each in a thread.
 
 `python -m nodes.load.client_process` is one.
 
-It reads its `Job` from standard input, a line of JSON, connects, says "ready", and begins with
-the next line. Its reports are lines of JSON on standard output. It stops early when its standard
-input ends: so with its parent, whatever ends that one.
+It reads its `ClientJob` from standard input, a line of JSON, connects, says "ready", and begins
+with the next line. Its reports are lines of JSON on standard output. It stops early when its
+standard input ends: so with its parent, whatever ends that one.
 """
 
 from __future__ import annotations
@@ -22,52 +22,52 @@ from typing import Any
 import msgspec
 
 from nodes.client.blocking import Client
-from nodes.load.runner import Ask, play
-from nodes.load.schedule import Plan
-from nodes.load.workload import Question, asker
+from nodes.load.runner import MakeCall, run_schedule
+from nodes.load.schedule import LoadPlan
+from nodes.load.workload import LookupCall, make_caller
 from nodes.support.structs import ready
 
 
 @ready
-class Job(msgspec.Struct, frozen=True):
+class ClientJob(msgspec.Struct, frozen=True):
     """The clients from number `first` on, `count` of them, and what they do."""
 
-    plan: Plan
+    plan: LoadPlan
     first: int
     count: int
     work: Any
 
 
 @ready
-class Lookups(msgspec.Struct, frozen=True):
+class BenchWork(msgspec.Struct, frozen=True):
     """The work of `rollcall-nodes bench`."""
 
     master: str
     tls: str | None
     batch: int
     direct: bool
-    questions: tuple[Question, ...]
+    questions: tuple[LookupCall, ...]
 
 
-Connect = Callable[[Any, int], AbstractContextManager[Ask]]
+Connect = Callable[[Any, int], AbstractContextManager[MakeCall]]
 """Connects the client of a number, given the job's `work`."""
 
 
 @contextmanager
-def connect(work: Any, number: int) -> Iterator[Ask]:
-    """Connects a `Client`, for `Lookups`."""
-    lookups = msgspec.convert(work, Lookups)
+def connect(work: Any, number: int) -> Iterator[MakeCall]:
+    """Connects a `Client`, for `BenchWork`."""
+    lookups = msgspec.convert(work, BenchWork)
     questions = list(lookups.questions)
     Random(number).shuffle(questions)  # noqa: S311 - an order, to each client its own
     with Client(lookups.master, tls=lookups.tls, direct=lookups.direct) as client:
-        ask = asker(client, questions, batch=lookups.batch)
+        ask = make_caller(client, questions, batch=lookups.batch)
         ask()  # connected before it counts; if that fails now, the load itself will tell
         yield ask
 
 
-def run(connect: Connect) -> None:
+def run_clients(connect: Connect) -> None:
     """Does the job that stands on standard input."""
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=ClientJob)
     stopping = threading.Event()
     connected = threading.Semaphore(0)
     go = threading.Event()
@@ -79,9 +79,9 @@ def run(connect: Connect) -> None:
             connected.release()
             go.wait()
             schedule = job.plan.schedule(client, began)
-            for tally in play(ask, schedule, stopping=stopping, every=0.5):
+            for stats in run_schedule(ask, schedule, stopping=stopping, every=0.5):
                 with writing:
-                    sys.stdout.buffer.write(msgspec.json.encode(tally) + b"\n")
+                    sys.stdout.buffer.write(msgspec.json.encode(stats) + b"\n")
                     sys.stdout.buffer.flush()
 
     def one_or_none(client: int) -> None:
@@ -119,4 +119,4 @@ def _stop_with_stdin(stopping: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    run(connect)
+    run_clients(connect)

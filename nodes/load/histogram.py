@@ -14,7 +14,7 @@ PER_OCTAVE = 64
 """Buckets for a factor of two: what is read from them is within 0.6 % of the truth."""
 
 
-class Span(NamedTuple):
+class DurationRange(NamedTuple):
     """Durations of a histogram from `low` up to `high`, in seconds."""
 
     low: float
@@ -51,7 +51,7 @@ class Histogram(msgspec.Struct):
         bucket = at_rank(self.counts, q)
         return None if bucket is None else min(middle(bucket, PER_OCTAVE), self.longest)
 
-    def rows(self, most: int = 16) -> list[Span]:
+    def rows(self, most: int = 16) -> list[DurationRange]:
         """The whole of it in at most so many rows, each as many times longer as the last."""
         if not self.counts:
             return []
@@ -62,7 +62,7 @@ class Histogram(msgspec.Struct):
             counted[(bucket - first) // width] += count
         ends = [_end(first + width * index) for index in range(len(counted) + 1)]
         return [
-            Span(low, high, calls)
+            DurationRange(low, high, calls)
             for (low, high), calls in zip(itertools.pairwise(ends), counted, strict=True)
         ]
 

@@ -1,4 +1,4 @@
-"""A load's processes: started, begun together, listened to, stopped."""
+"""A load's client processes as one group: started, begun together, listened to, stopped."""
 
 from __future__ import annotations
 
@@ -14,37 +14,43 @@ from typing import Any, Self
 import msgspec
 
 from nodes.errors import StartError
-from nodes.load.client_process import Job
-from nodes.load.runner import Tally
-from nodes.load.schedule import Plan, spread
+from nodes.load.client_process import ClientJob
+from nodes.load.runner import LoadStats
+from nodes.load.schedule import LoadPlan, spread
 
-MOST = max(8, 4 * (os.cpu_count() or 1))
+MAX_PROCESSES = max(8, 4 * (os.cpu_count() or 1))
 """Processes of a load; more clients share them, as threads. The threads of one process share one
 core, and each process takes a part of a second of one to start."""
 
-COMMAND = (sys.executable, "-P", "-m", "nodes.load.client_process")
+CLIENT_COMMAND = (sys.executable, "-P", "-m", "nodes.load.client_process")
 
 
-class Processes:
+class ProcessGroup:
     """The clients of a plan, in processes of their own, begun together.
 
-    Arguments:
+    Args:
         plan: what they do.
         work: with what; see `nodes.load.client_process.Job`.
-        command: runs `nodes.load.client_process.run`.
+        command: runs `nodes.load.client_process.run_clients`.
 
     Raises:
         StartError: one of them ended before it was ready.
     """
 
-    def __init__(self, plan: Plan, work: Any, *, command: Sequence[str] = COMMAND) -> None:
-        self._tallies: queue.SimpleQueue[Tally] = queue.SimpleQueue()
+    def __init__(
+        self,
+        plan: LoadPlan,
+        work: Any,
+        *,
+        command: Sequence[str] = CLIENT_COMMAND,
+    ) -> None:
+        self._parts: queue.SimpleQueue[LoadStats] = queue.SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._threads: list[threading.Thread] = []
         self._began = self._last = 0.0
         try:
-            for part in spread(plan.clients, MOST):
-                self._start(command, Job(plan, part.start, len(part), work))
+            for part in spread(plan.clients, MAX_PROCESSES):
+                self._start(command, ClientJob(plan, part.start, len(part), work))
             for process in self._processes:
                 self._await_ready(process)
         except BaseException as error:
@@ -61,7 +67,7 @@ class Processes:
         """From the beginning to the last report."""
         return self._last - self._began
 
-    def _start(self, command: Sequence[str], job: Job) -> None:
+    def _start(self, command: Sequence[str], job: ClientJob) -> None:
         # In a group of its own: Ctrl-C in a terminal is for us, and we stop it.
         process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
@@ -76,11 +82,13 @@ class Processes:
         if process.stdout.readline() != b"ready\n":
             raise StartError(f"a client process ended at its start, with {process.wait()}")
 
-    def run(self, stopping: threading.Event, *, every: float = 0.25) -> Iterator[Tally]:
+    def run(self, stopping: threading.Event, *, every: float = 0.25) -> Iterator[LoadStats]:
         """Lets them ask; yields what came of it since the last, about each `every` seconds.
 
-        Once `stopping` is set they finish what is under way. Raises `StartError` if one of
-        them ended before it should.
+        Once `stopping` is set they finish what is under way.
+
+        Raises:
+            StartError: one of them ended before it should.
         """
         self._began = self._last = time.monotonic()
         for process in self._processes:
@@ -103,21 +111,21 @@ class Processes:
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None  # noqa: S101 - for the type checker
-        decode = msgspec.json.Decoder(Tally).decode
+        decode = msgspec.json.Decoder(LoadStats).decode
         for line in process.stdout:
-            self._tallies.put(decode(line))
+            self._parts.put(decode(line))
             self._last = time.monotonic()
 
-    def _since(self, until: float) -> Tally:
+    def _since(self, until: float) -> LoadStats:
         """All that comes until then; sooner, when everybody has ended."""
-        tally = Tally()
+        stats = LoadStats()
         while True:
             try:
                 left = max(0.0, until - time.monotonic())
-                tally.merge(self._tallies.get(timeout=min(left, 0.05)))
+                stats.merge(self._parts.get(timeout=min(left, 0.05)))
             except queue.Empty:
                 if time.monotonic() >= until or not any(t.is_alive() for t in self._threads):
-                    return tally
+                    return stats
 
     def _stop(self) -> None:
         for process in self._processes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from nodes.load.runner import Tally
+from nodes.load.runner import LoadStats
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
-class Bar(msgspec.Struct, frozen=True):
+class HistogramRow(msgspec.Struct, frozen=True):
     """Calls that took from `from_ms` up to `to_ms` milliseconds."""
 
     from_ms: float
@@ -17,7 +17,7 @@ class Bar(msgspec.Struct, frozen=True):
     calls: int
 
 
-class Report(msgspec.Struct, frozen=True):
+class LoadReport(msgspec.Struct, frozen=True):
     """A load and what came of it. A call is one lookup, or one batch of them.
 
     Attributes:
@@ -43,34 +43,49 @@ class Report(msgspec.Struct, frozen=True):
     latency_ms: dict[str, float]
     workers: dict[str, int]
     errors: dict[str, int]
-    histogram: tuple[Bar, ...]
+    histogram: tuple[HistogramRow, ...]
 
     @classmethod
     def of(
-        cls, tally: Tally, *, clients: int, processes: int, rate: float, batch: int, direct: bool,
+        cls,
+        stats: LoadStats,
+        *,
+        clients: int,
+        processes: int,
+        rate: float,
+        batch: int,
+        direct: bool,
         seconds: float,
-    ) -> Report:  # fmt: skip
-        """That of a tally which took so many seconds; `rate` in lookups a second, or 0.0."""
-        latencies = tally.latencies
+    ) -> LoadReport:
+        """That of a stats which took so many seconds; `rate` in lookups a second, or 0.0."""
+        latencies = stats.latencies
         figures = {name: latencies.percentile(q) for name, q in PERCENTILES.items()}
         if latencies.count:
             figures = {"mean": latencies.total / latencies.count, **figures}
             figures["max"] = latencies.longest
         return cls(
-            clients=clients, processes=processes, loop="open" if rate else "closed",
-            wanted_per_s=rate, batch=batch, direct=direct, seconds=round(seconds, 3),
-            lookups=tally.answered + tally.failed,
-            lookups_per_s=round(tally.answered / seconds, 1) if seconds else 0.0,
-            failed=tally.failed, unsent=tally.unsent * batch,
+            clients=clients,
+            processes=processes,
+            loop="open" if rate else "closed",
+            wanted_per_s=rate,
+            batch=batch,
+            direct=direct,
+            seconds=round(seconds, 3),
+            lookups=stats.answered + stats.failed,
+            lookups_per_s=round(stats.answered / seconds, 1) if seconds else 0.0,
+            failed=stats.failed,
+            unsent=stats.unsent * batch,
             latency_ms={k: _ms(v) for k, v in figures.items() if v is not None},
             workers={
-                worker: tally.workers[worker]
-                for worker in sorted(tally.workers, key=lambda worker: (len(worker), worker))
+                worker: stats.workers[worker]
+                for worker in sorted(stats.workers, key=lambda worker: (len(worker), worker))
                 if worker
             },
-            errors=dict(sorted(tally.errors.items())),
-            histogram=tuple(Bar(_ms(r.low), _ms(r.high), r.calls) for r in latencies.rows()),
-        )  # fmt: skip
+            errors=dict(sorted(stats.errors.items())),
+            histogram=tuple(
+                HistogramRow(_ms(r.low), _ms(r.high), r.calls) for r in latencies.rows()
+            ),
+        )
 
 
 def _ms(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""One client's part of a load, carried out."""
+"""The runner: carries out one client's part of a load."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ Outcome = tuple[str, str]
 if it has one.
 """
 
-Ask = Callable[[], Sequence[Outcome]]
+MakeCall = Callable[[], Sequence[Outcome]]
 """Makes one call, of one lookup or of a batch."""
 
 
 @ready
-class Tally(msgspec.Struct):
-    """What came of some calls. A latency is a call's; the rest counts lookups, but `unsent`
-    counts calls that were due and not made. `workers` has a lookup of a batch under "".
+class LoadStats(msgspec.Struct):
+    """What came of some calls, each of one lookup or of a batch.
+
+    Attributes:
+        latencies: of calls.
+        workers: lookups answered, by worker; those of a batch under "".
+        errors: lookups that failed, by the code of their error.
+        unsent: calls that were due and not made.
     """
 
     latencies: Histogram = msgspec.field(default_factory=Histogram)
@@ -49,7 +54,7 @@ class Tally(msgspec.Struct):
             counts, key = (self.errors, code) if code else (self.workers, worker)
             counts[key] = counts.get(key, 0) + 1
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: LoadStats) -> None:
         """Adds all of another."""
         self.latencies.merge(other.latencies)
         for mine, others in ((self.workers, other.workers), (self.errors, other.errors)):
@@ -58,32 +63,39 @@ class Tally(msgspec.Struct):
         self.unsent += other.unsent
 
 
-def play(
-    ask: Ask, schedule: Schedule, *, stopping: threading.Event, every: float = 1.0,
+def run_schedule(
+    ask: MakeCall,
+    schedule: Schedule,
+    *,
+    stopping: threading.Event,
+    every: float = 1.0,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Tally]:  # fmt: skip
+) -> Iterator[LoadStats]:
     """Asks by the schedule until its end, or until `stopping` is set; reports now and then.
 
-    Arguments:
-        ask: makes a call.
-        every: seconds between two reports, at least; the last one may come sooner.
-
     What is under way is waited for, so a report may be late by a call's time.
+
+    Args:
+        ask: makes a call.
+        schedule: when each call is due.
+        stopping: ends it early.
+        every: seconds between two reports, at least; the last one may come sooner.
+        clock: a steady one, in seconds.
     """
-    tally = Tally()
+    stats = LoadStats()
     now = clock()
     report_at = now + every
     while (due := schedule.next(now)) is not None and not stopping.is_set():
         if now >= report_at:
-            yield tally
-            tally = Tally()
+            yield stats
+            stats = LoadStats()
             report_at = now + every
         elif due > now:
             stopping.wait(min(due, report_at) - now)
         else:
             outcomes = ask()
             schedule.made()
-            tally.note(clock() - due, outcomes)
+            stats.note(clock() - due, outcomes)
         now = clock()
-    tally.unsent = schedule.unsent(now)
-    yield tally
+    stats.unsent = schedule.unsent(now)
+    yield stats

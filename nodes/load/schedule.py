@@ -1,4 +1,4 @@
-"""When each client asks: as soon as it has its answer, or on time whatever happens."""
+"""The schedule of a load: each client asks when it has its answer, or on time in any case."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import msgspec
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The whole load. A call is one lookup, or one batch of them.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What is asked: lookups drawn from the records that are really there."""
+"""The workload: lookups drawn from the records that are really there."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 
 from nodes.client.blocking import Client
 from nodes.errors import BadRequest, RollcallError, code_of
-from nodes.load.runner import Ask, Outcome
+from nodes.load.runner import MakeCall, Outcome
 from nodes.wire import LookupShape
 
-Question = tuple[str, tuple[str | int | float, ...]]
+LookupCall = tuple[str, tuple[str | int | float, ...]]
 
-VALUES = 100
+MAX_VALUES = 100
 """Values that are asked for at once."""
 
 Record = dict[str, Any]
 
 
-def sample(
+def sample_lookups(
     client: Client, random: Random, *, only: Sequence[str] = (), count: int = 1000
-) -> list[Question]:
+) -> list[LookupCall]:
     """So many lookups, of each name in turn, by values of records that exist where that can be.
 
-    Arguments:
+    Args:
         client: asked for the lookups, for values, and for records to draw from.
         random: draws.
         only: the names of the lookups to ask; all that there are if empty.
@@ -52,7 +52,7 @@ def sample(
 def _values(client: Client, field: str) -> list[str]:
     """Values of the field: the first ones, and the first under each letter and digit."""
     prefixes = ("", *string.ascii_letters, *string.digits)
-    found = (client.suggest(field, prefix, limit=VALUES) for prefix in prefixes)
+    found = (client.suggest(field, prefix, limit=MAX_VALUES) for prefix in prefixes)
     return list(dict.fromkeys(itertools.chain.from_iterable(found)))
 
 
@@ -65,7 +65,7 @@ def _records(
         known = values[shape.fields[0]]
         if len(shape.fields) == 1:
             for value in random.sample(known, min(10, len(known))):
-                records += client.page(shape.name, value, limit=VALUES).result
+                records += client.page(shape.name, value, limit=MAX_VALUES).result
     return records
 
 
@@ -82,7 +82,7 @@ def _arguments(
     return tuple(random.choice(values[field] or [""]) for field in shape.fields)
 
 
-def asker(client: Client, questions: Sequence[Question], *, batch: int = 1) -> Ask:
+def make_caller(client: Client, questions: Sequence[LookupCall], *, batch: int = 1) -> MakeCall:
     """Asks one after the other of `questions`, round and round, `batch` of them at once."""
     source = itertools.cycle(questions)
 

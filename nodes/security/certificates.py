@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nodes.errors import StartError
 from nodes.security.tls import Role
+from nodes.support.files import write_atomically
 from nodes.transport.tls import ROLE
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -85,8 +85,9 @@ def make_certificates(
         for role in Role:
             made[role] = _issue(role, names, ca, now, days)
         for stem, (cert, key) in made.items():
-            _write(folder / f"{stem}-key.pem", _pem(key), 0o600)
-            _write(folder / f"{stem}.pem", cert.public_bytes(serialization.Encoding.PEM), 0o644)
+            write_atomically(folder / f"{stem}-key.pem", _pem(key))
+            shown = cert.public_bytes(serialization.Encoding.PEM)
+            write_atomically(folder / f"{stem}.pem", shown, mode=0o644)
     except OSError as error:
         raise StartError(f"cannot make certificates in {folder}: {error}") from error
     return [folder / f"{stem}{end}.pem" for stem in made for end in ("", "-key")]
@@ -203,12 +204,3 @@ def _pem(key: Key) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Writes it whole beside its place, then moves it there: never seen half, or by others."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    draft.replace(path)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nodes.errors import StartError
+from nodes.support.files import draft, write_atomically
 from nodes.support.paths import make_private, state_dir
 
 GRACE = 3600.0
@@ -126,9 +127,9 @@ def ensure_token(path: Path | None = None) -> str:
         make_private(path.parent)
         if not path.exists():
             # Written whole beside it, then linked: never seen empty, never replaced.
-            with _draft(path, secrets.token_urlsafe(32)) as draft:
+            with draft(path, secrets.token_urlsafe(32).encode()) as written:
                 with contextlib.suppress(FileExistsError):
-                    os.link(draft, path)
+                    os.link(written, path)
     token = read_token(path)
     if token is None:
         raise StartError(f"cannot read the token in {path}; remove it to make a new one")
@@ -170,9 +171,10 @@ def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.
         kept = [(min(until, end), old) for until, old in _read_old(path) if until > now]
         kept = [*kept, (end, present)][-MOST_OLD:] if grace > 0 else []
         # The old one is written down first: there is no moment at which it is not valid.
-        _replace(_old_file(path), "".join(f"{until:.3f} {old}\n" for until, old in kept))
+        lines = "".join(f"{until:.3f} {old}\n" for until, old in kept)
+        write_atomically(_old_file(path), lines.encode())
         token = secrets.token_urlsafe(32)
-        _replace(path, token + "\n")
+        write_atomically(path, f"{token}\n".encode())
     return token
 
 
@@ -189,24 +191,6 @@ def _read_old(path: Path) -> list[tuple[float, str]]:
             if token:
                 found.append((float(until), token))
     return found
-
-
-def _replace(path: Path, text: str) -> None:
-    with _draft(path, text) as draft:
-        draft.replace(path)
-
-
-@contextlib.contextmanager
-def _draft(path: Path, text: str) -> Iterator[Path]:
-    """A new file beside `path` with that text, gone at the end of the block."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

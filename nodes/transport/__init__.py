@@ -11,7 +11,8 @@ work against either end. What differs is how each end treats a peer it does not 
 * `Secure`, and a server's `tls`, put TLS between the two.
 * `Limits` holds every figure of both.
 
-Everything crosses by value: see `Value`. The logger is ``rollcall.transport``.
+Imports `nodes.support` only; any package above may import it. Everything crosses by value: see
+`Value`. The logger is ``rollcall.transport``.
 """
 
 from nodes.transport.errors import (
@@ -25,17 +26,17 @@ from nodes.transport.errors import (
 )
 from nodes.transport.lane import Lane
 from nodes.transport.limits import Limits
+from nodes.transport.peer import Certificate, Peer
 from nodes.transport.pool import LanePool
 from nodes.transport.server import Server
-from nodes.transport.service import Peer, Service
-from nodes.transport.tls import Certificate, Secure, TlsFailed, TlsStream
-from nodes.transport.values import Foreign, Utf8, Value
+from nodes.transport.service import Service
+from nodes.transport.tls import Secure, TlsFailed, TlsStream
+from nodes.transport.values import RemoteReference, Utf8, Value
 
 __all__ = [
     "CallTimeout",
     "Certificate",
     "DialFailed",
-    "Foreign",
     "HandshakeFailed",
     "Lane",
     "LanePool",
@@ -44,6 +45,7 @@ __all__ = [
     "Peer",
     "ProtocolError",
     "RemoteFailure",
+    "RemoteReference",
     "Secure",
     "Server",
     "Service",

@@ -1,4 +1,4 @@
-"""The answering end of one connection.
+"""The answering end of one connection: RPyC's protocol, narrowed to calls of verbs.
 
 RPyC's own loop serves nested and concurrent calls, with locks, a poll and two reads
 for each frame. None of ours nest, so this one reads what is there, answers each
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rpyc.core import brine, consts, protocol
 
 from nodes.transport import messages
-from nodes.transport.frames import Broken, FrameReader
-from nodes.transport.values import Foreign, IdPack
+from nodes.transport.frames import FrameReader, MalformedError
+from nodes.transport.values import IdPack, RemoteReference
 
 if TYPE_CHECKING:
     from nodes.transport.limits import Limits
+    from nodes.transport.peer import Peer
     from nodes.transport.seats import Seat
-    from nodes.transport.service import Peer
     from nodes.transport.stream import Stream
 
 logger = logging.getLogger("rollcall.transport")
@@ -51,30 +51,34 @@ SETTINGS: dict[str, object] = {
     "sync_request_timeout": 1,
     "logger": logger,
 }
-"""RPyC's settings, all closed. The methods below open the one door there is; these
-make sure that whatever of RPyC is still reachable opens no other."""
+"""RPyC's settings, all off. The methods below serve calls of verbs; these make sure that
+whatever else of RPyC can still be reached serves nothing."""
 
 # RPyC names an object by its class and two addresses. These names say nothing of our
 # classes, and "builtins.method" spares a client the question what it can do with one.
 ROOT: IdPack = ("rollcall.Service", 1, 1)
 VERB = "builtins.method"
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+_VERB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 """What the name of a verb may look like."""
 
-MOST_VERBS = 256
-"""Verbs that one connection may have asked for, as they are kept until it ends."""
+MAX_VERBS = 256
+"""Verbs that one connection may ask for: their references are kept until it ends."""
 
-
-MOST_HEADS = 8
+MAX_SHORT_CALLS = 8
 """Verbs of one connection that are called the short way; few clients use more than one."""
 
 HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
 """What the system says of a connection whose peer is gone (the last is Linux's own)."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a defect
-    """The peer asked for what it cannot have: a builtin's name, and a short reason."""
+class RequestRefused(Exception):  # noqa: N818 - an answer, not a defect
+    """The peer asked for what it cannot have.
+
+    Args:
+        kind: the builtin exception that the peer is answered.
+        reason: in a few words.
+    """
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -82,15 +86,20 @@ class Refused(Exception):  # noqa: N818 - an answer, not a defect
         self.reason = reason
 
 
-class Kept(NamedTuple):
-    """The root or a verb, and the name by which the peer may refer to it."""
+class ExportedReference(NamedTuple):
+    """A reference given to the peer: to the root, or to a verb.
+
+    Attributes:
+        ref: the name by which the peer refers to it.
+        verb: None for the root.
+    """
 
     ref: IdPack
     verb: Callable[..., object] | None
 
 
 class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
-    """Answers one peer until it leaves, speaks nonsense, or is too slow.
+    """Answers one peer until it leaves, breaks the protocol, or is too slow.
 
     Made by `rpyc.Service._connect`; `config` must hold `limits`, `peer`, `stream`,
     `patience` (seconds for the first byte), `hang_up` and `seat` besides RPyC's own
@@ -111,11 +120,11 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         self._patience: float = config["patience"]
         self._poll = select.poll()
         self._poll.register(channel.stream.sock, HUNG_UP)
-        # What a peer may refer to: the root, and the verbs it asked for. Few, and kept
-        # to the end, so nothing a peer says (or forgets to say) about references counts.
-        self._root = Kept(ROOT, None)
-        self._kept: dict[IdPack, Kept] = {ROOT: self._root}
-        self._verbs: dict[str, Kept] = {}
+        # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
+        # end: whatever a peer says (or forgets to say) of its references changes nothing.
+        self._root = ExportedReference(ROOT, None)
+        self._exported: dict[IdPack, ExportedReference] = {ROOT: self._root}
+        self._verbs: dict[str, ExportedReference] = {}
         self._heads: dict[bytes, Callable[..., object]] = {}
 
     @classmethod
@@ -149,7 +158,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         if self._closed:
             return
         self._closed = True
-        self._kept.clear()
+        self._exported.clear()
         self._verbs.clear()
         self._heads.clear()
         try:
@@ -172,12 +181,12 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
                 self._seat.answered(time.monotonic())
         except EOFError:
             return
-        except (Broken, OSError) as exc:  # a timeout is an OSError too
+        except (MalformedError, OSError) as exc:  # a timeout is an OSError too
             logger.debug("%s:%d dropped: %s", self._peer.host, self._peer.port, exc)
 
     def _next_payload(self) -> bytes:
         payload = None
-        if not self._reader.held:
+        if not self._reader.buffered:
             data = self._stream.read(time.monotonic() + self._patience)
             self._patience = self._limits.idle
             payload = self._reader.take(data)
@@ -188,22 +197,22 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
     def _answer(self, payload: bytes) -> bytes | None:
         """The frame that answers one request, or None if the peer said goodbye."""
         work: Callable[..., object]
-        call = messages.load_call(payload, self._heads, messages.REQUEST_READS)
+        call = messages.load_call(payload, self._heads, messages.MAX_REQUEST_READS)
         if call is not None:
             seq, work, args = call
         else:
-            match messages.load(payload, messages.REQUEST_READS):
+            match messages.load(payload, messages.MAX_REQUEST_READS):
                 case (consts.MSG_REQUEST, seq, (int() as handler, boxed)):
                     work, args = self._perform, (handler, boxed)
                 case _:
-                    raise Broken("not a request")
+                    raise MalformedError("not a request")
             if handler == consts.HANDLE_CLOSE:
                 return None
         try:
             return self._reply(seq, _apply(work, args))
-        except Broken:
+        except MalformedError:
             raise
-        except Refused as no:
+        except RequestRefused as no:
             return messages.exception_reply(seq, "builtins", no.kind, no.reason)
         # SystemExit and KeyboardInterrupt too: a verb does not end our process, and
         # RPyC would raise them again in the peer's.
@@ -213,7 +222,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
             return messages.exception_reply(seq, "rollcall", "InternalError", text)
 
     def _reply(self, seq: int, result: object) -> bytes:
-        if type(result) is Kept:
+        if type(result) is ExportedReference:
             return messages.reference_reply(seq, result.ref)
         answer = messages.value_reply(seq, result)
         if len(answer) > self._limits.frame_reply:
@@ -224,7 +233,7 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
     def _perform(self, handler: int, boxed: object) -> object:
         perform = self._HANDLERS.get(handler)
         if perform is None:
-            raise Refused("ValueError", f"request {handler} is not served here")
+            raise RequestRefused("ValueError", f"request {handler} is not served here")
         return _apply(perform, (self, *self._unboxed(boxed)))
 
     def _unboxed(self, boxed: object) -> tuple[object, ...]:
@@ -234,10 +243,10 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
                 consts.LABEL_TUPLE,
                 ((consts.LABEL_LOCAL_REF, (str() as kind, int() as cls, int() as number)), *others),
             ):
-                kept = self._kept.get((kind, cls, number))
-                if kept is None:
-                    raise Refused("LookupError", "no such object")
-                return (kept, *map(_unbox, others))
+                exported = self._exported.get((kind, cls, number))
+                if exported is None:
+                    raise RequestRefused("LookupError", "no such object")
+                return (exported, *map(_unbox, others))
         return _as_tuple(_unbox(boxed))
 
     def _handle_ping(self, data: object) -> object:
@@ -245,37 +254,37 @@ class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
         with contextlib.suppress(RecursionError):
             if brine.dumpable(data):
                 return data
-        raise Refused("TypeError", "that cannot be sent back")
+        raise RequestRefused("TypeError", "that cannot be sent back")
 
-    def _handle_getroot(self) -> Kept:
+    def _handle_getroot(self) -> ExportedReference:
         return self._root
 
-    def _handle_getattr(self, obj: object, name: object) -> Kept:
+    def _handle_getattr(self, obj: object, name: object) -> ExportedReference:
         if obj is not self._root or type(name) is not str:
-            raise Refused("AttributeError", "only verbs can be reached")
-        kept = self._verbs.get(name)
-        if kept is None:
+            raise RequestRefused("AttributeError", "only verbs can be reached")
+        exported = self._verbs.get(name)
+        if exported is None:
             # Whatever the service says, what Python itself looks up is no verb.
             verb = None if name.startswith("_") else self._service.verb(name)
             if verb is None:
                 # A name that could be none is not repeated: it may be, or hold, a secret.
-                asked = f": {name!r}" if _PLAIN.fullmatch(name) else ""
-                raise Refused("AttributeError", f"no such verb{asked}")
-            if len(self._verbs) >= MOST_VERBS:
-                raise Refused("AttributeError", "too many verbs for one connection")
-            kept = Kept((VERB, 2, len(self._verbs) + 1), verb)
-            self._verbs[name] = self._kept[kept.ref] = kept
-            if len(self._heads) < MOST_HEADS:
-                self._heads[messages.call_head(kept.ref)] = verb
-        return kept
+                asked = f": {name!r}" if _VERB_NAME.fullmatch(name) else ""
+                raise RequestRefused("AttributeError", f"no such verb{asked}")
+            if len(self._verbs) >= MAX_VERBS:
+                raise RequestRefused("AttributeError", "too many verbs for one connection")
+            exported = ExportedReference((VERB, 2, len(self._verbs) + 1), verb)
+            self._verbs[name] = self._exported[exported.ref] = exported
+            if len(self._heads) < MAX_SHORT_CALLS:
+                self._heads[messages.call_head(exported.ref)] = verb
+        return exported
 
     def _handle_call(self, obj: object, args: object, kwargs: object = ()) -> object:
-        if type(obj) is not Kept or obj.verb is None:
-            raise Refused("TypeError", "only verbs can be called")
+        if type(obj) is not ExportedReference or obj.verb is None:
+            raise RequestRefused("TypeError", "only verbs can be called")
         return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else None)
 
     def _handle_del(self, _obj: object, _count: object = 1) -> None:
-        """Nothing to do: see `_kept`."""
+        """Nothing to do: see `_exported`."""
 
     def _handle_inspect(self, _ref: object) -> tuple[()]:
         """No names are given out; a client asks for the verbs it knows of."""
@@ -289,8 +298,8 @@ def _unbox(package: object) -> object:
         case (consts.LABEL_TUPLE, tuple() as items):
             return tuple([_unbox(item) for item in items])
         case (consts.LABEL_REMOTE_REF | consts.LABEL_LOCAL_REF, _):
-            return Foreign()
-    raise Broken("neither a value nor a reference")
+            return RemoteReference()
+    raise MalformedError("neither a value nor a reference")
 
 
 def _apply(
@@ -304,13 +313,13 @@ def _apply(
         return function(*args, **named) if named else function(*args)
     except TypeError as exc:
         if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
-            raise Refused("TypeError", "the arguments do not fit") from None
+            raise RequestRefused("TypeError", "the arguments do not fit") from None
         raise
 
 
 def _as_tuple(args: object) -> tuple[object, ...]:
     if type(args) is not tuple:
-        raise Refused("TypeError", "arguments must be a tuple")
+        raise RequestRefused("TypeError", "arguments must be a tuple")
     return args
 
 
@@ -323,5 +332,5 @@ def _keywords(pairs: object) -> dict[str, object]:
             case (str() as name, value):
                 named[name] = value
             case _:
-                raise Refused("TypeError", "keywords must be pairs of a name and a value")
+                raise RequestRefused("TypeError", "keywords must be pairs of a name and a value")
     return named

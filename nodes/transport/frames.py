@@ -11,14 +11,18 @@ import zlib
 
 HEADER = struct.Struct("!LB")
 TRAILER = b"\n"
-WRAPPING = HEADER.size + len(TRAILER)
+FRAME_OVERHEAD_BYTES = HEADER.size + len(TRAILER)
 
 TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 """How TLS's alerts and handshakes begin: what one end hears when only the other uses TLS."""
 
 
-class Broken(Exception):  # noqa: N818 - a statement about the bytes, caught within this package
-    """The bytes are not a frame, or not a message, that we would ever accept."""
+class MalformedError(Exception):
+    """The bytes are no frame, or no message, that we would ever accept.
+
+    Caught within this package: an asking caller sees a `ProtocolError`, and an answering
+    end hangs up.
+    """
 
 
 def frame(*parts: bytes) -> bytes:
@@ -37,28 +41,28 @@ class FrameReader:
     """Cuts a stream of bytes into payloads, however the bytes were split on the way.
 
     Args:
-        most: bytes; the largest payload accepted, before and after inflating.
+        max_bytes: bytes; the largest payload accepted, before and after inflating.
 
     Attributes:
-        held: bytes of which no payload was made yet.
+        buffered: bytes of which no payload was made yet.
     """
 
-    __slots__ = ("_most", "held")
+    __slots__ = ("_max_bytes", "buffered")
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.held = bytearray()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.buffered = bytearray()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        self.held += data
+        self.buffered += data
 
     def take(self, data: bytes) -> bytes | None:
         """`feed` and `next` in one."""
-        size = len(data) - WRAPPING
+        size = len(data) - FRAME_OVERHEAD_BYTES
         # One frame, whole, and nothing else: what nearly every read gives.
-        whole = 0 < size <= self._most and data.startswith(HEADER.pack(size, 0))
-        if whole and not self.held and data.endswith(TRAILER):
+        whole = 0 < size <= self._max_bytes and data.startswith(HEADER.pack(size, 0))
+        if whole and not self.buffered and data.endswith(TRAILER):
             return data[HEADER.size : -1]
         self.feed(data)
         return self.next()
@@ -67,40 +71,40 @@ class FrameReader:
         """The next whole payload, or None until more bytes are fed.
 
         Raises:
-            Broken: the stream holds no frame here; it cannot be read any further.
+            MalformedError: the stream holds no frame here; it cannot be read any further.
         """
-        buffer = self.held
+        buffer = self.buffered
         if len(buffer) < HEADER.size:
             return None
         length, squeezed = HEADER.unpack_from(buffer)
         # Judged from the header alone, so that a claim of 4 GB costs five bytes.
-        if not 0 < length <= self._most or squeezed > 1:
+        if not 0 < length <= self._max_bytes or squeezed > 1:
             if buffer[:2] in TLS_RECORDS:
-                raise Broken("the peer uses TLS, and this end does not")
-            raise Broken(f"not a frame header: {bytes(buffer[: HEADER.size])!r}")
+                raise MalformedError("the peer uses TLS, and this end does not")
+            raise MalformedError(f"not a frame header: {bytes(buffer[: HEADER.size])!r}")
         end = HEADER.size + length
         if len(buffer) <= end:
             return None
         if buffer[end : end + 1] != TRAILER:
-            raise Broken("a frame without its end mark")
+            raise MalformedError("a frame without its end mark")
         payload = bytes(buffer[HEADER.size : end])
         del buffer[: end + 1]
-        return inflate(payload, self._most) if squeezed else payload
+        return inflate(payload, self._max_bytes) if squeezed else payload
 
 
-def inflate(data: bytes, most: int) -> bytes:
-    """Undo zlib, never producing more than `most` bytes.
+def inflate(data: bytes, max_bytes: int) -> bytes:
+    """Undo zlib, never producing more than `max_bytes` bytes.
 
     Raises:
-        Broken: not zlib, cut short, followed by something, empty, or too large.
+        MalformedError: not zlib, cut short, followed by something, empty, or too large.
     """
     inflater = zlib.decompressobj()
     try:
-        payload = inflater.decompress(data, most + 1)
+        payload = inflater.decompress(data, max_bytes + 1)
     except zlib.error as exc:
-        raise Broken(f"not a compressed frame: {exc}") from exc
-    if len(payload) > most:
-        raise Broken(f"a compressed frame of more than {most} bytes")
+        raise MalformedError(f"not a compressed frame: {exc}") from exc
+    if len(payload) > max_bytes:
+        raise MalformedError(f"a compressed frame of more than {max_bytes} bytes")
     if not payload or not inflater.eof or inflater.unused_data:
-        raise Broken("a compressed frame cut short or with bytes to spare")
+        raise MalformedError("a compressed frame cut short or with bytes to spare")
     return payload

@@ -7,16 +7,13 @@ on their `fileno`, and give up on one by closing it.
 from __future__ import annotations
 
 import contextlib
-import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar
 
-from rpyc.core import consts
-
-from nodes.transport import messages
+from nodes.transport.caller import Caller
 from nodes.transport.errors import (
     CallTimeout,
     DialFailed,
@@ -25,23 +22,17 @@ from nodes.transport.errors import (
     ProtocolError,
     RemoteFailure,
 )
-from nodes.transport.frames import Broken, FrameReader
+from nodes.transport.frames import FrameReader, MalformedError
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.stream import Stream
 from nodes.transport.tls import Secure, TlsFailed, dial_tls
-from nodes.transport.values import IdPack, Value
+from nodes.transport.values import Value
 
 T = TypeVar("T")
 
-HEADING = 2048
-"""Bytes that a call's frame may take besides its arguments; far more than it does."""
-
-NEXT_STEP = 0.1
-"""Seconds that the next step of looking a verb up may take to be sent: a few bytes, on a
+RESOLVE_STEP_S = 0.1
+"""Seconds that the next request may take to be sent while a verb is resolved: a few bytes, on a
 connection on which nothing is under way."""
-
-MOST_TEXT = 300
-"""Characters kept of a peer's words; they end up in logs and on screens."""
 
 
 class Lane:
@@ -63,22 +54,21 @@ class Lane:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self._sock = sock
         self._stream = stream or Stream(sock)
-        self._limits = limits
         self._reader = FrameReader(limits.frame_reply)
-        self._root: IdPack | None = None
-        self._heads: dict[str, bytes] = {}
-        # Where a lane begins is its own: what answers another lane's question is no answer here.
-        self._seq = random.randrange(messages.SMALL)  # noqa: S311 - no secret
-        self._verb = ""  # of the call in flight
-        self._args = b""
+        self._caller = Caller(limits.frame_in)
         self._ending = threading.Lock()
         self._closed = False
 
     @classmethod
     def dial(
-        cls, host: str, port: int, *, timeout: float = 1.0, limits: Limits = DEFAULTS,
+        cls,
+        host: str,
+        port: int,
+        *,
+        timeout: float = 1.0,
+        limits: Limits = DEFAULTS,
         tls: Secure | None = None,
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """Connect; nothing is sent yet, so a frozen peer is seen only by the first call.
 
         With TLS the handshake is part of it; what the peer thinks of our certificate is
@@ -126,7 +116,7 @@ class Lane:
         """Call a verb and wait for its value: `send` and `receive` under one deadline.
 
         Args:
-            verb: its name; looked up once a lane (two more round trips), then kept.
+            verb: its name; resolved once a lane (two more round trips), then kept.
             args: by value, exact types.
             timeout: seconds, for everything.
             named: arguments by name.
@@ -145,8 +135,8 @@ class Lane:
     ) -> None:
         """Send a call without waiting for its answer; `receive` must follow.
 
-        The lane becomes readable when something arrives. The first call of a verb looks
-        the verb up; that is sent here, and the rest is up to `receive` or `arrived`.
+        The lane becomes readable when something arrives. The first call of a verb resolves
+        it; that is sent here, and the rest is up to `receive` or `arrived`.
         Arguments and errors are those of `call`.
         """
         self._accept(verb, args, named)
@@ -158,13 +148,13 @@ class Lane:
         None says that it did not: the lane waits on, and may be asked again. Other errors
         are those of `call`.
         """
-        if not (self._verb or self._closed):
+        if not (self._caller.in_flight or self._closed):
             raise RuntimeError("nothing was sent on this lane")
         return self._guard(self._await_some, timeout)
 
     def receive(self, *, timeout: float) -> Value:
         """Wait up to `timeout` seconds for the value of the call sent; errors as `call`."""
-        if not (self._verb or self._closed):
+        if not (self._caller.in_flight or self._closed):
             raise RuntimeError("nothing was sent on this lane")
         return self._guard(self._await, timeout)
 
@@ -176,7 +166,7 @@ class Lane:
         """
         if self._closed:
             return True
-        if self._verb:
+        if self._caller.in_flight:
             raise RuntimeError("a call is in flight on this lane")
         try:
             if not self._guard(self._listen, timeout):
@@ -190,7 +180,7 @@ class Lane:
     def stale(self) -> bool:
         """Whether an idle lane is of no more use: its peer has closed it, or spoken unasked."""
         try:
-            return self._closed or self._stream.stirs(0.0)
+            return self._closed or self._stream.readable(0.0)
         except (OSError, ValueError):  # the latter: the descriptor is closed already
             return True
 
@@ -202,7 +192,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether a call may be sent."""
-        return not (self._verb or self._closed)
+        return not (self._caller.in_flight or self._closed)
 
     def fileno(self) -> int:
         """The socket's descriptor, to select on; -1 once closed."""
@@ -242,14 +232,7 @@ class Lane:
     ) -> None:
         if self._closed:
             raise LinkLost(f"{self._where}: the lane is closed")
-        if self._verb:
-            raise RuntimeError("a call is in flight on this lane")
-        verb.encode()  # raises here, not when half of the look-up is done
-        encoded = messages.arguments(args, named)
-        if len(encoded) > self._limits.frame_in - HEADING:
-            # The peer would hang up on it, and look like one that died of it.
-            raise ValueError(f"{len(encoded)} bytes of arguments are too many")
-        self._verb, self._args = verb, encoded
+        self._caller.begin(verb, args, named)
 
     def _guard(self, work: Callable[[float], T], timeout: float) -> T:
         """Do `work` by its deadline; whatever goes wrong is named, and closes the lane."""
@@ -263,7 +246,7 @@ class Lane:
         except TimeoutError as exc:
             self.close()
             raise CallTimeout(self._where, timeout) from exc
-        except Broken as exc:
+        except MalformedError as exc:
             self.close()
             raise ProtocolError(f"{self._where}: {exc}") from exc
         except (EOFError, OSError) as exc:
@@ -282,17 +265,7 @@ class Lane:
         return self._await(deadline)
 
     def _ask(self, deadline: float) -> None:
-        """Send the call or, as long as the lane does not know the verb, what leads there."""
-        head = self._heads.get(self._verb)
-        # One call at a time: any number but that of the call before tells its answer.
-        self._seq = self._seq % (messages.SMALL - 1) + 1
-        if head is not None:
-            frame = messages.call_request(self._seq, head, self._args)
-        elif self._root is not None:
-            frame = messages.verb_request(self._seq, self._root, self._verb)
-        else:
-            frame = messages.root_request(self._seq)
-        self._stream.send(frame, deadline)
+        self._stream.send(self._caller.request(), deadline)
 
     def _await_some(self, deadline: float) -> tuple[Value] | None:
         try:
@@ -301,56 +274,18 @@ class Lane:
             return None
 
     def _await(self, deadline: float) -> Value:
-        while self._verb not in self._heads:
-            found = _reference(self._boxed(self._payload(deadline)))
-            if self._root is None:
-                self._root = found
-            else:
-                self._heads[self._verb] = messages.call_head(found)
+        while (reply := self._caller.receive(self._payload(deadline))) is None:
             # Sent even if the time of this wait is up just now: whoever waits on would wait for
             # the answer to a question that was never asked.
-            self._ask(max(deadline, time.monotonic() + NEXT_STEP))
-        payload = self._payload(deadline)
-        reply = messages.load_value(payload, self._seq, messages.REPLY_READS)
-        if reply is None:
-            label, value = self._boxed(payload)
-            if label != consts.LABEL_VALUE:
-                raise Broken("the answer is not by value")
-            reply = (cast("Value", value),)  # nothing else can be decoded
-        self._verb = ""
+            self._ask(max(deadline, time.monotonic() + RESOLVE_STEP_S))
         return reply[0]
 
     def _payload(self, deadline: float) -> bytes:
         payload = self._stream.receive(self._reader, deadline)
-        if self._reader.held or self._stream.held():
-            raise Broken("more than one answer")
+        if self._reader.buffered or self._stream.buffered():
+            raise MalformedError("more than one answer")
         return payload
-
-    def _boxed(self, payload: bytes) -> tuple[object, object]:
-        match messages.load(payload, messages.REPLY_READS):
-            case (consts.MSG_REPLY, self._seq, (label, value)):
-                return label, value
-            case (consts.MSG_EXCEPTION, self._seq, body):
-                self._verb = ""
-                raise _failure(body)
-        raise Broken("not the answer to what was asked")
 
     def _listen(self, deadline: float) -> bool:
         # No time left still means one look: that is how a pool tells a stale lane.
-        return self._stream.stirs(deadline)
-
-
-def _reference(boxed: tuple[object, object]) -> IdPack:
-    match boxed:
-        case (consts.LABEL_REMOTE_REF, (str() as name, int() as kind, int() as number)):
-            return name[:MOST_TEXT], kind, number
-    raise Broken("there is a value where a verb should be")
-
-
-def _failure(body: object) -> RemoteFailure:
-    """What an exception reply says; one that says nothing intelligible is still one."""
-    match body:
-        case ((str(), str() as kind), tuple() as args, *_):
-            text = " ".join(arg for arg in args if isinstance(arg, str))
-            return RemoteFailure(kind[:MOST_TEXT], text[:MOST_TEXT])
-    return RemoteFailure("Exception", "the peer did not say more")
+        return self._stream.readable(deadline)

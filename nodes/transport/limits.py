@@ -21,6 +21,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         frame: seconds from a frame's first byte to its last, in either direction;
             a peer that reads its reply more slowly is cut off.
         idle: seconds between two requests on one connection.
+        settled: seconds for which a peer that was answered may be silent before a newcomer
+            gets its place.
+        turned_away: connections beyond the limit that are told so at one time; more are
+            just closed.
+        turn_away: seconds one of those has to ask something, so that it can be told.
+        leaving: connections given up whose threads have yet to end; no more are accepted
+            meanwhile.
+        accept_retry: seconds between attempts to accept while the system refuses (no
+            descriptors, say).
     """
 
     frame_in: int = 4 * 1024 * 1024
@@ -29,6 +38,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     first_byte: float = 10.0
     frame: float = 10.0
     idle: float = 3600.0
+    settled: float = 10.0
+    turned_away: int = 16
+    turn_away: float = 1.0
+    leaving: int = 16
+    accept_retry: float = 0.1
 
 
 DEFAULTS = Limits()

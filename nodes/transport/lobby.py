@@ -8,7 +8,7 @@ import selectors
 import socket
 import time
 
-from nodes.transport.service import Peer
+from nodes.transport.peer import Peer
 
 logger = logging.getLogger("rollcall.transport")
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from rpyc.core import brine, consts
 
-from nodes.transport.frames import Broken, frame
+from nodes.transport.frames import MalformedError, frame
 from nodes.transport.values import IdPack, Utf8, Value
 
 T = TypeVar("T")
 
-REQUEST_READS = 4096
-REPLY_READS = 65536
+MAX_REQUEST_READS = 4096
+MAX_REPLY_READS = 65536
 """Most reads that decoding one payload may take; a string takes four.
 
 Decoding costs about a microsecond a value, and a frozenset of chosen integers costs
@@ -31,7 +31,7 @@ every other thread for seconds. Strangers send requests; replies come from whom 
 asked, and may name thousands of files.
 """
 
-SMALL = 100
+ONE_BYTE_SEQUENCES = 100
 """Sequence numbers below this are one byte on the wire, and cost nothing to encode."""
 
 _REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
@@ -63,7 +63,7 @@ class _Numbers(dict[int, bytes]):
         return encoded
 
 
-_NUMBERS = _Numbers({number: brine.dump(number) for number in range(SMALL)})
+_NUMBERS = _Numbers({number: brine.dump(number) for number in range(ONE_BYTE_SEQUENCES)})
 _SEQUENCE = {encoded: number for number, encoded in _NUMBERS.items()}
 
 
@@ -85,7 +85,7 @@ class _Counted(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise Broken("a message of too many parts")
+            raise MalformedError("a message of too many parts")
         return super().read(size)
 
 
@@ -94,18 +94,18 @@ def load(payload: bytes, reads: int) -> Message:
 
     Args:
         payload: of a frame.
-        reads: REQUEST_READS or REPLY_READS.
+        reads: MAX_REQUEST_READS or MAX_REPLY_READS.
 
     Raises:
-        Broken: it is no message.
+        MalformedError: it is no message.
     """
     pair, end = _decode(payload, 1, reads)
     if end != len(payload):
-        raise Broken("a message with bytes to spare")
+        raise MalformedError("a message with bytes to spare")
     match pair:
         case (int() as seq, body) if type(seq) is int:
             return Message(payload[0], seq, body)
-    raise Broken("a message without a sequence number")
+    raise MalformedError("a message without a sequence number")
 
 
 def load_call(
@@ -126,7 +126,7 @@ def load_call(
         call, or has keywords, and `load` has to look at it.
 
     Raises:
-        Broken: the arguments are none.
+        MalformedError: the arguments are none.
     """
     if not payload.startswith(_REQUEST):
         return None
@@ -147,14 +147,14 @@ def load_value(payload: bytes, seq: int, reads: int) -> tuple[Value] | None:
     """The short way to decode the reply by value to request `seq`; None if it is another.
 
     Raises:
-        Broken: the value is none.
+        MalformedError: the value is none.
     """
     head = _REPLY + _NUMBERS[seq] + _BY_VALUE
     if not payload.startswith(head):
         return None
     value, end = _plain(payload, len(head)) or _decode(payload, len(head), reads)
     if end != len(payload):
-        raise Broken("a message with bytes to spare")
+        raise MalformedError("a message with bytes to spare")
     return (value,)
 
 
@@ -179,7 +179,7 @@ def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
     except IndexError:
         return None  # so short that it does not say how long it is
     except UnicodeDecodeError as exc:
-        raise Broken("not a message: no text") from exc
+        raise MalformedError("not a message: no text") from exc
 
 
 def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
@@ -216,12 +216,12 @@ def _decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
     stream.seek(start)
     try:
         value = brine._load(stream)
-    except Broken:
+    except MalformedError:
         raise
     # The decoder checks nothing, so what a wrong byte raises can be anything at all:
     # TypeError, AttributeError, struct.error, RecursionError, MemoryError...
     except Exception as exc:
-        raise Broken(f"not a message: {type(exc).__name__}") from exc
+        raise MalformedError(f"not a message: {type(exc).__name__}") from exc
     return value, stream.tell()
 
 

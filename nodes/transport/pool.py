@@ -12,7 +12,7 @@ from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.tls import Secure
 
-FRESH = 1.0
+FRESH_S = 1.0
 """Seconds within which a lane that was given back is not looked at before it is used: no
 server lets it go for its silence so soon, and one that died says so on the call."""
 
@@ -27,6 +27,7 @@ class LanePool:
         limits: of each lane.
         dial_timeout: seconds; the most that a new connection may take.
         tls: as `Lane.dial`.
+        fresh_s: see `FRESH_S`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class LanePool:
         limits: Limits = DEFAULTS,
         dial_timeout: float = 1.0,
         tls: Secure | None = None,
+        fresh_s: float = FRESH_S,
     ) -> None:
         self._host = host
         self._port = port
@@ -45,6 +47,7 @@ class LanePool:
         self._limits = limits
         self._dial_timeout = dial_timeout
         self._tls = tls
+        self._fresh_s = fresh_s
         self._closed = False
         self._begin()
         forks.enlist(self)
@@ -85,7 +88,7 @@ class LanePool:
                     break
                 lane, given_at = self._idle.pop()
                 self._taken.add(lane)
-            fresh = given_at > self._broke_at and time.monotonic() - given_at < FRESH
+            fresh = given_at > self._broke_at and time.monotonic() - given_at < self._fresh_s
             if (fresh and not sure) or not lane.stale:
                 return lane
             self._drop(lane)
@@ -93,9 +96,12 @@ class LanePool:
 
     def _dial(self, timeout: float) -> Lane:
         lane = Lane.dial(
-            self._host, self._port, timeout=min(timeout, self._dial_timeout),
-            limits=self._limits, tls=self._tls,
-        )  # fmt: skip
+            self._host,
+            self._port,
+            timeout=min(timeout, self._dial_timeout),
+            limits=self._limits,
+            tls=self._tls,
+        )
         with self._lock:
             if not self._closed:
                 self._taken.add(lane)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from nodes.transport.service import Service
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-SETTLED = 10.0
-"""Seconds for which a peer that was answered may be silent before a newcomer gets its place."""
+
+class Keepable(Protocol):
+    """What a seat asks of the service that answers on it."""
+
+    keeps_seat: bool
 
 
 class Seat:
@@ -31,7 +31,7 @@ class Seat:
         self.since = since
         self.proved = False
         self.busy = False
-        self.service: Service | None = None
+        self.service: Keepable | None = None
 
     def answered(self, now: float) -> None:
         """A request was answered whole."""
@@ -39,24 +39,24 @@ class Seat:
         self.proved = True
         self.busy = False
 
-    def free(self, now: float) -> bool:
+    def free(self, now: float, settled: float) -> bool:
         """Whether a newcomer may have its place."""
         if self.busy:
             return False
         if not self.proved:
             return True
         kept = self.service is not None and self.service.keeps_seat
-        return not kept and now - self.since >= SETTLED
+        return not kept and now - self.since >= settled
 
 
-def least(seats: Mapping[T, Seat], now: float) -> T | None:
+def least(seats: Mapping[T, Seat], now: float, *, settled: float) -> T | None:
     """Whose place a newcomer gets: the longest silent of those who never asked anything
     whole, else of those who have not for a while; None if nobody's.
 
     Silence costs an attacker nothing, so that refusing the newcomer would give the house to
     whoever came first; asking what a peer has done for its place does not.
     """
-    free = [key for key, seat in seats.items() if seat.free(now)]
+    free = [key for key, seat in seats.items() if seat.free(now, settled)]
     return min(free, key=lambda key: (seats[key].proved, seats[key].since), default=None)
 
 

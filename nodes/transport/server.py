@@ -17,34 +17,23 @@ from rpyc.core import Channel, SocketStream
 
 from nodes.transport import messages
 from nodes.transport.connection import SETTINGS
-from nodes.transport.frames import Broken, FrameReader
+from nodes.transport.frames import FrameReader, MalformedError
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.lobby import Lobby
+from nodes.transport.peer import Peer
 from nodes.transport.seats import Seat, least, room
-from nodes.transport.service import Peer, Service
+from nodes.transport.service import Service
 from nodes.transport.stream import Stream
 from nodes.transport.tls import TlsStream
 
 logger = logging.getLogger("rollcall.transport")
 
-WAKE = 0.5
+WAKE_S = 0.5
 """Seconds after which a blocked accept looks whether it should stop, on systems where
 closing the listener does not wake it."""
 
-RETRY_ACCEPT = 0.1
-"""Seconds between attempts to accept while the system refuses (no descriptors, say)."""
-
-TURNED_AWAY = 16
-"""Connections beyond the limit that are told so at one time; more are just closed."""
-
-LEAVING = 16
-"""Connections given up whose threads have yet to end; no more are accepted meanwhile."""
-
-NOTE_EVERY = 60.0
+NOTE_EVERY_S = 60.0
 """Seconds between two lines that say there are too many connections."""
-
-TURN_AWAY = 1.0
-"""Seconds one of those has to ask something, so that it can be told."""
 
 
 class Server:
@@ -141,7 +130,7 @@ class Server:
         if self._acceptor is None:
             self._lobby.close()
         else:
-            self._acceptor.join(2 * WAKE)
+            self._acceptor.join(2 * WAKE_S)
         self._listener.close()
 
     def finish(self, timeout: float) -> None:
@@ -170,8 +159,6 @@ class Server:
         if busy:
             logger.warning("still busy after %.1f s: %s", timeout, ", ".join(busy))
 
-    close = stop
-
     def _join(self, timeout: float) -> list[str]:
         """The names of the connections' threads that have not ended within `timeout` seconds."""
         with self._lock:
@@ -184,18 +171,18 @@ class Server:
     def _accept_all(self) -> None:
         while not self._stopping.is_set():
             try:
-                for sock, peer in self._lobby.wait(WAKE):
+                for sock, peer in self._lobby.wait(WAKE_S):
                     self._admit(sock, peer)
             except OSError as exc:  # RPyC takes any error here for the end of the server
                 self._note_trouble(exc)
-                self._stopping.wait(RETRY_ACCEPT)
+                self._stopping.wait(self.limits.accept_retry)
         self._lobby.close()
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         with self._lock:
             seat = Seat(time.monotonic())
             full = not self._make_room(peer, seat.since)
-            if self._stopping.is_set() or (full and len(self._turning) >= TURNED_AWAY):
+            if self._stopping.is_set() or (full and len(self._turning) >= self.limits.turned_away):
                 sock.close()
                 return
             self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -230,9 +217,11 @@ class Server:
         """Whether one more connection can be kept, if need be in the place of another."""
         if len(self._seats) < self._room:
             return True
-        self._left.wait_for(lambda: len(self._leaving) < LEAVING, RETRY_ACCEPT)
-        silent = least(self._seats, now) if len(self._leaving) < LEAVING else None
-        if now - self._noted >= NOTE_EVERY:
+        gone = self._left.wait_for(
+            lambda: len(self._leaving) < self.limits.leaving, self.limits.accept_retry
+        )
+        silent = least(self._seats, now, settled=self.limits.settled) if gone else None
+        if now - self._noted >= NOTE_EVERY_S:
             self._noted = now
             what = "refused" if silent is None else "let in for the longest silent of them"
             logger.warning(
@@ -281,10 +270,13 @@ class Server:
             logger.debug("%s:%d dropped: %s", peer.host, peer.port, exc)
             return
         config = SETTINGS | {
-            "limits": self.limits, "hang_up": hang_up, "stream": stream, "seat": seat,
+            "limits": self.limits,
+            "hang_up": hang_up,
+            "stream": stream,
+            "seat": seat,
             "peer": msgspec.structs.replace(peer, certificate=stream.certificate),
             "patience": max(0.0, deadline - time.monotonic()),
-        }  # fmt: skip
+        }
         channel = Channel(SocketStream(sock), compress=False)
         seat.service = self._make_service()
         seat.service._connect(channel, config).serve_all()
@@ -298,11 +290,11 @@ class Server:
 
     def _turn_away(self, sock: socket.socket, _peer: Peer) -> None:
         """Answer whatever is asked first, as a peer that is only cut off knows nothing."""
-        with contextlib.suppress(OSError, EOFError, Broken):
-            deadline = time.monotonic() + TURN_AWAY
+        with contextlib.suppress(OSError, EOFError, MalformedError):
+            deadline = time.monotonic() + self.limits.turn_away
             stream = self._open(sock, deadline)
             payload = stream.receive(FrameReader(self.limits.frame_in), deadline)
-            question = messages.load(payload, messages.REQUEST_READS)
+            question = messages.load(payload, messages.MAX_REQUEST_READS)
             text = f"all {self._room} connections are in use; try again in a moment"
             answer = messages.exception_reply(question.seq, "rollcall", "Overloaded", text)
             stream.send(answer, deadline)

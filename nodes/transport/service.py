@@ -1,25 +1,13 @@
-"""What answers on a connection: the one door between a peer and our code."""
+"""The service that answers on a connection: the only way from a peer to our code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 import rpyc
 
 from nodes.transport.connection import Connection
-from nodes.transport.tls import Certificate
-
-
-class Peer(msgspec.Struct, frozen=True):
-    """The address at the other end, as the kernel gives it, and what TLS has proved of it.
-
-    `certificate` is None without TLS, and if the peer showed none.
-    """
-
-    host: str
-    port: int
-    certificate: Certificate | None = None
+from nodes.transport.peer import Peer
 
 
 class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nodes.transport.frames import FrameReader
-    from nodes.transport.tls import Certificate
+    from nodes.transport.peer import Certificate
 
-CHUNK = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 """Bytes asked of the kernel at once; RPyC's own figure (``STREAM_CHUNK``)."""
 
 SLACK = 0.1
@@ -97,18 +97,18 @@ class Stream:
                 # Shorter than asked is fine as well: the wait is then begun again.
                 self._shortest, self._longest = seconds / (1.0 + SLACK), 2 * seconds
             try:
-                data = self._sock.recv(CHUNK)
+                data = self._sock.recv(CHUNK_BYTES)
             except BlockingIOError:
                 continue
             if not data:
                 raise EOFError("closed by the peer")
             return data
 
-    def held(self) -> bool:
+    def buffered(self) -> bool:
         """Whether the next `read` would wait for nothing, though the system holds no bytes."""
         return False
 
-    def stirs(self, deadline: float) -> bool:
+    def readable(self, deadline: float) -> bool:
         """Whether `read` would give something, or the end, by `deadline`. One look at least."""
         return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
@@ -119,10 +119,10 @@ class Stream:
         wait anew with each.
 
         Raises:
-            Broken: what came is no frame.
+            MalformedError: what came is no frame.
             TimeoutError, EOFError, OSError: as `read`.
         """
-        payload = reader.next() if reader.held else None
+        payload = reader.next() if reader.buffered else None
         while payload is None:
             payload = reader.take(self.read(deadline))
         return payload

@@ -14,9 +14,8 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-
-from nodes.transport.stream import CHUNK, Stream
+from nodes.transport.peer import Certificate
+from nodes.transport.stream import CHUNK_BYTES, Stream
 
 T = TypeVar("T")
 
@@ -26,18 +25,6 @@ ROLE = "rollcall:"
 
 ALERT = bytes((21, 3, 3, 0, 2, 2, 70))
 """TLS's "we have no version in common"."""
-
-
-class Certificate(msgspec.Struct, frozen=True):
-    """What a peer has proved to be.
-
-    Attributes:
-        role: after `ROLE`, "" if the certificate names none.
-        expires_at: Unix time in seconds.
-    """
-
-    role: str
-    expires_at: float
 
 
 class Secure(NamedTuple):
@@ -106,7 +93,7 @@ class TlsStream(Stream):
         rest = memoryview(data)
         while rest:
             rest = rest[self._explained(self._tls.write, rest) :]
-            if not rest or self._outgoing.pending >= CHUNK:
+            if not rest or self._outgoing.pending >= CHUNK_BYTES:
                 self._flush(deadline)
 
     def read(self, deadline: float) -> bytes:
@@ -115,29 +102,29 @@ class TlsStream(Stream):
         Raises:
             TlsFailed: what came is not what the peer sent, or is its refusal.
         """
-        while not self.held():
+        while not self.buffered():
             if self._ended:
                 raise EOFError("closed by the peer")
             self._fill(deadline)
         data, self._early = self._early, b""
         return data
 
-    def held(self) -> bool:
-        """As `Stream.held`: decrypted now, if need be, and kept."""
+    def buffered(self) -> bool:
+        """As `Stream.buffered`: decrypted now, if need be, and kept."""
         # An empty try costs more than the look that spares it.
         if not self._early and (self._incoming.pending or self._tls.pending()):
             with contextlib.suppress(ssl.SSLWantReadError):
-                self._early = self._explained(self._tls.read, CHUNK)
+                self._early = self._explained(self._tls.read, CHUNK_BYTES)
                 self._ended = not self._early
         return bool(self._early)
 
-    def stirs(self, deadline: float) -> bool:
-        """As `Stream.stirs`; TLS's own messages, a session ticket say, do not count."""
-        while not (self.held() or self._ended):
-            if not super().stirs(deadline):
+    def readable(self, deadline: float) -> bool:
+        """As `Stream.readable`; TLS's own messages, a session ticket say, do not count."""
+        while not (self.buffered() or self._ended):
+            if not super().readable(deadline):
                 return False
             with contextlib.suppress(BlockingIOError):
-                data = self._sock.recv(CHUNK, socket.MSG_DONTWAIT)
+                data = self._sock.recv(CHUNK_BYTES, socket.MSG_DONTWAIT)
                 self._incoming.write(data)
                 self._ended = not data
         return True
@@ -160,7 +147,7 @@ class TlsStream(Stream):
         except ConnectionError:
             # With TLS 1.3 a refusal of our certificate comes after the handshake.
             with contextlib.suppress(ConnectionError, BlockingIOError):
-                self._incoming.write(self._sock.recv(CHUNK, socket.MSG_DONTWAIT))
+                self._incoming.write(self._sock.recv(CHUNK_BYTES, socket.MSG_DONTWAIT))
                 with contextlib.suppress(ssl.SSLWantReadError):
                     self._explained(self._tls.read, 1)
             raise

@@ -21,7 +21,7 @@ class Utf8(bytes):
     __slots__ = ()
 
 
-class Foreign:
+class RemoteReference:
     """What a verb is given in place of an argument that did not cross by value.
 
     A peer that passes a list, a dict or a callback passes a reference to it. It is

@@ -28,10 +28,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each row and round")
-    parser.add_argument("--only", action="append", default=[], choices=peers.NAMES,
-                        help="only this peer, beside the floor and ours")  # fmt: skip
-    parser.add_argument("--growth", action="store_true",
-                        help=f"measure growth, and draw {PICTURE.name}")  # fmt: skip
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=peers.NAMES,
+        help="only this peer, beside the floor and ours",
+    )
+    parser.add_argument(
+        "--growth", action="store_true", help=f"measure growth, and draw {PICTURE.name}"
+    )
     parser.add_argument("--large", action="store_true", help="with --growth: 10 million records")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended then, too

@@ -25,7 +25,7 @@ import psutil
 from nodes.catalog import Catalog, Reader, ensure_catalog
 from nodes.client.blocking import Client
 from nodes.security.tokens import ensure_token
-from tests.catalog.many import CROWD, build_weighed, one_of, write_many
+from tests.catalog.large_data import CROWD, build_measured, one_of, write_many
 from tests.kit import Node, hosted
 
 FEW = 28
@@ -75,7 +75,7 @@ def built(folder: Path, suffix: str, records: int) -> list[Row]:
     lines = [json.dumps(one_of(records, n)) for n in range(min(records, 100_000))]
     yard = [parse_time(lines)]
     began = time.perf_counter()
-    most = build_weighed(folder)
+    most = build_measured(folder)
     taken = (time.perf_counter() - began) / records
     yard.append(parse_time(lines))
     speed = f"{1 / taken:,.0f}/s, {statistics.mean(yard) / taken:.2f} of json.loads"
@@ -166,10 +166,13 @@ def served(few: Path, much: Path, records: int) -> list[Row]:
         ]
         kept = (f"{own - alone:.0f}" for own, alone in zip(uss, pages_alone, strict=True))
         rows += [
-            (f"each of {WORKERS} workers' own (USS)", "40 MB",
-             ", ".join(f"{own:.0f}" for own in uss) + " MB"),
+            (
+                f"each of {WORKERS} workers' own (USS)",
+                "40 MB",
+                ", ".join(f"{own:.0f}" for own in uss) + " MB",
+            ),
             ("  without pages of the catalog", "40 MB", ", ".join(kept) + " MB"),
-        ]  # fmt: skip
+        ]
         before = peak = master.memory_info().rss
         pages = 0
         crowd = 0

@@ -46,9 +46,14 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
 
 
 def _plot(
-    left: int, top: int, panel: Panel, ys: Sequence[float], ends: tuple[int, int], what: str,
+    left: int,
+    top: int,
+    panel: Panel,
+    ys: Sequence[float],
+    ends: tuple[int, int],
+    what: str,
     colour: str,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """One plot. Its x values stand apart evenly: they are few, and each has its label."""
     bottom, right = top + HEIGHT - BOTTOM, left + WIDTH - RIGHT
     low, high = ends

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from nodes.errors import RollcallError, code_of
-from nodes.load import Ask, Outcome
-from nodes.load.client_process import run
+from nodes.load import MakeCall, Outcome
+from nodes.load.client_process import run_clients
 from nodes.support.structs import ready
 from tests.bench.peers import Row, name_of
 
@@ -32,7 +32,7 @@ class Work(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def connect(work: Any, client: int) -> Iterator[Ask]:
+def connect(work: Any, client: int) -> Iterator[MakeCall]:
     """Connects a client; every answer is looked at, so that all rows do the same work."""
     known = msgspec.convert(work, Work)
     module: Any = importlib.import_module(f"tests.bench.peers.{known.peer}")
@@ -59,4 +59,4 @@ def connect(work: Any, client: int) -> Iterator[Ask]:
 
 
 if __name__ == "__main__":
-    run(connect)
+    run_clients(connect)

@@ -12,14 +12,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nodes.load import Plan, Tally
-from nodes.load.process_group import Processes
+from nodes.load import LoadPlan, LoadStats
+from nodes.load.process_group import ProcessGroup
 from tests.bench import peers
 from tests.bench.client import Work
 from tests.bench.peers import Row
 
 RECORDS = 100_000
-COMMAND = (sys.executable, "-m", "tests.bench.client")
+CLIENT_COMMAND = (sys.executable, "-m", "tests.bench.client")
 ECHO = ("floor", 0)
 OURS = ("ours", 0)
 MANY = 8
@@ -39,8 +39,10 @@ class Figure(NamedTuple):
 
 def load(work: Work, *, clients: int, seconds: float, batch: int = 1) -> Figure:
     """One load, in client processes of its own."""
-    whole = Tally()
-    with Processes(Plan(clients=clients, seconds=seconds), work, command=COMMAND) as processes:
+    whole = LoadStats()
+    with ProcessGroup(
+        LoadPlan(clients=clients, seconds=seconds), work, command=CLIENT_COMMAND
+    ) as processes:
         for tally in processes.run(threading.Event()):
             whole.merge(tally)
     p50 = whole.latencies.percentile(0.5)
@@ -57,7 +59,7 @@ def medians(figures: Sequence[Figure]) -> Figure:
 def compare(*, only: Sequence[str], rounds: int, seconds: float) -> list[str]:
     """Takes the rows in turn, round after round; returns the lines of the table.
 
-    Arguments:
+    Args:
         only: modules of peers; all if empty. The floor and ours are always there.
         rounds: a row's figures are the medians over them. A noisy machine disturbs all alike.
         seconds: that each row is asked for by each number of clients.

@@ -43,8 +43,10 @@ def crowd(kind: str, address: str, count: int) -> Iterator[None]:
     host, port = parse_address(address)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.crowd", kind, host, str(port), str(count)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -49,11 +49,17 @@ def growth(folder: Path, *, rounds: int, seconds: float, large: bool) -> list[st
     def panel(title: str, xs: tuple[int, ...], line: list[Point]) -> Panel:
         return Panel(title, xs, [figures[p].per_s for p in line], [figures[p].p50 for p in line])
 
-    picture = draw([
-        panel(f"records ({USUAL_WORKERS} workers, {USUAL_CLIENTS} clients)", sizes, by_records),
-        panel(f"workers ({RECORDS[1]:,} records, {USUAL_CLIENTS} clients)", WORKERS, by_workers),
-        panel(f"clients ({RECORDS[1]:,} records, {USUAL_WORKERS} workers)", CLIENTS, by_clients),
-    ])  # fmt: skip
+    picture = draw(
+        [
+            panel(f"records ({USUAL_WORKERS} workers, {USUAL_CLIENTS} clients)", sizes, by_records),
+            panel(
+                f"workers ({RECORDS[1]:,} records, {USUAL_CLIENTS} clients)", WORKERS, by_workers
+            ),
+            panel(
+                f"clients ({RECORDS[1]:,} records, {USUAL_WORKERS} workers)", CLIENTS, by_clients
+            ),
+        ]
+    )
     PICTURE.write_text(picture, encoding="utf-8")
     lines = ["| records | workers | clients | lookups a second | p50 |", "|--:|--:|--:|--:|--:|"]
     for point, figure in figures.items():

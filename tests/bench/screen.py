@@ -56,10 +56,11 @@ def load(address: str, clients: int = 4) -> Iterator[None]:
     started = [
         subprocess.Popen(
             [*command, "--master", address, "--leave-with-stdin"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         for _ in range(clients)
-    ]  # fmt: skip
+    ]
     for process in started:
         assert process.stdout is not None
         process.stdout.readline()  # it is at work
@@ -148,11 +149,13 @@ async def made_up(count: int) -> None:
     def another(snapshot: ClusterSnapshot) -> ClusterSnapshot:
         workers = tuple(
             msgspec.structs.replace(
-                one, served=one.served + random.randrange(9), in_flight=random.randrange(5),
+                one,
+                served=one.served + random.randrange(9),
+                in_flight=random.randrange(5),
                 lookups_per_s=random.uniform(0, 90),
             )
             for one in snapshot.workers
-        )  # fmt: skip
+        )
         return msgspec.structs.replace(snapshot, workers=workers, taken_at=snapshot.taken_at + 1)
 
     cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, count + 1)]))

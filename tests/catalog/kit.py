@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nodes.catalog import Catalog, Lookup, Reader, coerce, ensure_catalog
+from nodes.catalog.cache import SETTLE_NS
 
 Record = dict[str, Any]
 
@@ -74,9 +75,12 @@ class Asked:
 
 
 @contextmanager
-def asking(data: Path, cache: Path | None = None, *, skip_bad: bool = False) -> Iterator[Asked]:
+def asking(
+    data: Path, cache: Path | None = None, *, skip_bad: bool = False, settle_ns: int = SETTLE_NS
+) -> Iterator[Asked]:
     """Build the catalog of `data` if need be, and open it for questions."""
-    catalog = Catalog.open(ensure_catalog(data, cache=cache, skip_bad=skip_bad).path)
+    info = ensure_catalog(data, cache=cache, skip_bad=skip_bad, settle_ns=settle_ns)
+    catalog = Catalog.open(info.path)
     with catalog.reader() as reader:
         yield Asked(catalog, reader)
 

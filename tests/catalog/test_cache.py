@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -10,9 +11,8 @@ from typing import Any
 import pytest
 
 import nodes.catalog.build
-import nodes.catalog.cache
 from nodes.catalog import Catalog, ensure_catalog
-from nodes.catalog.cache import KEPT_CATALOGS, KEPT_STAMPS
+from nodes.catalog.cache import MAX_CATALOGS, MAX_STAMPS
 from nodes.errors import DataError
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import asking, catalogs, definition, person, write
@@ -20,10 +20,10 @@ from tests.catalog.kit import asking, catalogs, definition, person, write
 AL, BO = person("al"), person("bo")
 
 
-@pytest.fixture
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files count as settled at once: a test need not wait until theirs are old enough."""
-    monkeypatch.setattr(nodes.catalog.cache, "SETTLED_NS", -1_000_000_000)
+AT_ONCE_NS = -1_000_000_000
+"""Files count as settled at once: a test need not wait until theirs are old enough."""
+
+ensure_settled = functools.partial(ensure_catalog, settle_ns=AT_ONCE_NS)
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def test_the_same_content_elsewhere_has_the_same_catalog(tmp_path: Path, builds:
 
 
 def test_while_files_look_the_same_they_are_not_read(
-    put: Put, settled: None, monkeypatch: pytest.MonkeyPatch
+    put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = put({"a.json": [AL], "b.csv": "name,location,year\n"})
-    first = ensure_catalog(data)
+    first = ensure_settled(data)
     opened: list[str] = []
     real = Path.open
 
@@ -77,10 +77,10 @@ def test_while_files_look_the_same_they_are_not_read(
         return real(self, *args, **options)
 
     monkeypatch.setattr(Path, "open", noted)
-    assert ensure_catalog(data) == first
+    assert ensure_settled(data) == first
     assert not {"a.json", "b.csv"} & set(opened)
     (data / "a.json").touch()
-    assert ensure_catalog(data) == first
+    assert ensure_settled(data) == first
     assert "a.json" in opened
 
 
@@ -92,25 +92,23 @@ def test_a_change_at_once_and_of_the_same_size_is_seen(put: Put) -> None:
             assert asked.records("getbyname", f"p{(number + 1) % 2}") == []
 
 
-def test_files_that_changed_a_moment_ago_are_read_again(
-    put: Put, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_changed_a_moment_ago_are_read_again(put: Put, cache: Path) -> None:
     # They could change once more within the same tick of the file system's clock.
-    monkeypatch.setattr(nodes.catalog.cache, "SETTLED_NS", 3600 * 10**9)
     data = put({"a.json": [AL]})
-    assert ensure_catalog(data) == ensure_catalog(data)
+    hour_ns = 3600 * 10**9
+    assert ensure_catalog(data, settle_ns=hour_ns) == ensure_catalog(data, settle_ns=hour_ns)
     assert not (cache / "stamps").exists()
 
 
-def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask, settled: None) -> None:
+def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask) -> None:
     data = put({"a.json": [AL]})
     before = (data / "a.json").stat()
-    first = ensure_catalog(data)
+    first = ensure_settled(data)
     put({"a.json": [BO]})
     os.utime(data / "a.json", ns=(before.st_atime_ns, before.st_mtime_ns))
-    asked = ask(data)
-    assert asked.info.version != first.version
-    assert asked.records("getbyname", "bo") == [BO]
+    with asking(data, settle_ns=AT_ONCE_NS) as asked:
+        assert asked.info.version != first.version
+        assert asked.records("getbyname", "bo") == [BO]
 
 
 @pytest.mark.parametrize(
@@ -124,11 +122,11 @@ def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask, settled
     ],
 )
 def test_whatever_changes_the_answers_changes_the_version(
-    put: Put, change: dict[str, object], builds: list[str], settled: None
+    put: Put, change: dict[str, object], builds: list[str]
 ) -> None:
     files: dict[str, object] = {"a.json": [AL], "z.json": [AL]}
-    first = ensure_catalog(put(files))
-    second = ensure_catalog(put(change))
+    first = ensure_settled(put(files))
+    second = ensure_settled(put(change))
     assert second.version != first.version
     assert builds == [first.version, second.version]
     assert Catalog.open(first.path).info == first
@@ -150,37 +148,37 @@ def test_force_builds_the_same_again(put: Put, builds: list[str], cache: Path) -
 
 @pytest.mark.parametrize("stamp", [b"", b"{", b"[]", b'{"signature": 7}', b"\xff\0"])
 def test_a_damaged_stamp_costs_a_digest_and_nothing_else(
-    put: Put, cache: Path, builds: list[str], settled: None, stamp: bytes
+    put: Put, cache: Path, builds: list[str], stamp: bytes
 ) -> None:
     data = put({"a.json": [AL]})
-    first = ensure_catalog(data)
+    first = ensure_settled(data)
     (file,) = (cache / "stamps").iterdir()
     intact = file.read_bytes()
     file.write_bytes(stamp)
-    assert ensure_catalog(data) == first
+    assert ensure_settled(data) == first
     assert file.read_bytes() == intact
     assert builds == [first.version]
 
 
-def test_without_stamps_it_works_as_well(put: Put, cache: Path, settled: None) -> None:
+def test_without_stamps_it_works_as_well(put: Put, cache: Path) -> None:
     cache.mkdir()
     (cache / "stamps").write_text("a file where the folder should be")
     data = put({"a.json": [AL]})
-    assert ensure_catalog(data) == ensure_catalog(data)
+    assert ensure_settled(data) == ensure_settled(data)
 
 
 # -- bad records, broken and changing files ------------------------------------------------------
 
 
 def test_a_catalog_that_lacks_bad_records_is_only_for_those_who_said_so(
-    put: Put, builds: list[str], settled: None
+    put: Put, builds: list[str]
 ) -> None:
     data = put({"a.json": [AL, "bad"]})
-    skipping = ensure_catalog(data, skip_bad=True)
+    skipping = ensure_settled(data, skip_bad=True)
     assert (skipping.records, skipping.skipped) == (1, 1)
     with pytest.raises(DataError, match=r"a\.json, record 2: "):
-        ensure_catalog(data)
-    assert ensure_catalog(data, skip_bad=True) == skipping
+        ensure_settled(data)
+    assert ensure_settled(data, skip_bad=True) == skipping
     assert len(builds) == 2
 
 
@@ -202,18 +200,18 @@ def test_without_bad_records_it_is_the_same_catalog_for_all(put: Put, builds: li
     ],
 )
 def test_broken_records_take_nothing_of_the_old_catalog(
-    put: Put, cache: Path, broken: dict[str, object], settled: None
+    put: Put, cache: Path, broken: dict[str, object]
 ) -> None:
     data = put({"a.json": [AL]})
-    first = ensure_catalog(data)
+    first = ensure_settled(data)
     content = Path(first.path).read_bytes()
     put(broken)
     with pytest.raises(DataError):
-        ensure_catalog(data)
+        ensure_settled(data)
     assert catalogs(cache) == [f"{first.version}.db"]
     assert Path(first.path).read_bytes() == content
     (data / "dataset.toml").unlink(missing_ok=True)
-    assert ensure_catalog(put({"a.json": [AL]})) == first
+    assert ensure_settled(put({"a.json": [AL]})) == first
 
 
 class Meddler:
@@ -274,22 +272,22 @@ def test_progress_goes_up_to_the_end(put: Put, lines: bool) -> None:
 def test_only_the_newest_catalogs_are_kept_and_those_in_use(put: Put, cache: Path) -> None:
     held = Catalog.open(ensure_catalog(put({"a.json": [person("held")]})).path)
     infos = []
-    for number in range(KEPT_CATALOGS + 4):
+    for number in range(MAX_CATALOGS + 4):
         info = ensure_catalog(put({"a.json": [person(f"p{number}")]}))
         # One a second, as it were: the file system's clock is too coarse for builds this quick.
         os.utime(info.path, ns=(number * 10**9, number * 10**9))
         infos.append(info)
-    kept = {f"{info.version}.db" for info in infos[-KEPT_CATALOGS:]}
+    kept = {f"{info.version}.db" for info in infos[-MAX_CATALOGS:]}
     assert kept | {f"{held.info.version}.db"} >= set(catalogs(cache))
     assert set(catalogs(cache)) >= {f"{held.info.version}.db", f"{infos[-1].version}.db"}
     with held.reader() as reader:
         assert reader.find("getbyname", ["held"]).count == 1
 
 
-def test_only_the_newest_stamps_are_kept(tmp_path: Path, cache: Path, settled: None) -> None:
-    write(cache / "stamps", {f"{number:032x}.json": "{}" for number in range(KEPT_STAMPS + 10)})
-    ensure_catalog(write(tmp_path / "data", {"a.json": [AL]}))
-    assert len(list((cache / "stamps").iterdir())) == KEPT_STAMPS
+def test_only_the_newest_stamps_are_kept(tmp_path: Path, cache: Path) -> None:
+    write(cache / "stamps", {f"{number:032x}.json": "{}" for number in range(MAX_STAMPS + 10)})
+    ensure_settled(write(tmp_path / "data", {"a.json": [AL]}))
+    assert len(list((cache / "stamps").iterdir())) == MAX_STAMPS
 
 
 def test_others_can_neither_list_nor_read_the_cache(put: Put, cache: Path) -> None:

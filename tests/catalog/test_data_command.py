@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-import nodes.cli.data
 from nodes.catalog import Catalog
 from nodes.cli.data import build_with_progress
 from nodes.cli.data import data as command
@@ -211,11 +210,11 @@ class Terminal(io.StringIO):
 def test_a_long_build_shows_a_bar_on_a_terminal(
     put: Put, monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], after: float, shown: bool
 ) -> None:
-    monkeypatch.setattr(nodes.cli.data, "BAR_AFTER_S", after)
     monkeypatch.setenv("TERM", "xterm")
     stderr = stream()
     monkeypatch.setattr(sys, "stderr", stderr)
-    assert build_with_progress(put({"a.json": [AL, BO]})).records == 2
+    data = put({"a.json": [AL, BO]})
+    assert build_with_progress(data, bar_after_s=after).records == 2
     text = stderr.getvalue()
     assert ("read" in text and "index" in text) is shown
     assert (text == "") is not shown

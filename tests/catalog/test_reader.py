@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nodes.catalog import Catalog, Reader, ensure_catalog
-from nodes.catalog.reader import MAX_LIMIT, PAGE_BYTES
+from nodes.catalog.reader import MAX_PAGE_BYTES, MAX_PAGE_RECORDS
 from nodes.errors import BadRequest, DataError
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import Asked, asking, definition, person, plain_scan, write
@@ -71,11 +71,11 @@ def test_a_page_ends_before_it_grows_too_large(put: Put, ask: Ask) -> None:
     asked = ask(put({"a.jsonl": "\n".join(json.dumps(one) for one in large)}))
     page = asked.reader.find("getbyname", ["al"])
     assert page.count == 4
-    assert len(page.body) <= PAGE_BYTES
+    assert len(page.body) <= MAX_PAGE_BYTES
     assert asked.records("getbyname", "al") == large
 
 
-@pytest.mark.parametrize("limit", [0, -1, MAX_LIMIT + 1, 1.0, "5", None, True, 2**70])
+@pytest.mark.parametrize("limit", [0, -1, MAX_PAGE_RECORDS + 1, 1.0, "5", None, True, 2**70])
 def test_a_wrong_limit_is_refused(many: Asked, limit: int) -> None:
     with pytest.raises(BadRequest, match="limit must be an integer from 1 to 10000"):
         many.reader.find("getbyname", ["p1"], limit=limit)

@@ -11,8 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nodes.catalog import ensure_catalog
-from nodes.catalog.sources import MAX_RECORD, read_records
+from nodes.catalog.records import MAX_RECORD_BYTES
+from nodes.catalog.sources import read_records
 from nodes.errors import DataError
+from nodes.support.nesting import MAX_NESTING
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import person, write
 
@@ -112,18 +114,33 @@ def test_csv_numbers_are_typed_per_column(put: Put, ask: Ask) -> None:
     asked = ask(put({"a.csv": header + rows}))
     assert asked.records("getbylocation", "Oslo") == [
         {
-            "name": "ann", "location": "Oslo", "year": 2001, "code": "007", "height": 1.5,
-            "big": "9223372036854775807", "mixed": "1",
+            "name": "ann",
+            "location": "Oslo",
+            "year": 2001,
+            "code": "007",
+            "height": 1.5,
+            "big": "9223372036854775807",
+            "mixed": "1",
         },
         {
-            "name": "bob", "location": "Oslo", "year": -3, "code": "12", "height": 2,
-            "big": "9223372036854775808", "mixed": "x",
+            "name": "bob",
+            "location": "Oslo",
+            "year": -3,
+            "code": "12",
+            "height": 2,
+            "big": "9223372036854775808",
+            "mixed": "x",
         },
         {
-            "name": "c, d", "location": "Oslo", "year": 0, "code": "+5", "height": 1000.0,
-            "big": "1", "mixed": "2.5",
+            "name": "c, d",
+            "location": "Oslo",
+            "year": 0,
+            "code": "+5",
+            "height": 1000.0,
+            "big": "1",
+            "mixed": "2.5",
         },
-    ]  # fmt: skip
+    ]
     assert asked.lookup("getbyyear").types == ("text", "integer")
     assert asked.records("getbyyear", "Oslo", "-3")[0]["name"] == "bob"
 
@@ -180,7 +197,11 @@ BAD: dict[str, tuple[str, object, str]] = {
     "digits": ("a.jsonl", '{"a": ' + "9" * 5000 + "}", "99 is not a finite number"),
     "surrogate": ("a.json", r'[{"a": "\ud83d"}]', "record 1: it has half of a surrogate pair"),
     "deep": ("a.jsonl", '{"a": ' + "[" * 100_000, "line 1: it is nested too deeply"),
-    "huge": ("a.jsonl", json.dumps({"a": "x" * MAX_RECORD}), "line 1: it takes 1048584 bytes"),
+    "huge": (
+        "a.jsonl",
+        json.dumps({"a": "x" * MAX_RECORD_BYTES}),
+        "line 1: it takes 1048584 bytes",
+    ),
     "cells": ("a.csv", "name,year\nal,1\nbo\n\ncy,2,3\n", "a.csv, line 3: it has 1 cells where"),
     "later cells": ("a.csv", 'name,year\n"a\nl",1\n\ncy,2,3\n', "a.csv, line 5: it has 3 cells"),
 }
@@ -195,6 +216,19 @@ def test_a_bad_record_is_listed_with_its_place(put: Put, case: str) -> None:
     assert message in str(caught.value)
     assert "--skip-bad" in str(caught.value)
     assert ensure_catalog(data, skip_bad=True).skipped >= 1
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_a_record_nests_as_deep_as_we_say_on_every_interpreter(put: Put, suffix: str) -> None:
+    def content(levels: int) -> str:
+        lists = "[" * (levels - 1) + "]" * (levels - 1)
+        flat, deep = json.dumps(person("al")), json.dumps(person("bo", a=None))
+        records = [flat, deep.replace("null", lists), flat]
+        return "[" + ",".join(records) + "]" if suffix == "json" else "\n".join(records)
+
+    assert not ensure_catalog(put({f"a.{suffix}": content(MAX_NESTING)})).skipped
+    with pytest.raises(DataError, match="nested too deeply, at most 100"):
+        ensure_catalog(put({f"a.{suffix}": content(MAX_NESTING + 1)}))
 
 
 def test_bad_records_are_counted_and_the_rest_is_served(put: Put, ask: Ask) -> None:

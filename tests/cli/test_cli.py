@@ -132,8 +132,9 @@ def test_many_lookups_from_standard_input(master: str) -> None:
 def test_lines_that_come_slowly_are_answered_as_they_come(master: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "nodes.cli", "lookup", "--json", "--master", master],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as asking:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as asking:
         assert asking.stdin is not None and asking.stdout is not None
         for line in (b"getbyname xander\n", b"getbyname \xff\n", b"getbyname nobody\n"):
             asking.stdin.write(line)
@@ -241,9 +242,12 @@ def test_the_console_needs_a_terminal() -> None:
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "console"], capture_output=True, text=True, check=False,
+        [sys.executable, "-P", "-m", "console"],
+        capture_output=True,
+        text=True,
+        check=False,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert "rollcall-nodes up" in done.stderr
 

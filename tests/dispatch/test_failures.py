@@ -34,7 +34,7 @@ from nodes.transport import (
 )
 from nodes.wire import Registration, WorkerRefusal, describe, direct_key
 from tests.kit import PATIENCE, master_alone, poll_for
-from tests.transport.kit import lane_to, rooted
+from tests.transport.kit import after_resolving, lane_to
 
 SECRET = "5ec4e7" * 5 + "00"
 SHOWN = (SECRET, direct_key(SECRET))
@@ -76,9 +76,12 @@ def test_the_log_has_all_of_it_but_the_secret(secret: str) -> None:
 
 
 def test_a_lane_tells_nonsense_from_an_end() -> None:
-    with lane_to(rooted(lambda _seq: b"HTTP/1.1 400 no")) as lane, pytest.raises(ProtocolError):
+    with (
+        lane_to(after_resolving(lambda _seq: b"HTTP/1.1 400 no")) as lane,
+        pytest.raises(ProtocolError),
+    ):
         lane.call("verb", timeout=PATIENCE)
-    with lane_to(rooted(), linger=False) as lane, pytest.raises(LinkLost) as caught:
+    with lane_to(after_resolving(), linger=False) as lane, pytest.raises(LinkLost) as caught:
         lane.call("verb", timeout=PATIENCE)
     assert type(caught.value) is LinkLost
 

@@ -205,7 +205,7 @@ def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
 def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.fleet.supervisor.START_TIME", 0.3)
+    monkeypatch.setattr("nodes.fleet.lifecycle.START_TIME", 0.3)
     with fleet(tmp_path, STUBBORN) as (made, host):
         made.spawn(1)
         poll_for(lambda: host.ended)
@@ -215,7 +215,7 @@ def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason
 def test_one_that_registered_may_take_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.fleet.supervisor.START_TIME", 2.0)
+    monkeypatch.setattr("nodes.fleet.lifecycle.START_TIME", 2.0)
     with fleet(tmp_path) as (made, host):
         made.spawn(1)
         poll_for(lambda: pid_of(made, "w1"))

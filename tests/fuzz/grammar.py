@@ -23,21 +23,69 @@ EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION)
 HANDLERS = sorted(v for k, v in vars(consts).items() if k.startswith("HANDLE_"))
 LABELS = (consts.LABEL_VALUE, consts.LABEL_TUPLE, consts.LABEL_LOCAL_REF, consts.LABEL_REMOTE_REF)
 NAMES = (
-    "lookup", "describe", "suggest", "lookup_many", "members", "register", "renew", "leave",
-    "snapshot", "events",
-    "spawn", "scale", "kill", "drain", "restart", "freeze", "thaw", "log", "reload", "probe",
-    "retire", "switch", "getbyname", "getbylocation", "getbyyear", "hang_up", "verb", "on_close",
-    "_master", "_trusted", "__class__", "__dict__", "__init__", "__reduce_ex__", "__getattr__",
-    "exposed_lookup", "____id_pack__", "", "\x00", "é" * 200,
-)  # fmt: skip
+    "lookup",
+    "describe",
+    "suggest",
+    "lookup_many",
+    "members",
+    "register",
+    "renew",
+    "leave",
+    "snapshot",
+    "events",
+    "spawn",
+    "scale",
+    "kill",
+    "drain",
+    "restart",
+    "freeze",
+    "thaw",
+    "log",
+    "reload",
+    "probe",
+    "retire",
+    "switch",
+    "getbyname",
+    "getbylocation",
+    "getbyyear",
+    "hang_up",
+    "verb",
+    "on_close",
+    "_master",
+    "_trusted",
+    "__class__",
+    "__dict__",
+    "__init__",
+    "__reduce_ex__",
+    "__getattr__",
+    "exposed_lookup",
+    "____id_pack__",
+    "",
+    "\x00",
+    "é" * 200,
+)
 """Verbs, what is no verb, and what Python itself would look up. Not `login`: who gives a
 wrong token is made to wait.
 """
 
 TEXTS = (
-    "", "xander", "Atlanta", "' OR 1=1 --", "%", "\x00", "\x1b[2J\x1b]0;owned\x07", "a\nb\rc",
-    "\u202e", "é" * 5000, "../../etc/passwd", "{}", '{"instance":"x"}', "9" * 5000, "w99", "nan",
-)  # fmt: skip
+    "",
+    "xander",
+    "Atlanta",
+    "' OR 1=1 --",
+    "%",
+    "\x00",
+    "\x1b[2J\x1b]0;owned\x07",
+    "a\nb\rc",
+    "\u202e",
+    "é" * 5000,
+    "../../etc/passwd",
+    "{}",
+    '{"instance":"x"}',
+    "9" * 5000,
+    "w99",
+    "nan",
+)
 """None is the id of a worker: a peer that has the token may well send it away."""
 NUMBERS = (0, 1, -1, 255, 2**31, 2**63, -(2**64), 10**4200, 0.0, -0.0, 1e308, float("inf"))
 STRANGERS = (
@@ -84,7 +132,7 @@ def bomb(size: int) -> bytes:
 class Grammar:
     """Makes what is said.
 
-    Arguments:
+    Args:
         rng: all that is random.
     """
 

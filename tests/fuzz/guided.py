@@ -4,7 +4,7 @@ Needs `atheris`, which is no dependency of the project: `pip install atheris` in
 environment first (it has wheels for Linux and Python 3.11 to 3.13). Starts from a few
 hundred frames of the grammar; libFuzzer prints how far it came, and stops at a finding.
 
-What must hold for any bytes: the frame reader and the decoders raise `Broken` and nothing
+What must hold for any bytes: the frame reader and the decoders raise `MalformedError` and nothing
 else, never give out more than their bound, and the short ways agree with the long one.
 """
 
@@ -23,7 +23,7 @@ except ImportError:
 
 with atheris.instrument_imports(include=["rpyc.core.brine", "nodes.transport"]):
     from nodes.transport import messages
-    from nodes.transport.frames import HEADER, Broken, FrameReader
+    from nodes.transport.frames import HEADER, FrameReader, MalformedError
     from tests.fuzz.grammar import Grammar
 
 MOST = 1 << 16
@@ -41,30 +41,30 @@ def check(data: bytes) -> None:
             while (payload := reader.next()) is not None:
                 assert 0 < len(payload) <= MOST
                 decode(payload)
-    except Broken:
+    except MalformedError:
         pass
     decode(data[HEADER.size :])
 
 
 def decode(payload: bytes) -> None:
     """The three decoders on one payload."""
-    whole = tried(messages.load, payload, messages.REQUEST_READS) if payload else None
-    call = tried(messages.load_call, payload, {HEAD: 7}, messages.REQUEST_READS)
+    whole = tried(messages.load, payload, messages.MAX_REQUEST_READS) if payload else None
+    call = tried(messages.load_call, payload, {HEAD: 7}, messages.MAX_REQUEST_READS)
     if call is not None:
         seq, called, args = call
         assert called == 7
         assert whole is None or same((whole.seq, whole.body[1][1][1][1]), (seq, args))
-    value = tried(messages.load_value, payload, 1, messages.REPLY_READS)
+    value = tried(messages.load_value, payload, 1, messages.MAX_REPLY_READS)
     if value is not None:
-        whole = tried(messages.load, payload, messages.REPLY_READS)
+        whole = tried(messages.load, payload, messages.MAX_REPLY_READS)
         assert whole is None or same(whole.body[1], value[0])
 
 
 def tried(decoder: Any, *args: Any) -> Any:
-    """What a decoder makes of it, None for `Broken`."""
+    """What a decoder makes of it, None for `MalformedError`."""
     try:
         return decoder(*args)
-    except Broken:
+    except MalformedError:
         return None
 
 

@@ -28,10 +28,10 @@ from nodes.support.addresses import parse_address
 from nodes.transport import Lane, Limits, TransportError, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
-from nodes.transport.stream import CHUNK
+from nodes.transport.stream import CHUNK_BYTES
 from tests.fuzz.grammar import NAMES, REQUEST, Grammar
 from tests.kit import Node, poll_for, same_records, scan, shipped_records
-from tests.transport.kit import rooted
+from tests.transport.kit import after_resolving
 
 HUNG = 30.0
 """Seconds after which a connection that is still open is a finding."""
@@ -133,14 +133,16 @@ def assault(address: tuple[str, int], said: list[bytes], how: float) -> Iterator
         heard = bytearray()
         try:
             # Concatenated, as a stream has no frames, or one by one.
-            for part in [b"".join(said)] if how < 0.3 and sum(map(len, said)) < CHUNK else said:
+            for part in (
+                [b"".join(said)] if how < 0.3 and sum(map(len, said)) < CHUNK_BYTES else said
+            ):
                 sock.sendall(part)
                 heard += _there(sock)
             if how > 0.9:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 return
             sock.shutdown(socket.SHUT_WR)
-            while data := sock.recv(CHUNK):
+            while data := sock.recv(CHUNK_BYTES):
                 heard += data
         except TimeoutError:
             yield f"a connection is open after {HUNG:g} s, having been told {said!r}"[:4000]
@@ -150,7 +152,7 @@ def assault(address: tuple[str, int], said: list[bytes], how: float) -> Iterator
 
 
 def _there(sock: socket.socket) -> bytes:
-    return sock.recv(CHUNK) if select.select([sock], [], [], 0)[0] else b""
+    return sock.recv(CHUNK_BYTES) if select.select([sock], [], [], 0)[0] else b""
 
 
 def _wrong(heard: bytes, said: list[bytes]) -> Iterator[str]:
@@ -173,7 +175,7 @@ def login(token: str | None) -> list[bytes]:
 def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line: None) -> Report:
     """Fuzzes a master and a worker.
 
-    Arguments:
+    Args:
         frames: how many are said, a tenth of them to the worker's own port.
         seed: of everything that is random.
         note: told how it goes, now and then.
@@ -251,13 +253,13 @@ class Siren:
 
     def _perform(self, sock: socket.socket) -> None:
         reader = FrameReader(1 << 26)
-        honest = list(rooted())[: self._rng.choice((0, 1, 2, 2, 2))]
+        honest = list(after_resolving())[: self._rng.choice((0, 1, 2, 2, 2))]
         for line in (*honest, *[self._grammar.answer] * 5):
             while (payload := reader.next()) is None:
-                if not (data := sock.recv(CHUNK)):
+                if not (data := sock.recv(CHUNK_BYTES)):
                     return
                 reader.feed(data)
-            sock.sendall(line(messages.load(payload, messages.REPLY_READS).seq))
+            sock.sendall(line(messages.load(payload, messages.MAX_REPLY_READS).seq))
 
     def __enter__(self) -> Siren:
         self._thread.start()

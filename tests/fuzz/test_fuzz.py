@@ -8,7 +8,7 @@ import random
 import pytest
 
 from nodes.transport import Lane, messages
-from nodes.transport.frames import Broken, FrameReader
+from nodes.transport.frames import FrameReader, MalformedError
 from tests.fuzz.__main__ import MOST_GROWTH
 from tests.fuzz.grammar import HANDLERS, Grammar
 from tests.fuzz.run import attack, lure
@@ -42,8 +42,8 @@ def decoded(sessions: int) -> list[messages.Message | None]:
         reader.feed(b"".join(grammar.session(60)))
         try:
             while (payload := reader.next()) is not None:
-                found.append(messages.load(payload, messages.REQUEST_READS))
-        except Broken:
+                found.append(messages.load(payload, messages.MAX_REQUEST_READS))
+        except MalformedError:
             found.append(None)
     return found
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.cli.bench import text_of
-from nodes.load import Histogram, Report, Tally
+from nodes.load import Histogram, LoadReport, LoadStats
 
 DURATIONS = st.lists(st.floats(1e-6, 100.0), min_size=1, max_size=200)
 
@@ -51,9 +51,9 @@ def test_rows_hold_everything_once_in_order(durations: list[float], most: int) -
 
 
 def test_it_crosses_a_pipe_whole() -> None:
-    tally = Tally()
-    tally.note(0.25, [("w1", ""), ("", "deadline")])
-    assert msgspec.json.decode(msgspec.json.encode(tally), type=Tally) == tally
+    stats = LoadStats()
+    stats.note(0.25, [("w1", ""), ("", "deadline")])
+    assert msgspec.json.decode(msgspec.json.encode(stats), type=LoadStats) == stats
 
 
 def test_nothing_has_no_percentile() -> None:
@@ -61,18 +61,18 @@ def test_nothing_has_no_percentile() -> None:
     assert Histogram().rows() == []
 
 
-def report(tally: Tally, **changed: object) -> Report:
-    """That of a tally which took two seconds."""
+def report(stats: LoadStats, **changed: object) -> LoadReport:
+    """That of a stats which took two seconds."""
     how = {"clients": 4, "processes": 4, "rate": 0.0, "batch": 1, "direct": False, "seconds": 2.0}
-    return Report.of(tally, **{**how, **changed})  # type: ignore[arg-type]
+    return LoadReport.of(stats, **{**how, **changed})  # type: ignore[arg-type]
 
 
 def test_a_report_says_what_came_of_it() -> None:
-    tally = Tally()
+    stats = LoadStats()
     for number in range(99):
-        tally.note(0.001, [(f"w{1 + number % 2}", "")])
-    tally.note(0.5, [("", "no_workers")])
-    made = report(tally)
+        stats.note(0.001, [(f"w{1 + number % 2}", "")])
+    stats.note(0.5, [("", "no_workers")])
+    made = report(stats)
     assert (made.lookups, made.failed, made.lookups_per_s) == (100, 1, 49.5)
     assert made.workers == {"w1": 50, "w2": 49}
     assert made.errors == {"no_workers": 1}
@@ -87,9 +87,9 @@ def test_a_report_says_what_came_of_it() -> None:
 
 
 def test_a_batch_is_one_call_of_many_lookups() -> None:
-    tally = Tally(unsent=3)
-    tally.note(0.010, [("", "")] * 99 + [("", "deadline")])
-    made = report(tally, batch=100, rate=500.0)
+    stats = LoadStats(unsent=3)
+    stats.note(0.010, [("", "")] * 99 + [("", "deadline")])
+    made = report(stats, batch=100, rate=500.0)
     assert (made.lookups, made.failed, made.unsent) == (100, 1, 300)
     assert made.workers == {}
     assert (made.loop, made.wanted_per_s) == ("open", 500.0)
@@ -99,6 +99,6 @@ def test_a_batch_is_one_call_of_many_lookups() -> None:
 
 
 def test_a_load_that_asked_nothing_can_be_told() -> None:
-    made = report(Tally())
+    made = report(LoadStats())
     assert (made.lookups, made.lookups_per_s, made.histogram) == (0, 0.0, ())
     assert "0 lookups" in text_of(made)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from nodes.load import Outcome, Plan, Schedule, Tally, play, spread
+from nodes.load import LoadPlan, LoadStats, Outcome, Schedule, run_schedule, spread
 
 
 class Clock:
@@ -39,7 +39,9 @@ class Waiting(threading.Event):
         return self._clock.now >= self._end
 
 
-def played(plan: Plan, *, takes: Sequence[float], client: int = 0, stop: float = math.inf) -> Tally:
+def played(
+    plan: LoadPlan, *, takes: Sequence[float], client: int = 0, stop: float = math.inf
+) -> LoadStats:
     """All that came of one client whose calls take so long, the last for ever after."""
     clock = Clock()
     asked = iter(takes)
@@ -48,33 +50,33 @@ def played(plan: Plan, *, takes: Sequence[float], client: int = 0, stop: float =
         clock.now += next(asked, takes[-1])
         return (("w1", ""),)
 
-    whole = Tally()
+    whole = LoadStats()
     stopping = Waiting(clock, stop)
-    for part in play(ask, plan.schedule(client, clock.now), stopping=stopping, clock=clock):
+    for part in run_schedule(ask, plan.schedule(client, clock.now), stopping=stopping, clock=clock):
         whole.merge(part)
     return whole
 
 
 def test_a_closed_loop_asks_again_as_soon_as_it_has_its_answer() -> None:
-    tally = played(Plan(seconds=10.0), takes=[0.1])
-    assert tally.answered == pytest.approx(100, abs=1)
-    assert tally.latencies.longest == pytest.approx(0.1)
-    assert tally.unsent == 0
+    stats = played(LoadPlan(seconds=10.0), takes=[0.1])
+    assert stats.answered == pytest.approx(100, abs=1)
+    assert stats.latencies.longest == pytest.approx(0.1)
+    assert stats.unsent == 0
 
 
 def test_a_count_ends_it_and_is_shared_out() -> None:
-    plan = Plan(clients=3, calls=10)
+    plan = LoadPlan(clients=3, calls=10)
     assert [played(plan, takes=[0.1], client=n).answered for n in range(3)] == [4, 3, 3]
 
 
 def test_an_open_loop_keeps_its_rate() -> None:
-    tally = played(Plan(seconds=10.0, rate=5.0), takes=[0.001])
-    assert tally.answered == 50
-    assert tally.latencies.longest == pytest.approx(0.001)
+    stats = played(LoadPlan(seconds=10.0, rate=5.0), takes=[0.001])
+    assert stats.answered == 50
+    assert stats.latencies.longest == pytest.approx(0.001)
 
 
 def test_the_clients_of_an_open_loop_take_turns() -> None:
-    plan = Plan(clients=4, rate=8.0)
+    plan = LoadPlan(clients=4, rate=8.0)
     assert [plan.schedule(n, 100.0).next(100.0) for n in range(4)] == [
         100.0,
         100.125,
@@ -86,41 +88,41 @@ def test_the_clients_of_an_open_loop_take_turns() -> None:
 def test_a_stall_counts_for_all_that_were_due_in_it() -> None:
     """The same stall of a second: in an open loop ten lookups suffer from it, not one."""
     takes = [0.001] * 50 + [1.0, 0.001]
-    late = played(Plan(seconds=20.0, rate=10.0), takes=takes)
+    late = played(LoadPlan(seconds=20.0, rate=10.0), takes=takes)
     assert late.answered == 200
     assert late.latencies.longest == pytest.approx(1.0)
     slow = sum(span.calls for span in late.latencies.rows(1000) if span.low > 0.09)
     assert slow == pytest.approx(10, abs=1)
-    blind = played(Plan(seconds=20.0), takes=takes)
+    blind = played(LoadPlan(seconds=20.0), takes=takes)
     assert sum(span.calls for span in blind.latencies.rows(1000) if span.low > 0.09) == 1
 
 
 def test_what_could_not_be_sent_before_the_end_is_counted() -> None:
-    tally = played(Plan(seconds=10.0, rate=10.0), takes=[0.5])
-    assert tally.answered == 20
-    assert tally.answered + tally.unsent == 100
-    assert tally.latencies.longest == pytest.approx(20 * 0.5 - 19 * 0.1)
+    stats = played(LoadPlan(seconds=10.0, rate=10.0), takes=[0.5])
+    assert stats.answered == 20
+    assert stats.answered + stats.unsent == 100
+    assert stats.latencies.longest == pytest.approx(20 * 0.5 - 19 * 0.1)
 
 
 def test_with_patience_what_is_too_late_is_forgotten() -> None:
-    tally = played(Plan(seconds=10.0, rate=10.0, patience=1.0), takes=[0.5])
-    assert tally.answered == 20
-    assert tally.latencies.longest <= 1.5 + 1e-9
-    assert tally.unsent <= 10
+    stats = played(LoadPlan(seconds=10.0, rate=10.0, patience=1.0), takes=[0.5])
+    assert stats.answered == 20
+    assert stats.latencies.longest <= 1.5 + 1e-9
+    assert stats.unsent <= 10
 
 
 def test_told_to_stop_it_finishes_its_call_and_reports() -> None:
-    tally = played(Plan(rate=10.0), takes=[0.01], stop=103.0)
-    assert tally.answered == pytest.approx(30, abs=1)
-    assert tally.unsent <= 1
-    assert played(Plan(), takes=[0.1], stop=103.0).answered == pytest.approx(30, abs=1)
+    stats = played(LoadPlan(rate=10.0), takes=[0.01], stop=103.0)
+    assert stats.answered == pytest.approx(30, abs=1)
+    assert stats.unsent <= 1
+    assert played(LoadPlan(), takes=[0.1], stop=103.0).answered == pytest.approx(30, abs=1)
 
 
 def test_reports_come_each_second_also_when_little_is_asked() -> None:
     clock = Clock()
-    schedule = Plan(rate=0.25, seconds=9.0).schedule(0, clock.now)
+    schedule = LoadPlan(rate=0.25, seconds=9.0).schedule(0, clock.now)
     parts = list(
-        play(lambda: (("", "no_workers"),), schedule, stopping=Waiting(clock), clock=clock)
+        run_schedule(lambda: (("", "no_workers"),), schedule, stopping=Waiting(clock), clock=clock)
     )
     assert len(parts) >= 8
     assert [part.failed for part in parts if part.failed] == [1, 1, 1]

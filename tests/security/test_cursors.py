@@ -196,7 +196,7 @@ def test_a_page_that_overtakes_the_key_waits_for_it(
     later.start()
     assert desk.page()[1]
     later.join()
-    monkeypatch.setattr("nodes.worker.service.KEY_TIME", 0.01)
+    monkeypatch.setattr("nodes.worker.catalogs.KEY_TIME", 0.01)
     desk.served = CatalogVersions(desk.first)
     with pytest.raises(InternalError, match="not registered yet"):
         desk.page()

@@ -29,12 +29,12 @@ from nodes.security.tokens import Role, ensure_token, token_file
 from nodes.transport import Lane, RemoteFailure, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
-from nodes.transport.stream import CHUNK
+from nodes.transport.stream import CHUNK_BYTES
 from nodes.wire import decode_envelope
 from nodes.worker.registration import Worker
 from nodes.worker.service import WorkerService
 from tests.kit import PATIENCE, master_alone, worker_inside
-from tests.transport.kit import FIRST_VERB, Raw
+from tests.transport.kit import FIRST_VERB, RawPeer
 
 # -- the lists ---------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ def all_names(*objects: object) -> list[str]:
     return sorted(found | {f"exposed_{name}" for name in found})
 
 
-def replies(peer: Raw, frames: list[bytes]) -> list[messages.Message]:
+def replies(peer: RawPeer, frames: list[bytes]) -> list[messages.Message]:
     """The answer to each frame, in batches that no buffer is too small for."""
     reader = FrameReader(1 << 20)
     found: list[messages.Message] = []
@@ -150,10 +150,10 @@ def replies(peer: Raw, frames: list[bytes]) -> list[messages.Message]:
         peer.send(b"".join(batch))
         while len(found) < start + len(batch):
             while (payload := reader.next()) is None:
-                data = peer.sock.recv(CHUNK)
+                data = peer.sock.recv(CHUNK_BYTES)
                 assert data, f"hung up on one of {batch}"
                 reader.feed(data)
-            found.append(messages.load(payload, messages.REPLY_READS))
+            found.append(messages.load(payload, messages.MAX_REPLY_READS))
     return found
 
 
@@ -178,9 +178,9 @@ def places(pair: tuple[Master, Worker]) -> dict[str, Place]:
 
 
 @pytest.fixture
-def peer(places: dict[str, Place], node: str) -> Iterator[Raw]:
+def peer(places: dict[str, Place], node: str) -> Iterator[RawPeer]:
     """A peer at the port of `node` that may write what it likes."""
-    raw = Raw(places[node])
+    raw = RawPeer(places[node])
     yield raw
     raw.sock.close()
 
@@ -192,7 +192,7 @@ both = pytest.mark.parametrize(("node", "verbs"), [("master", MASTER), ("worker"
 
 
 @both
-def test_requests_that_are_served(peer: Raw, verbs: dict[str, str]) -> None:
+def test_requests_that_are_served(peer: RawPeer, verbs: dict[str, str]) -> None:
     """Every number RPyC knows and many that it does not, about every thing one can name."""
     known = {v: k[len("HANDLE_") :] for k, v in vars(consts).items() if k.startswith("HANDLE_")}
     assert set(known.values()) > HANDLERS
@@ -237,7 +237,7 @@ def assert_harmless(body: object) -> None:
 
 
 @both
-def test_goodbye_is_served(peer: Raw, verbs: dict[str, str]) -> None:
+def test_goodbye_is_served(peer: RawPeer, verbs: dict[str, str]) -> None:
     body = (1, (consts.HANDLE_CLOSE, (consts.LABEL_VALUE, ())))
     peer.ask(brine.I1.pack(consts.MSG_REQUEST) + brine.dump(body))
     assert peer.rest() == b""
@@ -248,7 +248,7 @@ def test_goodbye_is_served(peer: Raw, verbs: dict[str, str]) -> None:
 
 @both
 def test_names_that_are_verbs(
-    peer: Raw, verbs: dict[str, str], pair: tuple[Master, Worker]
+    peer: RawPeer, verbs: dict[str, str], pair: tuple[Master, Worker]
 ) -> None:
     master, worker = pair
     names = all_names(
@@ -269,7 +269,7 @@ def test_names_that_are_verbs(
 
 
 @both
-def test_a_verb_has_no_names_at_all(peer: Raw, verbs: dict[str, str]) -> None:
+def test_a_verb_has_no_names_at_all(peer: RawPeer, verbs: dict[str, str]) -> None:
     """Nor has a value; verbs were the only objects, and they cannot be looked into."""
     first = next(iter(verbs))
     names = all_names()

@@ -14,7 +14,7 @@ import rpyc
 
 from nodes.transport import Lane, Limits
 from tests.kit import poll_for
-from tests.transport.kit import COMMON, Desk, Office, Raw, Verb
+from tests.transport.kit import COMMON, RawPeer, RecordingService, RunningServer, Verb
 
 
 @pytest.fixture(autouse=True)
@@ -34,17 +34,17 @@ def _nothing_left() -> Iterator[None]:
     poll_for(clean, what=f"no more than {before} threads and descriptors")
 
 
-class Opens(Protocol):
-    """Starts an office."""
+class StartServer(Protocol):
+    """Starts an running."""
 
     def __call__(
         self,
         verbs: dict[str, Verb] | None = None,
         *,
         limits: Limits = ...,
-        kind: type[Desk] = ...,
+        kind: type[RecordingService] = ...,
         tls: ssl.SSLContext | None = ...,
-    ) -> Office: ...
+    ) -> RunningServer: ...
 
 
 @pytest.fixture
@@ -55,27 +55,27 @@ def ended() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def open_office(ended: ExitStack) -> Opens:
+def start_server(ended: ExitStack) -> StartServer:
     def start(
         verbs: dict[str, Verb] | None = None,
         *,
         limits: Limits | None = None,
-        kind: type[Desk] = Desk,
+        kind: type[RecordingService] = RecordingService,
         tls: ssl.SSLContext | None = None,
-    ) -> Office:
-        office = Office(limits or Limits(), {**COMMON, **(verbs or {})}, kind, tls)
-        ended.callback(office.server.stop)
-        return office
+    ) -> RunningServer:
+        running = RunningServer(limits or Limits(), {**COMMON, **(verbs or {})}, kind, tls)
+        ended.callback(running.server.stop)
+        return running
 
     return start
 
 
 @pytest.fixture
-def connect(ended: ExitStack) -> Callable[[Office], Any]:
+def connect(ended: ExitStack) -> Callable[[RunningServer], Any]:
     """A client of the real library."""
 
-    def start(office: Office) -> Any:
-        connection = rpyc.connect(*office.address)
+    def start(running: RunningServer) -> Any:
+        connection = rpyc.connect(*running.address)
         ended.callback(connection.close)
         return connection
 
@@ -83,19 +83,19 @@ def connect(ended: ExitStack) -> Callable[[Office], Any]:
 
 
 @pytest.fixture
-def dial(ended: ExitStack) -> Callable[[Office], Lane]:
-    def start(office: Office) -> Lane:
-        return ended.enter_context(Lane.dial(*office.address))
+def dial(ended: ExitStack) -> Callable[[RunningServer], Lane]:
+    def start(running: RunningServer) -> Lane:
+        return ended.enter_context(Lane.dial(*running.address))
 
     return start
 
 
 @pytest.fixture
-def raw(ended: ExitStack) -> Callable[[Office], Raw]:
+def raw(ended: ExitStack) -> Callable[[RunningServer], RawPeer]:
     """A peer that writes what it likes."""
 
-    def start(office: Office) -> Raw:
-        peer = Raw(office.address)
+    def start(running: RunningServer) -> RawPeer:
+        peer = RawPeer(running.address)
         ended.callback(peer.sock.close)
         return peer
 

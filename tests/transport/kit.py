@@ -1,4 +1,4 @@
-"""Peers for the transport's tests: a desk with verbs, a raw socket, a puppet server."""
+"""Peers for the transport's tests: a recording service, a raw peer, a server with a script."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rpyc.core.vinegar import GenericException
 from nodes.transport import Lane, Limits, LinkLost, Peer, Server, Service, messages
 from nodes.transport.connection import ROOT, VERB
 from nodes.transport.frames import HEADER, FrameReader, frame
-from nodes.transport.stream import CHUNK
+from nodes.transport.stream import CHUNK_BYTES
 from tests.kit import PATIENCE
 
 Verb = Callable[..., object]
 
 
-class Desk(Service):
+class RecordingService(Service):
     """Answers with the verbs it is given, and keeps account of its connection."""
 
     def __init__(self, verbs: dict[str, Verb]) -> None:
@@ -42,27 +42,30 @@ class Desk(Service):
         self.closed += 1
 
 
-class Office:
-    """A server, and the desks it made, in the order of their connections."""
+class RunningServer:
+    """A server, and the services it made, in the order of their connections."""
 
     def __init__(
-        self, limits: Limits, verbs: dict[str, Verb], kind: type[Desk] = Desk,
+        self,
+        limits: Limits,
+        verbs: dict[str, Verb],
+        kind: type[RecordingService] = RecordingService,
         tls: ssl.SSLContext | None = None,
-    ) -> None:  # fmt: skip
-        self.desks: list[Desk] = []
+    ) -> None:
+        self.services: list[RecordingService] = []
         self._kind = kind
         self._verbs = verbs
-        self.server = Server(self._open, limits=limits, name="office", tls=tls)
+        self.server = Server(self._open, limits=limits, name="tested", tls=tls)
         self.server.start()
 
     @property
     def address(self) -> tuple[str, int]:
         return self.server.address
 
-    def _open(self) -> Desk:
-        desk = self._kind(self._verbs)
-        self.desks.append(desk)
-        return desk
+    def _open(self) -> RecordingService:
+        service = self._kind(self._verbs)
+        self.services.append(service)
+        return service
 
 
 def echo(*args: object) -> object:
@@ -86,7 +89,7 @@ FIRST_VERB = (VERB, 2, 1)
 """What a connection of ours calls the first verb that is asked for."""
 
 
-class Raw:
+class RawPeer:
     """A peer that writes what it likes."""
 
     def __init__(self, address: tuple[str, int], receive_buffer: int | None = None) -> None:
@@ -120,7 +123,7 @@ class Raw:
         """All that comes until the other end closes; TimeoutError if it does not."""
         chunks = []
         with contextlib.suppress(ConnectionError):
-            while data := self.sock.recv(CHUNK):
+            while data := self.sock.recv(CHUNK_BYTES):
                 chunks.append(data)
         return b"".join(chunks)
 
@@ -138,10 +141,10 @@ def hello() -> bytes:
     return out.read()
 
 
-def still_open(peers: list[Raw]) -> list[Raw]:
+def still_open(peers: list[RawPeer]) -> list[RawPeer]:
     """Those that the other end has not closed."""
 
-    def is_open(peer: Raw) -> bool:
+    def is_open(peer: RawPeer) -> bool:
         try:
             return peer.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
         except BlockingIOError:
@@ -160,14 +163,14 @@ def parse(stream: bytes) -> list[messages.Message]:
     reader.feed(stream)
     found = []
     while (payload := reader.next()) is not None:
-        found.append(messages.load(payload, messages.REPLY_READS))
-    assert not reader.held, "a piece of a frame is left"
+        found.append(messages.load(payload, messages.MAX_REPLY_READS))
+    assert not reader.buffered, "a piece of a frame is left"
     return found
 
 
-def serves(office: Office) -> bool:
+def serves(running: RunningServer) -> bool:
     """Whether a well-behaved peer is still answered."""
-    with Lane.dial(*office.address) as lane:
+    with Lane.dial(*running.address) as lane:
         return lane.call("echo", 1, timeout=PATIENCE) == (1,)
 
 
@@ -177,11 +180,11 @@ def squeezed(payload: bytes) -> bytes:
 
 
 Script = Sequence[Callable[[int], bytes]]
-ROOT_REF = ("puppet.Root", 1, 1)
-VERB_REF = ("puppet.verb", 2, 2)
+ROOT_REF = ("scripted.Root", 1, 1)
+VERB_REF = ("scripted.verb", 2, 2)
 
 
-def rooted(*answers: Callable[[int], bytes]) -> Script:
+def after_resolving(*answers: Callable[[int], bytes]) -> Script:
     """A script that answers a lane's two look-ups first, then goes on as told."""
     return (
         lambda seq: messages.reference_reply(seq, ROOT_REF),
@@ -194,7 +197,7 @@ def value(what: object) -> Callable[[int], bytes]:
     return lambda seq: messages.value_reply(seq, what)
 
 
-class Puppet:
+class ScriptedServer:
     """A server that answers each request of its one connection with the next line of a script.
 
     At the script's end it hangs up, or, if it should `linger`, waits for the peer to.
@@ -207,7 +210,7 @@ class Puppet:
         self.requests: list[messages.Message] = []
         self._script = script
         self._linger = linger
-        self._thread = threading.Thread(target=self._run, name="puppet")
+        self._thread = threading.Thread(target=self._run, name="scripted")
         self._thread.start()
 
     def _run(self) -> None:
@@ -221,13 +224,13 @@ class Puppet:
         reader = FrameReader(1 << 26)
         for line in self._script:
             while (payload := reader.next()) is None:
-                if not (data := sock.recv(CHUNK)):
+                if not (data := sock.recv(CHUNK_BYTES)):
                     return
                 reader.feed(data)
-            request = messages.load(payload, messages.REPLY_READS)
+            request = messages.load(payload, messages.MAX_REPLY_READS)
             self.requests.append(request)
             sock.sendall(line(request.seq))
-        while self._linger and sock.recv(CHUNK):
+        while self._linger and sock.recv(CHUNK_BYTES):
             pass
 
     def handlers(self) -> list[int]:
@@ -252,12 +255,12 @@ LOOKED_UP = [consts.HANDLE_GETROOT, consts.HANDLE_GETATTR, consts.HANDLE_CALL]
 @contextlib.contextmanager
 def lane_to(script: Script, *, linger: bool = True, limits: Limits | None = None) -> Iterator[Lane]:
     """A lane whose peer follows a script."""
-    puppet = Puppet(script, linger=linger)
+    scripted = ScriptedServer(script, linger=linger)
     try:
-        with Lane.dial(*puppet.address, limits=limits or Limits()) as lane:
+        with Lane.dial(*scripted.address, limits=limits or Limits()) as lane:
             yield lane
     finally:
-        puppet.close()
+        scripted.close()
 
 
 def ask(lane: Lane, verb: str, *args: Any, **named: Any) -> object:

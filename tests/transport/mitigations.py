@@ -1,349 +1,391 @@
-"""What RPyC does by default, what we do instead, and the tests that fail without it.
+"""What RPyC does by default, and what we do instead: each can be done with and without.
 
-`python -m tests.transport.mitigations` takes each mitigation out of a copy of the source, by
-replacing its text, runs the tests that stand for it, and fails if they pass all the same.
+A mitigation is taken out by a limit, an argument or a subclass.
+
+What neither can take out is in the tests of that behaviour alone: errors of `accept` and
+`connect` (`test_exhaustion`, `test_lane_failures`), silence about port scans and resets, both
+ends closing at once (`test_hostile_peers`), a port that is known before anything listens on it
+(`test_server`).
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple, Protocol
 
 import msgspec
+import pytest
+from rpyc.core import brine, consts, protocol
 
-ROOT = Path(__file__).parent.parent.parent
+from nodes.transport import CallTimeout, Lane, Limits, LinkLost, Server, messages
+from nodes.transport.caller import Caller
+from nodes.transport.connection import VERB, Connection, ExportedReference
+from nodes.transport.frames import HEADER, FrameReader, MalformedError, inflate
+from nodes.transport.stream import Stream
+from tests.kit import PATIENCE
+from tests.transport.kit import (
+    COMMON,
+    FIRST_VERB,
+    RawPeer,
+    RecordingService,
+    RunningServer,
+    after_resolving,
+    lane_to,
+    squeezed,
+    still_open,
+)
+
+SHORT = 0.05
+LONG = 600.0
 
 
-class Mitigation(msgspec.Struct, frozen=True):
-    """One of them: `out` lists what is replaced in which module to take it out.
+class Scenario(Protocol):
+    """What a mitigation is against, done with it or without it.
 
-    `row` names the default behaviour, `side` who is protected: "server", "client" or "both".
+    Args:
+        kept: whether the mitigation is.
+        stack: ends what was opened.
+
+    Returns:
+        Whether harm came of it.
     """
 
-    row: str
-    side: str
-    out: tuple[tuple[str, str, str], ...]
-    tests: tuple[str, ...]
+    def __call__(self, kept: bool, stack: ExitStack) -> bool: ...
 
 
-SERVER, LANE, CONNECTION = "server.py", "lane.py", "connection.py"
-FRAMES, LOBBY, STREAM = "frames.py", "lobby.py", "stream.py"
+class Mitigation(NamedTuple):
+    """One of them: `default` is what RPyC does by itself."""
 
-QUIETLY = "with contextlib.suppress(OSError):"
-NO_GUARD = """if obj is not self._root or type(name) is not str:
-            raise Refused("AttributeError", "only verbs can be reached")
-"""
-ANY_ATTRIBUTE = """if obj is not self._root:
-            kept = Kept((VERB, 2, 99), getattr(obj, str(name)))
-            self._kept[kept.ref] = kept
-            return kept
-"""
-BY_PIECE = """left = deadline - time.monotonic()
-        while payload is None:
-            payload = reader.take(self.read(time.monotonic() + left))
-"""
-UNTIL_DEADLINE = """while payload is None:
-            payload = reader.take(self.read(deadline))
-"""
-
-SAFE_ATTRS = "safe_attrs reach values: one packet freezes the process"
-LENGTHS = "a length of 4 GB is believed, and a compressed frame inflates without end"
-TIMEOUTS = "a timeout bounds neither connect, receive, send nor close"
-ACCEPT = "an error of accept ends the server, and nothing bounds the connections"
-SCAN = "a port scan prints tracebacks"
-NAGLE = "Nagle's algorithm is on"
-PORT_0 = "the port is known before anything listens on it"
-CLOSE = "close joins no thread, hangs on a frozen peer, and fails when both ends close"
-THREADS = "ThreadPoolServer, ForkingServer and BgServingThread stall or steal"
-
-TABLE = (
-    Mitigation(
-        SAFE_ATTRS, "server", ((CONNECTION, NO_GUARD, ANY_ATTRIBUTE),),
-        (
-            "test_doors.py::test_a_verb_has_no_attributes",
-            "../security/test_reach.py::test_a_verb_has_no_names_at_all",
-        ),
-    ),
-    Mitigation(
-        SAFE_ATTRS, "server",
-        ((CONNECTION, '"allow_safe_attrs": False', '"allow_safe_attrs": True'),),
-        ("test_server.py::test_every_door_of_rpyc_is_closed",),
-    ),
-    Mitigation(
-        SAFE_ATTRS, "server",
-        (
-            (
-                CONNECTION, "perform = self._HANDLERS.get(handler)",
-                "perform = protocol.Connection._request_handlers().get(handler)",
-            ),
-        ),
-        (
-            "test_doors.py::test_no_other_request_is_served",
-            "../security/test_reach.py::test_requests_that_are_served",
-        ),
-    ),
-    Mitigation(
-        # A lane answers nothing, so nothing of its process can be reached.
-        SAFE_ATTRS, "client",
-        ((LANE, "raise Broken(\"not the answer to what was asked\")", "return 1, None"),),
-        (
-            "test_lane_ends.py::test_garbage_closes_the_lane[a request]",
-            "test_lane_ends.py::test_garbage_closes_the_lane[the answer to another call]",
-        ),
-    ),
-    Mitigation(
-        SAFE_ATTRS, "client",
-        ((LANE, 'raise Broken("the answer is not by value")', "pass"),),
-        ("test_lane_ends.py::test_garbage_closes_the_lane[a reference]",),
-    ),
-    Mitigation(
-        LENGTHS, "both", ((FRAMES, "if not 0 < length <= self._most or", "if not 0 < length or"),),
-        (
-            "test_hostile.py::test_nonsense_is_hung_up_on_at_once[a frame of 4 GB]",
-            "test_hostile.py::test_nonsense_is_hung_up_on_at_once[TLS]",
-            "test_lane_ends.py::test_garbage_closes_the_lane[a frame of 4 GB]",
-            "test_lane_ends.py::test_a_reply_too_large_is_not_taken",
-        ),
-    ),
-    Mitigation(
-        LENGTHS, "both",
-        (
-            (FRAMES, "inflater.decompress(data, most + 1)", "inflater.decompress(data)"),
-            (FRAMES, "if len(payload) > most:", "if False:"),
-        ),
-        (
-            "test_hostile.py::test_nonsense_is_hung_up_on_at_once[a request that inflates too far]",
-            "test_lane_ends.py::test_an_answer_that_inflates_too_far_is_not_taken",
-            "test_frames.py::test_a_bomb_is_not_inflated",
-        ),
-    ),
-    Mitigation(
-        LENGTHS, "both",
-        ((FRAMES, "inflater.decompress(data, most + 1)", "inflater.decompress(data)"),),
-        ("test_frames.py::test_a_bomb_is_not_inflated",),
-    ),
-    Mitigation(
-        LENGTHS, "both",
-        (("messages.py", "if self._left < 0:", "if False:"),),
-        (
-            "test_hostile.py::test_nonsense_is_hung_up_on_at_once[half a million values]",
-            "test_lane_ends.py::test_garbage_closes_the_lane[many parts]",
-        ),
-    ),
-    Mitigation(
-        TIMEOUTS, "server",
-        (
-            (
-                CONNECTION, "self._reader, time.monotonic() + self._limits.frame",
-                "self._reader, time.monotonic() + 1e6",
-            ),
-        ),
-        (
-            "test_hostile.py::test_half_a_frame_has_an_end",
-            "test_hostile.py::test_a_byte_now_and_then_does_not_buy_time",
-        ),
-    ),
-    Mitigation(
-        TIMEOUTS, "server", ((LOBBY, "self._patience = patience", "self._patience = 1e6"),),
-        ("test_hostile.py::test_silence_has_an_end",),
-    ),
-    Mitigation(
-        TIMEOUTS, "server", ((CONNECTION, "= self._limits.idle", "= 1e6"),),
-        ("test_hostile.py::test_silence_after_a_request_has_an_end_too",),
-    ),
-    Mitigation(
-        TIMEOUTS, "server",
-        (
-            (
-                CONNECTION, "answer, time.monotonic() + self._limits.frame",
-                "answer, time.monotonic() + 1e6",
-            ),
-        ),
-        ("test_hostile.py::test_a_peer_that_does_not_read_is_cut_off",),
-    ),
-    Mitigation(
-        TIMEOUTS, "both", ((STREAM, UNTIL_DEADLINE, BY_PIECE),),
-        (
-            "test_hostile.py::test_a_byte_now_and_then_does_not_buy_time",
-            "test_lane_ends.py::test_the_deadline_is_over_all_of_a_call",
-        ),
-    ),
-    Mitigation(
-        TIMEOUTS, "client",
-        ((LANE, "create_connection((host, port), timeout)", "create_connection((host, port))"),),
-        ("test_lane_ends.py::test_a_dial_that_nobody_takes_up_has_an_end",),
-    ),
-    Mitigation(
-        TIMEOUTS, "client",
-        (
-            (
-                LANE, "+ timeout\n        try:\n            return work",
-                "+ 1e6\n        try:\n            return work",
-            ),
-        ),
-        (
-            "test_lane_ends.py::test_a_late_answer_closes_the_lane",
-            "test_lane_ends.py::test_a_peer_that_never_accepts_nor_reads_is_seen_by_the_deadline",
-        ),
-    ),
-    Mitigation(
-        ACCEPT, "server",
-        ((SERVER, "except OSError as exc:  #", "except ConnectionError as exc:  #"),),
-        ("test_limits.py::test_running_out_of_descriptors_is_survived",),
-    ),
-    Mitigation(
-        ACCEPT, "server", ((SERVER, "except RuntimeError as exc:", "except KeyError as exc:"),),
-        ("test_limits.py::test_running_out_of_threads_is_survived",),
-    ),
-    Mitigation(
-        ACCEPT, "server", ((LOBBY, "if len(self._waiting) >= self._most:", "if False:"),),
-        ("test_seats.py::test_the_silent_wait_without_a_thread",),
-    ),
-    Mitigation(
-        SCAN, "server",
-        ((LOBBY, "except OSError:\n        return False", "except KeyError:\n        raise"),),
-        ("test_hostile.py::test_a_port_scan_is_not_heard",),
-    ),
-    Mitigation(
-        ACCEPT, "server", ((SERVER, "if len(self._seats) < self._room:", "if True:"),),
-        (
-            "test_limits.py::test_one_connection_too_many_is_told_so",
-            "test_limits.py::test_connections_and_threads_are_bounded",
-            "test_seats.py::test_a_server_keeps_no_more_than_the_system_allows",
-        ),
-    ),
-    Mitigation(
-        ACCEPT, "client",
-        ((LANE, "except (OSError, ValueError, OverflowError) as exc:", "except KeyError as exc:"),),
-        (
-            "test_lane_ends.py::test_no_descriptor_to_dial_with",
-            "test_lane_ends.py::test_nobody_listens",
-        ),
-    ),
-    Mitigation(
-        SCAN, "server",
-        ((CONNECTION, "except (Broken, OSError) as exc:", "except KeyError as exc:"),),
-        (
-            "test_hostile.py::test_peers_that_reset_their_connection_are_not_heard",
-            "test_hostile.py::test_nonsense_is_hung_up_on_at_once[SSH]",
-        ),
-    ),
-    Mitigation(
-        SCAN, "client",
-        ((LANE, "except (EOFError, OSError) as exc:", "except KeyError as exc:"),),
-        (
-            "test_lane_ends.py::test_a_peer_that_leaves",
-            "test_lane_ends.py::test_garbage_closes_the_lane[HTTP]",
-        ),
-    ),
-    Mitigation(
-        NAGLE, "server", ((SERVER, "socket.TCP_NODELAY, 1", "socket.TCP_NODELAY, 0"),),
-        ("test_server.py::test_accepted_connections_do_not_wait_to_send",),
-    ),
-    Mitigation(
-        NAGLE, "client", ((LANE, "socket.TCP_NODELAY, 1", "socket.TCP_NODELAY, 0"),),
-        ("test_server.py::test_accepted_connections_do_not_wait_to_send",),
-    ),
-    Mitigation(
-        PORT_0, "both",
-        (
-            (
-                SERVER, "self.limits = limits\n",
-                "self.limits = limits\n        fd = self._listener\n"
-                "        self._listener = socket.socket()\n        fd.close()\n"
-                "        self._listener.bind(self.address)\n",
-            ),
-            (SERVER, "acceptor.start()", "self._listener.listen(); acceptor.start()"),
-        ),
-        ("test_server.py::test_its_address_is_known_and_connectable_before_it_starts",),
-    ),
-    Mitigation(
-        CLOSE, "server", ((SERVER, "thread.join(max(0.0, deadline - time.monotonic()))", "pass"),),
-        ("test_server.py::test_stopping_does_not_wait_for_a_peer_that_does_not_read",),
-    ),
-    Mitigation(
-        CLOSE, "server",
-        ((SERVER, "(*self._seats, *self._leaving, *self._turning):\n                _shut(sock)",
-          "(*self._seats, *self._leaving, *self._turning):\n                pass"),),
-        (
-            "test_server.py::test_stopping_does_not_wait_for_a_peer_that_does_not_read",
-            "test_server.py::test_stopping_ends_every_connection_and_joins_every_thread",
-        ),
-    ),
-    Mitigation(
-        CLOSE, "both",
-        (
-            (SERVER, f"{QUIETLY}\n        sock.shutdown", "if True:\n        sock.shutdown"),
-            (
-                LANE, f"{QUIETLY}\n                self._sock.shutdown",
-                "if True:\n                self._sock.shutdown",
-            ),
-        ),
-        ("test_hostile.py::test_closing_from_both_ends_at_once",),
-    ),
-    Mitigation(
-        CLOSE, "client",
-        ((LANE, "self._sock.shutdown(socket.SHUT_RDWR)", "pass"),),
-        ("test_lane_ends.py::test_another_thread_ends_a_call",),
-    ),
-    Mitigation(
-        THREADS, "both",
-        ((LANE, "import contextlib\n", "import contextlib\nfrom rpyc import BgServingThread\n"),),
-        ("test_mitigations.py::test_what_stalls_or_steals_is_not_used",),
-    ),
-)  # fmt: skip
+    default: str
+    scenario: Scenario
 
 
-def survives(mitigation: Mitigation, copy: Path) -> list[str]:
-    """Those of its tests that pass though it is taken out of the copy."""
-    package = copy / "nodes" / "transport"
-    before = {name: (package / name).read_text() for name, _, _ in mitigation.out}
+MITIGATIONS: list[Mitigation] = []
+
+
+def against(default: str) -> Callable[[Scenario], Scenario]:
+    """Enters a scenario into the table."""
+
+    def enter(scenario: Scenario) -> Scenario:
+        MITIGATIONS.append(Mitigation(default, scenario))
+        return scenario
+
+    return enter
+
+
+def opened(
+    stack: ExitStack, limits: Limits, kind: type[RecordingService] = RecordingService
+) -> RunningServer:
+    running = RunningServer(limits, {**COMMON, "big": lambda: bytes(24 << 20)}, kind)
+    stack.callback(running.server.stop)
+    return running
+
+
+def connected(
+    stack: ExitStack, running: RunningServer, receive_buffer: int | None = None
+) -> RawPeer:
+    peer = RawPeer(running.address, receive_buffer)
+    stack.callback(peer.sock.close)
+    return peer
+
+
+def stays(peer: RawPeer, seconds: float = 6 * SHORT) -> bool:
+    """Whether the other end keeps the connection for so long, or ends it before that."""
+    peer.sock.settimeout(seconds)
     try:
-        for name, old, new in mitigation.out:
-            text = (package / name).read_text()
-            assert text.count(old) == 1, f"{old!r} is not in {name} once"
-            (package / name).write_text(text.replace(old, new))
-        return [test for test in mitigation.tests if passes(copy, test)]
-    finally:
-        for name, text in before.items():
-            (package / name).write_text(text)
+        while peer.sock.recv(1 << 16):
+            pass
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+    return False
 
 
-def passes(copy: Path, *tests: str) -> bool:
-    """Whether those tests pass in the copy."""
-    # A packet that is not kept out may well ask for all the memory there is.
-    limited = 'ulimit -v 4000000; exec "$0" -m pytest -q -x --timeout 30 "$@"'
-    ran = subprocess.run(
-        ["/bin/bash", "-c", limited, sys.executable, *tests], cwd=copy / "tests" / "transport",
-        capture_output=True, check=False, text=True,
-        env={"PYTHONPATH": str(copy), "PATH": os.environ["PATH"]},
-    )  # fmt: skip
-    assert "no tests ran" not in ran.stdout, f"{tests}: {ran.stdout}{ran.stderr}"
-    return ran.returncode == 0
+# -- safe_attrs reach values: one packet freezes the process ------------------------------
 
 
-def main() -> int:
-    """Tries all of them; 1 if a mitigation could go unnoticed."""
-    unnoticed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("nodes", "console", "tests", "data"):
-            shutil.copytree(ROOT / name, copy / name)
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        shutil.copy(ROOT / "README.md", copy)
-        every = {test for mitigation in TABLE for test in mitigation.tests}
-        assert passes(copy, *sorted(every)), "they have to pass as long as nothing is taken out"
-        for mitigation in TABLE:
-            passed = survives(mitigation, copy)
-            unnoticed += len(passed)
-            what = f"unnoticed by {passed}" if passed else f"noticed by {len(mitigation.tests)}"
-            print(f"{mitigation.side:6}  {mitigation.row}: {what}", flush=True)
-    return 1 if unnoticed else 0
+class AnyAttribute(Connection):
+    def _handle_getattr(self, obj: object, name: object) -> ExportedReference:
+        if isinstance(obj, ExportedReference) and obj.verb is None:
+            return super()._handle_getattr(obj, name)
+        assert isinstance(obj, ExportedReference)
+        found = ExportedReference((VERB, 2, 99), getattr(obj.verb, str(name)))
+        self._exported[found.ref] = found
+        return found
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class AnyRequest(Connection):
+    @classmethod
+    def _request_handlers(cls) -> dict[int, Callable[..., object]]:
+        return {**protocol.Connection._request_handlers(), **super()._request_handlers()}
+
+
+def answered(stack: ExitStack, kind: type[RecordingService], handler: int, *args: object) -> bool:
+    """Whether a request on a verb is answered, and not refused."""
+    peer = connected(stack, opened(stack, Limits(), kind))
+    peer.call("echo")
+    boxed = ((consts.LABEL_LOCAL_REF, FIRST_VERB), *((consts.LABEL_VALUE, arg) for arg in args))
+    body = (handler, (consts.LABEL_TUPLE, boxed))
+    peer.ask(brine.I1.pack(consts.MSG_REQUEST) + brine.dump((4, body)))
+    peer.finish()
+    return bool(peer.answers()[-1].kind == consts.MSG_REPLY)
+
+
+@against("attributes of whatever a peer holds can be read")
+def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
+    kind = (
+        RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyAttribute})
+    )
+    return answered(stack, kind, consts.HANDLE_GETATTR, "__call__")
+
+
+@against("a peer may have any of RPyC's requests carried out")
+def other_requests(kept: bool, stack: ExitStack) -> bool:
+    kind = (
+        RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyRequest})
+    )
+    return answered(stack, kind, consts.HANDLE_STR)
+
+
+class Credulous(Caller):
+    def _boxed(self, payload: bytes) -> tuple[object, object]:
+        found = messages.load(payload, messages.MAX_REPLY_READS)
+        match found.body:
+            case (label, value):
+                return label, value
+        raise AssertionError(found)
+
+
+@against("whatever comes is taken for the answer, and requests of a server are carried out")
+def an_answer_to_another_call(kept: bool, stack: ExitStack) -> bool:
+    caller = (Caller if kept else Credulous)(1 << 20)
+    caller.begin("verb", ())
+    caller.request()
+    with contextlib.suppress(MalformedError):
+        caller.receive(messages.reference_reply(12345, ("a", 1, 2))[HEADER.size : -1])
+        return True
+    return False
+
+
+# -- lengths are believed -------------------------------------------------------------------
+
+
+@against("a length of 4 GB is believed")
+def a_frame_of_4_gb(kept: bool, stack: ExitStack) -> bool:
+    limits = Limits(first_byte=LONG, frame=LONG)
+    if not kept:
+        limits = msgspec.structs.replace(limits, frame_in=2**32)
+    peer = connected(stack, opened(stack, limits))
+    peer.send(HEADER.pack(2**32 - 1, 0) + b"x")
+    return stays(peer)
+
+
+@against("a reply of any length is taken")
+def a_reply_too_large(kept: bool, stack: ExitStack) -> bool:
+    limits = Limits(frame_reply=1000 if kept else 1 << 20)
+    with lane_to(
+        after_resolving(lambda seq: messages.value_reply(seq, bytes(5000))), limits=limits
+    ) as lane:
+        with contextlib.suppress(LinkLost):
+            return lane.call("verb", timeout=PATIENCE) == bytes(5000)
+    return False
+
+
+@against("a compressed frame inflates without end")
+def a_bomb(kept: bool, stack: ExitStack) -> bool:
+    reader = FrameReader(1 << 20 if kept else 1 << 30)
+    with contextlib.suppress(MalformedError):
+        return reader.take(squeezed(bytes(64 << 20))) is not None
+    return False
+
+
+@against("inflating is not bounded while it goes on")
+def a_bomb_while_it_inflates(kept: bool, stack: ExitStack) -> bool:
+    frame = squeezed(bytes(8 << 20))[HEADER.size : -1]
+    with contextlib.suppress(MalformedError):
+        return len(inflate(frame, (1 << 20) if kept else (1 << 30))) > 1 << 20
+    return False
+
+
+@against("a message may have any number of parts")
+def half_a_million_values(kept: bool, stack: ExitStack) -> bool:
+    payload = messages.value_reply(1, (None,) * 500_000)[HEADER.size : -1]
+    with contextlib.suppress(MalformedError):
+        messages.load(payload, messages.MAX_REQUEST_READS if kept else 1 << 30)
+        return True
+    return False
+
+
+# -- a timeout bounds neither receive, send nor close ------------------------------------------
+
+
+@against("a connection may be silent for ever")
+def silence(kept: bool, stack: ExitStack) -> bool:
+    return stays(connected(stack, opened(stack, Limits(first_byte=SHORT if kept else LONG))))
+
+
+@against("half a header holds a thread for ever")
+def half_a_header(kept: bool, stack: ExitStack) -> bool:
+    limits = Limits(first_byte=LONG, frame=SHORT if kept else LONG)
+    peer = connected(stack, opened(stack, limits))
+    peer.send(b"\x00\x00")
+    return stays(peer)
+
+
+@against("a connection may rest for ever after a request")
+def silence_after_a_request(kept: bool, stack: ExitStack) -> bool:
+    peer = connected(stack, opened(stack, Limits(first_byte=LONG, idle=SHORT if kept else LONG)))
+    peer.send(messages.root_request(0))
+    return stays(peer)
+
+
+@against("a peer that reads nothing holds a thread for ever")
+def a_peer_that_does_not_read(kept: bool, stack: ExitStack) -> bool:
+    running = opened(stack, Limits(frame=2 * SHORT if kept else LONG))
+    connected(stack, running, receive_buffer=4096).call("big")
+    end = time.monotonic() + 10 * SHORT
+    while not running.services or (running.server.connections and time.monotonic() < end):
+        threading.Event().wait(SHORT / 5)
+    return running.server.connections == 1
+
+
+class Lenient(Stream):
+    """Begins its wait anew with every piece, as a socket's own timeout does."""
+
+    def receive(self, reader: FrameReader, deadline: float) -> bytes:
+        seconds = deadline - time.monotonic()
+        payload = None
+        while payload is None:
+            payload = reader.take(self.read(time.monotonic() + seconds))
+        return payload
+
+
+@against("a byte now and then buys time without end")
+def a_byte_now_and_then(kept: bool, stack: ExitStack) -> bool:
+    ours, theirs = socket_pair(stack)
+    lane = stack.enter_context(Lane(ours, stream=None if kept else Lenient(ours)))
+    done = threading.Event()
+
+    def dribble() -> None:
+        with contextlib.suppress(OSError):
+            theirs.sendall(HEADER.pack(20, 0))
+            for _ in range(20):
+                if done.wait(SHORT / 2):
+                    return
+                theirs.sendall(b"x")
+
+    thread = threading.Thread(target=dribble)
+    thread.start()
+    began = time.monotonic()
+    with pytest.raises((CallTimeout, LinkLost)):
+        lane.call("verb", timeout=2 * SHORT)
+    took = time.monotonic() - began
+    done.set()
+    thread.join()
+    return took > 5 * SHORT
+
+
+def socket_pair(stack: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two ends of one TCP connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = stack.enter_context(socket.create_connection(listener.getsockname()))
+        theirs = stack.enter_context(listener.accept()[0])
+    return ours, theirs
+
+
+# -- nothing bounds the connections -------------------------------------------------------------
+
+
+@against("nothing bounds the connections")
+def silent_connections(kept: bool, stack: ExitStack) -> bool:
+    running = opened(stack, Limits(connections=3 if kept else 64, first_byte=LONG))
+    peers = [connected(stack, running) for _ in range(12)]
+    end = time.monotonic() + 6 * SHORT
+    while len(still_open(peers)) > 3 and time.monotonic() < end:
+        threading.Event().wait(SHORT / 5)
+    return len(still_open(peers)) > 3
+
+
+# -- Nagle's algorithm is on ---------------------------------------------------------------------
+
+
+class SlowToSend(Server):
+    def start(self) -> None:
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        super().start()
+
+
+@against("small packets wait for the peer's acknowledgement")
+def small_packets_wait(kept: bool, stack: ExitStack) -> bool:
+    server = (Server if kept else SlowToSend)(lambda: RecordingService(COMMON))
+    server.start()
+    stack.callback(server.stop)
+    lane = stack.enter_context(Lane.dial(*server.address))
+    lane.call("echo", timeout=PATIENCE)
+    (accepted,) = server._seats
+    return not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+# -- close joins no thread, and wakes nobody ------------------------------------------------
+
+
+class Hasty(Server):
+    def _join(self, timeout: float) -> list[str]:
+        return []
+
+
+@against("close joins no thread")
+def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
+    go, entered = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        go.wait(PATIENCE)
+
+    service = RecordingService({"wait": wait})
+    server = (Server if kept else Hasty)(lambda: service)
+    server.start()
+    stack.callback(Server._join, server, PATIENCE)
+    stack.callback(go.set)
+    lane = stack.enter_context(Lane.dial(*server.address))
+    lane.send("wait", timeout=PATIENCE)
+    while not entered.is_set():
+        lane.arrived(timeout=0.01)
+    timer = threading.Timer(SHORT, go.set)
+    timer.start()
+    server.stop(timeout=PATIENCE)
+    left = service.closed == 0
+    timer.join()
+    return left
+
+
+class Quiet(Lane):
+    def abort(self) -> None:
+        self._closed = True
+
+
+@against("closing from another thread does not wake who waits")
+def a_call_that_is_not_woken(kept: bool, stack: ExitStack) -> bool:
+    ours, _theirs = socket_pair(stack)
+    lane = stack.enter_context((Lane if kept else Quiet)(ours))
+
+    def call() -> None:
+        with contextlib.suppress(LinkLost):
+            lane.call("verb", timeout=PATIENCE)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while lane.idle:
+        threading.Event().wait(0.001)
+    lane.abort()
+    thread.join(6 * SHORT)
+    asleep = thread.is_alive()
+    Lane.abort(lane)
+    thread.join(PATIENCE)
+    return asleep

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rpyc.core import Channel
 
-from nodes.transport.frames import HEADER, Broken, FrameReader, frame, inflate
+from nodes.transport.frames import HEADER, FrameReader, MalformedError, frame, inflate
 
 CAP = 1 << 20
 payloads = st.binary(min_size=1, max_size=5000)
@@ -22,13 +22,13 @@ class Pipe:
     MAX_IO_CHUNK = 64_000
 
     def __init__(self, held: bytes = b"") -> None:
-        self.held = held
+        self.buffered = held
 
     def write(self, data: bytes) -> None:
-        self.held += data
+        self.buffered += data
 
     def read(self, count: int) -> bytes:
-        data, self.held = self.held[:count], self.held[count:]
+        data, self.buffered = self.buffered[:count], self.buffered[count:]
         return data
 
 
@@ -55,20 +55,20 @@ def test_what_rpyc_frames_is_read_however_it_arrives(
     for payload in sent:
         channel.send(payload)
     reader, got = FrameReader(CAP), []
-    for piece in pieces(pipe.held, sizes):
+    for piece in pieces(pipe.buffered, sizes):
         payload_read = reader.take(piece)
         while payload_read is not None:
             got.append(payload_read)
             payload_read = reader.next()
     assert got == sent
-    assert not reader.held
+    assert not reader.buffered
 
 
 @given(payloads, payloads)
 def test_rpyc_reads_what_we_frame(first: bytes, second: bytes) -> None:
     pipe = Pipe(frame(first, second))
     assert Channel(pipe).recv() == first + second
-    assert pipe.held == b""
+    assert pipe.buffered == b""
 
 
 @pytest.mark.parametrize("squeezed", [0, 1])
@@ -81,7 +81,7 @@ def test_the_cap_is_exact(squeezed: int) -> None:
     reader.feed(framed(5000))
     assert reader.next() == bytes(5000)
     reader.feed(framed(5001))
-    with pytest.raises(Broken):
+    with pytest.raises(MalformedError):
         reader.next()
 
 
@@ -97,7 +97,7 @@ def test_the_cap_is_exact(squeezed: int) -> None:
 def test_a_bad_header_is_refused_before_anything_follows_it(start: bytes) -> None:
     reader = FrameReader(CAP)
     reader.feed(start)
-    with pytest.raises(Broken, match="header"):
+    with pytest.raises(MalformedError, match="header"):
         reader.next()
 
 
@@ -106,7 +106,7 @@ def test_a_frame_must_end_as_frames_do() -> None:
     reader.feed(HEADER.pack(3, 0) + b"abc")
     assert reader.next() is None
     reader.feed(b"d")
-    with pytest.raises(Broken, match="end mark"):
+    with pytest.raises(MalformedError, match="end mark"):
         reader.next()
 
 
@@ -115,7 +115,7 @@ def test_a_bomb_is_not_inflated() -> None:
     assert len(bomb) < CAP
     tracemalloc.start()
     try:
-        with pytest.raises(Broken, match="more than"):
+        with pytest.raises(MalformedError, match="more than"):
             inflate(bomb, CAP)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -136,7 +136,7 @@ whole = zlib.compress(b"payload " * 100)
     ],
 )
 def test_what_does_not_inflate_to_one_payload_is_refused(data: bytes) -> None:
-    with pytest.raises(Broken, match="compressed frame"):
+    with pytest.raises(MalformedError, match="compressed frame"):
         inflate(data, CAP)
 
 
@@ -150,5 +150,5 @@ def test_random_bytes_give_payloads_or_broken(chunks: list[bytes]) -> None:
             fed += len(chunk)
             while (payload := reader.next()) is not None:
                 assert 0 < len(payload) <= 200
-    except Broken:
+    except MalformedError:
         assert fed >= HEADER.size

@@ -29,27 +29,27 @@ from nodes.transport import (
 )
 from nodes.transport.frames import FrameReader, frame
 from tests.kit import PATIENCE, poll_for
-from tests.transport.conftest import Opens
+from tests.transport.conftest import StartServer
 from tests.transport.kit import (
     LOOKED_UP,
-    Office,
-    Puppet,
+    RunningServer,
+    ScriptedServer,
+    after_resolving,
     ask,
     lane_to,
-    rooted,
     value,
     values,
 )
 
-Dials = Callable[[Office], Lane]
+Dials = Callable[[RunningServer], Lane]
 SHORT = 0.05
 
 
 # -- calls that succeed ---------------------------------------------------------
 
 
-def test_values_come_back_as_they_went(open_office: Opens, dial: Dials) -> None:
-    lane = dial(open_office())
+def test_values_come_back_as_they_went(start_server: StartServer, dial: Dials) -> None:
+    lane = dial(start_server())
 
     @settings(max_examples=50)
     @given(st.lists(values, max_size=4).map(tuple))
@@ -59,8 +59,8 @@ def test_values_come_back_as_they_went(open_office: Opens, dial: Dials) -> None:
     check()
 
 
-def test_arguments_by_name(open_office: Opens, dial: Dials) -> None:
-    lane = dial(open_office())
+def test_arguments_by_name(start_server: StartServer, dial: Dials) -> None:
+    lane = dial(start_server())
     assert ask(lane, "named", 1, second="é") == (1, "é")
     assert ask(lane, "named", first=None, second=(1, b"2")) == (None, (1, b"2"))
     assert lane.call("named", 1, timeout=PATIENCE, named={}) == (1, None)
@@ -69,36 +69,36 @@ def test_arguments_by_name(open_office: Opens, dial: Dials) -> None:
     assert lane.receive(timeout=PATIENCE) == (1, 2)
 
 
-def test_finished_text_arrives_as_str(open_office: Opens, dial: Dials) -> None:
-    lane = dial(open_office({"text": lambda: Utf8("é".encode())}))
+def test_finished_text_arrives_as_str(start_server: StartServer, dial: Dials) -> None:
+    lane = dial(start_server({"text": lambda: Utf8("é".encode())}))
     assert ask(lane, "text") == "é"
 
 
-def test_a_large_value_in_many_pieces(open_office: Opens, dial: Dials) -> None:
+def test_a_large_value_in_many_pieces(start_server: StartServer, dial: Dials) -> None:
     big = bytes(range(256)) * 12_000
-    assert ask(dial(open_office()), "echo", big) == (big,)
+    assert ask(dial(start_server()), "echo", big) == (big,)
 
 
 def test_a_verb_is_looked_up_once() -> None:
-    puppet = Puppet(rooted(value(1), value(2), value(3)))
+    scripted = ScriptedServer(after_resolving(value(1), value(2), value(3)))
     try:
-        with Lane.dial(*puppet.address) as lane:
+        with Lane.dial(*scripted.address) as lane:
             assert [ask(lane, "verb") for _ in range(3)] == [1, 2, 3]
-        assert puppet.handlers() == [*LOOKED_UP, consts.HANDLE_CALL, consts.HANDLE_CALL]
+        assert scripted.handlers() == [*LOOKED_UP, consts.HANDLE_CALL, consts.HANDLE_CALL]
     finally:
-        puppet.close()
+        scripted.close()
 
 
 def test_each_lane_numbers_its_calls_from_a_place_of_its_own() -> None:
     first = set()
     for _ in range(10):
-        puppet = Puppet(rooted(value(1)))
+        scripted = ScriptedServer(after_resolving(value(1)))
         try:
-            with Lane.dial(*puppet.address) as lane:
+            with Lane.dial(*scripted.address) as lane:
                 assert ask(lane, "verb") == 1
         finally:
-            puppet.close()
-        numbers = [request.seq for request in puppet.requests]
+            scripted.close()
+        numbers = [request.seq for request in scripted.requests]
         assert all(after == before % 99 + 1 for before, after in itertools.pairwise(numbers))
         first.add(numbers[0])
     assert len(first) > 1
@@ -118,7 +118,7 @@ def test_an_answer_in_the_smallest_pieces() -> None:
             with sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 reader = FrameReader(10_000)
-                for line in rooted(value("in pieces")):
+                for line in after_resolving(value("in pieces")):
                     request = messages.load(reader.take(sock.recv(10_000)) or b"", 100)
                     for byte in line(request.seq):
                         sock.sendall(bytes([byte]))
@@ -139,18 +139,22 @@ def test_a_value_encoded_in_another_way_is_still_one() -> None:
     def reply(seq: int) -> bytes:
         label = wordy(consts.LABEL_VALUE)
         return frame(
-            brine.I1.pack(consts.MSG_REPLY), brine.TAG_TUP2, wordy(seq), brine.TAG_TUP2, label,
+            brine.I1.pack(consts.MSG_REPLY),
+            brine.TAG_TUP2,
+            wordy(seq),
+            brine.TAG_TUP2,
+            label,
             brine.dump("value"),
-        )  # fmt: skip
+        )
 
-    with lane_to(rooted(reply)) as lane:
+    with lane_to(after_resolving(reply)) as lane:
         assert ask(lane, "verb") == "value"
 
 
-def test_waiting_for_either_of_two(open_office: Opens, dial: Dials) -> None:
+def test_waiting_for_either_of_two(start_server: StartServer, dial: Dials) -> None:
     go = threading.Event()
-    office = open_office({"wait": lambda: go.wait(PATIENCE)})
-    slow, fast = dial(office), dial(office)
+    running = start_server({"wait": lambda: go.wait(PATIENCE)})
+    slow, fast = dial(running), dial(running)
     slow.send("wait", timeout=PATIENCE)
     fast.send("echo", "first", timeout=PATIENCE)
     answers: list[object] = []
@@ -169,7 +173,7 @@ def test_waiting_for_either_of_two(open_office: Opens, dial: Dials) -> None:
 
 
 def test_a_wait_that_ends_between_two_steps_of_a_look_up_loses_neither(
-    open_office: Opens, dial: Dials, monkeypatch: pytest.MonkeyPatch
+    start_server: StartServer, dial: Dials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hear = Lane._payload
 
@@ -179,7 +183,7 @@ def test_a_wait_that_ends_between_two_steps_of_a_look_up_loses_neither(
         return payload
 
     monkeypatch.setattr(Lane, "_payload", hear_and_dawdle)
-    lane = dial(open_office())
+    lane = dial(start_server())
     lane.send("echo", "x", timeout=PATIENCE)
     answer = poll_for(lambda: lane.arrived(timeout=0.02))
     assert answer == (("x",),)
@@ -236,8 +240,8 @@ def test_a_list_of_a_stock_server_is_no_answer(stock: tuple[str, int]) -> None:
 # -- one at a time ------------------------------------------------------------------
 
 
-def test_one_call_in_flight(open_office: Opens, dial: Dials) -> None:
-    lane = dial(open_office())
+def test_one_call_in_flight(start_server: StartServer, dial: Dials) -> None:
+    lane = dial(start_server())
     with pytest.raises(RuntimeError, match="nothing was sent"):
         lane.receive(timeout=PATIENCE)
     lane.send("echo", 1, timeout=PATIENCE)
@@ -268,23 +272,25 @@ def test_one_call_in_flight(open_office: Opens, dial: Dials) -> None:
     ids=["list", "dict by name", "surrogate", "name", "verb", "too large", "too large by name"],
 )
 def test_what_cannot_cross_is_not_sent(
-    open_office: Opens,
+    start_server: StartServer,
     dial: Dials,
     verb: str,
     args: tuple[Any, ...],
     named: dict[str, Any],
     error: type[Exception],
 ) -> None:
-    lane = dial(open_office())
+    lane = dial(start_server())
     with pytest.raises(error):
         ask(lane, verb, *args, **named)
     assert lane.idle
     assert ask(lane, "echo", 1) == (1,)
 
 
-def test_the_largest_arguments_that_are_sent_are_taken(open_office: Opens, dial: Dials) -> None:
+def test_the_largest_arguments_that_are_sent_are_taken(
+    start_server: StartServer, dial: Dials
+) -> None:
     limits = Limits()
-    lane = dial(open_office({"size": len}))
+    lane = dial(start_server({"size": len}))
     for room in range(2000, 2100):
         text = b"x" * (limits.frame_in - room)
         with contextlib.suppress(ValueError):
@@ -298,11 +304,11 @@ def test_the_largest_arguments_that_are_sent_are_taken(open_office: Opens, dial:
 # -- failures of the verb ---------------------------------------------------------------
 
 
-def test_an_exception_leaves_the_lane_idle(open_office: Opens, dial: Dials) -> None:
+def test_an_exception_leaves_the_lane_idle(start_server: StartServer, dial: Dials) -> None:
     def fail() -> None:
         raise KeyError("secret")
 
-    lane = dial(open_office({"fail": fail}))
+    lane = dial(start_server({"fail": fail}))
     for verb, kind in (("fail", "InternalError"), ("nope", "AttributeError")):
         for _ in range(2):
             with pytest.raises(RemoteFailure) as raised:
@@ -331,7 +337,7 @@ def test_an_exception_of_any_shape_is_one(body: object) -> None:
     def raise_it(seq: int) -> bytes:
         return frame(brine.I1.pack(consts.MSG_EXCEPTION), brine.dump((seq, body)))
 
-    with lane_to(rooted(raise_it, value("sound"))) as lane:
+    with lane_to(after_resolving(raise_it, value("sound"))) as lane:
         with pytest.raises(RemoteFailure) as raised:
             ask(lane, "verb")
         assert len(str(raised.value)) < 700

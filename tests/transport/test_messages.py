@@ -1,4 +1,4 @@
-"""Messages: the same bytes that RPyC writes, and nothing but `Broken` for what is none."""
+"""Messages: the same bytes that RPyC writes, and nothing but `MalformedError` for what is none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rpyc.core import brine, consts, vinegar
 
 from nodes.transport import messages
-from nodes.transport.frames import Broken, FrameReader, frame
+from nodes.transport.frames import FrameReader, MalformedError, frame
 from nodes.transport.values import IdPack, Utf8
 from tests.transport.kit import values
 
@@ -88,7 +88,7 @@ def test_a_call_is_what_rpyc_sends(
 @given(st.integers(0, 255), seqs, values)
 def test_what_rpyc_encodes_is_loaded(kind: int, seq: int, body: object) -> None:
     payload = brine.I1.pack(kind) + brine.dump((seq, body))
-    for reads in (messages.REPLY_READS, len(payload) * 3):
+    for reads in (messages.MAX_REPLY_READS, len(payload) * 3):
         assert messages.load(payload, reads) == (kind, seq, body)
 
 
@@ -106,12 +106,12 @@ def test_what_rpyc_encodes_is_loaded(kind: int, seq: int, body: object) -> None:
 )
 def test_the_rarer_values_of_rpyc_are_loaded(value: object) -> None:
     payload = payload_of(messages.value_reply(7, value))
-    assert messages.load(payload, messages.REPLY_READS).body == (consts.LABEL_VALUE, value)
+    assert messages.load(payload, messages.MAX_REPLY_READS).body == (consts.LABEL_VALUE, value)
 
 
 def test_an_exception_reply_says_what_it_is_told_and_no_more() -> None:
     payload = payload_of(messages.exception_reply(3, "builtins", "AttributeError", "no such verb"))
-    message = messages.load(payload, messages.REPLY_READS)
+    message = messages.load(payload, messages.MAX_REPLY_READS)
     assert message[:2] == (consts.MSG_EXCEPTION, 3)
     raised: Any = vinegar.load(
         message.body,
@@ -175,10 +175,10 @@ def test_the_short_way_to_a_call_finds_what_the_long_way_does(
 ) -> None:
     payload = damaged(payload, data)
     try:
-        short = messages.load_call(payload, HEADS, messages.REQUEST_READS)
-    except Broken:
-        with pytest.raises(Broken):
-            messages.load(payload, messages.REQUEST_READS)
+        short = messages.load_call(payload, HEADS, messages.MAX_REQUEST_READS)
+    except MalformedError:
+        with pytest.raises(MalformedError):
+            messages.load(payload, messages.MAX_REQUEST_READS)
         return
     if short is None:
         return
@@ -187,7 +187,7 @@ def test_the_short_way_to_a_call_finds_what_the_long_way_does(
     boxed = (ref, (consts.LABEL_VALUE, args), (consts.LABEL_VALUE, ()))
     body = (consts.HANDLE_CALL, (consts.LABEL_TUPLE, boxed))
     # By text: a damaged float may be no number, and then does not equal itself.
-    assert repr(messages.load(payload, messages.REQUEST_READS)) == repr(
+    assert repr(messages.load(payload, messages.MAX_REQUEST_READS)) == repr(
         messages.Message(consts.MSG_REQUEST, seq, body)
     )
 
@@ -197,7 +197,7 @@ def test_the_short_way_is_taken_and_left_where_it_should_be() -> None:
         encoded = messages.arguments(("x", 2), named)
         head = messages.call_head(("verb", 2, number))
         payload = payload_of(messages.call_request(7, head, encoded))
-        return messages.load_call(payload, HEADS, messages.REQUEST_READS)
+        return messages.load_call(payload, HEADS, messages.MAX_REQUEST_READS)
 
     assert ask(2, {}) == (7, 2, ("x", 2))
     assert ask(2, {"key": 1}) is None
@@ -210,12 +210,12 @@ def test_the_short_ways_are_as_strict_as_the_long_one() -> None:
     call = brine.TAG_TUP2 + b"%b" + messages.call_head(("verb", 2, 2)) + messages.arguments(())
     for seq, extra in ((brine.TAG_TRUE, b""), (brine.dump("7"), b""), (brine.dump(7), b"x")):
         payload = b"\x01" + call % seq + extra
-        assert messages.load_call(payload, HEADS, messages.REQUEST_READS) is None
-        with pytest.raises(Broken):
-            messages.load(payload, messages.REQUEST_READS)
+        assert messages.load_call(payload, HEADS, messages.MAX_REQUEST_READS) is None
+        with pytest.raises(MalformedError):
+            messages.load(payload, messages.MAX_REQUEST_READS)
     payload = payload_of(messages.value_reply(7, "value")) + b"x"
-    with pytest.raises(Broken, match="to spare"):
-        messages.load_value(payload, 7, messages.REPLY_READS)
+    with pytest.raises(MalformedError, match="to spare"):
+        messages.load_value(payload, 7, messages.MAX_REPLY_READS)
 
 
 @given(seqs, values, st.data())
@@ -223,18 +223,18 @@ def test_the_short_way_to_a_value_finds_what_the_long_way_does(
     seq: int, value: object, data: st.DataObject
 ) -> None:
     payload = payload_of(messages.value_reply(seq, value))
-    assert messages.load_value(payload, seq, messages.REPLY_READS) == (value,)
-    assert messages.load_value(payload, seq + 1, messages.REPLY_READS) is None
+    assert messages.load_value(payload, seq, messages.MAX_REPLY_READS) == (value,)
+    assert messages.load_value(payload, seq + 1, messages.MAX_REPLY_READS) is None
     payload = damaged(payload, data)
     try:
-        short = messages.load_value(payload, seq, messages.REPLY_READS)
-    except Broken:
-        with pytest.raises(Broken):
-            messages.load(payload, messages.REPLY_READS)
+        short = messages.load_value(payload, seq, messages.MAX_REPLY_READS)
+    except MalformedError:
+        with pytest.raises(MalformedError):
+            messages.load(payload, messages.MAX_REPLY_READS)
         return
     if short is not None:
         body = (consts.LABEL_VALUE, short[0])
-        assert repr(messages.load(payload, messages.REPLY_READS)) == repr(
+        assert repr(messages.load(payload, messages.MAX_REPLY_READS)) == repr(
             messages.Message(consts.MSG_REPLY, seq, body)
         )
 
@@ -280,22 +280,22 @@ COLLIDING = tuple(k * (2**61 - 1) for k in range(1, 20_000))
     ],
 )
 def test_what_is_no_message_is_broken(payload: bytes) -> None:
-    with pytest.raises(Broken):
-        messages.load(payload, messages.REQUEST_READS)
+    with pytest.raises(MalformedError):
+        messages.load(payload, messages.MAX_REQUEST_READS)
 
 
 def test_a_reply_may_have_more_parts_than_a_request() -> None:
     payload = HEAD + brine.dump(tuple(f"file {number}" for number in range(10_000)))
-    assert len(payload) > messages.REPLY_READS
-    assert messages.load(payload, messages.REPLY_READS).seq == 1
-    with pytest.raises(Broken, match="parts"):
-        messages.load(payload, messages.REQUEST_READS)
+    assert len(payload) > messages.MAX_REPLY_READS
+    assert messages.load(payload, messages.MAX_REPLY_READS).seq == 1
+    with pytest.raises(MalformedError, match="parts"):
+        messages.load(payload, messages.MAX_REQUEST_READS)
 
 
 def loads_or_breaks(payload: bytes) -> None:
     try:
-        message = messages.load(payload, messages.REQUEST_READS)
-    except Broken as exc:
+        message = messages.load(payload, messages.MAX_REQUEST_READS)
+    except MalformedError as exc:
         assert str(exc)
     else:
         assert message.kind == payload[0]

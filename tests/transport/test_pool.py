@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -15,20 +17,20 @@ import pytest
 from nodes.security.tls import Role, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
 from tests.kit import FORK_WARNING, PATIENCE, Forked, make_tls, poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import COMMON, Desk, Office
+from tests.transport.conftest import StartServer
+from tests.transport.kit import COMMON, RecordingService, RunningServer
 
 MOST_IDLE = 3
 
 
 @pytest.fixture
-def office(open_office: Opens) -> Office:
-    return open_office()
+def running(start_server: StartServer) -> RunningServer:
+    return start_server()
 
 
 @pytest.fixture
-def pool(office: Office) -> Iterator[LanePool]:
-    pool = LanePool(*office.address, most_idle=MOST_IDLE)
+def pool(running: RunningServer) -> Iterator[LanePool]:
+    pool = LanePool(*running.address, most_idle=MOST_IDLE)
     yield pool
     pool.close()
 
@@ -43,10 +45,10 @@ def use(pool: LanePool, what: int | str | None = None, *, sure: bool = False) ->
     return lane
 
 
-def test_an_idle_lane_is_used_again(pool: LanePool, office: Office) -> None:
+def test_an_idle_lane_is_used_again(pool: LanePool, running: RunningServer) -> None:
     first = use(pool)
     assert all(use(pool) is first for _ in range(20))
-    assert len(office.desks) == 1
+    assert len(running.services) == 1
 
 
 def test_the_lane_used_last_comes_first(pool: LanePool) -> None:
@@ -58,16 +60,16 @@ def test_the_lane_used_last_comes_first(pool: LanePool) -> None:
     pool.give(second)
 
 
-def test_idle_lanes_are_bounded(pool: LanePool, office: Office) -> None:
+def test_idle_lanes_are_bounded(pool: LanePool, running: RunningServer) -> None:
     lanes = [pool.take(timeout=PATIENCE) for _ in range(8)]
     for lane in lanes:
         lane.call("echo", timeout=PATIENCE)
         pool.give(lane)
     assert [lane.closed for lane in lanes] == [False] * MOST_IDLE + [True] * 5
-    poll_for(lambda: office.server.connections == MOST_IDLE)
+    poll_for(lambda: running.server.connections == MOST_IDLE)
 
 
-def test_one_that_is_emptied_dials_anew(pool: LanePool, office: Office) -> None:
+def test_one_that_is_emptied_dials_anew(pool: LanePool, running: RunningServer) -> None:
     used = pool.take(timeout=PATIENCE)
     first = use(pool)
     pool.empty()
@@ -77,10 +79,10 @@ def test_one_that_is_emptied_dials_anew(pool: LanePool, office: Office) -> None:
     pool.give(used)
 
 
-def test_a_lane_whose_call_failed_is_dropped(pool: LanePool, open_office: Opens) -> None:
+def test_a_lane_whose_call_failed_is_dropped(pool: LanePool, start_server: StartServer) -> None:
     go = threading.Event()
-    office = open_office({"wait": lambda: go.wait(PATIENCE)})
-    late = LanePool(*office.address)
+    running = start_server({"wait": lambda: go.wait(PATIENCE)})
+    late = LanePool(*running.address)
     lane = late.take(timeout=PATIENCE)
     with pytest.raises(CallTimeout):
         lane.call("wait", timeout=0.02)
@@ -99,55 +101,56 @@ def test_a_lane_given_back_with_a_call_in_flight_is_closed(pool: LanePool) -> No
     assert use(pool) is not lane
 
 
-def hung_up_on(pool: LanePool, office: Office, count: int) -> list[Lane]:
+def hung_up_on(pool: LanePool, running: RunningServer, count: int) -> list[Lane]:
     """Idle lanes of the pool that the server has closed."""
     lanes = [pool.take(timeout=PATIENCE) for _ in range(count)]
     for lane in lanes:
         lane.call("echo", timeout=PATIENCE)
         pool.give(lane)
-    for desk in office.desks:
-        desk.hang_up()
-    poll_for(lambda: office.server.connections == 0)
+    for service in running.services:
+        service.hang_up()
+    poll_for(lambda: running.server.connections == 0)
     return lanes
 
 
-def test_a_lane_that_went_stale_is_dropped(pool: LanePool, office: Office) -> None:
-    lanes = hung_up_on(pool, office, 2)
+def test_a_lane_that_went_stale_is_dropped(pool: LanePool, running: RunningServer) -> None:
+    lanes = hung_up_on(pool, running, 2)
     another = use(pool, "another", sure=True)
     assert another not in lanes
     assert all(lane.closed for lane in lanes)
 
 
-def test_only_a_fresh_lane_is_used_without_a_look(
-    pool: LanePool, office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fresh_lane_is_used_without_a_look(pool: LanePool, running: RunningServer) -> None:
     use(pool)
-    office.desks[0].hang_up()
-    poll_for(lambda: office.server.connections == 0)
+    running.services[0].hang_up()
+    poll_for(lambda: running.server.connections == 0)
     with pytest.raises(LinkLost):
         use(pool)
+
+
+def test_one_that_is_not_fresh_is_looked_at_first(running: RunningServer, ended: ExitStack) -> None:
+    pool = ended.enter_context(contextlib.closing(LanePool(*running.address, fresh_s=0.0)))
     stale = use(pool)
-    office.desks[1].hang_up()
-    poll_for(lambda: office.server.connections == 0)
-    monkeypatch.setattr("nodes.transport.pool.FRESH", 0.0)
+    running.services[0].hang_up()
+    poll_for(lambda: running.server.connections == 0)
     assert use(pool) is not stale
     assert stale.closed
 
 
-def test_when_one_broke_the_others_are_looked_at(pool: LanePool, office: Office) -> None:
-    lanes = hung_up_on(pool, office, 3)
+def test_when_one_broke_the_others_are_looked_at(pool: LanePool, running: RunningServer) -> None:
+    lanes = hung_up_on(pool, running, 3)
     with pytest.raises(LinkLost):
         use(pool)
     assert use(pool) not in lanes
     assert all(lane.closed for lane in lanes)
 
 
-def test_a_server_that_comes_back_is_found_again(pool: LanePool, office: Office) -> None:
+def test_a_server_that_comes_back_is_found_again(pool: LanePool, running: RunningServer) -> None:
     use(pool)
-    office.server.stop()
+    running.server.stop()
     with pytest.raises(DialFailed):
         use(pool, sure=True)
-    again = Server(lambda: Desk(COMMON), port=office.address[1], name="again")
+    again = Server(lambda: RecordingService(COMMON), port=running.address[1], name="again")
     again.start()
     try:
         use(pool, "again")
@@ -155,15 +158,15 @@ def test_a_server_that_comes_back_is_found_again(pool: LanePool, office: Office)
         again.stop()
 
 
-def test_closing_ends_idle_lanes_and_calls_in_flight(open_office: Opens) -> None:
+def test_closing_ends_idle_lanes_and_calls_in_flight(start_server: StartServer) -> None:
     go, entered = threading.Event(), threading.Event()
 
     def wait() -> None:
         entered.set()
         go.wait(PATIENCE)
 
-    office = open_office({"wait": wait})
-    pool = LanePool(*office.address)
+    running = start_server({"wait": wait})
+    pool = LanePool(*running.address)
     idle = use(pool)
     lanes: list[Lane] = []
     errors: list[Exception] = []
@@ -194,8 +197,8 @@ def test_closing_ends_idle_lanes_and_calls_in_flight(open_office: Opens) -> None
     pool.close()
 
 
-def test_a_lane_given_back_after_closing_is_closed(office: Office) -> None:
-    pool = LanePool(*office.address)
+def test_a_lane_given_back_after_closing_is_closed(running: RunningServer) -> None:
+    pool = LanePool(*running.address)
     lane = pool.take(timeout=PATIENCE)
     lane.call("echo", timeout=PATIENCE)
     pool.close()
@@ -205,13 +208,13 @@ def test_a_lane_given_back_after_closing_is_closed(office: Office) -> None:
     assert lane.fileno() == -1
 
 
-def test_closing_during_a_dial(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = LanePool(*office.address)
+def test_closing_during_a_dial(running: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = LanePool(*running.address)
     dialled: list[Lane] = []
     dial = Lane.dial
 
     def close_meanwhile(*args: object, **kwargs: object) -> Lane:
-        dialled.append(dial(*office.address))
+        dialled.append(dial(*running.address))
         pool.close()
         return dialled[-1]
 
@@ -221,8 +224,8 @@ def test_closing_during_a_dial(office: Office, monkeypatch: pytest.MonkeyPatch) 
     assert [lane.fileno() for lane in dialled] == [-1]
 
 
-def test_failed_dials_leave_nothing(office: Office, pool: LanePool) -> None:
-    office.server.stop()
+def test_failed_dials_leave_nothing(running: RunningServer, pool: LanePool) -> None:
+    running.server.stop()
     before = psutil.Process().num_fds()
     for _ in range(20):
         with pytest.raises(DialFailed):
@@ -243,11 +246,11 @@ def test_lanes_that_were_dropped_are_forgotten(pool: LanePool) -> None:
 @pytest.mark.filterwarnings(FORK_WARNING)
 @pytest.mark.parametrize("secure", [False, True])
 def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
-    open_office: Opens, tmp_path: Path, *, secure: bool
+    start_server: StartServer, tmp_path: Path, *, secure: bool
 ) -> None:
     tls = Tls(make_tls(tmp_path), Role.MASTER) if secure else None
-    office = open_office(tls=tls.listening() if tls else None)
-    pool = LanePool(*office.address, tls=tls.to_master() if tls else None)
+    running = start_server(tls=tls.listening() if tls else None)
+    pool = LanePool(*running.address, tls=tls.to_master() if tls else None)
     idle, taken = pool.take(timeout=PATIENCE), pool.take(timeout=PATIENCE)
     assert taken.call("echo", timeout=PATIENCE) == ()
     assert idle.call("echo", timeout=PATIENCE) == ()
@@ -263,8 +266,8 @@ def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
         return True
 
     assert Forked(work).result()
-    assert len(office.desks) == 3
-    poll_for(lambda: office.server.connections == 2)
+    assert len(running.services) == 3
+    poll_for(lambda: running.server.connections == 2)
     assert use(pool, "parent", sure=True) is idle
     assert taken.call("echo", timeout=PATIENCE) == ()
     pool.give(taken)
@@ -290,10 +293,10 @@ def test_a_pool_that_is_closed_is_closed_in_a_child(pool: LanePool) -> None:
     assert "no longer in use" in Forked(work).result()
 
 
-def test_many_threads(pool: LanePool, office: Office) -> None:
+def test_many_threads(pool: LanePool, running: RunningServer) -> None:
     """Every answer is the caller's own, and connections are as many as threads at most."""
     with ThreadPoolExecutor(8) as threads:
         assert all(threads.map(lambda number: use(pool, number), range(400)))
-    poll_for(lambda: office.server.connections <= MOST_IDLE)
-    for desk in office.desks:
-        assert desk.opened
+    poll_for(lambda: running.server.connections <= MOST_IDLE)
+    for service in running.services:
+        assert service.opened

@@ -9,25 +9,26 @@ from collections.abc import Callable
 
 import pytest
 
-from nodes.transport import Lane, Limits, RemoteFailure, messages, seats, server
+from nodes.transport import Lane, Limits, RemoteFailure, messages
 from nodes.transport.frames import HEADER
-from nodes.transport.seats import SETTLED, Seat, least, room
+from nodes.transport.seats import Seat, least, room
 from tests.kit import PATIENCE, poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import Desk, Office, Raw, serves, still_open
+from tests.transport.conftest import StartServer
+from tests.transport.kit import RawPeer, RecordingService, RunningServer, serves, still_open
 
-Raws = Callable[[Office], Raw]
-Dials = Callable[[Office], Lane]
+ConnectRaw = Callable[[RunningServer], RawPeer]
+Dials = Callable[[RunningServer], Lane]
 
 
 def seat(since: float, *, proved: bool = False, busy: bool = False, keeps: bool = False) -> Seat:
     made = Seat(since)
-    made.proved, made.busy, made.service = proved, busy, Desk({})
+    made.proved, made.busy, made.service = proved, busy, RecordingService({})
     made.service.keeps_seat = keeps
     return made
 
 
 NOW = 1000.0
+SETTLED = 10.0
 LONG_AGO = NOW - SETTLED
 
 
@@ -49,7 +50,7 @@ LONG_AGO = NOW - SETTLED
     ],
 )
 def test_whose_place_a_newcomer_gets(taken: dict[str, Seat], whose: str | None) -> None:
-    assert least(taken, NOW) == whose
+    assert least(taken, NOW, settled=SETTLED) == whose
 
 
 def test_half_of_the_descriptors_are_kept_for_asking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,62 +60,69 @@ def test_half_of_the_descriptors_are_kept_for_asking(monkeypatch: pytest.MonkeyP
 
 
 def test_a_server_keeps_no_more_than_the_system_allows(
-    open_office: Opens, monkeypatch: pytest.MonkeyPatch, raw: Raws
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, raw: ConnectRaw
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _what: (8, 8))
-    office = open_office()
+    running = start_server()
     peers = []
     for _ in range(6):
-        peers.append(raw(office))
+        peers.append(raw(running))
         peers[-1].send(b"\x00")
-    poll_for(lambda: len(still_open(peers)) == 4 and office.server.connections == 4)
+    poll_for(lambda: len(still_open(peers)) == 4 and running.server.connections == 4)
 
 
 def test_silent_peers_make_room_for_one_that_asks(
-    open_office: Opens, raw: Raws, dial: Dials, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, raw: ConnectRaw, dial: Dials, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However many there are, and whether they say nothing or half of something."""
-    office = open_office(limits=Limits(connections=4, first_byte=600.0, frame=600.0))
-    worker = dial(office)
+    running = start_server(limits=Limits(connections=4, first_byte=600.0, frame=600.0))
+    worker = dial(running)
     worker.call("echo", timeout=PATIENCE)
     slow, silent = [], []
     for _ in range(20):
-        slow.append(raw(office))
+        slow.append(raw(running))
         slow[-1].send(HEADER.pack(1000, 0))
-        silent.append(raw(office))
-    assert serves(office)
+        silent.append(raw(running))
+    assert serves(running)
     assert worker.call("echo", 1, timeout=PATIENCE) == (1,)
     poll_for(lambda: len(still_open(slow)) <= 3, what="places that are left for the slow")
     poll_for(lambda: len(still_open(silent)) <= 4, what="and as many as may wait")
-    assert office.server.refused == 0
-    assert office.server.given_up >= 17
+    assert running.server.refused == 0
+    assert running.server.given_up >= 17
     warned = [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert len(warned) == 1, "one line, however many come"
 
 
-def test_who_rests_makes_room_and_who_is_trusted_does_not(
-    open_office: Opens, dial: Dials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    office = open_office(limits=Limits(connections=2))
-    trusted, resting = dial(office), dial(office)
-    for lane in (trusted, resting):
-        lane.call("echo", timeout=PATIENCE)
-    office.desks[0].keeps_seat = True
+def test_who_was_answered_just_now_makes_no_room(start_server: StartServer, dial: Dials) -> None:
+    running = start_server(limits=Limits(connections=1, settled=600.0))
+    kept = dial(running)
+    kept.call("echo", timeout=PATIENCE)
     with pytest.raises(RemoteFailure, match="Overloaded"):
-        dial(office).call("echo", timeout=PATIENCE)
-    monkeypatch.setattr(seats, "SETTLED", 0.0)
-    poll_for(lambda: not any(seat.busy for seat in office.server._seats.values()))
-    newcomer = dial(office)
+        dial(running).call("echo", timeout=PATIENCE)
+    assert kept.call("echo", 1, timeout=PATIENCE) == (1,)
+    assert (running.server.refused, running.server.given_up) == (1, 0)
+
+
+def test_who_rests_makes_room_and_who_is_trusted_does_not(
+    start_server: StartServer, dial: Dials
+) -> None:
+    running = start_server(limits=Limits(connections=2, settled=0.0))
+    trusted = dial(running)
+    trusted.call("echo", timeout=PATIENCE)
+    running.services[0].keeps_seat = True
+    resting = dial(running)
+    resting.call("echo", timeout=PATIENCE)
+    poll_for(lambda: not any(seat.busy for seat in running.server._seats.values()))
+    newcomer = dial(running)
     assert newcomer.call("echo", 1, timeout=PATIENCE) == (1,)
     assert resting.wait_closed(PATIENCE)
     assert trusted.call("echo", 2, timeout=PATIENCE) == (2,)
-    assert (office.server.refused, office.server.given_up) == (1, 1)
+    assert (running.server.refused, running.server.given_up) == (0, 1)
 
 
 def test_who_is_being_answered_is_kept(
-    open_office: Opens, dial: Dials, raw: Raws, monkeypatch: pytest.MonkeyPatch
+    start_server: StartServer, dial: Dials, raw: ConnectRaw
 ) -> None:
-    monkeypatch.setattr(seats, "SETTLED", 0.0)
     go, entered = threading.Event(), threading.Event()
 
     def wait() -> int:
@@ -122,12 +130,12 @@ def test_who_is_being_answered_is_kept(
         go.wait(PATIENCE)
         return 7
 
-    office = open_office({"wait": wait}, limits=Limits(connections=1))
-    lane = dial(office)
+    running = start_server({"wait": wait}, limits=Limits(connections=1, settled=0.0))
+    lane = dial(running)
     lane.send("wait", timeout=PATIENCE)
     # The verb's look-up is all that arrives.
     poll_for(lambda: lane.arrived(timeout=0.01) is None and entered.is_set())
-    peer = raw(office)
+    peer = raw(running)
     peer.send(messages.root_request(0))
     (told,) = peer.answers()
     assert "Overloaded" in str(told.body)
@@ -135,16 +143,13 @@ def test_who_is_being_answered_is_kept(
     assert lane.receive(timeout=PATIENCE) == 7
 
 
-def test_no_more_are_let_in_than_leave(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_are_let_in_than_leave(start_server: StartServer, raw: ConnectRaw) -> None:
     """Those given up may be slow to go; meanwhile newcomers are refused, not piled up."""
-    monkeypatch.setattr(server, "LEAVING", 0)
-    office = open_office(limits=Limits(connections=1))
-    first = raw(office)
+    running = start_server(limits=Limits(connections=1, leaving=0))
+    first = raw(running)
     first.send(messages.root_request(0)[:1])
-    poll_for(lambda: office.server.connections == 1)
-    second = raw(office)
+    poll_for(lambda: running.server.connections == 1)
+    second = raw(running)
     second.send(messages.root_request(0))
     (told,) = second.answers()
     assert "Overloaded" in str(told.body)
@@ -153,27 +158,29 @@ def test_no_more_are_let_in_than_leave(
 
 
 def test_the_silent_wait_without_a_thread(
-    open_office: Opens, raw: Raws, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, raw: ConnectRaw, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The longest silent goes for one more; the rest are as good as new when they speak."""
     caplog.set_level(logging.DEBUG, "rollcall.transport")
-    office = open_office(limits=Limits(connections=8, first_byte=600.0))
-    peers = [raw(office) for _ in range(11)]
+    running = start_server(limits=Limits(connections=8, first_byte=600.0))
+    peers = [raw(running) for _ in range(11)]
     assert [peer.rest() for peer in peers[:3]] == [b""] * 3
     poll_for(lambda: len(caplog.records) == 3)
     assert {r.levelno for r in caplog.records} == {logging.DEBUG}
-    assert office.desks == []
-    assert [t.name for t in threading.enumerate() if t.name.startswith("office")] == [
-        "office-accept"
+    assert running.services == []
+    assert [t.name for t in threading.enumerate() if t.name.startswith("tested")] == [
+        "tested-accept"
     ]
     for peer in peers[3:]:
         peer.send(messages.root_request(0))
         assert peer.sock.recv(1000)
-    assert office.server.connections == 8
+    assert running.server.connections == 8
 
 
-def test_those_who_wait_are_let_go_when_it_stops(open_office: Opens, raw: Raws) -> None:
-    office = open_office()
-    peer = raw(office)
-    office.server.stop()
+def test_those_who_wait_are_let_go_when_it_stops(
+    start_server: StartServer, raw: ConnectRaw
+) -> None:
+    running = start_server()
+    peer = raw(running)
+    running.server.stop()
     assert peer.rest() == b""

@@ -14,18 +14,18 @@ import pytest
 from nodes.transport import Lane, Limits, LinkLost, Server, messages
 from nodes.transport.connection import ROOT, SETTINGS
 from tests.kit import PATIENCE, poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import COMMON, FIRST_VERB, Desk, Office, Raw
+from tests.transport.conftest import StartServer
+from tests.transport.kit import COMMON, FIRST_VERB, RawPeer, RecordingService, RunningServer
 
-Dials = Callable[[Office], Lane]
+Dials = Callable[[RunningServer], Lane]
 
 
-def office_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("office")]
+def server_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tested")]
 
 
 def test_its_address_is_known_and_connectable_before_it_starts() -> None:
-    server = Server(lambda: Desk(COMMON))
+    server = Server(lambda: RecordingService(COMMON))
     try:
         assert server.address[1] > 0
         with Lane.dial(*server.address) as lane:
@@ -35,10 +35,10 @@ def test_its_address_is_known_and_connectable_before_it_starts() -> None:
         server.stop()
 
 
-def test_an_address_in_use_is_the_systems_own_error(open_office: Opens) -> None:
-    office = open_office()
+def test_an_address_in_use_is_the_systems_own_error(start_server: StartServer) -> None:
+    running = start_server()
     with pytest.raises(OSError, match="address") as raised:
-        Server(lambda: Desk({}), port=office.address[1])
+        Server(lambda: RecordingService({}), port=running.address[1])
     assert raised.value.errno == errno.EADDRINUSE
 
 
@@ -46,7 +46,7 @@ def test_ipv6() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
-        server = Server(lambda: Desk(COMMON), host="::1")
+        server = Server(lambda: RecordingService(COMMON), host="::1")
     except OSError:
         pytest.skip("no IPv6 address here")
     server.start()
@@ -58,74 +58,74 @@ def test_ipv6() -> None:
         server.stop()
 
 
-def test_it_starts_once(open_office: Opens) -> None:
-    office = open_office()
+def test_it_starts_once(start_server: StartServer) -> None:
+    running = start_server()
     with pytest.raises(RuntimeError, match="once"):
-        office.server.start()
-    office.server.stop()
+        running.server.start()
+    running.server.stop()
     with pytest.raises(RuntimeError, match="once"):
-        office.server.start()
+        running.server.start()
 
 
 def test_one_that_never_started_stops() -> None:
-    server = Server(lambda: Desk({}))
+    server = Server(lambda: RecordingService({}))
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(server.address)
 
 
 def test_stopping_ends_every_connection_and_joins_every_thread(
-    open_office: Opens, dial: Dials
+    start_server: StartServer, dial: Dials
 ) -> None:
-    office = open_office()
-    lanes = [dial(office) for _ in range(5)]
+    running = start_server()
+    lanes = [dial(running) for _ in range(5)]
     for lane in lanes:
         lane.call("echo", timeout=PATIENCE)
-    assert len(office_threads()) == 6
-    office.server.stop()
-    assert office_threads() == []
+    assert len(server_threads()) == 6
+    running.server.stop()
+    assert server_threads() == []
     assert all(lane.wait_closed(PATIENCE) for lane in lanes)
-    assert [desk.closed for desk in office.desks] == [1] * 5
-    assert office.server.connections == 0
+    assert [service.closed for service in running.services] == [1] * 5
+    assert running.server.connections == 0
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(office.address)
-    office.server.stop()
+        socket.create_connection(running.address)
+    running.server.stop()
 
 
 def test_stopping_does_not_wait_for_a_peer_that_does_not_read(
-    open_office: Opens, ended: ExitStack
+    start_server: StartServer, ended: ExitStack
 ) -> None:
     """The thread is in the middle of a send that nobody takes; a frozen peer looks like it."""
-    office = open_office({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=600.0))
-    peer = Raw(office.address, receive_buffer=4096)
+    running = start_server({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=600.0))
+    peer = RawPeer(running.address, receive_buffer=4096)
     ended.callback(peer.sock.close)
     peer.call("big")
     first = len(messages.reference_reply(1, ROOT)) + len(messages.reference_reply(2, FIRST_VERB))
     while first > 0:
         first -= len(peer.sock.recv(first))
     assert peer.sock.recv(1), "the large answer is on its way"
-    office.server.stop(timeout=PATIENCE)
-    assert office_threads() == []
+    running.server.stop(timeout=PATIENCE)
+    assert server_threads() == []
 
 
 def test_the_port_is_anothers_at_once_while_who_is_connected_is_served_on(
-    open_office: Opens, dial: Dials, ended: ExitStack
+    start_server: StartServer, dial: Dials, ended: ExitStack
 ) -> None:
-    office = open_office()
-    lane = dial(office)
+    running = start_server()
+    lane = dial(running)
     lane.call("echo", 1, timeout=PATIENCE)
-    silent = Raw(office.address)
+    silent = RawPeer(running.address)
     ended.callback(silent.sock.close)
-    office.server.leave_port()
-    successor = Server(lambda: Desk(COMMON), port=office.address[1])
+    running.server.leave_port()
+    successor = Server(lambda: RecordingService(COMMON), port=running.address[1])
     ended.callback(successor.stop)
     assert silent.rest() == b""
     assert lane.call("echo", 2, timeout=PATIENCE) == (2,)
-    office.server.leave_port()
+    running.server.leave_port()
 
 
 def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
-    open_office: Opens, dial: Dials
+    start_server: StartServer, dial: Dials
 ) -> None:
     go, entered = threading.Event(), threading.Event()
 
@@ -134,34 +134,34 @@ def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
         go.wait(PATIENCE)
         return "answered"
 
-    office = open_office({"wait": wait})
-    idle, busy = dial(office), dial(office)
+    running = start_server({"wait": wait})
+    idle, busy = dial(running), dial(running)
     for lane in (idle, busy):
         lane.call("echo", timeout=PATIENCE)
     busy.send("wait", timeout=PATIENCE)
     poll_for(lambda: busy.arrived(timeout=0.01) is None and entered.is_set())
-    office.server.finish(0.01)
+    running.server.finish(0.01)
     assert idle.wait_closed(PATIENCE)
-    assert office.server.connections == 1
+    assert running.server.connections == 1
     go.set()
     assert busy.arrived(timeout=PATIENCE) == ("answered",)
     assert busy.wait_closed(PATIENCE)
-    office.server.finish(PATIENCE)
-    assert office_threads() == []
+    running.server.finish(PATIENCE)
+    assert server_threads() == []
 
 
-def test_stopping_from_a_verb(open_office: Opens, dial: Dials) -> None:
+def test_stopping_from_a_verb(start_server: StartServer, dial: Dials) -> None:
     def stop() -> None:
-        office.server.stop()
+        running.server.stop()
 
-    office: Office = open_office({"stop": stop})
+    running: RunningServer = start_server({"stop": stop})
     with pytest.raises(LinkLost):
-        dial(office).call("stop", timeout=PATIENCE)
-    poll_for(lambda: office_threads() == [])
+        dial(running).call("stop", timeout=PATIENCE)
+    poll_for(lambda: server_threads() == [])
 
 
 def test_a_verb_that_does_not_end_is_left_behind(
-    open_office: Opens, dial: Dials, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, dial: Dials, caplog: pytest.LogCaptureFixture
 ) -> None:
     go, entered = threading.Event(), threading.Event()
 
@@ -169,35 +169,35 @@ def test_a_verb_that_does_not_end_is_left_behind(
         entered.set()
         go.wait(PATIENCE)
 
-    office = open_office({"wait": wait})
-    lane = dial(office)
+    running = start_server({"wait": wait})
+    lane = dial(running)
     lane.send("wait", timeout=PATIENCE)
     # The verb's look-up is all that arrives.
     poll_for(lambda: lane.arrived(timeout=0.01) is None and entered.is_set())
-    office.server.stop(timeout=0.01)
+    running.server.stop(timeout=0.01)
     assert [r.levelno for r in caplog.records] == [logging.WARNING]
     assert "still busy" in caplog.text
     go.set()
-    poll_for(lambda: office_threads() == [])
-    assert [desk.closed for desk in office.desks] == [1]
+    poll_for(lambda: server_threads() == [])
+    assert [service.closed for service in running.services] == [1]
 
 
-def test_finished_connections_leave_no_thread_in_its_book(open_office: Opens) -> None:
-    office = open_office()
+def test_finished_connections_leave_no_thread_in_its_book(start_server: StartServer) -> None:
+    running = start_server()
     for _ in range(30):
-        with Lane.dial(*office.address) as lane:
+        with Lane.dial(*running.address) as lane:
             lane.call("echo", timeout=PATIENCE)
-        poll_for(lambda: office.server.connections == 0)
-    poll_for(lambda: len(office_threads()) == 1)
+        poll_for(lambda: running.server.connections == 0)
+    poll_for(lambda: len(server_threads()) == 1)
     # One is struck off at the next connection; some may still have been ending then.
-    assert len(office.server._threads) < 10
+    assert len(running.server._threads) < 10
 
 
-def test_accepted_connections_do_not_wait_to_send(open_office: Opens, dial: Dials) -> None:
-    office = open_office()
-    lane = dial(office)
+def test_accepted_connections_do_not_wait_to_send(start_server: StartServer, dial: Dials) -> None:
+    running = start_server()
+    lane = dial(running)
     lane.call("echo", timeout=PATIENCE)
-    (accepted,) = office.server._seats
+    (accepted,) = running.server._seats
     with socket.socket(fileno=socket.dup(lane.fileno())) as dialled:
         for sock in (accepted, dialled):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -16,23 +16,25 @@ from rpyc.core import consts
 
 from nodes.transport import Limits, Utf8
 from tests.kit import poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import Desk, Office, defect, values
+from tests.transport.conftest import StartServer
+from tests.transport.kit import RecordingService, RunningServer, defect, values
 
-Connects = Callable[[Office], Any]
-
-
-def test_a_verb_is_called_in_one_line(open_office: Opens, connect: Connects) -> None:
-    assert connect(open_office()).root.echo(1, "two", b"three") == (1, "two", b"three")
+Connects = Callable[[RunningServer], Any]
 
 
-def test_a_kept_verb_is_called_again_and_again(open_office: Opens, connect: Connects) -> None:
-    kept = connect(open_office()).root.echo
+def test_a_verb_is_called_in_one_line(start_server: StartServer, connect: Connects) -> None:
+    assert connect(start_server()).root.echo(1, "two", b"three") == (1, "two", b"three")
+
+
+def test_a_kept_verb_is_called_again_and_again(
+    start_server: StartServer, connect: Connects
+) -> None:
+    kept = connect(start_server()).root.echo
     assert [kept(n) for n in range(50)] == [(n,) for n in range(50)]
 
 
-def test_values_come_back_as_they_went(open_office: Opens, connect: Connects) -> None:
-    kept = connect(open_office()).root.echo
+def test_values_come_back_as_they_went(start_server: StartServer, connect: Connects) -> None:
+    kept = connect(start_server()).root.echo
 
     @settings(max_examples=50)
     @given(st.lists(values, max_size=4).map(tuple))
@@ -42,75 +44,79 @@ def test_values_come_back_as_they_went(open_office: Opens, connect: Connects) ->
     check()
 
 
-def test_arguments_by_name(open_office: Opens, connect: Connects) -> None:
-    root = connect(open_office()).root
+def test_arguments_by_name(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server()).root
     assert root.named(1, second="é") == (1, "é")
     assert root.named(first=2) == (2, None)
 
 
-def test_finished_text_arrives_as_str(open_office: Opens, connect: Connects) -> None:
-    root = connect(open_office({"text": lambda: Utf8('{"é": 1}'.encode())})).root
+def test_finished_text_arrives_as_str(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server({"text": lambda: Utf8('{"é": 1}'.encode())})).root
     assert root.text() == '{"é": 1}'
     assert type(root.text()) is str
 
 
-def test_a_large_request_is_compressed_on_its_way(open_office: Opens, connect: Connects) -> None:
+def test_a_large_request_is_compressed_on_its_way(
+    start_server: StartServer, connect: Connects
+) -> None:
     text = "abc" * 300_000
-    assert connect(open_office()).root.echo(text) == (text,)
+    assert connect(start_server()).root.echo(text) == (text,)
 
 
-def test_calls_without_waiting(open_office: Opens, connect: Connects) -> None:
-    later = rpyc.async_(connect(open_office()).root.echo)
+def test_calls_without_waiting(start_server: StartServer, connect: Connects) -> None:
+    later = rpyc.async_(connect(start_server()).root.echo)
     asked = [later(n) for n in range(20)]
     assert [answer.value for answer in reversed(asked)] == [(n,) for n in reversed(range(20))]
 
 
-def test_calls_inside_calls(open_office: Opens, connect: Connects) -> None:
-    root = connect(open_office()).root
+def test_calls_inside_calls(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server()).root
     assert root.echo(root.echo(root.echo(1))) == (((1,),),)
 
 
-def test_threads_share_one_connection(open_office: Opens, connect: Connects) -> None:
-    kept = connect(open_office()).root.echo
+def test_threads_share_one_connection(start_server: StartServer, connect: Connects) -> None:
+    kept = connect(start_server()).root.echo
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(kept, range(200))) == [(n,) for n in range(200)]
 
 
-def test_connections_do_not_wait_for_each_other(open_office: Opens, connect: Connects) -> None:
+def test_connections_do_not_wait_for_each_other(
+    start_server: StartServer, connect: Connects
+) -> None:
     go = threading.Event()
-    office = open_office({"wait": lambda: go.wait(10)})
-    waiting = rpyc.async_(connect(office).root.wait)()
-    assert connect(office).root.echo("meanwhile") == ("meanwhile",)
+    running = start_server({"wait": lambda: go.wait(10)})
+    waiting = rpyc.async_(connect(running).root.wait)()
+    assert connect(running).root.echo("meanwhile") == ("meanwhile",)
     go.set()
     assert waiting.value is True
 
 
-def test_ping(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_ping(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     connection.ping()
     connection.ping("x" * 10_000)
     assert not connection.closed
 
 
-def test_goodbye_is_heard_once(open_office: Opens, connect: Connects) -> None:
-    office = open_office()
-    connection = connect(office)
+def test_goodbye_is_heard_once(start_server: StartServer, connect: Connects) -> None:
+    running = start_server()
+    connection = connect(running)
     connection.root.echo()
     host, port = connection._channel.stream.sock.getsockname()
     connection.close()
-    poll_for(lambda: office.server.connections == 0)
-    (desk,) = office.desks
-    assert [(peer.host, peer.port) for peer in desk.opened] == [(host, port)]
-    assert desk.closed == 1
+    poll_for(lambda: running.server.connections == 0)
+    (service,) = running.services
+    assert [(peer.host, peer.port) for peer in service.opened] == [(host, port)]
+    assert service.closed == 1
 
 
 def test_what_a_verb_raises_is_not_told(
-    open_office: Opens, connect: Connects, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, connect: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise ValueError("a secret of ours")
 
-    connection = connect(open_office({"fail": fail}))
+    connection = connect(start_server({"fail": fail}))
     told = defect(connection.root.fail)
     assert told == "ValueError; the log of the process that answered has more"
     assert "a secret of ours" in caplog.text
@@ -119,12 +125,12 @@ def test_what_a_verb_raises_is_not_told(
 
 @pytest.mark.parametrize("end", [SystemExit, KeyboardInterrupt, GeneratorExit, StopIteration])
 def test_a_verb_ends_neither_process(
-    open_office: Opens, connect: Connects, end: type[BaseException]
+    start_server: StartServer, connect: Connects, end: type[BaseException]
 ) -> None:
     def leave() -> None:
         raise end
 
-    root = connect(open_office({"leave": leave})).root
+    root = connect(start_server({"leave": leave})).root
     assert end.__name__ in defect(root.leave)
     assert root.echo(1) == (1,)
 
@@ -139,24 +145,24 @@ def test_a_verb_ends_neither_process(
     ],
 )
 def test_a_reply_that_cannot_cross_costs_one_call(
-    open_office: Opens, connect: Connects, answer: object
+    start_server: StartServer, connect: Connects, answer: object
 ) -> None:
-    root = connect(open_office({"odd": lambda: answer})).root
+    root = connect(start_server({"odd": lambda: answer})).root
     assert "Error" in defect(root.odd)
     assert root.echo(1) == (1,)
 
 
-def test_a_reply_too_large_costs_one_call(open_office: Opens, connect: Connects) -> None:
-    office = open_office({"big": lambda: bytes(1001)}, limits=Limits(frame_reply=1000))
-    root = connect(office).root
+def test_a_reply_too_large_costs_one_call(start_server: StartServer, connect: Connects) -> None:
+    running = start_server({"big": lambda: bytes(1001)}, limits=Limits(frame_reply=1000))
+    root = connect(running).root
     assert "OverflowError" in defect(root.big)
     assert root.echo(1) == (1,)
 
 
 def test_arguments_that_do_not_fit_are_the_callers_mistake(
-    open_office: Opens, connect: Connects, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, connect: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connection = connect(open_office())
+    connection = connect(start_server())
     root = connection.root
     for ask in (
         root.named,
@@ -173,40 +179,40 @@ def test_arguments_that_do_not_fit_are_the_callers_mistake(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_hanging_up_ends_one_connection(open_office: Opens, connect: Connects) -> None:
-    office = open_office()
-    first = connect(office)
-    first.root.echo()  # so that its desk is the first, however busy the machine
-    second = connect(office)
+def test_hanging_up_ends_one_connection(start_server: StartServer, connect: Connects) -> None:
+    running = start_server()
+    first = connect(running)
+    first.root.echo()  # so that its service is the first, however busy the machine
+    second = connect(running)
     second.root.echo()
-    desk = office.desks[0]
-    desk.hang_up()
-    desk.hang_up()
-    poll_for(lambda: office.server.connections == 1)
+    service = running.services[0]
+    service.hang_up()
+    service.hang_up()
+    poll_for(lambda: running.server.connections == 1)
     with pytest.raises(EOFError):
         first.root.echo()
-    assert desk.closed == 1
-    third = connect(office)  # it may well have the descriptor of the first
+    assert service.closed == 1
+    third = connect(running)  # it may well have the descriptor of the first
     assert third.root.echo(3) == (3,)
-    desk.hang_up()
+    service.hang_up()
     assert third.root.echo(3) == (3,)
     assert second.root.echo(2) == (2,)
 
 
-class Unwilling(Desk):
+class Unwilling(RecordingService):
     def on_open(self, peer: object) -> None:
         self.hang_up()
 
 
-def test_hanging_up_at_once(open_office: Opens, connect: Connects) -> None:
-    office = open_office(kind=Unwilling)
+def test_hanging_up_at_once(start_server: StartServer, connect: Connects) -> None:
+    running = start_server(kind=Unwilling)
     with pytest.raises(EOFError):
-        connect(office).root.echo()
-    poll_for(lambda: office.server.connections == 0)
-    assert office.desks[0].closed == 1
+        connect(running).root.echo()
+    poll_for(lambda: running.server.connections == 0)
+    assert running.services[0].closed == 1
 
 
-class Broken(Desk):
+class MalformedError(RecordingService):
     def on_open(self, peer: object) -> None:
         raise RuntimeError("cannot open")
 
@@ -216,12 +222,12 @@ class Broken(Desk):
 
 
 def test_a_desk_that_fails_is_logged_and_ends(
-    open_office: Opens, connect: Connects, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, connect: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:
-    office = open_office(kind=Broken)
+    running = start_server(kind=MalformedError)
     with pytest.raises(EOFError):
-        connect(office).root.echo()
-    poll_for(lambda: office.server.connections == 0)
-    assert office.desks[0].closed == 1
+        connect(running).root.echo()
+    poll_for(lambda: running.server.connections == 0)
+    assert running.services[0].closed == 1
     assert "cannot open" in caplog.text
     assert "cannot close" in caplog.text

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from nodes.transport.frames import FrameReader, frame
-from nodes.transport.stream import CHUNK, Stream, remaining
+from nodes.transport.stream import CHUNK_BYTES, Stream, remaining
 from tests.kit import PATIENCE
 
 SHORT = 0.05
@@ -124,7 +124,7 @@ def test_a_send_that_is_taken_slowly_ends_too(pair: tuple[Stream, socket.socket]
 
 def test_much_is_sent_and_received_whole(pair: tuple[Stream, socket.socket]) -> None:
     stream, far = pair
-    payload = bytes(range(256)) * (CHUNK // 16)
+    payload = bytes(range(256)) * (CHUNK_BYTES // 16)
     thread = threading.Thread(target=far.sendall, args=(frame(payload),))
     thread.start()
     assert stream.receive(FrameReader(len(payload)), after(PATIENCE)) == payload
@@ -133,7 +133,7 @@ def test_much_is_sent_and_received_whole(pair: tuple[Stream, socket.socket]) -> 
 
     def drain() -> None:
         while len(got) < len(payload):
-            got.extend(far.recv(CHUNK))
+            got.extend(far.recv(CHUNK_BYTES))
 
     thread = threading.Thread(target=drain)
     thread.start()

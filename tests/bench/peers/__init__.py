@@ -72,9 +72,11 @@ def write(folder: Path, count: int) -> Data:
     with data.file.open("w", encoding="utf-8") as file:
         for number in range(count):
             record = {
-                "record_id": number, "name": name_of(number), "location": f"city-{number % 997}",
+                "record_id": number,
+                "name": name_of(number),
+                "location": f"city-{number % 997}",
                 "year": 1990 + number % 36,
-            }  # fmt: skip
+            }
             file.write(json.dumps(record) + "\n")
     return data
 

@@ -80,11 +80,26 @@ def test_ctrl_c_ends_it_and_it_still_reports(master: str) -> None:
     """In a terminal: the progress is seen, and the clients are not hit by the signal."""
     screen, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "nodes.cli", "bench", "--master", master, "--clients", "2",
-         "--seconds", "60", "--json"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=terminal, text=True,
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "nodes.cli",
+            "bench",
+            "--master",
+            master,
+            "--clients",
+            "2",
+            "--seconds",
+            "60",
+            "--json",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
         env={**os.environ, "TERM": "xterm-256color"},
-    )  # fmt: skip
+    )
     os.close(terminal)
     try:
         shown = b""
@@ -104,10 +119,23 @@ def test_ctrl_c_ends_it_and_it_still_reports(master: str) -> None:
 
 def test_killed_it_leaves_no_client_behind(master: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "nodes.cli", "bench", "--master", master, "--clients", "2",
-         "--seconds", "60"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "nodes.cli",
+            "bench",
+            "--master",
+            master,
+            "--clients",
+            "2",
+            "--seconds",
+            "60",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     parent = psutil.Process(process.pid)
     poll_for(lambda: len(parent.children()) == 2)
     children = parent.children()

@@ -17,11 +17,11 @@ from nodes.transport import Lane, Limits, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import HEADER, frame
 from tests.kit import PATIENCE, poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import FIRST_VERB, Office, Raw, hello, serves, squeezed, values
+from tests.transport.conftest import StartServer
+from tests.transport.kit import FIRST_VERB, RawPeer, RunningServer, hello, serves, squeezed, values
 
 pytestmark = pytest.mark.usefixtures("quiet")
-Raws = Callable[[Office], Raw]
+ConnectRaw = Callable[[RunningServer], RawPeer]
 SHORT = 0.05
 RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 """Lingers (struct linger) for 0 s, so that closing resets the connection."""
@@ -70,11 +70,11 @@ REPLY = brine.I1.pack(consts.MSG_REPLY)
     ],
 )
 def test_nonsense_is_hung_up_on_at_once(
-    open_office: Opens, raw: Raws, said: bytes, caplog: pytest.LogCaptureFixture
+    start_server: StartServer, raw: ConnectRaw, said: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With one line for whoever looks for it, and no deadline awaited."""
-    office = open_office(limits=LONG)
-    peer = raw(office)
+    running = start_server(limits=LONG)
+    peer = raw(running)
     host, port = peer.sock.getsockname()
     peer.send(said)
     assert peer.rest() == b""
@@ -85,7 +85,7 @@ def test_nonsense_is_hung_up_on_at_once(
     assert line.getMessage().startswith(f"{host}:{port} dropped: ")
     assert line.getMessage().isprintable()
     assert len(line.getMessage()) < 200
-    assert serves(office)
+    assert serves(running)
 
 
 @pytest.mark.parametrize(
@@ -97,26 +97,30 @@ def test_nonsense_is_hung_up_on_at_once(
         pytest.param(messages.root_request(0) + b"\x00", 1, id="a request and a byte"),
     ],
 )
-def test_half_a_frame_has_an_end(open_office: Opens, raw: Raws, said: bytes, answers: int) -> None:
-    office = open_office(limits=Limits(first_byte=600.0, frame=SHORT))
-    peer = raw(office)
+def test_half_a_frame_has_an_end(
+    start_server: StartServer, raw: ConnectRaw, said: bytes, answers: int
+) -> None:
+    running = start_server(limits=Limits(first_byte=600.0, frame=SHORT))
+    peer = raw(running)
     peer.send(said)
     assert len(peer.answers()) == answers
-    assert serves(office)
+    assert serves(running)
 
 
-def test_silence_has_an_end(open_office: Opens, raw: Raws) -> None:
-    assert raw(open_office(limits=Limits(first_byte=SHORT))).rest() == b""
+def test_silence_has_an_end(start_server: StartServer, raw: ConnectRaw) -> None:
+    assert raw(start_server(limits=Limits(first_byte=SHORT))).rest() == b""
 
 
-def test_silence_after_a_request_has_an_end_too(open_office: Opens, raw: Raws) -> None:
-    peer = raw(open_office(limits=Limits(first_byte=600.0, idle=SHORT)))
+def test_silence_after_a_request_has_an_end_too(start_server: StartServer, raw: ConnectRaw) -> None:
+    peer = raw(start_server(limits=Limits(first_byte=600.0, idle=SHORT)))
     peer.send(messages.root_request(0))
     assert len(peer.answers()) == 1
 
 
-def test_a_peer_that_asks_may_take_its_time_between(open_office: Opens, raw: Raws) -> None:
-    peer = raw(open_office(limits=Limits(first_byte=600.0, frame=SHORT, idle=600.0)))
+def test_a_peer_that_asks_may_take_its_time_between(
+    start_server: StartServer, raw: ConnectRaw
+) -> None:
+    peer = raw(start_server(limits=Limits(first_byte=600.0, frame=SHORT, idle=600.0)))
     peer.send(messages.root_request(0))
     assert peer.sock.recv(1000)
     peer.sock.settimeout(3 * SHORT)
@@ -127,9 +131,9 @@ def test_a_peer_that_asks_may_take_its_time_between(open_office: Opens, raw: Raw
     assert peer.sock.recv(1000)
 
 
-def test_a_byte_now_and_then_does_not_buy_time(open_office: Opens, raw: Raws) -> None:
-    office = open_office(limits=Limits(first_byte=600.0, frame=4 * SHORT))
-    peer = raw(office)
+def test_a_byte_now_and_then_does_not_buy_time(start_server: StartServer, raw: ConnectRaw) -> None:
+    running = start_server(limits=Limits(first_byte=600.0, frame=4 * SHORT))
+    peer = raw(running)
     peer.sock.settimeout(SHORT / 2)
     peer.send(HEADER.pack(1000, 0))
     for _ in range(500):
@@ -142,39 +146,41 @@ def test_a_byte_now_and_then_does_not_buy_time(open_office: Opens, raw: Raws) ->
             break
     else:
         pytest.fail("500 bytes later it is still listened to")
-    assert serves(office)
+    assert serves(running)
 
 
-def test_a_peer_that_does_not_read_is_cut_off(open_office: Opens, ended: ExitStack) -> None:
+def test_a_peer_that_does_not_read_is_cut_off(start_server: StartServer, ended: ExitStack) -> None:
     """Its connection ends though it never closes it; the answer is larger than all buffers."""
-    office = open_office({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=2 * SHORT))
-    peer = Raw(office.address, receive_buffer=4096)
+    running = start_server({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=2 * SHORT))
+    peer = RawPeer(running.address, receive_buffer=4096)
     ended.callback(peer.sock.close)
     peer.call("big")
-    poll_for(lambda: office.desks)
-    poll_for(lambda: office.server.connections == 0)
-    assert serves(office)
+    poll_for(lambda: running.services)
+    poll_for(lambda: running.server.connections == 0)
+    assert serves(running)
 
 
 @pytest.mark.parametrize("depth", [328, 400])
 def test_a_ping_too_deep_to_be_sent_back_is_no_defect(
-    open_office: Opens, raw: Raws, depth: int
+    start_server: StartServer, raw: ConnectRaw, depth: int
 ) -> None:
     """Found by fuzzing: to encode it takes a deeper stack than to decode it."""
     nested: tuple[object, ...] = ()
     for _ in range(depth):
         nested = (nested,)
-    office = open_office(limits=LONG)
-    peer = raw(office)
+    running = start_server(limits=LONG)
+    peer = raw(running)
     peer.ask(REQUEST + ping(nested))
     peer.finish()
     assert len(peer.answers()) <= 1
-    assert serves(office)
+    assert serves(running)
 
 
-def test_a_ping_with_what_does_not_cross_is_no_defect(open_office: Opens, raw: Raws) -> None:
+def test_a_ping_with_what_does_not_cross_is_no_defect(
+    start_server: StartServer, raw: ConnectRaw
+) -> None:
     """Found by fuzzing."""
-    peer = raw(open_office(limits=LONG))
+    peer = raw(start_server(limits=LONG))
     foreign = (consts.LABEL_REMOTE_REF, ("builtins.list", 1, 2))
     body = (consts.HANDLE_PING, (consts.LABEL_TUPLE, (foreign,)))
     peer.ask(REQUEST + brine.dump((1, body)))
@@ -184,51 +190,55 @@ def test_a_ping_with_what_does_not_cross_is_no_defect(open_office: Opens, raw: R
     assert "TypeError" in str(answer.body)
 
 
-def test_closing_from_both_ends_at_once(open_office: Opens, ended: ExitStack) -> None:
+def test_closing_from_both_ends_at_once(start_server: StartServer, ended: ExitStack) -> None:
     """RPyC raises AttributeError in nearly every such case."""
-    office = open_office()
+    running = start_server()
     for number in range(50):
-        lane = ended.enter_context(Lane.dial(*office.address))
+        lane = ended.enter_context(Lane.dial(*running.address))
         lane.call("echo", timeout=PATIENCE)
-        desk = office.desks[-1]
-        ends = [threading.Thread(target=end) for end in (desk.hang_up, lane.close, lane.close)]
+        service = running.services[-1]
+        ends = [threading.Thread(target=end) for end in (service.hang_up, lane.close, lane.close)]
         for thread in ends:
             thread.start()
         for thread in ends:
             thread.join()
-        poll_for(lambda: office.desks[-1].closed == 1)
-        assert len(office.desks) == number + 1
-    poll_for(lambda: office.server.connections == 0)
+        poll_for(lambda: running.services[-1].closed == 1)
+        assert len(running.services) == number + 1
+    poll_for(lambda: running.server.connections == 0)
 
 
-def test_many_requests_at_once_are_answered_in_order(open_office: Opens, raw: Raws) -> None:
-    peer = raw(open_office(limits=LONG))
+def test_many_requests_at_once_are_answered_in_order(
+    start_server: StartServer, raw: ConnectRaw
+) -> None:
+    peer = raw(start_server(limits=LONG))
     peer.send(b"".join(messages.root_request(seq) for seq in range(1000)))
     peer.finish()
     assert [answer.seq for answer in peer.answers()] == list(range(1000))
 
 
-def test_a_port_scan_is_not_heard(open_office: Opens, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_port_scan_is_not_heard(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """It costs no thread, and a line that nobody sees who does not look for it."""
-    office = open_office()
+    running = start_server()
     for number in range(100):
-        with socket.create_connection(office.address) as sock:
+        with socket.create_connection(running.address) as sock:
             if number % 2:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     poll_for(lambda: caplog.text.count("dropped: left without a word") == 100)
-    assert office.desks == []
-    assert serves(office)
-    assert office.server.refused == 0
+    assert running.services == []
+    assert serves(running)
+    assert running.server.refused == 0
 
 
-def test_peers_that_reset_their_connection_are_not_heard(open_office: Opens) -> None:
-    office = open_office()
+def test_peers_that_reset_their_connection_are_not_heard(start_server: StartServer) -> None:
+    running = start_server()
     for _ in range(50):
-        with socket.create_connection(office.address) as sock:
+        with socket.create_connection(running.address) as sock:
             sock.sendall(messages.root_request(0))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    assert serves(office)
-    poll_for(lambda: office.server.connections == 0)
+    assert serves(running)
+    poll_for(lambda: running.server.connections == 0)
 
 
 def boxed() -> st.SearchStrategy[object]:
@@ -252,13 +262,13 @@ requests = st.lists(
 )
 
 
-def test_no_request_at_all_does_harm(open_office: Opens) -> None:
-    office = open_office(limits=LONG)
+def test_no_request_at_all_does_harm(start_server: StartServer) -> None:
+    running = start_server(limits=LONG)
 
     @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
     @given(requests)
     def check(bodies: list[object]) -> None:
-        peer = Raw(office.address)
+        peer = RawPeer(running.address)
         try:
             for seq, body in enumerate(bodies):
                 peer.ask(REQUEST + brine.dump((seq, body)))
@@ -276,16 +286,16 @@ def test_no_request_at_all_does_harm(open_office: Opens) -> None:
                     pytest.fail(f"a defect: {kind} from {bodies}")
 
     check()
-    assert serves(office)
+    assert serves(running)
 
 
-def test_random_bytes_do_no_harm(open_office: Opens) -> None:
-    office = open_office(limits=LONG)
+def test_random_bytes_do_no_harm(start_server: StartServer) -> None:
+    running = start_server(limits=LONG)
 
     @settings(max_examples=100)
     @given(st.lists(st.binary(max_size=100) | st.binary(max_size=100).map(frame), max_size=4))
     def check(chunks: list[bytes]) -> None:
-        peer = Raw(office.address)
+        peer = RawPeer(running.address)
         try:
             for chunk in chunks:
                 peer.send(chunk)
@@ -295,16 +305,16 @@ def test_random_bytes_do_no_harm(open_office: Opens) -> None:
             peer.sock.close()
 
     check()
-    assert serves(office)
+    assert serves(running)
 
 
 def test_nothing_of_ours_is_told_to_a_stranger(
-    open_office: Opens, raw: Raws, loud: pytest.LogCaptureFixture
+    start_server: StartServer, raw: ConnectRaw, loud: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> None:
         raise RuntimeError("secret")
 
-    peer = raw(open_office({"fail": fail}, limits=LONG))
+    peer = raw(start_server({"fail": fail}, limits=LONG))
     peer.call("fail")
     peer.call("fail", "an argument too many")
     peer.call("__dict__")

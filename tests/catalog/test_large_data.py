@@ -16,7 +16,7 @@ import pytest
 from nodes.catalog import CatalogInfo, ensure_catalog
 from nodes.client.blocking import Client
 from tests.catalog.kit import Record, asking
-from tests.catalog.many import CROWD, build_weighed, one_of, write_many
+from tests.catalog.large_data import CROWD, build_measured, one_of, write_many
 from tests.kit import Node
 
 pytestmark = [pytest.mark.big, pytest.mark.timeout(600)]
@@ -27,7 +27,7 @@ MB = 1_000_000
 
 def build(data: Path) -> tuple[CatalogInfo, int]:
     """The catalog, and the bytes of memory that building it took at most."""
-    peak = build_weighed(data)
+    peak = build_measured(data)
     return ensure_catalog(data), peak
 
 

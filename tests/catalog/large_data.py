@@ -52,12 +52,14 @@ finally:
 """
 
 
-def build_weighed(data: Path) -> int:
+def build_measured(data: Path) -> int:
     """Builds the catalog of a folder or file with the command that users have, in a process of
     its own; the bytes of memory that this took at most.
     """
     done = subprocess.run(
         [sys.executable, "-P", "-c", _WEIGHED, "data", "build", str(data)],
-        stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return int(done.stdout.splitlines()[-1]) * 1024

@@ -12,16 +12,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from nodes.transport import Lane, Limits, RemoteFailure, messages, server
+from nodes.transport import Lane, Limits, RemoteFailure, messages
 from nodes.transport.frames import frame
-from nodes.transport.server import TURNED_AWAY
 from tests.kit import PATIENCE, poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import Office, Raw, serves, still_open
+from tests.transport.conftest import StartServer
+from tests.transport.kit import RawPeer, RunningServer, serves, still_open
 
 pytestmark = pytest.mark.usefixtures("quiet")
-Raws = Callable[[Office], Raw]
+ConnectRaw = Callable[[RunningServer], RawPeer]
 SHORT = 0.05
+TURNED_AWAY = 5
 
 
 def overloaded(lane: Lane) -> str:
@@ -31,7 +31,7 @@ def overloaded(lane: Lane) -> str:
     return raised.value.message
 
 
-def proved(peer: Raw) -> Raw:
+def proved(peer: RawPeer) -> RawPeer:
     """A peer that was answered: its place is safe for a while."""
     peer.send(messages.root_request(0))
     assert peer.sock.recv(1000)
@@ -43,92 +43,88 @@ def warnings_in(log: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_one_connection_too_many_is_told_so(
-    open_office: Opens, dial: Callable[[Office], Lane], loud: pytest.LogCaptureFixture
+    start_server: StartServer, dial: Callable[[RunningServer], Lane], loud: pytest.LogCaptureFixture
 ) -> None:
-    office = open_office(limits=Limits(connections=2))
-    kept = [dial(office), dial(office)]
+    running = start_server(limits=Limits(connections=2))
+    kept = [dial(running), dial(running)]
     for lane in kept:
         lane.call("echo", timeout=PATIENCE)
     for _ in range(3):
-        assert "all 2 connections are in use" in overloaded(dial(office))
+        assert "all 2 connections are in use" in overloaded(dial(running))
     assert [lane.call("echo", timeout=PATIENCE) for lane in kept] == [(), ()]
-    assert office.server.refused == 3
-    assert len(office.desks) == 2
+    assert running.server.refused == 3
+    assert len(running.services) == 2
     assert len(warnings_in(loud)) == 1, "one line, however many are refused"
     kept[0].close()
-    poll_for(lambda: office.server.connections == 1)
-    assert dial(office).call("echo", 3, timeout=PATIENCE) == (3,)
+    poll_for(lambda: running.server.connections == 1)
+    assert dial(running).call("echo", 3, timeout=PATIENCE) == (3,)
 
 
 def test_a_stock_client_is_told_so_too(
-    open_office: Opens,
-    dial: Callable[[Office], Lane],
-    connect: Callable[[Office], object],
+    start_server: StartServer,
+    dial: Callable[[RunningServer], Lane],
+    connect: Callable[[RunningServer], object],
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    office = open_office(limits=Limits(connections=1))
-    dial(office).call("echo", timeout=PATIENCE)
+    running = start_server(limits=Limits(connections=1))
+    dial(running).call("echo", timeout=PATIENCE)
     with pytest.raises(Exception, match="try again in a moment") as raised:
-        connect(office).root.echo()  # type: ignore[attr-defined]
+        connect(running).root.echo()  # type: ignore[attr-defined]
     assert type(raised.value).__name__ == "rollcall.Overloaded"
     assert loud.records
 
 
 def test_connections_and_threads_are_bounded(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
+    start_server: StartServer, raw: ConnectRaw, loud: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server, "TURN_AWAY", 600.0)
-    office = open_office(limits=Limits(connections=3))
-    peers = [proved(raw(office)) for _ in range(3)]
+    running = start_server(limits=Limits(connections=3, turned_away=TURNED_AWAY, turn_away=600.0))
+    peers = [proved(raw(running)) for _ in range(3)]
     for _ in range(TURNED_AWAY + 20):
-        peers.append(raw(office))
+        peers.append(raw(running))
         peers[-1].send(b"\x00")
     poll_for(lambda: len(still_open(peers)) == 3 + TURNED_AWAY)
-    running = [t.name for t in threading.enumerate() if t.name.startswith("office")]
-    assert len(running) == 1 + 3 + TURNED_AWAY
-    assert office.server.connections == 3
-    assert office.server.refused == TURNED_AWAY + 20
-    office.server.stop(timeout=PATIENCE)
-    assert [t.name for t in threading.enumerate() if t.name.startswith("office")] == []
+    threads = [t.name for t in threading.enumerate() if t.name.startswith("tested")]
+    assert len(threads) == 1 + 3 + TURNED_AWAY
+    assert running.server.connections == 3
+    assert running.server.refused == TURNED_AWAY + 20
+    running.server.stop(timeout=PATIENCE)
+    assert [t.name for t in threading.enumerate() if t.name.startswith("tested")] == []
     assert len(warnings_in(loud)) == 1
 
 
 def test_who_is_turned_away_may_say_anything_or_nothing(
-    open_office: Opens,
-    dial: Callable[[Office], Lane],
-    raw: Raws,
-    monkeypatch: pytest.MonkeyPatch,
+    start_server: StartServer,
+    dial: Callable[[RunningServer], Lane],
+    raw: ConnectRaw,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(server, "TURN_AWAY", 4 * SHORT)
-    office = open_office(limits=Limits(connections=1))
-    dial(office).call("echo", timeout=PATIENCE)
+    running = start_server(limits=Limits(connections=1, turn_away=4 * SHORT))
+    dial(running).call("echo", timeout=PATIENCE)
     for said in (b"\x00", b"GET / HTTP/1.1\r\n\r\n", frame(b"nonsense")):
-        peer = raw(office)
+        peer = raw(running)
         peer.send(said)
         assert peer.rest() == b""
-    peer = raw(office)
+    peer = raw(running)
     peer.finish()
     assert peer.rest() == b""
     assert len(warnings_in(loud)) == 1
 
 
 def test_running_out_of_descriptors_is_survived(
-    open_office: Opens,
+    start_server: StartServer,
     ended: ExitStack,
     monkeypatch: pytest.MonkeyPatch,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(server, "RETRY_ACCEPT", 0.001)
-    office = open_office()
+    running = start_server(limits=Limits(accept_retry=0.001))
     tries: list[float] = []
-    wait = office.server._stopping.wait
+    wait = running.server._stopping.wait
 
     def counted(seconds: float) -> bool:
         tries.append(seconds)
         return wait(seconds)
 
-    monkeypatch.setattr(office.server._stopping, "wait", counted)
+    monkeypatch.setattr(running.server._stopping, "wait", counted)
     waiting = socket.socket()
     ended.callback(waiting.close)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -137,7 +133,7 @@ def test_running_out_of_descriptors_is_survived(
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
     try:
         waiting.settimeout(PATIENCE)
-        waiting.connect(office.address)
+        waiting.connect(running.address)
         poll_for(lambda: len(tries) >= 3)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -147,19 +143,22 @@ def test_running_out_of_descriptors_is_survived(
 
 
 def test_running_out_of_threads_is_survived(
-    open_office: Opens, raw: Raws, monkeypatch: pytest.MonkeyPatch, loud: pytest.LogCaptureFixture
+    start_server: StartServer,
+    raw: ConnectRaw,
+    monkeypatch: pytest.MonkeyPatch,
+    loud: pytest.LogCaptureFixture,
 ) -> None:
-    office = open_office()
+    running = start_server()
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    peer = raw(office)
+    peer = raw(running)
     peer.send(messages.root_request(0))
     assert peer.rest() == b""
     monkeypatch.setattr(threading.Thread, "start", start)
     poll_for(lambda: "can't start new thread" in loud.text)
-    assert serves(office)
-    poll_for(lambda: office.server.connections == 0)
+    assert serves(running)
+    poll_for(lambda: running.server.connections == 0)

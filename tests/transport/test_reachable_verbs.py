@@ -12,19 +12,19 @@ import rpyc
 from rpyc.core import consts
 
 from nodes.transport import Lane
-from nodes.transport.connection import MOST_VERBS, ROOT
+from nodes.transport.connection import MAX_VERBS, ROOT
 from tests.kit import poll_for
-from tests.transport.conftest import Opens
-from tests.transport.kit import Desk, Office, Verb, defect
+from tests.transport.conftest import StartServer
+from tests.transport.kit import RecordingService, RunningServer, Verb, defect
 
-Connects = Callable[[Office], Any]
+Connects = Callable[[RunningServer], Any]
 
 
 @pytest.mark.parametrize("name", ["nope", "verb", "hang_up", "on_close", "get_service_name", ""])
 def test_an_unknown_name_is_an_attribute_error(
-    open_office: Opens, connect: Connects, name: str
+    start_server: StartServer, connect: Connects, name: str
 ) -> None:
-    root = connect(open_office()).root
+    root = connect(start_server()).root
     with pytest.raises(AttributeError, match="no such verb"):
         root.__getattr__(name)
     assert root.echo(1) == (1,)
@@ -44,15 +44,15 @@ def test_an_unknown_name_is_an_attribute_error(
     ],
 )
 def test_a_name_that_could_be_no_verb_is_not_repeated(
-    open_office: Opens, connect: Connects, name: str, repeated: bool
+    start_server: StartServer, connect: Connects, name: str, repeated: bool
 ) -> None:
     with pytest.raises(AttributeError, match="no such verb") as caught:
-        connect(open_office()).root.__getattr__(name)
+        connect(start_server()).root.__getattr__(name)
     assert (repr(name) in str(caught.value)) is repeated
     assert repeated or "1a55" not in str(caught.value)
 
 
-class Careless(Desk):
+class Careless(RecordingService):
     """Finds a verb by `getattr`, as one should not."""
 
     def verb(self, name: str) -> Verb | None:
@@ -61,16 +61,18 @@ class Careless(Desk):
 
 
 @pytest.mark.parametrize("name", ["__class__", "__init__", "_private", "__reduce_ex__", "__dict__"])
-def test_private_names_are_never_verbs(open_office: Opens, connect: Connects, name: str) -> None:
-    connection = connect(open_office(kind=Careless))
+def test_private_names_are_never_verbs(
+    start_server: StartServer, connect: Connects, name: str
+) -> None:
+    connection = connect(start_server(kind=Careless))
     with pytest.raises(AttributeError):
         connection.sync_request(consts.HANDLE_GETATTR, connection.root, name)
     with pytest.raises(AttributeError):
         connection.sync_request(consts.HANDLE_CALLATTR, connection.root, name, (), ())
 
 
-def test_a_verb_has_no_attributes(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_a_verb_has_no_attributes(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     for name in ("__func__", "__globals__", "__self__", "echo"):
         with pytest.raises(AttributeError, match="only verbs"):
             connection.sync_request(consts.HANDLE_GETATTR, connection.root.echo, name)
@@ -88,8 +90,8 @@ SERVED = {
 }
 
 
-def test_no_other_request_is_served(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_no_other_request_is_served(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     target = connection.root.echo
     others = set(range(40)) - SERVED
     assert {consts.HANDLE_PICKLE, consts.HANDLE_DIR, consts.HANDLE_SETATTR} < others
@@ -100,14 +102,14 @@ def test_no_other_request_is_served(open_office: Opens, connect: Connects) -> No
     assert target(1) == (1,)
 
 
-def test_the_root_itself_cannot_be_called(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_the_root_itself_cannot_be_called(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     with pytest.raises(TypeError, match="only verbs"):
         connection.sync_request(consts.HANDLE_CALL, connection.root, (), ())
 
 
-def test_a_value_has_no_methods_here(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_a_value_has_no_methods_here(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     huge = 10**4000
     for method, args in (("__pow__", (huge,)), ("__mul__", (huge,)), ("bit_length", ())):
         with pytest.raises(AttributeError):
@@ -116,52 +118,58 @@ def test_a_value_has_no_methods_here(open_office: Opens, connect: Connects) -> N
         connection.sync_request(consts.HANDLE_GETATTR, "text", "format")
 
 
-def test_nothing_is_told_about_objects(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_nothing_is_told_about_objects(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     connection.root.echo()
     for ref in (ROOT, ("builtins.method", 2, 1), ("builtins.int", 1, 1), None, ()):
         assert connection.sync_request(consts.HANDLE_INSPECT, ref) == ()
 
 
-def test_what_is_not_by_value_is_foreign(open_office: Opens, connect: Connects) -> None:
-    shapes = connect(open_office()).root.shapes
-    assert shapes([1], {2: 3}, {4}, print, object(), "text") == " ".join(["Foreign"] * 5 + ["str"])
+def test_what_is_not_by_value_is_remote(start_server: StartServer, connect: Connects) -> None:
+    shapes = connect(start_server()).root.shapes
+    assert shapes([1], {2: 3}, {4}, print, object(), "text") == " ".join(
+        ["RemoteReference"] * 5 + ["str"]
+    )
 
 
-def test_foreign_values_inside_a_tuple_and_by_name(open_office: Opens, connect: Connects) -> None:
-    office = open_office({"deep": lambda pair, *, key: repr((pair, key))})
+def test_foreign_values_inside_a_tuple_and_by_name(
+    start_server: StartServer, connect: Connects
+) -> None:
+    running = start_server({"deep": lambda pair, *, key: repr((pair, key))})
     foreign = "<an argument not passed by value>"
-    found = connect(office).root.deep((1, ([2], "x")), key=[3])
+    found = connect(running).root.deep((1, ([2], "x")), key=[3])
     assert found == f"((1, ({foreign}, 'x')), {foreign})"
 
 
-def test_a_foreign_value_is_never_followed(open_office: Opens, connect: Connects) -> None:
+def test_a_foreign_value_is_never_followed(start_server: StartServer, connect: Connects) -> None:
     """A verb that tries gets no further than the stand-in; the peer is asked nothing."""
     called = []
-    office = open_office({"call": lambda back: back()})
-    root = connect(office).root
+    running = start_server({"call": lambda back: back()})
+    root = connect(running).root
     assert "TypeError" in defect(lambda: root.call(lambda: called.append(1)))
     assert called == []
 
 
-def test_our_own_objects_given_back_are_foreign(open_office: Opens, connect: Connects) -> None:
-    root = connect(open_office()).root
+def test_our_own_objects_given_back_are_a_remote_reference(
+    start_server: StartServer, connect: Connects
+) -> None:
+    root = connect(start_server()).root
     kept = root.echo
-    assert root.shapes(root, kept, (kept, [root])) == "Foreign Foreign tuple"
+    assert root.shapes(root, kept, (kept, [root])) == "RemoteReference RemoteReference tuple"
 
 
 def test_keywords_are_told_apart_before_they_are_gathered(
-    open_office: Opens, connect: Connects
+    start_server: StartServer, connect: Connects
 ) -> None:
     """Numbers can be chosen so that a dict of them takes for ever; texts cannot."""
-    connection = connect(open_office())
+    connection = connect(start_server())
     for pairs in (((1, 2),), (("name",),), ("ab",), ((b"name", 1),)):
         with pytest.raises(TypeError, match="pairs of a name and a value"):
             connection.sync_request(consts.HANDLE_CALL, connection.root.echo, (), pairs)
 
 
-def test_forgetting_a_verb_does_not_end_it(open_office: Opens, connect: Connects) -> None:
-    connection = connect(open_office())
+def test_forgetting_a_verb_does_not_end_it(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
     kept = connection.root.echo
     twin = connection.root.echo
     del twin
@@ -170,8 +178,8 @@ def test_forgetting_a_verb_does_not_end_it(open_office: Opens, connect: Connects
     assert kept(1) == (1,)
 
 
-def test_a_reference_nobody_was_given_leads_nowhere(open_office: Opens, dial: Any) -> None:
-    lane: Lane = dial(open_office())
+def test_a_reference_nobody_was_given_leads_nowhere(start_server: StartServer, dial: Any) -> None:
+    lane: Lane = dial(start_server())
     lane.call("echo", timeout=10)
     connection = rpyc.connect(*lane.address)
     try:
@@ -183,7 +191,7 @@ def test_a_reference_nobody_was_given_leads_nowhere(open_office: Opens, dial: An
         connection.close()
 
 
-class Fleeting(Desk):
+class Fleeting(RecordingService):
     """Makes each verb on demand and keeps none of them."""
 
     def __init__(self, verbs: dict[str, Verb]) -> None:
@@ -199,34 +207,36 @@ class Fleeting(Desk):
 
 
 def test_verbs_made_on_demand_live_as_long_as_their_connection(
-    open_office: Opens, connect: Connects
+    start_server: StartServer, connect: Connects
 ) -> None:
-    office = open_office(kind=Fleeting)
-    connection = connect(office)
+    running = start_server(kind=Fleeting)
+    connection = connect(running)
     kept = {f"verb{n}": getattr(connection.root, f"verb{n}") for n in range(100)}
     gc.collect()
     assert all(verb(1) == (name, 1) for name, verb in kept.items())
-    (desk,) = office.desks
-    assert isinstance(desk, Fleeting)
-    made = list(desk.made.values())
+    (service,) = running.services
+    assert isinstance(service, Fleeting)
+    made = list(service.made.values())
     assert all(verb() is not None for verb in made)
     connection.close()
-    poll_for(lambda: office.server.connections == 0)
+    poll_for(lambda: running.server.connections == 0)
     poll_for(lambda: all(verb() is None for verb in made))
 
 
-def test_verbs_of_one_connection_are_bounded(open_office: Opens, connect: Connects) -> None:
-    root = connect(open_office(kind=Fleeting)).root
-    for number in range(MOST_VERBS):
+def test_verbs_of_one_connection_are_bounded(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server(kind=Fleeting)).root
+    for number in range(MAX_VERBS):
         root.__getattr__(f"verb{number}")
     with pytest.raises(AttributeError, match="too many"):
         root.one_more()
     assert root.verb0(1) == ("verb0", 1)
 
 
-def test_a_verb_that_returns_itself_does_not_leak(open_office: Opens, connect: Connects) -> None:
+def test_a_verb_that_returns_itself_does_not_leak(
+    start_server: StartServer, connect: Connects
+) -> None:
     """Only asking for the root or for a verb gives a reference; no value turns into one."""
     verbs: dict[str, Verb] = {}
     verbs["me"] = lambda: verbs["me"]
-    root = connect(open_office(verbs)).root
+    root = connect(start_server(verbs)).root
     assert "TypeError" in defect(root.me)

@@ -27,30 +27,30 @@ from nodes.transport import (
 )
 from nodes.transport.frames import HEADER, frame
 from tests.kit import PATIENCE, poll_for
-from tests.transport.conftest import Opens
+from tests.transport.conftest import StartServer
 from tests.transport.kit import (
-    Office,
+    RunningServer,
     Script,
+    after_resolving,
     ask,
     lane_to,
     lost,
-    rooted,
     squeezed,
     value,
 )
 
 pytestmark = pytest.mark.usefixtures("quiet")
-Dials = Callable[[Office], Lane]
+Dials = Callable[[RunningServer], Lane]
 SHORT = 0.05
 
 
 # -- failures of the link ----------------------------------------------------------------
 
 
-def test_a_late_answer_closes_the_lane(open_office: Opens, dial: Dials) -> None:
+def test_a_late_answer_closes_the_lane(start_server: StartServer, dial: Dials) -> None:
     go = threading.Event()
-    office = open_office({"wait": lambda: go.wait(PATIENCE)})
-    lane = dial(office)
+    running = start_server({"wait": lambda: go.wait(PATIENCE)})
+    lane = dial(running)
     try:
         with pytest.raises(CallTimeout, match="no answer within"):
             lane.call("wait", timeout=SHORT)
@@ -100,19 +100,19 @@ def test_a_peer_that_never_accepts_nor_reads_is_seen_by_the_deadline() -> None:
 
 
 def test_no_time_at_all() -> None:
-    with lane_to(rooted()) as lane, pytest.raises(CallTimeout):
+    with lane_to(after_resolving()) as lane, pytest.raises(CallTimeout):
         lane.call("verb", timeout=0)
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param(rooted()[:1], id="after the first look-up"),
-        pytest.param(rooted(), id="after both look-ups"),
-        pytest.param(rooted(lambda _: b""), id="without an answer"),
-        pytest.param(rooted(lambda _: b"\x00\x00"), id="in the middle of an answer"),
+        pytest.param(after_resolving()[:1], id="after the first look-up"),
+        pytest.param(after_resolving(), id="after both look-ups"),
+        pytest.param(after_resolving(lambda _: b""), id="without an answer"),
+        pytest.param(after_resolving(lambda _: b"\x00\x00"), id="in the middle of an answer"),
         pytest.param(
-            rooted(lambda seq: messages.value_reply(seq, 1)[:-1]), id="before the end mark"
+            after_resolving(lambda seq: messages.value_reply(seq, 1)[:-1]), id="before the end mark"
         ),
     ],
 )
@@ -151,13 +151,13 @@ GARBAGE: list[tuple[str, Callable[[int], bytes]]] = [
 
 @pytest.mark.parametrize(("name", "line"), GARBAGE, ids=[name for name, _ in GARBAGE])
 def test_garbage_closes_the_lane(name: str, line: Callable[[int], bytes]) -> None:
-    with lane_to(rooted(line)) as lane:
+    with lane_to(after_resolving(line)) as lane:
         assert "closed by the peer" not in lost(lane), "it is closed from here, at once"
 
 
 @pytest.mark.parametrize("where", [0, 1])
 def test_a_value_where_a_verb_should_be_closes_the_lane(where: int) -> None:
-    script = list(rooted(value(1)))
+    script = list(after_resolving(value(1)))
     script[where] = value(1)
     with lane_to(script) as lane:
         assert "value" in lost(lane)
@@ -165,7 +165,7 @@ def test_a_value_where_a_verb_should_be_closes_the_lane(where: int) -> None:
 
 def test_a_reply_too_large_is_not_taken() -> None:
     limits = Limits(frame_reply=1000)
-    with lane_to(rooted(value(bytes(800)), value(bytes(1000))), limits=limits) as lane:
+    with lane_to(after_resolving(value(bytes(800)), value(bytes(1000))), limits=limits) as lane:
         assert ask(lane, "verb") == bytes(800)
         assert "header" in lost(lane)
 
@@ -174,9 +174,9 @@ def test_an_answer_that_inflates_too_far_is_not_taken() -> None:
     def bomb(seq: int) -> bytes:
         return squeezed(messages.value_reply(seq, bytes(5000))[HEADER.size : -1])
 
-    with lane_to(rooted(bomb), limits=Limits(frame_reply=6000)) as lane:
+    with lane_to(after_resolving(bomb), limits=Limits(frame_reply=6000)) as lane:
         assert ask(lane, "verb") == bytes(5000)
-    with lane_to(rooted(bomb), limits=Limits(frame_reply=4000)) as lane:
+    with lane_to(after_resolving(bomb), limits=Limits(frame_reply=4000)) as lane:
         assert "more than 4000 bytes" in lost(lane)
 
 
@@ -185,7 +185,7 @@ def test_random_bytes_end_in_an_error_of_ours() -> None:
     @given(st.binary(min_size=1, max_size=60), st.booleans(), st.integers(0, 2))
     def check(data: bytes, framed: bool, lines: int) -> None:
         said = frame(data) if framed else data
-        with lane_to([*rooted()[:lines], lambda _: said], linger=False) as lane:
+        with lane_to([*after_resolving()[:lines], lambda _: said], linger=False) as lane:
             with pytest.raises(TransportError):
                 ask(lane, "verb")
 
@@ -196,14 +196,14 @@ def test_random_bytes_end_in_an_error_of_ours() -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
-def test_another_thread_ends_a_call(open_office: Opens, dial: Dials, how: str) -> None:
+def test_another_thread_ends_a_call(start_server: StartServer, dial: Dials, how: str) -> None:
     go, entered = threading.Event(), threading.Event()
 
     def wait() -> None:
         entered.set()
         go.wait(PATIENCE)
 
-    lane = dial(open_office({"wait": wait}))
+    lane = dial(start_server({"wait": wait}))
     ended: list[Exception] = []
 
     def call() -> None:
@@ -224,9 +224,9 @@ def test_another_thread_ends_a_call(open_office: Opens, dial: Dials, how: str) -
 
 
 def test_a_lane_that_was_ended_keeps_its_descriptor_until_closed(
-    open_office: Opens, dial: Dials
+    start_server: StartServer, dial: Dials
 ) -> None:
-    lane = dial(open_office())
+    lane = dial(start_server())
     lane.send("echo", timeout=PATIENCE)
     lane.abort()
     assert lane.fileno() >= 0
@@ -239,14 +239,14 @@ def test_a_lane_that_was_ended_keeps_its_descriptor_until_closed(
     assert lane.fileno() == -1
 
 
-def test_seeing_the_peer_leave(open_office: Opens, dial: Dials) -> None:
-    office = open_office()
-    lane = dial(office)
+def test_seeing_the_peer_leave(start_server: StartServer, dial: Dials) -> None:
+    running = start_server()
+    lane = dial(running)
     ask(lane, "echo")
     assert not lane.wait_closed(0)
     assert not lane.wait_closed(0.001)
     assert ask(lane, "echo", 1) == (1,), "looking changed nothing"
-    office.desks[0].hang_up()
+    running.services[0].hang_up()
     assert lane.wait_closed(PATIENCE)
     assert lane.closed
     assert lane.fileno() == -1
@@ -332,11 +332,11 @@ def test_a_socket_that_reached_itself_is_nobody(monkeypatch: pytest.MonkeyPatch)
         Lane.dial("127.0.0.1", free_port())
 
 
-def test_lanes_of_a_stopped_server_see_it(open_office: Opens, dial: Dials) -> None:
-    office = open_office()
-    lane = dial(office)
+def test_lanes_of_a_stopped_server_see_it(start_server: StartServer, dial: Dials) -> None:
+    running = start_server()
+    lane = dial(running)
     ask(lane, "echo")
-    office.server.stop()
+    running.server.stop()
     poll_for(lambda: lane.wait_closed(0))
     with pytest.raises(DialFailed):
-        Lane.dial(*office.address)
+        Lane.dial(*running.address)

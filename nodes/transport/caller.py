@@ -1,0 +1,133 @@
+"""The asking end of RPyC's protocol, one by-value call at a time. No sockets, no clock.
+
+A verb that was never called here is resolved first: the peer is asked for its root, then for
+the verb. What names the verb is kept, so its next call is one request and one reply.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import cast
+
+from rpyc.core import consts
+
+from nodes.transport import messages
+from nodes.transport.errors import RemoteFailure
+from nodes.transport.frames import MalformedError
+from nodes.transport.values import IdPack, Value
+
+CALL_OVERHEAD_BYTES = 2048
+"""What a call's frame may take besides its arguments; far more than it does."""
+
+MAX_PEER_TEXT = 300
+"""Characters kept of a peer's words; they end up in logs and on screens."""
+
+
+class Caller:
+    """Makes the requests of a call, and understands the replies.
+
+    Args:
+        max_request_bytes: of the largest request that the peer accepts.
+    """
+
+    def __init__(self, max_request_bytes: int) -> None:
+        self._max_arguments_bytes = max_request_bytes - CALL_OVERHEAD_BYTES
+        self._root: IdPack | None = None
+        self._heads: dict[str, bytes] = {}
+        # Where it begins is its own: what answers another's question is no answer here.
+        self._seq = random.randrange(messages.ONE_BYTE_SEQUENCES)  # noqa: S311 - no secret
+        self._verb = ""  # of the call in flight
+        self._args = b""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a call was begun whose reply was not received."""
+        return bool(self._verb)
+
+    def begin(
+        self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None = None
+    ) -> None:
+        """Begin a call; `request` must follow.
+
+        Args:
+            verb: its name.
+            args: by value, exact types.
+            named: arguments by name.
+
+        Raises:
+            TypeError, ValueError: an argument cannot cross; no call is begun.
+            RuntimeError: one is in flight.
+        """
+        if self._verb:
+            raise RuntimeError("a call is in flight on this lane")
+        verb.encode()  # raises here, not when the verb is half resolved
+        encoded = messages.arguments(args, named)
+        if len(encoded) > self._max_arguments_bytes:
+            # The peer would hang up on it, and look like one that died of it.
+            raise ValueError(f"{len(encoded)} bytes of arguments are too many")
+        self._verb, self._args = verb, encoded
+
+    def request(self) -> bytes:
+        """The next frame to send: the call or, while its verb is unresolved, what leads there."""
+        head = self._heads.get(self._verb)
+        # One call at a time: any number but that of the request before tells its reply.
+        self._seq = self._seq % (messages.ONE_BYTE_SEQUENCES - 1) + 1
+        if head is not None:
+            return messages.call_request(self._seq, head, self._args)
+        if self._root is not None:
+            return messages.verb_request(self._seq, self._root, self._verb)
+        return messages.root_request(self._seq)
+
+    def receive(self, payload: bytes) -> tuple[Value] | None:
+        """Take in the reply to the last request.
+
+        Returns:
+            The call's value, or None if the verb is one step nearer: `request` again.
+
+        Raises:
+            RemoteFailure: the peer answered with an exception; the call is over.
+            MalformedError: that is no reply to the request.
+        """
+        if self._verb not in self._heads:
+            self._resolve(_reference(self._boxed(payload)))
+            return None
+        reply = messages.load_value(payload, self._seq, messages.MAX_REPLY_READS)
+        if reply is None:
+            label, value = self._boxed(payload)
+            if label != consts.LABEL_VALUE:
+                raise MalformedError("the answer is not by value")
+            reply = (cast("Value", value),)  # nothing else can be decoded
+        self._verb = ""
+        return reply
+
+    def _resolve(self, found: IdPack) -> None:
+        if self._root is None:
+            self._root = found
+        else:
+            self._heads[self._verb] = messages.call_head(found)
+
+    def _boxed(self, payload: bytes) -> tuple[object, object]:
+        match messages.load(payload, messages.MAX_REPLY_READS):
+            case (consts.MSG_REPLY, self._seq, (label, value)):
+                return label, value
+            case (consts.MSG_EXCEPTION, self._seq, body):
+                self._verb = ""
+                raise _failure(body)
+        raise MalformedError("not the answer to what was asked")
+
+
+def _reference(boxed: tuple[object, object]) -> IdPack:
+    match boxed:
+        case (consts.LABEL_REMOTE_REF, (str() as name, int() as kind, int() as number)):
+            return name[:MAX_PEER_TEXT], kind, number
+    raise MalformedError("there is a value where a verb should be")
+
+
+def _failure(body: object) -> RemoteFailure:
+    """What an exception reply says; one that says nothing intelligible is still one."""
+    match body:
+        case ((str(), str() as kind), tuple() as args, *_):
+            text = " ".join(arg for arg in args if isinstance(arg, str))
+            return RemoteFailure(kind[:MAX_PEER_TEXT], text[:MAX_PEER_TEXT])
+    return RemoteFailure("Exception", "the peer did not say more")
