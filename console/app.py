@@ -139,6 +139,7 @@ class RollcallApp(App[int]):
         self.set_condition(
             Condition.FROZEN, f"FROZEN: {', '.join(frozen)} (f thaws)" if frozen else ""
         )
+        self.set_condition(Condition.JOURNAL, snapshot.journal_trouble)
         if not first:
             self._toast(message.events)
         if self.main.is_composed:

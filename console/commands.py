@@ -99,7 +99,7 @@ def _spawn(cluster: Cluster, argument: str) -> str:
 def _scale_by(cluster: Cluster, step: int) -> str:
     wanted = cluster.snapshot().wanted_workers
     if wanted is None:
-        raise NotPossible("this master starts no workers: start one with 'rollcall-nodes worker'")
+        raise NotPossible("this master starts no workers: start and stop them where they run")
     return cluster.scale(max(0, wanted + step))
 
 

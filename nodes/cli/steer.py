@@ -20,13 +20,19 @@ from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
 from nodes.support.units import duration, latency
-from nodes.wire import Event, WorkerView
+from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
 
 FOLLOW_EVERY_S = 0.5
 """Seconds between questions of `events --follow`."""
+
+
+WORKER_COLUMNS = (
+    *("ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99"),
+    *("ERRORS", "CPU", "MEMORY", "UP", "RESTARTS", "WHY"),
+)
 
 
 def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -53,44 +59,28 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(snapshot)
         return
+    for line in summary(snapshot):
+        click.echo(line)
+    _table(WORKER_COLUMNS, [_row(worker) for worker in snapshot.workers])
+
+
+def summary(snapshot: ClusterSnapshot) -> list[str]:
+    """The cluster in a few lines, as `ps` prints them above the table of workers."""
     up = sum(worker.state == "up" for worker in snapshot.workers)
-    click.echo(
-        printable(
-            f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
-            f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
-            f"workers {up} up of {len(snapshot.workers)}"
-        )
-    )
-    click.echo(
+    expires = expiry(snapshot.tls_expires_at, snapshot.taken_at)
+    lines = [
+        f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
+        f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
+        f"workers {up} up of {len(snapshot.workers)}",
         f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {latency(snapshot.p50_ms)}  "
         f"p99 {latency(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
-        f"refused logins {snapshot.refused_logins}"
-    )
-    if snapshot.activity:
-        click.echo(printable(snapshot.activity))
-    if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
-        click.echo(f"{soon}: see 'certs init --renew'")
-    _table(
-        [
-            "ID",
-            "ADDRESS",
-            "PID",
-            "STATE",
-            "SERVED",
-            "NOW",
-            "PER S",
-            "P50",
-            "P99",
-            "ERRORS",
-            "CPU",
-            "MEMORY",
-            "UP",
-            "RESTARTS",
-            "WHY",
-        ],
-        [_row(worker) for worker in snapshot.workers],
-    )
+        f"refused logins {snapshot.refused_logins}",
+        snapshot.activity,
+        snapshot.journal_trouble,
+        f"{expires}: see 'certs init --renew'" if expires else "",
+    ]
+    return [printable(line) for line in lines if line]
 
 
 def _row(worker: WorkerView) -> list[str]:

@@ -31,6 +31,7 @@ def take_snapshot(
     balance: str,
     started: float,
     tls_expires_at: float | None,
+    journal_trouble: str,
 ) -> ClusterSnapshot:
     """A snapshot of now.
 
@@ -40,7 +41,7 @@ def take_snapshot(
         fleet: the launcher's.
         address, balance: of the master.
         started: when it started, on the monotonic clock.
-        tls_expires_at: see `ClusterSnapshot`.
+        tls_expires_at, journal_trouble: see `ClusterSnapshot`.
     """
     now = time.monotonic()
     wall = time.time()
@@ -90,6 +91,7 @@ def take_snapshot(
         in_flight=in_flight,
         last_event=membership.events.last,
         tls_expires_at=tls_expires_at,
+        journal_trouble=journal_trouble,
         workers=tuple(sorted(views, key=lambda view: natural_key(view.id))),
     )
 

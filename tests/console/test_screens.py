@@ -257,6 +257,19 @@ def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
     run(test)
 
 
+def test_a_journal_that_cannot_be_written_is_told_until_it_can() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster) as console:
+            trouble = "the journal j.sqlite3 cannot be written: disk full"
+            await console.see(cluster_snapshot([worker_view(1)], journal_trouble=trouble))
+            assert trouble in console.said("#status")
+            await console.see(cluster_snapshot([worker_view(1)]))
+            assert "journal" not in console.said("#status")
+
+    run(test)
+
+
 def test_read_only_takes_everything_away_that_steers() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
