@@ -58,7 +58,7 @@ class RollcallApp(App[int]):
         attached: whether the cluster runs on without this console.
         read_only: takes the commands that steer away.
         tls: the folder of certificates for the built-in load; None for no TLS.
-        every: seconds between two looks at the cluster.
+        poll_interval_s: between two polls of the cluster.
     """
 
     TITLE = "Rollcall"
@@ -75,7 +75,7 @@ class RollcallApp(App[int]):
         glyphs: Glyphs,
         attached: bool,
         read_only: bool = False,
-        every: float = 0.5,
+        poll_interval_s: float = 0.5,
         tls: Path | None = None,
     ) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class RollcallApp(App[int]):
         self.glyphs = glyphs
         self.attached = attached
         self.read_only = read_only
-        self.driver = Driver(open_cluster, self.post_message, every=every)
+        self.driver = Driver(open_cluster, self.post_message, poll_interval_s=poll_interval_s)
         self.traffic = Traffic(self.post_message, tls=tls)
         self.snapshot: ClusterSnapshot | None = None
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)

@@ -53,15 +53,19 @@ class Driver:
     Args:
         open_cluster: see `OpenCluster`; called on the driver's thread.
         post: takes a message to the screen, from any thread, without waiting.
-        every: seconds between two looks at the cluster.
+        poll_interval_s: between two polls of the cluster.
     """
 
     def __init__(
-        self, open_cluster: OpenCluster, post: Callable[[Message], bool], *, every: float = 0.5
+        self,
+        open_cluster: OpenCluster,
+        post: Callable[[Message], bool],
+        *,
+        poll_interval_s: float = 0.5,
     ) -> None:
         self._open = open_cluster
         self._post = post
-        self._every = every
+        self._poll_interval_s = poll_interval_s
         self._cluster: Cluster | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -110,7 +114,7 @@ class Driver:
         try:
             while not self._stopping.is_set():
                 self._poll(self._cluster)
-                self._wake.wait(self._every)
+                self._wake.wait(self._poll_interval_s)
                 self._wake.clear()
         finally:
             self._undo_and_close(self._cluster)

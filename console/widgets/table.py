@@ -115,7 +115,7 @@ class LiveTable(ScrollView, can_focus=True):
         self.filter_text = ""
         self.cursor = ""
         self.draws = 0
-        """Ticks that drew something, for the test that idle ticks draw nothing."""
+        """Updates that drew something, for the test that idle ticks draw nothing."""
 
     # -- content ------------------------------------------------------------------
 

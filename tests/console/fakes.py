@@ -139,10 +139,10 @@ class FakeCluster:
         values: what `suggest` gives those of that start with the prefix.
         text: every worker's log.
         refusal: raised by everything that is asked of it, except a look.
-        blind: raised by a look.
+        poll_error: raised by a look.
         requests: what was asked to be changed: ("kill", "w2").
         killed: the ids that were to be killed, in order.
-        looks: how often it was looked at.
+        polls: how often it was looked at.
         closed: how often it was closed.
     """
 
@@ -154,10 +154,10 @@ class FakeCluster:
         self.values: list[str] = []
         self.text = ""
         self.refusal: RollcallError | None = None
-        self.blind: RollcallError | None = None
+        self.poll_error: RollcallError | None = None
         self.requests: list[tuple[str, ...]] = []
         self.killed: list[str] = []
-        self.looks = 0
+        self.polls = 0
         self.closed = 0
 
     @property
@@ -167,9 +167,9 @@ class FakeCluster:
 
     def snapshot(self) -> ClusterSnapshot:
         """What is prepared, with the number of the last event."""
-        self.looks += 1
-        if self.blind is not None:
-            raise self.blind
+        self.polls += 1
+        if self.poll_error is not None:
+            raise self.poll_error
         now = self.now
         if self.then is not None:
             self.now = self.then(now)
@@ -281,13 +281,13 @@ class Shown:
         """Presses keys."""
         await self.pilot.press(*keys)
 
-    def look(self, snapshot: ClusterSnapshot, events: Sequence[Event] = ()) -> None:
+    def post_snapshot(self, snapshot: ClusterSnapshot, events: Sequence[Event] = ()) -> None:
         """Shows a snapshot at the next turn, as if the driver had just taken it."""
         self.app.post_message(SnapshotTaken(snapshot, list(events)))
 
-    async def see(self, snapshot: ClusterSnapshot, events: Sequence[Event] = ()) -> None:
+    async def show_snapshot(self, snapshot: ClusterSnapshot, events: Sequence[Event] = ()) -> None:
         """Shows a snapshot, and waits until the screen has it."""
-        self.look(snapshot, events)
+        self.post_snapshot(snapshot, events)
         await self.until(lambda: self.app.snapshot is snapshot)
         await self.pilot.pause()
 
@@ -299,7 +299,7 @@ class Shown:
         """The lines of the screen, as they go to the terminal."""
         return [strip.text for strip in self.app.screen._compositor.render_strips()]
 
-    def said(self, selector: str) -> str:
+    def static_text(self, selector: str) -> str:
         """The content of a static part of the top screen."""
         return str(self.app.screen.query_one(selector, Static).content)
 
@@ -309,7 +309,7 @@ class Shown:
         return self.app.main.table
 
     @property
-    def asked(self) -> str:
+    def open_question(self) -> str:
         """The question of the confirmation that is open, "" for none."""
         screen = self.app.screen
         return screen.question if isinstance(screen, ConfirmScreen) else ""
@@ -320,7 +320,7 @@ async def shown(
     cluster: FakeCluster,
     *,
     size: tuple[int, int] = (120, 36),
-    every: float = 3600.0,
+    poll_interval_s: float = 3600.0,
     glyphs: Glyphs = UNICODE,
     settings: Settings | None = None,
     attached: bool = False,
@@ -333,12 +333,12 @@ async def shown(
         glyphs=glyphs,
         attached=attached,
         read_only=read_only,
-        every=every,
+        poll_interval_s=poll_interval_s,
     )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             console = Shown(app, cluster, pilot)
-            if cluster.blind is None:
+            if cluster.poll_error is None:
                 await console.until(lambda: app.snapshot is not None)
                 await console.until(lambda: app.main.is_composed)
                 await pilot.pause()

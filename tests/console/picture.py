@@ -27,7 +27,7 @@ async def take() -> None:
         settings=Settings(),
         glyphs=UNICODE,
         attached=False,
-        every=0.2,
+        poll_interval_s=0.2,
     )
     try:
         async with app.run_test(size=(120, 36)) as pilot:

@@ -102,7 +102,7 @@ async def console(
         settings=Settings(),
         glyphs=UNICODE,
         attached=attach is not None,
-        every=0.1,
+        poll_interval_s=0.1,
         **options,
     )
     try:

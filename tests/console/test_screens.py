@@ -109,18 +109,18 @@ def test_a_kill_hits_the_worker_that_was_named_however_the_table_moves(kills: in
             return msgspec.structs.replace(snapshot, workers=tuple(workers))
 
         cluster.then = moved
-        async with shown(cluster, every=0.05, size=(80, 24)) as console:
+        async with shown(cluster, poll_interval_s=0.05, size=(80, 24)) as console:
             named: list[str] = []
             for _ in range(kills):
                 console.table.sort_by(random.randrange(5), descending=random.random() < 0.5)
                 console.table.action_move(random.choice([-12, -1, 1, 12]))
                 selected = console.table.cursor
-                looks = cluster.looks
-                await soon(lambda now=looks: cluster.looks > now)  # type: ignore[misc]
+                polls = cluster.polls
+                await soon(lambda now=polls: cluster.polls > now)  # type: ignore[misc]
                 assert console.table.cursor == selected
                 key(console, "k")
                 await soon(lambda: getattr(console.app.focused, "id", "") == "no")
-                assert console.asked == f"Kill {selected}?"
+                assert console.open_question == f"Kill {selected}?"
                 named.append(selected)
                 console.table.sort_by(random.randrange(5))
                 key(console, "y")
@@ -138,10 +138,10 @@ def test_a_worker_that_is_gone_is_no_longer_selected() -> None:
         async with shown(cluster) as console:
             await console.press("down", "down")
             assert console.table.cursor == "w2"
-            await console.see(cluster_snapshot([worker_view(1)]))
+            await console.show_snapshot(cluster_snapshot([worker_view(1)]))
             assert console.table.cursor == ""
             await console.press("k")
-            assert not console.asked
+            assert not console.open_question
             assert cluster.requests == []
 
     run(test)
@@ -150,11 +150,11 @@ def test_a_worker_that_is_gone_is_no_longer_selected() -> None:
 def test_a_look_with_nothing_new_draws_nothing() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, 4)]))
-        async with shown(cluster, every=0.01) as console:
+        async with shown(cluster, poll_interval_s=0.01) as console:
             tables = [console.table, console.app.main.event_table]
             before = [table.draws for table in tables]
-            looks = cluster.looks
-            await console.until(lambda: cluster.looks > looks + 20)
+            polls = cluster.polls
+            await console.until(lambda: cluster.polls > polls + 20)
             await console.pilot.pause()
             assert [table.draws for table in tables] == before
 
@@ -181,7 +181,7 @@ def test_text_from_outside_is_drawn_as_text(text: str) -> None:
         cluster.answer = envelope({text: text, "n": 1, "deep": {"a": [text]}}, files=(text,))
         async with shown(cluster) as console:
             app = console.app
-            await console.see(
+            await console.show_snapshot(
                 cluster_snapshot(workers, dataset=text, catalogs=(text, "b")),
                 [event(2, "suspect", text, text)],
             )
@@ -237,8 +237,8 @@ def test_a_refused_command_is_explained_in_a_window() -> None:
         async with shown(cluster) as console:
             await console.press("s")
             await console.until(lambda: isinstance(console.app.screen, MessageScreen))
-            assert console.said("#question") == "Spawn: not done"
-            assert console.said("#effect") == "the master is gone: [/foo]"
+            assert console.static_text("#question") == "Spawn: not done"
+            assert console.static_text("#effect") == "the master is gone: [/foo]"
 
     run(test)
 
@@ -246,11 +246,11 @@ def test_a_refused_command_is_explained_in_a_window() -> None:
 def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
-        async with shown(cluster, every=0.01, attached=True) as console:
-            cluster.blind = MasterLost("no answer")
+        async with shown(cluster, poll_interval_s=0.01, attached=True) as console:
+            cluster.poll_error = MasterLost("no answer")
             await console.until(lambda: "NOT SEEN since" in console.text())
             assert console.app.main.has_class("-stale")
-            cluster.blind = None
+            cluster.poll_error = None
             await console.until(lambda: "NOT SEEN" not in console.text())
             assert not console.app.main.has_class("-stale")
 
@@ -262,10 +262,10 @@ def test_a_journal_that_cannot_be_written_is_told_until_it_can() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
         async with shown(cluster) as console:
             trouble = "the journal j.sqlite3 cannot be written: disk full"
-            await console.see(cluster_snapshot([worker_view(1)], journal_trouble=trouble))
-            assert trouble in console.said("#status")
-            await console.see(cluster_snapshot([worker_view(1)]))
-            assert "journal" not in console.said("#status")
+            await console.show_snapshot(cluster_snapshot([worker_view(1)], journal_trouble=trouble))
+            assert trouble in console.static_text("#status")
+            await console.show_snapshot(cluster_snapshot([worker_view(1)]))
+            assert "journal" not in console.static_text("#status")
 
     run(test)
 
@@ -285,7 +285,7 @@ def test_read_only_takes_everything_away_that_steers() -> None:
                 assert not console.app.main.query(f"#do-{command.name}")
             await console.pilot.pause()
             assert cluster.requests == []
-            assert not console.asked
+            assert not console.open_question
 
     run(test)
 
@@ -371,7 +371,7 @@ def test_the_other_screens_look_as_they_did() -> None:
         async with shown(cluster, size=(100, 30)) as console:
             console.app.main.table.select("w1")
             await console.press("k")
-            await console.until(lambda: console.asked)
+            await console.until(lambda: console.open_question)
             compare("confirm", console.app.export_screenshot(title="rollcall"))
             await console.press("n", "enter")
             await console.until(lambda: isinstance(console.app.screen, WorkerScreen))
