@@ -25,6 +25,7 @@ from console.commands import (
 )
 from console.driver import Driver, OpenCluster
 from console.history import History
+from console.notifications import NotificationFilter
 from console.query import completions
 from console.screens.confirm import ConfirmScreen, MessageScreen
 from console.screens.main import MainScreen
@@ -37,15 +38,11 @@ from console.widgets.bar import CommandButton
 from console.widgets.query import QueryPanel
 from console.widgets.table import LiveTable
 from nodes.errors import BadRequest, RollcallError
-from nodes.support.event_kinds import BAD
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 MAX_EVENTS = 2000
 MAX_TOASTS = 3
 """Notifications for one snapshot; what is more is only counted."""
-
-OWN_ACTION_S = 10.0
-"""Seconds for which what happens to a worker is taken for what the operator did to it."""
 
 
 class RollcallApp(App[int]):
@@ -93,7 +90,7 @@ class RollcallApp(App[int]):
         self._status.set(
             Condition.STARTING, "connecting to the cluster" if attached else "starting the cluster"
         )
-        self._acted_on: dict[str, float] = {}
+        self._notification_filter = NotificationFilter()
         self.main = MainScreen(
             settings=settings,
             glyphs=glyphs,
@@ -226,10 +223,7 @@ class RollcallApp(App[int]):
             self.main.show_status(self._status.line)
 
     def _toast(self, events: list[Event]) -> None:
-        # What the operator did here has been answered already, and its consequences with it.
-        now = time.monotonic()
-        own = {worker for worker, at in self._acted_on.items() if now - at < OWN_ACTION_S}
-        bad = [e for e in events if e.kind in BAD and e.worker not in own]
+        bad = self._notification_filter.select(events, time.monotonic())
         for event in bad[:MAX_TOASTS]:
             title = clean(f"{event.worker} {event.kind.replace('_', '-')}", 60)
             self.notify(clean(event.text, 200), title=title, severity="warning", markup=False)
@@ -292,7 +286,7 @@ class RollcallApp(App[int]):
     def run_on_cluster(self, command: ClusterCommand, argument: str) -> None:
         """Has the cluster do it, without a question."""
         if command.argument is Argument.WORKER:
-            self._acted_on[argument] = time.monotonic()
+            self._notification_filter.acted_on(argument, time.monotonic())
         self.driver.run(command, argument)
 
     def worker(self, worker_id: str) -> WorkerView | None:
