@@ -13,7 +13,7 @@ from nodes.support.text import printable
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rollcall", prog_name="rollcall")
+@click.version_option(package_name="rollcall-console", prog_name="rollcall")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -66,10 +66,20 @@ def rollcall(
     port: int, workers: int, data: Path | None, balance: str, watch: bool, require_token: bool,
     attach: str | None, tls: Path | None, read_only: bool,
 ) -> None:  # fmt: skip
-    """Lookups over records, answered by workers behind one master: see it and steer it."""
+    """Lookups over records, answered by workers behind one master: see it and steer it.
+
+    Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo("rollcall: this needs a terminal; without one, use rollcall-nodes up", err=True)
-        raise SystemExit(2)
+        if attach is not None:
+            command = f"rollcall-nodes ps --master {printable(attach)}"
+            click.echo(f"rollcall: --attach needs a terminal; without one: {command}", err=True)
+            raise SystemExit(2)
+        _run_without_screen(
+            port=port, workers=workers, data=data, balance=balance, watch=watch,
+            require_token=require_token, tls=tls,
+        )  # fmt: skip
+        return
     try:
         code = _run(
             port, workers, data, balance, attach, watch=watch, require_token=require_token,
@@ -79,6 +89,13 @@ def rollcall(
         click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
     raise SystemExit(code)
+
+
+def _run_without_screen(**options: object) -> None:
+    from nodes.cli.serve import up  # noqa: PLC0415 - only then is it needed
+
+    click.echo("rollcall: no terminal, so no screen: runs as 'rollcall-nodes up' does", err=True)
+    click.get_current_context().invoke(up, **options)
 
 
 def _run(

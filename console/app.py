@@ -46,7 +46,7 @@ TRAFFIC_RATE = 50
 class RollcallApp(App[int]):
     """The console.
 
-    Arguments (keyword only):
+    Args:
         open_cluster: hosts or attaches; see `console.driver.Open`.
         settings: of the last run; changed in place.
         glyphs: what the terminal can show.
@@ -63,9 +63,16 @@ class RollcallApp(App[int]):
     ]
 
     def __init__(
-        self, *, open_cluster: Open, settings: Settings, glyphs: Glyphs, attached: bool,
-        read_only: bool = False, every: float = 0.5, tls: Path | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        open_cluster: Open,
+        settings: Settings,
+        glyphs: Glyphs,
+        attached: bool,
+        read_only: bool = False,
+        every: float = 0.5,
+        tls: Path | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.glyphs = glyphs
@@ -80,9 +87,13 @@ class RollcallApp(App[int]):
         self._stopping = False
         self._steered: dict[str, float] = {}
         self.main = MainScreen(
-            settings=settings, glyphs=glyphs, complete_query=self._complete_query,
-            complete_command=self._complete_command, read_only=read_only, attached=attached,
-        )  # fmt: skip
+            settings=settings,
+            glyphs=glyphs,
+            complete_query=self._complete_query,
+            complete_command=self._complete_command,
+            read_only=read_only,
+            attached=attached,
+        )
 
     def on_mount(self) -> None:
         """Shows the screen at once; the cluster comes up behind it."""

@@ -50,7 +50,7 @@ NEAR = 5
 class Driver:
     """One cluster, for one screen.
 
-    Arguments:
+    Args:
         open_cluster: see `Open`; called on the driver's thread.
         post: takes a message to the screen, from any thread, without waiting.
         every: seconds between two looks at the cluster.
@@ -188,7 +188,7 @@ class Driver:
     def ask(self, words: list[str], *, after: str | None = None, limit: int = 200) -> None:
         """Asks a lookup; `LookupAnswered` or `LookupRefused` follows.
 
-        Arguments:
+        Args:
             words: the lookup's name and its arguments, as typed.
             after: the cursor of the page before.
             limit: records of a page.

@@ -17,7 +17,7 @@ from nodes.errors import BadRequest
 def export(records: Sequence[dict[str, Any]], target: str) -> Path:
     """Writes records to a new file, in the form its name ends with; returns where it is.
 
-    Arguments:
+    Args:
         records: what to write.
         target: a path that ends in .json or .csv; "~" is the home folder.
 

@@ -41,10 +41,14 @@ class History:
                 continue
             samples.append(
                 Sample(
-                    snapshot.taken_at, worker.lookups_per_s, worker.p99_ms or 0.0,
-                    worker.in_flight, worker.cpu_percent, worker.memory_bytes,
+                    snapshot.taken_at,
+                    worker.lookups_per_s,
+                    worker.p99_ms or 0.0,
+                    worker.in_flight,
+                    worker.cpu_percent,
+                    worker.memory_bytes,
                 )
-            )  # fmt: skip
+            )
             while samples[0].at < snapshot.taken_at - SPAN:
                 samples.popleft()
 

@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 
 
 def hosting(
-    *, port: int, workers: int, data: Path | None, balance: str, watch: bool = False,
-    require_token: bool = False, tls: Path | None = None,
-) -> Open:  # fmt: skip
+    *,
+    port: int,
+    workers: int,
+    data: Path | None,
+    balance: str,
+    watch: bool = False,
+    require_token: bool = False,
+    tls: Path | None = None,
+) -> Open:
     """Hosts a master and its workers in this process."""
 
     def open_cluster(progress: Progress) -> Cluster:
@@ -36,9 +42,14 @@ def hosting(
             return ensure_catalog(data or shipped_data(), progress=progressed)
 
         return HostedCluster(
-            build=build, workers=workers, port=port, balance=balance, watch=watch,
-            require_token=require_token, tls=tls,
-        )  # fmt: skip
+            build=build,
+            workers=workers,
+            port=port,
+            balance=balance,
+            watch=watch,
+            require_token=require_token,
+            tls=tls,
+        )
 
     return open_cluster
 

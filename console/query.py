@@ -67,7 +67,7 @@ def completions(
 ) -> list[str]:
     """Whole lines that the line may become: names of lookups, then real values.
 
-    Arguments:
+    Args:
         line: what is typed.
         shapes: the lookups there are.
         values: asked for real values.

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 def clean(text: str, most: int = 2000) -> str:
     """The text with everything that would move a cursor or turn the writing escaped.
 
-    Arguments:
+    Args:
         text: anything.
         most: characters kept.
     """

@@ -27,7 +27,7 @@ class Report(msgspec.Struct, frozen=True):
 class Traffic:
     """Starts and stops it.
 
-    Arguments:
+    Args:
         post: takes `TrafficReported` to the screen, from any thread.
         tls: the folder of certificates; None for no TLS.
     """
@@ -50,11 +50,25 @@ class Traffic:
         self.rate = rate
         # It leaves when its standard input ends: with this process, whatever ends it.
         self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-            [sys.executable, "-P", "-m", "nodes.cli", "traffic", str(rate), "--master", address,
-             "--json", "--leave-with-stdin", *self._tls],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, start_new_session=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "nodes.cli",
+                "traffic",
+                str(rate),
+                "--master",
+                address,
+                "--json",
+                "--leave-with-stdin",
+                *self._tls,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
         self._reader = threading.Thread(
             target=self._read, args=(self._process,), name="traffic", daemon=True
         )

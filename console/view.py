@@ -234,7 +234,7 @@ def load_rows(
 ) -> list[Row]:
     """A row for each live worker: its share of the last 10 s, its in-flight, its rate of late.
 
-    Arguments:
+    Args:
         workers: those of a snapshot.
         rates: their history.
         width: cells there are.

@@ -193,16 +193,17 @@ class Node:
         env: added to the environment.
         cwd: where it starts.
         said: where its stderr goes, when more may come than a pipe holds.
+        module: what is run in its place: `console`, for the console without a terminal.
     """
 
     def __init__(
         self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None,
-        said: Path | None = None,
+        said: Path | None = None, module: str = "nodes.cli",
     ) -> None:  # fmt: skip
         self.args = args
         with contextlib.ExitStack() as stack:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "nodes.cli", *args],
+                [sys.executable, "-P", "-m", module, *args],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if said is None else stack.enter_context(said.open("wb")),

@@ -19,6 +19,7 @@ from nodes.master.events import EventLog
 from nodes.security.tokens import Key, Role, ensure_token, read_token, role_of
 from nodes.support.addresses import check_host, explain_bind, parse_address
 from nodes.support.event_kinds import EventKind
+from nodes.support.nesting import MAX_NESTING
 from nodes.wire import (
     MOST_VERDICT,
     answer_envelope,
@@ -131,6 +132,27 @@ def test_what_passes_for_an_answer_makes_an_envelope_that_can_be_read(noise: byt
             fields = json.loads(text.decode())
             assert (fields["error"], fields["worker"]) == (False, "w1")
             assert len(fields) == 10
+
+
+def nested(levels: int) -> bytes:
+    """A record of so many levels."""
+    return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+
+@pytest.mark.parametrize("beside", [0, 1, 500])
+def test_a_record_nests_as_deep_as_we_say_on_every_interpreter(beside: int) -> None:
+    flat = b',{"a":1}' * beside
+    for levels, sound in ((MAX_NESTING, True), (MAX_NESTING + 1, False), (900, False)):
+        answer = GOOD.replace(b'{"a":1}', nested(levels) + flat)
+        answer = answer.replace(b'"count":1', b'"count":%d' % (1 + beside))
+        assert is_answer(answer) is sound
+        one = item_envelope(answer)
+        assert is_batch_answer(batch_answer([one, WRONG, ITEM]), 3) is sound
+
+
+def test_texts_are_no_records_that_hide_a_deep_one() -> None:
+    texts = GOOD.replace(b'{"a":1}', nested(200) + b',"x"' * 200)
+    assert not is_answer(texts.replace(b'"count":1', b'"count":201'))
 
 
 ITEM = item_envelope(GOOD)

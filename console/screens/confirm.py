@@ -16,7 +16,7 @@ from console.text import clean
 class ConfirmScreen(ModalScreen[bool]):
     """Dismissed with True for `y` or a click on it, False for `n`, Escape, or Enter.
 
-    Arguments:
+    Args:
         question: what is asked, naming the target.
         effect: what will follow.
     """

@@ -44,7 +44,7 @@ PANELS = ("load", "query", "events")
 class MainScreen(Screen[None]):
     """Draws what it is shown; what the operator asks for goes to the application.
 
-    Arguments:
+    Args:
         settings: what was typed in earlier runs.
         glyphs: what the terminal can show.
         complete_query, complete_command: see `console.widgets.prompt.Complete`.
@@ -62,8 +62,12 @@ class MainScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
-                command.key, f"app.command('{command.name}')", command.label,
-                tooltip=command.help, id=command.name, show=False,
+                command.key,
+                f"app.command('{command.name}')",
+                command.label,
+                tooltip=command.help,
+                id=command.name,
+                show=False,
             )
             for command in COMMANDS
             if command.key
@@ -76,12 +80,18 @@ class MainScreen(Screen[None]):
         Binding("3", "panel('events')", "Hide or show events", show=False),
         Binding("m", "widen", "Maximise", show=False),
         Binding("escape", "back", "Back", show=False),
-    ]  # fmt: skip
+    ]
 
     def __init__(
-        self, *, settings: Settings, glyphs: Glyphs, complete_query: Complete,
-        complete_command: Complete, read_only: bool, attached: bool,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        settings: Settings,
+        glyphs: Glyphs,
+        complete_query: Complete,
+        complete_command: Complete,
+        read_only: bool,
+        attached: bool,
+    ) -> None:
         super().__init__()
         self._settings = settings
         self._glyphs = glyphs
@@ -106,9 +116,11 @@ class MainScreen(Screen[None]):
             )
             yield self._panel(LiveTable(EVENT_COLUMNS, name="events"), "Events")
         yield Prompt(
-            history=self._settings.commands, complete=self._complete_command, name="line",
+            history=self._settings.commands,
+            complete=self._complete_command,
+            name="line",
             placeholder="",
-        )  # fmt: skip
+        )
 
     def _panel(self, widget: W, title: str) -> W:
         widget.add_class("panel")
@@ -152,9 +164,11 @@ class MainScreen(Screen[None]):
     # -- drawing ------------------------------------------------------------------
 
     def show(
-        self, snapshot: ClusterSnapshot, rates: Mapping[str, Sequence[Sample]],
+        self,
+        snapshot: ClusterSnapshot,
+        rates: Mapping[str, Sequence[Sample]],
         events: Sequence[Event],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Draws a snapshot; what has not changed is not drawn again."""
         lines = vitals(snapshot, read_only=self._read_only, attached=self._attached)
         self._update("#vitals", "\n".join(lines))

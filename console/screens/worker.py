@@ -52,7 +52,7 @@ def figures_text(
 class WorkerScreen(Screen[None]):
     """Shows one worker until Escape.
 
-    Arguments:
+    Args:
         worker_id: which.
         driver: reads its log.
         glyphs: what the terminal can show.

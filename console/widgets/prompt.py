@@ -31,7 +31,7 @@ class _Completer(Suggester):
 class Prompt(Input):
     """Up and Down walk through what was typed before, Tab takes the completion, Escape leaves.
 
-    Arguments:
+    Args:
         history: lines typed before, oldest first; lines submitted are added to it.
         complete: see `Complete`.
     """
@@ -59,9 +59,13 @@ class Prompt(Input):
         self, *, history: list[str], complete: Complete, placeholder: str, name: str
     ) -> None:
         super().__init__(
-            placeholder=placeholder, suggester=_Completer(complete), compact=True, id=name,
-            max_length=10_000, select_on_focus=False,
-        )  # fmt: skip
+            placeholder=placeholder,
+            suggester=_Completer(complete),
+            compact=True,
+            id=name,
+            max_length=10_000,
+            select_on_focus=False,
+        )
         self.history = history
         self._at = len(history)
         self._draft = ""

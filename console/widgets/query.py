@@ -54,9 +54,11 @@ class QueryPanel(Vertical):
     def compose(self) -> ComposeResult:
         """The line, what is said of the answer, the records."""
         yield Prompt(
-            history=self._history, complete=self._complete, name="ask",
+            history=self._history,
+            complete=self._complete,
+            name="ask",
             placeholder='getbyname xander   getbyyear "New York City" 2002',
-        )  # fmt: skip
+        )
         yield Static("", id="answer", markup=False)
         yield LiveTable((), name="results")
 

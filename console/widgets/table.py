@@ -97,9 +97,13 @@ class LiveTable(ScrollView, can_focus=True):
         """Enter was pressed on a row, or it was clicked again."""
 
     def __init__(
-        self, columns: Sequence[Column], *, sort: int | None = None, descending: bool = False,
+        self,
+        columns: Sequence[Column],
+        *,
+        sort: int | None = None,
+        descending: bool = False,
         name: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(id=name)
         self._columns = tuple(columns)
         self._all: tuple[Row, ...] = ()

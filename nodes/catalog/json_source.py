@@ -14,6 +14,7 @@ from nodes.catalog.records import (
     BATCH_RECORDS,
     BLOCK_BYTES,
     MAX_RECORD_BYTES,
+    TOO_DEEP,
     Batch,
     NotJsonNumber,
     Record,
@@ -27,6 +28,7 @@ from nodes.catalog.records import (
     json_kind,
 )
 from nodes.errors import DataError
+from nodes.support.nesting import MAX_NESTING, is_nested_within
 
 
 def read_json(path: Path, name: str, report_bad: ReportBad) -> Iterator[Batch]:
@@ -122,6 +124,8 @@ def _read_plain(lines: list[bytes]) -> UsableRecords | None:
         text = encode_lines(records)
     except (ValueError, RecursionError):
         return None
+    if not is_nested_within(text, MAX_NESTING, beside=len(records) - 1):
+        return None
     if len(records) != len(lines) or b"\\\\" in text or _quotes(text) != _quotes(block):
         return None
     bodies = text.split(b"\n")
@@ -144,7 +148,7 @@ def _read_line(line: bytes, name: str, number: int, report_bad: ReportBad) -> Us
     except json.JSONDecodeError as error:
         raise _broken(name, number, error) from None
     except RecursionError:
-        report_bad(f"{name}, line {number}", "it is nested too deeply")
+        report_bad(f"{name}, line {number}", TOO_DEEP)
     except Unusable as unusable:
         report_bad(f"{name}, line {number}", str(unusable))
     else:

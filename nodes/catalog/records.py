@@ -12,11 +12,13 @@ import msgspec
 
 from nodes.catalog.arguments import shown
 from nodes.errors import DataError
+from nodes.support.nesting import MAX_NESTING, is_nested_within
 
 MAX_RECORD_BYTES = 1 << 20  # bytes of one record's JSON text
 BLOCK_BYTES = 1 << 16  # bytes of the lines that are read together: they fit the processor's cache
 BATCH_RECORDS = 500  # records that are read together where there are no lines
 
+TOO_DEEP = f"it is nested too deeply, at most {MAX_NESTING} levels are allowed"
 Record = dict[str, object]
 UsableRecords = tuple[list[Record], list[bytes]]
 """Records, and the compact JSON text of each."""
@@ -43,7 +45,9 @@ def encode_record(value: object) -> bytes:
     except UnicodeEncodeError:
         raise Unusable("it has half of a surrogate pair, which is no character") from None
     except RecursionError:
-        raise Unusable("it is nested too deeply") from None
+        raise Unusable(TOO_DEEP) from None
+    if not is_nested_within(body, MAX_NESTING):
+        raise Unusable(TOO_DEEP)
     if len(body) > MAX_RECORD_BYTES:
         raise Unusable(
             f"it takes {len(body)} bytes as JSON, at most {MAX_RECORD_BYTES} are allowed"

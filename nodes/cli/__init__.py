@@ -52,7 +52,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rollcall", prog_name="rollcall-nodes")
+@click.version_option(package_name="rollcall-console", prog_name="rollcall-nodes")
 def cli() -> None:
     """Lookups over records, answered by worker processes behind one master."""
 

@@ -135,7 +135,7 @@ class Dispatcher:
 
     def _make_room(self) -> None:
         # Where nobody is there, to wait for somebody is all there is to do, and anyone may.
-        self._limiter.allow(AT_ONCE * len(self._routes) or sys.maxsize)
+        self._limiter.set_total(AT_ONCE * len(self._routes) or sys.maxsize)
 
     def close(self) -> None:
         """Closes every lane."""
@@ -182,7 +182,7 @@ class Dispatcher:
         """
         deadline = self._clock() + timeout
         call = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
-        if not self._limiter.take(timeout):
+        if not self._limiter.acquire(timeout):
             raise DeadlineExceeded(
                 f"its turn did not come in time, with {self._limiter.taken} under way; "
                 "ask fewer at once, or start more workers"
@@ -204,7 +204,7 @@ class Dispatcher:
                     self.changed.notify_all()  # other suspects wait for this one to be over
             for generation, lane in lanes.items():
                 self._give(generation, lane)
-            self._limiter.give()
+            self._limiter.release()
 
     def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""

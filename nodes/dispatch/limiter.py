@@ -1,4 +1,4 @@
-"""So many at once, the others in the order they came."""
+"""A FIFO capacity limiter: so many at once, the others in the order they came."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections import deque
 
 
 class Limiter:
-    """Limiter to do something, for any number of threads; who has waited longest is next.
+    """A FIFO capacity limiter, for any number of threads: who has waited longest is next.
 
-    There is room for any number until `allow` says otherwise.
+    Any number may be acquired until `set_total` says otherwise.
 
     Attributes:
-        taken: turns that are under way.
+        taken: how many are acquired.
     """
 
     def __init__(self) -> None:
         self.taken = 0
-        self._room = sys.maxsize
+        self._total = sys.maxsize
         self._lock = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
 
-    def take(self, timeout: float) -> bool:
-        """Waits for a turn, up to `timeout` seconds. `give` it back, unless this is False."""
+    def acquire(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds. To be released, unless this is False."""
         with self._lock:
-            if not self._waiting and self.taken < self._room:
+            if not self._waiting and self.taken < self._total:
                 self.taken += 1
                 return True
             mine = threading.Lock()
@@ -39,20 +39,20 @@ class Limiter:
                 return False
         return True  # given at the last moment
 
-    def give(self) -> None:
-        """A turn is over: the next one begins."""
+    def release(self) -> None:
+        """One is over: the next may begin."""
         with self._lock:
             self.taken -= 1
             if self._waiting:
                 self._let_in()
 
-    def allow(self, room: int) -> None:
-        """So many may have their turn at once from now on; turns under way are not ended."""
+    def set_total(self, total: int) -> None:
+        """So many at once from now on; what is acquired stays so."""
         with self._lock:
-            self._room = room
+            self._total = total
             self._let_in()
 
     def _let_in(self) -> None:
-        while self._waiting and self.taken < self._room:
+        while self._waiting and self.taken < self._total:
             self.taken += 1
             self._waiting.popleft().release()

@@ -7,6 +7,7 @@ from typing import Annotated, TypeGuard
 import msgspec
 
 from nodes.errors import CODES, BadRequest
+from nodes.support.nesting import MAX_NESTING, is_nested_within
 from nodes.wire import (
     MOST_MESSAGE,
     MOST_VERDICT,
@@ -49,6 +50,14 @@ class _Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error_message: Annotated[str, msgspec.Meta(max_length=MOST_VERDICT)] = ""
 
 
+_RECORD = _Record()
+
+_LIST_LEVELS = 1
+"""Levels around a record in an answer: the list of its results."""
+
+_BATCH_LEVELS = 3
+"""Levels around a record in a batch: the list of answers, the answer, the list of its results."""
+
 _decode_part = msgspec.json.Decoder(_Part).decode
 _decode_items = msgspec.json.Decoder(list[_Item]).decode
 
@@ -69,6 +78,10 @@ def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
         part = _decode_part(b"{%b}" % values)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
+    # One record at most is on the way to the deepest value, and the list of files is not.
+    beside = part.result.count(_RECORD)
+    if not is_nested_within(values, _LIST_LEVELS + MAX_NESTING, beside=beside):
+        return False
     return part.count == len(part.result) and part.truncated is (part.after is not None)
 
 
@@ -83,6 +96,11 @@ def is_batch_answer(values: object, count: int) -> TypeGuard[WorkerAnswer]:
         values.decode()
         items = _decode_items(memoryview(values)[len(head) - 1 :])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    # Of all these, one answer, its list and one record are on the way to the deepest value.
+    seen = sum(1 + bool(one.result) + len(one.result) + bool(one.files) for one in items)
+    beside = max(0, seen - _BATCH_LEVELS)
+    if not is_nested_within(values, _BATCH_LEVELS + MAX_NESTING, beside=beside):
         return False
     return len(items) == count and all(map(_is_sound, items))
 

@@ -61,7 +61,7 @@ class LookupHandler:
         self._lock = threading.Lock()
         self._finishing = False
         self._finished = threading.Condition(self._lock)
-        self._figures = WindowedHistogram()
+        self._histogram = WindowedHistogram()
         self.answered = 0
         self.errors = 0
 
@@ -79,7 +79,7 @@ class LookupHandler:
         for the latter when there were none in the last 10 s.
         """
         with self._lock:  # lookups add to them all the while
-            figures = self._figures
+            figures = self._histogram
             return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
     def await_worker(self, timeout: float) -> None:
@@ -155,7 +155,7 @@ class LookupHandler:
         with self._lock:
             self.answered += answered
             self.errors += failed
-            self._figures.add(took, now, answered + failed)
+            self._histogram.add(took, now, answered + failed)
 
     def check_open(self) -> None:
         """Raises `Stopping` once `finish` was called."""

@@ -1,46 +1,18 @@
-"""The master: what is behind its port, and the verbs by which it is reached."""
+"""The master: its port, and the order in which it starts and stops."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import time
 from collections.abc import Callable
-from pathlib import Path
-from random import Random
 
-import msgspec
-
-from nodes.errors import (
-    DataError,
-    NoWorkers,
-)
-from nodes.fleet.control import FleetControl
-from nodes.master.events import EventLog, registered
-from nodes.master.journal import Journal, Second, read_events
-from nodes.master.lookups import LookupHandler
-from nodes.master.membership import Membership
-from nodes.master.operations import Operations
+from nodes.master.core import MasterCore
 from nodes.master.service import MasterService
-from nodes.master.snapshot import take_snapshot
-from nodes.routing import NO_WORKERS, POLICIES, Address, State
-from nodes.security.authenticator import Authenticator
-from nodes.security.expiry import ExpiryWatch
+from nodes.routing import Address
 from nodes.security.tls import Tls
 from nodes.security.tokens import Key
 from nodes.support.event_kinds import EventKind
 from nodes.transport import Server
-from nodes.wire import (
-    DEADLINE,
-    ClusterSnapshot,
-    Description,
-    Member,
-    Members,
-    direct_key,
-)
-
-REJOIN_TIME = 3.0
-"""Seconds within which the workers of a master that was restarted register again."""
+from nodes.wire import Description
 
 FINISH_TIME = 10.0
 """Seconds that a master which stops may take for the lookups that it has taken in."""
@@ -49,20 +21,11 @@ LAST_WORDS = 0.5
 """Seconds for the last answers to go out, before all connections are closed."""
 
 
-class Master:
-    """Registered workers, and lookups sent to them. It holds no records.
+class Master(MasterCore):
+    """A master at its address; see `MasterCore` for what is not about that.
 
     Args:
-        keys: asked at each login for every valid token and its role.
         host, port: where it listens; port 0 lets the system choose.
-        balance: one of `nodes.routing.POLICIES`.
-        description: what the workers to come will serve, if it is known before the first.
-        require_token: whether lookups need a token as well.
-        tls: a master's certificates; None for no TLS.
-
-    Attributes:
-        cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
-        expiries: of the certificates in use, Unix time, by who uses them.
 
     Raises:
         OSError: the port cannot be had.
@@ -79,30 +42,13 @@ class Master:
         require_token: bool = False,
         tls: Tls | None = None,
     ) -> None:
-        self.tls = tls
-        self.cursor_key = secrets.token_hex(32)
-        self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
-        self._expiry = ExpiryWatch()
-        self.journal: Journal | None = None
-        self.events = EventLog()
-        self.authenticator = Authenticator(
-            keys=keys, note=self.events.note, require_token=require_token
-        )
-        self.membership = Membership(
-            policy=POLICIES[balance],
-            events=self.events,
+        super().__init__(
+            keys=keys,
+            balance=balance,
             description=description,
-            random=Random(),  # noqa: S311 - jitter, no secret
-            tls=None if tls is None else tls.to_workers(),
-            each_second=self._warn_of_expiry,
+            require_token=require_token,
+            tls=tls,
         )
-        self.lookups = LookupHandler(
-            self.membership.dispatcher, lambda: self.membership.description, note=self.events.note
-        )
-        self.operations = Operations(self.membership, self.events, self.snapshot)
-        self._balance = balance
-        self._name = secrets.token_hex(8)
-        self._started = time.monotonic()
         self._server = Server(
             lambda: MasterService(self),
             host=host,
@@ -110,65 +56,7 @@ class Master:
             name="master",
             tls=None if tls is None else tls.listening(),
         )
-
-    @property
-    def fleet(self) -> FleetControl:
-        """The launcher's fleet, or that of a master alone: see `led_by`."""
-        return self.membership.fleet
-
-    def led_by(self, fleet: FleetControl) -> None:
-        """See `Membership.led_by`."""
-        self.membership.led_by(fleet)
-
-    @property
-    def address(self) -> Address:
-        """Where clients and workers find it."""
-        return Address(*self._server.address)
-
-    def keep_journal(self, path: Path, *, remember: bool) -> None:
-        """Writes what happens to that file, from `start` on.
-
-        Args:
-            path: see `nodes.master.journal.journal_file`.
-            remember: whether to take up the events that an earlier master left there.
-        """
-        if remember and path.exists():
-            try:
-                earlier = read_events(path)
-            except DataError as error:
-                earlier = []
-                self.events.note(EventKind.JOURNAL, "", str(error))
-            self.events.remember(earlier)
-            if registered(earlier):
-                # They are looking for us: until they are back, lookups wait for them.
-                self.membership.expect_until(time.monotonic() + REJOIN_TIME)
-        self.journal = Journal(path, self._second)
-        self.events.listener = self.journal.note
-
-    def _second(self) -> Second:
-        now = self.snapshot()
-        return Second(
-            at=now.taken_at,
-            lookups_per_s=now.lookups_per_s,
-            p50_ms=now.p50_ms,
-            p99_ms=now.p99_ms,
-            in_flight=now.in_flight,
-            answered=now.answered,
-            errors=now.errors,
-            reroutes=now.reroutes,
-            hedges=now.hedges,
-            up=sum(worker.state == State.UP for worker in now.workers),
-        )
-
-    @property
-    def tls_expires_at(self) -> float | None:
-        """See `ClusterSnapshot`."""
-        return min(tuple(self.expiries.values()), default=None)
-
-    def _warn_of_expiry(self) -> None:
-        warning = self._expiry.due(self.tls_expires_at, time.time())
-        if warning:
-            self.events.note(EventKind.CERTIFICATES, "", warning)
+        self.address = Address(*self._server.address)
 
     def start(self) -> None:
         """Listens."""
@@ -200,63 +88,3 @@ class Master:
         self._server.stop()
         self.membership.stop()
         self.lookups.close()
-
-    def snapshot(self) -> ClusterSnapshot:
-        """The whole cluster, now."""
-        return take_snapshot(
-            membership=self.membership,
-            lookups=self.lookups,
-            refused_logins=self.authenticator.refused,
-            fleet=self.fleet,
-            address=str(self.address),
-            balance=self._balance,
-            started=self._started,
-            tls_expires_at=self.tls_expires_at,
-        )
-
-    def describe(self) -> Description:
-        """What is served, and in which versions.
-
-        Raises:
-            NoWorkers: nobody has said so yet.
-            Stopping: the next master will say.
-        """
-        self.lookups.check_open()
-        if self.membership.description is None:
-            self.lookups.await_worker(DEADLINE)
-        described = self.membership.description
-        if described is None:
-            raise NoWorkers(NO_WORKERS)
-        return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
-
-    def members(self) -> Members:
-        """Every live worker that is sent lookups, for clients that ask them themselves.
-
-        Raises:
-            Stopping: the next master will say.
-        """
-        self.lookups.check_open()
-        key = direct_key if self.authenticator.require_token else lambda _instance: ""
-        with self.membership.changed:
-            members = tuple(
-                Member(
-                    id=one.id,
-                    generation=one.generation,
-                    host=one.address.host,
-                    port=one.address.port,
-                    state=str(one.state),
-                    version=one.version,
-                    probes_answered=one.probes_answered,
-                    key=key(one.instance),
-                )
-                for one in self.membership.registry.live()
-                if one.state is not State.UNREADY
-            )
-            died = tuple(worker.generation for worker in self.membership.registry.deaths.latest)
-        return Members(
-            master=self._name,
-            balance=self._balance,
-            expecting=self.membership.expecting(),
-            members=members,
-            died=died,
-        )

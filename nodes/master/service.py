@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from nodes.errors import BadRequest, DataError, Forbidden, LookupFailed, NotPossible
 from nodes.master import cores
+from nodes.master.core import MasterCore
 from nodes.master.operations import OPERATIONS
 from nodes.security.authenticator import Session
 from nodes.security.tls import REGISTERS, STEERS, lacking
@@ -26,9 +26,6 @@ from nodes.wire import (
     result_envelope,
 )
 
-if TYPE_CHECKING:
-    from nodes.master.master import Master
-
 CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
 there is no worker, which tells a stock client more than "no such verb"."""
@@ -40,7 +37,7 @@ CERTIFIED = {Role.WORKER: REGISTERS, Role.OPERATOR: STEERS}
 class MasterService(Service):
     """The verbs, for one connection. Every verb answers with an envelope, whatever happens."""
 
-    def __init__(self, master: Master) -> None:
+    def __init__(self, master: MasterCore) -> None:
         self._master = master
         self._peer = ""
         self._certificate: Certificate | None = None

@@ -106,8 +106,8 @@ def _registered(worker: Worker, child: ProcessView | None, now: float, wall: flo
         in_flight=worker.in_flight + (worker.direct.in_flight if worker.live else 0),
         errors=worker.errors,
         lookups_per_s=_rate(worker, now) if worker.live else 0.0,
-        p50_ms=_ms(worker.figures.percentile(0.5, now)),
-        p99_ms=_ms(worker.figures.percentile(0.99, now)),
+        p50_ms=_ms(worker.histogram.percentile(0.5, now)),
+        p99_ms=_ms(worker.histogram.percentile(0.99, now)),
         cpu_percent=worker.cpu if worker.live else 0.0,
         memory_bytes=worker.memory if worker.live else 0,
         catalog=worker.version,
@@ -120,7 +120,7 @@ def _registered(worker: Worker, child: ProcessView | None, now: float, wall: flo
 
 
 def _rate(worker: Worker, now: float) -> float:
-    return worker.figures.rate(now) + worker.direct.per_s
+    return worker.histogram.rate(now) + worker.direct.per_s
 
 
 def _unregistered(child: ProcessView, now: float, wall: float) -> WorkerView:

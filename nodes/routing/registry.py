@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from random import Random
 
 from nodes.routing.breaker import Breaker
-from nodes.routing.histogram import PeakEwma
+from nodes.routing.ewma import PeakEwma
 from nodes.routing.poison import Deaths
 from nodes.routing.states import IN_ROTATION, Change, State
 from nodes.routing.worker import Address, DirectCounts, Worker
@@ -302,7 +302,7 @@ class Registry:
         if tasks == 1:
             # A batch says nothing of how quick the worker is at one.
             worker.latency.answered(seconds, now)
-        worker.figures.add(seconds, now, tasks)
+        worker.histogram.add(seconds, now, tasks)
         if worker.breaker.failures and worker.breaker.succeeded():
             self._listener(EventKind.BREAKER_CLOSED, worker, "answers again")
 

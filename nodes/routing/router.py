@@ -50,7 +50,7 @@ class Router:
 
     def refresh(self, now: float) -> None:
         """Works out anew what is late. To be called about each second."""
-        figures = [worker.figures for worker in self.registry.live()]
+        figures = [worker.histogram for worker in self.registry.live()]
         usual = percentile(figures, 0.95, now)
         self.hedge_after = max(self.HEDGE_FLOOR_S, usual or 0.0)
 

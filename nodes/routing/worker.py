@@ -6,7 +6,8 @@ from random import Random
 from typing import NamedTuple
 
 from nodes.routing.breaker import Breaker
-from nodes.routing.histogram import PeakEwma, WindowedHistogram
+from nodes.routing.ewma import PeakEwma
+from nodes.routing.histogram import WindowedHistogram
 from nodes.routing.states import TRANSITIONS, Change, State
 from nodes.support.event_kinds import EventKind
 
@@ -41,10 +42,10 @@ class Worker:
         "direct",
         "dismissed",
         "errors",
-        "figures",
         "generation",
         "has_suspect",
         "head_start",
+        "histogram",
         "id",
         "in_flight",
         "instance",
@@ -110,7 +111,7 @@ class Worker:
         self.late = False
         """It was late, and has answered nothing since."""
         self.latency = PeakEwma()
-        self.figures = WindowedHistogram()
+        self.histogram = WindowedHistogram()
         self.breaker = Breaker(random)
         self.why = ""
         self.since = now

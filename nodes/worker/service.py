@@ -21,7 +21,7 @@ from nodes.errors import (
 )
 from nodes.security.cursors import cursor_version
 from nodes.security.tls import LEADS, lacking
-from nodes.support import validation as given
+from nodes.support import validation
 from nodes.transport import Peer, Service
 from nodes.wire import (
     ProbeAnswer,
@@ -98,7 +98,7 @@ class WorkerService(Service):
         if not self._is_open():
             return (Forbidden.code, "this worker answers its master only: ask the master")
         try:
-            return given.call(do, args, {"direct": True})
+            return validation.call(do, args, {"direct": True})
         except BadRequest as misfit:
             return (misfit.code, misfit.message)
 

@@ -14,6 +14,7 @@ from nodes.catalog import ensure_catalog
 from nodes.catalog.records import MAX_RECORD_BYTES
 from nodes.catalog.sources import read_records
 from nodes.errors import DataError
+from nodes.support.nesting import MAX_NESTING
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import person, write
 
@@ -215,6 +216,19 @@ def test_a_bad_record_is_listed_with_its_place(put: Put, case: str) -> None:
     assert message in str(caught.value)
     assert "--skip-bad" in str(caught.value)
     assert ensure_catalog(data, skip_bad=True).skipped >= 1
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_a_record_nests_as_deep_as_we_say_on_every_interpreter(put: Put, suffix: str) -> None:
+    def content(levels: int) -> str:
+        lists = "[" * (levels - 1) + "]" * (levels - 1)
+        flat, deep = json.dumps(person("al")), json.dumps(person("bo", a=None))
+        records = [flat, deep.replace("null", lists), flat]
+        return "[" + ",".join(records) + "]" if suffix == "json" else "\n".join(records)
+
+    assert not ensure_catalog(put({f"a.{suffix}": content(MAX_NESTING)})).skipped
+    with pytest.raises(DataError, match="nested too deeply, at most 100"):
+        ensure_catalog(put({f"a.{suffix}": content(MAX_NESTING + 1)}))
 
 
 def test_bad_records_are_counted_and_the_rest_is_served(put: Put, ask: Ask) -> None:

@@ -49,27 +49,62 @@ SHAPES = (
 def worker_view(number: int = 1, **changes: Any) -> WorkerView:
     """A worker that is up; `changes` are fields of its view."""
     view = WorkerView(
-        id=f"w{number}", generation=number, address=f"127.0.0.1:{23100 + number}",
-        pid=4000 + number, state="up", why="", state_since=NOON - 60, served=100 * number,
-        in_flight=0, errors=0, lookups_per_s=0.0, p50_ms=None, p99_ms=None, cpu_percent=1.0,
-        memory_bytes=30 * 2**20, catalog="5f2c91d0a3b4", uptime_s=60.0, restarts=0, local=True,
-        frozen=False, breaker_open=False,
-    )  # fmt: skip
+        id=f"w{number}",
+        generation=number,
+        address=f"127.0.0.1:{23100 + number}",
+        pid=4000 + number,
+        state="up",
+        why="",
+        state_since=NOON - 60,
+        served=100 * number,
+        in_flight=0,
+        errors=0,
+        lookups_per_s=0.0,
+        p50_ms=None,
+        p99_ms=None,
+        cpu_percent=1.0,
+        memory_bytes=30 * 2**20,
+        catalog="5f2c91d0a3b4",
+        uptime_s=60.0,
+        restarts=0,
+        local=True,
+        frozen=False,
+        breaker_open=False,
+    )
     return msgspec.structs.replace(view, **changes)
 
 
 def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> ClusterSnapshot:
     """A snapshot of these workers; `changes` are fields of it."""
     snapshot = ClusterSnapshot(
-        taken_at=NOON, address="127.0.0.1:23000", balance="load", uptime_s=75.0,
-        dataset="people", catalogs=("5f2c91d0a3b4",), records=300, wanted_workers=len(workers),
-        lookups_per_s=sum(worker.lookups_per_s for worker in workers), p50_ms=None, p99_ms=None,
-        answered=sum(worker.served for worker in workers), errors=0, reroutes=0, hedges=0,
-        refused_logins=0, hedges_left=10.0, retries_left=256.0, hedge_after_ms=50.0, panic=False,
-        activity="", lag_ms=0.0, patience=1.0,
-        in_flight=sum(worker.in_flight for worker in workers), last_event=0,
-        workers=tuple(workers), tls_expires_at=None,
-    )  # fmt: skip
+        taken_at=NOON,
+        address="127.0.0.1:23000",
+        balance="load",
+        uptime_s=75.0,
+        dataset="people",
+        catalogs=("5f2c91d0a3b4",),
+        records=300,
+        wanted_workers=len(workers),
+        lookups_per_s=sum(worker.lookups_per_s for worker in workers),
+        p50_ms=None,
+        p99_ms=None,
+        answered=sum(worker.served for worker in workers),
+        errors=0,
+        reroutes=0,
+        hedges=0,
+        refused_logins=0,
+        hedges_left=10.0,
+        retries_left=256.0,
+        hedge_after_ms=50.0,
+        panic=False,
+        activity="",
+        lag_ms=0.0,
+        patience=1.0,
+        in_flight=sum(worker.in_flight for worker in workers),
+        last_event=0,
+        workers=tuple(workers),
+        tls_expires_at=None,
+    )
     return msgspec.structs.replace(snapshot, **changes)
 
 
@@ -81,9 +116,15 @@ def event(number: int, kind: str = "registered", worker: str = "w1", text: str =
 def envelope(*records: dict[str, Any], **changes: Any) -> Envelope:
     """An answered lookup; `changes` are fields of its envelope."""
     page = Envelope(
-        error=False, result=list(records), count=len(records), worker="w1", attempts=1,
-        catalog="5f2c91d0a3b4", files=("data-am.json",), elapsed_ms=0.41,
-    )  # fmt: skip
+        error=False,
+        result=list(records),
+        count=len(records),
+        worker="w1",
+        attempts=1,
+        catalog="5f2c91d0a3b4",
+        files=("data-am.json",),
+        elapsed_ms=0.41,
+    )
     return msgspec.structs.replace(page, **changes)
 
 
@@ -203,10 +244,13 @@ class FakeCluster:
         if self.refusal is not None:
             raise self.refusal
         return Description(
-            dataset=self.now.dataset, version="5f2c91d0a3b4", records=300,
-            fields=("record_id", "name", "location", "year"), files=("data-am.json",),
+            dataset=self.now.dataset,
+            version="5f2c91d0a3b4",
+            records=300,
+            fields=("record_id", "name", "location", "year"),
+            files=("data-am.json",),
             lookups=SHAPES,
-        )  # fmt: skip
+        )
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """The prepared values that start so."""
@@ -273,15 +317,24 @@ class Shown:
 
 @asynccontextmanager
 async def shown(
-    cluster: FakeCluster, *, size: tuple[int, int] = (120, 36), every: float = 3600.0,
-    glyphs: Glyphs = UNICODE, settings: Settings | None = None, attached: bool = False,
+    cluster: FakeCluster,
+    *,
+    size: tuple[int, int] = (120, 36),
+    every: float = 3600.0,
+    glyphs: Glyphs = UNICODE,
+    settings: Settings | None = None,
+    attached: bool = False,
     read_only: bool = False,
-) -> AsyncIterator[Shown]:  # fmt: skip
+) -> AsyncIterator[Shown]:
     """A console over `cluster` that looks once, unless it is told to look more often."""
     app = RollcallApp(
-        open_cluster=lambda _progress: cluster, settings=settings or Settings(), glyphs=glyphs,
-        attached=attached, read_only=read_only, every=every,
-    )  # fmt: skip
+        open_cluster=lambda _progress: cluster,
+        settings=settings or Settings(),
+        glyphs=glyphs,
+        attached=attached,
+        read_only=read_only,
+        every=every,
+    )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             console = Shown(app, cluster, pilot)

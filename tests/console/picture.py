@@ -24,8 +24,11 @@ async def take() -> None:
     """Drives the console as a person would, and takes the picture."""
     app = RollcallApp(
         open_cluster=hosting(port=0, workers=4, data=None, balance="load"),
-        settings=Settings(), glyphs=UNICODE, attached=False, every=0.2,
-    )  # fmt: skip
+        settings=Settings(),
+        glyphs=UNICODE,
+        attached=False,
+        every=0.2,
+    )
     try:
         async with app.run_test(size=(120, 36)) as pilot:
             while app.snapshot is None or sum(w.state == "up" for w in app.snapshot.workers) < 4:

@@ -153,13 +153,20 @@ def test_a_master_without_a_fleet_says_so_itself(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "name", "argument"),
     [
-        ("kill w2", "kill", "w2"), ("  kill   w2  ", "kill", "w2"), ("kill", "kill", ""),
-        ("scale 3", "scale", "3"), ("spawn", "spawn", ""), ("spawn 2", "spawn", "2"),
-        ("traffic 200", "traffic", "200"), ("traffic", "traffic", ""), ("quit", "quit", ""),
+        ("kill w2", "kill", "w2"),
+        ("  kill   w2  ", "kill", "w2"),
+        ("kill", "kill", ""),
+        ("scale 3", "scale", "3"),
+        ("spawn", "spawn", ""),
+        ("spawn 2", "spawn", "2"),
+        ("traffic 200", "traffic", "200"),
+        ("traffic", "traffic", ""),
+        ("quit", "quit", ""),
         ('ask getbyyear "New York City" 2002', "ask", 'getbyyear "New York City" 2002'),
-        ("filter [/foo]", "filter", "[/foo]"), ("export ~/a b.csv", "export", "~/a b.csv"),
+        ("filter [/foo]", "filter", "[/foo]"),
+        ("export ~/a b.csv", "export", "~/a b.csv"),
     ],
-)  # fmt: skip
+)
 def test_a_line_is_a_command_and_its_argument(line: str, name: str, argument: str) -> None:
     assert parse(line) == (BY_NAME[name], argument)
 

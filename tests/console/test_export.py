@@ -16,9 +16,9 @@ from console.export import export
 from nodes.errors import BadRequest
 
 RECORDS: list[dict[str, Any]] = [
-    {"record_id": "1", "name": "Zoë, \"Z\"", "year": 2002, "tags": ["a", {"b": 1}]},
+    {"record_id": "1", "name": 'Zoë, "Z"', "year": 2002, "tags": ["a", {"b": 1}]},
     {"record_id": "2", "name": "two\nlines", "note": None, "ok": True, "score": -1.5},
-]  # fmt: skip
+]
 
 FORMULAS = ["=1+1", "+1", "-1+2", "@SUM(A1)", "\t=1", "\r=1"]
 

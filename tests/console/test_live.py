@@ -85,9 +85,12 @@ class Console:
 
 @asynccontextmanager
 async def console(
-    *, workers: int = 3, attach: str | None = None, size: tuple[int, int] = (120, 36),
+    *,
+    workers: int = 3,
+    attach: str | None = None,
+    size: tuple[int, int] = (120, 36),
     **options: Any,
-) -> AsyncIterator[Console]:  # fmt: skip
+) -> AsyncIterator[Console]:
     """A console over a cluster of its own, or attached to one."""
     opening = (
         attaching(attach)
@@ -95,9 +98,13 @@ async def console(
         else hosting(port=0, workers=workers, data=None, balance="load")
     )
     app = RollcallApp(
-        open_cluster=opening, settings=Settings(), glyphs=UNICODE, attached=attach is not None,
-        every=0.1, **options,
-    )  # fmt: skip
+        open_cluster=opening,
+        settings=Settings(),
+        glyphs=UNICODE,
+        attached=attach is not None,
+        every=0.1,
+        **options,
+    )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             shown = Console(app, pilot)
@@ -344,9 +351,12 @@ def test_what_is_shown_is_what_an_observer_counts() -> None:
         async with console() as shown:
             await shown.all_up("w1", "w2", "w3")
             [tally] = await asyncio.to_thread(
-                load_from_threads, shown.app.driver.address, clients=1, lookups=300,
+                load_from_threads,
+                shown.app.driver.address,
+                clients=1,
+                lookups=300,
                 records=RECORDS,
-            )  # fmt: skip
+            )
             assert (tally.answers, tally.errors) == (300, [])
             await shown.until(lambda: shown.app.main.table._foot.cells[2] == "300")  # type: ignore[union-attr]
             assert shown.app.snapshot is not None
@@ -383,8 +393,10 @@ def test_a_cluster_that_cannot_start_is_explained(tmp_path: Path) -> None:
         (tmp_path / "broken.json").write_text('{"a": ')
         app = RollcallApp(
             open_cluster=hosting(port=0, workers=1, data=tmp_path, balance="load"),
-            settings=Settings(), glyphs=UNICODE, attached=False,
-        )  # fmt: skip
+            settings=Settings(),
+            glyphs=UNICODE,
+            attached=False,
+        )
         async with app.run_test(size=(100, 30)) as pilot:
             shown = Console(app, pilot)
             await shown.until(lambda: isinstance(app.screen, MessageScreen))

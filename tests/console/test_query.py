@@ -57,11 +57,15 @@ def test_a_word_that_is_quoted_is_read_back(word: str) -> None:
 @pytest.mark.parametrize(
     ("word", "shown"),
     [
-        ("xander", "xander"), ("Zürich", "Zürich"), ("New York City", '"New York City"'),
-        ("", '""'), ("Coeur d'Alene", '"Coeur d\'Alene"'), ('The "Hub"', "'The \"Hub\"'"),
+        ("xander", "xander"),
+        ("Zürich", "Zürich"),
+        ("New York City", '"New York City"'),
+        ("", '""'),
+        ("Coeur d'Alene", '"Coeur d\'Alene"'),
+        ('The "Hub"', "'The \"Hub\"'"),
         ("a;b$c*", "a;b$c*"),
     ],
-)  # fmt: skip
+)
 def test_a_word_is_quoted_only_if_it_must_be(word: str, shown: str) -> None:
     assert quoted(word) == shown
 

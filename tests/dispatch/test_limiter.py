@@ -13,25 +13,25 @@ from tests.kit import PATIENCE, poll_for
 
 def test_there_is_room_for_so_many() -> None:
     turns = Limiter()
-    turns.allow(2)
-    assert turns.take(0.0)
-    assert turns.take(0.0)
-    assert not turns.take(0.0)
-    turns.give()
-    assert turns.take(0.0)
+    turns.set_total(2)
+    assert turns.acquire(0.0)
+    assert turns.acquire(0.0)
+    assert not turns.acquire(0.0)
+    turns.release()
+    assert turns.acquire(0.0)
     assert turns.taken == 2
 
 
 def test_who_waited_longest_is_next() -> None:
     turns = Limiter()
-    turns.allow(1)
-    assert turns.take(0.0)
+    turns.set_total(1)
+    assert turns.acquire(0.0)
     order: list[int] = []
 
     def wait(number: int) -> None:
-        assert turns.take(PATIENCE)
+        assert turns.acquire(PATIENCE)
         order.append(number)
-        turns.give()
+        turns.release()
 
     def waiting(number: int) -> Callable[[], bool]:
         return lambda: len(turns._waiting) == number
@@ -40,7 +40,7 @@ def test_who_waited_longest_is_next() -> None:
     for number, thread in enumerate(threads, 1):
         thread.start()
         poll_for(waiting(number))
-    turns.give()
+    turns.release()
     for thread in threads:
         thread.join(PATIENCE)
     assert order == [0, 1, 2, 3, 4]
@@ -49,15 +49,15 @@ def test_who_waited_longest_is_next() -> None:
 
 def test_more_room_lets_in_who_waits_and_nobody_before_them() -> None:
     turns = Limiter()
-    turns.allow(1)
-    assert turns.take(0.0)
-    threads = [threading.Thread(target=lambda: turns.take(PATIENCE)) for _ in range(3)]
+    turns.set_total(1)
+    assert turns.acquire(0.0)
+    threads = [threading.Thread(target=lambda: turns.acquire(PATIENCE)) for _ in range(3)]
     for thread in threads:
         thread.start()
     poll_for(lambda: len(turns._waiting) == 3)
-    turns.allow(3)
-    assert not turns.take(0.0)
-    turns.give()
+    turns.set_total(3)
+    assert not turns.acquire(0.0)
+    turns.release()
     for thread in threads:
         thread.join(PATIENCE)
     assert turns.taken == 3
@@ -65,18 +65,18 @@ def test_more_room_lets_in_who_waits_and_nobody_before_them() -> None:
 
 def test_less_room_ends_nothing() -> None:
     turns = Limiter()
-    assert all(turns.take(0.0) for _ in range(5))
-    turns.allow(2)
+    assert all(turns.acquire(0.0) for _ in range(5))
+    turns.set_total(2)
     for _ in range(3):
-        turns.give()
-        assert not turns.take(0.0)
-    turns.give()
-    assert turns.take(0.0)
+        turns.release()
+        assert not turns.acquire(0.0)
+    turns.release()
+    assert turns.acquire(0.0)
 
 
 def test_many_threads_some_of_which_give_up() -> None:
     turns = Limiter()
-    turns.allow(3)
+    turns.set_total(3)
     most = 0
     lock = threading.Lock()
     inside = 0
@@ -85,7 +85,7 @@ def test_many_threads_some_of_which_give_up() -> None:
         nonlocal inside, most
         random, had = Random(seed), 0
         for _ in range(200):
-            if not turns.take(random.choice([0.0, 0.0005, PATIENCE])):
+            if not turns.acquire(random.choice([0.0, 0.0005, PATIENCE])):
                 continue
             with lock:
                 inside += 1
@@ -93,7 +93,7 @@ def test_many_threads_some_of_which_give_up() -> None:
             had += 1
             with lock:
                 inside -= 1
-            turns.give()
+            turns.release()
         return had
 
     with ThreadPoolExecutor(12) as threads:

@@ -1,4 +1,4 @@
-"""Prints the README's table of promises: `python -m tests.faults [SECONDS]`."""
+"""Prints the table of promises in docs/faults.md: `python -m tests.faults [SECONDS]`."""
 
 from __future__ import annotations
 

@@ -497,7 +497,7 @@ def test_a_snapshot_looks_at_no_figures_that_lookups_are_adding_to() -> None:
                 return super().items()
 
         looked: list[bool] = []
-        master.lookups._figures._seconds = Watched()
+        master.lookups._histogram._seconds = Watched()
         master.snapshot()
     assert looked
     assert all(looked)

@@ -1,7 +1,7 @@
 """The console over a prepared cluster: hostile text, the kill that must hit, frozen screens.
 
 The frozen screens are SVGs in the folder `frozen`. After a change that is meant to be seen,
-write them anew with `ROLLCALL_FREEZE=1 python -m pytest tests/console/test_faked.py`, and look
+write them anew with `ROLLCALL_FREEZE=1 python -m pytest tests/console/test_screens.py`, and look
 at them before they are committed.
 """
 
@@ -98,11 +98,13 @@ def test_a_kill_hits_the_worker_that_was_named_however_the_table_moves(kills: in
         def moved(snapshot: ClusterSnapshot) -> ClusterSnapshot:
             workers = [
                 msgspec.structs.replace(
-                    one, served=random.randrange(1000), lookups_per_s=random.uniform(0, 99),
+                    one,
+                    served=random.randrange(1000),
+                    lookups_per_s=random.uniform(0, 99),
                     state=random.choice(["up", "suspect", "draining"]),
                 )
                 for one in snapshot.workers
-            ]  # fmt: skip
+            ]
             random.shuffle(workers)
             return msgspec.structs.replace(snapshot, workers=tuple(workers))
 

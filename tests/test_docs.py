@@ -1,8 +1,9 @@
-"""Every shell line and every Python snippet of the README is run, or this fails."""
+"""Every shell line and every Python snippet of the README and of docs/ is run, or this fails."""
 
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 
 import click
@@ -27,21 +29,29 @@ from nodes.errors import CODES
 from nodes.wire import decode_envelope
 from tests.kit import PATIENCE, Node
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+}
 BIN = Path(sys.executable).parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text(), re.M | re.S)
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", "\n".join(PAGES.values()), re.M | re.S)
 
-
-def lines(language: str) -> list[str]:
-    """The lines of every block in that language."""
-    found = (text.strip().splitlines() for kind, text in BLOCKS if kind == language)
-    return [line for block in found for line in block]
-
-
-SET_UP = [line for line in lines("sh") if line.startswith("python3 -m venv")]
-SHELL = [line for line in lines("sh") if line not in SET_UP]
-CONSOLE = [line.removeprefix("$ ") for line in lines("console")]
+SET_UP = "python3 -m venv"
+ACTIVATE = ". .venv/bin/activate"
+BEFORE_COMMIT = ".venv/bin/ruff check"
+LINES = [
+    line
+    for line in dict.fromkeys(
+        line for kind, text in BLOCKS if kind == "sh" for line in text.strip().splitlines()
+    )
+    if not line.startswith((SET_UP, ACTIVATE, BEFORE_COMMIT))
+]
+SCREEN = [line for line in LINES if line.split()[0] == "rollcall"]
+LAUNCH = [line for line in LINES if re.match(r"rollcall-nodes (up|master|worker)\b", line)]
+SHELL = [line for line in LINES if line not in SCREEN + LAUNCH]
 CHANGES = re.compile(r"rollcall-nodes (scale|spawn|drain|kill|restart|reload|token)\b")
+LINK = re.compile(r"\]\(([^)]+)\)")
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 
@@ -59,24 +69,66 @@ def environment(address: str) -> dict[str, str]:
 
 
 def test_every_block_is_of_a_kind_that_is_run_or_parsed() -> None:
-    assert {kind for kind, _ in BLOCKS} == {"sh", "console", "python", "toml", "json"}
+    assert {kind for kind, _ in BLOCKS} == {"sh", "python", "toml", "json"}
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    readme = PAGES["README.md"]
+    assert len(readme.splitlines()) <= 150
+    for page in PAGES:
+        assert page == "README.md" or f"]({page})" in readme
+
+
+def test_the_readme_says_how_to_find_the_commands_before_it_uses_them() -> None:
+    readme = PAGES["README.md"]
+    assert 0 < readme.index(f"\n{ACTIVATE}\n") < readme.index("\nrollcall\n")
 
 
 def test_the_two_commands_do_their_own_set_up() -> None:
-    run, test = SET_UP
-    start = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt "
-    assert run == f"{start}. && .venv/bin/rollcall-nodes up"
+    run, test = [line for line in PAGES["README.md"].splitlines() if line.startswith(SET_UP)]
+    start = f"{SET_UP} .venv && .venv/bin/pip install -q -c constraints.txt "
+    assert run == f"{start}. && .venv/bin/rollcall"
     assert test == f"{start}-e '.[test]' && .venv/bin/python -m pytest"
-    with Node(*shlex.split(run.rpartition("rollcall-nodes ")[2]), "--port", "0") as node:
-        assert node.ready_line.startswith("ready: 127.0.0.1:")
     tail = shlex.split(test.rpartition(".venv/bin/python ")[2])
     # The tests, from within the tests: only collected.
     collected = subprocess.run(
         [sys.executable, *tail, __file__, "--collect-only", "-q", "-p", "no:cacheprovider"],
-        cwd=README.parent, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert collected.returncode == 0, collected.stdout
-    assert "test_readme.py" in collected.stdout
+    assert "test_docs.py" in collected.stdout
+
+
+def test_the_readme_shown_elsewhere_has_nothing_that_is_only_here() -> None:
+    shown = metadata("rollcall-console").json["description"]
+    assert isinstance(shown, str)
+    assert "## Two commands" in shown
+    assert all(link.startswith("https://") for link in LINK.findall(shown))
+
+
+def test_what_is_run_before_a_commit_is_what_has_to_pass() -> None:
+    [line] = [one for one in PAGES["docs/contributing.md"].splitlines() if BEFORE_COMMIT in one]
+    assert set(line.split(" && ")) < set((ROOT / ".ci/run").read_text().splitlines())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_links_to_what_is_there(page: str) -> None:
+    for link in LINK.findall(PAGES[page]):
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        found = (ROOT / page).parent / target
+        assert found.exists(), link
+        headings = re.findall(r"^#+ (.*)$", found.read_text(), re.M) if anchor else []
+        assert not anchor or anchor in [one.lower().replace(" ", "-") for one in headings], link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_names_modules_and_tests_that_are_there(page: str) -> None:
+    for module in re.findall(r"python -m (tests[\w.]*)", PAGES[page]):
+        assert importlib.util.find_spec(module), module
+    for path in re.findall(r"`(tests/[\w./]*)`", PAGES[page]):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("line", [line for line in SHELL if not CHANGES.match(line)])
@@ -115,7 +167,7 @@ def test_a_python_snippet_works(code: str, address: str, tmp_path: Path) -> None
     assert done.stdout
 
 
-@pytest.mark.parametrize("line", [line for line in CONSOLE if line.startswith("rollcall-nodes")])
+@pytest.mark.parametrize("line", LAUNCH)
 def test_a_launcher_line_comes_up(line: str, address: str) -> None:
     words = [word.replace("127.0.0.1:23000", address) for word in shlex.split(line)[1:]]
     words = ["0" if word == "23000" else word for word in words]
@@ -123,7 +175,7 @@ def test_a_launcher_line_comes_up(line: str, address: str) -> None:
         assert node.ready_line.startswith("ready: ")
 
 
-@pytest.mark.parametrize("line", [line for line in CONSOLE if line.split()[0] == "rollcall"])
+@pytest.mark.parametrize("line", SCREEN)
 def test_the_console_comes_up_and_quits(line: str, address: str) -> None:
     words = shlex.split(line.replace("127.0.0.1:23000", address))
     if "--attach" not in words:
@@ -177,12 +229,14 @@ def test_the_envelopes_shown_are_envelopes() -> None:
 
 
 def test_the_table_of_codes_is_the_closed_list() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| `(\w+)` \|$", README.read_text(), re.M)
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| `(\w+)` \|$", PAGES["docs/lookups.md"], re.M)
     assert dict(rows) == {code: error.__name__ for code, error in CODES.items()}
 
 
 def test_the_table_of_options_is_what_there_is() -> None:
-    rows = re.findall(r"^\| `(rollcall[^`]*)` \| ((?:`--[\w-]+` ?)+)\|$", README.read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(rollcall[^`]*)` \| ((?:`--[\w-]+` ?)+)\|$", PAGES["docs/operating.md"], re.M
+    )
     listed = {_name(name): set(re.findall(r"--[\w-]+", options)) for name, options in rows}
     context = click.Context(cli)
     real: dict[str, set[str]] = {"rollcall": _options(rollcall)}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.routing import WindowedHistogram
-from nodes.routing.histogram import PeakEwma
+from nodes.routing.ewma import PeakEwma
 
 SECONDS = st.floats(min_value=2e-6, max_value=600)
 
