@@ -237,21 +237,6 @@ def test_a_worker_without_a_master_waits_for_one_and_leaves_when_told() -> None:
         assert worker.wait() == 0
 
 
-def test_the_console_needs_a_terminal() -> None:
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "console"],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 2
-    assert "rollcall-nodes up" in done.stderr
-
-
 def test_a_message_of_several_lines_is_shown_so(tmp_path: Path) -> None:
     (tmp_path / "shoes.json").write_text('[{"size": 42, "maker": "x"}]')
     refused = run_nodes("up", "--port", "0", "--data", str(tmp_path))
