@@ -63,9 +63,16 @@ from nodes.support.text import printable
 )
 @click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
 def rollcall(
-    port: int, workers: int, data: Path | None, balance: str, watch: bool, require_token: bool,
-    attach: str | None, tls: Path | None, read_only: bool,
-) -> None:  # fmt: skip
+    port: int,
+    workers: int,
+    data: Path | None,
+    balance: str,
+    watch: bool,
+    require_token: bool,
+    attach: str | None,
+    tls: Path | None,
+    read_only: bool,
+) -> None:
     """Lookups over records, answered by workers behind one master: see it and steer it.
 
     Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
@@ -76,15 +83,27 @@ def rollcall(
             click.echo(f"rollcall: --attach needs a terminal; without one: {command}", err=True)
             raise SystemExit(2)
         _run_without_screen(
-            port=port, workers=workers, data=data, balance=balance, watch=watch,
-            require_token=require_token, tls=tls,
-        )  # fmt: skip
+            port=port,
+            workers=workers,
+            data=data,
+            balance=balance,
+            watch=watch,
+            require_token=require_token,
+            tls=tls,
+        )
         return
     try:
         code = _run(
-            port, workers, data, balance, attach, watch=watch, require_token=require_token,
-            tls=tls, read_only=read_only,
-        )  # fmt: skip
+            port,
+            workers,
+            data,
+            balance,
+            attach,
+            watch=watch,
+            require_token=require_token,
+            tls=tls,
+            read_only=read_only,
+        )
     except RollcallError as error:
         click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
@@ -99,15 +118,23 @@ def _run_without_screen(**options: object) -> None:
 
 
 def _run(
-    port: int, workers: int, data: Path | None, balance: str, attach: str | None, *,
-    watch: bool, require_token: bool, tls: Path | None, read_only: bool,
-) -> int:  # fmt: skip
+    port: int,
+    workers: int,
+    data: Path | None,
+    balance: str,
+    attach: str | None,
+    *,
+    watch: bool,
+    require_token: bool,
+    tls: Path | None,
+    read_only: bool,
+) -> int:
     if attach is not None:
         from nodes.support.addresses import parse_address  # noqa: PLC0415 - only then is it needed
 
         parse_address(attach)
     from console.app import RollcallApp  # noqa: PLC0415
-    from console.opening import attaching, hosting  # noqa: PLC0415
+    from console.cluster_factory import attaching, hosting  # noqa: PLC0415
     from console.settings import load_settings, save_settings  # noqa: PLC0415
     from console.text import terminal_glyphs  # noqa: PLC0415
 
@@ -115,13 +142,23 @@ def _run(
     logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
     settings = load_settings()
     app = RollcallApp(
-        open_cluster=attaching(attach, tls) if attach is not None else hosting(
-            port=port, workers=workers, data=data, balance=balance, watch=watch,
-            require_token=require_token, tls=tls,
+        open_cluster=attaching(attach, tls)
+        if attach is not None
+        else hosting(
+            port=port,
+            workers=workers,
+            data=data,
+            balance=balance,
+            watch=watch,
+            require_token=require_token,
+            tls=tls,
         ),
-        settings=settings, glyphs=terminal_glyphs(), attached=attach is not None, tls=tls,
+        settings=settings,
+        glyphs=terminal_glyphs(),
+        attached=attach is not None,
+        tls=tls,
         read_only=read_only,
-    )  # fmt: skip
+    )
     try:
         app.run()
     finally:

@@ -1,10 +1,11 @@
-"""The application: which cluster, which screens, and what each command does to them."""
+"""The application: shows what the driver learns of the cluster, and carries out commands."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,41 +14,45 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from console import commands, messages
-from console.commands import BY_NAME, COMMANDS, Command
-from console.driver import Driver, Open
-from console.export import export
+from console.actions import Actions
+from console.commands import (
+    BY_NAME,
+    Argument,
+    ClusterCommand,
+    Command,
+    ConsoleCommand,
+    usable,
+)
+from console.driver import Driver, OpenCluster
 from console.history import History
 from console.query import completions
-from console.screens.confirm import ConfirmScreen, MessageScreen, StoppingScreen
-from console.screens.help import HelpScreen
+from console.screens.confirm import ConfirmScreen, MessageScreen
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
 from console.settings import Settings
-from console.text import Glyphs, clean, duration
+from console.status import Condition, Status
+from console.text import Glyphs, clean
 from console.traffic import Traffic
-from console.view import BAD_EVENTS
 from console.widgets.bar import CommandButton
 from console.widgets.query import QueryPanel
 from console.widgets.table import LiveTable
 from nodes.errors import BadRequest, RollcallError
+from nodes.support.event_kinds import BAD
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
-MOST_EVENTS = 2000
-MOST_TOASTS = 3
-"""Notifications at one look; what is more is only counted."""
+MAX_EVENTS = 2000
+MAX_TOASTS = 3
+"""Notifications for one snapshot; what is more is only counted."""
 
-OWN_DOING = 10.0
+OWN_ACTION_S = 10.0
 """Seconds for which what happens to a worker is taken for what the operator did to it."""
-
-TRAFFIC_RATE = 50
-"""Lookups a second of the built-in load, unless the operator says otherwise."""
 
 
 class RollcallApp(App[int]):
     """The console.
 
     Args:
-        open_cluster: hosts or attaches; see `console.driver.Open`.
+        open_cluster: hosts or attaches; see `console.driver.OpenCluster`.
         settings: of the last run; changed in place.
         glyphs: what the terminal can show.
         attached: whether the cluster runs on without this console.
@@ -65,7 +70,7 @@ class RollcallApp(App[int]):
     def __init__(
         self,
         *,
-        open_cluster: Open,
+        open_cluster: OpenCluster,
         settings: Settings,
         glyphs: Glyphs,
         attached: bool,
@@ -81,11 +86,14 @@ class RollcallApp(App[int]):
         self.driver = Driver(open_cluster, self.post_message, every=every)
         self.traffic = Traffic(self.post_message, tls=tls)
         self.snapshot: ClusterSnapshot | None = None
-        self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.history = History()
-        self._conditions: dict[str, str] = {"start": "starting the cluster"}
-        self._stopping = False
-        self._steered: dict[str, float] = {}
+        self.actions = Actions(self)
+        self._status = Status()
+        self._status.set(
+            Condition.STARTING, "connecting to the cluster" if attached else "starting the cluster"
+        )
+        self._acted_on: dict[str, float] = {}
         self.main = MainScreen(
             settings=settings,
             glyphs=glyphs,
@@ -101,7 +109,7 @@ class RollcallApp(App[int]):
             self.theme = self.settings.theme
         self.push_screen(self.main)
         self.driver.start()
-        self.call_after_refresh(self._show_conditions)
+        self.call_after_refresh(self._show_status)
 
     def watch_theme(self, theme: str) -> None:
         """Remembers the theme."""
@@ -112,12 +120,10 @@ class RollcallApp(App[int]):
         for entry in super().get_system_commands(screen):
             if entry.title not in ("Quit", "Maximize", "Minimize", "Keys", "Screenshot"):
                 yield entry
-        for command in COMMANDS:
-            if self._may(command):
-                yield SystemCommand(command.label, command.help, self._doer(command.name))
-
-    def _doer(self, name: str) -> Callable[[], None]:
-        return lambda: self.action_command(name)
+        for command in usable(read_only=self.read_only):
+            yield SystemCommand(
+                command.label, command.help, partial(self.action_command, command.name)
+            )
 
     # -- what happened ------------------------------------------------------------
 
@@ -125,39 +131,42 @@ class RollcallApp(App[int]):
         """The cluster was looked at."""
         first = self.snapshot is None
         snapshot = self.snapshot = message.snapshot
-        self.history.note(snapshot)
+        self.history.add(snapshot)
         self.events.extend(message.events)
-        for condition in ("start", "lost"):
-            self._conditions.pop(condition, None)
+        self._status.set(Condition.STARTING, "")
+        self._status.set(Condition.LOST, "")
         frozen = [worker.id for worker in snapshot.workers if worker.frozen]
-        self._condition("frozen", f"FROZEN: {', '.join(frozen)} (f thaws)" if frozen else "")
+        self.set_condition(
+            Condition.FROZEN, f"FROZEN: {', '.join(frozen)} (f thaws)" if frozen else ""
+        )
+        self.set_condition(Condition.JOURNAL, snapshot.journal_trouble)
         if not first:
             self._toast(message.events)
-        if self.main.whole:
-            rates = {worker.id: self.history.of(worker.id) for worker in snapshot.workers}
+        if self.main.is_composed:
+            rates = {worker.id: self.history.samples(worker.id) for worker in snapshot.workers}
             self.main.show(snapshot, rates, self.events)
         top = self._top()
         if isinstance(top, WorkerScreen):
-            shown = top.worker_id
-            top.show(self._worker(shown), self.history.of(shown), self.events)
+            self.draw_worker(top)
 
     def on_cluster_lost(self, message: messages.ClusterLost) -> None:
         """The cluster cannot be seen."""
         at = time.strftime("%H:%M:%S", time.localtime(message.since))
-        self._conditions.pop("start", None)
-        self._condition("lost", f"NOT SEEN since {at}: {message.why}; trying again")
+        self._status.set(Condition.STARTING, "")
+        self.set_condition(Condition.LOST, f"NOT SEEN since {at}: {message.why}; trying again")
         self.main.show_lost()
 
     def on_build_progressed(self, message: messages.BuildProgressed) -> None:
         """The catalog is being built."""
         share = message.done / message.total if message.total else 0.0
-        self._condition("start", f"building the catalog: {message.stage} {share:.0%}")
+        self.set_condition(Condition.STARTING, f"building the catalog: {message.stage} {share:.0%}")
 
     def on_start_failed(self, message: messages.StartFailed) -> None:
         """There is no cluster, and there will be none."""
-        self._condition("start", "the cluster could not be started")
+        done = "reached" if self.attached else "started"
+        self.set_condition(Condition.STARTING, f"the cluster could not be {done}")
         self.push_screen(
-            MessageScreen("The cluster could not be started", message.why),
+            MessageScreen(f"The cluster could not be {done}", message.why),
             lambda _none: self.exit(2, return_code=2, message=clean(message.why)),
         )
 
@@ -172,13 +181,13 @@ class RollcallApp(App[int]):
 
     def on_lookup_answered(self, message: messages.LookupAnswered) -> None:
         """A lookup came back."""
-        if self.main.whole:
-            self.main.asking.show_answer(message)
+        if self.main.is_composed:
+            self.main.query_panel.show_answer(message)
 
     def on_lookup_refused(self, message: messages.LookupRefused) -> None:
         """A lookup did not."""
-        if self.main.whole:
-            self.main.asking.show_refusal(message)
+        if self.main.is_composed:
+            self.main.query_panel.show_refusal(message)
 
     def on_log_read(self, message: messages.LogRead) -> None:
         """A part of a log came."""
@@ -189,51 +198,53 @@ class RollcallApp(App[int]):
     def on_traffic_reported(self, message: messages.TrafficReported) -> None:
         """The built-in load said how it goes."""
         text = f"TRAFFIC {self.traffic.rate}/s wanted, {message.report} (t stops)"
-        self._condition("traffic", text if message.running and self.traffic.running else "")
+        self.set_condition(
+            Condition.TRAFFIC, text if message.running and self.traffic.running else ""
+        )
 
     def on_stopped(self, _message: messages.Stopped) -> None:
         """The cluster is closed."""
-        if self._stopping:
+        if self.actions.quitting:
             self.exit(0)
+
+    def draw_worker(self, screen: WorkerScreen) -> None:
+        """Draws the newest snapshot's part of a worker's screen."""
+        worker_id = screen.worker_id
+        screen.show(self.worker(worker_id), self.history.samples(worker_id), self.events)
 
     def _top(self) -> Screen[object] | None:
         """The screen in front; None while the application goes down, and still hears things."""
         return self.screen_stack[-1] if self.screen_stack else None
 
-    def _condition(self, name: str, text: str) -> None:
-        if text:
-            self._conditions[name] = text
-        else:
-            self._conditions.pop(name, None)
-        self._show_conditions()
+    def set_condition(self, condition: Condition, text: str) -> None:
+        """What the status line says of a condition; "" when it has ended."""
+        self._status.set(condition, text)
+        self._show_status()
 
-    def _show_conditions(self) -> None:
-        if self.main.whole:
-            self.main.show_status(clean("   ".join(self._conditions.values())))
+    def _show_status(self) -> None:
+        if self.main.is_composed:
+            self.main.show_status(self._status.line)
 
     def _toast(self, events: list[Event]) -> None:
         # What the operator did here has been answered already, and its consequences with it.
         now = time.monotonic()
-        own = {worker for worker, at in self._steered.items() if now - at < OWN_DOING}
-        bad = [e for e in events if e.kind in BAD_EVENTS and e.worker not in own]
-        for event in bad[:MOST_TOASTS]:
+        own = {worker for worker, at in self._acted_on.items() if now - at < OWN_ACTION_S}
+        bad = [e for e in events if e.kind in BAD and e.worker not in own]
+        for event in bad[:MAX_TOASTS]:
             title = clean(f"{event.worker} {event.kind.replace('_', '-')}", 60)
             self.notify(clean(event.text, 200), title=title, severity="warning", markup=False)
-        if len(bad) > MOST_TOASTS:
-            self.notify(f"and {len(bad) - MOST_TOASTS} more events", markup=False)
+        if len(bad) > MAX_TOASTS:
+            self.notify(f"and {len(bad) - MAX_TOASTS} more events", markup=False)
 
     # -- commands -----------------------------------------------------------------
 
-    def _may(self, command: Command) -> bool:
-        return not (self.read_only and command.steers)
-
     def on_command_button_pressed(self, event: CommandButton.Pressed) -> None:
         """A button of the command bar."""
-        self._do(event.command, "")
+        self._dispatch(event.command, "")
 
     def action_command(self, name: str) -> None:
         """Does a command, on the selected worker if it takes one."""
-        self._do(BY_NAME[name], "")
+        self._dispatch(BY_NAME[name], "")
 
     def action_line(self, line: str) -> None:
         """Does what was typed after `:`."""
@@ -242,142 +253,59 @@ class RollcallApp(App[int]):
         except BadRequest as error:
             self.notify(clean(str(error)), severity="error", markup=False)
             return
-        self._do(command, argument)
+        self._dispatch(command, argument)
 
-    def _do(self, command: Command, argument: str) -> None:
-        if not self._may(command):
-            self.notify("this console is read-only", severity="warning", markup=False)
-        elif command.run is None:
-            getattr(self, f"do_{command.name}")(argument)
-        elif command.takes == "count" and not argument:
-            self.main.open_line(":", f"{command.name} ")
-        else:
-            self._steer(command, argument)
+    def _dispatch(self, command: Command, argument: str) -> None:
+        match command:
+            case ConsoleCommand():
+                command.run(self.actions, argument)
+            case ClusterCommand() if self.read_only:
+                self.notify("this console is read-only", severity="warning", markup=False)
+            case ClusterCommand(argument=Argument.COUNT) if not argument:
+                self.main.open_line(":", f"{command.name} ")
+            case ClusterCommand():
+                self._confirm(command, argument)
 
-    def _steer(self, command: Command, argument: str) -> None:
+    def _confirm(self, command: ClusterCommand, argument: str) -> None:
         """Has the cluster do it, once the operator has confirmed what is dangerous."""
         worker: WorkerView | None = None
-        if command.takes == "worker":
+        if command.argument is Argument.WORKER:
             argument = argument or self.main.table.cursor
-            worker = self._worker(argument)
+            worker = self.worker(argument)
             if worker is None:
                 text = f"there is no worker {argument}" if argument else "select a worker first"
                 self.notify(clean(text), severity="warning", markup=False)
                 return
-            if command.name == "freeze" and worker.frozen:
-                command = BY_NAME["thaw"]
-        if not command.dangerous or self.snapshot is None:
-            self._run(command, argument)
+            if command.undo is not None and command.is_done(worker):
+                command = command.undo
+        if command.effect is None or self.snapshot is None:
+            self.run_on_cluster(command, argument)
             return
-        effect = command.effect(self.snapshot, worker) if command.effect is not None else ""
         # `argument` is of now: whatever is selected when the answer comes does not matter.
         self.push_screen(
-            ConfirmScreen(f"{command.label} {argument}".strip() + "?", effect or command.help),
-            lambda yes: self._run(command, argument) if yes else None,
+            ConfirmScreen(
+                f"{command.label} {argument}".strip() + "?", command.effect(self.snapshot, worker)
+            ),
+            lambda yes: self.run_on_cluster(command, argument) if yes else None,
         )
 
-    def _run(self, command: Command, argument: str) -> None:
-        if command.takes == "worker":
-            self._steered[argument] = time.monotonic()
+    def run_on_cluster(self, command: ClusterCommand, argument: str) -> None:
+        """Has the cluster do it, without a question."""
+        if command.argument is Argument.WORKER:
+            self._acted_on[argument] = time.monotonic()
         self.driver.run(command, argument)
 
-    def _worker(self, worker_id: str) -> WorkerView | None:
+    def worker(self, worker_id: str) -> WorkerView | None:
+        """A worker as the newest snapshot has it; None if it is not in it."""
         found = self.snapshot.workers if self.snapshot is not None else ()
         return next((worker for worker in found if worker.id == worker_id), None)
-
-    def do_ask(self, argument: str) -> None:
-        """Goes to the query box."""
-        self.main.asking.remove_class("-hidden")
-        if argument:
-            self.main.asking.prompt.value = argument
-        self.main.asking.prompt.focus()
-
-    def do_details(self, argument: str) -> None:
-        """Shows one worker."""
-        worker_id = argument or self.main.table.cursor
-        if self._worker(worker_id) is None:
-            self.notify("select a worker first", severity="warning", markup=False)
-            return
-        screen = WorkerScreen(worker_id, self.driver, self.glyphs)
-        self.push_screen(screen)
-        self.call_after_refresh(
-            lambda: screen.show(self._worker(worker_id), self.history.of(worker_id), self.events)
-        )
-
-    def do_filter(self, argument: str) -> None:
-        """Opens the line for a filter."""
-        self.main.open_line("/", argument)
-
-    def do_command(self, argument: str) -> None:
-        """Opens the line for a command."""
-        self.main.open_line(":", argument)
-
-    def do_sort(self, _argument: str) -> None:
-        """Sorts by the next column."""
-        self.main.action_sort(1)
-
-    def do_help(self, _argument: str) -> None:
-        """Shows every key and command."""
-        self.push_screen(HelpScreen(read_only=self.read_only))
-
-    def do_export(self, argument: str) -> None:
-        """Writes the records found to a file."""
-        if not argument:
-            self.main.open_line(":", "export ")
-            return
-        try:
-            path = export(self.main.asking.records, argument)
-        except BadRequest as error:
-            self.push_screen(MessageScreen("Export: not done", str(error)))
-            return
-        self.notify(clean(f"{len(self.main.asking.records)} record(s) in {path}"), markup=False)
-
-    def do_traffic(self, argument: str) -> None:
-        """Starts or stops the built-in load."""
-        if self.traffic.running and not argument:
-            self.traffic.stop()
-            self._condition("traffic", "")
-        elif not self.driver.address:
-            self.notify("the cluster is not there yet", severity="warning", markup=False)
-        elif argument and not (argument.isascii() and argument.isdigit() and int(argument)):
-            self.notify("traffic takes lookups a second, as in :traffic 200", markup=False)
-        else:
-            self.traffic.start(self.driver.address, int(argument or TRAFFIC_RATE))
-            self._condition("traffic", f"TRAFFIC {self.traffic.rate}/s starts (t stops)")
-
-    def do_quit(self, _argument: str) -> None:
-        """Asks, says what stops with it, and goes."""
-        if self._stopping or isinstance(self.screen, ConfirmScreen):
-            return
-        self.push_screen(
-            ConfirmScreen("Quit?", self._quit_effect()), lambda yes: self._quit() if yes else None
-        )
-
-    def _quit_effect(self) -> str:
-        if self.attached:
-            text = "The cluster runs on."
-        else:
-            up = len(self.snapshot.workers) if self.snapshot is not None else 0
-            ran = duration(self.snapshot.uptime_s) if self.snapshot is not None else "0s"
-            text = f"The master (up {ran}) and its {up} worker(s) stop, after their last lookups."
-        if self.traffic.running:
-            text += " The traffic stops."
-        if any(worker.frozen for worker in (self.snapshot.workers if self.snapshot else ())):
-            text += " Workers frozen here are thawed."
-        return text
-
-    def _quit(self) -> None:
-        self._stopping = True
-        self.traffic.stop()
-        self.push_screen(StoppingScreen("Stopping: the last lookups are being answered ..."))
-        self.driver.ask_to_stop()
 
     # -- panels -------------------------------------------------------------------
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Enter on a worker shows it."""
         if event.table.id == "workers":
-            self.do_details(event.key)
+            self.actions.show_details(event.key)
 
     def on_live_table_selected(self, event: LiveTable.Selected) -> None:
         """An event, or a load bar, that is selected selects its worker."""
@@ -391,11 +319,11 @@ class RollcallApp(App[int]):
 
     def on_query_panel_asked(self, event: QueryPanel.Asked) -> None:
         """A lookup was typed."""
-        self.driver.ask(event.words, after=event.after)
+        self.driver.look_up(event.words, after=event.after)
 
     def on_query_panel_export_wanted(self) -> None:
         """The records are to be written to a file."""
-        self.do_export("")
+        self.actions.export_records()
 
     def _complete_query(self, line: str) -> list[str]:
         try:

@@ -1,4 +1,4 @@
-"""Between the screen and the cluster: looks, asks and steers, on threads of its own.
+"""The driver: polls the cluster, asks it lookups and changes it, on threads of its own.
 
 Everything it learns it posts as one message; `post_message` is the only thing of the screen
 that it touches, and it never waits for the screen.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from console.commands import Command
+from console.commands import ClusterCommand
 from console.messages import (
     BuildProgressed,
     ClusterLost,
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rollcall.console")
 
-Open = Callable[["Progress"], "Cluster"]
+OpenCluster = Callable[["Progress"], "Cluster"]
 """Opens the cluster: hosts one, telling how far its catalog is, or attaches to one."""
 
-MOST_REQUESTS = 16
+MAX_REQUESTS = 16
 """Requests under way at once; the operator's fingers are slower."""
 
-NEAR = 5
+MAX_SUGGESTIONS = 5
 """Names offered in place of one that was not found."""
 
 
@@ -51,49 +51,49 @@ class Driver:
     """One cluster, for one screen.
 
     Args:
-        open_cluster: see `Open`; called on the driver's thread.
+        open_cluster: see `OpenCluster`; called on the driver's thread.
         post: takes a message to the screen, from any thread, without waiting.
         every: seconds between two looks at the cluster.
     """
 
     def __init__(
-        self, open_cluster: Open, post: Callable[[Message], bool], *, every: float = 0.5
+        self, open_cluster: OpenCluster, post: Callable[[Message], bool], *, every: float = 0.5
     ) -> None:
         self._open = open_cluster
         self._post = post
         self._every = every
         self._cluster: Cluster | None = None
         self._stopping = threading.Event()
-        self._look = threading.Event()
-        self._slots = threading.BoundedSemaphore(MOST_REQUESTS)
+        self._wake = threading.Event()
+        self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._last_event = 0
         self._lost_since: float | None = None
         self._description: Description | None = None
-        self._frozen: set[str] = set()
+        self._to_undo: dict[tuple[ClusterCommand, str], None] = {}
 
     def start(self) -> None:
-        """Opens the cluster and begins to look at it."""
+        """Opens the cluster and begins to poll it."""
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> None:
         """Closes the cluster (a hosted one drains and stops), and returns when it is closed."""
         self._stopping.set()
-        self._look.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         """The same without waiting: `Stopped` is posted when it is closed."""
         self._stopping.set()
-        self._look.set()
+        self._wake.set()
 
     @property
     def address(self) -> str:
         """The master's "HOST:PORT", "" while there is none."""
         return self._cluster.address if self._cluster is not None else ""
 
-    # -- looking ------------------------------------------------------------------
+    # -- polling ------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -109,11 +109,11 @@ class Driver:
                 self._post(Stopped())
         try:
             while not self._stopping.is_set():
-                self._look_once(self._cluster)
-                self._look.wait(self._every)
-                self._look.clear()
+                self._poll(self._cluster)
+                self._wake.wait(self._every)
+                self._wake.clear()
         finally:
-            self._let_go(self._cluster)
+            self._undo_and_close(self._cluster)
             self._post(Stopped())
 
     def _progressed(self, stage: str, done: int, total: int) -> None:
@@ -121,7 +121,7 @@ class Driver:
             raise _Interrupted
         self._post(BuildProgressed(stage, done, total))
 
-    def _look_once(self, cluster: Cluster) -> None:
+    def _poll(self, cluster: Cluster) -> None:
         try:
             snapshot = cluster.snapshot()
             if snapshot.last_event < self._last_event:
@@ -140,31 +140,36 @@ class Driver:
         self._lost_since = None
         self._post(SnapshotTaken(snapshot, events))
 
-    def _let_go(self, cluster: Cluster) -> None:
-        for worker_id in list(self._frozen):
+    def _undo_and_close(self, cluster: Cluster) -> None:
+        for command, argument in list(self._to_undo):
             try:
-                cluster.thaw(worker_id)
+                command.run(cluster, argument)
             except RollcallError as error:
-                logger.info("%s was not thawed: %s", worker_id, error)
+                logger.info("%s %s failed: %s", command.name, argument, error)
         cluster.close()
 
-    # -- steering -----------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------
 
-    def run(self, command: Command, argument: str) -> None:
+    def run(self, command: ClusterCommand, argument: str) -> None:
         """Carries out a command; `CommandDone` or `CommandFailed` follows."""
 
         def work(cluster: Cluster) -> Message:
-            assert command.run is not None  # noqa: S101 - for the type checker
             try:
                 text = command.run(cluster, argument)
             except RollcallError as error:
                 return CommandFailed(command, argument, str(error))
-            if command.name == "freeze":
-                self._frozen.add(argument)
-            self._look.set()
+            if command.undo is not None:
+                self._to_undo[command.undo, argument] = None
+            self._to_undo.pop((command, argument), None)
+            self._wake.set()
             return CommandDone(command, text)
 
         self._submit(work, lambda why: CommandFailed(command, argument, why))
+
+    @property
+    def has_to_undo(self) -> bool:
+        """Whether something was done that is undone before the cluster is closed."""
+        return bool(self._to_undo)
 
     def _submit(self, work: Callable[[Cluster], Message], refuse: Callable[[str], Message]) -> None:
         cluster = self._cluster
@@ -183,9 +188,9 @@ class Driver:
 
         threading.Thread(target=run, name="request", daemon=True).start()
 
-    # -- asking -------------------------------------------------------------------
+    # -- lookups ------------------------------------------------------------------
 
-    def ask(self, words: list[str], *, after: str | None = None, limit: int = 200) -> None:
+    def look_up(self, words: list[str], *, after: str | None = None, limit: int = 200) -> None:
         """Asks a lookup; `LookupAnswered` or `LookupRefused` follows.
 
         Args:
@@ -199,14 +204,14 @@ class Driver:
             try:
                 page = cluster.page(words[0], *words[1:], limit=limit, after=after).checked()
                 took = (time.monotonic() - began) * 1000
-                near = [] if page.count or after else self._near(cluster, words)
+                near = [] if page.count or after else self._similar_values(cluster, words)
             except RollcallError as error:
                 return LookupRefused(words, str(error))
             return LookupAnswered(words, page, took, near, more=after is not None)
 
         self._submit(work, lambda why: LookupRefused(words, why))
 
-    def _near(self, cluster: Cluster, words: list[str]) -> list[str]:
+    def _similar_values(self, cluster: Cluster, words: list[str]) -> list[str]:
         """Values like the first argument, which found nothing."""
         shape = next((s for s in self.describe(cluster).lookups if s.name == words[0]), None)
         if shape is None or len(words) < 2 or shape.types[0] != "text":
@@ -222,7 +227,7 @@ class Driver:
         except BadRequest:
             return []
         folded = {value.casefold(): value for value in known}
-        close = difflib.get_close_matches(asked.casefold(), folded, n=NEAR, cutoff=0.5)
+        close = difflib.get_close_matches(asked.casefold(), folded, n=MAX_SUGGESTIONS, cutoff=0.5)
         return [folded[one] for one in close if folded[one] != asked]
 
     def describe(self, cluster: Cluster | None = None) -> Description:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from nodes.wire import ClusterSnapshot
 
-SPAN = 300.0
+HISTORY_S = 300.0
 """Seconds that are kept."""
 
 
@@ -23,12 +23,12 @@ class Sample(NamedTuple):
 
 
 class History:
-    """Samples by worker id, one a second at most, none older than `SPAN`."""
+    """Samples by worker id, one a second at most, none older than `HISTORY_S`."""
 
     def __init__(self) -> None:
         self._samples: dict[str, deque[Sample]] = {}
 
-    def note(self, snapshot: ClusterSnapshot) -> None:
+    def add(self, snapshot: ClusterSnapshot) -> None:
         """Adds a snapshot, and forgets the workers that are no longer in it."""
         present = {worker.id for worker in snapshot.workers}
         for gone in self._samples.keys() - present:
@@ -49,9 +49,9 @@ class History:
                     worker.memory_bytes,
                 )
             )
-            while samples[0].at < snapshot.taken_at - SPAN:
+            while samples[0].at < snapshot.taken_at - HISTORY_S:
                 samples.popleft()
 
-    def of(self, worker_id: str) -> list[Sample]:
+    def samples(self, worker_id: str) -> list[Sample]:
         """A worker's samples, oldest first."""
         return list(self._samples.get(worker_id, ()))

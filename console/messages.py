@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from console.commands import Command
+from console.commands import ClusterCommand
 from nodes.wire import ClusterSnapshot, Envelope, Event
 
 
 class SnapshotTaken(Message):
-    """The cluster was looked at. `missed` events were lost between two looks."""
+    """The cluster was looked at."""
 
     def __init__(self, snapshot: ClusterSnapshot, events: list[Event]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class StartFailed(Message):
 class CommandDone(Message):
     """A command was carried out."""
 
-    def __init__(self, command: Command, text: str) -> None:
+    def __init__(self, command: ClusterCommand, text: str) -> None:
         super().__init__()
         self.command = command
         self.text = text
@@ -60,7 +60,7 @@ class CommandDone(Message):
 class CommandFailed(Message):
     """A command was refused, or nobody answered it."""
 
-    def __init__(self, command: Command, argument: str, why: str) -> None:
+    def __init__(self, command: ClusterCommand, argument: str, why: str) -> None:
         super().__init__()
         self.command = command
         self.argument = argument
@@ -71,12 +71,12 @@ class LookupAnswered(Message):
     """A lookup came back: one page. `near` are names like the one that was not found."""
 
     def __init__(
-        self, words: list[str], page: Envelope, took_ms: float, near: list[str], *, more: bool
+        self, words: list[str], page: Envelope, round_trip_ms: float, near: list[str], *, more: bool
     ) -> None:
         super().__init__()
         self.words = words
         self.page = page
-        self.took_ms = took_ms
+        self.round_trip_ms = round_trip_ms
         self.near = near
         self.more = more
         """Whether this continues the answer before it."""

@@ -17,7 +17,7 @@ SPACE = " \t\r\n"
 """What stands between words."""
 
 
-class Typed(NamedTuple):
+class PartialLine(NamedTuple):
     """A line so far: the words before the last, and the last, which may still grow."""
 
     before: tuple[str, ...]
@@ -26,7 +26,7 @@ class Typed(NamedTuple):
     """Where the last word starts in the line."""
 
 
-def words_of(line: str) -> list[str]:
+def split_words(line: str) -> list[str]:
     """The words of a line written as a shell would take it.
 
     Raises:
@@ -35,8 +35,8 @@ def words_of(line: str) -> list[str]:
     return shlex.split(line)
 
 
-def typed(line: str) -> Typed:
-    """Takes a line apart as `words_of` does; it may end in the middle of a word, quoted or not."""
+def parse_partial(line: str) -> PartialLine:
+    """Takes a line apart as `split_words` does; it may end within a word, quoted or not."""
     words: list[str] = []
     word, start, quote, inside, escaped = "", len(line), "", False, False
     for index, char in enumerate(line):
@@ -59,7 +59,7 @@ def typed(line: str) -> Typed:
             quote = char
         else:
             word += char
-    return Typed(tuple(words), word, start)
+    return PartialLine(tuple(words), word, start)
 
 
 def completions(
@@ -73,7 +73,7 @@ def completions(
         values: asked for real values.
         limit: lines at most.
     """
-    before, last, start = typed(line)
+    before, last, start = parse_partial(line)
     head, raw = line[:start], line[start:]
     if not before:
         return [f"{head}{one.name} " for one in shapes if one.name.startswith(last)][:limit]
@@ -81,7 +81,7 @@ def completions(
     if shape is None or len(before) > len(shape.fields):
         return []
     found = values(shape.fields[len(before) - 1], last, limit)
-    return [f"{head}{_grown(raw, value)}" for value in found]
+    return [f"{head}{_extended(raw, value)}" for value in found]
 
 
 def quoted(word: str) -> str:
@@ -91,7 +91,7 @@ def quoted(word: str) -> str:
     return f'"{word}"' if not set(word) & set('"\\') else shlex.quote(word)
 
 
-def _grown(raw: str, value: str) -> str:
+def _extended(raw: str, value: str) -> str:
     """The value written so that it goes on from what is typed of it, if it can be."""
     doubly = value.replace("\\", "\\\\").replace('"', '\\"')
     forms = [quoted(value), f'"{doubly}"', re.sub(r"([ \t\r\n\"'\\])", r"\\\1", value)]

@@ -13,7 +13,7 @@ from nodes.support.structs import ready
 
 logger = logging.getLogger("rollcall.console")
 
-MOST_LINES = 500
+MAX_LINES = 500
 
 
 @ready
@@ -44,8 +44,8 @@ def load_settings(path: Path | None = None) -> Settings:
 def save_settings(settings: Settings, path: Path | None = None) -> None:
     """Keeps them for the next run. If that cannot be, the next run starts without."""
     path = path or settings_file()
-    settings.queries = settings.queries[-MOST_LINES:]
-    settings.commands = settings.commands[-MOST_LINES:]
+    settings.queries = settings.queries[-MAX_LINES:]
+    settings.commands = settings.commands[-MAX_LINES:]
     try:
         make_private(path.parent)
         write_atomically(path, msgspec.json.encode(settings))

@@ -6,21 +6,22 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from console.history import Sample
+from console.states import DATED, EXPLAINED, State, live, variant
 from console.text import (
     Glyphs,
     bar,
     clean,
     count,
-    duration,
     fit,
-    latency,
-    milliseconds,
+    memory_size,
     number,
-    size,
     sparkline,
 )
 from console.widgets.table import Column, Row
 from nodes.security.expiry import expiry
+from nodes.support.event_kinds import BAD, GOOD
+from nodes.support.natural import natural_key
+from nodes.support.units import duration, latency, milliseconds
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 WORKER_COLUMNS = (
@@ -46,30 +47,6 @@ LOAD_COLUMNS = (Column("ID   SHARE OF 10 S, NOW, RATE", 200),)
 
 EVENT_COLUMNS = (Column("TIME", 8), Column("ID", 5), Column("WHAT", 14), Column("", 120))
 
-LOOKS = {
-    "up": "good",
-    "starting": "warning",
-    "suspect": "warning",
-    "unready": "bad",
-    "draining": "warning",
-    "down": "faint",
-}
-
-TROUBLED = ("down", "suspect", "unready", "draining")
-"""States in which a worker has a reason that is worth a line."""
-
-BAD_EVENTS = {
-    "lost",
-    "killed",
-    "crash_looping",
-    "suspect",
-    "frozen",
-    "breaker_opened",
-    "other_catalog",
-    "not_switched",
-}
-GOOD_EVENTS = {"proved", "recovered", "thawed", "reloaded", "breaker_closed"}
-
 
 def state_text(worker: WorkerView, glyphs: Glyphs) -> str:
     """A state in a sign and a word; a frozen worker is called so whatever its state."""
@@ -79,9 +56,9 @@ def state_text(worker: WorkerView, glyphs: Glyphs) -> str:
 
 def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
     """One worker's row; `now` is Unix time."""
-    down = worker.state == "down"
+    down = worker.state == State.DOWN
     why = worker.why
-    if why and (down or worker.state == "suspect"):
+    if why and worker.state in DATED:
         at = time.strftime("%H:%M:%S", time.localtime(worker.state_since))
         why = f"{why} (since {at})" if now - worker.state_since < 86400 else why
     return Row(
@@ -96,7 +73,7 @@ def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
             milliseconds(worker.p99_ms),
             count(worker.errors, 4),
             f"{worker.cpu_percent:.0f}%" if not down else "-",
-            size(worker.memory_bytes),
+            memory_size(worker.memory_bytes),
             str(worker.pid or "-"),
             worker.address or "-",
             worker.catalog or "-",
@@ -105,7 +82,7 @@ def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
             clean(why),
         ),
         order=(
-            natural(worker.id),
+            natural_key(worker.id),
             worker.state,
             worker.served,
             worker.in_flight,
@@ -122,16 +99,16 @@ def worker_row(worker: WorkerView, now: float, glyphs: Glyphs) -> Row:
             worker.restarts,
             worker.why,
         ),
-        look="bad" if worker.frozen else LOOKS.get(worker.state, ""),
+        variant="bad" if worker.frozen else variant(worker.state),
     )
 
 
 def reason(snapshot: ClusterSnapshot, selected: str, glyphs: Glyphs) -> str:
     """Why the selected worker is not up, else the one that went down last; "" for neither."""
-    troubled = [w for w in snapshot.workers if w.why and w.state in TROUBLED]
+    troubled = [w for w in snapshot.workers if w.why and w.state in EXPLAINED]
     chosen = [w for w in troubled if w.id == selected]
     if not chosen:
-        down = [w for w in troubled if w.state == "down"]
+        down = [w for w in troubled if w.state == State.DOWN]
         chosen = sorted(down, key=lambda w: w.state_since)[-1:]
     if not chosen:
         return ""
@@ -140,27 +117,20 @@ def reason(snapshot: ClusterSnapshot, selected: str, glyphs: Glyphs) -> str:
     return clean(f"{worker.id} {state_text(worker, glyphs)}: {worker.why} (since {at})", 200)
 
 
-def natural(worker_id: str) -> str:
-    """An id so that w10 sorts after w9."""
-    stem = worker_id.rstrip("0123456789")
-    digits = worker_id[len(stem) :]
-    return f"{stem}{digits.zfill(12)}" if digits else stem
-
-
 def totals_row(snapshot: ClusterSnapshot) -> Row:
     """The last line of the worker table."""
-    live = [worker for worker in snapshot.workers if worker.state != "down"]
+    working = live(snapshot.workers)
     cells = [""] * len(WORKER_COLUMNS)
     cells[0] = "total"
-    cells[1] = f"{sum(w.state == 'up' for w in live)} up/{len(snapshot.workers)}"
+    cells[1] = f"{sum(w.state == State.UP for w in working)} up/{len(snapshot.workers)}"
     cells[2] = count(sum(worker.served for worker in snapshot.workers), 7)
     cells[3] = count(sum(worker.in_flight for worker in snapshot.workers), 4)
-    cells[4] = number(round(sum(worker.lookups_per_s for worker in live), 1))
+    cells[4] = number(round(sum(worker.lookups_per_s for worker in working), 1))
     cells[5] = milliseconds(snapshot.p50_ms)
     cells[6] = milliseconds(snapshot.p99_ms)
     cells[7] = count(sum(worker.errors for worker in snapshot.workers), 4)
-    cells[8] = f"{sum(worker.cpu_percent for worker in live):.0f}%"
-    cells[9] = size(sum(worker.memory_bytes for worker in live))
+    cells[8] = f"{sum(worker.cpu_percent for worker in working):.0f}%"
+    cells[9] = memory_size(sum(worker.memory_bytes for worker in working))
     cells[14] = count(sum(worker.restarts for worker in snapshot.workers), 4)
     return Row("", tuple(cells), ())
 
@@ -168,21 +138,21 @@ def totals_row(snapshot: ClusterSnapshot) -> Row:
 def event_row(event: Event) -> Row:
     """One event's row."""
     at = time.strftime("%H:%M:%S", time.localtime(event.at))
-    look = "bad" if event.kind in BAD_EVENTS else "good" if event.kind in GOOD_EVENTS else ""
+    shown = "bad" if event.kind in BAD else "good" if event.kind in GOOD else ""
     kind = event.kind.replace("_", "-")
     return Row(
         key=str(event.number),
         cells=(at, event.worker, kind, clean(event.text)),
         order=(event.number, event.worker, event.kind, event.text),
-        look=look,
+        variant=shown,
     )
 
 
-BUSY = 1.5
-"""Patience of a master from which its machine is said to be busy: probes come late then."""
+BUSY_PATIENCE = 1.5
+"""`ClusterSnapshot.patience` from which the machine is said to be busy: probes come late then."""
 
 
-def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tuple[str, str]:
+def header(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tuple[str, str]:
     """The two lines at the top: what it is, and how it is."""
     catalogs = clean(", ".join(snapshot.catalogs)) or "no catalog"
     if len(snapshot.catalogs) > 1:
@@ -198,7 +168,7 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
         what.append("PANIC: most workers fail")
     if snapshot.activity:
         what.append(clean(snapshot.activity))
-    if snapshot.patience > BUSY:
+    if snapshot.patience > BUSY_PATIENCE:
         what.append("busy machine")
     if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
         what.append(soon)
@@ -210,15 +180,14 @@ def vitals(snapshot: ClusterSnapshot, *, read_only: bool, attached: bool) -> tup
         f"reroutes {snapshot.reroutes}",
         f"hedges {snapshot.hedges}",
         f"answered {snapshot.answered}",
-        f"workers {states(snapshot)}",
+        f"workers {state_counts(snapshot)}",
     ]
     return "  ".join(what), "  ".join(how)
 
 
-def states(snapshot: ClusterSnapshot) -> str:
+def state_counts(snapshot: ClusterSnapshot) -> str:
     """How many workers are in each state, in words."""
-    order = ("up", "starting", "suspect", "unready", "draining", "down")
-    counts = {state: sum(w.state == state for w in snapshot.workers) for state in order}
+    counts = {state: sum(w.state == state for w in snapshot.workers) for state in State}
     named = [f"{count} {state}" for state, count in counts.items() if count]
     frozen = sum(worker.frozen for worker in snapshot.workers)
     if frozen:
@@ -240,17 +209,17 @@ def load_rows(
         width: cells there are.
         glyphs: what the terminal can show.
     """
-    live = [worker for worker in workers if worker.state != "down"]
-    total = sum(worker.lookups_per_s for worker in live)
+    working = live(workers)
+    total = sum(worker.lookups_per_s for worker in working)
     spark = max(0, min(30, width - 30))
     wide = max(4, min(20, width - 15 - (spark + 1 if spark else 0)))
     rows = []
-    for worker in live:
+    for worker in working:
         share = worker.lookups_per_s / total if total else 0.0
         history = [sample.lookups_per_s for sample in rates.get(worker.id, ())]
         text = (
             f"{fit(clean(worker.id, 6), 4)} {bar(share, wide, glyphs)} {share:4.0%} "
             f"{count(worker.in_flight, 4):>4} {sparkline(history, spark, glyphs)}"
         )
-        rows.append(Row(worker.id, (text,), (natural(worker.id),)))
+        rows.append(Row(worker.id, (text,), (natural_key(worker.id),)))
     return rows

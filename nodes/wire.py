@@ -278,7 +278,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how
     far a reload is, "" when there is none; `lag_ms` is how late the master itself runs, and
     `patience` by how many times more missed probes it therefore allows; `tls_expires_at` is
-    the Unix time at which the first certificate in use expires, None without TLS.
+    the Unix time at which the first certificate in use expires, None without TLS;
+    `journal_trouble` is why the journal cannot be written, and how much it lost, "" for neither.
     """
 
     taken_at: float
@@ -308,6 +309,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     last_event: int
     workers: tuple[WorkerView, ...]
     tls_expires_at: float | None = None
+    journal_trouble: str = ""
 
 
 @ready

@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from console.commands import COMMANDS
+from console.commands import Argument, usable
 from console.widgets.bar import key_text
 
 MORE = (
@@ -29,10 +29,8 @@ MORE = (
 def help_lines(*, read_only: bool) -> list[str]:
     """One line for each command that can be used, then for what is no command."""
     lines = []
-    for command in COMMANDS:
-        if command.steers and read_only:
-            continue
-        takes = {"worker": " ID", "count": " N"}.get(command.takes, "")
+    for command in usable(read_only=read_only):
+        takes = {Argument.WORKER: " ID", Argument.COUNT: " N"}.get(command.argument, "")
         typed = f":{command.name}{takes}"
         lines.append(f"{key_text(command):<8} {typed:<14} {command.help}")
     lines.append("")

@@ -1,4 +1,4 @@
-"""The main screen: vitals, workers, their load, the query box, events, and a command line."""
+"""The main screen: a header, workers, their load, the query box, events, and a command line."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from console.view import (
     LOAD_COLUMNS,
     WORKER_COLUMNS,
     event_row,
+    header,
     load_rows,
     reason,
     totals_row,
-    vitals,
     worker_row,
 )
 from console.widgets.bar import CommandBar
@@ -104,7 +104,7 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The panels."""
-        yield Static("starting ...", id="vitals", markup=False)
+        yield Static("starting ...", id="header", markup=False)
         yield Static("", id="status", markup=False)
         yield CommandBar(read_only=self._read_only)
         with Horizontal(id="middle"):
@@ -133,11 +133,9 @@ class MainScreen(Screen[None]):
         self.table.focus()
 
     @property
-    def whole(self) -> bool:
-        """Whether there is something to draw on: the parts come after the screen, and go
-        before it.
-        """
-        return len(self.query("#status, #vitals, #load, #workers, #events, #answer")) == 6
+    def is_composed(self) -> bool:
+        """Whether the parts are there to draw on: they come after the screen, and go before it."""
+        return len(self.query("#status, #header, #load, #workers, #events, #answer")) == 6
 
     # -- parts --------------------------------------------------------------------
 
@@ -152,7 +150,7 @@ class MainScreen(Screen[None]):
         return self.query_one("#events", LiveTable)
 
     @property
-    def asking(self) -> QueryPanel:
+    def query_panel(self) -> QueryPanel:
         """The query box."""
         return self.query_one(QueryPanel)
 
@@ -170,8 +168,8 @@ class MainScreen(Screen[None]):
         events: Sequence[Event],
     ) -> None:
         """Draws a snapshot; what has not changed is not drawn again."""
-        lines = vitals(snapshot, read_only=self._read_only, attached=self._attached)
-        self._update("#vitals", "\n".join(lines))
+        lines = header(snapshot, read_only=self._read_only, attached=self._attached)
+        self._update("#header", "\n".join(lines))
         rows = [worker_row(w, snapshot.taken_at, self._glyphs) for w in snapshot.workers]
         self.table.set_rows(rows, totals_row(snapshot))
         self._reason = reason(snapshot, self.table.cursor, self._glyphs)

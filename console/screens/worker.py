@@ -13,16 +13,17 @@ from textual.widgets import Input, Static
 from console.driver import Driver
 from console.history import Sample
 from console.messages import LogRead
-from console.text import Glyphs, clean, milliseconds, number, size, sparkline
+from console.text import Glyphs, clean, memory_size, number, sparkline
 from console.view import EVENT_COLUMNS, event_row, state_text
 from console.widgets.table import Column, LiveTable, Row
+from nodes.support.units import latency
 from nodes.wire import Event, WorkerView
 
-MOST_LINES = 5000
+MAX_LINES = 5000
 """Lines of the log that are kept on the screen."""
 
-LOG_EVERY = 1.0
-"""Seconds between two looks at the log."""
+LOG_POLL_S = 1.0
+"""Seconds between two readings of the log."""
 
 
 def figures_text(
@@ -40,10 +41,10 @@ def figures_text(
     wide = max(10, min(300, width - 34))
     lines = [
         ("lookups/s", [s.lookups_per_s for s in samples], number(round(worker.lookups_per_s, 1))),
-        ("p99", [s.p99_ms for s in samples], f"{milliseconds(worker.p99_ms)} ms"),
+        ("p99", [s.p99_ms for s in samples], latency(worker.p99_ms)),
         ("in flight", [float(s.in_flight) for s in samples], str(worker.in_flight)),
         ("CPU", [s.cpu_percent for s in samples], f"{worker.cpu_percent:.0f}%"),
-        ("memory", [float(s.memory_bytes) for s in samples], size(worker.memory_bytes)),
+        ("memory", [float(s.memory_bytes) for s in samples], memory_size(worker.memory_bytes)),
     ]
     drawn = [f"{name:<10}{now:>10}  {sparkline(v, wide, glyphs)}" for name, v, now in lines]
     return "\n".join([head, *drawn])
@@ -92,7 +93,7 @@ class WorkerScreen(Screen[None]):
         log.border_subtitle = "following   / search   F follow   Escape back"
         log.focus()
         self._ask_log()
-        self.set_interval(LOG_EVERY, self._ask_log)
+        self.set_interval(LOG_POLL_S, self._ask_log)
 
     def show(
         self, worker: WorkerView | None, samples: Sequence[Sample], events: Sequence[Event]
@@ -124,7 +125,7 @@ class WorkerScreen(Screen[None]):
             self._lines.append(Row(str(self._read), (clean(line, 1000),), (self._read,)))
         if not whole:
             return
-        self._lines = self._lines[-MOST_LINES:]
+        self._lines = self._lines[-MAX_LINES:]
         table.set_rows(self._lines)
         if self.following:
             table.scroll_end(animate=False)

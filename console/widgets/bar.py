@@ -7,7 +7,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Static
 
-from console.commands import COMMANDS, Command
+from console.commands import Command, usable
 
 KEYS = {"plus": "+", "minus": "-", "slash": "/", "colon": ":", "question_mark": "?"}
 """Keys whose name is not what is printed on them."""
@@ -58,6 +58,6 @@ class CommandBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """The buttons."""
-        for command in COMMANDS:
-            if command.button and not (self._read_only and command.steers):
+        for command in usable(read_only=self._read_only):
+            if command.button:
                 yield CommandButton(command)

@@ -13,12 +13,13 @@ from textual.message import Message
 from textual.widgets import Static
 
 from console.messages import LookupAnswered, LookupRefused
-from console.query import quoted, words_of
-from console.text import clean, latency
+from console.query import quoted, split_words
+from console.text import clean
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import Column, LiveTable, Row
+from nodes.support.units import latency
 
-WIDEST = 40
+MAX_COLUMN_CELLS = 40
 """Cells that a column of the results may take."""
 
 
@@ -84,7 +85,7 @@ class QueryPanel(Vertical):
             return
         self.prompt.remember(line)
         try:
-            words = words_of(line)
+            words = split_words(line)
         except ValueError:
             self._say("a quote is not closed", bad=True)
             return
@@ -149,7 +150,7 @@ class QueryPanel(Vertical):
         for index, field in enumerate(fields):
             title = clean(field, 60)
             longest = max((cell_len(row.cells[index]) for row in rows), default=0)
-            width = min(WIDEST, max(longest, cell_len(title) + 1, 3))
+            width = min(MAX_COLUMN_CELLS, max(longest, cell_len(title) + 1, 3))
             right = all(isinstance(r.get(field), int | float | None) for r in self.records)
             columns.append(Column(title, width, right=right))
         self.results.set_columns(columns)
@@ -175,5 +176,5 @@ def _source(answer: LookupAnswered) -> str:
     page = answer.page
     attempts = f"{page.attempts} attempt{'s' if page.attempts != 1 else ''}"
     files = f" from {clean(', '.join(page.files), 80)}" if page.files else ""
-    took = f"{latency(page.elapsed_ms)} ({latency(answer.took_ms)} here)"
+    took = f"{latency(page.elapsed_ms)} ({latency(answer.round_trip_ms)} here)"
     return f"{page.worker}, {took}, {attempts}, catalog {page.catalog}{files}"

@@ -31,15 +31,15 @@ class Column(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row: its key, what it shows, what it is sorted by (None last), and how it looks.
+    """A row: its key, what it shows, what it is sorted by (None last), and how it is coloured.
 
-    `look` is the name of a component class without its "table--"; "" is the plain one.
+    `variant` is the name of a component class without its "table--"; "" is the plain one.
     """
 
     key: str
     cells: tuple[str, ...]
     order: tuple[str | float | None, ...]
-    look: str = ""
+    variant: str = ""
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -107,7 +107,7 @@ class LiveTable(ScrollView, can_focus=True):
         super().__init__(id=name)
         self._columns = tuple(columns)
         self._all: tuple[Row, ...] = ()
-        self._foot: Row | None = None
+        self._footer: Row | None = None
         self._shown: list[Row] = []
         self._index: dict[str, int] = {}
         self.sort_column = sort
@@ -123,15 +123,15 @@ class LiveTable(ScrollView, can_focus=True):
         """Other columns; the rows must follow."""
         self._columns = tuple(columns)
         self.sort_column = None
-        self._all, self._foot = (), None
+        self._all, self._footer = (), None
         self._arrange()
 
-    def set_rows(self, rows: Sequence[Row], foot: Row | None = None) -> None:
+    def set_rows(self, rows: Sequence[Row], footer: Row | None = None) -> None:
         """What there is now. Draws only if it differs from what there was."""
         fresh = tuple(rows)
-        if fresh == self._all and foot == self._foot:
+        if fresh == self._all and footer == self._footer:
             return
-        self._all, self._foot = fresh, foot
+        self._all, self._footer = fresh, footer
         self._arrange()
 
     @property
@@ -177,7 +177,7 @@ class LiveTable(ScrollView, can_focus=True):
         self._index = {row.key: index for index, row in enumerate(rows)}
         if self.cursor and not any(row.key == self.cursor for row in self._all):
             self._put_cursor("")
-        lines = len(rows) + 1 + (self._foot is not None)
+        lines = len(rows) + 1 + (self._footer is not None)
         width = sum(column.width + 1 for column in self._columns)
         if self.virtual_size != (width, lines):
             self.virtual_size = Size(width, lines)
@@ -276,13 +276,13 @@ class LiveTable(ScrollView, can_focus=True):
         if index < len(self._shown):
             row = self._shown[index]
             style = base
-            if row.look:
-                style += self.get_component_rich_style(f"table--{row.look}")
+            if row.variant:
+                style += self.get_component_rich_style(f"table--{row.variant}")
             if row.key == self.cursor:
                 style += self.get_component_rich_style("table--cursor")
             return self._line(row, style)
-        if index == len(self._shown) and self._foot is not None:
-            return self._line(self._foot, self.get_component_rich_style("table--header"))
+        if index == len(self._shown) and self._footer is not None:
+            return self._line(self._footer, self.get_component_rich_style("table--header"))
         return Strip.blank(self.size.width, base)
 
     def _line(self, row: Row, style: Style) -> Strip:

@@ -19,13 +19,20 @@ from nodes.errors import RollcallError
 from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
-from nodes.wire import Event, WorkerView
+from nodes.support.units import duration, latency
+from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
 
 FOLLOW_EVERY_S = 0.5
 """Seconds between questions of `events --follow`."""
+
+
+WORKER_COLUMNS = (
+    *("ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99"),
+    *("ERRORS", "CPU", "MEMORY", "UP", "RESTARTS", "WHY"),
+)
 
 
 def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -52,44 +59,28 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(snapshot)
         return
+    for line in summary(snapshot):
+        click.echo(line)
+    _table(WORKER_COLUMNS, [_row(worker) for worker in snapshot.workers])
+
+
+def summary(snapshot: ClusterSnapshot) -> list[str]:
+    """The cluster in a few lines, as `ps` prints them above the table of workers."""
     up = sum(worker.state == "up" for worker in snapshot.workers)
-    click.echo(
-        printable(
-            f"master {snapshot.address}  up {_duration(snapshot.uptime_s)}  "
-            f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
-            f"workers {up} up of {len(snapshot.workers)}"
-        )
-    )
-    click.echo(
-        f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {_ms(snapshot.p50_ms)}  "
-        f"p99 {_ms(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
+    expires = expiry(snapshot.tls_expires_at, snapshot.taken_at)
+    lines = [
+        f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
+        f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
+        f"workers {up} up of {len(snapshot.workers)}",
+        f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {latency(snapshot.p50_ms)}  "
+        f"p99 {latency(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
-        f"refused logins {snapshot.refused_logins}"
-    )
-    if snapshot.activity:
-        click.echo(printable(snapshot.activity))
-    if soon := expiry(snapshot.tls_expires_at, snapshot.taken_at):
-        click.echo(f"{soon}: see 'certs init --renew'")
-    _table(
-        [
-            "ID",
-            "ADDRESS",
-            "PID",
-            "STATE",
-            "SERVED",
-            "NOW",
-            "PER S",
-            "P50",
-            "P99",
-            "ERRORS",
-            "CPU",
-            "MEMORY",
-            "UP",
-            "RESTARTS",
-            "WHY",
-        ],
-        [_row(worker) for worker in snapshot.workers],
-    )
+        f"refused logins {snapshot.refused_logins}",
+        snapshot.activity,
+        snapshot.journal_trouble,
+        f"{expires}: see 'certs init --renew'" if expires else "",
+    ]
+    return [printable(line) for line in lines if line]
 
 
 def _row(worker: WorkerView) -> list[str]:
@@ -101,12 +92,12 @@ def _row(worker: WorkerView) -> list[str]:
         str(worker.served),
         str(worker.in_flight),
         f"{worker.lookups_per_s:.1f}",
-        _ms(worker.p50_ms),
-        _ms(worker.p99_ms),
+        latency(worker.p50_ms),
+        latency(worker.p99_ms),
         str(worker.errors),
         f"{worker.cpu_percent:.0f} %",
         f"{worker.memory_bytes / 2**20:.0f} MiB",
-        _duration(worker.uptime_s),
+        duration(worker.uptime_s),
         str(worker.restarts),
         worker.why,
     ]
@@ -224,16 +215,3 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} ms"
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -157,6 +157,7 @@ class MasterCore:
             balance=self._balance,
             started=self._started,
             tls_expires_at=self.tls_expires_at,
+            journal_trouble="" if self.journal is None else self.journal.losses,
         )
 
     def describe(self) -> Description:

@@ -111,6 +111,12 @@ class Journal:
         except queue.Full:
             self.dropped += 1
 
+    @property
+    def losses(self) -> str:
+        """What its reader will miss, in words: the trouble it is in, the events it has lost."""
+        lost = f"{self.dropped} event(s) are missing from the journal" if self.dropped else ""
+        return "; ".join(part for part in (self.trouble, lost) if part)
+
     def close(self) -> None:
         """Writes what waits, if it can be written, and ends."""
         self._stopping.set()

@@ -9,6 +9,7 @@ from nodes.fleet.process import Phase, ProcessView
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.routing import State, Worker
+from nodes.support.natural import natural_key
 from nodes.wire import ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
@@ -30,6 +31,7 @@ def take_snapshot(
     balance: str,
     started: float,
     tls_expires_at: float | None,
+    journal_trouble: str,
 ) -> ClusterSnapshot:
     """A snapshot of now.
 
@@ -39,7 +41,7 @@ def take_snapshot(
         fleet: the launcher's.
         address, balance: of the master.
         started: when it started, on the monotonic clock.
-        tls_expires_at: see `ClusterSnapshot`.
+        tls_expires_at, journal_trouble: see `ClusterSnapshot`.
     """
     now = time.monotonic()
     wall = time.time()
@@ -89,7 +91,8 @@ def take_snapshot(
         in_flight=in_flight,
         last_event=membership.events.last,
         tls_expires_at=tls_expires_at,
-        workers=tuple(sorted(views, key=lambda view: _natural(view.id))),
+        journal_trouble=journal_trouble,
+        workers=tuple(sorted(views, key=lambda view: natural_key(view.id))),
     )
 
 
@@ -152,9 +155,3 @@ def _unregistered(child: ProcessView, now: float, wall: float) -> WorkerView:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
-
-
-def _natural(worker_id: str) -> tuple[str, int, str]:
-    """Sorts w10 after w9."""
-    stem = worker_id.rstrip("0123456789")
-    return (stem, int(worker_id[len(stem) :] or 0), worker_id)

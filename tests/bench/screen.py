@@ -25,8 +25,8 @@ from textual import events
 from textual.screen import Screen
 
 from console.app import RollcallApp
-from console.driver import Open
-from console.opening import hosting
+from console.cluster_factory import hosting
+from console.driver import OpenCluster
 from console.settings import Settings
 from console.text import UNICODE
 from nodes.cluster import AttachedCluster
@@ -111,7 +111,7 @@ def show(title: str, lags: list[float], keys: list[float]) -> None:
     )
 
 
-def console(opening: Open) -> Measured:
+def console(opening: OpenCluster) -> Measured:
     """A console as an operator has it."""
     return Measured(open_cluster=opening, settings=Settings(), glyphs=UNICODE, attached=False)
 

@@ -340,7 +340,7 @@ async def shown(
             console = Shown(app, cluster, pilot)
             if cluster.blind is None:
                 await console.until(lambda: app.snapshot is not None)
-                await console.until(lambda: app.main.whole)
+                await console.until(lambda: app.main.is_composed)
                 await pilot.pause()
             yield console
     finally:

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from console.app import RollcallApp
-from console.commands import BY_NAME
-from console.opening import hosting
+from console.cluster_factory import hosting
+from console.commands import CLUSTER_COMMANDS
 from console.settings import Settings
 from console.text import UNICODE
 from nodes.security.tokens import ensure_token
@@ -34,15 +34,16 @@ async def take() -> None:
             while app.snapshot is None or sum(w.state == "up" for w in app.snapshot.workers) < 4:
                 await pilot.pause(0.05)
             app.action_line("traffic 200")
+            kill = next(command for command in CLUSTER_COMMANDS if command.name == "kill")
             while app.snapshot.answered < 1000:
                 await pilot.pause(0.1)
-            app._run(BY_NAME["kill"], "w3")
+            app.run_on_cluster(kill, "w3")
             while "down" not in [worker.state for worker in app.snapshot.workers]:
                 await pilot.pause(0.1)
             await pilot.press("a")
-            app.main.asking.prompt.value = 'getbyyear "New York City" 2002'
+            app.main.query_panel.prompt.value = 'getbyyear "New York City" 2002'
             await pilot.press("enter")
-            while not app.main.asking.records or app.snapshot.answered < 2500:
+            while not app.main.query_panel.records or app.snapshot.answered < 2500:
                 await pilot.pause(0.1)
             PICTURE.write_text(app.export_screenshot(title="rollcall"))
     finally:

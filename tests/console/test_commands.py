@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.commands import BY_NAME, COMMANDS, Command, complete, parse
+from console import effects
+from console.commands import (
+    BY_NAME,
+    CLUSTER_COMMANDS,
+    COMMANDS,
+    CONSOLE_COMMANDS,
+    ClusterCommand,
+    Command,
+    complete,
+    parse,
+    usable,
+)
 from console.screens.help import MORE, help_lines
 from console.screens.main import MainScreen
 from console.widgets.bar import KEYS, key_text
@@ -42,33 +53,39 @@ def _key(binding: object) -> str:
     return str(getattr(binding, "key", binding))
 
 
-@EACH
-def test_what_is_dangerous_steers_or_is_the_end(command: Command) -> None:
-    assert not command.dangerous or command.steers
+def test_a_read_only_console_has_no_command_of_the_cluster() -> None:
+    assert usable(read_only=False) == COMMANDS
+    assert usable(read_only=True) == CONSOLE_COMMANDS
 
 
-@EACH
-def test_what_steers_is_the_clusters_and_what_is_the_clusters_steers(command: Command) -> None:
-    assert command.steers == (command.run is not None)
+def test_what_can_be_undone_is_undone_by_a_command_for_the_same() -> None:
+    undoes = {command.name: command.undo for command in CLUSTER_COMMANDS if command.undo}
+    assert list(undoes) == ["freeze"]
+    assert undoes["freeze"].name == "thaw"
+    assert undoes["freeze"].argument is BY_NAME["freeze"].argument
 
 
 @EACH
 def test_a_command_can_be_read_typed_and_reached(command: Command) -> None:
     assert command.name.isascii() and command.name.isalpha() and command.name.islower()
     assert command.help.endswith(".") and len(command.help) <= 60
-    assert command.takes in ("", "worker", "count", "some", "text")
     assert command.key or not command.button
     assert len(key_text(command)) <= 1 or command.key in KEYS
 
 
 def test_those_that_end_or_stop_something_ask_first() -> None:
-    dangerous = {command.name for command in COMMANDS if command.dangerous}
+    dangerous = {command.name for command in CLUSTER_COMMANDS if command.effect}
     assert dangerous == {"kill", "drain", "restart", "freeze", "shrink", "scale", "reload"}
 
 
 def test_the_buttons_fit_on_eighty_columns() -> None:
     words = [f"{key_text(c)} {c.label}" for c in COMMANDS if c.button]
     assert len(" ".join(words)) <= 80
+
+
+def cluster_command(name: str) -> ClusterCommand:
+    """The command of that name, which is the cluster's."""
+    return next(command for command in CLUSTER_COMMANDS if command.name == name)
 
 
 # -- what will follow --------------------------------------------------------------
@@ -81,7 +98,7 @@ def test_the_buttons_fit_on_eighty_columns() -> None:
 def test_an_effect_names_the_worker_and_its_lookups(name: str, in_flight: int, said: str) -> None:
     worker = worker_view(7, in_flight=in_flight)
     snapshot = cluster_snapshot([worker_view(1, in_flight=9), worker])
-    effect = BY_NAME[name].effect
+    effect = cluster_command(name).effect
     assert effect is not None
     assert effect(snapshot, worker).startswith("w7 has ")
     assert said in effect(snapshot, worker)
@@ -89,12 +106,36 @@ def test_an_effect_names_the_worker_and_its_lookups(name: str, in_flight: int, s
 
 def test_effects_on_the_cluster_count_it() -> None:
     snapshot = cluster_snapshot([worker_view(1), worker_view(2)], wanted_workers=2)
-    shrink, reload = BY_NAME["shrink"].effect, BY_NAME["reload"].effect
+    shrink, reload = cluster_command("shrink").effect, cluster_command("reload").effect
     assert shrink is not None and reload is not None
     assert "newest of 2 worker(s)" in shrink(snapshot, None)
     assert "2 workers switch" in reload(snapshot, None)
+    with_one_down = cluster_snapshot([worker_view(1), worker_view(2, state="down")])
+    assert "1 worker switches" in reload(with_one_down, None)
     for wanted in (0, None):
         assert "none will leave" in shrink(cluster_snapshot(wanted_workers=wanted), None)
+
+
+def test_leaving_an_attached_cluster_stops_nothing_of_it() -> None:
+    text = effects.leave(
+        cluster_snapshot([worker_view()]), attached=True, traffic=True, frozen_here=True
+    )
+    assert text == "The cluster runs on. The traffic stops. Workers frozen here are thawed."
+
+
+def test_leaving_a_hosted_cluster_stops_its_own_live_workers() -> None:
+    workers = [worker_view(1), worker_view(2, state="down"), worker_view(3, local=False)]
+    snapshot = cluster_snapshot(workers)
+    text = effects.leave(snapshot, attached=False, traffic=False, frozen_here=False)
+    assert text == (
+        "The master (up 1m15s) and its 1 worker(s) stop, after their last lookups. "
+        "1 worker(s) started elsewhere run on and wait for a master."
+    )
+
+
+def test_leaving_before_there_is_a_cluster() -> None:
+    text = effects.leave(None, attached=False, traffic=False, frozen_here=False)
+    assert text == "The master (up 0s) and its 0 worker(s) stop, after their last lookups."
 
 
 # -- done to a cluster -------------------------------------------------------------
@@ -103,7 +144,7 @@ def test_effects_on_the_cluster_count_it() -> None:
 def done(line: str, cluster: FakeCluster) -> str:
     """Does what is typed, without a screen."""
     command, argument = parse(line)
-    assert command.run is not None
+    assert isinstance(command, ClusterCommand)
     as_cluster: Cluster = cluster
     return command.run(as_cluster, argument)
 
@@ -140,11 +181,11 @@ def test_shrinking_ends_at_none() -> None:
 
 
 @pytest.mark.parametrize("line", ["grow", "shrink"])
-def test_a_master_without_a_fleet_says_so_itself(line: str) -> None:
+def test_without_a_fleet_no_worker_is_started_or_ended(line: str) -> None:
     cluster = FakeCluster(cluster_snapshot([worker_view()], wanted_workers=None))
-    cluster.refusal = NotPossible("this master starts no workers")
     with pytest.raises(NotPossible, match="starts no workers"):
         done(line, cluster)
+    assert cluster.requests == []
 
 
 # -- typed -------------------------------------------------------------------------
@@ -233,4 +274,4 @@ def test_help_has_a_line_for_every_command_and_key() -> None:
 def test_help_of_a_read_only_console_has_none_that_steers() -> None:
     text = "\n".join(help_lines(read_only=True))
     for command in COMMANDS:
-        assert (f":{command.name} " in text) != command.steers
+        assert (f":{command.name} " in text) == (command in CONSOLE_COMMANDS)

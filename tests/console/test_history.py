@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from random import Random
 
-from console.history import SPAN, History
+from console.history import HISTORY_S, History
 from tests.console.fakes import NOON, cluster_snapshot, worker_view
 
 
 def note(history: History, at: float, *ids: int, rate: float = 0.0) -> None:
     """Notes a snapshot of workers at a moment, in seconds after noon."""
     workers = [worker_view(number, lookups_per_s=rate) for number in ids]
-    history.note(cluster_snapshot(workers, taken_at=NOON + at))
+    history.add(cluster_snapshot(workers, taken_at=NOON + at))
 
 
 def test_a_sample_is_what_the_snapshot_said() -> None:
@@ -20,22 +20,22 @@ def test_a_sample_is_what_the_snapshot_said() -> None:
     worker = worker_view(
         1, lookups_per_s=12.5, p99_ms=3.5, in_flight=2, cpu_percent=40.0, memory_bytes=2**20
     )
-    history.note(cluster_snapshot([worker]))
-    assert history.of("w1") == [(NOON, 12.5, 3.5, 2, 40.0, 2**20)]
-    assert history.of("w2") == []
+    history.add(cluster_snapshot([worker]))
+    assert history.samples("w1") == [(NOON, 12.5, 3.5, 2, 40.0, 2**20)]
+    assert history.samples("w2") == []
 
 
 def test_a_worker_without_an_answer_has_no_latency_to_draw() -> None:
     history = History()
     note(history, 0.0, 1)
-    assert history.of("w1")[0].p99_ms == 0.0
+    assert history.samples("w1")[0].p99_ms == 0.0
 
 
 def test_one_sample_a_second_however_often_it_looks() -> None:
     history = History()
     for tick in range(100):
         note(history, tick * 0.1, 1)
-    times = [sample.at for sample in history.of("w1")]
+    times = [sample.at for sample in history.samples("w1")]
     assert len(times) == 10
     assert all(later - earlier >= 1.0 for earlier, later in itertools.pairwise(times))
 
@@ -46,9 +46,9 @@ def test_no_more_than_five_minutes_are_kept() -> None:
     for _ in range(2000):
         now += random.choice([0.2, 0.5, 1.0, 1.3])
         note(history, now, 1, rate=now)
-    samples = history.of("w1")
-    assert len(samples) <= SPAN + 1
-    assert samples[0].at >= samples[-1].at - SPAN
+    samples = history.samples("w1")
+    assert len(samples) <= HISTORY_S + 1
+    assert samples[0].at >= samples[-1].at - HISTORY_S
     assert samples[-1].at > NOON + now - 1.0
     assert [sample.at for sample in samples] == sorted(sample.at for sample in samples)
 
@@ -58,10 +58,10 @@ def test_whoever_is_gone_is_forgotten_and_starts_anew() -> None:
     for at in range(5):
         note(history, at, 1, 2)
     note(history, 5, 2)
-    assert history.of("w1") == []
-    assert len(history.of("w2")) == 6
+    assert history.samples("w1") == []
+    assert len(history.samples("w2")) == 6
     note(history, 6, 1, 2)
-    assert len(history.of("w1")) == 1
+    assert len(history.samples("w1")) == 1
 
 
 def test_a_clock_that_is_set_back_does_not_stop_it() -> None:
@@ -70,11 +70,11 @@ def test_a_clock_that_is_set_back_does_not_stop_it() -> None:
         note(history, at, 1)
     for at in range(-3600, -3595):
         note(history, at, 1)
-    assert [sample.at - NOON for sample in history.of("w1")] == list(range(-3600, -3595))
+    assert [sample.at - NOON for sample in history.samples("w1")] == list(range(-3600, -3595))
 
 
 def test_what_is_given_out_is_a_copy() -> None:
     history = History()
     note(history, 0, 1)
-    history.of("w1").clear()
-    assert len(history.of("w1")) == 1
+    history.samples("w1").clear()
+    assert len(history.samples("w1")) == 1

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from console.app import RollcallApp
-from console.opening import attaching, hosting
+from console.cluster_factory import attaching, hosting
 from console.screens.confirm import ConfirmScreen, MessageScreen
 from console.screens.worker import WorkerScreen
 from console.settings import Settings
@@ -60,7 +60,7 @@ class Console:
 
     def worker(self, worker_id: str) -> WorkerView:
         """A worker as the console knows it."""
-        found = self.app._worker(worker_id)
+        found = self.app.worker(worker_id)
         assert found is not None
         return found
 
@@ -149,7 +149,7 @@ def test_a_killed_worker_goes_grey_with_its_reason_and_another_answers() -> None
             await shown.until(lambda: shown.states()["w2"] == "down", 5.0)
             await shown.until(lambda: "SIGKILL" in shown.worker("w2").why)
             row = next(row for row in shown.app.main.table.rows if row.key == "w2")
-            assert row.look == "faint"
+            assert row.variant == "faint"
             await shown.press("a")
             await shown.type("getbyname xander")
             await shown.press("enter")
@@ -272,15 +272,17 @@ def test_results_are_paged_and_exported(tmp_path: Path) -> None:
     async def test() -> None:
         async with console(workers=1) as shown:
             await shown.all_up("w1")
-            shown.app.driver.ask(["getbylocation", "New York City"], limit=3)
+            shown.app.driver.look_up(["getbylocation", "New York City"], limit=3)
             await answered(shown, "3 records; n: next page")
-            shown.app.main.asking.results.focus()
+            shown.app.main.query_panel.results.focus()
             await shown.press("n")
-            await shown.until(lambda: len(shown.app.main.asking.records) > 3)
+            await shown.until(lambda: len(shown.app.main.query_panel.records) > 3)
             target = tmp_path / "found.csv"
             shown.app.action_line(f"export {target}")
             await shown.until(target.exists)
-            assert target.read_text().count("New York City") == len(shown.app.main.asking.records)
+            assert target.read_text().count("New York City") == len(
+                shown.app.main.query_panel.records
+            )
             shown.app.action_line(f"export {target}")
             await shown.until(lambda: isinstance(shown.app.screen, MessageScreen))
             await shown.until(lambda: "there already" in shown.text())
@@ -358,7 +360,7 @@ def test_what_is_shown_is_what_an_observer_counts() -> None:
                 records=RECORDS,
             )
             assert (tally.answers, tally.errors) == (300, [])
-            await shown.until(lambda: shown.app.main.table._foot.cells[2] == "300")  # type: ignore[union-attr]
+            await shown.until(lambda: shown.app.main.table._footer.cells[2] == "300")  # type: ignore[union-attr]
             assert shown.app.snapshot is not None
             assert shown.app.snapshot.answered == 300
             assert shown.app.snapshot.in_flight == 0

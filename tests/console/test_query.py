@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from console.query import Typed, completions, quoted, typed, words_of
+from console.query import PartialLine, completions, parse_partial, quoted, split_words
 from tests.console.fakes import SHAPES
 
 WORDS = st.one_of(st.text(), st.text(st.sampled_from("ab \t\n\"'\\#$[名\u3000")))
@@ -37,21 +37,21 @@ def values(_field: str, prefix: str, limit: int) -> list[str]:
     ],
 )
 def test_words_are_a_shells(line: str, words: list[str]) -> None:
-    assert words_of(line) == words
+    assert split_words(line) == words
 
 
 @pytest.mark.parametrize("line", ['getbyname "New', "getbyname 'x", 'a"', "getbyname x\\"])
 def test_a_quote_that_is_not_closed_is_told(line: str) -> None:
     with pytest.raises(ValueError, match=r"No (closing|escaped)"):
-        words_of(line)
+        split_words(line)
 
 
 @given(WORDS)
 @example("")
 @example('it\'s "both"')
 def test_a_word_that_is_quoted_is_read_back(word: str) -> None:
-    assert words_of(quoted(word)) == [word]
-    assert words_of(f"getbyname {quoted(word)} 2002") == ["getbyname", word, "2002"]
+    assert split_words(quoted(word)) == [word]
+    assert split_words(f"getbyname {quoted(word)} 2002") == ["getbyname", word, "2002"]
 
 
 @pytest.mark.parametrize(
@@ -85,15 +85,15 @@ def test_a_word_is_quoted_only_if_it_must_be(word: str, shown: str) -> None:
     ],
 )
 def test_a_line_may_end_anywhere(line: str, before: tuple[str, ...], last: str, start: int) -> None:
-    assert typed(line) == Typed(before, last, start)
+    assert parse_partial(line) == PartialLine(before, last, start)
 
 
 @given(st.one_of(WORDS, st.lists(WORDS.map(quoted)).map(" ".join)))
 def test_both_ways_of_taking_apart_agree(line: str) -> None:
-    before, last, start = typed(line)
+    before, last, start = parse_partial(line)
     found = [*before, last] if start < len(line) else [*before]
     try:
-        words = words_of(line)
+        words = split_words(line)
     except ValueError:
         # It ends in the middle: closed, it is what was found.
         assert found in [*_closed(line), *_closed(line[:-1])]
@@ -104,7 +104,7 @@ def test_both_ways_of_taking_apart_agree(line: str) -> None:
 def _closed(line: str) -> Iterator[list[str]]:
     for end in ("", '"', "'", '""'):
         with contextlib.suppress(ValueError):
-            yield words_of(f"{line}{end}")
+            yield split_words(f"{line}{end}")
 
 
 # -- completed ---------------------------------------------------------------------
@@ -172,5 +172,5 @@ def test_a_completion_goes_on_from_what_is_typed_and_means_the_value(
         return  # cannot be written so
     line = f"getbyname {quote}{plain}"
     [offered] = completions(line, SHAPES, lambda _field, _prefix, _limit: [value])
-    assert words_of(offered) == ["getbyname", value]
+    assert split_words(offered) == ["getbyname", value]
     assert offered.startswith(line)

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from textual.events import Key
 
-from console.commands import COMMANDS
+from console.commands import CLUSTER_COMMANDS, COMMANDS
 from console.messages import LookupAnswered, LookupRefused
 from console.screens.confirm import ConfirmScreen, MessageScreen
 from console.screens.help import HelpScreen, help_lines
@@ -187,17 +187,17 @@ def test_text_from_outside_is_drawn_as_text(text: str) -> None:
             )
             app.action_line(text)
             await console.press("a")
-            app.main.asking.prompt.value = text[: app.main.asking.prompt.max_length]
+            app.main.query_panel.prompt.value = text[: app.main.query_panel.prompt.max_length]
             await console.press("enter")
-            app.driver.ask(["getbyname", text])
-            await console.until(lambda: app.main.asking.records)
+            app.driver.look_up(["getbyname", text])
+            await console.until(lambda: app.main.query_panel.records)
             app.post_message(LookupRefused(["x"], text))
             app.post_message(LookupAnswered(["x", text], envelope(), 1.0, [text], more=False))
             app.main.open_line("/", text[:100])
             await console.pilot.pause()
             await console.press("escape")
             app.main.table.select(text)
-            app.do_details(text)
+            app.actions.show_details(text)
             await console.until(lambda: isinstance(app.screen, WorkerScreen))
             await console.until(
                 lambda: [t.total > 1 for t in app.screen.query(LiveTable)][1:] == [True]
@@ -257,14 +257,26 @@ def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
     run(test)
 
 
+def test_a_journal_that_cannot_be_written_is_told_until_it_can() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster) as console:
+            trouble = "the journal j.sqlite3 cannot be written: disk full"
+            await console.see(cluster_snapshot([worker_view(1)], journal_trouble=trouble))
+            assert trouble in console.said("#status")
+            await console.see(cluster_snapshot([worker_view(1)]))
+            assert "journal" not in console.said("#status")
+
+    run(test)
+
+
 def test_read_only_takes_everything_away_that_steers() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
         async with shown(cluster, read_only=True) as console:
-            steering = [command for command in COMMANDS if command.steers]
             palette = {one.title for one in console.app.get_system_commands(console.app.screen)}
             help_text = "\n".join(help_lines(read_only=True))
-            for command in steering:
+            for command in CLUSTER_COMMANDS:
                 console.app.main.table.select("w1")
                 console.app.action_command(command.name)
                 console.app.action_line(f"{command.name} 3")

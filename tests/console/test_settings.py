@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.settings import MOST_LINES, Settings, load_settings, save_settings, settings_file
+from console.settings import MAX_LINES, Settings, load_settings, save_settings, settings_file
 from nodes.support.paths import state_dir
 
 
@@ -64,7 +64,7 @@ def test_each_has_lists_of_its_own() -> None:
 
 def test_only_the_latest_lines_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "console.json"
-    lines = [f"getbyname {number}" for number in range(MOST_LINES + 20)]
+    lines = [f"getbyname {number}" for number in range(MAX_LINES + 20)]
     save_settings(Settings(queries=list(lines), commands=list(lines)), path)
     kept = load_settings(path)
     assert kept.queries == kept.commands == lines[20:]

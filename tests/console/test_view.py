@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.text import ASCII, UNICODE
-from console.view import load_rows, totals_row, vitals, worker_row
+from console.view import header, load_rows, totals_row, worker_row
 from tests.console.fakes import NOON, cluster_snapshot, worker_view
 
 
@@ -21,7 +21,7 @@ def test_totals_are_sums() -> None:
 
 
 def test_versions_that_differ_are_said_to() -> None:
-    what, _how = vitals(cluster_snapshot(catalogs=("a", "b")), read_only=True, attached=True)
+    what, _how = header(cluster_snapshot(catalogs=("a", "b")), read_only=True, attached=True)
     assert "a, b (versions differ)" in what
     assert "READ-ONLY" in what
     assert "attached to" in what

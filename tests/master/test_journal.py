@@ -14,6 +14,7 @@ import pytest
 from nodes.errors import DataError
 from nodes.master.events import EventLog
 from nodes.master.journal import WAITING, Journal, Second, journal_file, read_events, read_seconds
+from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
 from nodes.wire import Event
 from tests.kit import Node, poll_for, run_nodes
@@ -166,7 +167,20 @@ def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> 
         for number in range(2 * WAITING + 1000):
             made.note(event(number))
         assert made.dropped > 0
+        assert "cannot be written" in made.losses
+        assert f"; {made.dropped} event(s) are missing" in made.losses
     assert time.monotonic() - began < 10
+
+
+def test_a_snapshot_tells_of_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    master = Master(keys=list)
+    master.keep_journal(tmp_path / "file" / "j.sqlite3", remember=False)
+    master.start()
+    try:
+        poll_for(lambda: "cannot be written" in master.snapshot().journal_trouble)
+    finally:
+        master.stop()
 
 
 def test_events_of_an_earlier_master_are_taken_up() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from console.driver import Open
+    from console.driver import OpenCluster
     from nodes.catalog import CatalogInfo, Progress
     from nodes.cluster import Cluster
 
@@ -26,7 +26,7 @@ def hosting(
     watch: bool = False,
     require_token: bool = False,
     tls: Path | None = None,
-) -> Open:
+) -> OpenCluster:
     """Hosts a master and its workers in this process."""
 
     def open_cluster(progress: Progress) -> Cluster:
@@ -54,7 +54,7 @@ def hosting(
     return open_cluster
 
 
-def attaching(address: str, tls: Path | None = None) -> Open:
+def attaching(address: str, tls: Path | None = None) -> OpenCluster:
     """Watches and steers the cluster of the master at `address`."""
 
     def open_cluster(_progress: Progress) -> Cluster:
