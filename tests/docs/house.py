@@ -34,7 +34,7 @@ def draw() -> str:
 
 def read_imports() -> Imports:
     """Which rooms each room imports."""
-    graph = grimp.build_graph("nodes", "console")
+    graph = grimp.build_graph("nodes", "console", cache_dir=None)
     found: Imports = {}
     for module in sorted(graph.modules - {"nodes"}):
         room = _room(module)

@@ -6,14 +6,17 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 import pytest
 import rpyc
+import trustme
 
-from nodes.transport import Lane, Limits
-from tests.kit import poll_for
+from nodes.security.tls import Role, Tls
+from nodes.transport import Lane, Limits, Secure
+from tests.kit import make_tls, poll_for
 from tests.transport.kit import COMMON, RawPeer, RecordingService, RunningServer, Verb
 
 
@@ -121,3 +124,26 @@ def quiet(
 def loud(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """For what is worth a warning: the operator can do something about it."""
     return caplog
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tls(tmp_path_factory.mktemp("tls") / "own")
+
+
+@pytest.fixture(scope="module")
+def master(folder: Path) -> ssl.SSLContext:
+    """What a master listens with."""
+    return Tls(folder, Role.MASTER).listening()
+
+
+@pytest.fixture(scope="module")
+def to_master(folder: Path) -> Secure:
+    """How a worker dials a master."""
+    return Tls(folder, Role.WORKER).to_master()
+
+
+@pytest.fixture(scope="module")
+def foreign() -> trustme.CA:
+    """A CA that is not the cluster's."""
+    return trustme.CA()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import strategies as st
 from rpyc.core import consts
 from rpyc.core.vinegar import GenericException
@@ -139,6 +140,13 @@ def hello() -> bytes:
     with pytest.raises(ssl.SSLWantReadError):
         tls.do_handshake()
     return out.read()
+
+
+def listens_with(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    """What a server listens with that has this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
 
 
 def still_open(peers: list[RawPeer]) -> list[RawPeer]:

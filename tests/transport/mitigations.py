@@ -20,13 +20,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 import pytest
-from rpyc.core import brine, consts, protocol
+from rpyc.core import brine, consts
 
 from nodes.transport import CallTimeout, Lane, Limits, LinkLost, Server, messages
 from nodes.transport.caller import Caller
-from nodes.transport.connection import VERB, Connection, ExportedReference
 from nodes.transport.frames import HEADER, FrameReader, MalformedError, inflate
-from nodes.transport.stream import Stream
 from tests.kit import PATIENCE
 from tests.transport.kit import (
     COMMON,
@@ -38,6 +36,15 @@ from tests.transport.kit import (
     lane_to,
     squeezed,
     still_open,
+)
+from tests.transport.weakened import (
+    AnyAttribute,
+    AnyRequest,
+    Credulous,
+    Hasty,
+    Lenient,
+    Quiet,
+    SlowToSend,
 )
 
 SHORT = 0.05
@@ -110,22 +117,6 @@ def stays(peer: RawPeer, seconds: float = 6 * SHORT) -> bool:
 # -- safe_attrs reach values: one packet freezes the process ------------------------------
 
 
-class AnyAttribute(Connection):
-    def _handle_getattr(self, obj: object, name: object) -> ExportedReference:
-        if isinstance(obj, ExportedReference) and obj.verb is None:
-            return super()._handle_getattr(obj, name)
-        assert isinstance(obj, ExportedReference)
-        found = ExportedReference((VERB, 2, 99), getattr(obj.verb, str(name)))
-        self._exported[found.ref] = found
-        return found
-
-
-class AnyRequest(Connection):
-    @classmethod
-    def _request_handlers(cls) -> dict[int, Callable[..., object]]:
-        return {**protocol.Connection._request_handlers(), **super()._request_handlers()}
-
-
 def answered(stack: ExitStack, kind: type[RecordingService], handler: int, *args: object) -> bool:
     """Whether a request on a verb is answered, and not refused."""
     peer = connected(stack, opened(stack, Limits(), kind))
@@ -151,15 +142,6 @@ def other_requests(kept: bool, stack: ExitStack) -> bool:
         RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyRequest})
     )
     return answered(stack, kind, consts.HANDLE_STR)
-
-
-class Credulous(Caller):
-    def _boxed(self, payload: bytes) -> tuple[object, object]:
-        found = messages.load(payload, messages.MAX_REPLY_READS)
-        match found.body:
-            case (label, value):
-                return label, value
-        raise AssertionError(found)
 
 
 @against("whatever comes is taken for the answer, and requests of a server are carried out")
@@ -255,17 +237,6 @@ def a_peer_that_does_not_read(kept: bool, stack: ExitStack) -> bool:
     return running.server.connections == 1
 
 
-class Lenient(Stream):
-    """Begins its wait anew with every piece, as a socket's own timeout does."""
-
-    def receive(self, reader: FrameReader, deadline: float) -> bytes:
-        seconds = deadline - time.monotonic()
-        payload = None
-        while payload is None:
-            payload = reader.take(self.read(time.monotonic() + seconds))
-        return payload
-
-
 @against("a byte now and then buys time without end")
 def a_byte_now_and_then(kept: bool, stack: ExitStack) -> bool:
     ours, theirs = socket_pair(stack)
@@ -315,12 +286,6 @@ def silent_connections(kept: bool, stack: ExitStack) -> bool:
 # -- Nagle's algorithm is on ---------------------------------------------------------------------
 
 
-class SlowToSend(Server):
-    def start(self) -> None:
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        super().start()
-
-
 @against("small packets wait for the peer's acknowledgement")
 def small_packets_wait(kept: bool, stack: ExitStack) -> bool:
     server = (Server if kept else SlowToSend)(lambda: RecordingService(COMMON))
@@ -333,11 +298,6 @@ def small_packets_wait(kept: bool, stack: ExitStack) -> bool:
 
 
 # -- close joins no thread, and wakes nobody ------------------------------------------------
-
-
-class Hasty(Server):
-    def _join(self, timeout: float) -> list[str]:
-        return []
 
 
 @against("close joins no thread")
@@ -363,11 +323,6 @@ def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
     left = service.closed == 0
     timer.join()
     return left
-
-
-class Quiet(Lane):
-    def abort(self) -> None:
-        self._closed = True
 
 
 @against("closing from another thread does not wake who waits")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
 import socket
 import ssl
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import rpyc
@@ -27,48 +23,14 @@ from nodes.transport import (
     LanePool,
     Limits,
     LinkLost,
-    RemoteFailure,
     Secure,
-    TlsFailed,
-    TlsStream,
-    messages,
 )
-from nodes.transport.connection import ROOT
 from tests.kit import PATIENCE, Mute, make_tls, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import FIRST_VERB, RawPeer, RunningServer, ask, hello
+from tests.transport.kit import RunningServer, ask, listens_with
 
 SHORT = 0.05
 LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tls(tmp_path_factory.mktemp("tls") / "own")
-
-
-@pytest.fixture(scope="module")
-def master(folder: Path) -> ssl.SSLContext:
-    """What a master listens with."""
-    return Tls(folder, Role.MASTER).listening()
-
-
-@pytest.fixture(scope="module")
-def to_master(folder: Path) -> Secure:
-    """How a worker dials a master."""
-    return Tls(folder, Role.WORKER).to_master()
-
-
-@pytest.fixture(scope="module")
-def foreign() -> trustme.CA:
-    """A CA that is not the cluster's."""
-    return trustme.CA()
-
-
-def listens_with(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
 
 
 def old_tls(context: ssl.SSLContext) -> ssl.SSLContext:
@@ -321,239 +283,3 @@ def test_a_client_of_an_old_version(
     secure = shown(old_tls(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), folder)
     assert "no version of TLS in common" in told(running, secure)
     poll_for(lambda: "no version of TLS in common" in caplog.text)
-
-
-# -- who is no peer at all -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param(messages.root_request(1), id="plain RPyC"),
-        pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", id="HTTP"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
-        pytest.param(bytes(range(256)), id="every byte"),
-        pytest.param(b"\x16\x03\x01\x02\x00" + bytes(512), id="a record of nothing"),
-        pytest.param(b"\x16\x03\x01\xff\xff" + b"\x01\xff\xff\xff" * 20000, id="a huge hello"),
-        pytest.param(b"\xff" * 64, id="ones"),
-    ],
-)
-def test_nonsense_is_hung_up_on_at_once(
-    start_server: StartServer,
-    raw: Callable[[RunningServer], RawPeer],
-    master: ssl.SSLContext,
-    to_master: Secure,
-    said: bytes,
-    quiet: None,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    running = start_server(tls=master, limits=LONG)
-    peer = raw(running)
-    peer.send(said)
-    assert len(peer.rest()) <= 7, "an alert, and nothing else"
-    poll_for(lambda: running.server.connections == 0)
-    assert len(caplog.records) == 1
-    assert "dropped: " in caplog.text
-    assert running.services == []
-    with Lane.dial(*running.address, tls=to_master) as lane:
-        assert ask(lane, "echo", 1) == (1,)
-
-
-def test_a_hello_where_there_is_no_tls_is_told_apart(
-    start_server: StartServer,
-    raw: Callable[[RunningServer], RawPeer],
-    quiet: None,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    running = start_server(limits=LONG)
-    peer = raw(running)
-    peer.send(hello())
-    assert peer.rest() == b""
-    assert [record.getMessage().partition("dropped: ")[2] for record in caplog.records] == [
-        "the peer uses TLS, and this end does not"
-    ]
-
-
-@pytest.mark.parametrize("said", [b"", hello()[:20], hello()], ids=["nothing", "half", "hello"])
-def test_a_handshake_has_an_end(
-    start_server: StartServer,
-    raw: Callable[[RunningServer], RawPeer],
-    master: ssl.SSLContext,
-    said: bytes,
-) -> None:
-    peer = raw(start_server(tls=master, limits=Limits(first_byte=SHORT)))
-    peer.send(said)
-    peer.rest()
-
-
-def test_a_byte_now_and_then_does_not_buy_time(
-    start_server: StartServer, raw: Callable[[RunningServer], RawPeer], master: ssl.SSLContext
-) -> None:
-    running = start_server(tls=master, limits=Limits(first_byte=4 * SHORT))
-    peer = raw(running)
-    for byte in hello()[:100]:
-        peer.send(bytes([byte]))
-        if select.select([peer.sock], [], [], SHORT / 2)[0]:
-            break
-    else:
-        pytest.fail("100 bytes later it is still listened to")
-
-
-def test_silence_after_the_handshake_has_an_end(
-    start_server: StartServer, master: ssl.SSLContext, to_master: Secure
-) -> None:
-    running = start_server(tls=master, limits=Limits(first_byte=4 * SHORT))
-    with Lane.dial(*running.address, tls=to_master) as lane:
-        assert lane.wait_closed(PATIENCE)
-
-
-def test_a_peer_that_does_not_read_is_cut_off(
-    start_server: StartServer, master: ssl.SSLContext, to_master: Secure
-) -> None:
-    asked = messages.root_request(1) + messages.verb_request(2, ROOT, "big")
-    asked += messages.call_request(3, messages.call_head(FIRST_VERB), messages.arguments(()))
-    running = start_server(
-        {"big": lambda: bytes(24 << 20)}, tls=master, limits=Limits(frame=4 * SHORT)
-    )
-    with socket.create_connection(running.address) as near:
-        stream = TlsStream(near, to_master.context, "127.0.0.1")
-        stream.shake_hands(time.monotonic() + PATIENCE)
-        stream.send(asked, time.monotonic() + PATIENCE)
-        poll_for(lambda: running.services)
-        poll_for(lambda: running.server.connections == 0)
-
-
-def test_one_too_many_is_told_so(
-    start_server: StartServer, master: ssl.SSLContext, to_master: Secure
-) -> None:
-    running = start_server(tls=master, limits=Limits(connections=1))
-    with Lane.dial(*running.address, tls=to_master) as first:
-        ask(first, "echo")
-        with Lane.dial(*running.address, tls=to_master) as second:
-            with pytest.raises(RemoteFailure, match="Overloaded"):
-                ask(second, "echo")
-
-
-def test_a_stop_ends_handshakes(
-    start_server: StartServer, raw: Any, master: ssl.SSLContext
-) -> None:
-    running = start_server(tls=master, limits=LONG)
-    peer = raw(running)
-    peer.send(hello()[:20])
-    poll_for(lambda: running.server.connections == 1)
-    running.server.stop()
-    peer.rest()
-
-
-# -- what TLS holds back ---------------------------------------------------------------
-
-
-def test_a_session_ticket_is_no_word_of_the_peer(
-    start_server: StartServer, foreign: trustme.CA
-) -> None:
-    listening = listens_with(foreign.issue_cert("127.0.0.1"))
-    listening.num_tickets = 2
-    trusts = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    foreign.configure_trust(trusts)
-    with Lane.dial(*start_server(tls=listening).address, tls=Secure(trusts)) as lane:
-        assert select.select([lane], [], [], PATIENCE)[0], "something came"
-        assert not lane.wait_closed(SHORT)
-        assert ask(lane, "echo", 1) == (1,)
-
-
-@pytest.fixture
-def ends(
-    ended: ExitStack, master: ssl.SSLContext, to_master: Secure
-) -> Iterator[tuple[TlsStream, TlsStream, socket.socket]]:
-    """Two ends of one connection after their handshake, and the socket of the first."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = ended.enter_context(socket.create_connection(listener.getsockname()))
-        far = ended.enter_context(listener.accept()[0])
-    dialling = TlsStream(near, to_master.context, "127.0.0.1")
-    answering = TlsStream(far, master, None)
-    deadline = time.monotonic() + PATIENCE
-    thread = threading.Thread(target=answering.shake_hands, args=(deadline,))
-    thread.start()
-    dialling.shake_hands(deadline)
-    thread.join()
-    yield dialling, answering, near
-
-
-def test_what_is_decrypted_already_is_not_forgotten(ends: Any) -> None:
-    dialling, answering, near = ends
-    deadline = time.monotonic() + PATIENCE
-    for word in (b"one", b"two", b"three"):
-        answering.send(word, deadline)
-    # All three are there: the system has seen the last of them.
-    poll_for(lambda: len(near.recv(1000, socket.MSG_PEEK)) >= 3 * 22 + 11)
-    assert dialling.read(deadline) == b"one"
-    assert not select.select([near], [], [], 0.0)[0], "the system has none left"
-    assert dialling.buffered()
-    assert dialling.readable(0.0)
-    over = time.monotonic() - 1.0
-    assert [dialling.read(over), dialling.read(over)] == [b"two", b"three"]
-    assert not dialling.buffered()
-    with pytest.raises(TimeoutError):
-        dialling.read(over)
-
-
-def test_an_end_is_an_end(ends: Any) -> None:
-    dialling, answering, near = ends
-    deadline = time.monotonic() + PATIENCE
-    answering.send(b"last", deadline)
-    near.shutdown(socket.SHUT_WR)
-    with pytest.raises(EOFError):
-        answering.read(deadline)
-    assert dialling.readable(deadline)
-    assert dialling.read(deadline) == b"last"
-
-
-def test_a_goodbye_is_an_end_after_the_last_word(foreign: trustme.CA) -> None:
-    """The real library's way to end: its close_notify comes right behind the last bytes."""
-    context = listens_with(foreign.issue_cert("127.0.0.1"))
-    trusts = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    foreign.configure_trust(trusts)
-
-    def speak() -> None:
-        with context.wrap_socket(listener.accept()[0], server_side=True) as far:
-            far.sendall(b"last")
-            with contextlib.suppress(OSError):  # the other end hangs up without a goodbye
-                far.unwrap()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=speak)
-        thread.start()
-        with socket.create_connection(listener.getsockname()) as near:
-            stream = TlsStream(near, trusts, "127.0.0.1")
-            deadline = time.monotonic() + PATIENCE
-            stream.shake_hands(deadline)
-            assert stream.read(deadline) == b"last"
-            assert stream.readable(deadline)
-            assert not stream.buffered()
-            for _ in range(2):
-                with pytest.raises(EOFError):
-                    stream.read(deadline)
-        thread.join()
-
-
-def test_bytes_changed_on_the_way_are_noticed(ends: Any) -> None:
-    _, answering, near = ends
-    near.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
-    with pytest.raises(TlsFailed, match="bad record mac"):
-        answering.read(time.monotonic() + PATIENCE)
-
-
-def test_an_abort_wakes_the_owner(
-    start_server: StartServer, master: ssl.SSLContext, to_master: Secure
-) -> None:
-    go = threading.Event()
-    running = start_server({"wait": lambda: go.wait(PATIENCE)}, tls=master)
-    with Lane.dial(*running.address, tls=to_master) as lane:
-        ask(lane, "echo")
-        lane.send("wait", timeout=PATIENCE)
-        timer = threading.Timer(SHORT, lane.abort)
-        timer.start()
-        with pytest.raises(LinkLost):
-            lane.receive(timeout=PATIENCE)
-        timer.join()
-    go.set()
