@@ -125,7 +125,7 @@ class RollcallApp(App[int]):
     # -- what happened ------------------------------------------------------------
 
     def on_snapshot_taken(self, message: messages.SnapshotTaken) -> None:
-        """The cluster was looked at."""
+        """A snapshot of the cluster came."""
         first = self.snapshot is None
         snapshot = self.snapshot = message.snapshot
         self.history.add(snapshot)

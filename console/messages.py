@@ -9,7 +9,7 @@ from nodes.wire import ClusterSnapshot, Envelope, Event
 
 
 class SnapshotTaken(Message):
-    """The cluster was looked at."""
+    """A snapshot of the cluster came."""
 
     def __init__(self, snapshot: ClusterSnapshot, events: list[Event]) -> None:
         super().__init__()
