@@ -197,9 +197,13 @@ class Node:
     """
 
     def __init__(
-        self, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None,
-        said: Path | None = None, module: str = "nodes.cli",
-    ) -> None:  # fmt: skip
+        self,
+        *args: str,
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        said: Path | None = None,
+        module: str = "nodes.cli",
+    ) -> None:
         self.args = args
         with contextlib.ExitStack() as stack:
             self.process = subprocess.Popen(
@@ -309,9 +313,15 @@ def ask_each(client: Client, records: list[dict[str, Any]], numbers: Iterable[in
 
 
 def load_from_threads(
-    address: str, *, clients: int, lookups: int, records: list[dict[str, Any]],
-    more: Callable[[], bool] = lambda: False, direct: bool = False, tls: Path | None = None,
-) -> list[Tally]:  # fmt: skip
+    address: str,
+    *,
+    clients: int,
+    lookups: int,
+    records: list[dict[str, Any]],
+    more: Callable[[], bool] = lambda: False,
+    direct: bool = False,
+    tls: Path | None = None,
+) -> list[Tally]:
     """Runs `clients` threads of `lookups` lookups each, and checks every answer. They go on
     beyond that number as long as `more()` says so.
     """

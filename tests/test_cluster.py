@@ -289,8 +289,10 @@ def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> N
 def test_children_and_masters_may_open_as_much_as_they_need_and_no_more() -> None:
     with Node("up", "--port", "0", "--workers", "1", "--json") as node:
         [child] = psutil.Process(node.process.pid).children()
-        limits = [psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0]
-                  for pid in (node.process.pid, child.pid)]  # fmt: skip
+        limits = [
+            psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[0]
+            for pid in (node.process.pid, child.pid)
+        ]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert limits == [min(hard, 8192), min(hard, 2048)]
 

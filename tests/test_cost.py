@@ -28,8 +28,18 @@ LOOKUPS = 10
 """Lookups of a round: few, so that on any machine some rounds are over before the next probe."""
 
 HEADER = struct.Struct("!LB")  # RPyC's frame: its length, whether it is compressed, and a newline
-SYSTEM = {"send", "sendall", "sendmsg", "recv", "recv_into", "recvmsg", "setsockopt", "getsockopt",
-          "poll", "select"}  # fmt: skip
+SYSTEM = {
+    "send",
+    "sendall",
+    "sendmsg",
+    "recv",
+    "recv_into",
+    "recvmsg",
+    "setsockopt",
+    "getsockopt",
+    "poll",
+    "select",
+}
 """Builtins of `socket` and `select` that are a system call each."""
 
 
@@ -87,9 +97,12 @@ class Meter:
             except RollcallError:
                 continue  # a machine so busy that a lookup is not answered: another round
             counted = (
-                self.frames[True], self.frames[False], self.sent[True], self.sent[False],
+                self.frames[True],
+                self.frames[False],
+                self.sent[True],
+                self.sent[False],
                 self.calls.total(),
-            )  # fmt: skip
+            )
             found.append(Cost(*(count / times / lookups for count in counted)))
         return Cost(*map(min, zip(*found, strict=True)))
 

@@ -93,8 +93,12 @@ def test_the_two_commands_do_their_own_set_up() -> None:
     # The tests, from within the tests: only collected.
     collected = subprocess.run(
         [sys.executable, *tail, __file__, "--collect-only", "-q", "-p", "no:cacheprovider"],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert collected.returncode == 0, collected.stdout
     assert "test_docs.py" in collected.stdout
 
@@ -151,18 +155,27 @@ def _check(line: str, address: str, folder: Path) -> None:
 
 def _shell(line: str, address: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", line], env=environment(address), cwd=folder,
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        ["bash", "-c", line],
+        env=environment(address),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("code", PYTHON)
 def test_a_python_snippet_works(code: str, address: str, tmp_path: Path) -> None:
     port = address.rpartition(":")[2]
     done = subprocess.run(
-        [sys.executable, "-c", code.replace("23000", port)], cwd=tmp_path,
-        capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code.replace("23000", port)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -183,9 +196,13 @@ def test_the_console_comes_up_and_quits(line: str, address: str) -> None:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
     process = subprocess.Popen(
-        [BIN / words[0], *words[1:]], stdin=slave, stdout=slave, stderr=slave,
-        env=environment(address), start_new_session=True,
-    )  # fmt: skip
+        [BIN / words[0], *words[1:]],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment(address),
+        start_new_session=True,
+    )
     os.close(slave)
     try:
         _read_until(master, b"3 up")

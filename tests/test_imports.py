@@ -44,9 +44,12 @@ def test_a_worker_loads_nothing_that_it_does_not_need() -> None:
 
 def test_no_import_runs_upward() -> None:
     done = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True,
+        [Path(sys.executable).parent / "lint-imports"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout
 
 

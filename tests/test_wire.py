@@ -45,10 +45,17 @@ def test_an_answer_is_json_whatever_is_in_it(
     assert is_answer(part)
     text = answer_envelope(part, worker=worker, attempts=attempts, elapsed_ms=0.4125)
     assert json.loads(text) == {
-        "error": False, "result": [{"a": 1}], "count": 1, "truncated": after is not None,
-        "after": after, "worker": worker, "attempts": attempts, "catalog": catalog,
-        "files": files, "elapsed_ms": pytest.approx(0.4125, abs=0.001),
-    }  # fmt: skip
+        "error": False,
+        "result": [{"a": 1}],
+        "count": 1,
+        "truncated": after is not None,
+        "after": after,
+        "worker": worker,
+        "attempts": attempts,
+        "catalog": catalog,
+        "files": files,
+        "elapsed_ms": pytest.approx(0.4125, abs=0.001),
+    }
     decoded = decode_envelope(text).checked()
     assert (decoded.worker, decoded.after, decoded.files) == (worker, after, tuple(files))
 

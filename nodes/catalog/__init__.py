@@ -12,7 +12,6 @@ from __future__ import annotations
 from nodes.catalog.arguments import Argument, coerce, usage
 from nodes.catalog.cache import ensure_catalog
 from nodes.catalog.check import check_data
-from nodes.catalog.dataset import RESERVED
 from nodes.catalog.model import (
     BadRecord,
     CatalogInfo,
@@ -26,7 +25,6 @@ from nodes.catalog.model import (
 from nodes.catalog.reader import Catalog, Reader
 
 __all__ = [
-    "RESERVED",
     "Argument",
     "BadRecord",
     "Catalog",

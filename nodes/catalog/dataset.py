@@ -12,6 +12,7 @@ import msgspec
 from nodes.catalog.arguments import shown
 from nodes.catalog.sources import SUFFIXES
 from nodes.errors import DataError
+from nodes.support.verbs import RESERVED
 
 DEFINITION = "dataset.toml"
 DEFAULT_LOOKUPS = {
@@ -19,34 +20,6 @@ DEFAULT_LOOKUPS = {
     "getbylocation": ("location",),
     "getbyyear": ("location", "year"),
 }
-RESERVED = frozenset(
-    [
-        "lookup",
-        "lookup_many",
-        "describe",
-        "members",
-        "suggest",
-        "login",
-        "register",
-        "renew",
-        "leave",
-        "snapshot",
-        "events",
-        "spawn",
-        "kill",
-        "drain",
-        "restart",
-        "scale",
-        "reload",
-        "freeze",
-        "thaw",
-        "log",
-        "probe",
-        "ping",
-        "root",
-        "close",
-    ]
-)
 """The master's own verbs, which no lookup may be called."""
 MAX_LOOKUPS = 64
 MAX_LOOKUP_FIELDS = 8

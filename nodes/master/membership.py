@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 from random import Random
-
-import psutil
 
 from nodes.dispatch.dispatcher import Dispatcher, explain
 from nodes.dispatch.replies import is_refusal, is_version
@@ -19,6 +16,7 @@ from nodes.master.events import EventLog
 from nodes.master.lag import Lag
 from nodes.master.probes import PROBE_TIMEOUT_S, Prober
 from nodes.master.served_catalog import ServedCatalog
+from nodes.master.ticker import Ticker
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
 from nodes.support.event_kinds import EventKind
 from nodes.transport import ProtocolError, Secure, TransportError
@@ -26,10 +24,6 @@ from nodes.wire import Description, ProbeAnswer, Registered, Registration
 
 SWITCH_TIME = 5.0
 """Seconds that a worker may take to open another catalog."""
-
-TICK = 0.25
-TICKS_PER_REFRESH = 4
-"""Seconds between two looks at itself, and how many of them lie between two refreshes."""
 
 
 class Membership:
@@ -71,8 +65,7 @@ class Membership:
         self.lag = Lag()
         self._hang_up: dict[int, Callable[[], None]] = {}
         self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
-        self._stopping = threading.Event()
-        self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
+        self._ticker = Ticker(self.lag, self._refresh)
 
     def led_by(self, fleet: FleetControl) -> None:
         """That fleet keeps the ids of its own workers for them, says who is about to register and
@@ -101,11 +94,9 @@ class Membership:
 
     def stop(self) -> None:
         """Closes every lane and joins the probers."""
-        self._stopping.set()
         self.dispatcher.close()
         self._prober.stop()
-        if self._ticker.is_alive():
-            self._ticker.join(1.0)
+        self._ticker.stop()
 
     # -- for workers ------------------------------------------------------------
 
@@ -314,22 +305,8 @@ class Membership:
 
     # -- itself -------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        """Measures how late this process runs, and works out anew what follows from the
-        figures of all workers together.
-        """
-        asked = time.monotonic()
-        ticks = 0
-        while not self._stopping.wait(TICK):
-            now = time.monotonic()
-            self.lag.note(now - asked - TICK, psutil.cpu_percent(None))
-            ticks += 1
-            if ticks % TICKS_PER_REFRESH == 0:
-                self._refresh(now)
-                self._each_second()
-            asked = time.monotonic()
-
     def _refresh(self, now: float) -> None:
+        """Works out anew what follows from the figures of all workers together."""
         with self.changed:
             self.router.refresh(now)
             self._succeed(now)
@@ -348,6 +325,7 @@ class Membership:
             )
         elif changed:
             self.note(EventKind.CALM, "", "most workers answer: breakers are honoured again")
+        self._each_second()
 
     # -- probes -------------------------------------------------------------------
 

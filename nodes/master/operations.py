@@ -13,21 +13,6 @@ from nodes.master.events import EventLog
 from nodes.master.membership import Membership
 from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded
 
-OPERATIONS = (
-    "snapshot",
-    "events",
-    "spawn",
-    "scale",
-    "kill",
-    "drain",
-    "restart",
-    "freeze",
-    "thaw",
-    "log",
-    "reload",
-)
-"""All of them, by name."""
-
 
 class Operations:
     """The operations on one master and its fleet. Each may raise what `nodes.errors` lists.

@@ -10,12 +10,12 @@ import msgspec
 from nodes.errors import BadRequest, DataError, Forbidden, LookupFailed, NotPossible
 from nodes.master import cores
 from nodes.master.core import MasterCore
-from nodes.master.operations import OPERATIONS
 from nodes.security.authenticator import Session
 from nodes.security.tls import REGISTERS, STEERS, lacking
 from nodes.security.tokens import Role
 from nodes.support import validation
 from nodes.support.addresses import registered_host
+from nodes.support.verbs import OPERATIONS
 from nodes.transport import Certificate, Peer, Service, Utf8
 from nodes.wire import (
     DEADLINE,

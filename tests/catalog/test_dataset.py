@@ -7,10 +7,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from nodes.catalog import RESERVED, check_data, ensure_catalog
+from nodes.catalog import check_data, ensure_catalog
 from nodes.catalog.dataset import load_dataset
 from nodes.errors import DataError
 from nodes.master.service import MasterService
+from nodes.support.verbs import RESERVED
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import CLASSIC, definition, person, write
 

@@ -73,8 +73,11 @@ def test_a_batch_and_its_mistakes_are_the_same() -> None:
         assert same_records(good, scan(RECORDS, location="Kansas City", year=1998))
         assert isinstance(bad, BadRequest)
         wrong: tuple[tuple[Any, ...], ...] = (
-            ("nosuch", "x"), ("getbyname",), ("getbyname", "\ud800"), ("getbyname", []),
-        )  # fmt: skip
+            ("nosuch", "x"),
+            ("getbyname",),
+            ("getbyname", "\ud800"),
+            ("getbyname", []),
+        )
         for name, *args in wrong:
             with pytest.raises(BadRequest):
                 client.lookup(name, *args)

@@ -248,9 +248,13 @@ def test_pools_by_forkserver(plain: str, lookups: int) -> None:
     # In a process of its own, with which the server of forks ends.
     code = f"from {__name__} import *; ask_by_forkserver({plain!r}, {lookups})"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent.parent.parent, capture_output=True,
-        text=True, timeout=200, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [lookups, []]
 

@@ -27,8 +27,11 @@ def test_the_cluster_runs_without_a_screen_and_says_so(tmp_path: Path) -> None:
 
 def test_a_screen_that_attaches_needs_a_terminal_and_says_what_does_not() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "console", "--attach", "127.0.0.1:9"], stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "console", "--attach", "127.0.0.1:9"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stderr.endswith("rollcall-nodes ps --master 127.0.0.1:9\n")

@@ -33,9 +33,11 @@ class Stage:
     """A dispatcher, and workers that are servers of this process."""
 
     def __init__(
-        self, *, expecting: Callable[[], bool] = lambda: False,
+        self,
+        *,
+        expecting: Callable[[], bool] = lambda: False,
         listener: Listener = lambda _k, _w, _t: None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.registry = Registry(listener=listener, random=Random(0))
         self.router = Router(registry=self.registry, policy=POLICIES["load"])
         self.dispatcher = Dispatcher(router=self.router, expecting=expecting)
@@ -62,9 +64,13 @@ class Stage:
         server.start()
         with self.changed:
             worker = self.registry.register(
-                wanted_id=name, instance=name, address=Address(*server.address), pid=1,
-                version="v", now=0.0,
-            )  # fmt: skip
+                wanted_id=name,
+                instance=name,
+                address=Address(*server.address),
+                pid=1,
+                version="v",
+                now=0.0,
+            )
             self.registry.probe_answered(worker.generation, version="v", cpu=0.0, memory=0, now=0.0)
             worker.served = served
             self.dispatcher.joined(worker)

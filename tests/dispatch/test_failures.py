@@ -143,9 +143,13 @@ def registered_at(address: tuple[str, int], master: tuple[str, int]) -> Iterator
     """A worker is registered whose address leads there."""
     catalog = Catalog.open(ensure_catalog(shipped_data()).path)
     said = Registration(
-        instance=SECRET, wanted_id="astray", host=address[0], port=address[1], pid=1,
+        instance=SECRET,
+        wanted_id="astray",
+        host=address[0],
+        port=address[1],
+        pid=1,
         catalog=describe(catalog.info),
-    )  # fmt: skip
+    )
     catalog.close()
     with Lane.dial(*master) as lane:
         lane.call("login", read_token() or "", timeout=PATIENCE)
@@ -156,9 +160,12 @@ def registered_at(address: tuple[str, int], master: tuple[str, int]) -> Iterator
 @pytest.mark.parametrize("direct", [False, True], ids=["through the master", "direct"])
 @pytest.mark.parametrize("elsewhere", [gossip, another_master, a_web_server])
 def test_the_secret_of_a_worker_whose_address_leads_elsewhere_is_told_to_nobody(
-    elsewhere: Callable[[], AbstractContextManager[tuple[str, int]]], direct: bool,
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    elsewhere: Callable[[], AbstractContextManager[tuple[str, int]]],
+    direct: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     monkeypatch.setenv("ROLLCALL_STATE", str(tmp_path / "state"))
     caplog.set_level(logging.DEBUG, "rollcall")
     said: list[str] = []

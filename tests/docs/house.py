@@ -104,8 +104,9 @@ def _cost(at: Places, ways: Iterable[tuple[str, str]]) -> float:
         cost += abs(x - to) + 0.1 * x
         for floor in range(low + 1, high):
             across = x + (to - x) * (high - floor) / (high - low)
-            cost += 20 * any(abs(across - column) < 0.6 for column, at_floor in taken
-                             if at_floor == floor)  # fmt: skip
+            cost += 20 * any(
+                abs(across - column) < 0.6 for column, at_floor in taken if at_floor == floor
+            )
     return cost
 
 

@@ -101,8 +101,11 @@ class BadWorker:
     def __init__(self, behaviour: str, master: str, *data: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.worker", behaviour, master, *data],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         assert self._process.stdout is not None
         self.pid = self._process.pid
         self.port = int(self._process.stdout.readline())
@@ -412,9 +415,13 @@ def play(name: str, *, lookups: int, least: float) -> Outcome:
         end = time.monotonic() + least
         try:
             tallies = load_from_threads(
-                scene.cluster.address, clients=CLIENTS, lookups=lookups, records=RECORDS,
-                more=lambda: time.monotonic() < end, direct=fault.direct,
-            )  # fmt: skip
+                scene.cluster.address,
+                clients=CLIENTS,
+                lookups=lookups,
+                records=RECORDS,
+                more=lambda: time.monotonic() < end,
+                direct=fault.direct,
+            )
         finally:
             scene.over.set()
             trouble.join()

@@ -53,9 +53,13 @@ def misbehave(behaviour: str) -> None:
         Worker._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
         return
     lookups: dict[str, Callable[..., object]] = {
-        "well": well, "mute": mute, "garbage": garbage, "failing": failing, "slow": slow,
+        "well": well,
+        "mute": mute,
+        "garbage": garbage,
+        "failing": failing,
+        "slow": slow,
         "deadly": deadly,
-    }  # fmt: skip
+    }
     WorkerService.lookup = lookups[behaviour]  # type: ignore[method-assign,assignment]
 
 
@@ -65,8 +69,9 @@ def main() -> None:
     misbehave(behaviour)
     worker = Worker(
         catalog=Catalog.open(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
-        master=parse_address(master), token=worker_token,
-    )  # fmt: skip
+        master=parse_address(master),
+        token=worker_token,
+    )
     print(worker.server.address[1], flush=True)
     advertised = int(sys.stdin.readline())
     worker._registration = msgspec.structs.replace(worker._registration, port=advertised)

@@ -203,10 +203,13 @@ def test_a_stock_client_is_told_that_it_stops_and_the_port_is_free() -> None:
             assert json.loads(connection.root.getbyname("xander"))["count"] == 1
             with stopping(master) as stopped:
                 for verb, args in (
-                    ("getbyname", ("xander",)), ("lookup", ("getbyname", "xander")),
-                    ("lookup_many", ("[]",)), ("suggest", ("name", "x")), ("describe", ()),
+                    ("getbyname", ("xander",)),
+                    ("lookup", ("getbyname", "xander")),
+                    ("lookup_many", ("[]",)),
+                    ("suggest", ("name", "x")),
+                    ("describe", ()),
                     ("members", ()),
-                ):  # fmt: skip
+                ):
                     reply = json.loads(getattr(connection.root, verb)(*args))
                     assert (reply["error"], reply["code"]) == (True, "stopping"), verb
                     assert "another" in reply["error_message"]

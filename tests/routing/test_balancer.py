@@ -23,9 +23,13 @@ class Team:
         """One more worker, proved."""
         port = 1000 + sum(1 for _ in self.registry)
         worker = self.registry.register(
-            wanted_id="", instance=str(port), address=Address("127.0.0.1", port), pid=port,
-            version="v", now=self.now,
-        )  # fmt: skip
+            wanted_id="",
+            instance=str(port),
+            address=Address("127.0.0.1", port),
+            pid=port,
+            version="v",
+            now=self.now,
+        )
         self.prove(worker)
         return worker
 

@@ -27,9 +27,13 @@ class Case:
         """One more worker, on that machine."""
         port = 1000 + sum(1 for _ in self.registry)
         return self.registry.register(
-            wanted_id="", instance=str(port), address=Address(host, port), pid=1, version="v",
+            wanted_id="",
+            instance=str(port),
+            address=Address(host, port),
+            pid=1,
+            version="v",
             now=self.now,
-        )  # fmt: skip
+        )
 
     def send(self) -> Worker:
         """It is sent to the next worker, which proves to be alive first if it must."""

@@ -60,9 +60,13 @@ class RegistryMachine(RuleBasedStateMachine):
         holders = [w for w in live if w.address == address and w.instance != instance]
         try:
             worker = self.registry.register(
-                wanted_id=wanted, instance=instance, address=address, pid=ord(instance),
-                version="v", now=self.now,
-            )  # fmt: skip
+                wanted_id=wanted,
+                instance=instance,
+                address=address,
+                pid=ord(instance),
+                version="v",
+                now=self.now,
+            )
         except AddressHeld as held:
             assert held.holder in holders
             assert str(address) in str(held)
@@ -189,9 +193,13 @@ def test_many_tombstones_are_forgotten_oldest_first(count: int) -> None:
     registry = Registry(listener=lambda _k, _w, _t: None, random=Random(0))
     for number in range(count):
         worker = registry.register(
-            wanted_id=f"x{number}", instance=str(number), address=Address("h", number), pid=number,
-            version="v", now=float(number) / 1000,
-        )  # fmt: skip
+            wanted_id=f"x{number}",
+            instance=str(number),
+            address=Address("h", number),
+            pid=number,
+            version="v",
+            now=float(number) / 1000,
+        )
         registry.lost(worker.generation, "gone", float(number) / 1000)
     registry.purge(1.0)
     kept = [worker.id for worker in registry]

@@ -19,9 +19,13 @@ def test_workers_that_all_refuse_at_once_are_gone_round_once_a_breath(count: int
     registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(count))
     for port in range(count):
         registry.register(
-            wanted_id="", instance=str(port), address=Address("127.0.0.1", port), pid=port,
-            version="v", now=now,
-        )  # fmt: skip
+            wanted_id="",
+            instance=str(port),
+            address=Address("127.0.0.1", port),
+            pid=port,
+            version="v",
+            now=now,
+        )
     router = Router(registry=registry, policy=POLICIES["load"])
     for _ in range(10):  # their breakers open one after the other, for longer each time
         deadline = now + 2.0

@@ -76,8 +76,14 @@ def ask(root: Any, verb: str, *args: object) -> dict[str, Any]:
 
 # -- roles -----------------------------------------------------------------------------
 
-ASKING = [("lookup", "getbyname", "xander"), ("lookup_many", "[]"), ("getbyname", "xander"),
-          ("describe",), ("suggest", "name", "x"), ("members",)]  # fmt: skip
+ASKING = [
+    ("lookup", "getbyname", "xander"),
+    ("lookup_many", "[]"),
+    ("getbyname", "xander"),
+    ("describe",),
+    ("suggest", "name", "x"),
+    ("members",),
+]
 WORKING = [("register", "{}"), ("renew",), ("leave",)]
 STEERING = [("snapshot",), ("events",), ("log", "w1"), ("drain", "w9"), ("spawn", 1)]
 DOORS: dict[Role, list[Any]] = {Role.CLIENT: ASKING, Role.WORKER: WORKING, Role.OPERATOR: STEERING}
@@ -242,8 +248,10 @@ def test_a_worker_is_no_way_around_its_master() -> None:
             asked = {"lookup": (ASKED,), "lookup_many": (batch,), "suggest": ("name", "x")}
             for verb, args in asked.items():
                 refused = lane.call(verb, *args, timeout=PATIENCE)
-                assert refused == ("forbidden", "this worker answers its master only: ask the "
-                                   "master")  # fmt: skip
+                assert refused == (
+                    "forbidden",
+                    "this worker answers its master only: ask the master",
+                )
                 for wrong in (" ", "x", read_token() or "", secret_of(worker)[:-1]):
                     with pytest.raises(RemoteFailure):
                         lane.call(secret_verb(verb, wrong), *args, timeout=PATIENCE)

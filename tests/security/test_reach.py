@@ -200,9 +200,13 @@ def test_requests_that_are_served(peer: RawPeer, verbs: dict[str, str]) -> None:
     verb = next(iter(verbs))
     local, value = consts.LABEL_LOCAL_REF, consts.LABEL_VALUE
     targets = [
-        (local, ROOT), (local, FIRST_VERB), (local, ("builtins.type", 1, 2)), (value, "text"),
-        (value, ROOT), (consts.LABEL_REMOTE_REF, ROOT),
-    ]  # fmt: skip
+        (local, ROOT),
+        (local, FIRST_VERB),
+        (local, ("builtins.type", 1, 2)),
+        (value, "text"),
+        (value, ROOT),
+        (consts.LABEL_REMOTE_REF, ROOT),
+    ]
     frames = [messages.root_request(1), messages.verb_request(2, ROOT, verb)]
     asked: list[int] = []
     for number in numbers:
@@ -252,9 +256,14 @@ def test_names_that_are_verbs(
 ) -> None:
     master, worker = pair
     names = all_names(
-        master, worker, MasterService(master), worker.server, master.membership, master.lookups,
+        master,
+        worker,
+        MasterService(master),
+        worker.server,
+        master.membership,
+        master.lookups,
         worker._versions.catalog,
-    )  # fmt: skip
+    )
     assert len(names) > 3000
     assert set(names) > {*verbs, "_master", "__reduce_ex__", "hang_up", "exposed_lookup"}
     root, *answers = replies(

@@ -82,8 +82,9 @@ def test_nothing_is_overwritten_without_a_word(folder: Path) -> None:
 
 
 def renew(folder: Path, *hosts: str) -> None:
-    made = run("certs", "init", "--dir", str(folder), "--renew",
-                     *(f"--host={host}" for host in hosts))  # fmt: skip
+    made = run(
+        "certs", "init", "--dir", str(folder), "--renew", *(f"--host={host}" for host in hosts)
+    )
     assert made.exit_code == 0, made.stderr
     assert "replaced" in made.stdout
     assert "ca.pem" not in made.stdout.splitlines()[0]
@@ -233,8 +234,11 @@ def test_a_worker_obeys_its_master_only(folder: Path) -> None:
                 for verb in ("probe", "retire", "switch"):
                     # Not even for one who has got hold of the worker's secret.
                     reply = lane.call(verb, secret, timeout=PATIENCE)
-                    assert reply == ("forbidden", "this needs a certificate of the role master, "
-                                     f"and {found} was shown: see --tls")  # fmt: skip
+                    assert reply == (
+                        "forbidden",
+                        "this needs a certificate of the role master, "
+                        f"and {found} was shown: see --tls",
+                    )
                 with pytest.raises(RemoteFailure, match="no such verb"):
                     lane.call(secret_verb("suggest", secret), "name", "x", timeout=PATIENCE)
                 assert isinstance(lane.call("suggest", "name", "x", timeout=PATIENCE), bytes)
@@ -387,11 +391,20 @@ def test_what_insecure_gives_up_is_said(capsys: pytest.CaptureFixture[str], fold
 
 def test_local_workers_listen_where_nobody_else_reaches_them() -> None:
     assert [beside(host) for host in ("127.0.0.1", "127.0.0.7", "localhost", "::1")] == [
-        "127.0.0.1", "127.0.0.7", "localhost", "::1",
-    ]  # fmt: skip
+        "127.0.0.1",
+        "127.0.0.7",
+        "localhost",
+        "::1",
+    ]
     assert [beside(host) for host in ("0.0.0.0", "10.0.0.1", "", "::", "fd00::1")] == [
-        "127.0.0.1", "127.0.0.1", "127.0.0.1", "::1", "::1",
-    ]  # fmt: skip
+        "127.0.0.1",
+        "127.0.0.1",
+        "127.0.0.1",
+        "::1",
+        "::1",
+    ]
     assert [host for host in ("0.0.0.0", "::", "", "::1", "10.0.0.1") if is_wildcard(host)] == [
-        "0.0.0.0", "::", "",
-    ]  # fmt: skip
+        "0.0.0.0",
+        "::",
+        "",
+    ]

@@ -29,8 +29,9 @@ class RoundRobin(World):
     def _prepare(self) -> None:
         self._last: dict[int, int] = {}
         self.router.policy = lambda worker, _estimate, _usual: (
-            self._last.get(worker.generation, 0), worker.generation,
-        )  # fmt: skip
+            self._last.get(worker.generation, 0),
+            worker.generation,
+        )
 
     def deliver(self, lookup: Lookup, worker: Worker) -> None:
         self._last[worker.generation] = self.sent = getattr(self, "sent", 0) + 1
@@ -43,8 +44,9 @@ class TwoChoices(World):
     def _prepare(self) -> None:
         self._drawn: set[int] = set()
         self.router.policy = lambda worker, _estimate, _usual: (
-            worker.generation not in self._drawn, worker.in_flight,
-        )  # fmt: skip
+            worker.generation not in self._drawn,
+            worker.in_flight,
+        )
 
     def advance(self, lookup: Lookup) -> None:
         there = [worker.generation for worker in self.registry.available]

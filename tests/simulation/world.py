@@ -177,9 +177,13 @@ class World:
             return
         number = self.processes.index(process) + 1
         process.registration = self.registry.register(
-            wanted_id="", instance=f"{process.name}@{self.now}", pid=number, version="v",
-            address=Address("127.0.0.1", number), now=self.now,
-        )  # fmt: skip
+            wanted_id="",
+            instance=f"{process.name}@{self.now}",
+            pid=number,
+            version="v",
+            address=Address("127.0.0.1", number),
+            now=self.now,
+        )
         self._probe(process, process.registration)
 
     def _probe(self, process: Process, worker: Worker) -> None:

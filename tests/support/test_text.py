@@ -135,12 +135,17 @@ class Evil(Service):
             "lookup": answer_envelope(
                 answer_part(
                     json.dumps([{EVIL: EVIL}], ensure_ascii=False).encode(),
-                    count=1, after=EVIL, catalog=EVIL, files=(EVIL,),
+                    count=1,
+                    after=EVIL,
+                    catalog=EVIL,
+                    files=(EVIL,),
                 ),
-                worker=EVIL, attempts=1, elapsed_ms=1.0,
+                worker=EVIL,
+                attempts=1,
+                elapsed_ms=1.0,
             ),
             "kill": error_envelope(BadRequest(EVIL)),
-        }  # fmt: skip
+        }
         reply = replies.get(name, result_envelope(EVIL))
         return lambda *_args, **_named: Utf8(reply)
 

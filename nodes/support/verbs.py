@@ -1,0 +1,23 @@
+"""The verbs by name, by who may call them: names that no lookup may have."""
+
+from __future__ import annotations
+
+CLIENT_VERBS = ("login", "lookup", "lookup_many", "describe", "members", "suggest")
+WORKER_VERBS = ("register", "renew", "leave")
+OPERATIONS = (
+    "snapshot",
+    "events",
+    "spawn",
+    "scale",
+    "kill",
+    "drain",
+    "restart",
+    "freeze",
+    "thaw",
+    "log",
+    "reload",
+)
+"""What an operator can do."""
+
+RESERVED = frozenset((*CLIENT_VERBS, *WORKER_VERBS, *OPERATIONS, "probe", "ping", "root", "close"))
+"""All of those, and what RPyC or a worker's own port call something else."""
