@@ -27,6 +27,8 @@ from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
 from nodes.security.tokens import Key
 from nodes.support.event_kinds import EventKind
+from nodes.support.validation import validated
+from nodes.support.verbs import OPERATIONS
 from nodes.wire import (
     DEADLINE,
     ClusterSnapshot,
@@ -53,6 +55,7 @@ class MasterCore:
     Attributes:
         address: where clients and workers find it.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
+        operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
     """
 
@@ -87,7 +90,9 @@ class MasterCore:
         self.lookups = LookupHandler(
             self.membership.dispatcher, lambda: self.membership.description, note=self.events.note
         )
-        self.operations = Operations(self.membership, self.events, self.snapshot)
+        operations = Operations(self.membership, self.events, self.snapshot)
+        # Once, not for each connection: to look at a signature takes a while.
+        self.operator_verbs = {name: validated(getattr(operations, name)) for name in OPERATIONS}
         self._balance = balance
         self._name = secrets.token_hex(8)
         self._started = time.monotonic()

@@ -15,7 +15,6 @@ from nodes.security.tls import REGISTERS, STEERS, lacking
 from nodes.security.tokens import Role
 from nodes.support import validation
 from nodes.support.addresses import registered_host
-from nodes.support.verbs import OPERATIONS
 from nodes.transport import Certificate, Peer, Service, Utf8
 from nodes.wire import (
     DEADLINE,
@@ -56,10 +55,7 @@ class MasterService(Service):
             "register": (Role.WORKER, self._register),
             "renew": (Role.WORKER, self._renew),
             "leave": (Role.WORKER, self._leave),
-            **{
-                name: (Role.OPERATOR, validation.validated(getattr(master.operations, name)))
-                for name in OPERATIONS
-            },
+            **{name: (Role.OPERATOR, do) for name, do in master.operator_verbs.items()},
         }
 
     def verb(self, name: str) -> Callable[..., object] | None:
