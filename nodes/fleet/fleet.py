@@ -111,12 +111,16 @@ class Fleet(Supervisor):
             command += ["--tls", str(self._tls.absolute())]
         return [*command, "--id", worker_id, "--leave-with-stdin"]
 
-    def reload(self) -> Reloaded:
+    def reload(self, *, retry: bool = True) -> Reloaded:
         """Builds the catalog of the records as they are now, beside the one that is served,
         and has worker after worker switch to it.
 
         No worker stops answering meanwhile: each goes on from one lookup to the next. One of this
         fleet that does not switch is restarted; one that others started is sent no more lookups.
+
+        Args:
+            retry: whether workers that have not followed so far are asked again where the records
+                have not changed.
 
         Raises:
             DataError: the records cannot be used; nothing was changed.
@@ -127,19 +131,19 @@ class Fleet(Supervisor):
         try:
             info = self._build(self._progressed)
             before = self.catalog.info.version
-            others = [one for one in self._observer.placed().values() if one.version != before]
-            if info.version == before and not others:
+            changed = info.version != before
+            behind = any(one.version != before for one in self._observer.placed().values())
+            if not changed and not (behind and retry):
                 return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
             fresh, old = Catalog.open(info.path), self.catalog
             self.catalog = fresh
             old.close()
-            changed = info.version != before
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
             self._observer.note(EventKind.RELOAD, "", done)
-            behind = self._switch_all()
-            for worker_id, why in behind.items():
+            left_behind = self._switch_all()
+            for worker_id, why in left_behind.items():
                 done += f"; {worker_id} did not follow: {why}"
-            return Reloaded(done, behind)
+            return Reloaded(done, left_behind)
         finally:
             self.activity = ""
             self._reloading.release()
@@ -203,7 +207,7 @@ class Fleet(Supervisor):
         said = ""
         while not self._ended.wait(WATCH_EVERY):
             try:
-                self.reload()
+                self.reload(retry=False)
                 said = ""
             except NotPossible:
                 continue  # one is under way

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from nodes.catalog import CatalogInfo, Progress
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, Conflict, RollcallError
@@ -233,6 +234,35 @@ def test_a_reload_says_who_did_not_follow_and_ends_with_3(tmp_path: Path) -> Non
         assert "other catalog" in run_nodes("ps", "--master", cluster.address).stdout
         again = json.loads(run_nodes("reload", "--master", cluster.address, "--json").stdout)
         assert again["behind"] == {"w2": why}
+
+
+def test_a_watch_asks_one_that_cannot_follow_no_more_than_once_for_each_change(
+    tmp_path: Path,
+) -> None:
+    ours = write_people(tmp_path, "ann")
+
+    def reloads() -> int:
+        return [event.kind for event in cluster.events()].count("reloaded")
+
+    with (
+        hosted(1, data=ours, watch=True) as cluster,
+        BadWorker("stuck", cluster.address, str(ours)) as stuck,
+    ):
+        stuck.register(stuck.port)
+        poll_for(lambda: list(states(cluster.master).values()) == ["up", "up"])
+        write_people(ours, "bob")
+        poll_for(lambda: reloads() == 1)
+        looks = 0
+        build = cluster.fleet._build
+
+        def counted(progress: Progress) -> CatalogInfo:
+            nonlocal looks
+            looks += 1
+            return build(progress)
+
+        cluster.fleet._build = counted
+        poll_for(lambda: looks >= 2)
+        assert reloads() == 1
 
 
 @pytest.mark.parametrize("types", [(2001, "2001"), ("2001", 2001)])
