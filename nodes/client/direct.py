@@ -113,7 +113,7 @@ class Direct:
     """What a client asks of workers. For many threads, and on both sides of a fork.
 
     Args:
-        link: to the master that knows them.
+        master: the one that knows them.
         tls: how workers are checked; None for no TLS.
     """
 

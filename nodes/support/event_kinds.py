@@ -5,14 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Severity(StrEnum):
-    """How an event is to be taken: something is wrong, is right again, or just happened."""
-
-    BAD = "bad"
-    GOOD = "good"
-    PLAIN = "plain"
-
-
 class EventKind(StrEnum):
     """What happened, to a worker or to the cluster."""
 
@@ -55,13 +47,6 @@ class EventKind(StrEnum):
     CERTIFICATES = "certificates"
     JOURNAL = "journal"
 
-    @property
-    def severity(self) -> Severity:
-        """How it is to be taken."""
-        if self in BAD:
-            return Severity.BAD
-        return Severity.GOOD if self in GOOD else Severity.PLAIN
-
 
 BAD = frozenset(
     (
@@ -79,6 +64,8 @@ BAD = frozenset(
         EventKind.JOURNAL,
     )
 )
+"""Something is wrong."""
+
 GOOD = frozenset(
     (
         EventKind.PROVED,
@@ -90,3 +77,4 @@ GOOD = frozenset(
         EventKind.CALM,
     )
 )
+"""It is right again; whatever is in neither just happened."""
