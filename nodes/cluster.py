@@ -12,6 +12,7 @@ import msgspec
 from nodes.client.connection import MasterConnection
 from nodes.errors import StartError
 from nodes.fleet.fleet import Build, Fleet
+from nodes.master.fleet_reports import FleetReports
 from nodes.master.journal import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
@@ -141,13 +142,15 @@ class HostedCluster(Operations):
                 # Local workers dial the address, whatever name was given for it.
                 Tls(tls, Role.MASTER, host=named(self.master.address.host))
             self.fleet = Fleet(
-                observer=membership,
+                observer=FleetReports(membership, self.master.orders),
                 master=self.master.address,
                 build=build,
                 logs=state_dir() / "logs" / str(self.master.address.port),
                 tls=tls,
             )
-            super().__init__(membership, self.master.events, self.master.snapshot)
+            super().__init__(
+                membership, self.master.orders, self.master.events, self.master.snapshot
+            )
             self.master.led_by(self.fleet)
             membership.serves(describe(self.fleet.catalog.info))
             self.master.start()

@@ -39,6 +39,11 @@ from tests.kit import (
 RECORDS = shipped_records()
 
 
+def pid_of(cluster: HostedCluster, worker_id: str) -> int:
+    """The process of that worker, 0 if there is none."""
+    return next((view.pid for view in cluster.snapshot().workers if view.id == worker_id), 0)
+
+
 def test_every_name_place_and_year_of_the_shipped_records_is_found() -> None:
     places = sorted({r["location"] for r in RECORDS})
     with hosted() as cluster, Client(cluster.address) as client:
@@ -243,7 +248,7 @@ def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
         cluster.drain("w2")
         poll_for(lambda: not psutil.pid_exists(pids["w2"]))
         cluster.restart("w3")
-        poll_for(lambda: up(cluster) == ["w3"] and cluster.fleet.children()[0].pid != pids["w3"])
+        poll_for(lambda: up(cluster) == ["w3"] and pid_of(cluster, "w3") != pids["w3"])
         states = {w.id: (w.state, w.why) for w in cluster.snapshot().workers}
         assert states["w1"] == ("down", "killed by SIGKILL")
         assert states["w2"][0] == "down"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NoReturn, Protocol
 
 from nodes.errors import NotPossible
-from nodes.fleet.process import ProcessView
 from nodes.wire import Reloaded
 
 
@@ -14,7 +13,6 @@ class FleetControl(Protocol):
 
     Attributes:
         says_what_is_served: whether that is the fleet's to say, and no worker's.
-        wanted: how many workers there should be, None if that is nobody's to say.
         activity: how far a reload is, "" when there is none.
     """
 
@@ -22,27 +20,7 @@ class FleetControl(Protocol):
     def says_what_is_served(self) -> bool: ...
 
     @property
-    def wanted(self) -> int | None: ...
-
-    @property
     def activity(self) -> str: ...
-
-    def children(self) -> list[ProcessView]:
-        """The local workers."""
-
-    def owns(self, worker_id: str) -> bool:
-        """Whether it started that worker."""
-
-    def may_have_id(self, worker_id: str, instance: str) -> bool:
-        """An instance registers and wants that id: whether it may have it."""
-
-    def expecting(self) -> bool:
-        """Whether a worker is about to register."""
-
-    def connection_ended(self, worker_id: str, instance: str) -> bool:
-        """The connection on which that instance registered has ended, unasked. Returns whether
-        it is of this fleet, which then tells of the end of its process.
-        """
 
     def memory_measured(self, worker_id: str, instance: str, memory: int) -> None:
         """That instance has so many bytes of memory of its own."""
@@ -82,28 +60,7 @@ class NoFleet:
     """The fleet of a master alone: nobody's workers are its own, and it can start none."""
 
     says_what_is_served = False
-    wanted = None
     activity = ""
-
-    def children(self) -> list[ProcessView]:
-        """None."""
-        return []
-
-    def owns(self, _worker_id: str) -> bool:
-        """No."""
-        return False
-
-    def may_have_id(self, _worker_id: str, _instance: str) -> bool:
-        """Whoever comes first."""
-        return True
-
-    def expecting(self) -> bool:
-        """No."""
-        return False
-
-    def connection_ended(self, _worker_id: str, _instance: str) -> bool:
-        """It is none of ours."""
-        return False
 
     def memory_measured(self, _worker_id: str, _instance: str, _memory: int) -> None:
         """It is none of ours."""

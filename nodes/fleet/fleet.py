@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
 from nodes.fleet.lifecycle import WorkerObserver
-from nodes.fleet.process import Phase
 from nodes.fleet.supervisor import LEAVE_TIME, Supervisor
 from nodes.routing import Address
 from nodes.support.addresses import beside, is_loopback, is_wildcard
@@ -52,6 +51,11 @@ class FleetObserver(WorkerObserver, Protocol):
 
     def placed(self) -> Mapping[str, Placed]:
         """Every live worker that stays, by id, whoever started it."""
+
+    def wait_replaced(self, worker_id: str, instance: str, timeout: float) -> bool:
+        """Waits until another process than that instance has registered under that id, or nobody
+        will. Returns whether it has, within `timeout` seconds.
+        """
 
 
 class Fleet(Supervisor):
@@ -157,7 +161,7 @@ class Fleet(Supervisor):
         observer.accepts(info.version)
         behind: dict[str, str] = {}
         wanted = [one for one, at in observer.placed().items() if at.version != info.version]
-        wanted += [one.id for one in self.children() if one.id not in observer.placed()]
+        wanted += [one for one in list(self._children) if one not in observer.placed()]
         for number, worker_id in enumerate(wanted, 1):
             self.activity = f"reload: switching {number} of {len(wanted)}"
             why = self._switch(worker_id)
@@ -169,11 +173,11 @@ class Fleet(Supervisor):
 
     def _switch(self, worker_id: str) -> str:
         """Has one worker switch; returns why it does not, "" if it does, or is gone."""
-        child = next((one for one in self.children() if one.id == worker_id), None)
+        child = self._children.get(worker_id)
         placed = self._observer.placed().get(worker_id)
         if self._stopping or (child is None and placed is None):
             return ""
-        if child is not None and child.phase is Phase.STOPPING:
+        if child is not None and not child.wanted:
             return ""
         if placed is not None and not self._is_here(placed.host):
             why = f"it runs on {placed.host}: start it anew there, with the new records"
@@ -185,11 +189,13 @@ class Fleet(Supervisor):
             )
         elif child is None:
             self._observer.note(EventKind.NOT_SWITCHED, worker_id, why)
-        elif self.owns(worker_id):
+        elif worker_id in self._children:
+            instance = child.instance
             self._observer.note(EventKind.NOT_SWITCHED, worker_id, f"{why}; it is restarted")
             self.restart(worker_id)
-            came = self.wait_renewed(worker_id, child.pid, RENEW_TIME)
-            why = "" if came or not self.owns(worker_id) else "it was restarted, and is not back"
+            came = self._observer.wait_replaced(worker_id, instance, RENEW_TIME)
+            gone = worker_id not in self._children
+            why = "" if came or gone else "it was restarted, and is not back"
         return why
 
     def _is_here(self, host: str) -> bool:

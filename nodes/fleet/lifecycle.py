@@ -12,35 +12,30 @@ from collections.abc import Callable
 from typing import Protocol
 
 from nodes.fleet.logs import Logs
-from nodes.fleet.process import Phase, WorkerProcess, ending
+from nodes.fleet.process import WorkerProcess, ending
 from nodes.fleet.restarts import Restarts
+from nodes.routing import ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
 from nodes.wire import INSTANCE_VARIABLE, new_instance
 
-START_TIME = 10.0
-"""Seconds within which a started worker is expected to register."""
-
 
 class WorkerObserver(Protocol):
-    """Whom the workers register with. `nodes.master.membership.Membership` is one."""
+    """Whom local workers register with. `nodes.master.fleet_reports.FleetReports` is one."""
 
-    def reserve(self) -> str:
-        """An id for a worker to come."""
+    def reserve(self, count: int) -> list[str]:
+        """Ids for so many workers to come."""
 
     def release(self, worker_id: str) -> None:
         """Nobody will come for that id."""
 
-    def exited(self, instance: str, why: str) -> None:
-        """The process of that instance ended."""
+    def report(self, event: ProcessEvent) -> None:
+        """Something happened to the process of a worker."""
 
-    def dismiss(self, worker_id: str) -> None:
-        """An operator is about to end that worker."""
-
-    def draining(self, worker_id: str, why: str) -> None:
-        """No new lookups to that worker."""
+    def has_registered(self, instance: str) -> bool:
+        """Whether the process of that instance has ever registered."""
 
     def note(self, kind: EventKind, worker_id: str, text: str) -> None:
-        """Something happened."""
+        """Something happened that is worth an event."""
 
 
 class Lifecycle:
@@ -50,7 +45,8 @@ class Lifecycle:
         observer: told what becomes of it.
         command: see `nodes.fleet.supervisor.Supervisor`.
         logs: of all workers.
-        lock: over every worker's state.
+        lock: over every worker's process.
+        start_timeout_s: seconds within which a started worker is to register.
     """
 
     def __init__(
@@ -60,87 +56,86 @@ class Lifecycle:
         command: Callable[[str], list[str]],
         logs: Logs,
         lock: threading.Condition,
+        start_timeout_s: float,
     ) -> None:
         self._observer = observer
         self._command = command
         self._logs = logs
         self._lock = lock
+        self._start_timeout_s = start_timeout_s
 
     def run(self, child: WorkerProcess) -> None:
         """Runs one process after the other for `child`, until it is no longer wanted."""
-        while child.wanted:
-            instance, why = self._run_once(child)
-            # Decided before the end is told: who then asks whether a worker is expected
-            # must not hear that there is one running.
-            wait = self._decide(child, why)
-            if instance:
-                self._observer.exited(instance, why)
-            self._tell(child, wait, why)
+        while (why := self._run_once(child)) is not None:
+            with self._lock:
+                renewed = child.renewed
+                wait = 0.0 if renewed or not child.wanted else child.budget.next(time.monotonic())
+                child.crash_looping = wait is None
+            gave_up = wait is None
+            ended = ProcessChange.EXITED_TOO_OFTEN if gave_up else ProcessChange.EXITED
+            self._observer.report(ProcessEvent(child.id, ended, why, instance=child.instance))
+            if gave_up:
+                self._note_crash_loop(child.id, why)
+            elif child.wanted and not renewed:
+                self._observer.note(EventKind.RESTARTED, child.id, why)
             child.wake.wait(wait)
 
-    def _run_once(self, child: WorkerProcess) -> tuple[str, str]:
-        """One process, from start to end; returns its instance ("" for none), and how it ended."""
+    def _note_crash_loop(self, worker_id: str, why: str) -> None:
+        text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
+        log = self._logs.file(worker_id)
+        self._observer.note(EventKind.CRASH_LOOPING, worker_id, f"{text}; log: {log}")
+
+    def _run_once(self, child: WorkerProcess) -> str | None:
+        """One process, from start to end; returns how it ended, None if it is not wanted."""
+        with self._lock:
+            if not child.wanted:
+                return None
+            child.wake.clear()
+            child.renewed = False
+            child.instance = new_instance()
+        # Before it is started: it may register as soon as it is.
+        prepared = ProcessEvent(child.id, ProcessChange.PREPARED, instance=child.instance)
+        self._observer.report(prepared)
         try:
             process = self._start(child)
         except OSError as error:
-            return "", f"cannot be started: {error.strerror}"
+            return f"cannot be started: {error.strerror}"
         if process is None:
-            return "", "not started"
+            return None
+        self._observer.report(ProcessEvent(child.id, ProcessChange.STARTED, pid=process.pid))
         with process:  # closes its standard input
             unready = self._await_ready(child, process)
             status = process.wait()
         with self._lock:
-            registered = child.registered
             child.process = None
             if child.late is not None:
                 child.late.cancel()
                 child.late = None
         why = unready or ending(status)
+        if self._observer.has_registered(child.instance):
+            return why
         # One that never came up has no better witness than its own last words.
-        said = "" if registered else self._logs.last_words(child.id)
-        return child.instance, f"{why}; its log ends: {said}" if said else why
+        said = self._logs.last_words(child.id)
+        return f"{why}; its log ends: {said}" if said else why
 
     def _await_ready(self, child: WorkerProcess, process: subprocess.Popen[bytes]) -> str:
         """Ends a process that does not register in time; returns why, "" if it did, or ended."""
-        end = time.monotonic() + START_TIME
-        while not child.registered and child.wanted and time.monotonic() < end:
+        end = time.monotonic() + self._start_timeout_s
+        while time.monotonic() < end:
+            if not child.wanted or self._observer.has_registered(child.instance):
+                return ""
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
                 return ""
-        if child.registered or not child.wanted:
+        if not child.wanted or self._observer.has_registered(child.instance):
             return ""
         process.kill()
-        return f"was not ready within {START_TIME:g} s, and was ended"
-
-    def _decide(self, child: WorkerProcess, why: str) -> float | None:
-        """Seconds until the next process may start; None if it has died too often."""
-        with self._lock:
-            if not child.wanted:
-                return 0.0
-            child.restarts += 1
-            wait = 0.0 if child.renewed else child.budget.next(time.monotonic())
-            child.become(Phase.CRASH_LOOPING if wait is None else Phase.RESTARTING, why)
-            return wait
-
-    def _tell(self, child: WorkerProcess, wait: float | None, why: str) -> None:
-        if wait is None:
-            text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
-            self._observer.note(
-                EventKind.CRASH_LOOPING, child.id, f"{text}; log: {self._logs.file(child.id)}"
-            )
-        elif child.wanted and not child.renewed:
-            self._observer.note(EventKind.RESTARTED, child.id, why)
+        return f"was not ready within {self._start_timeout_s:g} s, and was ended"
 
     def _start(self, child: WorkerProcess) -> subprocess.Popen[bytes] | None:
         with self._lock, self._logs.open(child.id) as log:
             if not child.wanted:
                 return None
-            child.wake.clear()
-            child.renewed = False
-            child.frozen = False
-            child.registered = False
-            child.become(Phase.STARTING, "")
-            child.instance = new_instance()
             child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 [sys.executable, *self._command(child.id)],
                 env={**os.environ, INSTANCE_VARIABLE: child.instance},

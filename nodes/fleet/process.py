@@ -1,80 +1,41 @@
-"""One local worker, across the processes that it is in turn."""
+"""The process of one local worker: one after the other, for as long as it is wanted."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import threading
-import time
-from enum import StrEnum
-from typing import NamedTuple
 
 from nodes.fleet.restarts import Restarts
 
 
-class Phase(StrEnum):
-    """Where a child is in its life."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    RESTARTING = "restarting"
-    CRASH_LOOPING = "crash-looping"
-    STOPPING = "stopping"
-
-
-class ProcessView(NamedTuple):
-    """One local worker as its launcher sees it. `since` is on the monotonic clock."""
-
-    id: str
-    pid: int
-    phase: Phase
-    why: str
-    since: float
-    restarts: int
-    frozen: bool
-
-
 class WorkerProcess:
-    """One worker that is wanted, across all the processes that it is in turn."""
+    """The handle on one local worker's process, and what its supervisor means to do with it.
 
-    def __init__(self, worker_id: str, now: float) -> None:
+    What the worker is, its master knows, from what the supervisor reports.
+    """
+
+    def __init__(self, worker_id: str) -> None:
         self.id = worker_id
         self.process: subprocess.Popen[bytes] | None = None
         self.instance = ""
         """The secret by which its present process is known, whoever else has its pid elsewhere."""
-        self.phase = Phase.STARTING
-        self.why = ""
-        self.since = now
-        self.restarts = 0
-        self.frozen = False
-        self.registered = False
-        """Its present process has registered with the master."""
         self.budget = Restarts()
         self.wanted = True
+        """Another process is to follow the present one."""
         self.renewed = False
         """Its process was told to leave so that a new one takes its place."""
+        self.crash_looping = False
+        """It died too often: no process is started until an operator says so."""
         self.wake = threading.Event()
         self.thread: threading.Thread | None = None
         self.late: threading.Timer | None = None
-
-    def become(self, phase: Phase, why: str) -> None:
-        """Enters a phase, for the reason `why`."""
-        self.phase = phase
-        self.why = why
-        self.since = time.monotonic()
 
     def send(self, number: int) -> None:
         """Signals its process, if there is one. (`Popen` never signals a reused pid.)"""
         process = self.process
         if process is not None:
             process.send_signal(number)
-
-    def view(self) -> ProcessView:
-        """What others may see of it."""
-        pid = self.process.pid if self.process is not None else 0
-        return ProcessView(
-            self.id, pid, self.phase, self.why, self.since, self.restarts, self.frozen
-        )
 
 
 def ending(status: int) -> str:

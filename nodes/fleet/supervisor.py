@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from nodes.errors import NotPossible, UnknownWorker
-from nodes.fleet.lifecycle import START_TIME, Lifecycle, WorkerObserver
+from nodes.fleet.lifecycle import Lifecycle, WorkerObserver
 from nodes.fleet.logs import Logs
-from nodes.fleet.process import Phase, ProcessView, WorkerProcess
+from nodes.fleet.process import WorkerProcess
+from nodes.routing import REGISTERS_WITHIN_S, ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
 
 logger = logging.getLogger("rollcall.fleet")
@@ -36,84 +36,33 @@ class Supervisor:
             leave when its standard input ends, on the first SIGTERM after its last lookup
             and on the second at once.
         logs: the folder of their logs, one file each.
+        start_timeout_s: seconds within which a started worker is to register.
     """
 
     def __init__(
-        self, *, observer: WorkerObserver, command: Callable[[str], list[str]], logs: Path
+        self,
+        *,
+        observer: WorkerObserver,
+        command: Callable[[str], list[str]],
+        logs: Path,
+        start_timeout_s: float = REGISTERS_WITHIN_S,
     ) -> None:
         self._observer = observer
         self._logs = Logs(logs)
         self._lock = threading.Condition()
         self._lifecycle = Lifecycle(
-            observer=observer, command=command, logs=self._logs, lock=self._lock
+            observer=observer,
+            command=command,
+            logs=self._logs,
+            lock=self._lock,
+            start_timeout_s=start_timeout_s,
         )
         self._children: dict[str, WorkerProcess] = {}
-        self._begun = False
         self._stopping = False
-
-    # -- asking -------------------------------------------------------------------
-
-    def children(self) -> list[ProcessView]:
-        """Every child that is wanted or still leaving, oldest first."""
-        with self._lock:
-            return [child.view() for child in self._children.values()]
-
-    def owns(self, worker_id: str) -> bool:
-        """Whether that worker is one of these."""
-        with self._lock:
-            return worker_id in self._children
-
-    @property
-    def wanted(self) -> int:
-        """How many workers there should be."""
-        with self._lock:
-            return sum(child.wanted for child in self._children.values())
 
     def log_file(self, worker_id: str) -> Path:
         """Where the output of the worker of that id goes."""
         return self._logs.file(worker_id)
-
-    def may_have_id(self, worker_id: str, instance: str) -> bool:
-        """An instance registers and wants that id: whether it may have it."""
-        with self._lock:
-            child = self._children.get(worker_id)
-            if child is None:
-                return True
-            if child.process is None or child.instance != instance:
-                return False
-            if child.phase in (Phase.STARTING, Phase.RESTARTING):
-                child.become(Phase.RUNNING, "")
-                child.registered = True
-                self._lock.notify_all()
-            return True
-
-    def connection_ended(self, worker_id: str, instance: str) -> bool:
-        """The connection on which that instance registered has ended. So has its process, most
-        likely, and the word of its end is under way; else it registers again. Returns whether
-        it is one of these workers.
-        """
-        with self._lock:
-            child = self._children.get(worker_id)
-            if child is None or child.instance != instance:
-                return False
-            if child.process is not None and child.phase is Phase.RUNNING and child.wanted:
-                child.become(Phase.RESTARTING, "its connection ended")
-            return True
-
-    def expecting(self) -> bool:
-        """Whether a worker is about to register: started lately, or about to be; until the first
-        are asked for, that will be soon.
-        """
-        soon = time.monotonic() - START_TIME
-        with self._lock:
-            return not self._begun or any(
-                child.wanted
-                and (
-                    child.renewed
-                    or (child.phase in (Phase.STARTING, Phase.RESTARTING) and child.since > soon)
-                )
-                for child in self._children.values()
-            )
 
     def memory_measured(self, worker_id: str, instance: str, memory: int) -> None:
         """That instance has so many bytes of memory of its own; one with too many is replaced."""
@@ -126,22 +75,6 @@ class Supervisor:
         why = f"it has {memory >> 20} MiB, more than {MOST_MEMORY >> 20}"
         self._renew(child, f"because {why}")
 
-    def wait_renewed(self, worker_id: str, old_pid: int, timeout: float) -> bool:
-        """Waits until another process than `old_pid` has registered under that id, or nobody
-        will. Returns whether it has, within `timeout` seconds.
-        """
-
-        def settled() -> bool:
-            child = self._children.get(worker_id)
-            return child is None or (
-                child.process is not None
-                and child.process.pid != old_pid
-                and child.phase is Phase.RUNNING
-            )
-
-        with self._lock:
-            return self._lock.wait_for(settled, timeout) and worker_id in self._children
-
     # -- steering -----------------------------------------------------------------
 
     def spawn(self, count: int) -> list[str]:
@@ -150,14 +83,12 @@ class Supervisor:
         Raises:
             NotPossible: there would be more than `MOST_WORKERS`.
         """
-        if self.wanted + count > MOST_WORKERS:
-            raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
-        # Before the lock: the observer asks this fleet things while it holds its own.
-        fresh = [WorkerProcess(self._observer.reserve(), time.monotonic()) for _ in range(count)]
         with self._lock:
             if self._stopping:
                 raise NotPossible("this cluster is stopping")
-            self._begun = True
+            if sum(child.wanted for child in self._children.values()) + count > MOST_WORKERS:
+                raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
+            fresh = [WorkerProcess(worker_id) for worker_id in self._observer.reserve(count)]
             for child in fresh:
                 self._children[child.id] = child
                 child.thread = threading.Thread(
@@ -170,16 +101,15 @@ class Supervisor:
 
     def kill(self, worker_id: str) -> str:
         """Ends a worker at once, with SIGKILL; it is not started again."""
-        child = self._end(worker_id)
-        self._observer.dismiss(child.id)
+        child = self._end(worker_id, ProcessChange.KILLED)
         child.send(signal.SIGKILL)
         self._observer.note(EventKind.KILLED, child.id, "by an operator")
         return f"{child.id} killed"
 
     def drain(self, worker_id: str) -> str:
         """Lets a worker answer its last lookups, then leave; it is not started again."""
-        child = self._end(worker_id)
-        self._leave(child, "by an operator")
+        child = self._end(worker_id, ProcessChange.ASKED_TO_LEAVE)
+        self._leave(child)
         return f"{child.id} drains, then leaves"
 
     def restart(self, worker_id: str) -> str:
@@ -191,11 +121,12 @@ class Supervisor:
         return f"{child.id} restarts"
 
     def _renew(self, child: WorkerProcess, why: str) -> None:
+        self._observer.note(EventKind.RESTARTING, child.id, why)
+        self._report(child, ProcessChange.REPLACED, "to be restarted")
         with self._lock:
             child.renewed = True
             child.wake.set()
-        self._observer.note(EventKind.RESTARTING, child.id, why)
-        self._leave(child, "to be restarted")
+        self._leave(child)
 
     def freeze(self, worker_id: str) -> str:
         """Stops a worker with SIGSTOP: the failure that no exit reports, to rehearse it."""
@@ -204,7 +135,7 @@ class Supervisor:
             if child.process is None:
                 raise NotPossible(f"{child.id} has no process to freeze")
             child.send(signal.SIGSTOP)
-            child.frozen = True
+            self._report(child, ProcessChange.FROZEN)
         self._observer.note(EventKind.FROZEN, child.id, "by an operator")
         return f"{child.id} is frozen"
 
@@ -218,7 +149,10 @@ class Supervisor:
     def _thaw(self, child: WorkerProcess) -> None:
         with self._lock:
             child.send(signal.SIGCONT)
-            child.frozen = False
+            self._report(child, ProcessChange.THAWED)
+
+    def _report(self, child: WorkerProcess, change: ProcessChange, why: str = "") -> None:
+        self._observer.report(ProcessEvent(child.id, change, why))
 
     def log(self, worker_id: str, after: int = -1) -> tuple[int, str]:
         """A part of a worker's log, and where it ends; see `Logs.part`.
@@ -239,7 +173,7 @@ class Supervisor:
             ids = self.spawn(count - len(wanted))
             return f"started {', '.join(ids)}" if ids else f"there are {count} already"
         # One that is crash-looping does nothing: it goes first.
-        wanted.sort(key=lambda child: child.phase is Phase.CRASH_LOOPING)
+        wanted.sort(key=lambda child: child.crash_looping)
         surplus = wanted[count:]
         for child in surplus:
             self.drain(child.id)
@@ -258,7 +192,7 @@ class Supervisor:
                 child.wake.set()
             children = list(self._children.values())
         for child in children:
-            child.become(Phase.STOPPING, "the cluster stops")
+            self._report(child, ProcessChange.STOPPED, "the cluster stops")
             child.send(signal.SIGTERM)
             self._thaw(child)
         for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 1.0)):
@@ -279,20 +213,19 @@ class Supervisor:
             raise UnknownWorker(f"no worker of this fleet is called {worker_id[:80]!r}")
         return child
 
-    def _end(self, worker_id: str) -> WorkerProcess:
+    def _end(self, worker_id: str, change: ProcessChange) -> WorkerProcess:
         child = self._child(worker_id)
+        self._report(child, change, "by an operator")
         with self._lock:
             child.wanted = False
-            child.become(Phase.STOPPING, "by an operator")
             child.wake.set()
         return child
 
-    def _leave(self, child: WorkerProcess, why: str) -> None:
+    def _leave(self, child: WorkerProcess) -> None:
         """Has its present process leave, and ends it if it does not."""
         process = child.process
         if process is None:
             return
-        self._observer.draining(child.id, why)
         process.send_signal(signal.SIGTERM)
         self._thaw(child)
         with self._lock:

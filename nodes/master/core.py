@@ -21,6 +21,7 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.master.operations import Operations
 from nodes.master.snapshot import take_snapshot
+from nodes.master.worker_orders import WorkerOrders
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
@@ -55,6 +56,7 @@ class MasterCore:
     Attributes:
         address: where clients and workers find it.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
+        orders: to single workers.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
     """
@@ -90,7 +92,8 @@ class MasterCore:
         self.lookups = LookupHandler(
             self.membership.dispatcher, lambda: self.membership.description, note=self.events.note
         )
-        operations = Operations(self.membership, self.events, self.snapshot)
+        self.orders = WorkerOrders(self.membership)
+        operations = Operations(self.membership, self.orders, self.events, self.snapshot)
         # Once, not for each connection: to look at a signature takes a while.
         self.operator_verbs = {name: validated(getattr(operations, name)) for name in OPERATIONS}
         self._balance = balance
@@ -157,7 +160,6 @@ class MasterCore:
             membership=self.membership,
             lookups=self.lookups,
             refused_logins=self.authenticator.refused,
-            fleet=self.fleet,
             address=str(self.address),
             balance=self._balance,
             started=self._started,

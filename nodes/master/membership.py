@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from random import Random
 
-from nodes.dispatch.dispatcher import Dispatcher, explain
-from nodes.dispatch.replies import is_refusal, is_version
-from nodes.errors import Conflict, UnknownWorker
+from nodes.dispatch.dispatcher import Dispatcher
+from nodes.errors import Conflict
 from nodes.fleet.control import FleetControl, NoFleet
-from nodes.fleet.fleet import Placed
 from nodes.master.events import EventLog
+from nodes.master.health import HealthWatch
 from nodes.master.lag import Lag
-from nodes.master.probes import PROBE_TIMEOUT_S, Prober
+from nodes.master.probes import Prober
 from nodes.master.served_catalog import ServedCatalog
 from nodes.master.ticker import Ticker
-from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker, panics
+from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker
 from nodes.support.event_kinds import EventKind
-from nodes.transport import ProtocolError, Secure, TransportError
+from nodes.transport import Secure
 from nodes.wire import Description, ProbeAnswer, Registered, Registration
-
-SWITCH_TIME = 5.0
-"""Seconds that a worker may take to open another catalog."""
 
 
 class Membership:
@@ -39,6 +34,7 @@ class Membership:
 
     Attributes:
         fleet: the launcher's; see `led_by`.
+        changed: the lock over the registry and all that is decided from it.
     """
 
     def __init__(
@@ -59,20 +55,22 @@ class Membership:
         self._served = ServedCatalog(self.registry, description)
         self._each_second = each_second
         self.router = Router(registry=self.registry, policy=policy)
-        self.panicking = False
+        self.health = HealthWatch(self.router)
         self.dispatcher = Dispatcher(router=self.router, expecting=self.expecting, tls=tls)
         self.changed = self.dispatcher.changed
         self.lag = Lag()
         self._hang_up: dict[int, Callable[[], None]] = {}
         self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
-        self._ticker = Ticker(self.lag, self._refresh)
+        self._ticker = Ticker(self.lag, self._tick)
 
     def led_by(self, fleet: FleetControl) -> None:
-        """That fleet keeps the ids of its own workers for them, says who is about to register and
-        who has died, and what is served. To be said before the first worker registers.
+        """That fleet runs the local workers, and says what is served. To be said before the first
+        worker registers.
         """
         self.fleet = fleet
-        self._served.fixed = fleet.says_what_is_served
+        with self.changed:
+            self.registry.local.supervised = True
+            self._served.fixed = fleet.says_what_is_served
 
     def expect_until(self, moment: float) -> None:
         """Workers of an earlier master are looking for this one, until then (monotonic)."""
@@ -82,7 +80,9 @@ class Membership:
         """Whether a worker is about to register."""
         if self._closed:
             return False
-        return self.fleet.expecting() or time.monotonic() < self._rejoin_until
+        now = time.monotonic()
+        with self.changed:
+            return now < self._rejoin_until or self.registry.local.expected(now)
 
     def close(self) -> None:
         """Nobody can register any more: nobody is waited for."""
@@ -98,6 +98,21 @@ class Membership:
         self._prober.stop()
         self._ticker.stop()
 
+    def note(self, kind: EventKind, worker_id: str, text: str) -> None:
+        """Something happened to a worker, or to the cluster ("")."""
+        self.events.note(kind, worker_id, text)
+
+    def _note(self, kind: EventKind, worker: Worker, text: str) -> None:
+        self.events.note(kind, worker.id, text)
+
+    def _tick(self, now: float) -> None:
+        with self.changed:
+            self.succeed(now)
+            news = self.health.look(now)
+        for kind, text in news:
+            self.note(kind, "", text)
+        self._each_second()
+
     # -- for workers ------------------------------------------------------------
 
     def register(self, registration: Registration, hang_up: Callable[[], None]) -> Registered:
@@ -110,16 +125,13 @@ class Membership:
         Raises:
             Conflict: a live worker holds its address, or serves another dataset.
         """
-        wanted = registration.wanted_id
-        if not self.fleet.may_have_id(wanted, registration.instance):
-            wanted = ""
         with self.changed:
             self._served.check(registration.catalog)
             self._served.offer(registration.catalog, time.monotonic())
             before = {worker.generation for worker in self.registry.live()}
             try:
                 worker = self.registry.register(
-                    wanted_id=wanted,
+                    wanted_id=registration.wanted_id,
                     instance=registration.instance,
                     address=Address(registration.host, registration.port),
                     pid=registration.pid,
@@ -160,33 +172,31 @@ class Membership:
             self._served.accept(version, time.monotonic())
             self.changed.notify_all()
 
-    def _succeed(self, now: float) -> None:
+    def succeed(self, now: float) -> None:
+        """Serves another catalog, where nobody is left with the one that is served. Called with
+        the lock held, whenever a worker has left.
+        """
         following = self._served.succeed(now)
         if following is not None:
             said = f"catalog {following.version}, as nobody is left with another"
             self.note(EventKind.SERVES, "", said)
             self.changed.notify_all()
 
-    def placed(self) -> dict[str, Placed]:
-        """Every live worker that stays, by id."""
-        with self.changed:
-            live = self.registry.live()
-        return {
-            one.id: Placed(one.address.host, one.version)
-            for one in live
-            if one.state is not State.DRAINING
-        }
-
     def has(self, generation: int) -> bool:
         """Whether that registration is not over."""
         with self.changed:
             return any(worker.generation == generation for worker in self.registry.live())
 
+    def is_local(self, worker_id: str) -> bool:
+        """Whether that worker is one of the fleet's."""
+        with self.changed:
+            return worker_id in self.registry.local
+
     def leave(self, generation: int) -> int:
         """A worker wants no more lookups. Returns how many it still has to answer."""
         with self.changed:
             self.registry.drain(generation, "it leaves", time.monotonic())
-            self._succeed(time.monotonic())
+            self.succeed(time.monotonic())
             for worker in self.registry.live():
                 if worker.generation == generation:
                     return worker.in_flight
@@ -194,19 +204,10 @@ class Membership:
 
     def gone(self, generation: int, why: str) -> None:
         """A registration is over, because its connection is."""
+        self.end(lambda now: self.registry.connection_ended(generation, why, now))
 
-        def decide(now: float) -> Worker | None:
-            live = {worker.generation: worker for worker in self.registry.live()}
-            worker = live.get(generation)
-            if worker is None:
-                return None
-            # Nobody but its launcher knows of a process more than that its connection ended.
-            told = self.fleet.connection_ended(worker.id, worker.instance)
-            return self.registry.lost(generation, why, now, died=None if told else True)
-
-        self._lost(decide)
-
-    def _lost(self, decide: Callable[[float], Worker | None]) -> None:
+    def end(self, decide: Callable[[float], Worker | None]) -> None:
+        """Ends the registration that `decide` finds to be over at the time it is given, if any."""
         with self.changed:
             worker = decide(time.monotonic())
             self.changed.notify_all()
@@ -222,116 +223,11 @@ class Membership:
         if hang_up is not None:
             hang_up()
 
-    # -- for the launcher -------------------------------------------------------
-
-    def reserve(self) -> str:
-        """An id for a worker that will register later."""
-        with self.changed:
-            return self.registry.reserve()
-
-    def release(self, worker_id: str) -> None:
-        """Nobody will come for that id."""
-        with self.changed:
-            self.registry.release(worker_id)
-            # Who waited for that worker waits in vain.
-            self.changed.notify_all()
-
-    def exited(self, instance: str, why: str) -> None:
-        """The process of that registration is known to have ended, and why."""
-        self._lost(lambda now: self.registry.exited(instance, why, now))
-
-    def dismiss(self, worker_id: str) -> None:
-        """An operator is about to end that worker."""
-        with self.changed:
-            self.registry.dismiss(worker_id)
-
-    def draining(self, worker_id: str, why: str) -> None:
-        """From now on, no new lookups to that worker."""
-        with self.changed:
-            worker = self.registry.get(worker_id)
-            if worker is not None:
-                self.registry.drain(worker.generation, why, time.monotonic())
-                self._succeed(time.monotonic())
-
-    def note(self, kind: EventKind, worker_id: str, text: str) -> None:
-        """Something happened to a worker, or to the cluster ("")."""
-        self.events.note(kind, worker_id, text)
-
-    def _note(self, kind: EventKind, worker: Worker, text: str) -> None:
-        self.events.note(kind, worker.id, text)
-
-    # -- for operators ------------------------------------------------------------
-
-    def retire(self, worker_id: str) -> None:
-        """Has a worker that nobody here started drain and leave.
-
-        Raises:
-            UnknownWorker: no live worker has that id.
-        """
-        with self.changed:
-            worker = self.registry.get(worker_id)
-            if worker is None or not worker.live:
-                raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
-            self.registry.drain(worker.generation, "by an operator", time.monotonic())
-            self._succeed(time.monotonic())
-        # One that does not hear it is not sent lookups either, and its probes end it.
-        with contextlib.suppress(TransportError):
-            self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_TIMEOUT_S)
-
-    def switch(self, worker_id: str, path: str) -> str:
-        """Has a worker serve the catalog at `path` from its next lookup on.
-
-        Returns:
-            Why it does not, "" if it does.
-        """
-        with self.changed:
-            worker = self.registry.get(worker_id)
-            if worker is None or not worker.live:
-                return "it is not registered"
-        try:
-            reply = self.dispatcher.direct(
-                worker, "switch", (worker.instance, path), timeout=SWITCH_TIME
-            )
-            if is_refusal(reply):
-                return explain(worker, reply)
-            if not is_version(reply):
-                raise ProtocolError("its answer has not the form of one")
-        except TransportError as error:
-            return explain(worker, error)
-        with self.changed:
-            self.registry.switched(worker.generation, reply, time.monotonic())
-            self.changed.notify_all()
-        return ""
-
-    # -- itself -------------------------------------------------------------------
-
-    def _refresh(self, now: float) -> None:
-        """Works out anew what follows from the figures of all workers together."""
-        with self.changed:
-            self.router.refresh(now)
-            self._succeed(now)
-            panicking = panics(self.registry, now)
-            changed, self.panicking = panicking is not self.panicking, panicking
-            budgets = {
-                EventKind.HEDGES_SPENT: self.router.hedging,
-                EventKind.RETRIES_SPENT: self.router.retrying,
-            }
-            spent = [kind for kind, budget in budgets.items() if budget.ran_out()]
-        for kind in spent:
-            self.note(kind, "", "more lookups are late, or fail, than that budget covers")
-        if changed and panicking:
-            self.note(
-                EventKind.PANIC, "", "most workers fail: all of them are tried, breakers or not"
-            )
-        elif changed:
-            self.note(EventKind.CALM, "", "most workers answer: breakers are honoured again")
-        self._each_second()
-
     # -- probes -------------------------------------------------------------------
 
     def _missed(self, worker: Worker, why: str) -> None:
         generation, stretch = worker.generation, self.lag.stretch
-        self._lost(lambda now: self.registry.probe_missed(generation, why, now, patience=stretch))
+        self.end(lambda now: self.registry.probe_missed(generation, why, now, patience=stretch))
 
     def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
         served, in_flight, _errors, version, cpu, memory = report

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
 from nodes.master.membership import Membership
+from nodes.master.worker_orders import WorkerOrders
 from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded
 
 
@@ -19,6 +20,7 @@ class Operations:
 
     Args:
         membership: the master's, which knows the fleet.
+        orders: to the membership's workers.
         event_log: the master's.
         take_snapshot: takes one of now.
     """
@@ -26,10 +28,12 @@ class Operations:
     def __init__(
         self,
         membership: Membership,
+        orders: WorkerOrders,
         event_log: EventLog,
         take_snapshot: Callable[[], ClusterSnapshot],
     ) -> None:
         self._membership = membership
+        self._orders = orders
         self._event_log = event_log
         self._take_snapshot = take_snapshot
 
@@ -59,9 +63,9 @@ class Operations:
 
     def drain(self, worker_id: str) -> str:
         """Lets a worker answer its last lookups, then leave for good, whoever started it."""
-        if self._fleet.owns(worker_id):
+        if self._membership.is_local(worker_id):
             return self._fleet.drain(worker_id)
-        self._membership.retire(worker_id)
+        self._orders.retire(worker_id)
         return f"{worker_id} drains, then leaves"
 
     def restart(self, worker_id: str) -> str:

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import time
 
-from nodes.fleet.control import FleetControl
-from nodes.fleet.process import Phase, ProcessView
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
-from nodes.routing import State, Worker
+from nodes.routing import BETWEEN_REGISTRATIONS, LocalWorker, Phase, Registry, State, Worker
 from nodes.support.natural import natural_key
 from nodes.wire import ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
-
-_UNREGISTERED = {
-    # What a worker without a registration is, to whoever asks for its state.
-    Phase.CRASH_LOOPING: State.DOWN,
-    Phase.STOPPING: State.DOWN,
-}
 
 
 def take_snapshot(
@@ -26,7 +18,6 @@ def take_snapshot(
     membership: Membership,
     lookups: LookupHandler,
     refused_logins: int,
-    fleet: FleetControl,
     address: str,
     balance: str,
     started: float,
@@ -38,65 +29,71 @@ def take_snapshot(
     Args:
         membership, lookups: the master's.
         refused_logins: wrong tokens so far.
-        fleet: the launcher's.
         address, balance: of the master.
         started: when it started, on the monotonic clock.
         tls_expires_at, journal_trouble: see `ClusterSnapshot`.
     """
     now = time.monotonic()
     wall = time.time()
-    local = {child.id: child for child in fleet.children()}
-    described = membership.description
-    with membership.changed:
-        registered = list(membership.registry)
-        views = [_registered(worker, local.get(worker.id), now, wall) for worker in registered]
-        in_flight = sum(view.in_flight for view in views)
-        elsewhere = membership.registry.direct
-        direct = sum(worker.direct.per_s for worker in registered if worker.live)
-        versions = tuple(sorted({worker.version for worker in membership.registry.available}))
-        router = membership.router
-        reroutes, hedges = router.reroutes, router.hedges
-        budgets = router.hedging.left(now), router.retrying.left(now)
+    registry, router, described = membership.registry, membership.router, membership.description
     rate, p50, p99 = lookups.measured(now)
-    live = {view.id for view in views if view.state != State.DOWN}
-    # A local worker that is between two registrations is shown as what it is about to be.
-    between = [child for child in local.values() if child.id not in live]
-    hidden = {child.id for child in between if child.phase is not Phase.STOPPING}
-    views = [view for view in views if view.id not in hidden]
-    views += [_unregistered(child, now, wall) for child in between if child.id in hidden]
-    return ClusterSnapshot(
-        taken_at=wall,
-        address=address,
-        balance=balance,
-        uptime_s=now - started,
-        dataset=described.dataset if described else "",
-        catalogs=versions,
-        records=described.records if described else 0,
-        wanted_workers=fleet.wanted,
-        lookups_per_s=rate + direct,
-        p50_ms=_ms(p50),
-        p99_ms=_ms(p99),
-        answered=lookups.answered + elsewhere,
-        errors=lookups.errors,
-        reroutes=reroutes,
-        hedges=hedges,
-        refused_logins=refused_logins,
-        hedges_left=round(budgets[0], 1),
-        retries_left=round(budgets[1], 1),
-        hedge_after_ms=router.hedge_after * 1000,
-        panic=membership.panicking,
-        activity=fleet.activity,
-        lag_ms=membership.lag.seconds * 1000,
-        patience=membership.lag.stretch,
-        in_flight=in_flight,
-        last_event=membership.events.last,
-        tls_expires_at=tls_expires_at,
-        journal_trouble=journal_trouble,
-        workers=tuple(sorted(views, key=lambda view: natural_key(view.id))),
-    )
+    with membership.changed:
+        live = registry.live()
+        workers = worker_views(registry, now, wall)
+        return ClusterSnapshot(
+            taken_at=wall,
+            address=address,
+            balance=balance,
+            uptime_s=now - started,
+            dataset=described.dataset if described else "",
+            catalogs=tuple(sorted({worker.version for worker in registry.available})),
+            records=described.records if described else 0,
+            wanted_workers=registry.local.wanted,
+            lookups_per_s=rate + sum(worker.direct.per_s for worker in live),
+            p50_ms=_ms(p50),
+            p99_ms=_ms(p99),
+            answered=lookups.answered + registry.direct,
+            errors=lookups.errors,
+            reroutes=router.reroutes,
+            hedges=router.hedges,
+            refused_logins=refused_logins,
+            hedges_left=round(router.hedging.left(now), 1),
+            retries_left=round(router.retrying.left(now), 1),
+            hedge_after_ms=router.hedge_after * 1000,
+            panic=membership.health.panicking,
+            activity=membership.fleet.activity,
+            lag_ms=membership.lag.seconds * 1000,
+            patience=membership.lag.stretch,
+            in_flight=sum(view.in_flight for view in workers),
+            last_event=membership.events.last,
+            tls_expires_at=tls_expires_at,
+            journal_trouble=journal_trouble,
+            workers=workers,
+        )
 
 
-def _registered(worker: Worker, child: ProcessView | None, now: float, wall: float) -> WorkerView:
+def worker_views(registry: Registry, now: float, wall: float) -> tuple[WorkerView, ...]:
+    """Every worker, by id: as it is registered, or as its process is while it is about to be.
+
+    Args:
+        registry: which knows both.
+        now, wall: the time, in seconds: monotonic, and Unix.
+    """
+    views = {worker.id: _registered(worker, registry, now, wall) for worker in registry}
+    for worker_id in registry.local:
+        local = registry.local.get(worker_id)
+        worker = registry.get(worker_id)
+        if local is not None and (worker is None or not worker.live) and _is_coming(local):
+            views[worker_id] = _unregistered(worker_id, local, now, wall)
+    return tuple(views[worker_id] for worker_id in sorted(views, key=natural_key))
+
+
+def _is_coming(local: LocalWorker) -> bool:
+    return local.phase in BETWEEN_REGISTRATIONS or local.phase is Phase.CRASH_LOOPING
+
+
+def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> WorkerView:
+    local = registry.local.get(worker.id)
     return WorkerView(
         id=worker.id,
         generation=worker.generation,
@@ -115,9 +112,9 @@ def _registered(worker: Worker, child: ProcessView | None, now: float, wall: flo
         memory_bytes=worker.memory if worker.live else 0,
         catalog=worker.version,
         uptime_s=now - worker.registered_at if worker.live else 0.0,
-        restarts=child.restarts if child is not None else 0,
-        local=child is not None,
-        frozen=child is not None and child.frozen and worker.live,
+        restarts=local.restarts if local is not None else 0,
+        local=local is not None,
+        frozen=local is not None and local.frozen,
         breaker_open=worker.breaker.open,
     )
 
@@ -126,16 +123,16 @@ def _rate(worker: Worker, now: float) -> float:
     return worker.histogram.rate(now) + worker.direct.per_s
 
 
-def _unregistered(child: ProcessView, now: float, wall: float) -> WorkerView:
-    state = _UNREGISTERED.get(child.phase, State.STARTING)
+def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -> WorkerView:
+    state = State.DOWN if local.phase is Phase.CRASH_LOOPING else State.STARTING
     return WorkerView(
-        id=child.id,
+        id=worker_id,
         generation=0,
         address="",
-        pid=child.pid,
+        pid=local.pid,
         state=str(state),
-        why=f"{child.phase}: {child.why}" if child.why else "",
-        state_since=wall - (now - child.since),
+        why=f"{local.phase}: {local.why}" if local.why else "",
+        state_since=wall - (now - local.since),
         served=0,
         in_flight=0,
         errors=0,
@@ -146,9 +143,9 @@ def _unregistered(child: ProcessView, now: float, wall: float) -> WorkerView:
         memory_bytes=0,
         catalog="",
         uptime_s=0.0,
-        restarts=child.restarts,
+        restarts=local.restarts,
         local=True,
-        frozen=child.frozen,
+        frozen=local.frozen,
         breaker_open=False,
     )
 

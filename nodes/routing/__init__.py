@@ -4,20 +4,27 @@ from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget
 from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
+from nodes.routing.local import REGISTERS_WITHIN_S, LocalWorker, ProcessEvent
 from nodes.routing.registry import AddressHeld, Registry
 from nodes.routing.router import Router, panics
-from nodes.routing.states import State
+from nodes.routing.states import BETWEEN_REGISTRATIONS, Phase, ProcessChange, State
 from nodes.routing.worker import Address, Worker
 
 __all__ = [
+    "BETWEEN_REGISTRATIONS",
     "NO_WORKERS",
     "POLICIES",
+    "REGISTERS_WITHIN_S",
     "Address",
     "AddressHeld",
     "Ask",
     "Budget",
     "CallState",
+    "LocalWorker",
+    "Phase",
     "Policy",
+    "ProcessChange",
+    "ProcessEvent",
     "Registry",
     "Router",
     "State",

@@ -1,6 +1,7 @@
-"""The registry: who is registered, in which state, with how much to do.
+"""The registry: every worker there is, in which state, with how much to do.
 
-Decided from events, without I/O; the states and the ways between them are in `states`.
+It holds the registrations and the local workers' processes, and what happens to one that matters
+to the other. Decided from events, without I/O; the states are in `nodes.routing.states`.
 
 Not thread-safe: whoever holds a `Registry` holds a lock around it.
 """
@@ -12,8 +13,9 @@ from random import Random
 
 from nodes.routing.breaker import Breaker
 from nodes.routing.ewma import PeakEwma
+from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
-from nodes.routing.states import IN_ROTATION, Change, State
+from nodes.routing.states import IN_ROTATION, Change, ProcessChange, State
 from nodes.routing.worker import Address, DirectCounts, Worker
 from nodes.support.event_kinds import EventKind
 
@@ -43,7 +45,7 @@ class Registry:
         self._live: dict[int, Worker] = {}
         self.available: tuple[Worker, ...] = ()
         """Every worker that may be sent a lookup: looked at for each, and seldom another."""
-        self._reserved: set[str] = set()
+        self.local = LocalWorkers()
         self._generation = 0
         self.direct = 0
         """Lookups that all workers there ever were have answered, and not through here."""
@@ -67,15 +69,11 @@ class Registry:
 
     # -- coming and going -----------------------------------------------------
 
-    def reserve(self) -> str:
-        """An id for a worker that will register later: given to no other until released."""
+    def reserve(self, now: float) -> str:
+        """An id for a local worker that will register later: no other gets it."""
         worker_id = self._next_id()
-        self._reserved.add(worker_id)
+        self.local.add(worker_id, now)
         return worker_id
-
-    def release(self, worker_id: str) -> None:
-        """Nobody will come for that id."""
-        self._reserved.discard(worker_id)
 
     def register(
         self,
@@ -89,8 +87,7 @@ class Registry:
     ) -> Worker:
         """A worker registered. The same process registering again replaces itself.
 
-        It gets `wanted_id` unless a live worker has it; whether a reserved id may be wanted
-        is the caller's to check.
+        It gets `wanted_id` unless a live worker has it, or it is kept for another process.
 
         Raises:
             AddressHeld: another process registered that address, and lives.
@@ -102,6 +99,7 @@ class Registry:
                 raise AddressHeld(other)
         held = self._workers.get(wanted_id)
         free = bool(wanted_id) and (held is None or not held.live)
+        free = free and self.local.may_have(wanted_id, instance)
         self._generation += 1
         level = min((w.performed for w in self.available), default=0)
         worker = Worker(
@@ -118,6 +116,7 @@ class Registry:
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
+        self._tell_local(worker, ProcessChange.REGISTERED, "", now)
         self._listener(EventKind.REGISTERED, worker, f"at {worker.address}, pid {pid}")
         self._place(worker, now)
         self._sort_out()
@@ -163,7 +162,7 @@ class Registry:
 
     def _next_id(self) -> str:
         number = 1
-        while f"w{number}" in self._workers or f"w{number}" in self._reserved:
+        while f"w{number}" in self._workers or f"w{number}" in self.local:
             number += 1
         return f"w{number}"
 
@@ -173,8 +172,8 @@ class Registry:
         """That registration is over. Idempotent; returns the worker if this ended it.
 
         Args:
-            died: whether its process has ended by itself; None if `exited` will tell. A worker
-                that is given up, or registers again, did not die.
+            died: whether its process has ended by itself; None if its supervisor will tell. A
+                worker that is given up, or registers again, did not die.
         """
         worker = self._live.pop(generation, None)
         if worker is None:
@@ -184,10 +183,47 @@ class Registry:
         self._change(worker, Change.ENDED, why, now)
         return worker
 
-    def exited(self, instance: str, why: str, now: float) -> Worker | None:
-        """The process of that registration is known to have ended, and why: better than what
-        the end of a connection tells. Returns the worker if this ended its registration.
+    def connection_ended(self, generation: int, why: str, now: float) -> Worker | None:
+        """The connection of that registration has ended, and so has its process, most likely.
+        Returns the worker if this ended its registration.
         """
+        worker = self._live.get(generation)
+        if worker is None:
+            return None
+        told = self._tell_local(worker, ProcessChange.CONNECTION_ENDED, "its connection ended", now)
+        # Nobody but its supervisor knows of a process more than that its connection ended.
+        return self.lost(generation, why, now, died=None if told else True)
+
+    def report(self, event: ProcessEvent, now: float) -> Worker | None:
+        """Something happened to a local worker's process. Returns the worker whose registration
+        this ended, if any: its end is better known from this than from its connection's end.
+        """
+        local = self.local.get(event.worker_id)
+        if local is None:
+            return None
+        local.change(event, now)
+        worker = self._workers.get(event.worker_id)
+        match event.change:
+            case ProcessChange.ASKED_TO_LEAVE | ProcessChange.REPLACED:
+                if worker is not None:
+                    self.drain(worker.generation, event.why, now)
+            case ProcessChange.KILLED:
+                if worker is not None:
+                    worker.dismissed = True
+            case ProcessChange.EXITED | ProcessChange.EXITED_TOO_OFTEN:
+                return self._exited(event.instance, event.why, now)
+            case _:
+                pass
+        return None
+
+    def _tell_local(self, worker: Worker, change: ProcessChange, why: str, now: float) -> bool:
+        """Something happened to a registration: whether its process is a local worker's."""
+        local = self.local.of_instance(worker.instance)
+        if local is not None:
+            local.change(ProcessEvent(worker.id, change, why), now)
+        return local is not None
+
+    def _exited(self, instance: str, why: str, now: float) -> Worker | None:
         for worker in self.live():
             if worker.instance == instance:
                 return self.lost(worker.generation, why, now, died=True)
@@ -202,12 +238,6 @@ class Registry:
         worker.died = False if worker.dismissed else died
         if worker.died:
             self.deaths.add(worker)
-
-    def dismiss(self, worker_id: str) -> None:
-        """An operator ends the worker of that id: its death counts against no lookup."""
-        worker = self._workers.get(worker_id)
-        if worker is not None:
-            worker.dismissed = True
 
     def drain(self, generation: int, why: str, now: float) -> Worker | None:
         """No new lookups to that worker. Returns it if this changed anything."""

@@ -1,11 +1,22 @@
-"""The states of a registration, and all the ways from one to another.
+"""The states of a worker, and all the ways from one to another: its registration's and, where it
+is a local one, its process's. Both machines are tables here; `nodes.routing.registry` runs them,
+and what happens to one that matters to the other.
 
-starting   registered, not yet proved by a probe
-up         answered its last probe
-suspect    missed one or two probes: picked last
-unready    has another catalog than the one that is served: no lookups until it has switched
-draining   no new lookups; leaves when its last one is answered
-down       missed three probes, or its registration ended; kept as a tombstone
+A registration is
+    starting   registered, not yet proved by a probe
+    up         answered its last probe
+    suspect    missed one or two probes: picked last
+    unready    has another catalog than the one that is served: no lookups until it has switched
+    draining   no new lookups; leaves when its last one is answered
+    down       missed three probes, or its connection ended; kept as a tombstone
+
+A local worker's process is
+    starting       started, or about to be, and not yet registered
+    running        registered
+    replacing      told to leave, so that another process takes its place
+    restarting     ended by itself, or lost its connection: another process follows
+    crash-looping  ended too often: none follows until an operator says so
+    stopping       no longer wanted: none follows
 """
 
 from __future__ import annotations
@@ -79,3 +90,59 @@ TRANSITIONS: dict[State, dict[Change, tuple[State, EventKind]]] = {
 """What follows from a change in each state, and the event that tells of it; whatever is not here
 changes nothing.
 """
+
+
+class Phase(StrEnum):
+    """What a local worker's process is, as its supervisor reports it."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    REPLACING = "replacing"
+    RESTARTING = "restarting"
+    CRASH_LOOPING = "crash-looping"
+    STOPPING = "stopping"
+
+
+BETWEEN_REGISTRATIONS = frozenset((Phase.STARTING, Phase.REPLACING, Phase.RESTARTING))
+"""Those in which a worker that is not registered is about to be."""
+
+
+class ProcessChange(StrEnum):
+    """What may happen to a local worker's process and change its phase."""
+
+    PREPARED = "prepared"
+    STARTED = "started"
+    REGISTERED = "registered"
+    CONNECTION_ENDED = "connection ended"
+    FROZEN = "frozen"
+    THAWED = "thawed"
+    REPLACED = "replaced"
+    KILLED = "killed"
+    ASKED_TO_LEAVE = "asked to leave"
+    STOPPED = "stopped"
+    EXITED = "exited"
+    EXITED_TOO_OFTEN = "exited too often"
+
+
+_ALWAYS = {
+    ProcessChange.REPLACED: Phase.REPLACING,
+    ProcessChange.KILLED: Phase.STOPPING,
+    ProcessChange.ASKED_TO_LEAVE: Phase.STOPPING,
+    ProcessChange.STOPPED: Phase.STOPPING,
+    ProcessChange.EXITED: Phase.RESTARTING,
+    ProcessChange.EXITED_TOO_OFTEN: Phase.CRASH_LOOPING,
+}
+
+PHASES: dict[Phase, dict[ProcessChange, Phase]] = {
+    Phase.STARTING: {ProcessChange.REGISTERED: Phase.RUNNING, **_ALWAYS},
+    Phase.RUNNING: {ProcessChange.CONNECTION_ENDED: Phase.RESTARTING, **_ALWAYS},
+    Phase.REPLACING: {ProcessChange.PREPARED: Phase.STARTING, **_ALWAYS},
+    Phase.RESTARTING: {
+        ProcessChange.PREPARED: Phase.STARTING,
+        ProcessChange.REGISTERED: Phase.RUNNING,
+        **_ALWAYS,
+    },
+    Phase.CRASH_LOOPING: {ProcessChange.PREPARED: Phase.STARTING, **_ALWAYS},
+    Phase.STOPPING: {},
+}
+"""What follows from a change in each phase; whatever is not here changes nothing."""

@@ -180,7 +180,7 @@ def test_the_secret_of_a_worker_whose_address_leads_elsewhere_is_told_to_nobody(
         said += [str(caught.value), *map(str, client.lookup_many([("getbyname", "xander")]))]
         kinds = {"suspect"} if direct else {"suspect", "breaker_opened"}
         poll_for(lambda: kinds <= {event.kind for event in master.events.after(0)})
-        said.append(master.membership.switch("astray", "no/such/catalog"))
+        said.append(master.orders.switch("astray", "no/such/catalog"))
         said += [worker.why for worker in master.snapshot().workers]
         said += [event.text for event in master.events.after(0)]
     said += [event.text for event in read_events(journal_file(master.address.port))]

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import psutil
 import pytest
 
 from nodes.errors import NotPossible, UnknownWorker
-from nodes.fleet.process import Phase
 from nodes.fleet.supervisor import Supervisor
+from nodes.master.events import EventLog
+from nodes.master.fleet_reports import FleetReports
+from nodes.master.membership import Membership
+from nodes.master.worker_orders import WorkerOrders
+from nodes.routing import (
+    POLICIES,
+    Address,
+    LocalWorker,
+    Phase,
+    ProcessChange,
+    ProcessEvent,
+    Worker,
+)
 from nodes.wire import INSTANCE_VARIABLE
 from tests.kit import Killed, poll_for
 
@@ -34,54 +47,83 @@ while sys.stdin.read(1): pass
 DIES = "print('oh no'); raise SystemExit(3)"
 
 
-class WorkerObserver:
-    """Takes down what it is told."""
+class Observer(FleetReports):
+    """The membership that a fleet reports to, and what it was told."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.given = 0
+        events = EventLog()
+        self.membership = Membership(
+            policy=POLICIES["load"], events=events, description=None, random=Random(1)
+        )
+        super().__init__(self.membership, WorkerOrders(self.membership))
+        self.membership.registry.local.supervised = True
+        self.told: list[ProcessEvent] = []
         self.released: list[str] = []
-        self.ended: list[str] = []
-        self.drained: list[str] = []
-        self.dismissed: list[str] = []
         self.notes: list[tuple[str, str]] = []
-
-    def reserve(self) -> str:
-        with self.lock:
-            self.given += 1
-            return f"w{self.given}"
+        self._ports = itertools.count(1)
 
     def release(self, worker_id: str) -> None:
+        super().release(worker_id)
         self.released.append(worker_id)
 
-    def exited(self, instance: str, why: str) -> None:
-        del instance
-        self.ended.append(why)
-
-    def dismiss(self, worker_id: str) -> None:
-        self.dismissed.append(worker_id)
-
-    def draining(self, worker_id: str, why: str) -> None:
-        del why
-        self.drained.append(worker_id)
+    def report(self, event: ProcessEvent) -> None:
+        super().report(event)
+        self.told.append(event)
 
     def note(self, kind: str, worker_id: str, text: str) -> None:
         del text
         self.notes.append((kind, worker_id))
 
+    def ends(self) -> list[str]:
+        """How processes ended, in order."""
+        ended = (ProcessChange.EXITED, ProcessChange.EXITED_TOO_OFTEN)
+        return [event.why for event in self.told if event.change in ended]
+
+    def changes(self, worker_id: str) -> list[ProcessChange]:
+        """What happened to the processes of that worker."""
+        return [event.change for event in self.told if event.worker_id == worker_id]
+
+    def workers(self) -> list[str]:
+        """The local workers, by id."""
+        with self.membership.changed:
+            return list(self.membership.registry.local)
+
+    def worker(self, worker_id: str) -> LocalWorker:
+        """What is known of that local worker."""
+        local = self.membership.registry.local.get(worker_id)
+        assert local is not None
+        return local
+
+    def register(self, wanted_id: str, instance: str) -> Worker:
+        """The process of that instance registers."""
+        with self.membership.changed:
+            return self.membership.registry.register(
+                wanted_id=wanted_id,
+                instance=instance,
+                address=Address("127.0.0.1", next(self._ports)),
+                pid=1,
+                version="v",
+                now=time.monotonic(),
+            )
+
 
 @contextmanager
 def fleet(
-    folder: Path, code: str = LEAVES, patience: float = 5.0
-) -> Iterator[tuple[Supervisor, WorkerObserver]]:
+    folder: Path, code: str = LEAVES, patience: float = 5.0, start_timeout_s: float = 10.0
+) -> Iterator[tuple[Supervisor, Observer]]:
     """A fleet of processes that run `code`."""
-    host = WorkerObserver()
-    made = Supervisor(observer=host, command=lambda _id: ["-c", code], logs=folder)
+    observer = Observer()
+    made = Supervisor(
+        observer=observer,
+        command=lambda _id: ["-c", code],
+        logs=folder,
+        start_timeout_s=start_timeout_s,
+    )
     try:
-        yield made, host
+        yield made, observer
     finally:
         made.stop(patience)
-        assert made.children() == []
+        assert observer.workers() == []
 
 
 def started(made: Supervisor, worker_id: str) -> bool:
@@ -90,111 +132,119 @@ def started(made: Supervisor, worker_id: str) -> bool:
     return log.exists() and "here" in log.read_text()
 
 
-def pid_of(made: Supervisor, worker_id: str) -> int:
-    """The child's process, 0 while it has none."""
-    return next((view.pid for view in made.children() if view.id == worker_id), 0)
+def pid_of(observer: Observer, worker_id: str) -> int:
+    """The process of that worker, 0 while it has none."""
+    local = observer.membership.registry.local.get(worker_id)
+    return 0 if local is None else local.pid
 
 
-def instance_of(made: Supervisor, worker_id: str) -> str:
-    """The secret that the child's process was given, once it has begun its own life."""
-    process = psutil.Process(pid_of(made, worker_id))
+def instance_of(observer: Observer, worker_id: str) -> str:
+    """The secret that the worker's process was given, once it has begun its own life."""
+    process = psutil.Process(pid_of(observer, worker_id))
     return poll_for(lambda: process.environ().get(INSTANCE_VARIABLE, ""))
 
 
 def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: Path) -> None:
-    with fleet(tmp_path) as (made, host):
+    with fleet(tmp_path) as (made, observer):
         assert made.spawn(2) == ["w1", "w2"]
         poll_for(lambda: started(made, "w1") and started(made, "w2"))
-        pid = pid_of(made, "w1")
+        pid = pid_of(observer, "w1")
         Killed(pid)
-        poll_for(lambda: pid_of(made, "w1") not in (0, pid))
-        assert host.ended[0].startswith("killed by SIGKILL")
-        assert made.children()[0].restarts == 1
+        poll_for(lambda: pid_of(observer, "w1") not in (0, pid))
+        assert observer.ends()[0].startswith("killed by SIGKILL")
+        assert observer.worker("w1").restarts == 1
         made.kill("w2")
-        assert host.dismissed == ["w2"], "before it ends, so that no lookup is blamed for it"
-        poll_for(lambda: not made.owns("w2"))
-        assert made.wanted == 1
-        assert host.released == ["w2"]
+        poll_for(lambda: observer.workers() == ["w1"])
+        killed, exited = observer.changes("w2")[-2:]
+        assert killed is ProcessChange.KILLED, "told first, so that no lookup is blamed for it"
+        assert exited is ProcessChange.EXITED
+        assert observer.membership.registry.local.wanted == 1
+        assert observer.released == ["w2"]
 
 
 def test_drain_lets_it_leave_and_restart_brings_it_back(tmp_path: Path) -> None:
-    with fleet(tmp_path) as (made, host):
+    with fleet(tmp_path) as (made, observer):
         made.spawn(2)
         poll_for(lambda: started(made, "w1") and started(made, "w2"))
         made.drain("w1")
-        poll_for(lambda: not made.owns("w1"))
-        pid = pid_of(made, "w2")
+        poll_for(lambda: observer.workers() == ["w2"])
+        pid = pid_of(observer, "w2")
         made.restart("w2")
-        poll_for(lambda: pid_of(made, "w2") not in (0, pid))
-        assert host.drained == ["w1", "w2"]
-        assert [why.partition(";")[0] for why in host.ended] == ["exited with status 0"] * 2
+        poll_for(lambda: pid_of(observer, "w2") not in (0, pid))
+        assert ProcessChange.ASKED_TO_LEAVE in observer.changes("w1")
+        assert ProcessChange.REPLACED in observer.changes("w2")
+        assert [why.partition(";")[0] for why in observer.ends()] == ["exited with status 0"] * 2
 
 
 def test_one_that_dies_at_start_is_crash_looping_until_an_operator_restarts_it(
     tmp_path: Path,
 ) -> None:
-    with fleet(tmp_path, DIES) as (made, host):
+    with fleet(tmp_path, DIES) as (made, observer):
         made.spawn(1)
-        poll_for(lambda: made.children()[0].phase is Phase.CRASH_LOOPING)
-        assert len(host.ended) == 6
-        assert made.children()[0].why.startswith("exited with status 3; its log ends: oh no")
-        assert not made.expecting()
+        poll_for(lambda: observer.worker("w1").phase is Phase.CRASH_LOOPING)
+        assert len(observer.ends()) == 6
+        assert observer.worker("w1").why.startswith("exited with status 3; its log ends: oh no")
+        assert not observer.membership.expecting()
         end, text = made.log("w1")
         assert (end, text) == (36, "oh no\n" * 6)
         made.restart("w1")
-        poll_for(lambda: len(host.ended) == 12)
-        assert host.notes.count(("crash_looping", "w1")) >= 1
+        poll_for(lambda: len(observer.ends()) == 12)
+        assert observer.notes.count(("crash_looping", "w1")) >= 1
 
 
 def test_scale_up_and_down(tmp_path: Path) -> None:
-    with fleet(tmp_path) as (made, _host):
+    with fleet(tmp_path) as (made, observer):
         assert made.scale(3) == "started w1, w2, w3"
         assert made.scale(3) == "there are 3 already"
         poll_for(lambda: all(started(made, f"w{n}") for n in (1, 2, 3)))
         assert made.scale(1) == "draining w2, w3"
-        poll_for(lambda: [view.id for view in made.children()] == ["w1"])
+        poll_for(lambda: observer.workers() == ["w1"])
         with pytest.raises(NotPossible, match="256"):
             made.scale(300)
+        assert observer.workers() == ["w1"]
 
 
 def test_a_stop_ends_even_those_that_do_not_listen(tmp_path: Path) -> None:
-    with fleet(tmp_path, STUBBORN, patience=0.1) as (made, _host):
+    with fleet(tmp_path, STUBBORN, patience=0.1) as (made, observer):
         made.spawn(2)
         poll_for(lambda: started(made, "w1") and started(made, "w2"))
-        pids = [view.pid for view in made.children()]
+        pids = [pid_of(observer, worker_id) for worker_id in observer.workers()]
     assert not any(psutil.pid_exists(pid) for pid in pids)
     with pytest.raises(NotPossible, match="stopping"):
         made.spawn(1)
+    assert observer.workers() == []
 
 
 def test_a_frozen_one_goes_on_and_does_not_hold_up_the_stop(tmp_path: Path) -> None:
-    with fleet(tmp_path) as (made, _host):
+    with fleet(tmp_path) as (made, observer):
         made.spawn(1)
         poll_for(lambda: started(made, "w1"))
-        process = psutil.Process(pid_of(made, "w1"))
+        process = psutil.Process(pid_of(observer, "w1"))
         made.freeze("w1")
         poll_for(lambda: process.status() == psutil.STATUS_STOPPED)
-        assert made.children()[0].frozen
+        assert observer.worker("w1").frozen
         made.thaw("w1")
         poll_for(lambda: process.status() != psutil.STATUS_STOPPED)
+        assert not observer.worker("w1").frozen
         made.freeze("w1")
     assert not process.is_running()
 
 
 def test_an_id_is_kept_for_the_process_that_was_started_for_it(tmp_path: Path) -> None:
-    with fleet(tmp_path) as (made, _host):
+    with fleet(tmp_path) as (made, observer):
+        assert observer.membership.expecting(), "a fleet is about to start its first worker"
         made.spawn(1)
-        poll_for(lambda: pid_of(made, "w1"))
-        assert made.expecting()
-        assert not made.may_have_id("w1", "0" * 32), "whatever its pid is where it runs"
-        assert made.may_have_id("north", "0" * 32)
-        assert made.may_have_id("w1", instance_of(made, "w1"))
-        assert made.children()[0].phase is Phase.RUNNING
-        assert not made.expecting()
+        poll_for(lambda: pid_of(observer, "w1"))
+        assert observer.membership.expecting()
+        assert observer.register("w1", "0" * 32).id == "w2", "whatever its pid is where it runs"
+        assert observer.register("north", "1" * 32).id == "north"
+        assert observer.register("w1", instance_of(observer, "w1")).id == "w1"
+        assert observer.worker("w1").phase is Phase.RUNNING
+        assert not observer.membership.expecting()
 
 
 def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
-    with fleet(tmp_path) as (made, _host):
+    with fleet(tmp_path) as (made, _observer):
         for steer in (made.kill, made.drain, made.restart, made.freeze, made.thaw, made.log):
             with pytest.raises(UnknownWorker):
                 steer("w9")
@@ -203,37 +253,34 @@ def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
 
 
 def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("nodes.fleet.lifecycle.START_TIME", 0.3)
-    with fleet(tmp_path, STUBBORN) as (made, host):
+    with fleet(tmp_path, STUBBORN, start_timeout_s=0.3) as (made, observer):
         made.spawn(1)
-        poll_for(lambda: host.ended)
-        assert host.ended[0] == "was not ready within 0.3 s, and was ended; its log ends: here"
+        poll_for(observer.ends)
+        said = "was not ready within 0.3 s, and was ended; its log ends: here"
+        assert observer.ends()[0] == said
 
 
-def test_one_that_registered_may_take_its_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nodes.fleet.lifecycle.START_TIME", 2.0)
-    with fleet(tmp_path) as (made, host):
+def test_one_that_registered_may_take_its_time(tmp_path: Path) -> None:
+    with fleet(tmp_path, start_timeout_s=2.0) as (made, observer):
         made.spawn(1)
-        poll_for(lambda: pid_of(made, "w1"))
-        began = made.children()[0].since
-        assert made.may_have_id("w1", instance_of(made, "w1"))
+        poll_for(lambda: pid_of(observer, "w1"))
+        began = observer.worker("w1").since
+        observer.register("w1", instance_of(observer, "w1"))
         poll_for(lambda: time.monotonic() > began + 2.2)
-        assert host.ended == []
+        assert observer.ends() == []
 
 
 LAUNCHER = """
 import sys, threading
 from pathlib import Path
 from nodes.fleet.supervisor import Supervisor
-from tests.fleet.test_supervisor import WorkerObserver, LEAVES, pid_of
-observer = WorkerObserver()
+from tests.fleet.test_supervisor import Observer, LEAVES, pid_of
+observer = Observer()
 fleet = Supervisor(observer=observer, command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
 fleet.spawn(1)
-while not (pid := pid_of(fleet, "w1")): pass
+while not (pid := pid_of(observer, "w1")): pass
 fleet.freeze("w1")
 print(pid, flush=True)
 threading.Event().wait()

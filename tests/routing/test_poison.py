@@ -7,7 +7,18 @@ from random import Random
 import pytest
 
 from nodes.errors import PoisonLookup
-from nodes.routing import POLICIES, Address, Ask, CallState, Registry, Router, WaitUntil, Worker
+from nodes.routing import (
+    POLICIES,
+    Address,
+    Ask,
+    CallState,
+    ProcessChange,
+    ProcessEvent,
+    Registry,
+    Router,
+    WaitUntil,
+    Worker,
+)
 
 VERDICT_S = 0.1
 
@@ -57,6 +68,12 @@ class Case:
     def die(self, worker: Worker, *, died: bool | None = True) -> None:
         """Its process ends, and the registration with it."""
         self.registry.lost(worker.generation, "killed", self.now, died=died)
+
+    def report(self, worker: Worker, change: ProcessChange, why: str = "") -> None:
+        """The supervisor of that worker says what happened to its process."""
+        self.registry.local.add(worker.id, self.now)
+        event = ProcessEvent(worker.id, change, why, instance=worker.instance)
+        self.registry.report(event, self.now)
 
     def killed(self) -> Worker:
         """It is sent to the next worker, which dies of it."""
@@ -179,7 +196,7 @@ def test_the_end_of_a_machine_is_one_death() -> None:
 def test_an_operators_hand_does_not_count() -> None:
     case = Case()
     for worker in case.workers[:2]:
-        case.registry.dismiss(worker.id)
+        case.report(worker, ProcessChange.KILLED)
     case.killed()
     case.killed()
     assert case.goes_on()
@@ -217,6 +234,6 @@ def test_the_word_of_a_death_is_waited_for_a_moment() -> None:
     assert isinstance(action, WaitUntil)
     assert action.at == pytest.approx(case.now + VERDICT_S)
     for worker in case.workers[:2]:
-        case.registry.exited(worker.instance, "killed by SIGKILL", case.now)
+        case.report(worker, ProcessChange.EXITED, "killed by SIGKILL")
     with pytest.raises(PoisonLookup):
         case.call.next_action(case.now)

@@ -14,11 +14,20 @@ from hypothesis.stateful import (
     consumes,
     invariant,
     multiple,
-    precondition,
     rule,
 )
 
-from nodes.routing import Address, AddressHeld, Registry, State, Worker
+from nodes.routing import (
+    Address,
+    AddressHeld,
+    LocalWorker,
+    Phase,
+    ProcessChange,
+    ProcessEvent,
+    Registry,
+    State,
+    Worker,
+)
 
 PORTS = st.integers(1, 6)
 INSTANCES = st.sampled_from("abcdef")
@@ -30,6 +39,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     workers: Bundle[Worker] = Bundle("workers")
     calls: Bundle[Worker] = Bundle("calls")
+    local: Bundle[str] = Bundle("local")
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,6 +82,9 @@ class RegistryMachine(RuleBasedStateMachine):
             assert str(address) in str(held)
             return multiple()
         assert not holders
+        kept = self.registry.local.get(wanted)
+        if kept is not None and kept.instance != instance:
+            assert worker.id != wanted, "it is kept for another process"
         assert worker.generation > self.newest
         assert worker.state is State.STARTING
         self.newest = worker.generation
@@ -105,17 +118,6 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self.registry.lost(worker.generation, "again", self.now) is None
         assert worker.state is State.DOWN
 
-    @rule(worker=workers)
-    def exit(self, worker: Worker) -> None:
-        # Of one process, the live registration is the one that ends; one that it replaced
-        # keeps its own reason.
-        replaced = any(
-            w.instance == worker.instance and w is not worker for w in self.registry.live()
-        )
-        self.registry.exited(worker.instance, "killed by SIGKILL", self.now)
-        if self.registry.get(worker.id) is worker and not replaced:
-            assert worker.why == "killed by SIGKILL"
-
     @rule(target=calls, worker=workers)
     def begin(self, worker: Worker) -> MultipleResults[Worker] | Worker:
         if worker not in self.registry.available:
@@ -135,17 +137,40 @@ class RegistryMachine(RuleBasedStateMachine):
         else:
             self.registry.released(worker)
 
-    @rule()
-    def reserve(self) -> None:
-        worker_id = self.registry.reserve()
+    @rule(target=local)
+    def reserve(self) -> str:
+        worker_id = self.registry.reserve(self.now)
         assert worker_id not in self.reserved
-        assert self.registry.get(worker_id) is None
+        held = self.registry.get(worker_id)
+        assert held is None
         self.reserved.append(worker_id)
+        return worker_id
 
-    @precondition(lambda self: self.reserved)
-    @rule()
-    def release(self) -> None:
-        self.registry.release(self.reserved.pop())
+    @rule(worker_id=local)
+    def release(self, worker_id: str) -> None:
+        self.registry.local.remove(worker_id)
+        if worker_id in self.reserved:
+            self.reserved.remove(worker_id)
+
+    @rule(worker_id=local, change=st.sampled_from(ProcessChange), instance=INSTANCES)
+    def report(self, worker_id: str, change: ProcessChange, instance: str) -> None:
+        if change in (ProcessChange.REGISTERED, ProcessChange.CONNECTION_ENDED):
+            return  # the registry's own to tell
+        before = self.registry.local.get(worker_id)
+        before_wanted = before is not None and before.wanted
+        if before is not None and change is not ProcessChange.PREPARED:
+            instance = before.instance
+        elif self.registry.local.of_instance(instance) is not None:
+            return  # no two processes have one secret
+        self.registry.report(
+            ProcessEvent(worker_id, change, "why", instance=instance, pid=7), self.now
+        )
+        after = self.registry.local.get(worker_id)
+        assert (after is None) is (worker_id not in self.reserved)
+        if after is not None and change is ProcessChange.EXITED:
+            assert not [w for w in self.registry.live() if w.instance == instance]
+        if after is not None and before is not None and not before_wanted:
+            assert after.phase is Phase.STOPPING, "what is not wanted is never wanted again"
 
     @invariant()
     def counts_are_the_models(self) -> None:
@@ -207,16 +232,90 @@ def test_many_tombstones_are_forgotten_oldest_first(count: int) -> None:
     assert kept[-1] == f"x{count - 1}"
 
 
+def register(registry: Registry, name: str) -> Worker:
+    """The worker of that name, which is its instance as well, registers at 0.0."""
+    return registry.register(
+        wanted_id=name, instance=name, address=Address(name, 1), pid=7, version="v", now=0.0
+    )
+
+
+def registry_with(*names: str) -> tuple[Registry, list[Worker]]:
+    """A registry, and workers of those names."""
+    registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(0))
+    return registry, [register(registry, name) for name in names]
+
+
 def test_a_process_that_ends_takes_no_other_of_the_same_pid_with_it() -> None:
     """As in another container, or on another machine."""
-    registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(0))
-    here, elsewhere = (
-        registry.register(
-            wanted_id=name, instance=name, address=Address(host, 1), pid=7, version="v", now=0.0
-        )
-        for name, host in (("here", "127.0.0.1"), ("direct", "10.0.0.2"))
-    )
-    assert registry.exited("here", "killed by SIGKILL", 1.0) is here
+    registry, (here, elsewhere) = registry_with("here", "elsewhere")
+    registry.local.add("here", 0.0)
+    ended = ProcessEvent("here", ProcessChange.EXITED, "killed by SIGKILL", instance="here")
+    assert registry.report(ended, 1.0) is here
     assert (here.live, elsewhere.live) == (False, True)
-    assert registry.exited("here", "killed by SIGKILL", 2.0) is None
+    assert registry.report(ended, 2.0) is None
     assert elsewhere.live
+
+
+P, C = Phase, ProcessChange
+
+
+@pytest.mark.parametrize(
+    ("changes", "phase", "expected", "restarts"),
+    [
+        ([], P.STARTING, True, 0),
+        ([C.PREPARED, C.STARTED], P.STARTING, True, 0),
+        ([C.PREPARED, C.STARTED, C.REGISTERED], P.RUNNING, False, 0),
+        ([C.REGISTERED, C.CONNECTION_ENDED], P.RESTARTING, True, 0),
+        ([C.REGISTERED, C.CONNECTION_ENDED, C.REGISTERED], P.RUNNING, False, 0),
+        ([C.REGISTERED, C.EXITED], P.RESTARTING, True, 1),
+        ([C.REGISTERED, C.EXITED, C.PREPARED, C.STARTED], P.STARTING, True, 1),
+        ([C.REGISTERED, C.REPLACED], P.REPLACING, True, 0),
+        ([C.REGISTERED, C.REPLACED, C.CONNECTION_ENDED], P.REPLACING, True, 0),
+        ([C.REGISTERED, C.REPLACED, C.EXITED, C.PREPARED], P.STARTING, True, 1),
+        ([C.EXITED_TOO_OFTEN], P.CRASH_LOOPING, False, 1),
+        ([C.EXITED_TOO_OFTEN, C.REPLACED, C.PREPARED], P.STARTING, True, 1),
+        ([C.REGISTERED, C.FROZEN], P.RUNNING, False, 0),
+        ([C.REGISTERED, C.KILLED], P.STOPPING, False, 0),
+        ([C.REGISTERED, C.ASKED_TO_LEAVE, C.EXITED], P.STOPPING, False, 0),
+        ([C.STOPPED, C.PREPARED, C.REGISTERED, C.REPLACED], P.STOPPING, False, 0),
+    ],
+)
+def test_what_a_local_workers_process_is(
+    changes: list[ProcessChange], phase: Phase, expected: bool, restarts: int
+) -> None:
+    local = LocalWorker(0.0)
+    for change in changes:
+        local.change(ProcessEvent("w1", change, instance="a", pid=7), 1.0)
+    assert (local.phase, local.expected(2.0), local.restarts) == (phase, expected, restarts)
+    # One that is told to leave may take its time; all others are not waited for that long.
+    assert local.expected(20.0) is (phase is P.REPLACING)
+
+
+def test_what_a_supervisor_tells_reaches_the_registration() -> None:
+    registry, _ = registry_with()
+    registry.local.supervised = True
+    assert registry.local.expected(0.0), "its first worker"
+    registry.local.add("a", 0.0)
+    registry.local.begin()
+    local = registry.local.get("a")
+    assert local is not None
+    registry.report(ProcessEvent("a", ProcessChange.PREPARED, instance="a"), 1.0)
+    worker = register(registry, "a")
+    assert registry.connection_ended(worker.generation, "EOF", 2.0) is worker
+    assert local.phase is Phase.RESTARTING
+    awaits_word: bool | None = worker.died
+    assert awaits_word is None, "its supervisor will tell"
+    registry.report(ProcessEvent("a", ProcessChange.EXITED, "SIGSEGV", instance="a"), 3.0)
+    assert worker in registry.deaths.latest
+    assert worker.why == "SIGSEGV"
+    assert registry.local.wanted == 1
+    registry.report(ProcessEvent("a", ProcessChange.STOPPED), 4.0)
+    assert registry.local.wanted == 0
+
+
+def test_one_that_is_asked_to_leave_is_sent_no_more_lookups() -> None:
+    registry, [stays, leaves] = registry_with("a", "b")
+    registry.local.add("b", 0.0)
+    registry.report(ProcessEvent("b", ProcessChange.ASKED_TO_LEAVE, "by an operator"), 1.0)
+    assert registry.available == (stays,)
+    assert (leaves.state, leaves.why) == (State.DRAINING, "by an operator")

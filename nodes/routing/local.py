@@ -1,0 +1,146 @@
+"""The local workers: which ids are kept for them, and what their processes are.
+
+Decided from what their supervisor reports, without I/O. Not thread-safe: see `Registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from nodes.routing.states import BETWEEN_REGISTRATIONS, PHASES, Phase, ProcessChange
+
+REGISTERS_WITHIN_S = 10.0
+"""Seconds within which a worker that was started, or lost its connection, should register."""
+
+
+class ProcessEvent(msgspec.Struct, frozen=True):
+    """Something happened to the process of a local worker.
+
+    Args:
+        worker_id: whose.
+        change: what.
+        why: in words, for people.
+        instance: the secret by which the process is known, where one is started or has ended.
+        pid: where one has been started.
+    """
+
+    worker_id: str
+    change: ProcessChange
+    why: str = ""
+    instance: str = ""
+    pid: int = 0
+
+
+class LocalWorker:
+    """One local worker, across the processes that it is in turn. Times are monotonic, seconds."""
+
+    __slots__ = ("frozen", "instance", "phase", "pid", "registered", "restarts", "since", "why")
+
+    def __init__(self, now: float) -> None:
+        self.phase = Phase.STARTING
+        self.why = ""
+        self.since = now
+        self.instance = ""
+        self.pid = 0
+        self.restarts = 0
+        self.frozen = False
+        self.registered = False
+        """Whether its present process has ever registered."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to go on, in this process or another."""
+        return self.phase is not Phase.STOPPING
+
+    def expected(self, now: float) -> bool:
+        """Whether it is about to register."""
+        if self.phase is Phase.REPLACING:
+            return True
+        return self.phase in BETWEEN_REGISTRATIONS and now < self.since + REGISTERS_WITHIN_S
+
+    def change(self, event: ProcessEvent, now: float) -> None:
+        """Something happened: notes it, and enters the phase that follows, if any does."""
+        match event.change:
+            case ProcessChange.PREPARED:
+                self.instance = event.instance
+                self.pid = 0
+                self.frozen = self.registered = False
+            case ProcessChange.STARTED:
+                self.pid = event.pid
+            case ProcessChange.REGISTERED:
+                self.registered = True
+            case ProcessChange.FROZEN | ProcessChange.THAWED:
+                self.frozen = event.change is ProcessChange.FROZEN
+            case ProcessChange.EXITED | ProcessChange.EXITED_TOO_OFTEN:
+                self.pid = 0
+                self.frozen = False
+                self.restarts += self.wanted
+            case _:
+                pass
+        following = PHASES[self.phase].get(event.change)
+        if following is not None:
+            self.phase = following
+            self.why = event.why
+            self.since = now
+
+
+class LocalWorkers:
+    """The workers of this master's own fleet, by id. A master alone has none.
+
+    Attributes:
+        supervised: whether there is a fleet: it is expected to start its first workers soon.
+    """
+
+    def __init__(self) -> None:
+        self._workers: dict[str, LocalWorker] = {}
+        self._begun = False
+        self.supervised = False
+
+    def __contains__(self, worker_id: str) -> bool:
+        return worker_id in self._workers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._workers)
+
+    def get(self, worker_id: str) -> LocalWorker | None:
+        """The one of that id, None if there is none."""
+        return self._workers.get(worker_id)
+
+    @property
+    def wanted(self) -> int | None:
+        """How many there should be; None if there is no fleet to say so."""
+        if not self.supervised:
+            return None
+        return sum(worker.wanted for worker in self._workers.values())
+
+    def expected(self, now: float) -> bool:
+        """Whether one of them is about to register."""
+        if not self._begun:
+            return self.supervised
+        return any(worker.expected(now) for worker in self._workers.values())
+
+    def of_instance(self, instance: str) -> LocalWorker | None:
+        """The one whose present process is known by that secret."""
+        for worker in self._workers.values():
+            if worker.instance == instance:
+                return worker
+        return None
+
+    def may_have(self, worker_id: str, instance: str) -> bool:
+        """Whether the process of that secret may register under that id."""
+        worker = self._workers.get(worker_id)
+        return worker is None or worker.instance == instance
+
+    def begin(self) -> None:
+        """The fleet has started what it starts first, be it nothing."""
+        self._begun = True
+
+    def add(self, worker_id: str, now: float) -> None:
+        """That id is kept for a worker whose process is about to be started."""
+        self._workers[worker_id] = LocalWorker(now)
+
+    def remove(self, worker_id: str) -> None:
+        """It has ended, and is not started again."""
+        self._workers.pop(worker_id, None)
