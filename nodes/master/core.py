@@ -20,7 +20,7 @@ from nodes.master.journal import Journal, Second, read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.master.operations import Operations
-from nodes.master.snapshot import take_snapshot
+from nodes.master.snapshot import MasterFacts, take_snapshot
 from nodes.master.worker_orders import WorkerOrders
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.security.authenticator import Authenticator
@@ -156,16 +156,15 @@ class MasterCore:
 
     def snapshot(self) -> ClusterSnapshot:
         """The whole cluster, now."""
-        return take_snapshot(
-            membership=self.membership,
-            lookups=self.lookups,
-            refused_logins=self.authenticator.refused,
+        facts = MasterFacts(
             address=str(self.address),
             balance=self._balance,
             started=self._started,
+            refused_logins=self.authenticator.refused,
             tls_expires_at=self.tls_expires_at,
             journal_trouble="" if self.journal is None else self.journal.losses,
         )
+        return take_snapshot(facts, self.membership, self.lookups)
 
     def describe(self) -> Description:
         """What is served, and in which versions.

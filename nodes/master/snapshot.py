@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
@@ -13,26 +14,23 @@ from nodes.wire import ClusterSnapshot, WorkerView
 LATE = "late: asked last until it answers"
 
 
-def take_snapshot(
-    *,
-    membership: Membership,
-    lookups: LookupHandler,
-    refused_logins: int,
-    address: str,
-    balance: str,
-    started: float,
-    tls_expires_at: float | None,
-    journal_trouble: str,
-) -> ClusterSnapshot:
-    """A snapshot of now.
-
-    Args:
-        membership, lookups: the master's.
-        refused_logins: wrong tokens so far.
-        address, balance: of the master.
-        started: when it started, on the monotonic clock.
-        tls_expires_at, journal_trouble: see `ClusterSnapshot`.
+class MasterFacts(NamedTuple):
+    """What a master knows of itself, and no other part of it. `started` is monotonic, seconds; for
+    the rest see `ClusterSnapshot`.
     """
+
+    address: str
+    balance: str
+    started: float
+    refused_logins: int
+    tls_expires_at: float | None
+    journal_trouble: str
+
+
+def take_snapshot(
+    facts: MasterFacts, membership: Membership, lookups: LookupHandler
+) -> ClusterSnapshot:
+    """A snapshot of now."""
     now = time.monotonic()
     wall = time.time()
     registry, router, described = membership.registry, membership.router, membership.description
@@ -42,9 +40,9 @@ def take_snapshot(
         workers = worker_views(registry, now, wall)
         return ClusterSnapshot(
             taken_at=wall,
-            address=address,
-            balance=balance,
-            uptime_s=now - started,
+            address=facts.address,
+            balance=facts.balance,
+            uptime_s=now - facts.started,
             dataset=described.dataset if described else "",
             catalogs=tuple(sorted({worker.version for worker in registry.available})),
             records=described.records if described else 0,
@@ -56,7 +54,7 @@ def take_snapshot(
             errors=lookups.errors,
             reroutes=router.reroutes,
             hedges=router.hedges,
-            refused_logins=refused_logins,
+            refused_logins=facts.refused_logins,
             hedges_left=round(router.hedging.left(now), 1),
             retries_left=round(router.retrying.left(now), 1),
             hedge_after_ms=router.hedge_after * 1000,
@@ -66,8 +64,8 @@ def take_snapshot(
             patience=membership.lag.stretch,
             in_flight=sum(view.in_flight for view in workers),
             last_event=membership.events.last,
-            tls_expires_at=tls_expires_at,
-            journal_trouble=journal_trouble,
+            tls_expires_at=facts.tls_expires_at,
+            journal_trouble=facts.journal_trouble,
             workers=workers,
         )
 

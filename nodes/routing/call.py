@@ -254,7 +254,7 @@ class CallState:
         if not self.attempts:
             router.hedging.earn()
             router.retrying.earn()
-        router.registry.began(worker, now, self._tasks)
+        worker.began(now, self._tasks)
         self._tried.add(worker.generation)
         self.attempts += 1
         alone = self._suspicion is not None
@@ -278,15 +278,15 @@ class CallState:
         """That worker answered. Whoever else was asked is to be given up, with `abandon`."""
         attempt = self._ended(worker)
         if self._counted:
-            self._router.registry.answered(worker, now - attempt.began, now, self._tasks)
+            worker.answered(now - attempt.began, now, self._tasks)
         else:
-            self._router.registry.released(worker, self._tasks)
+            worker.released(self._tasks)
 
     def refused(self, worker: Worker, why: str, now: float) -> None:
         """That worker found the request wrong: it is not to blame, and another is asked."""
         attempt = self._ended(worker)
         self._refusals.append((worker, why))
-        self._router.registry.refused(worker, now - attempt.began, now, self._tasks)
+        worker.refused(now - attempt.began, now, self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
         """That worker failed it. `broke`: its connection ended with the lookup on it, so it may
@@ -294,7 +294,7 @@ class CallState:
         """
         attempt = self._ended(worker)
         self._last_error = f"{worker.id}: {why}"
-        self._router.registry.failed(worker, now - attempt.began, why, now, self._tasks)
+        worker.failed(now - attempt.began, why, now, self._tasks)
         if broke:
             if self._suspicion is None:
                 self._suspicion = Suspicion(self._router.verdict_s)
@@ -307,7 +307,7 @@ class CallState:
         given_up = [attempt.worker for attempt in self.pending.values()]
         for worker in given_up:
             late = now - self._ended(worker).began
-            self._router.registry.overtaken(worker, late, now, self._tasks)
+            worker.overtaken(late, now, self._tasks)
             worker.late |= late >= self._router.hedge_after
         return given_up
 

@@ -8,7 +8,7 @@ Not thread-safe: whoever holds a `Registry` holds a lock around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from random import Random
 
 from nodes.routing.breaker import Breaker
@@ -16,7 +16,7 @@ from nodes.routing.ewma import PeakEwma
 from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
 from nodes.routing.states import IN_ROTATION, Change, ProcessChange, State
-from nodes.routing.worker import Address, DirectCounts, Worker
+from nodes.routing.worker import Address, Listener, Worker
 from nodes.support.event_kinds import EventKind
 
 
@@ -26,10 +26,6 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
     def __init__(self, holder: Worker) -> None:
         super().__init__(f"{holder.address} is held by {holder.id}")
         self.holder = holder
-
-
-Listener = Callable[[EventKind, Worker, str], None]
-"""`listener(kind, worker, text)`: told of each change worth an event."""
 
 
 class Registry:
@@ -103,15 +99,16 @@ class Registry:
         self._generation += 1
         level = min((w.performed for w in self.available), default=0)
         worker = Worker(
-            worker_id=wanted_id if free else self._next_id(),
+            id=wanted_id if free else self._next_id(),
             generation=self._generation,
             instance=instance,
             address=address,
             pid=pid,
             version=version,
             head_start=level,
-            now=now,
-            random=self._random,
+            registered_at=now,
+            breaker=Breaker(self._random),
+            listener=self._listener,
         )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
@@ -276,18 +273,8 @@ class Registry:
         worker = self._live.get(generation)
         if worker is None:
             return
-        worker.misses = 0
-        served, in_flight = direct
-        fresh = max(0, served - worker.direct.served)
-        spent = now - worker.probed_at
-        worker.direct = DirectCounts(served, in_flight, fresh / spent if spent > 0 else 0.0)
-        self.direct += fresh
-        worker.probes_answered += 1
-        worker.probed_at = now
-        worker.late = False
+        self.direct += worker.note_probe(cpu=cpu, memory=memory, now=now, direct=direct)
         self.switched(generation, version, now)
-        worker.cpu = cpu
-        worker.memory = memory
         if worker.state is State.SUSPECT:
             # What was held against it was that it did not answer; it does.
             worker.latency = PeakEwma()
@@ -312,52 +299,3 @@ class Registry:
         if worker.misses >= self.SUSPECT_AFTER:
             self._change(worker, Change.PROBE_MISSED, why, now)
         return None
-
-    # -- lookups --------------------------------------------------------------
-
-    # `tasks` is how many lookups travel together: one, or a part of a batch.
-
-    def began(self, worker: Worker, now: float, tasks: int = 1) -> None:
-        """A lookup is about to be sent: counted before the send."""
-        worker.in_flight += tasks
-        if worker.breaker.failures:
-            worker.breaker.began(now)
-
-    def answered(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
-        """The lookup was answered after `seconds`."""
-        worker.alive_at = max(worker.alive_at, now - seconds)
-        worker.in_flight -= tasks
-        worker.served += tasks
-        worker.late = False
-        if tasks == 1:
-            # A batch says nothing of how quick the worker is at one.
-            worker.latency.answered(seconds, now)
-        worker.histogram.add(seconds, now, tasks)
-        if worker.breaker.failures and worker.breaker.succeeded():
-            self._listener(EventKind.BREAKER_CLOSED, worker, "answers again")
-
-    def failed(self, worker: Worker, seconds: float, why: str, now: float, tasks: int = 1) -> None:
-        """The lookup failed after `seconds`: counted as slow, never as fast."""
-        worker.in_flight -= tasks
-        worker.errors += 1
-        worker.latency.failed(max(seconds, 1.0), now)
-        if worker.breaker.failed(now):
-            self._listener(EventKind.BREAKER_OPENED, worker, why)
-
-    def overtaken(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
-        """Another was quicker, and the lookup was taken back after `seconds`: slow, no more."""
-        worker.in_flight -= tasks
-        worker.latency.failed(seconds, now)
-        worker.breaker.released()
-
-    def refused(self, worker: Worker, seconds: float, now: float, tasks: int = 1) -> None:
-        """The worker found the lookup wrong: no fault of its own, and no reason to be next."""
-        worker.refusals += tasks
-        if tasks == 1:
-            worker.latency.answered(seconds, now)
-        self.released(worker, tasks)
-
-    def released(self, worker: Worker, tasks: int = 1) -> None:
-        """The lookup ended with no verdict on the worker."""
-        worker.in_flight -= tasks
-        worker.breaker.released()

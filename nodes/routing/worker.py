@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random
+from collections.abc import Callable
 from typing import NamedTuple
+
+import msgspec
 
 from nodes.routing.breaker import Breaker
 from nodes.routing.ewma import PeakEwma
@@ -30,93 +32,65 @@ class DirectCounts(NamedTuple):
     per_s: float = 0.0
 
 
-class Worker:
-    """One registration: from the moment a worker registers until it is purged."""
+Listener = Callable[["EventKind", "Worker", str], None]
+"""`listener(kind, worker, text)`: told of each change worth an event."""
 
-    __slots__ = (
-        "address",
-        "alive_at",
-        "breaker",
-        "cpu",
-        "died",
-        "direct",
-        "dismissed",
-        "errors",
-        "generation",
-        "has_suspect",
-        "head_start",
-        "histogram",
-        "id",
-        "in_flight",
-        "instance",
-        "late",
-        "latency",
-        "memory",
-        "misses",
-        "pid",
-        "probed_at",
-        "probes_answered",
-        "rank",
-        "refusals",
-        "registered_at",
-        "served",
-        "since",
-        "state",
-        "version",
-        "why",
-    )
 
-    def __init__(
-        self,
-        *,
-        worker_id: str,
-        generation: int,
-        instance: str,
-        address: Address,
-        pid: int,
-        version: str,
-        head_start: int,
-        now: float,
-        random: Random,
-    ) -> None:
-        self.id = worker_id
-        self.generation = generation
-        self.instance = instance
-        self.address = address
-        self.pid = pid
-        self.version = version
-        self.head_start = head_start
-        self.registered_at = now
-        self.in_flight = 0
-        self.served = 0
-        self.errors = 0
-        self.refusals = 0
-        """Lookups that it found wrong: for who is next, they are tasks performed."""
-        self.cpu = 0.0
-        self.memory = 0
-        self.misses = 0
-        self.probes_answered = 0
-        """Probes that it has answered."""
-        self.probed_at = now
-        self.direct = DirectCounts()
-        """What it does for clients that ask it themselves, as it said at its last probe."""
-        self.alive_at = now
-        """When the newest question that it has answered was asked: then it was alive."""
-        self.has_suspect = False
-        """It has a lookup that was on another worker as that one died."""
-        self.dismissed = False
-        """An operator ends it: nothing that it was asked is to blame."""
-        self.died: bool | None = False
-        """Its process ended, and nobody had told it to. None: that is not known yet."""
-        self.late = False
-        """It was late, and has answered nothing since."""
-        self.latency = PeakEwma()
-        self.histogram = WindowedHistogram()
-        self.breaker = Breaker(random)
-        self.why = ""
-        self.since = now
-        self.state = State.STARTING
-        self.rank = self.state.rank
+class Worker(msgspec.Struct, eq=False, kw_only=True):
+    """One registration: from the moment a worker registers until it is purged.
+
+    Attributes:
+        instance: the secret by which its process is known.
+        version: of the catalog that it has.
+        head_start: tasks that count for who is next, and that it never performed.
+        refusals: lookups that it found wrong: for who is next, they are tasks performed.
+        direct: what it does for clients that ask it themselves, as its last probe said.
+        alive_at: when the newest question that it has answered was asked: then it was alive.
+        has_suspect: it has a lookup that was on another worker as that one died.
+        dismissed: an operator ends it: nothing that it was asked is to blame.
+        died: its process ended, and nobody had told it to; None while that is not known.
+        late: it was late, and has answered nothing since.
+        why: what is wrong with it, "" for nothing.
+        since: when it entered its state.
+        rank: of its state; see `State.rank`.
+
+    Times are in seconds on the clock passed in, CPU is in percent of a core, memory in bytes.
+    """
+
+    id: str
+    generation: int
+    instance: str
+    address: Address
+    pid: int
+    version: str
+    head_start: int
+    registered_at: float
+    breaker: Breaker
+    listener: Listener
+    state: State = State.STARTING
+    rank: int = State.STARTING.rank
+    why: str = ""
+    since: float = 0.0
+    in_flight: int = 0
+    served: int = 0
+    errors: int = 0
+    refusals: int = 0
+    direct: DirectCounts = DirectCounts()
+    latency: PeakEwma = msgspec.field(default_factory=PeakEwma)
+    histogram: WindowedHistogram = msgspec.field(default_factory=WindowedHistogram)
+    cpu: float = 0.0
+    memory: int = 0
+    misses: int = 0
+    probes_answered: int = 0
+    probed_at: float = 0.0
+    alive_at: float = 0.0
+    late: bool = False
+    has_suspect: bool = False
+    dismissed: bool = False
+    died: bool | None = False
+
+    def __post_init__(self) -> None:
+        self.since = self.probed_at = self.alive_at = self.registered_at
 
     @property
     def live(self) -> bool:
@@ -140,3 +114,68 @@ class Worker:
         self.why = why
         self.since = now
         return kind
+
+    def note_probe(self, *, cpu: float, memory: int, now: float, direct: tuple[int, int]) -> int:
+        """It has answered a probe, and said how it is. Returns how many lookups it has answered
+        since the last one that did not come through here.
+        """
+        served, in_flight = direct
+        fresh = max(0, served - self.direct.served)
+        spent = now - self.probed_at
+        self.direct = DirectCounts(served, in_flight, fresh / spent if spent > 0 else 0.0)
+        self.cpu = cpu
+        self.memory = memory
+        self.misses = 0
+        self.probes_answered += 1
+        self.probed_at = now
+        self.late = False
+        return fresh
+
+    # -- lookups ------------------------------------------------------------------
+
+    # `tasks` is how many lookups travel together: one, or a part of a batch.
+
+    def began(self, now: float, tasks: int = 1) -> None:
+        """A lookup is about to be sent: counted before the send."""
+        self.in_flight += tasks
+        if self.breaker.failures:
+            self.breaker.began(now)
+
+    def answered(self, seconds: float, now: float, tasks: int = 1) -> None:
+        """The lookup was answered after `seconds`."""
+        self.alive_at = max(self.alive_at, now - seconds)
+        self.in_flight -= tasks
+        self.served += tasks
+        self.late = False
+        if tasks == 1:
+            # A batch says nothing of how quick the worker is at one.
+            self.latency.answered(seconds, now)
+        self.histogram.add(seconds, now, tasks)
+        if self.breaker.failures and self.breaker.succeeded():
+            self.listener(EventKind.BREAKER_CLOSED, self, "answers again")
+
+    def failed(self, seconds: float, why: str, now: float, tasks: int = 1) -> None:
+        """The lookup failed after `seconds`: counted as slow, never as fast."""
+        self.in_flight -= tasks
+        self.errors += 1
+        self.latency.failed(max(seconds, 1.0), now)
+        if self.breaker.failed(now):
+            self.listener(EventKind.BREAKER_OPENED, self, why)
+
+    def overtaken(self, seconds: float, now: float, tasks: int = 1) -> None:
+        """Another was quicker, and the lookup was taken back after `seconds`: slow, no more."""
+        self.in_flight -= tasks
+        self.latency.failed(seconds, now)
+        self.breaker.released()
+
+    def refused(self, seconds: float, now: float, tasks: int = 1) -> None:
+        """The worker found the lookup wrong: no fault of its own, and no reason to be next."""
+        self.refusals += tasks
+        if tasks == 1:
+            self.latency.answered(seconds, now)
+        self.released(tasks)
+
+    def released(self, tasks: int = 1) -> None:
+        """The lookup ended with no verdict on the worker."""
+        self.in_flight -= tasks
+        self.breaker.released()

@@ -16,7 +16,7 @@ import pytest
 from nodes.dispatch.dispatcher import AT_ONCE, Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
-from nodes.routing.registry import Listener
+from nodes.routing.worker import Listener
 from nodes.transport import Server, Service
 from nodes.wire import MOST_VERDICT, answer_part
 from tests.kit import PATIENCE, poll_for

@@ -49,9 +49,9 @@ class Team:
         for _ in range(times):
             worker = self.pick()
             assert worker is not None
-            self.registry.began(worker, self.now)
+            worker.began(self.now)
             self.now += seconds
-            self.registry.answered(worker, seconds, self.now)
+            worker.answered(seconds, self.now)
 
 
 def test_nobody_is_picked_when_there_is_nobody() -> None:
@@ -61,10 +61,10 @@ def test_nobody_is_picked_when_there_is_nobody() -> None:
 def test_the_least_load_is_picked_and_among_equals_the_fewest_tasks() -> None:
     team = Team(3)
     first, second, third = team.workers
-    team.registry.began(first, team.now)
+    first.began(team.now)
     second.served, third.served = 5, 4
     assert team.pick() is third
-    team.registry.began(third, team.now)
+    third.began(team.now)
     assert team.pick() is second
 
 
@@ -108,10 +108,10 @@ def test_a_slow_worker_gets_less() -> None:
     for _ in range(400):
         worker = team.pick()
         assert worker is not None
-        team.registry.began(worker, team.now)
+        worker.began(team.now)
         took = 0.2 if worker is slow else 0.01
         team.now += 0.01
-        team.registry.answered(worker, took, team.now)
+        worker.answered(took, team.now)
     assert slow.served < 40
 
 
@@ -121,15 +121,15 @@ def test_suspects_come_last() -> None:
     team.registry.probe_missed(suspect.generation, "late", team.now)
     assert suspect.state is State.SUSPECT
     for _ in range(50):
-        team.registry.began(good, team.now)
+        good.began(team.now)
     assert team.pick() is good
     assert team.pick(good) is suspect
 
 
 def _open(team: Team, worker: Worker) -> None:
     for _ in range(Breaker.FAILURES):
-        team.registry.began(worker, team.now)
-        team.registry.failed(worker, 0.0001, "boom", team.now)
+        worker.began(team.now)
+        worker.failed(0.0001, "boom", team.now)
 
 
 def test_a_failing_worker_is_out_until_its_time_is_over() -> None:
@@ -153,7 +153,7 @@ def test_when_most_seem_to_fail_all_are_tried() -> None:
     for worker in team.workers[:3]:
         _open(team, worker)
     for _ in range(20):
-        team.registry.began(team.workers[3], team.now)
+        team.workers[3].began(team.now)
     assert team.pick() in team.workers[:3]
 
 
@@ -161,8 +161,8 @@ def test_a_failure_is_slow_however_quick_it_came() -> None:
     team = Team(2)
     team.serve(20)
     bad = team.workers[0]
-    team.registry.began(bad, team.now)
-    team.registry.failed(bad, 0.0001, "boom", team.now)
+    bad.began(team.now)
+    bad.failed(0.0001, "boom", team.now)
     assert bad.latency.estimate(team.now) > 10 * team.workers[1].latency.estimate(team.now)
 
 
@@ -172,10 +172,10 @@ def test_one_that_refuses_lookups_is_not_next_for_it(policy: str) -> None:
     for _ in range(30):
         worker = team.pick()
         assert worker is not None
-        team.registry.began(worker, team.now)
+        worker.began(team.now)
         team.now += 0.001
         if worker is team.workers[0]:
-            team.registry.refused(worker, 0.001, team.now)
+            worker.refused(0.001, team.now)
         else:
-            team.registry.answered(worker, 0.001, team.now)
+            worker.answered(0.001, team.now)
     assert team.workers[0].refusals == 10

@@ -118,12 +118,12 @@ def test_an_answer_asked_for_since_is_proof_and_one_asked_for_before_is_none() -
     case = Case()
     other = case.workers[1]
     for seconds, proved in ((0.5, False), (0.01, True)):
-        case.registry.began(other, case.now)
+        other.began(case.now)
         if not proved:
             case.killed()
             assert case.call.must_prove(other)
             case.now += 0.1
-        case.registry.answered(other, seconds, case.now)
+        other.answered(seconds, case.now)
         assert case.call.must_prove(other) is not proved
 
 

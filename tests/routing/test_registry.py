@@ -122,7 +122,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def begin(self, worker: Worker) -> MultipleResults[Worker] | Worker:
         if worker not in self.registry.available:
             return multiple()
-        self.registry.began(worker, self.now)
+        worker.began(self.now)
         self.in_flight[worker.generation] += 1
         return worker
 
@@ -131,11 +131,11 @@ class RegistryMachine(RuleBasedStateMachine):
         self.in_flight[worker.generation] -= 1
         if outcome == "answered":
             self.served[worker.generation] += 1
-            self.registry.answered(worker, 0.001, self.now)
+            worker.answered(0.001, self.now)
         elif outcome == "failed":
-            self.registry.failed(worker, 0.001, "boom", self.now)
+            worker.failed(0.001, "boom", self.now)
         else:
-            self.registry.released(worker)
+            worker.released()
 
     @rule(target=local)
     def reserve(self) -> str:
