@@ -30,7 +30,7 @@ from nodes.master.master import Master
 from nodes.security.certificates import make_certificates
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 
 T = TypeVar("T")
 
@@ -169,11 +169,13 @@ def master_alone(**options: Any) -> Iterator[Master]:
 
 
 @contextlib.contextmanager
-def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -> Iterator[Worker]:
+def worker_inside(
+    master: Master, *, data: Path | None = None, **options: Any
+) -> Iterator[WorkerServer]:
     """A worker in threads of this process: no process to start, the same code and sockets."""
     catalog = Catalog.open(ensure_catalog(data or shipped_data()).path)
     address = master.address
-    worker = Worker(
+    worker = WorkerServer(
         catalog=catalog, master=(address.host, address.port), token=worker_token, **options
     )
     worker.start()

@@ -29,15 +29,18 @@ from nodes.wire import (
     encode_request,
 )
 
-EVERY = 0.5
-SOON = 0.1
-"""Seconds between two looks at who is there, and while somebody is about to come."""
+REFRESH_EVERY_S = 0.5
+"""Seconds between two questions to the master about who is there."""
 
-LOOK_TIME = 1.0
-"""Seconds that a look may take."""
+REFRESH_SOON_S = 0.1
+"""The same while a worker is expected to come."""
 
-VERDICT_S = 0.3
-"""Seconds until the master has told who died, and a look has found it out."""
+REFRESH_TIMEOUT_S = 1.0
+"""Seconds that the master's answer to such a question may take."""
+
+DEATH_NOTICE_S = 0.3
+"""Seconds from the end of a connection until the master has told this client whether its worker
+died."""
 
 
 class MembershipView:
@@ -109,7 +112,7 @@ class MembershipView:
         self._probes_answered[worker.generation] = member.probes_answered
 
 
-class Direct:
+class DirectClient:
     """What a client asks of workers. For many threads, and on both sides of a fork.
 
     Args:
@@ -130,7 +133,9 @@ class Direct:
         """
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
-        self._router = Router(registry=registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
+        self._router = Router(
+            registry=registry, policy=POLICIES["load"], death_notice_s=DEATH_NOTICE_S
+        )
         self._dispatcher = Dispatcher(
             router=self._router,
             expecting=lambda: self._expecting,
@@ -187,7 +192,7 @@ class Direct:
         self._closed.set()
         self._hurry.set()
         if self._watcher is not None:
-            self._watcher.join(LOOK_TIME + 1.0)
+            self._watcher.join(REFRESH_TIMEOUT_S + 1.0)
         self._batches.close()
         self._dispatcher.close()
 
@@ -216,12 +221,12 @@ class Direct:
 
     def _keep_looking(self) -> None:
         while not self._closed.is_set():
-            self._hurry.wait(SOON if self._expecting else EVERY)
+            self._hurry.wait(REFRESH_SOON_S if self._expecting else REFRESH_EVERY_S)
             self._hurry.clear()
             if self._closed.wait(0.05):  # however many are in a hurry
                 return
             try:
-                self._look(LOOK_TIME)
+                self._look(REFRESH_TIMEOUT_S)
             except (RollcallError, msgspec.MsgspecError):
                 # Nobody says who is there: as far as is known, those who were, and those of
                 # the next master.

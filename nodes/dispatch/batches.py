@@ -19,10 +19,10 @@ from nodes.dispatch.replies import is_batch_answer
 from nodes.errors import BadRequest, LookupFailed
 from nodes.wire import batch_body, encode_batch, error_envelope
 
-MOST_LOOKUPS = 10_000
+MAX_BATCH_LOOKUPS = 10_000
 """Lookups of one batch."""
 
-PART = 250
+PART_LOOKUPS = 250
 """Lookups that a worker is sent at once: a few milliseconds of work, so that what a worker
 leaves undone is soon done again, and no part looks like a worker that is stuck."""
 
@@ -63,7 +63,7 @@ class Batches:
         """Asks all of them; one that fails fails alone, or with those of its part.
 
         Args:
-            text: the questions, see above; at most `MOST_LOOKUPS`.
+            text: the questions, see above; at most `MAX_BATCH_LOOKUPS`.
             limit: records of each answer's page, at most.
             timeout: seconds for all of it.
 
@@ -71,7 +71,9 @@ class Batches:
             BadRequest: it is no array, or too long.
         """
         lookups = _questions(text)
-        parts = [lookups[start : start + PART] for start in range(0, len(lookups), PART)]
+        parts = [
+            lookups[start : start + PART_LOOKUPS] for start in range(0, len(lookups), PART_LOOKUPS)
+        ]
         most = REPLY_BYTES // max(1, len(parts))
         deadline = time.monotonic() + timeout
 
@@ -114,6 +116,8 @@ def _questions(text: str) -> list[msgspec.Raw]:
         lookups = _decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         raise BadRequest(f'lookups must be JSON like [["getbyname", "xander"]]: {error}') from error
-    if len(lookups) > MOST_LOOKUPS:
-        raise BadRequest(f"{len(lookups)} lookups are too many for one batch of {MOST_LOOKUPS}")
+    if len(lookups) > MAX_BATCH_LOOKUPS:
+        raise BadRequest(
+            f"{len(lookups)} lookups are too many for one batch of {MAX_BATCH_LOOKUPS}"
+        )
     return lookups

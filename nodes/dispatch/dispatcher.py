@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from nodes.dispatch.failures import for_the_log, reason
+from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.dispatch.limiter import Limiter
 from nodes.dispatch.replies import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
@@ -32,7 +32,7 @@ from nodes.transport import (
     TransportError,
     Value,
 )
-from nodes.wire import MOST_VERDICT, WorkerAnswer, WorkerRefusal, secret_verb
+from nodes.wire import MAX_REFUSAL_CHARS, WorkerAnswer, WorkerRefusal, secret_verb
 
 logger = logging.getLogger("rollcall.dispatch")
 
@@ -58,15 +58,11 @@ other lanes are looked at again."""
 PROOF_S = 0.1
 """Seconds that a worker may take to prove that it is alive; nobody else is asked meanwhile."""
 
-VERDICT = BadRequest.code
-"""The refusal that is a verdict on the request. Whatever else a worker says of one is its own
-failure, and not for a client to hear."""
-
 
 def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
     """Why a call to that worker failed, in our own words; the log has the others'."""
     logger.debug("%s: %s", worker.id, for_the_log(failure))
-    return reason(failure)
+    return failure_reason(failure)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -178,7 +174,7 @@ class Dispatcher:
 
         Raises:
             NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
-            LookupFailed: the worker's own verdict on the request (`bad_request`).
+            BadRequest: workers found the request wrong.
         """
         deadline = self._clock() + timeout
         call = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
@@ -206,7 +202,7 @@ class Dispatcher:
                 self._give(generation, lane)
             self._limiter.release()
 
-    def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
+    def call_worker(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
         deadline = self._clock() + timeout
         lane = self._route(worker).pool.take(timeout=timeout, sure=True)
@@ -307,8 +303,9 @@ class Dispatcher:
             if isinstance(reply, bytes):
                 call.answered(worker, self._clock())
                 return reply
-            if reply[0] == VERDICT:
-                call.refused(worker, excerpt(reply[1], MOST_VERDICT), self._clock())
+            # Any other refusal is the worker's own failure, and not for a client to hear.
+            if reply[0] == BadRequest.code:
+                call.refused(worker, excerpt(reply[1], MAX_REFUSAL_CHARS), self._clock())
             else:
                 call.failed(worker, explain(worker, reply), self._clock())
         self._give(worker.generation, lanes.pop(worker.generation))

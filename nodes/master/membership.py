@@ -276,7 +276,9 @@ class Membership:
             self._succeed(time.monotonic())
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
-            self.dispatcher.direct(worker, "retire", (worker.instance,), timeout=PROBE_TIMEOUT_S)
+            self.dispatcher.call_worker(
+                worker, "retire", (worker.instance,), timeout=PROBE_TIMEOUT_S
+            )
 
     def switch(self, worker_id: str, path: str) -> str:
         """Has a worker serve the catalog at `path` from its next lookup on.
@@ -289,7 +291,7 @@ class Membership:
             if worker is None or not worker.live:
                 return "it is not registered"
         try:
-            reply = self.dispatcher.direct(
+            reply = self.dispatcher.call_worker(
                 worker, "switch", (worker.instance, path), timeout=SWITCH_TIME
             )
             if is_refusal(reply):

@@ -65,5 +65,5 @@ class Breaker:
         return False
 
     def released(self) -> None:
-        """A lookup ended with no verdict on the worker: the next one decides in its place."""
+        """A lookup ended and says nothing of the worker: the next one decides in its place."""
         self._probing = False

@@ -297,7 +297,7 @@ class CallState:
         self._router.registry.failed(worker, now - attempt.began, why, now, self._tasks)
         if broke:
             if self._suspicion is None:
-                self._suspicion = Suspicion(self._router.verdict_s)
+                self._suspicion = Suspicion(self._router.death_notice_s)
             self._suspicion.broke(worker, now)
 
     def abandon(self, now: float) -> list[Worker]:

@@ -328,6 +328,6 @@ class Registry:
         self.released(worker, tasks)
 
     def released(self, worker: Worker, tasks: int = 1) -> None:
-        """The lookup ended with no verdict on the worker."""
+        """The lookup ended and says nothing of the worker."""
         worker.in_flight -= tasks
         worker.breaker.released()

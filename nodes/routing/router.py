@@ -14,7 +14,8 @@ class Router:
     Args:
         registry: who is there.
         policy: who gets the next lookup.
-        verdict_s: seconds that the word of a worker's death may come after its connection ended.
+        death_notice_s: seconds after the end of a worker's connection within which the news of
+            its death may still arrive.
     """
 
     HEDGE_SHARE = 0.1
@@ -36,10 +37,10 @@ class Router:
     ROUND_PAUSE_S = 0.05
     """Seconds before a second round, when every worker has failed a lookup once."""
 
-    def __init__(self, *, registry: Registry, policy: Policy, verdict_s: float = 0.1) -> None:
+    def __init__(self, *, registry: Registry, policy: Policy, death_notice_s: float = 0.1) -> None:
         self.registry = registry
         self.policy = policy
-        self.verdict_s = verdict_s
+        self.death_notice_s = death_notice_s
         self.hedging = Budget(share=self.HEDGE_SHARE, burst=self.HEDGE_BURST)
         self.retrying = Budget(
             share=self.RETRY_SHARE, burst=self.RETRY_BURST, per_s=self.RETRY_PER_S

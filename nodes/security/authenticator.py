@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 from nodes.errors import Forbidden
-from nodes.security.tokens import Key, Role, role_of
+from nodes.security.tokens import TokenRole, ValidToken, role_of
 from nodes.support.event_kinds import EventKind
 
-RECHECK = 5.0
+RECHECK_EVERY_S = 5.0
 """Seconds after which a connection's token is looked at anew: it may have been rotated."""
 
 
@@ -72,7 +72,7 @@ class Authenticator:
     """What a master asks about whoever comes in. For many threads.
 
     Args:
-        keys: asked for every valid token and its role; see `nodes.security.tokens.valid_keys`.
+        tokens: asked for every valid token and its role; see `nodes.security.tokens.valid_tokens`.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
         require_token: whether lookups need a role as well.
     """
@@ -80,12 +80,12 @@ class Authenticator:
     def __init__(
         self,
         *,
-        keys: Callable[[], list[Key]],
+        tokens: Callable[[], list[ValidToken]],
         note: Callable[[EventKind, str, str], None],
         require_token: bool,
     ) -> None:
         self.require_token = require_token
-        self._keys = keys
+        self._valid_tokens = tokens
         self._note = note
         self._lock = threading.Lock()
         self._refusals = LoginThrottle()
@@ -100,9 +100,9 @@ class Authenticator:
         """Lets go of whoever is made to wait."""
         self._closed.set()
 
-    def role_of(self, token: object) -> Role | None:
+    def role_of(self, token: object) -> TokenRole | None:
         """The role that a token gives now."""
-        return role_of(token, self._keys())
+        return role_of(token, self._valid_tokens())
 
     def refuse(self, host: str) -> None:
         """Counts a wrong token, and returns when its giver may be told so.
@@ -130,7 +130,7 @@ class Session:
         self._authenticator = authenticator
         self._host = host
         self._token: str | None = None
-        self._role: Role | None = None
+        self._role: TokenRole | None = None
         self._checked = 0.0
 
     def login(self, token: object) -> str:
@@ -142,10 +142,10 @@ class Session:
         self._token, self._role, self._checked = token, role, time.monotonic()
         return str(role)
 
-    def check(self, needed: Role) -> None:
+    def check(self, needed: TokenRole) -> None:
         """Raises `Forbidden` for a connection that has not, or no longer has, that role."""
         now = time.monotonic()
-        if self._token is not None and now - self._checked > RECHECK:
+        if self._token is not None and now - self._checked > RECHECK_EVERY_S:
             self._role, self._checked = self._authenticator.role_of(self._token), now
         if self._role is None or not self._role.covers(needed):
             has = f" (the token given is of the role {self._role})" if self._role else ""
@@ -154,7 +154,7 @@ class Session:
                 f"token or one of that role"
             )
 
-    def settle(self, role: Role) -> None:
+    def settle(self, role: TokenRole) -> None:
         """From now on it has that role and no other, whatever becomes of its token: a worker
         stays registered until one of both ends it.
         """

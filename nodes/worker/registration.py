@@ -49,7 +49,7 @@ LONGEST_WAIT = 2.0
 second is found soon after; jittered, so that its workers do not come in step; and all are back
 within 3 s, however long it was away."""
 
-RENEW = 10.0
+RENEW_EVERY_S = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
 
 
@@ -61,7 +61,7 @@ def register_waits(random: Random) -> Iterator[float]:
         wait = min(LONGEST_WAIT, wait * GROWTH)
 
 
-class Worker:
+class WorkerServer:
     """The worker process's parts, started and stopped together.
 
     Args:
@@ -220,7 +220,7 @@ class Worker:
             select.select([self._wake_read], [], [], seconds)
 
     def _ask(self, lane: Lane, verb: str, *args: str) -> object:
-        reply = lane.call(verb, *args, timeout=RENEW)
+        reply = lane.call(verb, *args, timeout=RENEW_EVERY_S)
         if type(reply) is not str:
             raise MasterLost("the master answered with something else than an envelope")
         try:
@@ -247,7 +247,7 @@ class Worker:
         """Keeps the registration until the master goes, or until this worker leaves."""
         while not self._leaving.is_set():
             ends: list[Lane | socket.socket] = [lane, self._wake_read]
-            readable, _, _ = select.select(ends, [], [], RENEW)
+            readable, _, _ = select.select(ends, [], [], RENEW_EVERY_S)
             if lane in readable and lane.wait_closed(0.0):
                 return
             if not readable and self._ask(lane, "renew") is not True:

@@ -11,7 +11,7 @@ from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
 from nodes.routing import Router
-from nodes.security.tokens import Role, ensure_token, token_file
+from nodes.security.tokens import TokenRole, ensure_token, token_file
 from nodes.transport import Lane
 from nodes.wire import LookupRequest, encode_request
 from tests.kit import (
@@ -147,7 +147,7 @@ def test_without_a_master_there_is_nobody_to_ask() -> None:
 
 
 def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_it() -> None:
-    ensure_token(token_file(Role.CLIENT))
+    ensure_token(token_file(TokenRole.CLIENT))
     with Node("up", "--port", "0", "--workers", "1", "--require-token", "--json") as node:
         address = node.ready["master"]
         with Client(address, direct=True) as client:

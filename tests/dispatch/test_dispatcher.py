@@ -18,7 +18,7 @@ from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
 from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
 from nodes.routing.registry import Listener
 from nodes.transport import Server, Service
-from nodes.wire import MOST_VERDICT, answer_part
+from nodes.wire import MAX_REFUSAL_CHARS, answer_part
 from tests.kit import PATIENCE, poll_for
 
 Verb = Callable[..., object]
@@ -127,7 +127,7 @@ def wrong(*_args: object) -> object:
     return ("bad_request", "the year is wrong")
 
 
-def test_a_verdict_on_the_request_is_that_of_two_and_blames_nobody() -> None:
+def test_two_workers_must_refuse_a_request_and_neither_is_blamed() -> None:
     with stage() as s:
         workers = [
             s.worker("a", wrong),
@@ -140,7 +140,7 @@ def test_a_verdict_on_the_request_is_that_of_two_and_blames_nobody() -> None:
         assert [(worker.errors, worker.breaker.open) for worker in workers] == [(0, False)] * 3
 
 
-def test_a_verdict_of_the_only_worker_is_one() -> None:
+def test_the_refusal_of_the_only_worker_is_enough() -> None:
     with stage() as s:
         s.worker("a", wrong)
         with pytest.raises(BadRequest, match="the year is wrong"):
@@ -164,12 +164,12 @@ def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None
         assert s.asked == ["a", "c"]
 
 
-def test_a_verdict_is_short_and_can_be_shown() -> None:
+def test_a_refusal_is_short_and_can_be_shown() -> None:
     with stage() as s:
         s.worker("a", lambda *_: ("bad_request", "the year\x1b[2J " + "x" * 5000))
         with pytest.raises(BadRequest, match=r"the year\\x1b\[2J xxx") as caught:
             s.call()
-        assert len(caught.value.message) == MOST_VERDICT
+        assert len(caught.value.message) == MAX_REFUSAL_CHARS
         assert caught.value.message.isprintable()
 
 

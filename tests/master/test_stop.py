@@ -13,7 +13,7 @@ import pytest
 import rpyc
 
 from nodes.client.blocking import Client
-from nodes.client.connection import BREAKS, MasterConnection
+from nodes.client.connection import MAX_BREAKS, MasterConnection
 from nodes.dispatch.dispatcher import AT_ONCE
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
 from nodes.fleet.fleet import Fleet
@@ -76,10 +76,10 @@ def ask(link: MasterConnection, timeout: float = PATIENCE) -> object:
 
 
 def test_a_master_that_stops_is_waited_for_however_often_it_says_so() -> None:
-    fake = FakeMaster(BREAKS + 3)
+    fake = FakeMaster(MAX_BREAKS + 3)
     with link_to(fake, patient=True) as link:
         assert ask(link) == "answered"
-    assert fake.connections == BREAKS + 4
+    assert fake.connections == MAX_BREAKS + 4
 
 
 def test_one_that_is_not_replaced_in_time_is_lost_and_the_error_says_why() -> None:

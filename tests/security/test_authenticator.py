@@ -22,8 +22,8 @@ from nodes.fleet.control import NoFleet
 from nodes.master.master import Master
 from nodes.security.authenticator import Authenticator, LoginThrottle, Session
 from nodes.security.tokens import (
-    Key,
-    Role,
+    TokenRole,
+    ValidToken,
     ensure_token,
     read_token,
     rotate_token,
@@ -34,7 +34,7 @@ from nodes.support.addresses import registered_host
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 from tests.kit import PATIENCE, Mute, master_alone, poll_for, worker_inside
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
@@ -45,7 +45,7 @@ def _own_tokens(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens of every role, of this test's own."""
     monkeypatch.setenv("ROLLCALL_TOKEN_FILE", str(tmp_path / "token"))
     ensure_token()
-    for role in Role:
+    for role in TokenRole:
         ensure_token(token_file(role))
 
 
@@ -86,7 +86,11 @@ ASKING = [
 ]
 WORKING = [("register", "{}"), ("renew",), ("leave",)]
 STEERING = [("snapshot",), ("events",), ("log", "w1"), ("drain", "w9"), ("spawn", 1)]
-DOORS: dict[Role, list[Any]] = {Role.CLIENT: ASKING, Role.WORKER: WORKING, Role.OPERATOR: STEERING}
+DOORS: dict[TokenRole, list[Any]] = {
+    TokenRole.CLIENT: ASKING,
+    TokenRole.WORKER: WORKING,
+    TokenRole.OPERATOR: STEERING,
+}
 
 
 def test_a_stranger_may_only_log_in_where_lookups_need_a_token(closed: Master) -> None:
@@ -98,15 +102,15 @@ def test_a_stranger_may_only_log_in_where_lookups_need_a_token(closed: Master) -
                 assert f"needs the role {role}" in reply["error_message"]
 
 
-@pytest.mark.parametrize("role", [None, *Role])
-def test_a_token_opens_the_doors_of_its_role(closed: Master, role: Role | None) -> None:
+@pytest.mark.parametrize("role", [None, *TokenRole])
+def test_a_token_opens_the_doors_of_its_role(closed: Master, role: TokenRole | None) -> None:
     with stranger(closed) as root:
         given = ask(root, "login", read_token(token_file(role)))["result"]
-        assert given == (role or Role.OPERATOR)
+        assert given == (role or TokenRole.OPERATOR)
         for needed, verbs in DOORS.items():
             for verb, *args in verbs:
                 refused = ask(root, verb, *args).get("code") == "forbidden"
-                assert refused is not Role(given).covers(needed), verb
+                assert refused is not TokenRole(given).covers(needed), verb
                 if refused:
                     assert f"of the role {role}" in ask(root, verb, *args)["error_message"]
 
@@ -138,20 +142,20 @@ def test_the_client_finds_its_token_and_sends_it_only_when_asked(
 def test_a_rotated_token_is_taken_up_by_a_master_that_runs(
     closed: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.security.authenticator.RECHECK", 0.0)
-    old = read_token(token_file(Role.CLIENT))
+    monkeypatch.setattr("nodes.security.authenticator.RECHECK_EVERY_S", 0.0)
+    old = read_token(token_file(TokenRole.CLIENT))
     with stranger(closed) as root, Client(str(closed.address)) as client:
         assert ask(root, "login", old)["result"] == "client"
         assert client.getbyname("xander")
-        rotate_token(token_file(Role.CLIENT), grace=60.0)
+        rotate_token(token_file(TokenRole.CLIENT), grace=60.0)
         assert ask(root, "getbyname", "xander")["count"] == 1
-        rotate_token(token_file(Role.CLIENT), grace=0.0)
+        rotate_token(token_file(TokenRole.CLIENT), grace=0.0)
         # Who is in already is looked at again; who finds the new one by itself goes on.
         assert ask(root, "getbyname", "xander")["code"] == "forbidden"
         assert ask(root, "login", old)["code"] == "forbidden"
         assert client.getbyname("xander")
         # A worker stays registered.
-        rotate_token(token_file(Role.WORKER), grace=0.0)
+        rotate_token(token_file(TokenRole.WORKER), grace=0.0)
         assert client.getbyname("xander")
 
 
@@ -222,21 +226,21 @@ def test_a_wrong_token_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch) -
 def test_a_visit_is_looked_at_again_only_now_and_then() -> None:
     looks: list[None] = []
 
-    def keys() -> list[Key]:
+    def tokens() -> list[ValidToken]:
         looks.append(None)
-        return [Key("a", Role.CLIENT)]
+        return [ValidToken("a", TokenRole.CLIENT)]
 
-    visit = Session(Authenticator(keys=keys, note=lambda *_: None, require_token=True), "here")
+    visit = Session(Authenticator(tokens=tokens, note=lambda *_: None, require_token=True), "here")
     visit.login("a")
     for _ in range(100):
-        visit.check(Role.CLIENT)
+        visit.check(TokenRole.CLIENT)
     assert len(looks) == 1
 
 
 # -- the worker's own port ------------------------------------------------------------------
 
 
-def secret_of(worker: Worker) -> str:
+def secret_of(worker: WorkerServer) -> str:
     """What only that worker and its master know."""
     return worker._instance
 
@@ -261,7 +265,7 @@ def test_a_worker_is_no_way_around_its_master() -> None:
 
 def test_a_worker_without_a_master_answers_nobody_and_an_open_one_anybody() -> None:
     catalog = Catalog.open(ensure_catalog(shipped_data()).path)
-    alone = Worker(catalog=catalog, master=("127.0.0.1", 1), token=worker_token)
+    alone = WorkerServer(catalog=catalog, master=("127.0.0.1", 1), token=worker_token)
     alone.start()
     with Lane.dial(*alone.server.address) as lane:
         refused = lane.call("lookup", ASKED, timeout=PATIENCE)
@@ -401,7 +405,7 @@ def test_a_stale_registration_changes_nothing(served: Master) -> None:
 def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end(
     served: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nodes.security.authenticator.RECHECK", 0.0)
+    monkeypatch.setattr("nodes.security.authenticator.RECHECK_EVERY_S", 0.0)
     with Mute() as mute, stranger(served) as root:
         assert ask(root, "login", read_token())["result"] == "operator"
         said = registration(served, port=mute.port, wanted_id="north")

@@ -18,7 +18,7 @@ from nodes.catalog import Catalog, ensure_catalog
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
-from nodes.security.cursors import KEPT, Cursors, cursor_version
+from nodes.security.cursors import OLD_PAGES_S, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file
 from nodes.worker.catalogs import CatalogVersions, OpenCatalog
 from tests.kit import Killed, Node, hosted, poll_for
@@ -107,9 +107,9 @@ def test_one_of_the_present_records_does_not_expire() -> None:
 
 def test_one_of_earlier_records_expires() -> None:
     text = made()
-    assert position(text, present="cd34", now=1000.0 + KEPT) == 7
+    assert position(text, present="cd34", now=1000.0 + OLD_PAGES_S) == 7
     with pytest.raises(BadRequest, match=CHANGED):
-        position(text, present="cd34", now=1001.0 + KEPT)
+        position(text, present="cd34", now=1001.0 + OLD_PAGES_S)
 
 
 # -- as a worker reads and makes them ------------------------------------------------
@@ -170,7 +170,7 @@ def test_pages_of_replaced_records_end_however_they_are_asked_for(desk: Desk) ->
     desk.replace()
     years = []
     for _ in range(2):
-        desk.now += KEPT / 2
+        desk.now += OLD_PAGES_S / 2
         found, after = desk.page(after)
         years += found
     assert years == [2000] * 4

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nodes.security.tls import Role, Tls
+from nodes.security.tls import CertificateRole, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
 from tests.kit import FORK_WARNING, PATIENCE, Forked, make_tls, poll_for
 from tests.transport.conftest import StartServer
@@ -248,7 +248,7 @@ def test_lanes_that_were_dropped_are_forgotten(pool: LanePool) -> None:
 def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
     start_server: StartServer, tmp_path: Path, *, secure: bool
 ) -> None:
-    tls = Tls(make_tls(tmp_path), Role.MASTER) if secure else None
+    tls = Tls(make_tls(tmp_path), CertificateRole.MASTER) if secure else None
     running = start_server(tls=tls.listening() if tls else None)
     pool = LanePool(*running.address, tls=tls.to_master() if tls else None)
     idle, taken = pool.take(timeout=PATIENCE), pool.take(timeout=PATIENCE)
