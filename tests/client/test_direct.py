@@ -16,10 +16,10 @@ from nodes.transport import Lane
 from nodes.wire import LookupRequest, encode_request
 from tests.kit import (
     PATIENCE,
-    Frozen,
-    Killed,
+    FrozenProcess,
     Node,
     hosted,
+    kill_process,
     kill_storm,
     load_from_threads,
     master_alone,
@@ -36,9 +36,9 @@ RECORDS = shipped_records()
 
 def load(address: str, **options: Any) -> None:
     """Four direct clients that check every answer, and get every one."""
-    tallies = load_from_threads(address, clients=4, records=RECORDS, direct=True, **options)
-    assert [tally.errors for tally in tallies] == [[]] * 4
-    assert [tally.wrong for tally in tallies] == [[]] * 4
+    results = load_from_threads(address, clients=4, records=RECORDS, direct=True, **options)
+    assert [result.errors for result in results] == [[]] * 4
+    assert [result.wrong for result in results] == [[]] * 4
 
 
 def served(cluster: HostedCluster) -> dict[str, int]:
@@ -94,7 +94,7 @@ def test_kills_cost_no_answer() -> None:
 def test_a_frozen_worker_costs_no_answer_and_is_found_out() -> None:
     with hosted(2) as cluster:
         victim = cluster.snapshot().workers[0]
-        with Frozen(victim.pid):
+        with FrozenProcess(victim.pid):
             load(cluster.address, lookups=100)
             poll_for(lambda: victim.id not in up(cluster))
             load(cluster.address, lookups=100)
@@ -127,7 +127,7 @@ def test_lookups_go_on_while_the_master_is_away() -> None:
             AttachedCluster(address) as cluster,
         ):
             assert client.getbyname("xander")
-            Killed(first.process.pid)
+            kill_process(first.process.pid)
             first.wait()
             for _ in range(100):
                 assert client.getbyname("xander")

@@ -29,7 +29,7 @@ def good(*_args: object) -> bytes:
     return answer_part(b"[]", count=0, after=None, catalog="v", files=())
 
 
-class Stage:
+class DispatcherHarness:
     """A dispatcher, and workers that are servers of this process."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Stage:
 
     def worker(self, name: str, verb: Verb, *, served: int = 0) -> Worker:
         """A worker that is up. Among equals, the one with the fewest `served` is asked first."""
-        stage = self
+        harness = self
 
         class OneVerb(Service):
             def verb(self, asked: str) -> Verb | None:
@@ -55,7 +55,7 @@ class Stage:
                     return lambda: "alive"
 
                 def counted(*args: object) -> object:
-                    stage.asked.append(name)
+                    harness.asked.append(name)
                     return verb(*args)
 
                 return counted
@@ -97,9 +97,9 @@ class Stage:
 
 
 @contextmanager
-def stage(**options: Any) -> Iterator[Stage]:
-    """A stage; after it, nothing is in flight."""
-    made = Stage(**options)
+def dispatching(**options: Any) -> Iterator[DispatcherHarness]:
+    """A harness; after it, nothing is in flight."""
+    made = DispatcherHarness(**options)
     try:
         yield made
         assert [worker.in_flight for worker in made.registry] == [0] * len(made.servers)
@@ -108,7 +108,7 @@ def stage(**options: Any) -> Iterator[Stage]:
 
 
 def test_an_answer_is_counted() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         answer = s.dispatcher.call("lookup", lambda _left: (), timeout=PATIENCE)
         assert (answer.worker, answer.attempts, answer.part) == ("a", 1, good())
@@ -116,7 +116,7 @@ def test_an_answer_is_counted() -> None:
 
 
 def test_one_that_is_not_counted_is_not() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         s.dispatcher.call("suggest", lambda _left: (), timeout=PATIENCE, counted=False)
         assert (worker.served, worker.errors) == (0, 0)
@@ -128,7 +128,7 @@ def wrong(*_args: object) -> object:
 
 
 def test_two_workers_must_refuse_a_request_and_neither_is_blamed() -> None:
-    with stage() as s:
+    with dispatching() as s:
         workers = [
             s.worker("a", wrong),
             s.worker("b", wrong, served=5),
@@ -141,14 +141,14 @@ def test_two_workers_must_refuse_a_request_and_neither_is_blamed() -> None:
 
 
 def test_the_refusal_of_the_only_worker_is_enough() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", wrong)
         with pytest.raises(BadRequest, match="the year is wrong"):
             s.call()
 
 
 def test_one_that_alone_finds_a_request_wrong_is_not_believed() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", wrong)
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -156,7 +156,7 @@ def test_one_that_alone_finds_a_request_wrong_is_not_believed() -> None:
 
 
 def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", wrong)
         s.worker("b", wrong, served=5)
         s.worker("c", good, served=9).version = "next"
@@ -165,7 +165,7 @@ def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None
 
 
 def test_a_refusal_is_short_and_can_be_shown() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", lambda *_: ("bad_request", "the year\x1b[2J " + "x" * 5000))
         with pytest.raises(BadRequest, match=r"the year\\x1b\[2J xxx") as caught:
             s.call()
@@ -183,7 +183,7 @@ def test_a_refusal_is_short_and_can_be_shown() -> None:
 )
 def test_nobody_hears_a_worker_s_own_words(bad: Verb, said: str) -> None:
     told: list[str] = []
-    with stage(listener=lambda _kind, _worker, text: told.append(text)) as s:
+    with dispatching(listener=lambda _kind, _worker, text: told.append(text)) as s:
         s.worker("a", bad)
         with pytest.raises(DeadlineExceeded) as caught:
             s.call(timeout=0.3)
@@ -218,7 +218,7 @@ def test_nobody_hears_a_worker_s_own_words(bad: Verb, said: str) -> None:
     ],
 )
 def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", bad)
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -227,7 +227,7 @@ def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
 
 
 def test_a_worker_that_is_not_there_is_rerouted() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         s.worker("b", good, served=5)
         s.servers[worker.generation].stop()
@@ -237,7 +237,7 @@ def test_a_worker_that_is_not_there_is_rerouted() -> None:
 def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
     over = threading.Event()
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -246,7 +246,7 @@ def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.Monke
 
 def test_a_silent_worker_is_hedged_long_before() -> None:
     over = threading.Event()
-    with stage() as s:
+    with dispatching() as s:
         silent = s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -258,7 +258,7 @@ def test_a_silent_worker_is_hedged_long_before() -> None:
 def test_hedges_beyond_the_budget_wait_for_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.2)
     over = threading.Event()
-    with stage() as s:
+    with dispatching() as s:
         silent = s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         while s.router.hedging.spend(0.0):
@@ -277,7 +277,7 @@ def test_the_first_who_answers_wins_and_the_other_lane_is_closed() -> None:
             over.wait(PATIENCE)
         return good()
 
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", late_once)
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -290,7 +290,7 @@ def test_the_first_who_answers_wins_and_the_other_lane_is_closed() -> None:
 
 def test_what_is_left_of_the_time_travels_along() -> None:
     left: list[float] = []
-    with stage() as s:
+    with dispatching() as s:
 
         def noting(seconds: float) -> object:
             left.append(seconds)
@@ -303,7 +303,7 @@ def test_what_is_left_of_the_time_travels_along() -> None:
 
 
 def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", good)
         old = s.worker("b", good, served=5)
         old.version = "old"
@@ -315,7 +315,7 @@ def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
 def test_when_all_are_silent_the_deadline_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
     over = threading.Event()
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
         with pytest.raises(DeadlineExceeded, match=r"a: no answer yet"):
             s.call(timeout=0.2)
@@ -330,7 +330,7 @@ def test_one_that_is_lost_while_it_answers_is_rerouted_at_once() -> None:
         over.wait(PATIENCE)
         return None
 
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", hang)
         s.worker("b", good, served=5)
         answered: list[str] = []
@@ -344,12 +344,12 @@ def test_one_that_is_lost_while_it_answers_is_rerouted_at_once() -> None:
 
 
 def test_nobody_is_there() -> None:
-    with stage() as s, pytest.raises(NoWorkers, match="rollcall-nodes"):
+    with dispatching() as s, pytest.raises(NoWorkers, match="rollcall-nodes"):
         s.call()
 
 
 def test_it_waits_for_one_that_is_expected() -> None:
-    with stage(expecting=lambda: True) as s:
+    with dispatching(expecting=lambda: True) as s:
         answered: list[str] = []
         caller = threading.Thread(target=lambda: answered.append(s.call()))
         caller.start()
@@ -359,12 +359,12 @@ def test_it_waits_for_one_that_is_expected() -> None:
 
 
 def test_one_that_is_expected_and_never_comes_is_no_worker() -> None:
-    with stage(expecting=lambda: True) as s, pytest.raises(NoWorkers, match="in time"):
+    with dispatching(expecting=lambda: True) as s, pytest.raises(NoWorkers, match="in time"):
         s.call(timeout=0.1)
 
 
 def test_a_draining_worker_gets_nothing() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         with s.changed:
             s.registry.drain(worker.generation, "asked", 0.0)
@@ -373,7 +373,7 @@ def test_a_draining_worker_gets_nothing() -> None:
             s.call()
 
 
-def end(s: Stage, name: str, *, died: bool) -> None:
+def end(s: DispatcherHarness, name: str, *, died: bool) -> None:
     """Ends the registration of that worker, from one of its own verbs; nobody hears the answer."""
     worker = s.registry.get(name)
     assert worker is not None
@@ -382,13 +382,13 @@ def end(s: Stage, name: str, *, died: bool) -> None:
     over.join(PATIENCE)
 
 
-def ends(s: Stage, name: str, *, died: bool) -> Verb:
+def ends(s: DispatcherHarness, name: str, *, died: bool) -> Verb:
     """A verb whose worker's registration ends before it has answered."""
     return lambda *_args: end(s, name, died=died)
 
 
 def test_a_lookup_that_kills_two_workers_is_not_tried_on_a_third() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", ends(s, "a", died=True))
         s.worker("b", ends(s, "b", died=True), served=5)
         third = s.worker("c", good, served=9)
@@ -399,7 +399,7 @@ def test_a_lookup_that_kills_two_workers_is_not_tried_on_a_third() -> None:
 
 
 def test_workers_that_are_given_up_did_not_die_of_the_lookup() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", ends(s, "a", died=False))
         s.worker("b", ends(s, "b", died=False), served=5)
         s.worker("c", good, served=9)
@@ -407,7 +407,7 @@ def test_workers_that_are_given_up_did_not_die_of_the_lookup() -> None:
 
 
 def test_after_a_death_the_next_worker_proves_to_be_alive_before_it_is_asked() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", ends(s, "a", died=True))
         # Gone at the same moment, which nobody has noticed yet.
         gone = s.worker("b", good, served=5)
@@ -418,7 +418,7 @@ def test_after_a_death_the_next_worker_proves_to_be_alive_before_it_is_asked() -
 
 
 def test_many_callers_leave_nothing_in_flight() -> None:
-    with stage() as s:
+    with dispatching() as s:
         flaky = Random(5)
         s.worker("a", lambda *_: good() if flaky.random() < 0.5 else ("internal", "now and then"))
         s.worker("b", good)
@@ -448,7 +448,7 @@ def test_a_worker_gets_no_more_at_once_than_it_can_do() -> None:
             inside -= 1
         return good()
 
-    with stage() as here:
+    with dispatching() as here:
         here.worker("only", busy)
         with ThreadPoolExecutor(3 * AT_ONCE) as callers:
             calls = [callers.submit(here.call) for _ in range(3 * AT_ONCE)]
@@ -460,7 +460,7 @@ def test_a_worker_gets_no_more_at_once_than_it_can_do() -> None:
 
 def test_one_whose_turn_does_not_come_is_told_so_and_blames_nobody() -> None:
     go = threading.Event()
-    with stage() as here:
+    with dispatching() as here:
         worker = here.worker("only", lambda *_args: go.wait(PATIENCE) and good())
         with ThreadPoolExecutor(AT_ONCE) as callers:
             calls = [callers.submit(here.call) for _ in range(AT_ONCE)]
@@ -474,7 +474,7 @@ def test_one_whose_turn_does_not_come_is_told_so_and_blames_nobody() -> None:
 
 def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
     go = threading.Event()
-    with stage() as here:
+    with dispatching() as here:
         worker = here.worker("only", lambda *_args: go.wait(PATIENCE))
         with ThreadPoolExecutor(2 * AT_ONCE) as callers:
             calls = [callers.submit(here.call) for _ in range(2 * AT_ONCE)]
@@ -511,7 +511,7 @@ def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
 
         return verb
 
-    with stage() as s, ThreadPoolExecutor(3) as callers:
+    with dispatching() as s, ThreadPoolExecutor(3) as callers:
         s.worker("a", die_of("a"))
         call = s.dispatcher.call
         asked = {

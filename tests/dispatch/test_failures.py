@@ -89,7 +89,7 @@ def test_a_lane_tells_nonsense_from_an_end() -> None:
 # -- where a worker's address may lead -----------------------------------------------
 
 
-class Gossip(rpyc.Service):  # type: ignore[misc] # RPyC has no types
+class EchoingService(rpyc.Service):  # type: ignore[misc] # RPyC has no types
     """Says in its error what it was asked for."""
 
     def _rpyc_getattr(self, name: str) -> object:
@@ -99,7 +99,7 @@ class Gossip(rpyc.Service):  # type: ignore[misc] # RPyC has no types
 @contextmanager
 def gossip() -> Iterator[tuple[str, int]]:
     """A stock RPyC server that repeats what it hears."""
-    server = ThreadedServer(Gossip, hostname="127.0.0.1", port=0)
+    server = ThreadedServer(EchoingService, hostname="127.0.0.1", port=0)
     server._listen()
     thread = threading.Thread(target=server.start, name="gossip")
     thread.start()

@@ -24,7 +24,7 @@ from nodes.master.master import Master
 from nodes.transport import Server, Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
 from nodes.worker.registration import FIRST_WAIT, LONGEST_WAIT, register_waits
-from tests.dispatch.test_dispatcher import Stage, good, stage
+from tests.dispatch.test_dispatcher import DispatcherHarness, dispatching, good
 from tests.kit import PATIENCE, hosted, master_alone, poll_for, worker_inside
 
 SERVED = Description("d", "v", 1, ("name",), (), (LookupShape("find", ("name",), ("text",)),))
@@ -118,7 +118,7 @@ def test_no_idle_lane_leads_back_to_a_master_that_stops() -> None:
 
 
 @contextmanager
-def intake_of(s: Stage) -> Iterator[LookupHandler]:
+def intake_of(s: DispatcherHarness) -> Iterator[LookupHandler]:
     """What a master's clients ask, over those workers."""
     made = LookupHandler(s.dispatcher, lambda: SERVED, note=lambda _k, _w, _t: None)
     try:
@@ -140,7 +140,7 @@ def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
         go.wait(PATIENCE)
         return good()
 
-    with stage() as s, intake_of(s) as lookups, ThreadPoolExecutor(many + 1) as threads:
+    with dispatching() as s, intake_of(s) as lookups, ThreadPoolExecutor(many + 1) as threads:
         s.worker("a", wait)
         asked = [threads.submit(find, lookups) for _ in range(many)]
         poll_for(lambda: lookups.in_flight == many and len(s.asked) == AT_ONCE)
@@ -162,7 +162,7 @@ def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
 def test_what_no_worker_answers_any_more_is_for_the_next_master() -> None:
     expected = threading.Event()
     expected.set()
-    with stage(expecting=expected.is_set) as s, intake_of(s) as lookups:
+    with dispatching(expecting=expected.is_set) as s, intake_of(s) as lookups:
         with ThreadPoolExecutor(2) as threads:
             one = threads.submit(find, lookups)
             batch = threads.submit(
@@ -175,7 +175,7 @@ def test_what_no_worker_answers_any_more_is_for_the_next_master() -> None:
 
 
 def test_one_that_does_not_stop_has_no_workers() -> None:
-    with stage() as s, intake_of(s) as lookups, pytest.raises(NoWorkers):
+    with dispatching() as s, intake_of(s) as lookups, pytest.raises(NoWorkers):
         find(lookups)
 
 

@@ -35,7 +35,7 @@ from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
 from nodes.worker.registration import WorkerServer
-from tests.kit import PATIENCE, Mute, master_alone, poll_for, worker_inside
+from tests.kit import PATIENCE, SilentServer, master_alone, poll_for, worker_inside
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
 
@@ -373,8 +373,8 @@ def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
     [live] = served.membership.registry.live()
     with pytest.raises(Conflict, match="w1"):
         served.membership.register(registration(served, port=live.address.port), lambda: None)
-    with Mute() as mute:
-        other = registration(served, port=mute.port, wanted_id="w1")
+    with SilentServer() as silent:
+        other = registration(served, port=silent.port, wanted_id="w1")
         assert served.membership.register(other, lambda: None).id == "w2"
     assert live.live
 
@@ -382,8 +382,8 @@ def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
 def test_a_stale_registration_changes_nothing(served: Master) -> None:
     hung_up: list[int] = []
     membership = served.membership
-    with Mute() as mute:
-        said = registration(served, port=mute.port, wanted_id="north")
+    with SilentServer() as silent:
+        said = registration(served, port=silent.port, wanted_id="north")
         old = membership.register(said, lambda: hung_up.append(1))
         new = membership.register(said, lambda: hung_up.append(2))
         assert (hung_up, new.id) == ([1], old.id)
@@ -406,9 +406,9 @@ def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end
     served: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nodes.security.authenticator.RECHECK_EVERY_S", 0.0)
-    with Mute() as mute, stranger(served) as root:
+    with SilentServer() as silent, stranger(served) as root:
         assert ask(root, "login", read_token())["result"] == "operator"
-        said = registration(served, port=mute.port, wanted_id="north")
+        said = registration(served, port=silent.port, wanted_id="north")
         text = msgspec.json.encode(said).decode()
         generation = ask(root, "register", text)["result"]["generation"]
         rotate_token(token_file(), grace=0.0)
@@ -428,9 +428,9 @@ def test_what_a_launcher_serves_is_not_a_worker_s_to_change(served: Master) -> N
     fleet = NoFleet()
     fleet.says_what_is_served = True
     served.led_by(fleet)
-    with Mute() as mute:
+    with SilentServer() as silent:
         rogue = msgspec.structs.replace(described, lookups=(), version="rogue")
         served.membership.register(
-            registration(served, port=mute.port, catalog=rogue), lambda: None
+            registration(served, port=silent.port, catalog=rogue), lambda: None
         )
         assert served.membership.description == described

@@ -30,9 +30,9 @@ from nodes.wire import decode_envelope, secret_verb
 from nodes.worker.registration import WorkerServer
 from tests.kit import (
     PATIENCE,
-    Killed,
     Node,
     hosted,
+    kill_process,
     load_from_threads,
     make_tls,
     master_alone,
@@ -326,11 +326,11 @@ def test_a_cluster_with_tls(folder: Path, tmp_path: Path) -> None:
             assert operator.spawn(1) == ["w3"]
             wait_up(cluster, 3)
             victim = cluster.snapshot().workers[0]
-            Killed(victim.pid)
-            [tally] = load_from_threads(
+            kill_process(victim.pid)
+            [result] = load_from_threads(
                 cluster.address, clients=1, lookups=200, records=records, tls=folder
             )
-            assert (tally.errors, tally.wrong, tally.answers) == ([], [], 200)
+            assert (result.errors, result.wrong, result.answers) == ([], [], 200)
             poll_for(lambda: len(up(cluster)) == 3)
             assert operator.kill("w3") == "w3 killed"
             wait_up(cluster, 2)

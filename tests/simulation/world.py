@@ -72,7 +72,7 @@ class Lookup:
 class World:
     """The simulation.
 
-    Arguments:
+    Args:
         seed: of everything left to chance.
         policy: a key of `POLICIES`, or a policy.
     """

@@ -25,7 +25,7 @@ from nodes.transport import (
     LinkLost,
     Secure,
 )
-from tests.kit import PATIENCE, Mute, make_tls, poll_for
+from tests.kit import PATIENCE, SilentServer, make_tls, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import RunningServer, ask, listens_with
 
@@ -197,8 +197,8 @@ def test_a_peer_that_answers_something_else(to_master: Secure) -> None:
 
 
 def test_a_mute_peer(to_master: Secure) -> None:
-    with Mute() as mute, pytest.raises(HandshakeFailed, match="no TLS handshake in time"):
-        Lane.dial("127.0.0.1", mute.port, tls=to_master, timeout=SHORT)
+    with SilentServer() as silent, pytest.raises(HandshakeFailed, match="no TLS handshake in time"):
+        Lane.dial("127.0.0.1", silent.port, tls=to_master, timeout=SHORT)
 
 
 def test_a_name_that_no_certificate_can_have(start_server: StartServer, to_master: Secure) -> None:
