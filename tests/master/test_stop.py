@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
 from nodes.transport import Server, Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
-from nodes.worker.registration import FIRST_WAIT, LONGEST_WAIT, register_waits
+from nodes.worker.registration import REGISTER_BACKOFF
 from tests.dispatch.test_dispatcher import DispatcherHarness, dispatching, good
 from tests.kit import PATIENCE, hosted, master_alone, poll_for, worker_inside
 
@@ -282,10 +283,11 @@ def test_who_was_registered_and_did_not_leave_with_the_master(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_worker_looks_for_its_master_often_at_first_and_never_seldom(seed: int) -> None:
-    now, absent = 0.0, 0
-    for wait in register_waits(Random(seed)):
+    now, absent, random = 0.0, 0, Random(seed)
+    for attempt in itertools.count():
+        wait = REGISTER_BACKOFF.wait_s(attempt, random.random())
         # After a second's absence, about a third of a second; and never more than 3 s.
-        assert wait <= 1.5 * min(LONGEST_WAIT, FIRST_WAIT + 0.35 * now)
+        assert wait <= 1.5 * min(REGISTER_BACKOFF.longest_s, REGISTER_BACKOFF.first_s + 0.35 * now)
         now += wait
         absent += now < 1.0
         if now > 60.0:
