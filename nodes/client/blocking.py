@@ -18,6 +18,7 @@ from nodes.errors import BadRequest, LookupFailed, Overloaded
 from nodes.security.tls import Tls
 from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
+from nodes.support.deadline import seconds_left
 from nodes.transport import Value
 from nodes.wire import DEADLINE, PAGE, Description, Envelope, decode_envelopes
 
@@ -137,7 +138,7 @@ class Client:
     def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
         deadline = time.monotonic() + self.timeout
         while True:
-            left = max(0.001, deadline - time.monotonic())
+            left = seconds_left(deadline, time.monotonic())
             try:
                 return self._master.call(
                     verb, *args, timeout=left + self.ANSWER_GRACE_S, again=True, **options

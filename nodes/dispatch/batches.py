@@ -17,6 +17,7 @@ import msgspec
 from nodes.dispatch.dispatcher import Args, Dispatcher
 from nodes.dispatch.replies import is_batch_answer
 from nodes.errors import BadRequest, LookupFailed
+from nodes.support.deadline import seconds_left
 from nodes.wire import batch_body, encode_batch, error_envelope
 
 MAX_BATCH_LOOKUPS = 10_000
@@ -97,7 +98,7 @@ class Batches:
             answer = self._dispatcher.call(
                 "lookup_many",
                 make_args,
-                timeout=max(0.001, deadline - time.monotonic()),
+                timeout=seconds_left(deadline, time.monotonic()),
                 tasks=len(part),
                 accept=_accepts(len(part)),
             )

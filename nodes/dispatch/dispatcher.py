@@ -20,6 +20,7 @@ from nodes.dispatch.limiter import Limiter
 from nodes.dispatch.replies import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
 from nodes.routing import Ask, CallState, Router, Worker
+from nodes.support.deadline import seconds_left
 from nodes.support.text import excerpt
 from nodes.transport import (
     DialFailed,
@@ -207,7 +208,7 @@ class Dispatcher:
         deadline = self._clock() + timeout
         lane = self._route(worker).pool.take(timeout=timeout, sure=True)
         try:
-            return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
+            return lane.call(verb, *args, timeout=seconds_left(deadline, self._clock()))
         finally:
             self._give(worker.generation, lane)
 
@@ -236,7 +237,7 @@ class Dispatcher:
         make_args: MakeArgs,
     ) -> None:
         try:
-            left = max(0.001, call.deadline - self._clock())
+            left = seconds_left(call.deadline, self._clock())
             route = self._route(worker)
             lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
             if call.must_prove(worker):
