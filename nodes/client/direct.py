@@ -15,7 +15,7 @@ from nodes.client.connection import MasterConnection
 from nodes.dispatch.batches import Batches
 from nodes.dispatch.dispatcher import Args, Dispatcher
 from nodes.errors import BadRequest, RollcallError
-from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, State, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
 from nodes.transport import Secure
@@ -38,9 +38,8 @@ REFRESH_SOON_S = 0.1
 REFRESH_TIMEOUT_S = 1.0
 """Seconds that the master's answer to such a question may take."""
 
-DEATH_NOTICE_S = 0.3
-"""Seconds from the end of a connection until the master has told this client whether its worker
-died."""
+LIMITS = RoutingLimits(death_notice_s=0.3)
+"""As a master's, except that the news of a death takes longer: the master has to tell it."""
 
 
 class MembershipView:
@@ -118,11 +117,15 @@ class DirectClient:
     Args:
         master: the one that knows them.
         tls: how workers are checked; None for no TLS.
+        limits: when lookups are sent again, and how often.
     """
 
-    def __init__(self, master: MasterConnection, *, tls: Secure | None = None) -> None:
+    def __init__(
+        self, master: MasterConnection, *, tls: Secure | None = None, limits: RoutingLimits = LIMITS
+    ) -> None:
         self._master = master
         self._tls = tls
+        self._limits = limits
         self._closed = threading.Event()
         self.renew()
         forks.enlist(self)
@@ -133,9 +136,7 @@ class DirectClient:
         """
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
-        self._router = Router(
-            registry=registry, policy=POLICIES["load"], death_notice_s=DEATH_NOTICE_S
-        )
+        self._router = Router(registry=registry, policy=POLICIES["load"], limits=self._limits)
         self._dispatcher = Dispatcher(
             router=self._router,
             expecting=lambda: self._expecting,

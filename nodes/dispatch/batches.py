@@ -30,9 +30,8 @@ leaves undone is soon done again, and no part looks like a worker that is stuck.
 THREADS = 32
 """Parts under way at once, of all batches together; more wait for their turn."""
 
-REPLY_BYTES = 24 << 20
-"""Bytes of a batch's answers together. A lookup beyond them is answered with an empty page and
-the cursor of its first record."""
+MAX_REPLY_BYTES = 24 << 20
+"""Bytes of a batch's answers together, unless said otherwise."""
 
 _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -50,9 +49,12 @@ class Batches:
 
     Args:
         dispatcher: finds a worker for each part.
+        reply_bytes: of a batch's answers together, at most. A lookup beyond them is answered with
+            an empty page and the cursor of its first record.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, reply_bytes: int = MAX_REPLY_BYTES) -> None:
+        self._reply_bytes = reply_bytes
         self._dispatcher = dispatcher
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="batch")
 
@@ -75,7 +77,7 @@ class Batches:
         parts = [
             lookups[start : start + PART_LOOKUPS] for start in range(0, len(lookups), PART_LOOKUPS)
         ]
-        most = REPLY_BYTES // max(1, len(parts))
+        most = self._reply_bytes // max(1, len(parts))
         deadline = time.monotonic() + timeout
 
         def one(part: list[msgspec.Raw]) -> Answers:

@@ -246,7 +246,7 @@ class Dispatcher:
             lane.send(
                 secret_verb(verb, route.key),
                 *make_args(left),
-                timeout=min(left, self.router.ATTEMPT_TIMEOUT_S),
+                timeout=min(left, self.router.limits.attempt_timeout_s),
             )
         except TransportError as error:
             self._lost(call, lanes, worker, error)

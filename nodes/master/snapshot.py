@@ -83,7 +83,7 @@ def take_snapshot(
         refused_logins=refused_logins,
         hedges_left=round(budgets[0], 1),
         retries_left=round(budgets[1], 1),
-        hedge_after_ms=router.hedge_after * 1000,
+        hedge_after_ms=router.hedge_after_s * 1000,
         panic=membership.panicking,
         activity=fleet.activity,
         lag_ms=membership.lag.seconds * 1000,

@@ -4,12 +4,14 @@ from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget
 from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
+from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.registry import AddressHeld, Registry
 from nodes.routing.router import Router, panics
 from nodes.routing.states import State
 from nodes.routing.worker import Address, Worker
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "NO_WORKERS",
     "POLICIES",
     "Address",
@@ -20,6 +22,7 @@ __all__ = [
     "Policy",
     "Registry",
     "Router",
+    "RoutingLimits",
     "State",
     "WaitUntil",
     "WindowedHistogram",

@@ -63,7 +63,7 @@ class Suspicion:
     """What speaks against one lookup.
 
     Args:
-        death_notice_s: see `Router`.
+        death_notice_s: see `RoutingLimits`.
     """
 
     __slots__ = ("_breaks", "_death_notice_s")

@@ -23,8 +23,8 @@ from nodes.security.tls import CertificateRole
 from nodes.support.files import write_atomically
 from nodes.transport.tls import ROLE_URI_PREFIX
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
-"""What every certificate of a node is for, besides the names asked for."""
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""What the certificate of a node is for, besides the hosts asked for."""
 
 CA_DAYS = 3650
 """The least a CA is valid; certificates can be renewed under it, itself it cannot."""
@@ -50,17 +50,24 @@ class Pair(NamedTuple):
 
 
 def make_certificates(
-    folder: Path, *, hosts: Sequence[str], days: int, now: datetime.datetime, renew: bool = False
+    folder: Path,
+    *,
+    hosts: Sequence[str],
+    days: int,
+    now: datetime.datetime,
+    renew: bool = False,
+    local_hosts: Sequence[str] = LOCAL_HOSTS,
 ) -> list[Path]:
     """Makes all that `nodes.security.tls` lists, in files that only their owner can read.
 
     Args:
         folder: made if it is not there.
-        hosts: names and addresses by which masters and workers are dialled, besides `LOCAL`
-            and, if it is to `renew`, those of the certificates that are there.
+        hosts: names and addresses by which masters and workers are dialled from other machines.
+            With `renew`, those in the present certificates are added.
         days: how long the certificates are valid.
         now: from when on; with a time zone.
         renew: replace the certificates that are there by new ones of the same CA.
+        local_hosts: names and addresses of the machine itself.
 
     Returns:
         The files written.
@@ -68,7 +75,7 @@ def make_certificates(
     Raises:
         StartError: there are certificates already, or none to renew; or a name is none.
     """
-    names = [_name(host) for host in dict.fromkeys((*LOCAL, *hosts))]
+    names = [_name(host) for host in dict.fromkeys((*local_hosts, *hosts))]
     if renew:
         names = list(dict.fromkeys((*names, *_names_there(folder))))
     files = [f"{stem}{end}.pem" for stem in ("ca", *CertificateRole) for end in ("", "-key")]

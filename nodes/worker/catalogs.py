@@ -12,9 +12,9 @@ from nodes.security.cursors import Cursor, Cursors, Question
 from nodes.support.text import excerpt
 from nodes.wire import MAX_REFUSAL_CHARS, answer_part, error_envelope, item_envelope
 
-KEY_TIME = 1.0
-"""Seconds that a page waits for the key of its cursor: a lookup of the master may overtake the
-answer to the registration, in which the key comes."""
+KEY_WAIT_S = 1.0
+"""Seconds that a page waits for the key of its cursor. The key comes with the answer to the
+registration, which a lookup from the master may overtake."""
 
 
 class CatalogVersions:
@@ -25,8 +25,9 @@ class CatalogVersions:
 
     MAX_EARLIER = 2
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, key_wait_s: float = KEY_WAIT_S) -> None:
         self.catalog = catalog
+        self._key_wait_s = key_wait_s
         self._lock = threading.Lock()
         self._before: dict[str, Catalog] = {}
         self._cursors: Cursors | None = None
@@ -35,7 +36,7 @@ class CatalogVersions:
     @property
     def cursors(self) -> Cursors:
         """How pages are signed. Raises `InternalError` if no master has said so yet."""
-        self._keyed.wait(KEY_TIME)
+        self._keyed.wait(self._key_wait_s)
         if self._cursors is None:
             raise InternalError("it knows no key for cursors: it has not registered yet")
         return self._cursors

@@ -15,7 +15,7 @@ import pytest
 
 from nodes.dispatch.dispatcher import AT_ONCE, Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, State, Worker
 from nodes.routing.registry import Listener
 from nodes.transport import Server, Service
 from nodes.wire import MAX_REFUSAL_CHARS, answer_part
@@ -37,9 +37,12 @@ class DispatcherHarness:
         *,
         expecting: Callable[[], bool] = lambda: False,
         listener: Listener = lambda _k, _w, _t: None,
+        **limits: float,
     ) -> None:
         self.registry = Registry(listener=listener, random=Random(0))
-        self.router = Router(registry=self.registry, policy=POLICIES["load"])
+        self.router = Router(
+            registry=self.registry, policy=POLICIES["load"], limits=RoutingLimits(**limits)
+        )
         self.dispatcher = Dispatcher(router=self.router, expecting=expecting)
         self.changed = self.dispatcher.changed
         self.servers: dict[int, Server] = {}
@@ -234,10 +237,9 @@ def test_a_worker_that_is_not_there_is_rerouted() -> None:
         assert s.call() == "b"
 
 
-def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
+def test_a_silent_worker_is_given_up_after_its_attempt() -> None:
     over = threading.Event()
-    with dispatching() as s:
+    with dispatching(attempt_timeout_s=0.05) as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -255,10 +257,9 @@ def test_a_silent_worker_is_hedged_long_before() -> None:
         over.set()
 
 
-def test_hedges_beyond_the_budget_wait_for_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.2)
+def test_hedges_beyond_the_budget_wait_for_the_attempt() -> None:
     over = threading.Event()
-    with dispatching() as s:
+    with dispatching(attempt_timeout_s=0.2) as s:
         silent = s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         while s.router.hedging.spend(0.0):
@@ -312,10 +313,9 @@ def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
         assert call("lookup", lambda _: (), timeout=PATIENCE, version="older").worker == "a"
 
 
-def test_when_all_are_silent_the_deadline_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
+def test_when_all_are_silent_the_deadline_says_so() -> None:
     over = threading.Event()
-    with dispatching() as s:
+    with dispatching(attempt_timeout_s=0.05) as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
         with pytest.raises(DeadlineExceeded, match=r"a: no answer yet"):
             s.call(timeout=0.2)
@@ -486,12 +486,8 @@ def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
         go.set()
 
 
-def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered() -> None:
     """Each of them is sent on alone, so that the next death tells the one from the others."""
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", PATIENCE)
-    monkeypatch.setattr(Router, "HEDGE_FLOOR_S", PATIENCE)
     dying, dead = threading.Barrier(4), threading.Event()
 
     def arguments(name: str, _left: float) -> tuple[str]:
@@ -511,7 +507,8 @@ def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
 
         return verb
 
-    with dispatching() as s, ThreadPoolExecutor(3) as callers:
+    patient = dispatching(attempt_timeout_s=PATIENCE, hedge_floor_s=PATIENCE)
+    with patient as s, ThreadPoolExecutor(3) as callers:
         s.worker("a", die_of("a"))
         call = s.dispatcher.call
         asked = {

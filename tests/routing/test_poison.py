@@ -7,7 +7,17 @@ from random import Random
 import pytest
 
 from nodes.errors import PoisonLookup
-from nodes.routing import POLICIES, Address, Ask, CallState, Registry, Router, WaitUntil, Worker
+from nodes.routing import (
+    POLICIES,
+    Address,
+    Ask,
+    CallState,
+    Registry,
+    Router,
+    RoutingLimits,
+    WaitUntil,
+    Worker,
+)
 
 DEATH_NOTICE_S = 0.1
 
@@ -19,7 +29,9 @@ class Case:
         self.now = 100.0
         self.registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(1))
         self.router = Router(
-            registry=self.registry, policy=POLICIES["load"], death_notice_s=DEATH_NOTICE_S
+            registry=self.registry,
+            policy=POLICIES["load"],
+            limits=RoutingLimits(death_notice_s=DEATH_NOTICE_S),
         )
         self.workers = [self.join(f"10.0.0.{1 + number % 2}") for number in range(4)]
         self.call = CallState(self.router, self.now + 10.0, counted=True)

@@ -189,15 +189,12 @@ def test_a_slow_reader_of_present_records_is_at_peace(worker: PagedWorker) -> No
     assert worker.page(after)[0] == [2000] * 2
 
 
-def test_a_page_that_overtakes_the_key_waits_for_it(
-    worker: PagedWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_overtakes_the_key_waits_for_it(worker: PagedWorker) -> None:
     later = threading.Timer(0.05, worker.sign)
     later.start()
     assert worker.page()[1]
     later.join()
-    monkeypatch.setattr("nodes.worker.catalogs.KEY_TIME", 0.01)
-    worker.served = CatalogVersions(worker.first)
+    worker.served = CatalogVersions(worker.first, key_wait_s=0.01)
     with pytest.raises(InternalError, match="not registered yet"):
         worker.page()
 

@@ -266,17 +266,14 @@ def test_a_client_that_asks_the_workers_itself(folder: Path) -> None:
                 assert client.getbyname("xander")
 
 
-def test_a_worker_that_is_not_where_it_says_gets_no_lookup(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_is_not_where_it_says_gets_no_lookup(folder: Path, tmp_path: Path) -> None:
     """Its certificate is of the CA and of a worker, for another host."""
     moved = tmp_path / "moved"
     moved.mkdir()
     for name in ("ca.pem", "ca-key.pem"):
         shutil.copy(folder / name, moved)
-    monkeypatch.setattr("nodes.security.certificates.LOCAL", ("10.9.9.9",))
     now = datetime.datetime.now(datetime.UTC)
-    make_certificates(moved, hosts=(), days=10, now=now, renew=True)
+    make_certificates(moved, hosts=(), days=10, now=now, renew=True, local_hosts=("10.9.9.9",))
     with master_alone(tls=folder) as master:
         with worker_inside(master, tls=Tls(moved, CertificateRole.WORKER)) as worker:
             assert worker.ready, "it may register: it is a worker"
