@@ -16,8 +16,8 @@ from nodes.master.fleet_reports import FleetReports
 from nodes.master.journal import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
-from nodes.security.tls import Role, Tls
-from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_keys
+from nodes.security.tls import CertificateRole, Tls
+from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_tokens
 from nodes.support.addresses import beside, check_host, explain_bind, named
 from nodes.support.paths import state_dir
 from nodes.transport import Value
@@ -125,7 +125,7 @@ class HostedCluster(Operations):
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
-        workers_tls = None if tls is None else Tls(tls, Role.WORKER, host=beside(host))
+        workers_tls = None if tls is None else Tls(tls, CertificateRole.WORKER, host=beside(host))
         self.master = open_master(
             host=host,
             port=port,
@@ -140,7 +140,7 @@ class HostedCluster(Operations):
         try:
             if tls is not None:
                 # Local workers dial the address, whatever name was given for it.
-                Tls(tls, Role.MASTER, host=named(self.master.address.host))
+                Tls(tls, CertificateRole.MASTER, host=named(self.master.address.host))
             self.fleet = Fleet(
                 observer=FleetReports(membership, self.master.orders),
                 master=self.master.address,
@@ -255,7 +255,7 @@ class AttachedCluster:
     reload = Asked(Reloaded, timeout=RELOAD_TIMEOUT_S)
 
     def __init__(self, address: str, *, timeout: float = 3.0, tls: Path | None = None) -> None:
-        secure = None if tls is None else Tls(tls, Role.OPERATOR).to_master()
+        secure = None if tls is None else Tls(tls, CertificateRole.OPERATOR).to_master()
         self.address = address
         self.timeout = timeout
         self.master = MasterConnection(address, token=operator_token, tls=secure)
@@ -309,11 +309,11 @@ def open_master(
         StartError: the port is taken, the address not allowed, the certificates of no use.
     """
     check_host(host, tls=tls is not None, insecure=insecure)
-    secure = None if tls is None else Tls(tls, Role.MASTER, host=named(host))
+    secure = None if tls is None else Tls(tls, CertificateRole.MASTER, host=named(host))
     ensure_token()
     try:
         master = Master(
-            keys=valid_keys,
+            tokens=valid_tokens,
             host=host,
             port=port,
             balance=balance,

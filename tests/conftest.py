@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from nodes.security.tokens import ensure_token
-from tests.kit import Census, poll_for
+from tests.kit import ResourceCount, poll_for
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -36,8 +36,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _no_leaks(_own_folders: Path) -> Iterator[None]:
     """Fails the test that leaves a process, a thread or a descriptor."""
-    census = Census()
+    resources = ResourceCount()
     yield
-    if census.leaks():
+    if resources.leaks():
         gc.collect()  # what only waits for the collector is no leak
-        poll_for(lambda: not census.leaks(), 5.0, f"gone: {census.leaks()}")
+        poll_for(lambda: not resources.leaks(), 5.0, f"gone: {resources.leaks()}")

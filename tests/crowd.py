@@ -17,10 +17,10 @@ from nodes.transport.frames import HEADER
 Place = tuple[str, int]
 
 
-class Crowd:
+class IdleConnections:
     """So many connections that never say anything.
 
-    Arguments:
+    Args:
         place: host and port.
         count: how many.
     """
@@ -68,7 +68,7 @@ class Crowd:
         self._done.wait(0.05)
 
 
-class Slow(Crowd):
+class SlowConnections(IdleConnections):
     """Says a byte of a long frame now and then, and connects again where it was cut off."""
 
     def round(self) -> None:
@@ -82,7 +82,7 @@ class Slow(Crowd):
         self._done.wait(0.2)
 
 
-class Flood(Crowd):
+class ConnectionFlood(IdleConnections):
     """Connects without end, and leaves at once or keeps the newest `count`."""
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class Flood(Crowd):
             self._socks.pop(0).close()
 
 
-class Passing(Flood):
+class ShortConnections(ConnectionFlood):
     """Connects without end, and leaves at once."""
 
     def round(self) -> None:
@@ -104,7 +104,7 @@ class Passing(Flood):
             self._connect().close()
 
 
-class Asking(Crowd):
+class ProvenConnections(IdleConnections):
     """Asks for the root on every connection, so that all of them have proved themselves."""
 
     def __enter__(self) -> Self:
@@ -117,12 +117,12 @@ class Asking(Crowd):
         return self
 
 
-KINDS: dict[str, type[Crowd]] = {
-    "silent": Crowd,
-    "slow": Slow,
-    "flood": Flood,
-    "passing": Passing,
-    "asking": Asking,
+KINDS: dict[str, type[IdleConnections]] = {
+    "silent": IdleConnections,
+    "slow": SlowConnections,
+    "flood": ConnectionFlood,
+    "passing": ShortConnections,
+    "asking": ProvenConnections,
 }
 
 

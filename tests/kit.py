@@ -30,7 +30,7 @@ from nodes.master.master import Master
 from nodes.security.certificates import make_certificates
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ LONGEST_CHILD = 120
 """Seconds after which a forked child ends in any case."""
 
 
-class Forked:
+class ForkedChild:
     """A forked child of this process, which does its work and nothing else, and tells what it
     returned. One that hangs is ended.
     """
@@ -169,11 +169,13 @@ def master_alone(**options: Any) -> Iterator[Master]:
 
 
 @contextlib.contextmanager
-def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -> Iterator[Worker]:
+def worker_inside(
+    master: Master, *, data: Path | None = None, **options: Any
+) -> Iterator[WorkerServer]:
     """A worker in threads of this process: no process to start, the same code and sockets."""
     catalog = Catalog.open(ensure_catalog(data or shipped_data()).path)
     address = master.address
-    worker = Worker(
+    worker = WorkerServer(
         catalog=catalog, master=(address.host, address.port), token=worker_token, **options
     )
     worker.start()
@@ -188,7 +190,7 @@ def worker_inside(master: Master, *, data: Path | None = None, **options: Any) -
 class Node:
     """A `rollcall-nodes` command as a process, from its ready line to its end.
 
-    Arguments:
+    Args:
         args: the command.
         env: added to the environment.
         cwd: where it starts.
@@ -284,8 +286,8 @@ def run_nodes(
 # -- load --------------------------------------------------------------------------
 
 
-class Tally:
-    """What a client saw: how many answers, which were wrong, which were errors."""
+class ClientResults:
+    """What one client saw: how many answers, which were wrong, which were errors."""
 
     def __init__(self) -> None:
         self.answers = 0
@@ -294,22 +296,24 @@ class Tally:
         self.slowest = 0.0
 
 
-def ask_each(client: Client, records: list[dict[str, Any]], numbers: Iterable[int]) -> Tally:
+def ask_each(
+    client: Client, records: list[dict[str, Any]], numbers: Iterable[int]
+) -> ClientResults:
     """Asks for the records of those numbers by name, one by one, and checks every answer."""
-    tally = Tally()
+    result = ClientResults()
     for number in numbers:
         record = records[number % len(records)]
         began = time.monotonic()
         try:
             found = client.getbyname(record["name"])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-            tally.errors.append(f"{type(error).__name__}: {error}")
+            result.errors.append(f"{type(error).__name__}: {error}")
             continue
-        tally.slowest = max(tally.slowest, time.monotonic() - began)
-        tally.answers += 1
+        result.slowest = max(result.slowest, time.monotonic() - began)
+        result.answers += 1
         if not same_records(found, scan(records, name=record["name"])):
-            tally.wrong.append(record["name"])
-    return tally
+            result.wrong.append(record["name"])
+    return result
 
 
 def load_from_threads(
@@ -321,12 +325,12 @@ def load_from_threads(
     more: Callable[[], bool] = lambda: False,
     direct: bool = False,
     tls: Path | None = None,
-) -> list[Tally]:
+) -> list[ClientResults]:
     """Runs `clients` threads of `lookups` lookups each, and checks every answer. They go on
     beyond that number as long as `more()` says so.
     """
 
-    def ask(offset: int) -> Tally:
+    def ask(offset: int) -> ClientResults:
         turns = itertools.takewhile(lambda turn: turn < lookups or more(), itertools.count())
         with Client(address, timeout=5.0, direct=direct, tls=tls) as client:
             return ask_each(client, records, (offset + turn for turn in turns))
@@ -338,11 +342,9 @@ def load_from_threads(
 # -- faults ------------------------------------------------------------------------
 
 
-class Killed:
-    """SIGKILL: the end of a process with no word of goodbye."""
-
-    def __init__(self, pid: int) -> None:
-        os.kill(pid, signal.SIGKILL)
+def kill_process(pid: int) -> None:
+    """Sends SIGKILL: the process ends without a goodbye."""
+    os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -358,7 +360,7 @@ def kill_storm(cluster: HostedCluster, *, workers: int, every: float) -> Iterato
             pids = [one.pid for one in cluster.snapshot().workers if one.state == "up"]
             if len(pids) == workers:
                 victim = pids[len(killed) % workers]
-                Killed(victim)
+                kill_process(victim)
                 killed.append(victim)
 
     killer = threading.Thread(target=kill, name="killer")
@@ -370,8 +372,8 @@ def kill_storm(cluster: HostedCluster, *, workers: int, every: float) -> Iterato
         killer.join()
 
 
-class Frozen:
-    """SIGSTOP until the end of the block: alive, connected, and silent."""
+class FrozenProcess:
+    """A process stopped with SIGSTOP until the end of the block: alive, connected, and silent."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -386,7 +388,7 @@ class Frozen:
             os.kill(self.pid, signal.SIGCONT)
 
 
-class Mute:
+class SilentServer:
     """A port that accepts connections and never says a word."""
 
     def __init__(self) -> None:
@@ -403,8 +405,8 @@ class Mute:
 # -- leaks -------------------------------------------------------------------------
 
 
-class Census:
-    """The processes, threads and descriptors of this process, counted."""
+class ResourceCount:
+    """The child processes, threads and descriptors of this process, counted to find leaks."""
 
     def __init__(self) -> None:
         self._me = psutil.Process()

@@ -19,12 +19,12 @@ from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
 from nodes.fleet.supervisor import MOST_MEMORY
 from nodes.routing.balancer import NOISE
-from tests.faults.scenes import BadWorker
+from tests.faults.scenarios import BadWorker
 from tests.kit import (
-    Frozen,
-    Killed,
+    FrozenProcess,
     Node,
     hosted,
+    kill_process,
     load_from_threads,
     master_alone,
     poll_for,
@@ -82,18 +82,18 @@ def test_a_worker_killed_each_second_costs_nobody_an_answer() -> None:
                 victim = local[len(killed) % len(local)]
                 killed.append(victim.pid)
                 if psutil.pid_exists(victim.pid):
-                    Killed(victim.pid)
+                    kill_process(victim.pid)
 
         killer = threading.Thread(target=kill_one_each_second)
         killer.start()
         try:
-            tallies = load_from_threads(cluster.address, clients=4, lookups=2500, records=RECORDS)
+            results = load_from_threads(cluster.address, clients=4, lookups=2500, records=RECORDS)
         finally:
             done.set()
             killer.join()
-        assert [tally.errors for tally in tallies] == [[], [], [], []]
-        assert [tally.wrong for tally in tallies] == [[], [], [], []]
-        assert sum(tally.answers for tally in tallies) == 10_000
+        assert [result.errors for result in results] == [[], [], [], []]
+        assert [result.wrong for result in results] == [[], [], [], []]
+        assert sum(result.answers for result in results) == 10_000
         assert killed, "the storm never came: the load was over in less than a second"
         wait_up(cluster, 3)
         snapshot = cluster.snapshot()
@@ -170,7 +170,7 @@ def test_no_workers_is_said_at_once() -> None:
 
 def test_a_lookup_waits_for_a_worker_that_is_being_restarted() -> None:
     with hosted(1) as cluster, Client(cluster.address, timeout=5.0) as client:
-        Killed(cluster.snapshot().workers[0].pid)
+        kill_process(cluster.snapshot().workers[0].pid)
         assert same_records(client.getbyname("xander"), scan(RECORDS, name="xander"))
 
 
@@ -182,7 +182,7 @@ def test_a_master_that_is_killed_and_comes_back_finds_its_workers_again() -> Non
         try:
             with Client(address, timeout=1.0) as client, AttachedCluster(address) as cluster:
                 assert client.getbyname("xander")
-                Killed(first.process.pid)
+                kill_process(first.process.pid)
                 first.wait()
                 with pytest.raises(MasterLost):
                     client.getbyname("xander")
@@ -212,9 +212,9 @@ def test_a_port_held_by_a_live_worker_is_refused_and_the_holder_named() -> None:
 def test_a_frozen_worker_costs_nobody_an_answer_and_comes_back_as_itself() -> None:
     with hosted(2) as cluster:
         victim = cluster.snapshot().workers[0]
-        with Frozen(victim.pid):
-            [tally] = load_from_threads(cluster.address, clients=1, lookups=200, records=RECORDS)
-            assert (tally.errors, tally.wrong, tally.answers) == ([], [], 200)
+        with FrozenProcess(victim.pid):
+            [result] = load_from_threads(cluster.address, clients=1, lookups=200, records=RECORDS)
+            assert (result.errors, result.wrong, result.answers) == ([], [], 200)
             poll_for(
                 lambda: "lost" in [event.kind for event in cluster.events()],
                 what="the frozen one is found out",
@@ -282,8 +282,8 @@ def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> N
         assert "restarting" not in [event.kind for event in cluster.events()]
         cluster.fleet.memory_measured(before.id, instance, MOST_MEMORY + 1)
         # The only worker: those who ask meanwhile wait for the one that takes its place.
-        [tally] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
-        assert (tally.errors, tally.wrong, tally.answers) == ([], [], 300)
+        [result] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
+        assert (result.errors, result.wrong, result.answers) == ([], [], 300)
         poll_for(lambda: [w.pid for w in cluster.snapshot().workers if w.state == "up"])
         [after] = cluster.snapshot().workers
         assert after.pid != before.pid

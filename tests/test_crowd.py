@@ -12,14 +12,14 @@ import pytest
 
 from nodes.client.blocking import Client
 from nodes.support.addresses import parse_address
-from tests.crowd import Asking, Crowd, Flood, Slow
+from tests.crowd import ConnectionFlood, IdleConnections, ProvenConnections, SlowConnections
 from tests.fuzz.run import LANES, GoodClient
 from tests.kit import Node, poll_for
 
 LOOKUPS = 30
 
 
-class Scene:
+class FloodedMaster:
     """A master that has so many descriptors, a worker, and a client that is there already."""
 
     def __init__(self, stack: ExitStack, said: Path, descriptors: int) -> None:
@@ -60,32 +60,32 @@ def ended() -> Iterator[ExitStack]:
 
 def test_500_silent_ones_then_500_slow_ones(ended: ExitStack, tmp_path: Path) -> None:
     """Each fewer than there is room for; together, more: some are let go for others."""
-    scene = Scene(ended, tmp_path / "said", 1024)
-    place = parse_address(scene.address)
-    with Crowd(place, 500):
-        scene.served()
-        with Slow(place, 500):
-            scene.served()
-    scene.recovers()
+    flooded = FloodedMaster(ended, tmp_path / "said", 1024)
+    place = parse_address(flooded.address)
+    with IdleConnections(place, 500):
+        flooded.served()
+        with SlowConnections(place, 500):
+            flooded.served()
+    flooded.recovers()
 
 
 def test_a_flood_and_descriptors_run_out(ended: ExitStack, tmp_path: Path) -> None:
     """More come, and stay, than the master has descriptors."""
-    scene = Scene(ended, tmp_path / "said", 128)
-    place = parse_address(scene.address)
-    with Crowd(place, 300), Flood(place, 100) as flood:
+    flooded = FloodedMaster(ended, tmp_path / "said", 128)
+    place = parse_address(flooded.address)
+    with IdleConnections(place, 300), ConnectionFlood(place, 100) as flood:
         poll_for(lambda: flood.rounds > 200, 30.0)
-        scene.served()
-    scene.recovers()
+        flooded.served()
+    flooded.recovers()
 
 
 def test_those_who_have_just_asked_fill_the_house_for_a_while(
     ended: ExitStack, tmp_path: Path
 ) -> None:
     """A newcomer is told to come again, and is served when it does: see `Limits.settled`."""
-    scene = Scene(ended, tmp_path / "said", 48)
-    with Asking(parse_address(scene.address), 60):
-        before = scene.good.lookups
-        poll_for(lambda: scene.good.lookups >= before + LOOKUPS, 30.0, "lookups go on")
-        assert scene.good.findings == []
-    scene.recovers()
+    flooded = FloodedMaster(ended, tmp_path / "said", 48)
+    with ProvenConnections(parse_address(flooded.address), 60):
+        before = flooded.good.lookups
+        poll_for(lambda: flooded.good.lookups >= before + LOOKUPS, 30.0, "lookups go on")
+        assert flooded.good.findings == []
+    flooded.recovers()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from nodes.cluster import AttachedCluster
-from tests.kit import Node, Tally, load_from_threads, poll_for, shipped_records
+from tests.kit import ClientResults, Node, load_from_threads, poll_for, shipped_records
 
 RECORDS = shipped_records()
 WORKERS = 3
@@ -26,14 +26,14 @@ def loaded(address: str, *, clients: int, direct: bool) -> Iterator[None]:
     """Clients that ask all the while, from before the block on, and get every answer."""
     over = threading.Event()
     begun: set[str] = set()
-    tallies: list[Tally] = []
+    results: list[ClientResults] = []
 
     def more() -> bool:
         begun.add(threading.current_thread().name)
         return not over.is_set()
 
     def load() -> None:
-        tallies.extend(
+        results.extend(
             load_from_threads(
                 address, clients=clients, lookups=1, records=RECORDS, direct=direct, more=more
             )
@@ -47,8 +47,8 @@ def loaded(address: str, *, clients: int, direct: bool) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-    assert [error for tally in tallies for error in tally.errors] == []
-    assert [name for tally in tallies for name in tally.wrong] == []
+    assert [error for result in results for error in result.errors] == []
+    assert [name for result in results for name in result.wrong] == []
 
 
 @contextmanager

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from nodes.dispatch.replies import is_answer, is_batch_answer, is_probe_answer, is_refusal
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
 from nodes.master.events import EventLog
-from nodes.security.tokens import Key, Role, ensure_token, read_token, role_of
+from nodes.security.tokens import TokenRole, ValidToken, ensure_token, read_token, role_of
 from nodes.support.addresses import check_host, explain_bind, parse_address
 from nodes.support.event_kinds import EventKind
 from nodes.support.nesting import MAX_NESTING
 from nodes.wire import (
-    MOST_VERDICT,
+    MAX_REFUSAL_CHARS,
     answer_envelope,
     answer_part,
     batch_answer,
@@ -191,7 +191,7 @@ def test_the_answers_of_a_batch_are_as_many_as_were_asked(items: list[bytes]) ->
         ITEM.replace(b'{"error"', b'{"code":"internal","error"'),
         WRONG.replace(b"bad_request", b"forbidden"),
         WRONG.replace(b"true", b"false"),
-        WRONG.replace(b"what to do", b"x" * (MOST_VERDICT + 1)),
+        WRONG.replace(b"what to do", b"x" * (MAX_REFUSAL_CHARS + 1)),
         WRONG.replace(b"what to do", rb"\u001b[2J"),
         WRONG.replace(b"{", b'{"retry_after_ms":1,', 1),
     ],
@@ -242,9 +242,9 @@ def test_a_token_that_cannot_be_had_is_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["", "other", None, 7, b"secret", ["secret"], "s\ud800"])
 def test_only_the_token_is_the_token(given: object) -> None:
-    keys = [Key("secret", Role.OPERATOR)]
-    assert role_of("secret", keys) is Role.OPERATOR
-    assert role_of(given, keys) is None
+    tokens = [ValidToken("secret", TokenRole.OPERATOR)]
+    assert role_of("secret", tokens) is TokenRole.OPERATOR
+    assert role_of(given, tokens) is None
 
 
 def test_addresses() -> None:

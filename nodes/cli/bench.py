@@ -17,7 +17,7 @@ from nodes.cli.common import (
     master_options,
     print_json,
 )
-from nodes.client.blocking import BATCH, Client
+from nodes.client.blocking import BATCH_LOOKUPS, Client
 from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
 from nodes.load.client_process import BenchWork
 from nodes.load.process_group import ProcessGroup
@@ -66,7 +66,7 @@ BAR_WIDTH_CHARS = 40
 )
 @click.option(
     "--batch",
-    type=click.IntRange(1, BATCH),
+    type=click.IntRange(1, BATCH_LOOKUPS),
     default=1,
     show_default=True,
     help="Lookups of one call.",

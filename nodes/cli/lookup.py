@@ -22,7 +22,7 @@ from nodes.cli.common import (
     master_options,
     print_json,
 )
-from nodes.client.blocking import BATCH, Client
+from nodes.client.blocking import BATCH_LOOKUPS, Client
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
@@ -123,7 +123,7 @@ def _batches(lines: Iterable[str]) -> Iterator[list[list[str]]]:
     """The words of lines, as many at a time as have come: nobody waits for a line that is yet
     to be written. Empty lines and # are left out.
     """
-    waiting: queue.Queue[list[str] | None] = queue.Queue(BATCH)
+    waiting: queue.Queue[list[str] | None] = queue.Queue(BATCH_LOOKUPS)
 
     def read() -> None:
         try:
@@ -143,7 +143,7 @@ def _batches(lines: Iterable[str]) -> Iterator[list[list[str]]]:
     while (words := waiting.get()) is not None:
         batch = [words]
         with contextlib.suppress(queue.Empty):
-            while len(batch) < BATCH and (words := waiting.get_nowait()) is not None:
+            while len(batch) < BATCH_LOOKUPS and (words := waiting.get_nowait()) is not None:
                 batch.append(words)
         yield batch
         if words is None:

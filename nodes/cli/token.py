@@ -12,12 +12,19 @@ from nodes.cli.common import (
     print_json,
 )
 from nodes.errors import StartError
-from nodes.security.tokens import GRACE, Role, ensure_token, read_token, rotate_token, token_file
+from nodes.security.tokens import (
+    TOKEN_GRACE_S,
+    TokenRole,
+    ensure_token,
+    read_token,
+    rotate_token,
+    token_file,
+)
 from nodes.support.text import printable
 
 _role = click.option(
     "--role",
-    type=click.Choice([str(role) for role in Role]),
+    type=click.Choice([str(role) for role in TokenRole]),
     default=None,
     help="The token of that role only.  [default: the cluster's, valid for every role]",
 )
@@ -51,7 +58,7 @@ def make(role: str | None, show: bool, as_json: bool) -> None:
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
-    default=GRACE,
+    default=TOKEN_GRACE_S,
     show_default=True,
     help="Seconds that the old token stays valid.",
 )
@@ -81,7 +88,7 @@ def path(role: str | None, show: bool, as_json: bool) -> None:
 
 
 def _file(role: str | None) -> Path:
-    return token_file(None if role is None else Role(role))
+    return token_file(None if role is None else TokenRole(role))
 
 
 def _say(path: Path, done: str, secret: str, *, show: bool, as_json: bool) -> None:

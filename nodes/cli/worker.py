@@ -26,13 +26,13 @@ from nodes.cli.common import (
     watch_stdin,
 )
 from nodes.errors import StartError
-from nodes.security.tls import Role, Tls
+from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import check_host, explain_bind, named, parse_address
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 
 MAX_DESCRIPTORS = 2048
 """Files and connections that a worker may have open: two for each connection, and to spare."""
@@ -74,13 +74,13 @@ def worker(
     log_to_stderr(logging.INFO)
     bound_descriptors(MAX_DESCRIPTORS)
     check_host(host, tls=tls is not None, insecure=insecure)
-    secure = None if tls is None else Tls(tls, Role.WORKER, host=named(host))
+    secure = None if tls is None else Tls(tls, CertificateRole.WORKER, host=named(host))
     say_insecurity(host, tls)
     if leave_with_stdin:
         watch_stdin()
     path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
-        running = Worker(
+        running = WorkerServer(
             catalog=Catalog.open(path),
             master=parse_address(master),
             token=worker_token,
@@ -106,7 +106,7 @@ def worker(
         raise running.refusal
 
 
-def _say_ready(running: Worker, master: str, *, as_json: bool) -> None:
+def _say_ready(running: WorkerServer, master: str, *, as_json: bool) -> None:
     host, port = running.server.address
     if as_json:
         ready = {"ready": not running.unready, "worker": running.id, "address": f"{host}:{port}"}

@@ -13,11 +13,12 @@ from typing import Any, Self, cast
 import msgspec
 
 from nodes.client.connection import MasterConnection
-from nodes.client.direct import Direct
+from nodes.client.direct import DirectClient
 from nodes.errors import BadRequest, LookupFailed, Overloaded
 from nodes.security.tls import Tls
 from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
+from nodes.support.deadline import seconds_left
 from nodes.transport import Value
 from nodes.wire import DEADLINE, PAGE, Description, Envelope, decode_envelopes
 
@@ -27,7 +28,7 @@ Record = dict[str, Any]
 Answered = list[Record] | LookupFailed
 """What became of one lookup of a batch."""
 
-BATCH = 1000
+BATCH_LOOKUPS = 1000
 """Lookups sent in one question; a longer list takes several."""
 
 
@@ -55,7 +56,7 @@ class Client:
         StartError: there is no CA in `tls`.
     """
 
-    GRACE = 0.5
+    ANSWER_GRACE_S = 0.5
     """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
 
     def __init__(
@@ -77,7 +78,7 @@ class Client:
             tls=None if secure is None else secure.to_master(),
         )
         to_workers = None if secure is None else secure.to_workers()
-        self._direct = Direct(self._master, tls=to_workers) if direct else None
+        self._direct = DirectClient(self._master, tls=to_workers) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -137,10 +138,10 @@ class Client:
     def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
         deadline = time.monotonic() + self.timeout
         while True:
-            left = max(0.001, deadline - time.monotonic())
+            left = seconds_left(deadline, time.monotonic())
             try:
                 return self._master.call(
-                    verb, *args, timeout=left + self.GRACE, again=True, **options
+                    verb, *args, timeout=left + self.ANSWER_GRACE_S, again=True, **options
                 )
             except Overloaded as busy:
                 # Jittered, so that those who were refused together do not come back so.
@@ -162,7 +163,7 @@ class Client:
         """
         answers: list[Answered] = []
         rest = iter(lookups)
-        while batch := [list(lookup) for lookup in itertools.islice(rest, BATCH)]:
+        while batch := [list(lookup) for lookup in itertools.islice(rest, BATCH_LOOKUPS)]:
             pages = self.first_pages(batch)
             answers += [self._finished(*one) for one in zip(batch, pages, strict=True)]
         return answers
@@ -208,7 +209,12 @@ class Client:
     def suggest(self, field: str, prefix: str = "", *, limit: int = 10) -> list[str]:
         """A few real values of a field that start with `prefix`."""
         reply = self._master.call(
-            "suggest", field, prefix, timeout=self.timeout + self.GRACE, again=True, limit=limit
+            "suggest",
+            field,
+            prefix,
+            timeout=self.timeout + self.ANSWER_GRACE_S,
+            again=True,
+            limit=limit,
         )
         return cast("list[str]", reply.result)
 

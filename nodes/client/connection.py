@@ -10,6 +10,7 @@ import msgspec
 
 from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded, Stopping
 from nodes.support.addresses import parse_address
+from nodes.support.backoff import Backoff
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
     DialFailed,
@@ -23,14 +24,15 @@ from nodes.transport import (
 )
 from nodes.wire import Envelope, decode_envelope
 
-BREAKS = 3
+MAX_BREAKS = 3
 """Connections that may break under one call before it is given up: what it asks may be what
 breaks them."""
 
-REDIAL = 0.1
-"""Seconds, jittered, between two attempts to reach a master that was there before."""
+REDIAL_BACKOFF = Backoff(first_s=0.1, factor=1.0)
+"""Between two attempts to reach a master that was there before. It does not grow: a call's own
+time is short."""
 
-FULL_MS = 200
+RETRY_AFTER_MS = 200
 """Milliseconds after which a master that had no connection free may be asked again."""
 
 
@@ -100,9 +102,9 @@ class MasterConnection:
         """Seconds to wait before the call is sent anew; None if it is not."""
         if tries == 1 and not isinstance(error, DialFailed):
             return 0.0  # on a new lane: the old one may have been of a master since restarted
-        if not (self._patient and self._met) or breaks > BREAKS:
+        if not (self._patient and self._met) or breaks > MAX_BREAKS:
             return None
-        return REDIAL * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
+        return REDIAL_BACKOFF.wait_s(tries, random.random())  # noqa: S311 - jitter, no secret
 
     def _lost(self, error: Exception) -> MasterLost:
         where = f"master {self.host}:{self.port}"
@@ -138,7 +140,7 @@ class MasterConnection:
             return envelope
         except RemoteFailure as error:
             if error.kind == Overloaded.code.capitalize():
-                raise Overloaded(error.message, retry_after_ms=FULL_MS) from error
+                raise Overloaded(error.message, retry_after_ms=RETRY_AFTER_MS) from error
             raise MasterLost(f"the master refused {verb}: {error}") from error
         except (TypeError, ValueError) as error:
             raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error

@@ -15,7 +15,7 @@ from nodes.client.connection import MasterConnection
 from nodes.dispatch.batches import Batches
 from nodes.dispatch.dispatcher import Args, Dispatcher
 from nodes.errors import BadRequest, RollcallError
-from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, State, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
 from nodes.transport import Secure
@@ -29,15 +29,17 @@ from nodes.wire import (
     encode_request,
 )
 
-EVERY = 0.5
-SOON = 0.1
-"""Seconds between two looks at who is there, and while somebody is about to come."""
+REFRESH_EVERY_S = 0.5
+"""Seconds between two questions to the master about who is there."""
 
-LOOK_TIME = 1.0
-"""Seconds that a look may take."""
+REFRESH_SOON_S = 0.1
+"""The same while a worker is expected to come."""
 
-VERDICT_S = 0.3
-"""Seconds until the master has told who died, and a look has found it out."""
+REFRESH_TIMEOUT_S = 1.0
+"""Seconds that the master's answer to such a question may take."""
+
+LIMITS = RoutingLimits(death_notice_s=0.3)
+"""As a master's, except that the news of a death takes longer: the master has to tell it."""
 
 
 class MembershipView:
@@ -109,17 +111,21 @@ class MembershipView:
         self._probes_answered[worker.generation] = member.probes_answered
 
 
-class Direct:
+class DirectClient:
     """What a client asks of workers. For many threads, and on both sides of a fork.
 
     Args:
         master: the one that knows them.
         tls: how workers are checked; None for no TLS.
+        limits: when lookups are sent again, and how often.
     """
 
-    def __init__(self, master: MasterConnection, *, tls: Secure | None = None) -> None:
+    def __init__(
+        self, master: MasterConnection, *, tls: Secure | None = None, limits: RoutingLimits = LIMITS
+    ) -> None:
         self._master = master
         self._tls = tls
+        self._limits = limits
         self._closed = threading.Event()
         self.renew()
         forks.enlist(self)
@@ -130,7 +136,7 @@ class Direct:
         """
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
-        self._router = Router(registry=registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
+        self._router = Router(registry=registry, policy=POLICIES["load"], limits=self._limits)
         self._dispatcher = Dispatcher(
             router=self._router,
             expecting=lambda: self._expecting,
@@ -187,7 +193,7 @@ class Direct:
         self._closed.set()
         self._hurry.set()
         if self._watcher is not None:
-            self._watcher.join(LOOK_TIME + 1.0)
+            self._watcher.join(REFRESH_TIMEOUT_S + 1.0)
         self._batches.close()
         self._dispatcher.close()
 
@@ -216,12 +222,12 @@ class Direct:
 
     def _keep_looking(self) -> None:
         while not self._closed.is_set():
-            self._hurry.wait(SOON if self._expecting else EVERY)
+            self._hurry.wait(REFRESH_SOON_S if self._expecting else REFRESH_EVERY_S)
             self._hurry.clear()
             if self._closed.wait(0.05):  # however many are in a hurry
                 return
             try:
-                self._look(LOOK_TIME)
+                self._look(REFRESH_TIMEOUT_S)
             except (RollcallError, msgspec.MsgspecError):
                 # Nobody says who is there: as far as is known, those who were, and those of
                 # the next master.

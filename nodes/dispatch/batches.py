@@ -17,21 +17,21 @@ import msgspec
 from nodes.dispatch.dispatcher import Args, Dispatcher
 from nodes.dispatch.replies import is_batch_answer
 from nodes.errors import BadRequest, LookupFailed
+from nodes.support.deadline import seconds_left
 from nodes.wire import batch_body, encode_batch, error_envelope
 
-MOST_LOOKUPS = 10_000
+MAX_BATCH_LOOKUPS = 10_000
 """Lookups of one batch."""
 
-PART = 250
+PART_LOOKUPS = 250
 """Lookups that a worker is sent at once: a few milliseconds of work, so that what a worker
 leaves undone is soon done again, and no part looks like a worker that is stuck."""
 
 THREADS = 32
 """Parts under way at once, of all batches together; more wait for their turn."""
 
-REPLY_BYTES = 24 << 20
-"""Bytes of a batch's answers together. A lookup beyond them is answered with an empty page and
-the cursor of its first record."""
+MAX_REPLY_BYTES = 24 << 20
+"""Bytes of a batch's answers together, unless said otherwise."""
 
 _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -49,9 +49,12 @@ class Batches:
 
     Args:
         dispatcher: finds a worker for each part.
+        reply_bytes: of a batch's answers together, at most. A lookup beyond them is answered with
+            an empty page and the cursor of its first record.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, *, reply_bytes: int = MAX_REPLY_BYTES) -> None:
+        self._reply_bytes = reply_bytes
         self._dispatcher = dispatcher
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="batch")
 
@@ -63,7 +66,7 @@ class Batches:
         """Asks all of them; one that fails fails alone, or with those of its part.
 
         Args:
-            text: the questions, see above; at most `MOST_LOOKUPS`.
+            text: the questions, see above; at most `MAX_BATCH_LOOKUPS`.
             limit: records of each answer's page, at most.
             timeout: seconds for all of it.
 
@@ -71,8 +74,10 @@ class Batches:
             BadRequest: it is no array, or too long.
         """
         lookups = _questions(text)
-        parts = [lookups[start : start + PART] for start in range(0, len(lookups), PART)]
-        most = REPLY_BYTES // max(1, len(parts))
+        parts = [
+            lookups[start : start + PART_LOOKUPS] for start in range(0, len(lookups), PART_LOOKUPS)
+        ]
+        most = self._reply_bytes // max(1, len(parts))
         deadline = time.monotonic() + timeout
 
         def one(part: list[msgspec.Raw]) -> Answers:
@@ -95,7 +100,7 @@ class Batches:
             answer = self._dispatcher.call(
                 "lookup_many",
                 make_args,
-                timeout=max(0.001, deadline - time.monotonic()),
+                timeout=seconds_left(deadline, time.monotonic()),
                 tasks=len(part),
                 accept=_accepts(len(part)),
             )
@@ -114,6 +119,8 @@ def _questions(text: str) -> list[msgspec.Raw]:
         lookups = _decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
         raise BadRequest(f'lookups must be JSON like [["getbyname", "xander"]]: {error}') from error
-    if len(lookups) > MOST_LOOKUPS:
-        raise BadRequest(f"{len(lookups)} lookups are too many for one batch of {MOST_LOOKUPS}")
+    if len(lookups) > MAX_BATCH_LOOKUPS:
+        raise BadRequest(
+            f"{len(lookups)} lookups are too many for one batch of {MAX_BATCH_LOOKUPS}"
+        )
     return lookups

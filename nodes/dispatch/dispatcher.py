@@ -15,11 +15,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from nodes.dispatch.failures import for_the_log, reason
+from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.dispatch.limiter import Limiter
 from nodes.dispatch.replies import is_answer, is_refusal
 from nodes.errors import BadRequest, DeadlineExceeded
 from nodes.routing import Ask, CallState, Router, Worker
+from nodes.support.deadline import seconds_left
 from nodes.support.text import excerpt
 from nodes.transport import (
     DialFailed,
@@ -32,7 +33,7 @@ from nodes.transport import (
     TransportError,
     Value,
 )
-from nodes.wire import MOST_VERDICT, WorkerAnswer, WorkerRefusal, secret_verb
+from nodes.wire import MAX_REFUSAL_CHARS, WorkerAnswer, WorkerRefusal, secret_verb
 
 logger = logging.getLogger("rollcall.dispatch")
 
@@ -58,15 +59,11 @@ other lanes are looked at again."""
 PROOF_S = 0.1
 """Seconds that a worker may take to prove that it is alive; nobody else is asked meanwhile."""
 
-VERDICT = BadRequest.code
-"""The refusal that is a verdict on the request. Whatever else a worker says of one is its own
-failure, and not for a client to hear."""
-
 
 def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
     """Why a call to that worker failed, in our own words; the log has the others'."""
     logger.debug("%s: %s", worker.id, for_the_log(failure))
-    return reason(failure)
+    return failure_reason(failure)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -178,7 +175,7 @@ class Dispatcher:
 
         Raises:
             NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
-            LookupFailed: the worker's own verdict on the request (`bad_request`).
+            BadRequest: workers found the request wrong.
         """
         deadline = self._clock() + timeout
         call = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
@@ -206,12 +203,12 @@ class Dispatcher:
                 self._give(generation, lane)
             self._limiter.release()
 
-    def direct(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
+    def call_worker(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
         """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
         deadline = self._clock() + timeout
         lane = self._route(worker).pool.take(timeout=timeout, sure=True)
         try:
-            return lane.call(verb, *args, timeout=max(0.001, deadline - self._clock()))
+            return lane.call(verb, *args, timeout=seconds_left(deadline, self._clock()))
         finally:
             self._give(worker.generation, lane)
 
@@ -240,7 +237,7 @@ class Dispatcher:
         make_args: MakeArgs,
     ) -> None:
         try:
-            left = max(0.001, call.deadline - self._clock())
+            left = seconds_left(call.deadline, self._clock())
             route = self._route(worker)
             lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
             if call.must_prove(worker):
@@ -249,7 +246,7 @@ class Dispatcher:
             lane.send(
                 secret_verb(verb, route.key),
                 *make_args(left),
-                timeout=min(left, self.router.ATTEMPT_TIMEOUT_S),
+                timeout=min(left, self.router.limits.attempt_timeout_s),
             )
         except TransportError as error:
             self._lost(call, lanes, worker, error)
@@ -307,8 +304,9 @@ class Dispatcher:
             if isinstance(reply, bytes):
                 call.answered(worker, self._clock())
                 return reply
-            if reply[0] == VERDICT:
-                call.refused(worker, excerpt(reply[1], MOST_VERDICT), self._clock())
+            # Any other refusal is the worker's own failure, and not for a client to hear.
+            if reply[0] == BadRequest.code:
+                call.refused(worker, excerpt(reply[1], MAX_REFUSAL_CHARS), self._clock())
             else:
                 call.failed(worker, explain(worker, reply), self._clock())
         self._give(worker.generation, lanes.pop(worker.generation))

@@ -23,7 +23,7 @@ _SECRET = re.compile(r"[0-9A-Fa-f]{16,}")
 """What a worker's secret looks like, or half of one."""
 
 
-def reason(failure: TransportError | WorkerRefusal) -> str:
+def failure_reason(failure: TransportError | WorkerRefusal) -> str:
     """What is said of a call that ended so: to clients, in events, in the journal."""
     match failure:
         case (code, _):

@@ -9,8 +9,8 @@ import msgspec
 from nodes.errors import CODES, BadRequest
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 from nodes.wire import (
+    MAX_REFUSAL_CHARS,
     MOST_MESSAGE,
-    MOST_VERDICT,
     WHOLE,
     Count,
     Names,
@@ -47,7 +47,7 @@ class _Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     catalog: Version = ""
     files: Names = ()
     code: str = ""
-    error_message: Annotated[str, msgspec.Meta(max_length=MOST_VERDICT)] = ""
+    error_message: Annotated[str, msgspec.Meta(max_length=MAX_REFUSAL_CHARS)] = ""
 
 
 _RECORD = _Record()

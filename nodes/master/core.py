@@ -26,7 +26,7 @@ from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
-from nodes.security.tokens import Key
+from nodes.security.tokens import ValidToken
 from nodes.support.event_kinds import EventKind
 from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS
@@ -47,7 +47,7 @@ class MasterCore:
     """Registered workers, and lookups sent to them. It holds no records.
 
     Args:
-        keys: asked at each login for every valid token and its role.
+        tokens: asked at each login for every valid token and its role.
         balance: one of `nodes.routing.POLICIES`.
         description: what the workers to come will serve, if it is known before the first.
         require_token: whether lookups need a token as well.
@@ -66,7 +66,7 @@ class MasterCore:
     def __init__(
         self,
         *,
-        keys: Callable[[], list[Key]],
+        tokens: Callable[[], list[ValidToken]],
         balance: str = "load",
         description: Description | None = None,
         require_token: bool = False,
@@ -79,7 +79,7 @@ class MasterCore:
         self.journal: Journal | None = None
         self.events = EventLog()
         self.authenticator = Authenticator(
-            keys=keys, note=self.events.note, require_token=require_token
+            tokens=tokens, note=self.events.note, require_token=require_token
         )
         self.membership = Membership(
             policy=POLICIES[balance],

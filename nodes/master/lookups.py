@@ -13,6 +13,7 @@ from nodes.dispatch.dispatcher import Answer, Args, Dispatcher, MakeArgs
 from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup, Stopping
 from nodes.routing import NO_WORKERS, WindowedHistogram
 from nodes.security.cursors import cursor_version
+from nodes.support.deadline import seconds_left
 from nodes.support.event_kinds import EventKind
 from nodes.wire import (
     Description,
@@ -113,9 +114,9 @@ class LookupHandler:
         _check_timeout(timeout)
         known = self.declared()
         if not known:
-            began = time.monotonic()
+            deadline = time.monotonic() + timeout
             self.await_worker(timeout)
-            timeout = max(0.001, timeout - (time.monotonic() - began))
+            timeout = seconds_left(deadline, time.monotonic())
             known = self.declared()
         checked = _checked(known, name, args)
 

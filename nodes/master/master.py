@@ -9,7 +9,7 @@ from nodes.master.core import MasterCore
 from nodes.master.service import MasterService
 from nodes.routing import Address
 from nodes.security.tls import Tls
-from nodes.security.tokens import Key
+from nodes.security.tokens import ValidToken
 from nodes.support.event_kinds import EventKind
 from nodes.transport import Server
 from nodes.wire import Description
@@ -34,7 +34,7 @@ class Master(MasterCore):
     def __init__(
         self,
         *,
-        keys: Callable[[], list[Key]],
+        tokens: Callable[[], list[ValidToken]],
         host: str = "127.0.0.1",
         port: int = 0,
         balance: str = "load",
@@ -43,7 +43,7 @@ class Master(MasterCore):
         tls: Tls | None = None,
     ) -> None:
         super().__init__(
-            keys=keys,
+            tokens=tokens,
             balance=balance,
             description=description,
             require_token=require_token,

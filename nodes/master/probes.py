@@ -64,7 +64,7 @@ class Prober:
 
     def _probe(self, worker: Worker) -> None:
         try:
-            report = self._dispatcher.direct(worker, "probe", (), timeout=PROBE_TIMEOUT_S)
+            report = self._dispatcher.call_worker(worker, "probe", (), timeout=PROBE_TIMEOUT_S)
             if not is_probe_answer(report):
                 raise ProtocolError("its answer has not the form of one")
         except TransportError as error:

@@ -12,7 +12,7 @@ from nodes.master import cores
 from nodes.master.core import MasterCore
 from nodes.security.authenticator import Session
 from nodes.security.tls import REGISTERS, STEERS, lacking
-from nodes.security.tokens import Role
+from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.addresses import registered_host
 from nodes.transport import Certificate, Peer, Service, Utf8
@@ -29,7 +29,7 @@ CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
 there is no worker, which tells a stock client more than "no such verb"."""
 
-CERTIFIED = {Role.WORKER: REGISTERS, Role.OPERATOR: STEERS}
+CERTIFIED = {TokenRole.WORKER: REGISTERS, TokenRole.OPERATOR: STEERS}
 """With TLS, the certificates that go with a token's role; a client needs none."""
 
 
@@ -44,18 +44,18 @@ class MasterService(Service):
         self._generation: int | None = None
         self._gathered = False
         # Each with the role that it needs, None for what a stranger may ask.
-        self._asking = Role.CLIENT if master.authenticator.require_token else None
-        self._verbs: Mapping[str, tuple[Role | None, Callable[..., object]]] = {
+        self._asking = TokenRole.CLIENT if master.authenticator.require_token else None
+        self._verbs: Mapping[str, tuple[TokenRole | None, Callable[..., object]]] = {
             "login": (None, self._login),
             "lookup": (self._asking, self._lookup),
             "lookup_many": (self._asking, self._lookup_many),
             "describe": (self._asking, master.describe),
             "members": (self._asking, master.members),
             "suggest": (self._asking, self._suggest),
-            "register": (Role.WORKER, self._register),
-            "renew": (Role.WORKER, self._renew),
-            "leave": (Role.WORKER, self._leave),
-            **{name: (Role.OPERATOR, do) for name, do in master.operator_verbs.items()},
+            "register": (TokenRole.WORKER, self._register),
+            "renew": (TokenRole.WORKER, self._renew),
+            "leave": (TokenRole.WORKER, self._leave),
+            **{name: (TokenRole.OPERATOR, do) for name, do in master.operator_verbs.items()},
         }
 
     def verb(self, name: str) -> Callable[..., object] | None:
@@ -92,7 +92,7 @@ class MasterService(Service):
         return Utf8(result if type(result) is bytes else result_envelope(result))
 
     def _guarded_answer(
-        self, role: Role, do: Callable[..., object], *args: object, **named: object
+        self, role: TokenRole, do: Callable[..., object], *args: object, **named: object
     ) -> Utf8:
         def checked(*args: object, **named: object) -> object:
             if self._master.tls is not None and role in CERTIFIED:
@@ -100,7 +100,7 @@ class MasterService(Service):
                 if lacks:
                     raise Forbidden(lacks)
             self._session.check(role)
-            if role is Role.OPERATOR and self._gathered:
+            if role is TokenRole.OPERATOR and self._gathered:
                 # It may start workers, or build a catalog.
                 cores.spread()
                 self._gathered = False
@@ -171,7 +171,7 @@ class MasterService(Service):
         self._generation = registered.generation
         if self._certificate is not None:
             self._master.expiries[registered.generation] = self._certificate.expires_at
-        self._session.settle(Role.WORKER)
+        self._session.settle(TokenRole.WORKER)
         return msgspec.structs.replace(
             registered,
             require_token=self._master.authenticator.require_token,

@@ -57,7 +57,7 @@ def take_snapshot(
             refused_logins=facts.refused_logins,
             hedges_left=round(router.hedging.left(now), 1),
             retries_left=round(router.retrying.left(now), 1),
-            hedge_after_ms=router.hedge_after * 1000,
+            hedge_after_ms=router.hedge_after_s * 1000,
             panic=membership.health.panicking,
             activity=membership.fleet.activity,
             lag_ms=membership.lag.seconds * 1000,

@@ -45,7 +45,7 @@ class WorkerOrders:
             membership.succeed(time.monotonic())
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
-            membership.dispatcher.direct(
+            membership.dispatcher.call_worker(
                 worker, "retire", (worker.instance,), timeout=PROBE_TIMEOUT_S
             )
 
@@ -61,7 +61,7 @@ class WorkerOrders:
             if worker is None or not worker.live:
                 return "it is not registered"
         try:
-            reply = membership.dispatcher.direct(
+            reply = membership.dispatcher.call_worker(
                 worker, "switch", (worker.instance, path), timeout=self._switch_timeout_s
             )
             if is_refusal(reply):

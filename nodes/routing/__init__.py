@@ -4,6 +4,7 @@ from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget
 from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
+from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.local import REGISTERS_WITHIN_S, LocalWorker, ProcessEvent
 from nodes.routing.registry import AddressHeld, Registry
 from nodes.routing.router import Router, panics
@@ -12,6 +13,7 @@ from nodes.routing.worker import Address, Worker
 
 __all__ = [
     "BETWEEN_REGISTRATIONS",
+    "DEFAULT_LIMITS",
     "NO_WORKERS",
     "POLICIES",
     "REGISTERS_WITHIN_S",
@@ -27,6 +29,7 @@ __all__ = [
     "ProcessEvent",
     "Registry",
     "Router",
+    "RoutingLimits",
     "State",
     "WaitUntil",
     "WindowedHistogram",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nodes.routing.worker import Worker
 
-Key = tuple[float, float]
-Policy = Callable[["Worker", float, float], Key]
+SortKey = tuple[float, float]
+Policy = Callable[["Worker", float, float], SortKey]
 """`policy(worker, estimate, usual)`: the lowest key is picked. `estimate` is the latency to
 expect of the worker and `usual` the lower quartile over all of them, both in seconds: the
 median would call nobody slow as soon as half of them are."""
@@ -19,7 +19,7 @@ NOISE = 0.02
 machine with more to do than cores is of this order, and says nothing of the worker."""
 
 
-def load(worker: Worker, estimate: float, usual: float) -> Key:
+def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     """Least load first, fewest tasks among equals.
 
     A worker slower than twice the usual has its load multiplied by as much as it is slower
@@ -33,17 +33,21 @@ def load(worker: Worker, estimate: float, usual: float) -> Key:
     return (queue * excess, worker.performed)
 
 
-def tasks(worker: Worker, _estimate: float, _usual: float) -> Key:
+def fewest_tasks(worker: Worker, _estimate: float, _usual: float) -> SortKey:
     """Fewest tasks performed (those under way included): simple to explain."""
     return (worker.served + worker.refusals + worker.in_flight, worker.in_flight)
 
 
-def latency(worker: Worker, estimate: float, _usual: float) -> Key:
+def least_latency(worker: Worker, estimate: float, _usual: float) -> SortKey:
     """Peak-EWMA: the latency to expect, times the queue one would join."""
     return (max(estimate, 1e-6) * (worker.in_flight + 1), worker.performed)
 
 
-POLICIES: dict[str, Policy] = {"load": load, "tasks": tasks, "latency": latency}
+POLICIES: dict[str, Policy] = {
+    "load": least_load,
+    "tasks": fewest_tasks,
+    "latency": least_latency,
+}
 
 
 def pick(

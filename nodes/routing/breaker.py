@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from nodes.support.backoff import Backoff
+
 
 class Breaker:
     """Opens after three failures in a row; lets one call through when its time is over.
@@ -17,8 +19,7 @@ class Breaker:
     """
 
     FAILURES = 3
-    FIRST_WAIT = 1.0
-    LONGEST_WAIT = 60.0
+    BACKOFF = Backoff(first_s=1.0, longest_s=60.0, jitter=0.25)
 
     __slots__ = ("_opened", "_probing", "_random", "_until", "failures")
 
@@ -57,13 +58,12 @@ class Breaker:
         if was_open and not self._probing:
             return False  # a straggler sent before it opened: says nothing new
         if was_open or self.failures >= self.FAILURES:
-            wait = min(self.LONGEST_WAIT, self.FIRST_WAIT * 2**self._opened)
-            self._opened = min(self._opened + 1, 10)
-            self._until = now + wait * self._random.uniform(0.75, 1.25)
+            self._until = now + self.BACKOFF.wait_s(self._opened, self._random.random())
+            self._opened += 1
             self._probing = False
             return not was_open
         return False
 
     def released(self) -> None:
-        """A lookup ended with no verdict on the worker: the next one decides in its place."""
+        """A lookup ended and says nothing of the worker: the next one decides in its place."""
         self._probing = False

@@ -130,7 +130,8 @@ class CallState:
         if not self.pending:
             return []
         router = self._router
-        over = [one for one in self.pending.values() if now - one.began >= router.ATTEMPT_TIMEOUT_S]
+        longest = router.limits.attempt_timeout_s
+        over = [one for one in self.pending.values() if now - one.began >= longest]
         # To give up the only attempt is of use only if somebody else can be asked.
         if not over or (len(over) == len(self.pending) and self._candidate(now) is None):
             return []
@@ -163,10 +164,12 @@ class CallState:
                 self._tried.clear()
                 worker = self._candidate(now)
             else:
-                self._rest_until = now + router.ROUND_PAUSE_S
+                self._rest_until = now + router.limits.round_pause_s
                 return self._wait_until(self._rest_until)
         if worker is None and router.registry.available:
-            return self._wait_until(now + router.ROUND_PAUSE_S)  # for the other suspects to be over
+            return self._wait_until(
+                now + router.limits.round_pause_s
+            )  # for the other suspects to be over
         if worker is not None:
             if self.attempts:
                 router.reroutes += 1
@@ -224,9 +227,9 @@ class CallState:
         """When the next decision is due, while something is under way."""
         until = min(self._hedge_at, self.deadline)
         for one in self.pending.values():
-            expiry = one.began + self._router.ATTEMPT_TIMEOUT_S
+            expiry = one.began + self._router.limits.attempt_timeout_s
             # One that is kept beyond its time is looked at again now and then.
-            until = min(until, expiry if expiry > now else now + self._router.ROUND_PAUSE_S)
+            until = min(until, expiry if expiry > now else now + self._router.limits.round_pause_s)
         return until
 
     def _candidate(self, now: float) -> Worker | None:
@@ -260,7 +263,7 @@ class CallState:
         alone = self._suspicion is not None
         self.pending[worker.generation] = Attempt(worker, now, alone)
         worker.has_suspect |= alone
-        self._hedge_at = now + router.hedge_after
+        self._hedge_at = now + router.hedge_after_s
         return Ask(worker)
 
     def _too_late(self) -> LookupFailed:
@@ -297,7 +300,7 @@ class CallState:
         worker.failed(now - attempt.began, why, now, self._tasks)
         if broke:
             if self._suspicion is None:
-                self._suspicion = Suspicion(self._router.verdict_s)
+                self._suspicion = Suspicion(self._router.limits.death_notice_s)
             self._suspicion.broke(worker, now)
 
     def abandon(self, now: float) -> list[Worker]:
@@ -308,7 +311,7 @@ class CallState:
         for worker in given_up:
             late = now - self._ended(worker).began
             worker.overtaken(late, now, self._tasks)
-            worker.late |= late >= self._router.hedge_after
+            worker.late |= late >= self._router.hedge_after_s
         return given_up
 
     def _ended(self, worker: Worker) -> Attempt:

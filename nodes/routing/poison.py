@@ -63,13 +63,13 @@ class Suspicion:
     """What speaks against one lookup.
 
     Args:
-        verdict_s: seconds that the word of a death may come after the end of a connection.
+        death_notice_s: see `RoutingLimits`.
     """
 
-    __slots__ = ("_breaks", "_verdict_s")
+    __slots__ = ("_breaks", "_death_notice_s")
 
-    def __init__(self, verdict_s: float) -> None:
-        self._verdict_s = verdict_s
+    def __init__(self, death_notice_s: float) -> None:
+        self._death_notice_s = death_notice_s
         self._breaks: list[Break] = []
 
     def broke(self, worker: Worker, now: float) -> None:
@@ -88,7 +88,7 @@ class Suspicion:
         return [
             broken.worker
             for broken in self._breaks
-            if broken.worker.died and broken.worker.since <= broken.at + self._verdict_s
+            if broken.worker.died and broken.worker.since <= broken.at + self._death_notice_s
         ]
 
     def decided_at(self) -> float:
@@ -98,4 +98,4 @@ class Suspicion:
         if len(self._breaks) < DEADLY:
             return 0.0
         unknown = (b.at for b in self._breaks if b.worker.live or b.worker.died is None)
-        return max(unknown, default=-self._verdict_s) + self._verdict_s
+        return max(unknown, default=-self._death_notice_s) + self._death_notice_s

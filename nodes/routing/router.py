@@ -5,6 +5,7 @@ from __future__ import annotations
 from nodes.routing.balancer import Policy
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
+from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.registry import Registry
 
 
@@ -14,45 +15,33 @@ class Router:
     Args:
         registry: who is there.
         policy: who gets the next lookup.
-        verdict_s: seconds that the word of a worker's death may come after its connection ended.
+        limits: when lookups are sent again, and how often.
+
+    Attributes:
+        hedging, retrying: the budgets of hedges and of retries.
+        hedge_after_s: seconds after which a lookup is late.
+        hedges, reroutes: how many there have been.
     """
 
-    HEDGE_SHARE = 0.1
-    HEDGE_BURST = 10.0
-    HEDGE_FLOOR_S = 0.05
-    """A lookup is hedged after the 95th percentile of the recent ones, and no sooner than
-    this many seconds; hedges are at most that share of all lookups."""
-
-    RETRY_SHARE = 0.2
-    RETRY_BURST = 256.0
-    RETRY_PER_S = 10.0
-    """Reroutes after a timeout, and second rounds, may be that share of all lookups. The
-    burst is what a master takes in at once: when a worker freezes, all it holds may move."""
-
-    ATTEMPT_TIMEOUT_S = 0.5
-    """Seconds one attempt may take while another worker could be asked instead. A frozen
-    worker is found out by nothing but a deadline of our own."""
-
-    ROUND_PAUSE_S = 0.05
-    """Seconds before a second round, when every worker has failed a lookup once."""
-
-    def __init__(self, *, registry: Registry, policy: Policy, verdict_s: float = 0.1) -> None:
+    def __init__(
+        self, *, registry: Registry, policy: Policy, limits: RoutingLimits = DEFAULT_LIMITS
+    ) -> None:
         self.registry = registry
         self.policy = policy
-        self.verdict_s = verdict_s
-        self.hedging = Budget(share=self.HEDGE_SHARE, burst=self.HEDGE_BURST)
+        self.limits = limits
+        self.hedging = Budget(share=limits.hedge_share, burst=limits.hedge_burst)
         self.retrying = Budget(
-            share=self.RETRY_SHARE, burst=self.RETRY_BURST, per_s=self.RETRY_PER_S
+            share=limits.retry_share, burst=limits.retry_burst, per_s=limits.retry_per_s
         )
-        self.hedge_after = self.HEDGE_FLOOR_S
+        self.hedge_after_s = limits.hedge_floor_s
         self.hedges = 0
         self.reroutes = 0
 
     def refresh(self, now: float) -> None:
-        """Works out anew what is late. To be called about each second."""
-        figures = [worker.histogram for worker in self.registry.live()]
-        usual = percentile(figures, 0.95, now)
-        self.hedge_after = max(self.HEDGE_FLOOR_S, usual or 0.0)
+        """Works out anew when a lookup is late. To be called about each second."""
+        histograms = [worker.histogram for worker in self.registry.live()]
+        usual = percentile(histograms, 0.95, now)
+        self.hedge_after_s = max(self.limits.hedge_floor_s, usual or 0.0)
 
 
 def panics(registry: Registry, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Who may do what: roles found by tokens; wrong tokens slowed, counted, and told of."""
+"""Logins: which role a token gives to a connection, and how wrong tokens are slowed down."""
 
 from __future__ import annotations
 
@@ -8,118 +8,134 @@ import time
 from collections.abc import Callable
 
 from nodes.errors import Forbidden
-from nodes.security.tokens import Key, Role, role_of
+from nodes.security.tokens import TokenRole, ValidToken, role_of
 from nodes.support.event_kinds import EventKind
 
-RECHECK = 5.0
-"""Seconds after which a connection's token is looked at anew: it may have been rotated."""
+RECHECK_EVERY_S = 5.0
+"""Seconds after which a connection's token is checked again: it may have been rotated."""
 
 
 class LoginThrottle:
-    """Wrong tokens: how long each is made to wait, and when to tell of them.
+    """Decides how long the answer to a wrong token is held back, and when to report one.
 
-    Pure, and not for several threads; `now` is seconds on any clock that only goes forward.
+    Each wrong token from an address doubles its wait, and what is held against an address fades
+    with time. Pure, and not thread-safe; `now` is seconds on any clock that only goes forward.
+
+    Args:
+        first_wait_s: seconds that the first wrong token from an address waits.
+        longest_wait_s: seconds that no wait exceeds. They are fewer than a client's own timeout,
+            so that it hears why it was refused.
 
     Attributes:
-        count: all of them so far.
+        count: wrong tokens so far.
     """
 
-    FIRST = 0.1
-    LONGEST = 1.5
-    """Seconds that the first waits, and that none exceeds: less than a client's own timeout,
-    so that it hears why."""
+    FIRST_WAIT_S = 0.1
+    LONGEST_WAIT_S = 1.5
 
-    HALF_LIFE = 30.0
-    """Seconds in which half of what is held against an address is forgotten."""
+    SCORE_HALF_LIFE_S = 30.0
+    """Seconds in which the score of an address falls to half."""
 
-    MOST_HOSTS = 1024
-    MOST_SCORE = 16.0
+    MAX_SCORE = 16.0
+    MAX_HOSTS = 1024
 
-    EVERY = 20.0
-    """Seconds between two events at least, however many there are to tell of."""
+    REPORT_EVERY_S = 20.0
+    """Seconds between two reports at least, however many wrong tokens there are."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, first_wait_s: float = FIRST_WAIT_S, longest_wait_s: float = LONGEST_WAIT_S
+    ) -> None:
         self.count = 0
-        self._hosts: dict[str, tuple[float, float]] = {}
-        self._told_at: float | None = None
-        self._untold = 0
+        self._first_wait_s = first_wait_s
+        self._longest_wait_s = longest_wait_s
+        self._scores: dict[str, tuple[float, float]] = {}
+        """The score of each address, and when it was noted: the quietest address first."""
+        self._reported_at: float | None = None
+        self._unreported = 0
 
     def refused(self, host: str, now: float) -> float:
-        """Somebody at that address gave a wrong token: seconds to wait before it is told so."""
+        """Notes a wrong token from that address; returns the seconds to wait before the answer."""
         self.count += 1
-        self._untold += 1
-        score, at = self._hosts.pop(host, (0.0, now))
-        score = min(self.MOST_SCORE, score * math.exp2((at - now) / self.HALF_LIFE) + 1.0)
-        # Put last, so that the first is the one that was quiet for longest.
-        self._hosts[host] = (score, now)
-        if len(self._hosts) > self.MOST_HOSTS:
-            del self._hosts[next(iter(self._hosts))]
-        return min(self.LONGEST, self.FIRST * math.exp2(score - 1.0))
+        self._unreported += 1
+        score, at = self._scores.pop(host, (0.0, now))
+        faded = score * math.exp2((at - now) / self.SCORE_HALF_LIFE_S)
+        score = min(self.MAX_SCORE, faded + 1.0)
+        self._scores[host] = (score, now)
+        if len(self._scores) > self.MAX_HOSTS:
+            del self._scores[next(iter(self._scores))]
+        return min(self._longest_wait_s, self._first_wait_s * math.exp2(score - 1.0))
 
-    def due(self, host: str, now: float) -> str | None:
-        """What to tell of the last one, which was of that address; None if it is too soon."""
-        if self._told_at is not None and now - self._told_at < self.EVERY:
+    def report(self, host: str, now: float) -> str | None:
+        """What to report of the last wrong token, which came from that address; None if the
+        last report was too short a while ago.
+        """
+        if self._reported_at is not None and now - self._reported_at < self.REPORT_EVERY_S:
             return None
-        before = self._untold - 1
-        self._told_at, self._untold = now, 0
-        text = f"{host} gave a wrong token"
-        return (
-            f"{text}, and {before} more were given since the last was told of" if before else text
-        )
+        others = self._unreported - 1
+        self._reported_at, self._unreported = now, 0
+        more = f"; {others} more wrong tokens since the last report" if others else ""
+        return f"{host} gave a wrong token{more}"
 
 
 class Authenticator:
-    """What a master asks about whoever comes in. For many threads.
+    """Tells which role a token gives, and holds back whoever gives a wrong one. Thread-safe.
 
     Args:
-        keys: asked for every valid token and its role; see `nodes.security.tokens.valid_keys`.
+        tokens: asked for every valid token and its role; see `nodes.security.tokens.valid_tokens`.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
         require_token: whether lookups need a role as well.
+
+    Attributes:
+        recheck_every_s: seconds after which a session checks its token again.
+        throttle: how long wrong tokens wait.
     """
 
     def __init__(
         self,
         *,
-        keys: Callable[[], list[Key]],
+        tokens: Callable[[], list[ValidToken]],
         note: Callable[[EventKind, str, str], None],
         require_token: bool,
+        recheck_every_s: float = RECHECK_EVERY_S,
+        throttle: LoginThrottle | None = None,
     ) -> None:
         self.require_token = require_token
-        self._keys = keys
+        self.recheck_every_s = recheck_every_s
+        self.throttle = throttle or LoginThrottle()
+        self._valid_tokens = tokens
         self._note = note
         self._lock = threading.Lock()
-        self._refusals = LoginThrottle()
         self._closed = threading.Event()
 
     @property
     def refused(self) -> int:
         """Wrong tokens so far."""
-        return self._refusals.count
+        return self.throttle.count
 
     def close(self) -> None:
-        """Lets go of whoever is made to wait."""
+        """Lets go of all who are held back."""
         self._closed.set()
 
-    def role_of(self, token: object) -> Role | None:
-        """The role that a token gives now."""
-        return role_of(token, self._keys())
+    def role_of(self, token: object) -> TokenRole | None:
+        """The role that a token gives now; None if it is not valid."""
+        return role_of(token, self._valid_tokens())
 
     def refuse(self, host: str) -> None:
-        """Counts a wrong token, and returns when its giver may be told so.
+        """Counts a wrong token from that address, and returns when it may be answered.
 
-        Only the calling thread waits: whoever has the right token never does, wherever from.
+        Only the calling thread waits. A right token is never held back, whatever its address.
         """
         now = time.monotonic()
         with self._lock:
-            wait = self._refusals.refused(host, now)
-            text = self._refusals.due(host, now)
-        if text is not None:
-            self._note(EventKind.REFUSED_LOGIN, "", text)
+            wait = self.throttle.refused(host, now)
+            report = self.throttle.report(host, now)
+        if report is not None:
+            self._note(EventKind.REFUSED_LOGIN, "", report)
         self._closed.wait(wait)
 
 
 class Session:
-    """One connection: the role it has, by the token it gave. For that connection's thread.
+    """The role of one connection, by the token it gave. For that connection's thread.
 
     Args:
         authenticator: tells what a token gives.
@@ -130,23 +146,24 @@ class Session:
         self._authenticator = authenticator
         self._host = host
         self._token: str | None = None
-        self._role: Role | None = None
-        self._checked = 0.0
+        self._role: TokenRole | None = None
+        self._checked_at = 0.0
 
     def login(self, token: object) -> str:
-        """The verb by which a connection gets a role; returns which. Raises `Forbidden`."""
+        """The verb by which a connection gets a role. Returns the role; raises `Forbidden`."""
         role = self._authenticator.role_of(token)
         if role is None or type(token) is not str:
             self._authenticator.refuse(self._host)
             raise Forbidden("that is no token of this cluster, or one that has been replaced")
-        self._token, self._role, self._checked = token, role, time.monotonic()
+        self._token, self._role, self._checked_at = token, role, time.monotonic()
         return str(role)
 
-    def check(self, needed: Role) -> None:
-        """Raises `Forbidden` for a connection that has not, or no longer has, that role."""
+    def check(self, needed: TokenRole) -> None:
+        """Raises `Forbidden` unless the connection has that role, and has it still."""
         now = time.monotonic()
-        if self._token is not None and now - self._checked > RECHECK:
-            self._role, self._checked = self._authenticator.role_of(self._token), now
+        due = now - self._checked_at > self._authenticator.recheck_every_s
+        if self._token is not None and due:
+            self._role, self._checked_at = self._authenticator.role_of(self._token), now
         if self._role is None or not self._role.covers(needed):
             has = f" (the token given is of the role {self._role})" if self._role else ""
             raise Forbidden(
@@ -154,8 +171,8 @@ class Session:
                 f"token or one of that role"
             )
 
-    def settle(self, role: Role) -> None:
-        """From now on it has that role and no other, whatever becomes of its token: a worker
-        stays registered until one of both ends it.
+    def settle(self, role: TokenRole) -> None:
+        """Gives the connection that role for as long as it lasts, even if its token is rotated:
+        a worker stays registered until one of both ends it.
         """
         self._token, self._role = None, role

@@ -19,48 +19,55 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nodes.errors import StartError
-from nodes.security.tls import Role
+from nodes.security.tls import CertificateRole
 from nodes.support.files import write_atomically
-from nodes.transport.tls import ROLE
+from nodes.transport.tls import ROLE_URI_PREFIX
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
-"""What every certificate of a node is for, besides the names asked for."""
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""What the certificate of a node is for, besides the hosts asked for."""
 
 CA_DAYS = 3650
 """The least a CA is valid; certificates can be renewed under it, itself it cannot."""
 
-SLACK = datetime.timedelta(hours=1)
+CLOCK_SKEW = datetime.timedelta(hours=1)
 """Certificates are valid from so long ago on: not all clocks agree."""
 
 _USES = {
     # Masters dial workers and workers masters: each is either side of a connection.
-    Role.MASTER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
-    Role.WORKER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
-    Role.OPERATOR: [ExtendedKeyUsageOID.CLIENT_AUTH],
+    CertificateRole.MASTER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+    CertificateRole.WORKER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+    CertificateRole.OPERATOR: [ExtendedKeyUsageOID.CLIENT_AUTH],
 }
 
-Key = ec.EllipticCurvePrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey
 
 
 class Pair(NamedTuple):
     """A certificate and its key."""
 
     cert: x509.Certificate
-    key: Key
+    key: PrivateKey
 
 
 def make_certificates(
-    folder: Path, *, hosts: Sequence[str], days: int, now: datetime.datetime, renew: bool = False
+    folder: Path,
+    *,
+    hosts: Sequence[str],
+    days: int,
+    now: datetime.datetime,
+    renew: bool = False,
+    local_hosts: Sequence[str] = LOCAL_HOSTS,
 ) -> list[Path]:
     """Makes all that `nodes.security.tls` lists, in files that only their owner can read.
 
     Args:
         folder: made if it is not there.
-        hosts: names and addresses by which masters and workers are dialled, besides `LOCAL`
-            and, if it is to `renew`, those of the certificates that are there.
+        hosts: names and addresses by which masters and workers are dialled from other machines.
+            With `renew`, those in the present certificates are added.
         days: how long the certificates are valid.
         now: from when on; with a time zone.
         renew: replace the certificates that are there by new ones of the same CA.
+        local_hosts: names and addresses of the machine itself.
 
     Returns:
         The files written.
@@ -68,10 +75,10 @@ def make_certificates(
     Raises:
         StartError: there are certificates already, or none to renew; or a name is none.
     """
-    names = [_name(host) for host in dict.fromkeys((*LOCAL, *hosts))]
+    names = [_name(host) for host in dict.fromkeys((*local_hosts, *hosts))]
     if renew:
         names = list(dict.fromkeys((*names, *_names_there(folder))))
-    files = [f"{stem}{end}.pem" for stem in ("ca", *Role) for end in ("", "-key")]
+    files = [f"{stem}{end}.pem" for stem in ("ca", *CertificateRole) for end in ("", "-key")]
     there = [name for name in files if (folder / name).exists()]
     if there and not renew:
         raise StartError(
@@ -82,7 +89,7 @@ def make_certificates(
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         ca = _read_ca(folder) if renew else _make_ca(now, max(days, CA_DAYS))
         made = {} if renew else {"ca": ca}
-        for role in Role:
+        for role in CertificateRole:
             made[role] = _issue(role, names, ca, now, days)
         for stem, (cert, key) in made.items():
             write_atomically(folder / f"{stem}-key.pem", _pem(key))
@@ -111,7 +118,9 @@ def _name(host: str) -> x509.GeneralName:
 
 def _names_there(folder: Path) -> list[x509.GeneralName]:
     try:
-        cert = x509.load_pem_x509_certificate((folder / f"{Role.MASTER}.pem").read_bytes())
+        cert = x509.load_pem_x509_certificate(
+            (folder / f"{CertificateRole.MASTER}.pem").read_bytes()
+        )
     except FileNotFoundError:
         return []
     except ValueError as error:
@@ -131,11 +140,15 @@ def _make_ca(now: datetime.datetime, days: int) -> Pair:
 
 
 def _issue(
-    role: Role, names: list[x509.GeneralName], ca: Pair, now: datetime.datetime, days: int
+    role: CertificateRole,
+    names: list[x509.GeneralName],
+    ca: Pair,
+    now: datetime.datetime,
+    days: int,
 ) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    said: list[x509.GeneralName] = [x509.UniformResourceIdentifier(f"{ROLE}{role}")]
-    if role is not Role.OPERATOR:
+    said: list[x509.GeneralName] = [x509.UniformResourceIdentifier(f"{ROLE_URI_PREFIX}{role}")]
+    if role is not CertificateRole.OPERATOR:
         said += names
     draft = _draft(_subject(f"Rollcall {role}"), ca.cert.subject, key, ca.key)
     draft = _valid(draft, now, days)
@@ -149,10 +162,12 @@ def _valid(
     draft: x509.CertificateBuilder, now: datetime.datetime, days: int
 ) -> x509.CertificateBuilder:
     until = now + datetime.timedelta(days=days)
-    return draft.not_valid_before(now - SLACK).not_valid_after(until)
+    return draft.not_valid_before(now - CLOCK_SKEW).not_valid_after(until)
 
 
-def _draft(subject: x509.Name, issuer: x509.Name, key: Key, signer: Key) -> x509.CertificateBuilder:
+def _draft(
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, signer: PrivateKey
+) -> x509.CertificateBuilder:
     """What all have: names, a number, and the extensions that tie one to the next."""
     signs = subject == issuer
     uses = x509.KeyUsage(
@@ -198,7 +213,7 @@ def _read_ca(folder: Path) -> Pair:
     return Pair(cert, key)
 
 
-def _pem(key: Key) -> bytes:
+def _pem(key: PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

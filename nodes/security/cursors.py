@@ -4,7 +4,7 @@
 
 The time is the Unix second at which that version of the records was last seen in service. A page
 of the present records makes it anew, a page of earlier ones keeps it: however it is paged,
-records that were replaced can be read for `KEPT` seconds more and no longer.
+records that were replaced can be read for `OLD_PAGES_S` seconds more and no longer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from nodes.errors import BadRequest
 
-KEPT = 600.0
+OLD_PAGES_S = 600.0
 """Seconds that pages of records go on after others took their place."""
 
 _CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18}):([0-9]{1,12}):[0-9a-f]{32}")
@@ -100,7 +100,7 @@ class Cursors:
         if found is None or not self._is_signed(found[0], question):
             raise BadRequest("after is not a cursor of a page; start again from the first page")
         cursor = Cursor(found[1], int(found[2]), int(found[3]))
-        over = cursor.version != present and self._clock() - cursor.served_at > KEPT
+        over = cursor.version != present and self._clock() - cursor.served_at > OLD_PAGES_S
         if cursor.version != version or over:
             raise BadRequest(
                 f"the records changed since that page (catalog {cursor.version[:12]}, now"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-SOON = 30 * 86400.0
+EXPIRES_SOON_S = 30 * 86400.0
 """Seconds before the first certificate expires from which on it is warned of."""
 
-WARN_EVERY = 86400.0
+WARN_EVERY_S = 86400.0
 """Seconds between two warnings."""
 
 
@@ -20,13 +20,13 @@ class ExpiryWatch:
         soon = expiry(expires_at, now)
         if not soon or now < self._next:
             return ""
-        self._next = now + WARN_EVERY
+        self._next = now + WARN_EVERY_S
         return f"{soon}; 'rollcall-nodes certs init --renew' makes new ones"
 
 
 def expiry(expires_at: float | None, now: float) -> str:
     """That certificates expire soon, in words; "" if they do not, or if there are none."""
-    if expires_at is None or expires_at - now >= SOON:
+    if expires_at is None or expires_at - now >= EXPIRES_SOON_S:
         return ""
     if expires_at <= now:
         return "certificates have expired"

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from nodes.errors import StartError
 from nodes.transport import Certificate, Secure
-from nodes.transport.tls import certificate, explain
+from nodes.transport.tls import certificate, explain_ssl_error
 
 
-class Role(StrEnum):
+class CertificateRole(StrEnum):
     """What a certificate entitles to; clients, who only look up, need none."""
 
     MASTER = "master"
@@ -31,11 +31,11 @@ class Role(StrEnum):
     OPERATOR = "operator"
 
 
-STEERS = (Role.OPERATOR, Role.MASTER)
-REGISTERS = (Role.WORKER, Role.OPERATOR)
+STEERS = (CertificateRole.OPERATOR, CertificateRole.MASTER)
+REGISTERS = (CertificateRole.WORKER, CertificateRole.OPERATOR)
 """Who may call the master's verbs for operators, and those for workers."""
 
-LEADS = (Role.MASTER,)
+LEADS = (CertificateRole.MASTER,)
 """Who may call those verbs of a worker that are not for clients."""
 
 
@@ -56,7 +56,7 @@ class Tls:
         StartError: a file is missing or of no use; the message says how to make it.
     """
 
-    def __init__(self, folder: Path, role: Role | None, *, host: str = "") -> None:
+    def __init__(self, folder: Path, role: CertificateRole | None, *, host: str = "") -> None:
         self.folder = folder
         self._role = role
         # A context checks other things when it dials than when it is dialled.
@@ -65,7 +65,7 @@ class Tls:
             float(ssl.cert_time_to_seconds(str(ca["notAfter"])))
             for ca in self._client.get_ca_certs()
         ]
-        if role in (Role.MASTER, Role.WORKER):
+        if role in (CertificateRole.MASTER, CertificateRole.WORKER):
             found.append(self._own(role, host).expires_at)
         self.expires_at = min(found, default=0.0)
 
@@ -77,11 +77,11 @@ class Tls:
 
     def to_master(self) -> Secure:
         """For a `Lane` to a master."""
-        return Secure(self._client, Role.MASTER)
+        return Secure(self._client, CertificateRole.MASTER)
 
     def to_workers(self) -> Secure:
         """For a `Lane` to a worker."""
-        return Secure(self._client, Role.WORKER)
+        return Secure(self._client, CertificateRole.WORKER)
 
     def _context(self, side: int) -> ssl.SSLContext:
         context = ssl.SSLContext(side)
@@ -101,7 +101,7 @@ class Tls:
                 # Nobody is asked for a password on the terminal.
                 context.load_cert_chain(cert, key, password="")
         except ssl.SSLError as error:
-            raise self._useless(explain(error)) from error
+            raise self._useless(explain_ssl_error(error)) from error
         except OSError as error:
             raise self._useless(f"{self._first_missing()}: {error.strerror}") from error
         return context
@@ -115,7 +115,7 @@ class Tls:
         own = [] if self._role is None else [f"{self._role}.pem", f"{self._role}-key.pem"]
         return ["ca.pem", *own]
 
-    def _own(self, role: Role, host: str) -> Certificate:
+    def _own(self, role: CertificateRole, host: str) -> Certificate:
         """The node's own certificate, as a peer sees it: shown in a handshake with itself."""
         client = self._context(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = bool(host)
@@ -131,7 +131,7 @@ class Tls:
                 except ssl.SSLWantReadError:
                     _step(answers)
         except ssl.SSLError as error:
-            raise self._useless(explain(error).replace("peer's", f"{role}'s")) from error
+            raise self._useless(explain_ssl_error(error).replace("peer's", f"{role}'s")) from error
         if shown.role != role:
             raise self._useless(f"{role}.pem is not a {role}'s certificate")
         return shown
@@ -151,7 +151,7 @@ def _step(answers: ssl.SSLObject) -> None:
         return
 
 
-def lacking(shown: Certificate | None, roles: Sequence[Role]) -> str:
+def lacking(shown: Certificate | None, roles: Sequence[CertificateRole]) -> str:
     """What a peer lacks that should have one of these roles, in words; "" if it has one."""
     found = "" if shown is None else shown.role
     if found in roles:

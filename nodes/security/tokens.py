@@ -27,33 +27,33 @@ from nodes.errors import StartError
 from nodes.support.files import draft, write_atomically
 from nodes.support.paths import make_private, state_dir
 
-GRACE = 3600.0
+TOKEN_GRACE_S = 3600.0
 """Seconds that an old token stays valid, unless the operator says otherwise."""
 
-MOST_OLD = 8
+MAX_OLD_TOKENS = 8
 """Old tokens that are kept, the newest."""
 
 
-class Role(StrEnum):
+class TokenRole(StrEnum):
     """What somebody may do: look up, register, or steer (and all the rest)."""
 
     CLIENT = "client"
     WORKER = "worker"
     OPERATOR = "operator"
 
-    def covers(self, needed: Role) -> bool:
+    def covers(self, needed: TokenRole) -> bool:
         """Whether this role may do what that one may."""
-        return self in (needed, Role.OPERATOR)
+        return self in (needed, TokenRole.OPERATOR)
 
 
-class Key(NamedTuple):
+class ValidToken(NamedTuple):
     """A token that is valid now, and the role it gives."""
 
     token: str
-    role: Role
+    role: TokenRole
 
 
-def token_file(role: Role | None = None) -> Path:
+def token_file(role: TokenRole | None = None) -> Path:
     """Where a role's own token is, or the cluster's; `ROLLCALL_TOKEN_FILE` says where that is."""
     override = os.environ.get("ROLLCALL_TOKEN_FILE")
     path = Path(override) if override else state_dir() / "token"
@@ -68,51 +68,54 @@ def read_token(path: Path | None = None) -> str | None:
         return None
 
 
-def find_token(role: Role) -> str | None:
+def find_token(role: TokenRole) -> str | None:
     """What local commands log in with: the role's own token or, without one, the cluster's."""
     return read_token(token_file(role)) or read_token()
 
 
 def client_token() -> str | None:
     """The token of whoever looks up; see `find_token`."""
-    return find_token(Role.CLIENT)
+    return find_token(TokenRole.CLIENT)
 
 
 def worker_token() -> str | None:
     """The token of a worker; see `find_token`."""
-    return find_token(Role.WORKER)
+    return find_token(TokenRole.WORKER)
 
 
 def operator_token() -> str | None:
     """The token of whoever steers; see `find_token`."""
-    return find_token(Role.OPERATOR)
+    return find_token(TokenRole.OPERATOR)
 
 
-def valid_keys(clock: Callable[[], float] = time.time) -> list[Key]:
+def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:
     """Every token that is valid now, as the files say now: a rotation needs no restart."""
     now = clock()
-    keys: list[Key] = []
-    for path, role in [*((token_file(role), role) for role in Role), (token_file(), Role.OPERATOR)]:
+    tokens: list[ValidToken] = []
+    for path, role in [
+        *((token_file(role), role) for role in TokenRole),
+        (token_file(), TokenRole.OPERATOR),
+    ]:
         token = read_token(path)
         if token is not None:
-            keys.append(Key(token, role))
-        keys += [Key(old, role) for until, old in _read_old(path) if until > now]
-    return keys
+            tokens.append(ValidToken(token, role))
+        tokens += [ValidToken(old, role) for until, old in _read_old(path) if until > now]
+    return tokens
 
 
-def role_of(given: object, keys: Iterable[Key]) -> Role | None:
+def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:
     """The role that a token gives, the highest if it is in several; None if it is none.
 
-    Every key is compared, each in constant time; anything but a str is wrong.
+    Every token is compared, each in constant time; anything but a str is wrong.
     """
     if type(given) is not str:
         return None
     encoded = given.encode("utf-8", "replace")
-    found: Role | None = None
-    for key in keys:
-        same = hmac.compare_digest(encoded, key.token.encode())
-        if same and (found is None or key.role.covers(found)):
-            found = key.role
+    found: TokenRole | None = None
+    for valid in tokens:
+        same = hmac.compare_digest(encoded, valid.token.encode())
+        if same and (found is None or valid.role.covers(found)):
+            found = valid.role
     return found
 
 
@@ -169,7 +172,7 @@ def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.
         now = clock()
         end = now + grace
         kept = [(min(until, end), old) for until, old in _read_old(path) if until > now]
-        kept = [*kept, (end, present)][-MOST_OLD:] if grace > 0 else []
+        kept = [*kept, (end, present)][-MAX_OLD_TOKENS:] if grace > 0 else []
         # The old one is written down first: there is no moment at which it is not valid.
         lines = "".join(f"{until:.3f} {old}\n" for until, old in kept)
         write_atomically(_old_file(path), lines.encode())

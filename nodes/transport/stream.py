@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 64 * 1024
 """Bytes asked of the kernel at once; RPyC's own figure (``STREAM_CHUNK``)."""
 
-SLACK = 0.1
+TIMEOUT_SLACK = 0.1
 """A wait may end later than asked by this part of it, and not be set anew."""
 
 
@@ -95,7 +95,7 @@ class Stream:
             if not self._shortest <= deadline - time.monotonic() <= self._longest:
                 seconds = self._allow(socket.SO_RCVTIMEO, deadline)
                 # Shorter than asked is fine as well: the wait is then begun again.
-                self._shortest, self._longest = seconds / (1.0 + SLACK), 2 * seconds
+                self._shortest, self._longest = seconds / (1.0 + TIMEOUT_SLACK), 2 * seconds
             try:
                 data = self._sock.recv(CHUNK_BYTES)
             except BlockingIOError:

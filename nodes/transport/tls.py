@@ -19,7 +19,7 @@ from nodes.transport.stream import CHUNK_BYTES, Stream
 
 T = TypeVar("T")
 
-ROLE = "rollcall:"
+ROLE_URI_PREFIX = "rollcall:"
 """A certificate's role is the name of the type URI that begins so: "rollcall:worker"."""
 
 
@@ -158,7 +158,7 @@ class TlsStream(Stream):
         except ssl.SSLWantReadError:
             raise
         except ssl.SSLError as exc:
-            raise TlsFailed(explain(exc)) from exc
+            raise TlsFailed(explain_ssl_error(exc)) from exc
 
 
 def certificate(shown: Mapping[str, Any] | None) -> Certificate | None:
@@ -166,9 +166,9 @@ def certificate(shown: Mapping[str, Any] | None) -> Certificate | None:
     if not shown:
         return None
     names = [name for kind, name in shown.get("subjectAltName", ()) if kind == "URI"]
-    roles = [name.removeprefix(ROLE) for name in names if name.startswith(ROLE)]
+    named = [name for name in names if name.startswith(ROLE_URI_PREFIX)]
     # One that names several has none: nobody makes those by mistake.
-    role = roles[0] if len(roles) == 1 else ""
+    role = named[0].removeprefix(ROLE_URI_PREFIX) if len(named) == 1 else ""
     return Certificate(role, float(ssl.cert_time_to_seconds(shown["notAfter"])))
 
 
@@ -191,7 +191,7 @@ def dial_tls(sock: socket.socket, secure: Secure, host: str, deadline: float) ->
     return stream
 
 
-_VERDICTS = {
+_VERIFY_ERRORS = {
     9: "the peer's certificate is not valid yet: one of the two clocks is wrong",
     10: "the peer's certificate has expired",
     18: "the peer's certificate is self-signed: it is not from the cluster's CA",
@@ -221,10 +221,10 @@ _REASONS = {
 """By the ends of OpenSSL's reasons; what comes before says by which protocol."""
 
 
-def explain(exc: ssl.SSLError) -> str:
+def explain_ssl_error(exc: ssl.SSLError) -> str:
     """OpenSSL's error in words that say what is wrong."""
     if isinstance(exc, ssl.SSLCertVerificationError):
-        words = _VERDICTS.get(exc.verify_code, "the peer's certificate is refused")
+        words = _VERIFY_ERRORS.get(exc.verify_code, "the peer's certificate is refused")
         return f"{words} ({exc.verify_message.rstrip('.')})"
     reason = exc.reason or str(exc)
     for end, words in _REASONS.items():

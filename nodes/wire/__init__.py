@@ -19,9 +19,9 @@ from nodes.wire.envelopes import (
 from nodes.wire.messages import (
     DEADLINE,
     INSTANCE_VARIABLE,
+    MAX_REFUSAL_CHARS,
     MOST_MESSAGE,
     MOST_REGISTRATION,
-    MOST_VERDICT,
     PAGE,
     WHOLE,
     WORKER_ID,
@@ -56,9 +56,9 @@ from nodes.wire.views import ClusterSnapshot, Event, LogPart, Reloaded, WorkerVi
 __all__ = [
     "DEADLINE",
     "INSTANCE_VARIABLE",
+    "MAX_REFUSAL_CHARS",
     "MOST_MESSAGE",
     "MOST_REGISTRATION",
-    "MOST_VERDICT",
     "PAGE",
     "WHOLE",
     "WORKER_ID",

@@ -27,7 +27,7 @@ wire: the master adds its own part, and decodes nothing."""
 
 
 WorkerRefusal = tuple[str, str]
-"""`(code, message)`: the worker's own verdict on a request, or its own failure."""
+"""`(code, message)`: a worker's refusal of a request, or its own failure."""
 
 
 ProbeAnswer = tuple[int, int, int, str, float, int]
@@ -42,7 +42,7 @@ MOST_MESSAGE = 10_000
 """Characters of a registration, and of a worker's words."""
 
 
-MOST_VERDICT = 1000
+MAX_REFUSAL_CHARS = 1000
 """Characters of a worker's words that a client hears: they say what is wrong with its lookup."""
 
 

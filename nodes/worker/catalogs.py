@@ -10,11 +10,11 @@ from nodes.catalog import Argument, Catalog, coerce
 from nodes.errors import BadRequest, DataError, InternalError
 from nodes.security.cursors import Cursor, Cursors, Question
 from nodes.support.text import excerpt
-from nodes.wire import MOST_VERDICT, answer_part, error_envelope, item_envelope
+from nodes.wire import MAX_REFUSAL_CHARS, answer_part, error_envelope, item_envelope
 
-KEY_TIME = 1.0
-"""Seconds that a page waits for the key of its cursor: a lookup of the master may overtake the
-answer to the registration, in which the key comes."""
+KEY_WAIT_S = 1.0
+"""Seconds that a page waits for the key of its cursor. The key comes with the answer to the
+registration, which a lookup from the master may overtake."""
 
 
 class CatalogVersions:
@@ -23,10 +23,11 @@ class CatalogVersions:
     The present one is replaced as a whole: a lookup reads from the one it began with.
     """
 
-    MOST_BEFORE = 2
+    MAX_EARLIER = 2
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, key_wait_s: float = KEY_WAIT_S) -> None:
         self.catalog = catalog
+        self._key_wait_s = key_wait_s
         self._lock = threading.Lock()
         self._before: dict[str, Catalog] = {}
         self._cursors: Cursors | None = None
@@ -35,7 +36,7 @@ class CatalogVersions:
     @property
     def cursors(self) -> Cursors:
         """How pages are signed. Raises `InternalError` if no master has said so yet."""
-        self._keyed.wait(KEY_TIME)
+        self._keyed.wait(self._key_wait_s)
         if self._cursors is None:
             raise InternalError("it knows no key for cursors: it has not registered yet")
         return self._cursors
@@ -66,7 +67,7 @@ class CatalogVersions:
                 if (found.info.name, found.info.version) != (now.info.name, wanted):
                     return None
             self._before[wanted] = found
-            while len(self._before) > self.MOST_BEFORE:
+            while len(self._before) > self.MAX_EARLIER:
                 # The one asked for longest ago; whoever reads from it keeps it open.
                 del self._before[next(iter(self._before))]
             return found
@@ -136,6 +137,6 @@ class OpenCatalog:
                 return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
             first = self._cursor((name, self._coerced(name, tuple(args))), 0)
         except BadRequest as error:
-            return error_envelope(BadRequest(excerpt(error.message, MOST_VERDICT)))
+            return error_envelope(BadRequest(excerpt(error.message, MAX_REFUSAL_CHARS)))
         part = answer_part(b"[]", count=0, after=first, catalog=self._version, files=())
         return item_envelope(part)

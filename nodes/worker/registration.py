@@ -9,7 +9,7 @@ import secrets
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -25,6 +25,7 @@ from nodes.errors import (
 )
 from nodes.security.cursors import Cursors
 from nodes.security.tls import Tls
+from nodes.support.backoff import Backoff
 from nodes.transport import Lane, Limits, Server, TransportError
 from nodes.wire import (
     DEADLINE,
@@ -42,26 +43,15 @@ from nodes.worker.service import WorkerService
 
 logger = logging.getLogger("rollcall.worker")
 
-FIRST_WAIT = 0.1
-GROWTH = 1.2
-LONGEST_WAIT = 2.0
-"""Seconds between attempts to register: growing gently, so that a master that is back within a
-second is found soon after; jittered, so that its workers do not come in step; and all are back
-within 3 s, however long it was away."""
+REGISTER_BACKOFF = Backoff(first_s=0.1, factor=1.2, longest_s=2.0)
+"""Between attempts to register. The waits grow slowly, so that a master that is back within a
+second is found soon after; and however long it was away, all its workers are back within 3 s."""
 
-RENEW = 10.0
+RENEW_EVERY_S = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
 
 
-def register_waits(random: Random) -> Iterator[float]:
-    """Seconds to wait before each attempt to register after the first, without end."""
-    wait = FIRST_WAIT
-    while True:
-        yield wait * random.uniform(0.5, 1.5)
-        wait = min(LONGEST_WAIT, wait * GROWTH)
-
-
-class Worker:
+class WorkerServer:
     """The worker process's parts, started and stopped together.
 
     Args:
@@ -195,13 +185,13 @@ class Worker:
     # -- registration -----------------------------------------------------------
 
     def _run(self) -> None:
-        waits = register_waits(self._random)
+        attempts = 0
         try:
             while not self._leaving.is_set():
                 try:
                     with Lane.dial(*self._master, timeout=1.0, tls=self._tls) as lane:
                         self._register(lane)
-                        waits = register_waits(self._random)
+                        attempts = 0
                         self._stay(lane)
                 except (TransportError, MasterLost) as error:
                     logger.info("master %s:%d: %s", *self._master, error)
@@ -210,7 +200,8 @@ class Worker:
                     if not self.ready:
                         self.refusal = refusal
                         return
-                self._sleep(next(waits))
+                self._sleep(REGISTER_BACKOFF.wait_s(attempts, self._random.random()))
+                attempts += 1
         finally:
             self.settled.set()
             self.done.set()
@@ -220,7 +211,7 @@ class Worker:
             select.select([self._wake_read], [], [], seconds)
 
     def _ask(self, lane: Lane, verb: str, *args: str) -> object:
-        reply = lane.call(verb, *args, timeout=RENEW)
+        reply = lane.call(verb, *args, timeout=RENEW_EVERY_S)
         if type(reply) is not str:
             raise MasterLost("the master answered with something else than an envelope")
         try:
@@ -247,7 +238,7 @@ class Worker:
         """Keeps the registration until the master goes, or until this worker leaves."""
         while not self._leaving.is_set():
             ends: list[Lane | socket.socket] = [lane, self._wake_read]
-            readable, _, _ = select.select(ends, [], [], RENEW)
+            readable, _, _ = select.select(ends, [], [], RENEW_EVERY_S)
             if lane in readable and lane.wait_closed(0.0):
                 return
             if not readable and self._ask(lane, "renew") is not True:

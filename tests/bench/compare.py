@@ -43,8 +43,8 @@ def load(work: Work, *, clients: int, seconds: float, batch: int = 1) -> Figure:
     with ProcessGroup(
         LoadPlan(clients=clients, seconds=seconds), work, command=CLIENT_COMMAND
     ) as processes:
-        for tally in processes.run(threading.Event()):
-            whole.merge(tally)
+        for result in processes.run(threading.Event()):
+            whole.merge(result)
     p50 = whole.latencies.percentile(0.5)
     assert p50 is not None, "not one call"
     return Figure(whole.answered / processes.seconds, p50, whole.failed)

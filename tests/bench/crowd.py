@@ -70,7 +70,7 @@ def cluster(descriptors: int) -> Iterator[str]:
         yield master.ready["master"]
 
 
-class Seen:
+class Latencies:
     """Lookups of one client: how long each took, and what failed."""
 
     def __init__(self) -> None:
@@ -91,9 +91,9 @@ class Seen:
         return statistics.quantiles(self.took, n=100)[98]
 
 
-def ask(address: str, client: Client, seconds: float) -> tuple[Seen, Seen]:
+def ask(address: str, client: Client, seconds: float) -> tuple[Latencies, Latencies]:
     """Looks up for so long: with the client there is, and now and then with a new one."""
-    old, new = Seen(), Seen()
+    old, new = Latencies(), Latencies()
 
     def anew() -> None:
         with Client(address) as other:
@@ -109,7 +109,7 @@ def ask(address: str, client: Client, seconds: float) -> tuple[Seen, Seen]:
 
 
 def main() -> None:
-    """Plays every scene."""
+    """Runs every scenario."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.crowd", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     seconds = parser.parse_args().seconds
@@ -128,7 +128,7 @@ def main() -> None:
                 after = ask(address, client, seconds / 2)
             cells = []
             for number, seen in enumerate((old, new)):
-                quiet = Seen()
+                quiet = Latencies()
                 quiet.took = before[number].took + after[number].took
                 cells.append(f"{seen.p99 * 1000:7.2f} ms {seen.p99 / quiet.p99:6.1f}")
             failed = old.failed + new.failed

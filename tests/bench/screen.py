@@ -39,7 +39,7 @@ KEYS = 200
 SECONDS = 5.0
 
 
-class Measured(RollcallApp):
+class MeasuredApp(RollcallApp):
     """The console, noting when it last drew."""
 
     drawn = 0.0
@@ -72,7 +72,7 @@ def load(address: str, clients: int = 4) -> Iterator[None]:
             process.communicate()
 
 
-async def lag_and_keys(app: Measured) -> tuple[list[float], list[float]]:
+async def lag_and_keys(app: MeasuredApp) -> tuple[list[float], list[float]]:
     """Milliseconds by which the loop was late, and from each key press to its drawing."""
     lags: list[float] = []
     keys: list[float] = []
@@ -111,9 +111,9 @@ def show(title: str, lags: list[float], keys: list[float]) -> None:
     )
 
 
-def console(opening: OpenCluster) -> Measured:
+def console(opening: OpenCluster) -> MeasuredApp:
     """A console as an operator has it."""
-    return Measured(open_cluster=opening, settings=Settings(), glyphs=UNICODE, attached=False)
+    return MeasuredApp(open_cluster=opening, settings=Settings(), glyphs=UNICODE, attached=False)
 
 
 async def real() -> float:

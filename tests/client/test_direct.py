@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from nodes.client.blocking import Client
+from nodes.client.connection import MasterConnection
+from nodes.client.direct import DirectClient
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
-from nodes.routing import Router
-from nodes.security.tokens import Role, ensure_token, token_file
+from nodes.routing import RoutingLimits
+from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file
 from nodes.transport import Lane
-from nodes.wire import LookupRequest, encode_request
+from nodes.wire import PAGE, LookupRequest, encode_request
 from tests.kit import (
     PATIENCE,
-    Frozen,
-    Killed,
+    FrozenProcess,
     Node,
     hosted,
+    kill_process,
     kill_storm,
     load_from_threads,
     master_alone,
@@ -36,9 +40,9 @@ RECORDS = shipped_records()
 
 def load(address: str, **options: Any) -> None:
     """Four direct clients that check every answer, and get every one."""
-    tallies = load_from_threads(address, clients=4, records=RECORDS, direct=True, **options)
-    assert [tally.errors for tally in tallies] == [[]] * 4
-    assert [tally.wrong for tally in tallies] == [[]] * 4
+    results = load_from_threads(address, clients=4, records=RECORDS, direct=True, **options)
+    assert [result.errors for result in results] == [[]] * 4
+    assert [result.wrong for result in results] == [[]] * 4
 
 
 def served(cluster: HostedCluster) -> dict[str, int]:
@@ -46,14 +50,24 @@ def served(cluster: HostedCluster) -> dict[str, int]:
     return {worker.id: worker.served for worker in cluster.snapshot().workers}
 
 
-def test_what_workers_did_for_others_the_master_shows_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a busy machine a lookup may be late, and two workers then perform it.
-    monkeypatch.setattr(Router, "HEDGE_FLOOR_S", PATIENCE)
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", PATIENCE)
-    with hosted(2) as cluster, Client(cluster.address, direct=True) as direct:
+@contextmanager
+def patient_client(address: str) -> Iterator[DirectClient]:
+    """Asks no second worker: on a busy machine a lookup may be late, and two would perform it."""
+    limits = RoutingLimits(hedge_floor_s=PATIENCE, attempt_timeout_s=PATIENCE)
+    master = MasterConnection(address, token=client_token)
+    client = DirectClient(master, limits=limits)
+    try:
+        yield client
+    finally:
+        master.close()
+        client.close()
+
+
+def test_what_workers_did_for_others_the_master_shows_too() -> None:
+    with hosted(2) as cluster, patient_client(cluster.address) as direct:
         for number in range(300):
             name = RECORDS[number % len(RECORDS)]["name"]
-            page = direct.page("getbyname", name)
+            page = direct.page("getbyname", (name,), limit=PAGE, after=None, timeout=PATIENCE)
             assert same_records(page.result, scan(RECORDS, name=name))
             assert (page.attempts, page.catalog) == (1, cluster.snapshot().catalogs[0])
         with Client(cluster.address) as through:
@@ -62,7 +76,8 @@ def test_what_workers_did_for_others_the_master_shows_too(monkeypatch: pytest.Mo
         assert cluster.snapshot().answered == 301
         assert min(served(cluster).values()) > 100
         assert cluster.master.lookups.answered == 1
-        direct.lookup_many([("getbyname", "xander")] * 500)
+        batch = json.dumps([["getbyname", "xander"]] * 500)
+        direct.many(batch, limit=PAGE, timeout=PATIENCE)
         poll_for(lambda: sum(served(cluster).values()) == 801)
 
 
@@ -94,7 +109,7 @@ def test_kills_cost_no_answer() -> None:
 def test_a_frozen_worker_costs_no_answer_and_is_found_out() -> None:
     with hosted(2) as cluster:
         victim = cluster.snapshot().workers[0]
-        with Frozen(victim.pid):
+        with FrozenProcess(victim.pid):
             load(cluster.address, lookups=100)
             poll_for(lambda: victim.id not in up(cluster))
             load(cluster.address, lookups=100)
@@ -127,7 +142,7 @@ def test_lookups_go_on_while_the_master_is_away() -> None:
             AttachedCluster(address) as cluster,
         ):
             assert client.getbyname("xander")
-            Killed(first.process.pid)
+            kill_process(first.process.pid)
             first.wait()
             for _ in range(100):
                 assert client.getbyname("xander")
@@ -147,7 +162,7 @@ def test_without_a_master_there_is_nobody_to_ask() -> None:
 
 
 def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_it() -> None:
-    ensure_token(token_file(Role.CLIENT))
+    ensure_token(token_file(TokenRole.CLIENT))
     with Node("up", "--port", "0", "--workers", "1", "--require-token", "--json") as node:
         address = node.ready["master"]
         with Client(address, direct=True) as client:

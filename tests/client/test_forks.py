@@ -20,13 +20,13 @@ from nodes.client.blocking import Client
 from nodes.errors import BadRequest, Forbidden, MasterLost
 from tests.kit import (
     FORK_WARNING,
-    Forked,
-    Killed,
-    Mute,
+    ClientResults,
+    ForkedChild,
     Node,
-    Tally,
+    SilentServer,
     ask_each,
     hosted,
+    kill_process,
     make_tls,
     master_alone,
     poll_for,
@@ -88,17 +88,17 @@ def use(client: Client) -> None:
         check(threads.map(lambda side: ask(client, side, 40), range(4)), 160)
 
 
-def ask(client: Client, side: int, lookups: int) -> Tally:
+def ask(client: Client, side: int, lookups: int) -> ClientResults:
     """One side asks, for others than those beside it do at the same time."""
     return ask_each(client, RECORDS, range(7 * side, 7 * side + lookups))
 
 
-def check(tallies: Iterable[Tally], lookups: int | None = None) -> None:
+def check(results: Iterable[ClientResults], lookups: int | None = None) -> None:
     """No answer is wrong, and none is missing."""
-    told = list(tallies)
-    assert [tally.wrong for tally in told] == [[]] * len(told)
-    assert [tally.errors for tally in told] == [[]] * len(told)
-    assert lookups in (None, sum(tally.answers for tally in told))
+    told = list(results)
+    assert [result.wrong for result in told] == [[]] * len(told)
+    assert [result.errors for result in told] == [[]] * len(told)
+    assert lookups in (None, sum(result.answers for result in told))
 
 
 # -- a parent and its children -----------------------------------------------------
@@ -107,7 +107,7 @@ def check(tallies: Iterable[Tally], lookups: int | None = None) -> None:
 @LOOKUPS
 def test_a_server_that_forks_its_children(client: Client, lookups: int) -> None:
     share = lookups // SIDES
-    children = [Forked(partial(ask, client, side, share)) for side in range(CHILDREN)]
+    children = [ForkedChild(partial(ask, client, side, share)) for side in range(CHILDREN)]
     own = ask(client, CHILDREN, share)
     check([own, *(child.result() for child in children)], lookups)
     check([ask(client, 0, 40)])
@@ -117,13 +117,13 @@ def test_a_server_that_forks_its_children(client: Client, lookups: int) -> None:
 def test_a_fork_in_the_middle_of_the_lookups_of_other_threads(client: Client, lookups: int) -> None:
     over = threading.Event()
 
-    def go_on(side: int) -> Tally:
+    def go_on(side: int) -> ClientResults:
         return ask_each(client, RECORDS, takewhile(lambda _: not over.is_set(), count(7 * side)))
 
     with ThreadPoolExecutor(4) as threads:
         asking = [threads.submit(go_on, side) for side in range(4)]
         try:
-            told = [Forked(lambda: ask(client, 0, 50)).result() for _ in range(lookups // 50)]
+            told = [ForkedChild(lambda: ask(client, 0, 50)).result() for _ in range(lookups // 50)]
         finally:
             over.set()
         check(told, lookups)
@@ -132,19 +132,19 @@ def test_a_fork_in_the_middle_of_the_lookups_of_other_threads(client: Client, lo
 
 def test_a_child_waits_for_no_thread_that_was_not_forked() -> None:
     with (
-        Mute() as mute,
+        SilentServer() as mute,
         Client(f"127.0.0.1:{mute.port}", direct=True, timeout=0.5) as client,
         ThreadPoolExecutor(1) as threads,
     ):
         asking = threads.submit(client.getbyname, "xander")
         with mute.listener.accept()[0]:
-            child = Forked(lambda: ask(client, 0, 1))
+            child = ForkedChild(lambda: ask(client, 0, 1))
             assert "MasterLost" in child.result().errors[0]
             assert isinstance(asking.exception(), MasterLost)
 
 
 def test_a_child_that_closes_its_client_closes_no_other(client: Client) -> None:
-    Forked(client.close).result()
+    ForkedChild(client.close).result()
     check([ask(client, 0, 40)])
 
 
@@ -153,18 +153,18 @@ def test_a_child_learns_by_itself_who_comes_and_goes() -> None:
         use(client)
         here, there = multiprocessing.Pipe()
 
-        def work() -> Tally:
+        def work() -> ClientResults:
             check([ask(client, 0, 20)])
             there.send("asked")
             there.recv()
             return ask(client, 0, 20)
 
         with here, there:
-            child = Forked(work)
+            child = ForkedChild(work)
             assert here.recv() == "asked"
             before = {worker.pid for worker in cluster.snapshot().workers}
             for pid in before:
-                Killed(pid)
+                kill_process(pid)
             poll_for(lambda: before.isdisjoint(one.pid for one in cluster.snapshot().workers))
             wait_up(cluster, 2)
             here.send("there are others")
@@ -174,13 +174,13 @@ def test_a_child_learns_by_itself_who_comes_and_goes() -> None:
 def test_a_client_that_is_closed_is_closed_in_a_child(plain: str) -> None:
     with Client(plain, direct=True) as client:
         use(client)
-    tally = Forked(lambda: ask(client, 0, 1)).result()
-    assert "no longer in use" in tally.errors[0]
+    result = ForkedChild(lambda: ask(client, 0, 1)).result()
+    assert "no longer in use" in result.errors[0]
 
 
 def test_a_child_does_not_stop_the_cluster_of_its_parent() -> None:
     with hosted(1) as cluster, Client(cluster.address) as client:
-        Forked(cluster.close).result()
+        ForkedChild(cluster.close).result()
         assert up(cluster) == ["w1"]
         check([ask(client, 0, 10)], 10)
 
@@ -201,7 +201,7 @@ def begin_anew(address: str) -> None:
     GIVEN.append(Client(address, timeout=TIMEOUT, direct=True))
 
 
-def ask_given(side: int, lookups: int) -> Tally:
+def ask_given(side: int, lookups: int) -> ClientResults:
     """What a process of a pool is told to do."""
     return ask(GIVEN[0], side, lookups)
 
@@ -232,15 +232,15 @@ def ask_by_forkserver(address: str, lookups: int) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     parts = [(side, lookups // 40) for side in range(20)]
-    tallies: list[Tally] = []
+    results: list[ClientResults] = []
     with Client(address, timeout=TIMEOUT) as client:
         use(client)
         with context.Pool(2, begin, (client,)) as pool:
-            tallies += pool.starmap(ask_given, parts)
+            results += pool.starmap(ask_given, parts)
     with context.Pool(2, begin_anew, (address,)) as pool:
-        tallies += pool.starmap(ask_given, parts)
-    faults = [fault for tally in tallies for fault in tally.wrong + tally.errors]
-    json.dump([sum(tally.answers for tally in tallies), faults], sys.stdout)
+        results += pool.starmap(ask_given, parts)
+    faults = [fault for result in results for fault in result.wrong + result.errors]
+    json.dump([sum(result.answers for result in results), faults], sys.stdout)
 
 
 @LOOKUPS

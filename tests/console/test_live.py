@@ -352,14 +352,14 @@ def test_what_is_shown_is_what_an_observer_counts() -> None:
     async def test() -> None:
         async with console() as shown:
             await shown.all_up("w1", "w2", "w3")
-            [tally] = await asyncio.to_thread(
+            [result] = await asyncio.to_thread(
                 load_from_threads,
                 shown.app.driver.address,
                 clients=1,
                 lookups=300,
                 records=RECORDS,
             )
-            assert (tally.answers, tally.errors) == (300, [])
+            assert (result.answers, result.errors) == (300, [])
             await shown.until(lambda: shown.app.main.table._footer.cells[2] == "300")  # type: ignore[union-attr]
             assert shown.app.snapshot is not None
             assert shown.app.snapshot.answered == 300
@@ -371,7 +371,7 @@ def test_what_is_shown_is_what_an_observer_counts() -> None:
             p99 = shown.app.snapshot.p99_ms
             assert p99 is not None
             # The client waits for what the master does, and a little more.
-            assert p99 <= tally.slowest * 1000 * 1.1
+            assert p99 <= result.slowest * 1000 * 1.1
 
     run(test)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
-from nodes.dispatch import batches
+from nodes.dispatch.batches import Batches
 from nodes.errors import BadRequest, NoWorkers
+from nodes.wire import PAGE, Envelope, decode_envelopes
 from tests.kit import (
     Node,
     hosted,
@@ -111,25 +113,33 @@ def test_a_stock_client_sends_and_gets_text(cluster: AttachedCluster) -> None:
         connection.close()
 
 
-def test_answers_too_large_together_are_paged_and_none_is_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches, "REPLY_BYTES", 5000)
+class LimitedClient(Client):
+    """Its batches may have answers of 5000 bytes together."""
+
+    batches: Batches
+
+    def first_pages(
+        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
+    ) -> list[Envelope]:
+        answers = self.batches.ask(json.dumps(lookups), limit=limit, timeout=self.timeout)
+        return decode_envelopes(answers.body)
+
+
+def test_answers_too_large_together_are_paged_and_none_is_cut(tmp_path: Path) -> None:
     people = [{"name": f"p{n}", "location": "Oslo", "year": 2000} for n in range(30)]
     (tmp_path / "people.json").write_text(json.dumps(people))
-    with hosted(1, data=tmp_path) as small, Client(small.address) as client:
-        reply = json.loads(
-            small.master.lookups.lookup_many(
-                json.dumps([["getbylocation", "Oslo"]] * 5), limit=1000, timeout=2.0
-            )
-        )
-        counts = [item["count"] for item in reply["result"]]
-        assert set(counts) == {30, 0}
-        assert counts == sorted(counts, reverse=True)
-        assert [item["truncated"] for item in reply["result"]] == [n == 0 for n in counts]
-        for answer in client.lookup_many([("getbylocation", "Oslo")] * 5):
-            assert not isinstance(answer, Exception)
-            assert same_records(answer, people)
+    asked = [("getbylocation", "Oslo")] * 5
+    with hosted(1, data=tmp_path) as small, LimitedClient(small.address) as client:
+        dispatcher = small.master.membership.dispatcher
+        with closing(Batches(dispatcher, reply_bytes=5000)) as client.batches:
+            pages = client.first_pages(asked)
+            counts = [page.count for page in pages]
+            assert set(counts) == {30, 0}
+            assert counts == sorted(counts, reverse=True)
+            assert [page.truncated for page in pages] == [count == 0 for count in counts]
+            for answer in client.lookup_many(asked):
+                assert not isinstance(answer, Exception)
+                assert same_records(answer, people)
 
 
 def test_a_worker_that_dies_costs_no_answer_of_a_batch() -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from nodes.dispatch.dispatcher import AT_ONCE, Dispatcher
 from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, State, Worker
 from nodes.routing.worker import Listener
 from nodes.transport import Server, Service
-from nodes.wire import MOST_VERDICT, answer_part
+from nodes.wire import MAX_REFUSAL_CHARS, answer_part
 from tests.kit import PATIENCE, poll_for
 
 Verb = Callable[..., object]
@@ -29,7 +29,7 @@ def good(*_args: object) -> bytes:
     return answer_part(b"[]", count=0, after=None, catalog="v", files=())
 
 
-class Stage:
+class DispatcherHarness:
     """A dispatcher, and workers that are servers of this process."""
 
     def __init__(
@@ -37,9 +37,12 @@ class Stage:
         *,
         expecting: Callable[[], bool] = lambda: False,
         listener: Listener = lambda _k, _w, _t: None,
+        **limits: float,
     ) -> None:
         self.registry = Registry(listener=listener, random=Random(0))
-        self.router = Router(registry=self.registry, policy=POLICIES["load"])
+        self.router = Router(
+            registry=self.registry, policy=POLICIES["load"], limits=RoutingLimits(**limits)
+        )
         self.dispatcher = Dispatcher(router=self.router, expecting=expecting)
         self.changed = self.dispatcher.changed
         self.servers: dict[int, Server] = {}
@@ -47,7 +50,7 @@ class Stage:
 
     def worker(self, name: str, verb: Verb, *, served: int = 0) -> Worker:
         """A worker that is up. Among equals, the one with the fewest `served` is asked first."""
-        stage = self
+        harness = self
 
         class OneVerb(Service):
             def verb(self, asked: str) -> Verb | None:
@@ -55,7 +58,7 @@ class Stage:
                     return lambda: "alive"
 
                 def counted(*args: object) -> object:
-                    stage.asked.append(name)
+                    harness.asked.append(name)
                     return verb(*args)
 
                 return counted
@@ -97,9 +100,9 @@ class Stage:
 
 
 @contextmanager
-def stage(**options: Any) -> Iterator[Stage]:
-    """A stage; after it, nothing is in flight."""
-    made = Stage(**options)
+def dispatching(**options: Any) -> Iterator[DispatcherHarness]:
+    """A harness; after it, nothing is in flight."""
+    made = DispatcherHarness(**options)
     try:
         yield made
         assert [worker.in_flight for worker in made.registry] == [0] * len(made.servers)
@@ -108,7 +111,7 @@ def stage(**options: Any) -> Iterator[Stage]:
 
 
 def test_an_answer_is_counted() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         answer = s.dispatcher.call("lookup", lambda _left: (), timeout=PATIENCE)
         assert (answer.worker, answer.attempts, answer.part) == ("a", 1, good())
@@ -116,7 +119,7 @@ def test_an_answer_is_counted() -> None:
 
 
 def test_one_that_is_not_counted_is_not() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         s.dispatcher.call("suggest", lambda _left: (), timeout=PATIENCE, counted=False)
         assert (worker.served, worker.errors) == (0, 0)
@@ -127,8 +130,8 @@ def wrong(*_args: object) -> object:
     return ("bad_request", "the year is wrong")
 
 
-def test_a_verdict_on_the_request_is_that_of_two_and_blames_nobody() -> None:
-    with stage() as s:
+def test_two_workers_must_refuse_a_request_and_neither_is_blamed() -> None:
+    with dispatching() as s:
         workers = [
             s.worker("a", wrong),
             s.worker("b", wrong, served=5),
@@ -140,15 +143,15 @@ def test_a_verdict_on_the_request_is_that_of_two_and_blames_nobody() -> None:
         assert [(worker.errors, worker.breaker.open) for worker in workers] == [(0, False)] * 3
 
 
-def test_a_verdict_of_the_only_worker_is_one() -> None:
-    with stage() as s:
+def test_the_refusal_of_the_only_worker_is_enough() -> None:
+    with dispatching() as s:
         s.worker("a", wrong)
         with pytest.raises(BadRequest, match="the year is wrong"):
             s.call()
 
 
 def test_one_that_alone_finds_a_request_wrong_is_not_believed() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", wrong)
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -156,7 +159,7 @@ def test_one_that_alone_finds_a_request_wrong_is_not_believed() -> None:
 
 
 def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", wrong)
         s.worker("b", wrong, served=5)
         s.worker("c", good, served=9).version = "next"
@@ -164,12 +167,12 @@ def test_the_second_opinion_is_that_of_another_catalog_if_there_is_one() -> None
         assert s.asked == ["a", "c"]
 
 
-def test_a_verdict_is_short_and_can_be_shown() -> None:
-    with stage() as s:
+def test_a_refusal_is_short_and_can_be_shown() -> None:
+    with dispatching() as s:
         s.worker("a", lambda *_: ("bad_request", "the year\x1b[2J " + "x" * 5000))
         with pytest.raises(BadRequest, match=r"the year\\x1b\[2J xxx") as caught:
             s.call()
-        assert len(caught.value.message) == MOST_VERDICT
+        assert len(caught.value.message) == MAX_REFUSAL_CHARS
         assert caught.value.message.isprintable()
 
 
@@ -183,7 +186,7 @@ def test_a_verdict_is_short_and_can_be_shown() -> None:
 )
 def test_nobody_hears_a_worker_s_own_words(bad: Verb, said: str) -> None:
     told: list[str] = []
-    with stage(listener=lambda _kind, _worker, text: told.append(text)) as s:
+    with dispatching(listener=lambda _kind, _worker, text: told.append(text)) as s:
         s.worker("a", bad)
         with pytest.raises(DeadlineExceeded) as caught:
             s.call(timeout=0.3)
@@ -218,7 +221,7 @@ def test_nobody_hears_a_worker_s_own_words(bad: Verb, said: str) -> None:
     ],
 )
 def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", bad)
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -227,17 +230,16 @@ def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
 
 
 def test_a_worker_that_is_not_there_is_rerouted() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         s.worker("b", good, served=5)
         s.servers[worker.generation].stop()
         assert s.call() == "b"
 
 
-def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
+def test_a_silent_worker_is_given_up_after_its_attempt() -> None:
     over = threading.Event()
-    with stage() as s:
+    with dispatching(attempt_timeout_s=0.05) as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -246,7 +248,7 @@ def test_a_silent_worker_is_given_up_after_its_attempt(monkeypatch: pytest.Monke
 
 def test_a_silent_worker_is_hedged_long_before() -> None:
     over = threading.Event()
-    with stage() as s:
+    with dispatching() as s:
         silent = s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -255,10 +257,9 @@ def test_a_silent_worker_is_hedged_long_before() -> None:
         over.set()
 
 
-def test_hedges_beyond_the_budget_wait_for_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.2)
+def test_hedges_beyond_the_budget_wait_for_the_attempt() -> None:
     over = threading.Event()
-    with stage() as s:
+    with dispatching(attempt_timeout_s=0.2) as s:
         silent = s.worker("a", lambda *_: over.wait(PATIENCE))
         s.worker("b", good, served=5)
         while s.router.hedging.spend(0.0):
@@ -277,7 +278,7 @@ def test_the_first_who_answers_wins_and_the_other_lane_is_closed() -> None:
             over.wait(PATIENCE)
         return good()
 
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", late_once)
         s.worker("b", good, served=5)
         assert s.call() == "b"
@@ -290,7 +291,7 @@ def test_the_first_who_answers_wins_and_the_other_lane_is_closed() -> None:
 
 def test_what_is_left_of_the_time_travels_along() -> None:
     left: list[float] = []
-    with stage() as s:
+    with dispatching() as s:
 
         def noting(seconds: float) -> object:
             left.append(seconds)
@@ -303,7 +304,7 @@ def test_what_is_left_of_the_time_travels_along() -> None:
 
 
 def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", good)
         old = s.worker("b", good, served=5)
         old.version = "old"
@@ -312,10 +313,9 @@ def test_a_page_of_a_version_is_asked_of_who_has_it() -> None:
         assert call("lookup", lambda _: (), timeout=PATIENCE, version="older").worker == "a"
 
 
-def test_when_all_are_silent_the_deadline_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", 0.05)
+def test_when_all_are_silent_the_deadline_says_so() -> None:
     over = threading.Event()
-    with stage() as s:
+    with dispatching(attempt_timeout_s=0.05) as s:
         s.worker("a", lambda *_: over.wait(PATIENCE))
         with pytest.raises(DeadlineExceeded, match=r"a: no answer yet"):
             s.call(timeout=0.2)
@@ -330,7 +330,7 @@ def test_one_that_is_lost_while_it_answers_is_rerouted_at_once() -> None:
         over.wait(PATIENCE)
         return None
 
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", hang)
         s.worker("b", good, served=5)
         answered: list[str] = []
@@ -344,12 +344,12 @@ def test_one_that_is_lost_while_it_answers_is_rerouted_at_once() -> None:
 
 
 def test_nobody_is_there() -> None:
-    with stage() as s, pytest.raises(NoWorkers, match="rollcall-nodes"):
+    with dispatching() as s, pytest.raises(NoWorkers, match="rollcall-nodes"):
         s.call()
 
 
 def test_it_waits_for_one_that_is_expected() -> None:
-    with stage(expecting=lambda: True) as s:
+    with dispatching(expecting=lambda: True) as s:
         answered: list[str] = []
         caller = threading.Thread(target=lambda: answered.append(s.call()))
         caller.start()
@@ -359,12 +359,12 @@ def test_it_waits_for_one_that_is_expected() -> None:
 
 
 def test_one_that_is_expected_and_never_comes_is_no_worker() -> None:
-    with stage(expecting=lambda: True) as s, pytest.raises(NoWorkers, match="in time"):
+    with dispatching(expecting=lambda: True) as s, pytest.raises(NoWorkers, match="in time"):
         s.call(timeout=0.1)
 
 
 def test_a_draining_worker_gets_nothing() -> None:
-    with stage() as s:
+    with dispatching() as s:
         worker = s.worker("a", good)
         with s.changed:
             s.registry.drain(worker.generation, "asked", 0.0)
@@ -373,7 +373,7 @@ def test_a_draining_worker_gets_nothing() -> None:
             s.call()
 
 
-def end(s: Stage, name: str, *, died: bool) -> None:
+def end(s: DispatcherHarness, name: str, *, died: bool) -> None:
     """Ends the registration of that worker, from one of its own verbs; nobody hears the answer."""
     worker = s.registry.get(name)
     assert worker is not None
@@ -382,13 +382,13 @@ def end(s: Stage, name: str, *, died: bool) -> None:
     over.join(PATIENCE)
 
 
-def ends(s: Stage, name: str, *, died: bool) -> Verb:
+def ends(s: DispatcherHarness, name: str, *, died: bool) -> Verb:
     """A verb whose worker's registration ends before it has answered."""
     return lambda *_args: end(s, name, died=died)
 
 
 def test_a_lookup_that_kills_two_workers_is_not_tried_on_a_third() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", ends(s, "a", died=True))
         s.worker("b", ends(s, "b", died=True), served=5)
         third = s.worker("c", good, served=9)
@@ -399,7 +399,7 @@ def test_a_lookup_that_kills_two_workers_is_not_tried_on_a_third() -> None:
 
 
 def test_workers_that_are_given_up_did_not_die_of_the_lookup() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", ends(s, "a", died=False))
         s.worker("b", ends(s, "b", died=False), served=5)
         s.worker("c", good, served=9)
@@ -407,7 +407,7 @@ def test_workers_that_are_given_up_did_not_die_of_the_lookup() -> None:
 
 
 def test_after_a_death_the_next_worker_proves_to_be_alive_before_it_is_asked() -> None:
-    with stage() as s:
+    with dispatching() as s:
         s.worker("a", ends(s, "a", died=True))
         # Gone at the same moment, which nobody has noticed yet.
         gone = s.worker("b", good, served=5)
@@ -418,7 +418,7 @@ def test_after_a_death_the_next_worker_proves_to_be_alive_before_it_is_asked() -
 
 
 def test_many_callers_leave_nothing_in_flight() -> None:
-    with stage() as s:
+    with dispatching() as s:
         flaky = Random(5)
         s.worker("a", lambda *_: good() if flaky.random() < 0.5 else ("internal", "now and then"))
         s.worker("b", good)
@@ -448,7 +448,7 @@ def test_a_worker_gets_no_more_at_once_than_it_can_do() -> None:
             inside -= 1
         return good()
 
-    with stage() as here:
+    with dispatching() as here:
         here.worker("only", busy)
         with ThreadPoolExecutor(3 * AT_ONCE) as callers:
             calls = [callers.submit(here.call) for _ in range(3 * AT_ONCE)]
@@ -460,7 +460,7 @@ def test_a_worker_gets_no_more_at_once_than_it_can_do() -> None:
 
 def test_one_whose_turn_does_not_come_is_told_so_and_blames_nobody() -> None:
     go = threading.Event()
-    with stage() as here:
+    with dispatching() as here:
         worker = here.worker("only", lambda *_args: go.wait(PATIENCE) and good())
         with ThreadPoolExecutor(AT_ONCE) as callers:
             calls = [callers.submit(here.call) for _ in range(AT_ONCE)]
@@ -474,7 +474,7 @@ def test_one_whose_turn_does_not_come_is_told_so_and_blames_nobody() -> None:
 
 def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
     go = threading.Event()
-    with stage() as here:
+    with dispatching() as here:
         worker = here.worker("only", lambda *_args: go.wait(PATIENCE))
         with ThreadPoolExecutor(2 * AT_ONCE) as callers:
             calls = [callers.submit(here.call) for _ in range(2 * AT_ONCE)]
@@ -486,12 +486,8 @@ def test_what_waits_for_its_turn_hears_that_nobody_is_left() -> None:
         go.set()
 
 
-def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered() -> None:
     """Each of them is sent on alone, so that the next death tells the one from the others."""
-    monkeypatch.setattr(Router, "ATTEMPT_TIMEOUT_S", PATIENCE)
-    monkeypatch.setattr(Router, "HEDGE_FLOOR_S", PATIENCE)
     dying, dead = threading.Barrier(4), threading.Event()
 
     def arguments(name: str, _left: float) -> tuple[str]:
@@ -511,7 +507,8 @@ def test_what_was_on_a_dying_worker_beside_a_deadly_lookup_is_answered(
 
         return verb
 
-    with stage() as s, ThreadPoolExecutor(3) as callers:
+    patient = dispatching(attempt_timeout_s=PATIENCE, hedge_floor_s=PATIENCE)
+    with patient as s, ThreadPoolExecutor(3) as callers:
         s.worker("a", die_of("a"))
         call = s.dispatcher.call
         asked = {

@@ -16,10 +16,10 @@ from rpyc.utils.server import ThreadedServer
 
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.client.blocking import Client
-from nodes.dispatch.failures import for_the_log, reason
+from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.errors import LookupFailed
 from nodes.master.journal import journal_file, read_events
-from nodes.security.tokens import Role, ensure_token, read_token, token_file
+from nodes.security.tokens import TokenRole, ensure_token, read_token, token_file
 from nodes.support.paths import shipped_data
 from nodes.transport import (
     CallTimeout,
@@ -65,7 +65,7 @@ def refused_certificate() -> LinkLost:
 def test_each_failure_is_told_in_our_own_words(
     failure: TransportError | WorkerRefusal, said: str | None
 ) -> None:
-    assert reason(failure) == (said or str(failure))
+    assert failure_reason(failure) == (said or str(failure))
     assert SECRET not in for_the_log(failure)
 
 
@@ -89,7 +89,7 @@ def test_a_lane_tells_nonsense_from_an_end() -> None:
 # -- where a worker's address may lead -----------------------------------------------
 
 
-class Gossip(rpyc.Service):  # type: ignore[misc] # RPyC has no types
+class EchoingService(rpyc.Service):  # type: ignore[misc] # RPyC has no types
     """Says in its error what it was asked for."""
 
     def _rpyc_getattr(self, name: str) -> object:
@@ -99,7 +99,7 @@ class Gossip(rpyc.Service):  # type: ignore[misc] # RPyC has no types
 @contextmanager
 def gossip() -> Iterator[tuple[str, int]]:
     """A stock RPyC server that repeats what it hears."""
-    server = ThreadedServer(Gossip, hostname="127.0.0.1", port=0)
+    server = ThreadedServer(EchoingService, hostname="127.0.0.1", port=0)
     server._listen()
     thread = threading.Thread(target=server.start, name="gossip")
     thread.start()
@@ -172,7 +172,7 @@ def test_the_secret_of_a_worker_whose_address_leads_elsewhere_is_told_to_nobody(
     with ExitStack() as stack:
         address = stack.enter_context(elsewhere())
         master = stack.enter_context(master_alone(require_token=direct))
-        ensure_token(token_file(Role.CLIENT))
+        ensure_token(token_file(TokenRole.CLIENT))
         client = stack.enter_context(Client(str(master.address), timeout=0.3, direct=direct))
         stack.enter_context(registered_at(address, master.address))
         with pytest.raises(LookupFailed) as caught:

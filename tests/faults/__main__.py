@@ -9,14 +9,14 @@ import tempfile
 import time
 
 from nodes.security.tokens import ensure_token
-from tests.faults.scenes import BUSY, FAULTS, play
+from tests.faults.scenarios import BUSY, FAULTS, run_fault
 
 BUSY_SECONDS = 60.0
 """Long enough that a probe would be missed three times, were the busy machine blamed on workers."""
 
 
 def main() -> None:
-    """Plays every fault for some seconds each."""
+    """Runs every fault for some seconds each."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
     print(
         f"{time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} cores, "
@@ -30,7 +30,7 @@ def main() -> None:
         ensure_token()
         for name in FAULTS:
             least = max(seconds, BUSY_SECONDS) if name == BUSY else seconds
-            seen = play(name, lookups=200, least=least)
+            seen = run_fault(name, lookups=200, least=least)
             found = "" if seen.found_out is None else f"{seen.found_out:.2f} s"
             print(
                 f"| {name} | {seen.lookups} | {len(seen.errors)} | {len(seen.wrong)} "

@@ -34,7 +34,7 @@ class Network:
 class FaultProxy:
     """Forwards connections to one port, as well as `network` lets it; two threads for each.
 
-    Arguments:
+    Args:
         port: of the server behind it, on the loopback address.
         random: decides which connections are reset.
     """

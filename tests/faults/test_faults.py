@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.scenes import FAULTS, play
+from tests.faults.scenarios import FAULTS, run_fault
 from tests.kit import FORK_WARNING
 
 pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
@@ -20,8 +20,8 @@ OFTEN = (
 
 
 def check(name: str, least: float) -> None:
-    """Plays it for that many seconds, and judges what the clients saw."""
-    seen = play(name, lookups=60, least=least)
+    """Runs it for that many seconds, and judges what the clients saw."""
+    seen = run_fault(name, lookups=60, least=least)
     assert seen.errors == []
     assert seen.wrong == []
     assert seen.lookups >= 240

@@ -17,7 +17,15 @@ import psutil
 import pytest
 
 from nodes.cluster import HostedCluster
-from tests.kit import Frozen, Killed, Tally, hosted, load_from_threads, poll_for, up
+from tests.kit import (
+    ClientResults,
+    FrozenProcess,
+    hosted,
+    kill_process,
+    load_from_threads,
+    poll_for,
+    up,
+)
 
 SECONDS = float(os.environ.get("ROLLCALL_SOAK", "600"))
 SAMPLES = 40
@@ -47,9 +55,9 @@ def trouble(cluster: HostedCluster, file: Path, over: threading.Event) -> None:
         victim = random.choice(workers)
         match random.randrange(4):
             case 0:
-                Killed(victim.pid)
+                kill_process(victim.pid)
             case 1:
-                with Frozen(victim.pid):
+                with FrozenProcess(victim.pid):
                     over.wait(random.uniform(0.1, 4.0))
             case 2:
                 cluster.restart(victim.id)
@@ -74,7 +82,7 @@ def test_nothing_grows(tmp_path: Path) -> None:
     me = psutil.Process()
     memory: list[float] = []
     descriptors: list[float] = []
-    tallies: list[Tally] = []
+    results: list[ClientResults] = []
     over = threading.Event()
     with hosted(3, data=tmp_path) as cluster:
         thread = threading.Thread(target=trouble, args=(cluster, file, over))
@@ -82,7 +90,7 @@ def test_nothing_grows(tmp_path: Path) -> None:
         try:
             began = time.monotonic()
             while (spent := time.monotonic() - began) < SECONDS:
-                tallies += load_from_threads(
+                results += load_from_threads(
                     cluster.address, clients=4, lookups=100, records=records
                 )
                 if spent > len(memory) * SECONDS / SAMPLES:
@@ -97,12 +105,12 @@ def test_nothing_grows(tmp_path: Path) -> None:
     late = len(memory) // 3
     grown, opened = slope(memory[late:]) * SAMPLES, slope(descriptors[late:]) * SAMPLES
     print(
-        f"\n{SECONDS:g} s, {sum(t.answers for t in tallies)} lookups, slowest "
-        f"{max(t.slowest for t in tallies) * 1000:.0f} ms; memory {memory[0]:.0f} to "
+        f"\n{SECONDS:g} s, {sum(t.answers for t in results)} lookups, slowest "
+        f"{max(t.slowest for t in results) * 1000:.0f} ms; memory {memory[0]:.0f} to "
         f"{memory[-1]:.0f} MB, slope {grown:+.2f} MB, descriptors {descriptors[0]:.0f} to "
         f"{descriptors[-1]:.0f}, slope {opened:+.2f}, each over the whole time"
     )
-    assert [error for tally in tallies for error in tally.errors] == []
-    assert [wrong for tally in tallies for wrong in tally.wrong] == []
+    assert [error for result in results for error in result.errors] == []
+    assert [wrong for result in results for wrong in result.wrong] == []
     assert grown < 20.0
     assert opened < 20.0

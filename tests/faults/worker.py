@@ -19,7 +19,7 @@ from nodes.catalog import Catalog, ensure_catalog
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 from nodes.worker.service import WorkerService
 
 SLOW = 0.02
@@ -50,7 +50,7 @@ def misbehave(behaviour: str) -> None:
         return well(self, request, **how)
 
     if behaviour == "stuck":
-        Worker._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
+        WorkerServer._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
         return
     lookups: dict[str, Callable[..., object]] = {
         "well": well,
@@ -67,7 +67,7 @@ def main() -> None:
     """Runs one."""
     behaviour, master, *data = sys.argv[1:]
     misbehave(behaviour)
-    worker = Worker(
+    worker = WorkerServer(
         catalog=Catalog.open(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
         master=parse_address(master),
         token=worker_token,

@@ -30,7 +30,7 @@ from nodes.routing import (
     Worker,
 )
 from nodes.wire import INSTANCE_VARIABLE
-from tests.kit import Killed, poll_for
+from tests.kit import kill_process, poll_for
 
 LEAVES = """
 import os, signal, sys
@@ -149,7 +149,7 @@ def test_one_that_dies_is_started_again_and_one_that_is_killed_is_not(tmp_path: 
         assert made.spawn(2) == ["w1", "w2"]
         poll_for(lambda: started(made, "w1") and started(made, "w2"))
         pid = pid_of(observer, "w1")
-        Killed(pid)
+        kill_process(pid)
         poll_for(lambda: pid_of(observer, "w1") not in (0, pid))
         assert observer.ends()[0].startswith("killed by SIGKILL")
         assert observer.worker("w1").restarts == 1

@@ -8,13 +8,13 @@ import sys
 import tempfile
 
 from nodes.security.tokens import ensure_token
-from tests.fuzz.run import Report, attack, lure
+from tests.fuzz.run import FuzzReport, fuzz_client, fuzz_nodes
 
 MOST_GROWTH = 20_000_000
 """Bytes that a process may have grown by."""
 
 
-def told(what: str, report: Report) -> bool:
+def told(what: str, report: FuzzReport) -> bool:
     """Prints a report; whether it is clean."""
     grown = {name: f"{size / 1e6:+.1f} MB" for name, size in report.grown.items()}
     print(
@@ -37,8 +37,12 @@ def main() -> int:
         os.environ["ROLLCALL_STATE"] = f"{folder}/state"
         os.environ["ROLLCALL_CACHE"] = f"{folder}/cache"
         ensure_token()
-        clean = told("answering", attack(options.frames, seed=options.seed, note=print))
-        return 0 if told("dialling", lure(options.frames // 20, seed=options.seed)) & clean else 1
+        clean = told("answering", fuzz_nodes(options.frames, seed=options.seed, note=print))
+        return (
+            0
+            if told("dialling", fuzz_client(options.frames // 20, seed=options.seed)) & clean
+            else 1
+        )
 
 
 if __name__ == "__main__":

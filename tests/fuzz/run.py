@@ -1,7 +1,7 @@
 """A million hostile frames against real nodes, while a good client goes on.
 
-`attack` fuzzes the answering side: a master with a worker, each in a process of its own,
-both ports attacked. `lure` fuzzes the dialling side: a hostile server answers our lanes.
+`fuzz_nodes` fuzzes the answering side: a master with a worker, each in a process of its own,
+both ports attacked. `fuzz_client` fuzzes the dialling side: a hostile server answers our lanes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ RESET = struct.pack("ii", 1, 0)
 """Lingers for 0 s, so that closing resets the connection."""
 
 
-class Report(msgspec.Struct, kw_only=True):
+class FuzzReport(msgspec.Struct, kw_only=True):
     """What was seen. Memory in bytes, by process; `findings` must be empty."""
 
     frames: int = 0
@@ -93,7 +93,7 @@ class GoodClient:
         self._thread.join()
 
 
-class Watched:
+class WatchedProcess:
     """A node's process: its memory, its threads and descriptors, and what it said."""
 
     def __init__(self, name: str, node: Node, said: Path) -> None:
@@ -172,7 +172,9 @@ def login(token: str | None) -> list[bytes]:
     return [messages.root_request(0), *verbs, frame(REQUEST, brine.dump((0, body)))]
 
 
-def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line: None) -> Report:
+def fuzz_nodes(
+    frames: int, *, seed: int, note: Callable[[str], None] = lambda _line: None
+) -> FuzzReport:
     """Fuzzes a master and a worker.
 
     Args:
@@ -182,7 +184,7 @@ def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line
     """
     rng = random.Random(seed)
     grammar = Grammar(rng)
-    report = Report()
+    report = FuzzReport()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         master = Node("master", "0", "--json", said=folder / "master")
@@ -193,7 +195,7 @@ def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line
         ports = [parse_address(address)] * 9 + [parse_address(worker.ready["address"])]
         hello = login(read_token())
         good = stack.enter_context(GoodClient(address))
-        watched: list[Watched] = []
+        watched: list[WatchedProcess] = []
         began, said_at, answered = time.monotonic(), 0, 0
         warm = min(frames // 4, 20_000)
         while report.frames < frames:
@@ -206,8 +208,8 @@ def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line
             report.sessions += 1
             if not watched and report.frames >= warm:
                 watched = [
-                    Watched("master", master, folder / "master"),
-                    Watched("worker", worker, folder / "worker"),
+                    WatchedProcess("master", master, folder / "master"),
+                    WatchedProcess("worker", worker, folder / "worker"),
                 ]
             if report.frames - said_at >= max(1000, frames // 20):
                 said_at = report.frames
@@ -231,7 +233,7 @@ def attack(frames: int, *, seed: int, note: Callable[[str], None] = lambda _line
 # -- the dialling side -------------------------------------------------------------------
 
 
-class Siren:
+class HostileServer:
     """A server that answers every request of every connection with something hostile."""
 
     def __init__(self, seed: int) -> None:
@@ -239,7 +241,7 @@ class Siren:
         self._rng = random.Random(seed + 1)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()
-        self._thread = threading.Thread(target=self._run, name="siren")
+        self._thread = threading.Thread(target=self._run, name="hostile")
 
     def _run(self) -> None:
         while True:
@@ -261,7 +263,7 @@ class Siren:
                 reader.feed(data)
             sock.sendall(line(messages.load(payload, messages.MAX_REPLY_READS).seq))
 
-    def __enter__(self) -> Siren:
+    def __enter__(self) -> HostileServer:
         self._thread.start()
         return self
 
@@ -272,15 +274,15 @@ class Siren:
         self._listener.close()
 
 
-def lure(calls: int, *, seed: int) -> Report:
+def fuzz_client(calls: int, *, seed: int) -> FuzzReport:
     """Fuzzes lanes: each calls until its connection ends, as it must with the first nonsense."""
-    report = Report()
+    report = FuzzReport()
     process = psutil.Process()
     limits = Limits(frame_in=Limits().frame_in, frame_reply=8 << 20)
     start, began = 0, time.monotonic()
-    with Siren(seed) as siren:
+    with HostileServer(seed) as hostile:
         while report.frames < calls:
-            with Lane.dial(*siren.address, limits=limits) as lane:
+            with Lane.dial(*hostile.address, limits=limits) as lane:
                 report.sessions += 1
                 while not lane.closed:
                     report.frames += 1

@@ -11,14 +11,14 @@ from nodes.transport import Lane, messages
 from nodes.transport.frames import FrameReader, MalformedError
 from tests.fuzz.__main__ import MOST_GROWTH
 from tests.fuzz.grammar import HANDLERS, Grammar
-from tests.fuzz.run import attack, lure
+from tests.fuzz.run import fuzz_client, fuzz_nodes
 from tests.kit import PATIENCE, master_alone, worker_inside
 
 SEED = 20
 
 
 def test_a_good_client_is_served_right_among_hostile_frames() -> None:
-    report = attack(3000, seed=SEED)
+    report = fuzz_nodes(3000, seed=SEED)
     assert report.findings == []
     assert report.frames >= 3000
     assert report.lookups > 10
@@ -27,7 +27,7 @@ def test_a_good_client_is_served_right_among_hostile_frames() -> None:
 
 
 def test_lanes_survive_a_hostile_server() -> None:
-    report = lure(100, seed=SEED)
+    report = fuzz_client(100, seed=SEED)
     assert report.findings == []
     assert report.sessions > 30
     assert max(report.grown.values()) < MOST_GROWTH

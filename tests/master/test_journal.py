@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> 
 
 def test_a_snapshot_tells_of_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    master = Master(keys=list)
+    master = Master(tokens=list)
     master.keep_journal(tmp_path / "file" / "j.sqlite3", remember=False)
     master.start()
     try:

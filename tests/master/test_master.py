@@ -32,7 +32,7 @@ from nodes.master.lookups import MOST_CALLS
 from nodes.master.master import Master
 from nodes.security.tokens import read_token
 from tests.kit import (
-    Mute,
+    SilentServer,
     master_alone,
     poll_for,
     same_records,
@@ -372,14 +372,14 @@ def test_a_worker_with_another_dataset_is_refused(tmp_path: Path) -> None:
 
 def test_a_worker_that_registers_and_never_answers_is_given_up() -> None:
     """Its connection is alive and its port accepts: only the probes find it out."""
-    with master_alone() as master, worker_inside(master) as good, Mute() as mute:
+    with master_alone() as master, worker_inside(master) as good, SilentServer() as silent:
         link = MasterConnection(str(master.address), token=read_token)
         registration = json.dumps(
             {
                 "instance": "0" * 32,
-                "wanted_id": "mute",
+                "wanted_id": "silent",
                 "host": "127.0.0.1",
-                "port": mute.port,
+                "port": silent.port,
                 "pid": 1,
                 "catalog": msgspec.to_builtins(master.membership.description),
             }
@@ -390,10 +390,10 @@ def test_a_worker_that_registers_and_never_answers_is_given_up() -> None:
                 for _ in range(20):
                     assert client.page("getbyname", "xander").worker == good.id
             gone = poll_for(
-                lambda: [w for w in master.snapshot().workers if w.id == "mute" and w.why], 8.0
+                lambda: [w for w in master.snapshot().workers if w.id == "silent" and w.why], 8.0
             )
             poll_for(
-                lambda: {w.id: w.state for w in master.snapshot().workers}["mute"] == "down", 8.0
+                lambda: {w.id: w.state for w in master.snapshot().workers}["silent"] == "down", 8.0
             )
             assert gone
         finally:
@@ -440,7 +440,7 @@ def test_a_client_without_a_master_says_so_within_its_timeout() -> None:
     with Client(f"127.0.0.1:{port}", timeout=0.5) as client:
         with pytest.raises(MasterLost, match="rollcall-nodes up"):
             client.getbyname("xander")
-    with Mute() as mute, Client(f"127.0.0.1:{mute.port}", timeout=0.2) as client:
+    with SilentServer() as silent, Client(f"127.0.0.1:{silent.port}", timeout=0.2) as client:
         with pytest.raises(MasterLost):
             client.getbyname("xander")
 
@@ -453,8 +453,8 @@ def test_a_client_serves_many_threads(served: Master) -> None:
 
 
 def test_closing_a_client_ends_what_is_under_way() -> None:
-    with Mute() as mute:
-        client = Client(f"127.0.0.1:{mute.port}", timeout=30.0)
+    with SilentServer() as silent:
+        client = Client(f"127.0.0.1:{silent.port}", timeout=30.0)
         ended: list[Exception] = []
 
         def wait() -> None:
@@ -465,7 +465,7 @@ def test_closing_a_client_ends_what_is_under_way() -> None:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        accepted, _ = mute.listener.accept()
+        accepted, _ = silent.listener.accept()
         with accepted:
             accepted.recv(1)
             client.close()

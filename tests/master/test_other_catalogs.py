@@ -17,7 +17,7 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, Conflict, RollcallError
 from nodes.master.master import Master
 from nodes.routing import Address, Registry, State, Worker
-from tests.faults.scenes import BadWorker
+from tests.faults.scenarios import BadWorker
 from tests.kit import (
     Node,
     hosted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 import rpyc
 
 from nodes.client.blocking import Client
-from nodes.client.connection import BREAKS, MasterConnection
+from nodes.client.connection import MAX_BREAKS, MasterConnection
 from nodes.dispatch.dispatcher import AT_ONCE
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
 from nodes.fleet.fleet import Fleet
@@ -23,8 +24,8 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
 from nodes.transport import Server, Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
-from nodes.worker.registration import FIRST_WAIT, LONGEST_WAIT, register_waits
-from tests.dispatch.test_dispatcher import Stage, good, stage
+from nodes.worker.registration import REGISTER_BACKOFF
+from tests.dispatch.test_dispatcher import DispatcherHarness, dispatching, good
 from tests.kit import PATIENCE, hosted, master_alone, poll_for, worker_inside
 
 SERVED = Description("d", "v", 1, ("name",), (), (LookupShape("find", ("name",), ("text",)),))
@@ -76,10 +77,10 @@ def ask(link: MasterConnection, timeout: float = PATIENCE) -> object:
 
 
 def test_a_master_that_stops_is_waited_for_however_often_it_says_so() -> None:
-    fake = FakeMaster(BREAKS + 3)
+    fake = FakeMaster(MAX_BREAKS + 3)
     with link_to(fake, patient=True) as link:
         assert ask(link) == "answered"
-    assert fake.connections == BREAKS + 4
+    assert fake.connections == MAX_BREAKS + 4
 
 
 def test_one_that_is_not_replaced_in_time_is_lost_and_the_error_says_why() -> None:
@@ -118,7 +119,7 @@ def test_no_idle_lane_leads_back_to_a_master_that_stops() -> None:
 
 
 @contextmanager
-def intake_of(s: Stage) -> Iterator[LookupHandler]:
+def intake_of(s: DispatcherHarness) -> Iterator[LookupHandler]:
     """What a master's clients ask, over those workers."""
     made = LookupHandler(s.dispatcher, lambda: SERVED, note=lambda _k, _w, _t: None)
     try:
@@ -140,7 +141,7 @@ def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
         go.wait(PATIENCE)
         return good()
 
-    with stage() as s, intake_of(s) as lookups, ThreadPoolExecutor(many + 1) as threads:
+    with dispatching() as s, intake_of(s) as lookups, ThreadPoolExecutor(many + 1) as threads:
         s.worker("a", wait)
         asked = [threads.submit(find, lookups) for _ in range(many)]
         poll_for(lambda: lookups.in_flight == many and len(s.asked) == AT_ONCE)
@@ -162,7 +163,7 @@ def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
 def test_what_no_worker_answers_any_more_is_for_the_next_master() -> None:
     expected = threading.Event()
     expected.set()
-    with stage(expecting=expected.is_set) as s, intake_of(s) as lookups:
+    with dispatching(expecting=expected.is_set) as s, intake_of(s) as lookups:
         with ThreadPoolExecutor(2) as threads:
             one = threads.submit(find, lookups)
             batch = threads.submit(
@@ -175,7 +176,7 @@ def test_what_no_worker_answers_any_more_is_for_the_next_master() -> None:
 
 
 def test_one_that_does_not_stop_has_no_workers() -> None:
-    with stage() as s, intake_of(s) as lookups, pytest.raises(NoWorkers):
+    with dispatching() as s, intake_of(s) as lookups, pytest.raises(NoWorkers):
         find(lookups)
 
 
@@ -282,10 +283,11 @@ def test_who_was_registered_and_did_not_leave_with_the_master(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_worker_looks_for_its_master_often_at_first_and_never_seldom(seed: int) -> None:
-    now, absent = 0.0, 0
-    for wait in register_waits(Random(seed)):
+    now, absent, random = 0.0, 0, Random(seed)
+    for attempt in itertools.count():
+        wait = REGISTER_BACKOFF.wait_s(attempt, random.random())
         # After a second's absence, about a third of a second; and never more than 3 s.
-        assert wait <= 1.5 * min(LONGEST_WAIT, FIRST_WAIT + 0.35 * now)
+        assert wait <= 1.5 * min(REGISTER_BACKOFF.longest_s, REGISTER_BACKOFF.first_s + 0.35 * now)
         now += wait
         absent += now < 1.0
         if now > 60.0:

@@ -10,7 +10,7 @@ from nodes.routing import POLICIES, Address, Registry, State, Worker, pick
 from nodes.routing.breaker import Breaker
 
 
-class Team:
+class WorkerGroup:
     """A registry with workers in it, and a clock."""
 
     def __init__(self, count: int, policy: str = "load") -> None:
@@ -55,127 +55,127 @@ class Team:
 
 
 def test_nobody_is_picked_when_there_is_nobody() -> None:
-    assert Team(0).pick() is None
+    assert WorkerGroup(0).pick() is None
 
 
 def test_the_least_load_is_picked_and_among_equals_the_fewest_tasks() -> None:
-    team = Team(3)
-    first, second, third = team.workers
-    first.began(team.now)
+    group = WorkerGroup(3)
+    first, second, third = group.workers
+    first.began(group.now)
     second.served, third.served = 5, 4
-    assert team.pick() is third
-    third.began(team.now)
-    assert team.pick() is second
+    assert group.pick() is third
+    third.began(group.now)
+    assert group.pick() is second
 
 
 def test_those_tried_are_not_picked_again() -> None:
-    team = Team(2)
-    first, second = team.workers
-    assert team.pick(first) is second
-    assert team.pick(first, second) is None
+    group = WorkerGroup(2)
+    first, second = group.workers
+    assert group.pick(first) is second
+    assert group.pick(first, second) is None
 
 
 @pytest.mark.parametrize(("policy", "spread"), [("load", 50), ("tasks", 1), ("latency", 1000)])
 def test_equal_workers_share_equally(policy: str, spread: int) -> None:
-    team = Team(3, policy)
-    team.serve(1000)
-    served = [worker.served for worker in team.workers]
+    group = WorkerGroup(3, policy)
+    group.serve(1000)
+    served = [worker.served for worker in group.workers]
     assert sum(served) == 1000
     assert max(served) - min(served) <= spread
 
 
 def test_a_newcomer_takes_its_part_and_not_everything() -> None:
-    team = Team(3)
-    team.serve(1000)
-    fresh = team.join()
+    group = WorkerGroup(3)
+    group.serve(1000)
+    fresh = group.join()
     assert (fresh.served, fresh.head_start > 300) == (0, True)
-    team.serve(1000)
+    group.serve(1000)
     assert 200 <= fresh.served <= 300
 
 
 def test_with_the_plain_rule_a_newcomer_takes_all_until_it_is_level() -> None:
-    team = Team(3, "tasks")
-    team.serve(999)
-    fresh = team.join()
-    team.serve(333)
+    group = WorkerGroup(3, "tasks")
+    group.serve(999)
+    fresh = group.join()
+    group.serve(333)
     assert fresh.served == 333
-    assert {worker.served for worker in team.workers} == {333}
+    assert {worker.served for worker in group.workers} == {333}
 
 
 def test_a_slow_worker_gets_less() -> None:
-    team = Team(4)
-    slow = team.workers[0]
+    group = WorkerGroup(4)
+    slow = group.workers[0]
     for _ in range(400):
-        worker = team.pick()
+        worker = group.pick()
         assert worker is not None
-        worker.began(team.now)
+        worker.began(group.now)
         took = 0.2 if worker is slow else 0.01
-        team.now += 0.01
-        worker.answered(took, team.now)
+        group.now += 0.01
+        worker.answered(took, group.now)
     assert slow.served < 40
 
 
 def test_suspects_come_last() -> None:
-    team = Team(2)
-    suspect, good = team.workers
-    team.registry.probe_missed(suspect.generation, "late", team.now)
+    group = WorkerGroup(2)
+    suspect, good = group.workers
+    group.registry.probe_missed(suspect.generation, "late", group.now)
     assert suspect.state is State.SUSPECT
     for _ in range(50):
-        good.began(team.now)
-    assert team.pick() is good
-    assert team.pick(good) is suspect
+        good.began(group.now)
+    assert group.pick() is good
+    assert group.pick(good) is suspect
 
 
-def _open(team: Team, worker: Worker) -> None:
+def _open(group: WorkerGroup, worker: Worker) -> None:
     for _ in range(Breaker.FAILURES):
-        worker.began(team.now)
-        worker.failed(0.0001, "boom", team.now)
+        worker.began(group.now)
+        worker.failed(0.0001, "boom", group.now)
 
 
 def test_a_failing_worker_is_out_until_its_time_is_over() -> None:
-    team = Team(4)
-    bad = team.workers[0]
-    _open(team, bad)
+    group = WorkerGroup(4)
+    bad = group.workers[0]
+    _open(group, bad)
     assert bad.breaker.open
-    assert all(team.pick() is not bad for _ in range(10))
+    assert all(group.pick() is not bad for _ in range(10))
     # Tried when nobody else is left for this lookup.
-    assert team.pick(*team.workers[1:]) is bad
+    assert group.pick(*group.workers[1:]) is bad
 
 
 def test_a_failing_worker_is_tried_once_for_a_lookup_as_any_other() -> None:
-    team = Team(2)
-    _open(team, team.workers[0])
-    assert team.pick(*team.workers) is None
+    group = WorkerGroup(2)
+    _open(group, group.workers[0])
+    assert group.pick(*group.workers) is None
 
 
 def test_when_most_seem_to_fail_all_are_tried() -> None:
-    team = Team(4)
-    for worker in team.workers[:3]:
-        _open(team, worker)
+    group = WorkerGroup(4)
+    for worker in group.workers[:3]:
+        _open(group, worker)
     for _ in range(20):
-        team.workers[3].began(team.now)
-    assert team.pick() in team.workers[:3]
+        group.workers[3].began(group.now)
+    assert group.pick() in group.workers[:3]
 
 
 def test_a_failure_is_slow_however_quick_it_came() -> None:
-    team = Team(2)
-    team.serve(20)
-    bad = team.workers[0]
-    bad.began(team.now)
-    bad.failed(0.0001, "boom", team.now)
-    assert bad.latency.estimate(team.now) > 10 * team.workers[1].latency.estimate(team.now)
+    group = WorkerGroup(2)
+    group.serve(20)
+    bad = group.workers[0]
+    bad.began(group.now)
+    bad.failed(0.0001, "boom", group.now)
+    assert bad.latency.estimate(group.now) > 10 * group.workers[1].latency.estimate(group.now)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_one_that_refuses_lookups_is_not_next_for_it(policy: str) -> None:
-    team = Team(3, policy)
+    group = WorkerGroup(3, policy)
     for _ in range(30):
-        worker = team.pick()
+        worker = group.pick()
         assert worker is not None
-        worker.began(team.now)
-        team.now += 0.001
-        if worker is team.workers[0]:
-            worker.refused(0.001, team.now)
+        worker.began(group.now)
+        group.now += 0.001
+        if worker is group.workers[0]:
+            worker.refused(0.001, group.now)
         else:
-            worker.answered(0.001, team.now)
-    assert team.workers[0].refusals == 10
+            worker.answered(0.001, group.now)
+    assert group.workers[0].refusals == 10

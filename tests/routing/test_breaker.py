@@ -55,7 +55,7 @@ def test_a_straggler_says_nothing_new() -> None:
     assert breaker.allows(1.3)
 
 
-def test_a_call_without_a_verdict_leaves_the_decision_to_the_next() -> None:
+def test_a_call_that_says_nothing_of_the_worker_leaves_the_decision_to_the_next() -> None:
     breaker = opened()
     breaker.began(2.0)
     breaker.released()

@@ -16,11 +16,12 @@ from nodes.routing import (
     ProcessEvent,
     Registry,
     Router,
+    RoutingLimits,
     WaitUntil,
     Worker,
 )
 
-VERDICT_S = 0.1
+DEATH_NOTICE_S = 0.1
 
 
 class Case:
@@ -29,7 +30,11 @@ class Case:
     def __init__(self) -> None:
         self.now = 100.0
         self.registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(1))
-        self.router = Router(registry=self.registry, policy=POLICIES["load"], verdict_s=VERDICT_S)
+        self.router = Router(
+            registry=self.registry,
+            policy=POLICIES["load"],
+            limits=RoutingLimits(death_notice_s=DEATH_NOTICE_S),
+        )
         self.workers = [self.join(f"10.0.0.{1 + number % 2}") for number in range(4)]
         self.call = CallState(self.router, self.now + 10.0, counted=True)
         self.now += 1.0
@@ -83,10 +88,10 @@ class Case:
         return worker
 
     def goes_on(self) -> bool:
-        """Whether it is sent to another worker, now or when the verdict is there."""
+        """Whether it is sent to another worker, now or when it is known who died."""
         action = self.call.next_action(self.now)
         if isinstance(action, WaitUntil):
-            assert action.at <= self.now + VERDICT_S
+            assert action.at <= self.now + DEATH_NOTICE_S
             self.now = action.at
             action = self.call.next_action(self.now)
         return isinstance(action, Ask)
@@ -218,7 +223,7 @@ def test_a_connection_that_ends_is_no_death_whatever_becomes_of_the_worker_later
     case = Case()
     for _ in range(2):
         case.breaks(case.send())
-    case.now += 2 * VERDICT_S
+    case.now += 2 * DEATH_NOTICE_S
     for worker in case.workers[:2]:
         case.die(worker)
     assert case.goes_on()
@@ -232,7 +237,7 @@ def test_the_word_of_a_death_is_waited_for_a_moment() -> None:
         case.breaks(worker)
     action = case.call.next_action(case.now)
     assert isinstance(action, WaitUntil)
-    assert action.at == pytest.approx(case.now + VERDICT_S)
+    assert action.at == pytest.approx(case.now + DEATH_NOTICE_S)
     for worker in case.workers[:2]:
         case.report(worker, ProcessChange.EXITED, "killed by SIGKILL")
     with pytest.raises(PoisonLookup):

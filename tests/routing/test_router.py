@@ -30,7 +30,7 @@ def test_workers_that_all_refuse_at_once_are_gone_round_once_a_breath(count: int
     for _ in range(10):  # their breakers open one after the other, for longer each time
         deadline = now + 2.0
         call = CallState(router, deadline, counted=True)
-        rounds = 2.0 / Router.ROUND_PAUSE_S
+        rounds = 2.0 / router.limits.round_pause_s
         with pytest.raises(DeadlineExceeded):
             while call.attempts <= rounds * count:
                 action = call.next_action(now)

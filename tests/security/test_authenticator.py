@@ -22,8 +22,8 @@ from nodes.fleet.control import NoFleet
 from nodes.master.master import Master
 from nodes.security.authenticator import Authenticator, LoginThrottle, Session
 from nodes.security.tokens import (
-    Key,
-    Role,
+    TokenRole,
+    ValidToken,
     ensure_token,
     read_token,
     rotate_token,
@@ -34,8 +34,8 @@ from nodes.support.addresses import registered_host
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
-from nodes.worker.registration import Worker
-from tests.kit import PATIENCE, Mute, master_alone, poll_for, worker_inside
+from nodes.worker.registration import WorkerServer
+from tests.kit import PATIENCE, SilentServer, master_alone, poll_for, worker_inside
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
 
@@ -45,7 +45,7 @@ def _own_tokens(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens of every role, of this test's own."""
     monkeypatch.setenv("ROLLCALL_TOKEN_FILE", str(tmp_path / "token"))
     ensure_token()
-    for role in Role:
+    for role in TokenRole:
         ensure_token(token_file(role))
 
 
@@ -86,7 +86,11 @@ ASKING = [
 ]
 WORKING = [("register", "{}"), ("renew",), ("leave",)]
 STEERING = [("snapshot",), ("events",), ("log", "w1"), ("drain", "w9"), ("spawn", 1)]
-DOORS: dict[Role, list[Any]] = {Role.CLIENT: ASKING, Role.WORKER: WORKING, Role.OPERATOR: STEERING}
+DOORS: dict[TokenRole, list[Any]] = {
+    TokenRole.CLIENT: ASKING,
+    TokenRole.WORKER: WORKING,
+    TokenRole.OPERATOR: STEERING,
+}
 
 
 def test_a_stranger_may_only_log_in_where_lookups_need_a_token(closed: Master) -> None:
@@ -98,22 +102,33 @@ def test_a_stranger_may_only_log_in_where_lookups_need_a_token(closed: Master) -
                 assert f"needs the role {role}" in reply["error_message"]
 
 
-@pytest.mark.parametrize("role", [None, *Role])
-def test_a_token_opens_the_doors_of_its_role(closed: Master, role: Role | None) -> None:
+@pytest.mark.parametrize("role", [None, *TokenRole])
+def test_a_token_opens_the_doors_of_its_role(closed: Master, role: TokenRole | None) -> None:
     with stranger(closed) as root:
         given = ask(root, "login", read_token(token_file(role)))["result"]
-        assert given == (role or Role.OPERATOR)
+        assert given == (role or TokenRole.OPERATOR)
         for needed, verbs in DOORS.items():
             for verb, *args in verbs:
                 refused = ask(root, verb, *args).get("code") == "forbidden"
-                assert refused is not Role(given).covers(needed), verb
+                assert refused is not TokenRole(given).covers(needed), verb
                 if refused:
                     assert f"of the role {role}" in ask(root, verb, *args)["error_message"]
 
 
-def test_the_client_finds_its_token_and_sends_it_only_when_asked(
-    closed: Master, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def token_is_read(master: Master) -> bool:
+    """Whether a lookup reads the token that it could log in with."""
+    reads: list[str] = []
+    connection = MasterConnection(str(master.address), token=lambda: reads.append("read"))
+    try:
+        connection.call("lookup", "getbyname", "xander", timeout=PATIENCE, again=True)
+    except Forbidden as error:
+        assert "client" in str(error)
+    finally:
+        connection.close()
+    return bool(reads)
+
+
+def test_the_client_finds_its_token_and_sends_it_only_when_asked(closed: Master) -> None:
     with Client(str(closed.address)) as client:
         assert client.getbyname("xander")
         assert client.describe().records
@@ -124,34 +139,26 @@ def test_the_client_finds_its_token_and_sends_it_only_when_asked(
         client.getbyname("xander")
     with AttachedCluster(str(closed.address)) as cluster:
         assert cluster.page("getbyname", "xander").count == 1
-    asked: list[str] = []
-    monkeypatch.setattr("nodes.client.blocking.client_token", lambda: asked.append("asked"))
-    with Client(str(closed.address)) as client, pytest.raises(Forbidden, match="client"):
-        client.getbyname("xander")
-    assert asked
-    with master_alone() as master, worker_inside(master), Client(str(master.address)) as client:
-        asked.clear()
-        assert client.getbyname("xander")
-        assert not asked
+    assert token_is_read(closed)
+    with master_alone() as master, worker_inside(master):
+        assert not token_is_read(master)
 
 
-def test_a_rotated_token_is_taken_up_by_a_master_that_runs(
-    closed: Master, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nodes.security.authenticator.RECHECK", 0.0)
-    old = read_token(token_file(Role.CLIENT))
+def test_a_rotated_token_is_taken_up_by_a_master_that_runs(closed: Master) -> None:
+    closed.authenticator.recheck_every_s = 0.0
+    old = read_token(token_file(TokenRole.CLIENT))
     with stranger(closed) as root, Client(str(closed.address)) as client:
         assert ask(root, "login", old)["result"] == "client"
         assert client.getbyname("xander")
-        rotate_token(token_file(Role.CLIENT), grace=60.0)
+        rotate_token(token_file(TokenRole.CLIENT), grace=60.0)
         assert ask(root, "getbyname", "xander")["count"] == 1
-        rotate_token(token_file(Role.CLIENT), grace=0.0)
+        rotate_token(token_file(TokenRole.CLIENT), grace=0.0)
         # Who is in already is looked at again; who finds the new one by itself goes on.
         assert ask(root, "getbyname", "xander")["code"] == "forbidden"
         assert ask(root, "login", old)["code"] == "forbidden"
         assert client.getbyname("xander")
         # A worker stays registered.
-        rotate_token(token_file(Role.WORKER), grace=0.0)
+        rotate_token(token_file(TokenRole.WORKER), grace=0.0)
         assert client.getbyname("xander")
 
 
@@ -159,42 +166,40 @@ def test_a_rotated_token_is_taken_up_by_a_master_that_runs(
 
 
 def test_each_wrong_token_of_an_address_waits_longer_up_to_a_bound() -> None:
-    refusals = LoginThrottle()
-    waits = [refusals.refused("a", 0.0) for _ in range(50)]
-    assert waits[0] == LoginThrottle.FIRST
+    throttle = LoginThrottle()
+    waits = [throttle.refused("a", 0.0) for _ in range(50)]
+    assert waits[0] == LoginThrottle.FIRST_WAIT_S
     assert waits == sorted(waits)
-    assert waits[-1] == LoginThrottle.LONGEST
-    assert refusals.refused("b", 0.0) == LoginThrottle.FIRST
-    assert LoginThrottle.FIRST < refusals.refused("a", 120.0) < LoginThrottle.LONGEST
-    assert refusals.refused("a", 3600.0) == pytest.approx(LoginThrottle.FIRST, rel=0.01)
-    assert refusals.count == 53
+    assert waits[-1] == LoginThrottle.LONGEST_WAIT_S
+    assert throttle.refused("b", 0.0) == LoginThrottle.FIRST_WAIT_S
+    assert LoginThrottle.FIRST_WAIT_S < throttle.refused("a", 120.0) < LoginThrottle.LONGEST_WAIT_S
+    assert throttle.refused("a", 3600.0) == pytest.approx(LoginThrottle.FIRST_WAIT_S, rel=0.01)
+    assert throttle.count == 53
 
 
 def test_what_is_kept_of_addresses_is_bounded_and_the_busiest_stay() -> None:
-    refusals = LoginThrottle()
-    for number in range(5 * LoginThrottle.MOST_HOSTS):
-        refusals.refused(f"host {number}", float(number))
-        held = refusals.refused("busy", float(number))
-    assert len(refusals._hosts) <= LoginThrottle.MOST_HOSTS
-    assert held == LoginThrottle.LONGEST
+    throttle = LoginThrottle()
+    for number in range(5 * LoginThrottle.MAX_HOSTS):
+        throttle.refused(f"host {number}", float(number))
+        held = throttle.refused("busy", float(number))
+    assert len(throttle._scores) <= LoginThrottle.MAX_HOSTS
+    assert held == LoginThrottle.LONGEST_WAIT_S
 
 
 def test_a_flood_is_told_of_a_few_times_a_minute_with_its_count() -> None:
-    refusals = LoginThrottle()
+    throttle = LoginThrottle()
     told: list[str] = []
     for number in range(600):
-        refusals.refused("10.0.0.3", number / 10)
-        text = refusals.due("10.0.0.3", number / 10)
+        throttle.refused("10.0.0.3", number / 10)
+        text = throttle.report("10.0.0.3", number / 10)
         told += [text] if text is not None else []
     assert told == [
         "10.0.0.3 gave a wrong token",
-        *["10.0.0.3 gave a wrong token, and 199 more were given since the last was told of"] * 2,
+        *["10.0.0.3 gave a wrong token; 199 more wrong tokens since the last report"] * 2,
     ]
 
 
-def test_a_wrong_token_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LoginThrottle, "FIRST", 3600.0)
-    monkeypatch.setattr(LoginThrottle, "LONGEST", 3600.0)
+def test_a_wrong_token_makes_nobody_else_wait() -> None:
     ended: list[str] = []
 
     def guess(address: str) -> None:
@@ -207,6 +212,7 @@ def test_a_wrong_token_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch) -
             link.close()
 
     with master_alone() as master:
+        master.authenticator.throttle = LoginThrottle(first_wait_s=3600.0, longest_wait_s=3600.0)
         guesser = threading.Thread(target=guess, args=(str(master.address),))
         guesser.start()
         with AttachedCluster(str(master.address)) as cluster:
@@ -219,24 +225,26 @@ def test_a_wrong_token_makes_nobody_else_wait(monkeypatch: pytest.MonkeyPatch) -
     assert len(ended) == 1
 
 
-def test_a_visit_is_looked_at_again_only_now_and_then() -> None:
+def test_a_session_checks_its_token_again_only_now_and_then() -> None:
     looks: list[None] = []
 
-    def keys() -> list[Key]:
+    def tokens() -> list[ValidToken]:
         looks.append(None)
-        return [Key("a", Role.CLIENT)]
+        return [ValidToken("a", TokenRole.CLIENT)]
 
-    visit = Session(Authenticator(keys=keys, note=lambda *_: None, require_token=True), "here")
-    visit.login("a")
+    session = Session(
+        Authenticator(tokens=tokens, note=lambda *_: None, require_token=True), "here"
+    )
+    session.login("a")
     for _ in range(100):
-        visit.check(Role.CLIENT)
+        session.check(TokenRole.CLIENT)
     assert len(looks) == 1
 
 
 # -- the worker's own port ------------------------------------------------------------------
 
 
-def secret_of(worker: Worker) -> str:
+def secret_of(worker: WorkerServer) -> str:
     """What only that worker and its master know."""
     return worker._instance
 
@@ -261,7 +269,7 @@ def test_a_worker_is_no_way_around_its_master() -> None:
 
 def test_a_worker_without_a_master_answers_nobody_and_an_open_one_anybody() -> None:
     catalog = Catalog.open(ensure_catalog(shipped_data()).path)
-    alone = Worker(catalog=catalog, master=("127.0.0.1", 1), token=worker_token)
+    alone = WorkerServer(catalog=catalog, master=("127.0.0.1", 1), token=worker_token)
     alone.start()
     with Lane.dial(*alone.server.address) as lane:
         refused = lane.call("lookup", ASKED, timeout=PATIENCE)
@@ -369,8 +377,8 @@ def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
     [live] = served.membership.registry.live()
     with pytest.raises(Conflict, match="w1"):
         served.membership.register(registration(served, port=live.address.port), lambda: None)
-    with Mute() as mute:
-        other = registration(served, port=mute.port, wanted_id="w1")
+    with SilentServer() as silent:
+        other = registration(served, port=silent.port, wanted_id="w1")
         assert served.membership.register(other, lambda: None).id == "w2"
     assert live.live
 
@@ -378,8 +386,8 @@ def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
 def test_a_stale_registration_changes_nothing(served: Master) -> None:
     hung_up: list[int] = []
     membership = served.membership
-    with Mute() as mute:
-        said = registration(served, port=mute.port, wanted_id="north")
+    with SilentServer() as silent:
+        said = registration(served, port=silent.port, wanted_id="north")
         old = membership.register(said, lambda: hung_up.append(1))
         new = membership.register(said, lambda: hung_up.append(2))
         assert (hung_up, new.id) == ([1], old.id)
@@ -399,12 +407,12 @@ def test_a_stale_registration_changes_nothing(served: Master) -> None:
 
 
 def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end(
-    served: Master, monkeypatch: pytest.MonkeyPatch
+    served: Master,
 ) -> None:
-    monkeypatch.setattr("nodes.security.authenticator.RECHECK", 0.0)
-    with Mute() as mute, stranger(served) as root:
+    served.authenticator.recheck_every_s = 0.0
+    with SilentServer() as silent, stranger(served) as root:
         assert ask(root, "login", read_token())["result"] == "operator"
-        said = registration(served, port=mute.port, wanted_id="north")
+        said = registration(served, port=silent.port, wanted_id="north")
         text = msgspec.json.encode(said).decode()
         generation = ask(root, "register", text)["result"]["generation"]
         rotate_token(token_file(), grace=0.0)
@@ -424,9 +432,9 @@ def test_what_a_launcher_serves_is_not_a_worker_s_to_change(served: Master) -> N
     fleet = NoFleet()
     fleet.says_what_is_served = True
     served.led_by(fleet)
-    with Mute() as mute:
+    with SilentServer() as silent:
         rogue = msgspec.structs.replace(described, lookups=(), version="rogue")
         served.membership.register(
-            registration(served, port=mute.port, catalog=rogue), lambda: None
+            registration(served, port=silent.port, catalog=rogue), lambda: None
         )
         assert served.membership.description == described

@@ -18,10 +18,10 @@ from nodes.catalog import Catalog, ensure_catalog
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
-from nodes.security.cursors import KEPT, Cursors, cursor_version
+from nodes.security.cursors import OLD_PAGES_S, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file
 from nodes.worker.catalogs import CatalogVersions, OpenCatalog
-from tests.kit import Killed, Node, hosted, poll_for
+from tests.kit import Node, hosted, kill_process, poll_for
 
 KEY = bytes(range(32))
 QUESTION = ("getbyyear", ("Oslo", 2001))
@@ -107,15 +107,15 @@ def test_one_of_the_present_records_does_not_expire() -> None:
 
 def test_one_of_earlier_records_expires() -> None:
     text = made()
-    assert position(text, present="cd34", now=1000.0 + KEPT) == 7
+    assert position(text, present="cd34", now=1000.0 + OLD_PAGES_S) == 7
     with pytest.raises(BadRequest, match=CHANGED):
-        position(text, present="cd34", now=1001.0 + KEPT)
+        position(text, present="cd34", now=1001.0 + OLD_PAGES_S)
 
 
 # -- as a worker reads and makes them ------------------------------------------------
 
 
-class Desk:
+class PagedWorker:
     """A worker's records at a time that the test sets."""
 
     def __init__(self, folder: Path) -> None:
@@ -157,49 +157,46 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def worker(tmp_path: Path) -> Iterator[PagedWorker]:
+    made = PagedWorker(tmp_path)
     yield made
     made.close()
 
 
-def test_pages_of_replaced_records_end_however_they_are_asked_for(desk: Desk) -> None:
-    desk.sign()
-    desk.now += 5000.0
-    _, after = desk.page()
-    desk.replace()
+def test_pages_of_replaced_records_end_however_they_are_asked_for(worker: PagedWorker) -> None:
+    worker.sign()
+    worker.now += 5000.0
+    _, after = worker.page()
+    worker.replace()
     years = []
     for _ in range(2):
-        desk.now += KEPT / 2
-        found, after = desk.page(after)
+        worker.now += OLD_PAGES_S / 2
+        found, after = worker.page(after)
         years += found
     assert years == [2000] * 4
-    desk.now += 1.0
+    worker.now += 1.0
     with pytest.raises(BadRequest, match=CHANGED):
-        desk.page(after)
-    assert desk.page()[0] == [2001] * 2
+        worker.page(after)
+    assert worker.page()[0] == [2001] * 2
 
 
-def test_a_slow_reader_of_present_records_is_at_peace(desk: Desk) -> None:
-    desk.sign()
-    _, after = desk.page()
-    desk.now += 10**6
-    _, after = desk.page(after)
-    desk.replace()
-    assert desk.page(after)[0] == [2000] * 2
+def test_a_slow_reader_of_present_records_is_at_peace(worker: PagedWorker) -> None:
+    worker.sign()
+    _, after = worker.page()
+    worker.now += 10**6
+    _, after = worker.page(after)
+    worker.replace()
+    assert worker.page(after)[0] == [2000] * 2
 
 
-def test_a_page_that_overtakes_the_key_waits_for_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    later = threading.Timer(0.05, desk.sign)
+def test_a_page_that_overtakes_the_key_waits_for_it(worker: PagedWorker) -> None:
+    later = threading.Timer(0.05, worker.sign)
     later.start()
-    assert desk.page()[1]
+    assert worker.page()[1]
     later.join()
-    monkeypatch.setattr("nodes.worker.catalogs.KEY_TIME", 0.01)
-    desk.served = CatalogVersions(desk.first)
+    worker.served = CatalogVersions(worker.first, key_wait_s=0.01)
     with pytest.raises(InternalError, match="not registered yet"):
-        desk.page()
+        worker.page()
 
 
 # -- the key -------------------------------------------------------------------------
@@ -256,7 +253,7 @@ def test_a_page_goes_on_through_a_restart_of_the_master_and_whoever_answers(
             whole = client.page("getbylocation", "New York City")
             page = client.page("getbylocation", "New York City", limit=2)
             rotate_token(token_file(), grace=60.0)
-            Killed(second.process.pid)
+            kill_process(second.process.pid)
             second.wait()
             with (
                 Node("master", port, "--json"),

@@ -25,13 +25,13 @@ from rpyc.core import brine, consts
 import nodes
 from nodes.master.master import Master
 from nodes.master.service import MasterService
-from nodes.security.tokens import Role, ensure_token, token_file
+from nodes.security.tokens import TokenRole, ensure_token, token_file
 from nodes.transport import Lane, RemoteFailure, messages
 from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
 from nodes.transport.stream import CHUNK_BYTES
 from nodes.wire import decode_envelope
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 from nodes.worker.service import WorkerService
 from tests.kit import PATIENCE, master_alone, worker_inside
 from tests.transport.kit import FIRST_VERB, RawPeer
@@ -86,11 +86,11 @@ WORKER = {
 # -- who is who --------------------------------------------------------------------------
 
 
-def become(role: str, lane: Lane, worker: Worker) -> None:
+def become(role: str, lane: Lane, worker: WorkerServer) -> None:
     """What a peer of that role does first on a connection to a master."""
     if role == "stranger":
         return
-    assert envelope(lane, "login", ensure_token(token_file(Role(role))))["error"] is False
+    assert envelope(lane, "login", ensure_token(token_file(TokenRole(role))))["error"] is False
     if role == "worker":
         twin = msgspec.structs.replace(
             worker._registration, instance=secrets.token_hex(16), wanted_id="", port=1
@@ -161,7 +161,7 @@ Place = tuple[str, int]
 
 
 @pytest.fixture
-def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Master, Worker]]:
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Master, WorkerServer]]:
     """A master with a worker, and a token for each role."""
     monkeypatch.setenv("ROLLCALL_STATE", str(tmp_path))
     ensure_token()
@@ -170,7 +170,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mast
 
 
 @pytest.fixture
-def places(pair: tuple[Master, Worker]) -> dict[str, Place]:
+def places(pair: tuple[Master, WorkerServer]) -> dict[str, Place]:
     """Where both are found."""
     master, worker = pair
     address = master.address
@@ -252,7 +252,7 @@ def test_goodbye_is_served(peer: RawPeer, verbs: dict[str, str]) -> None:
 
 @both
 def test_names_that_are_verbs(
-    peer: RawPeer, verbs: dict[str, str], pair: tuple[Master, Worker]
+    peer: RawPeer, verbs: dict[str, str], pair: tuple[Master, WorkerServer]
 ) -> None:
     master, worker = pair
     names = all_names(
@@ -294,7 +294,7 @@ def test_a_verb_has_no_names_at_all(peer: RawPeer, verbs: dict[str, str]) -> Non
 
 @pytest.mark.parametrize("role", ROLES)
 def test_what_a_role_may_ask_of_a_master(
-    role: str, pair: tuple[Master, Worker], places: dict[str, Place]
+    role: str, pair: tuple[Master, WorkerServer], places: dict[str, Place]
 ) -> None:
     """Each verb on a connection of its own, with no arguments: most are then a bad request,
     and who may not even ask is told so first.
@@ -338,7 +338,7 @@ def call_misfit(lane: Lane, verb: str) -> object:
         return error
 
 
-def test_the_lists_hold_every_verb_there_is(pair: tuple[Master, Worker]) -> None:
+def test_the_lists_hold_every_verb_there_is(pair: tuple[Master, WorkerServer]) -> None:
     """Those that the services know by themselves, without a peer."""
     master, _worker = pair
     assert {*MasterService(master)._verbs, *master.lookups.declared()} == set(MASTER)

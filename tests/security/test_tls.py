@@ -21,18 +21,18 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, LookupFailed, MasterLost, StartError
 from nodes.security.certificates import make_certificates
 from nodes.security.expiry import ExpiryWatch, expiry
-from nodes.security.tls import Role, Tls
+from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import read_token
 from nodes.support.addresses import beside, is_wildcard
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import decode_envelope, secret_verb
-from nodes.worker.registration import Worker
+from nodes.worker.registration import WorkerServer
 from tests.kit import (
     PATIENCE,
-    Killed,
     Node,
     hosted,
+    kill_process,
     load_from_threads,
     make_tls,
     master_alone,
@@ -66,9 +66,9 @@ def test_only_their_owner_reads_the_keys(folder: Path) -> None:
 
 def test_every_role_can_use_them(folder: Path) -> None:
     """`Tls` checks them as strictly as Python 3.13 does, on every version."""
-    for role in Role:
+    for role in CertificateRole:
         Tls(folder, role).listening()
-    for role in (Role.MASTER, Role.WORKER):
+    for role in (CertificateRole.MASTER, CertificateRole.WORKER):
         for host in ("127.0.0.1", "::1", "localhost"):
             tls = Tls(folder, role, host=host)
         assert tls.expires_at == pytest.approx(time.time() + 100 * DAY, abs=3600)
@@ -98,7 +98,7 @@ def test_renewed_ones_are_of_the_same_ca_and_for_the_same_names(tmp_path: Path) 
     assert ((made / "ca.pem").read_bytes(), (made / "ca-key.pem").read_bytes()) == ca
     assert (made / "master.pem").read_bytes() != old
     for host in ("10.0.0.5", "db.example", "10.0.0.6", "localhost"):
-        Tls(made, Role.MASTER, host=host)
+        Tls(made, CertificateRole.MASTER, host=host)
     (made / "ca-key.pem").unlink()
     again = run("certs", "init", "--dir", str(made), "--renew")
     assert again.exit_code == 2
@@ -113,7 +113,7 @@ def test_names_that_are_none(tmp_path: Path, host: str) -> None:
 
 
 def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path) -> None:
-    def wrong(path: Path, role: Role | None, host: str = "") -> str:
+    def wrong(path: Path, role: CertificateRole | None, host: str = "") -> str:
         with pytest.raises(StartError, match="certs init") as told:
             Tls(path, role, host=host)
         return str(told.value)
@@ -126,19 +126,21 @@ def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path) -> No
         return path
 
     assert "ca.pem: No such file" in wrong(tmp_path, None)
-    assert "for another address" in wrong(folder, Role.MASTER, "10.0.0.1")
-    assert "for another name" in wrong(folder, Role.WORKER, "db.example")
-    assert "key values mismatch" in wrong(copy("keys", master_key="worker-key"), Role.MASTER)
+    assert "for another address" in wrong(folder, CertificateRole.MASTER, "10.0.0.1")
+    assert "for another name" in wrong(folder, CertificateRole.WORKER, "db.example")
+    assert "key values mismatch" in wrong(
+        copy("keys", master_key="worker-key"), CertificateRole.MASTER
+    )
     rogue = copy("rogue", master="worker", master_key="worker-key")
-    assert "is not a master's" in wrong(rogue, Role.MASTER)
+    assert "is not a master's" in wrong(rogue, CertificateRole.MASTER)
     missing = copy("missing")
     (missing / "operator-key.pem").unlink()
-    assert "operator-key.pem: No such file" in wrong(missing, Role.OPERATOR)
+    assert "operator-key.pem: No such file" in wrong(missing, CertificateRole.OPERATOR)
     old = make_tls(tmp_path / "old", days=10, days_ago=11)
-    assert "has expired" in wrong(old, Role.MASTER)
+    assert "has expired" in wrong(old, CertificateRole.MASTER)
     other = make_tls(tmp_path / "other")
     shutil.copy(folder / "ca.pem", other / "ca.pem")
-    assert "not from the cluster's CA" in wrong(other, Role.WORKER)
+    assert "not from the cluster's CA" in wrong(other, CertificateRole.WORKER)
 
 
 # -- expiry ------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ def test_a_workers_certificate_counts_as_long_as_it_is_registered(
             shutil.copy(folder / name, shorter)
         now = datetime.datetime.now(datetime.UTC)
         make_certificates(shorter, hosts=(), days=10, now=now, renew=True)
-        with worker_inside(master, tls=Tls(shorter, Role.WORKER)):
+        with worker_inside(master, tls=Tls(shorter, CertificateRole.WORKER)):
             expires_at = master.snapshot().tls_expires_at
             assert expires_at == pytest.approx(time.time() + 10 * DAY, abs=3600)
         poll_for(lambda: master.snapshot().tls_expires_at == own)
@@ -187,9 +189,11 @@ def test_a_workers_certificate_counts_as_long_as_it_is_registered(
 # -- who may do what -----------------------------------------------------------------------
 
 
-def dial(address: tuple[str, int], folder: Path, own: Role | None, other: Role) -> Lane:
+def dial(
+    address: tuple[str, int], folder: Path, own: CertificateRole | None, other: CertificateRole
+) -> Lane:
     tls = Tls(folder, own)
-    secure = tls.to_master() if other is Role.MASTER else tls.to_workers()
+    secure = tls.to_master() if other is CertificateRole.MASTER else tls.to_workers()
     return Lane.dial(*address, tls=secure, timeout=PATIENCE)
 
 
@@ -197,13 +201,16 @@ def dial(address: tuple[str, int], folder: Path, own: Role | None, other: Role) 
     ("own", "may"),
     [
         (None, {"lookup"}),
-        (Role.WORKER, {"lookup", "renew"}),
-        (Role.OPERATOR, {"lookup", "renew", "snapshot"}),
-        (Role.MASTER, {"lookup", "snapshot"}),
+        (CertificateRole.WORKER, {"lookup", "renew"}),
+        (CertificateRole.OPERATOR, {"lookup", "renew", "snapshot"}),
+        (CertificateRole.MASTER, {"lookup", "snapshot"}),
     ],
 )
-def test_a_token_is_not_enough(folder: Path, own: Role | None, may: set[str]) -> None:
-    with master_alone(tls=folder) as master, dial(master.address, folder, own, Role.MASTER) as lane:
+def test_a_token_is_not_enough(folder: Path, own: CertificateRole | None, may: set[str]) -> None:
+    with (
+        master_alone(tls=folder) as master,
+        dial(master.address, folder, own, CertificateRole.MASTER) as lane,
+    ):
 
         def code(verb: str, *args: str) -> str:
             reply = lane.call(verb, *args, timeout=PATIENCE)
@@ -217,7 +224,7 @@ def test_a_token_is_not_enough(folder: Path, own: Role | None, may: set[str]) ->
 
 def test_a_certificate_is_not_enough(folder: Path) -> None:
     with master_alone(tls=folder) as master:
-        with dial(master.address, folder, Role.OPERATOR, Role.MASTER) as lane:
+        with dial(master.address, folder, CertificateRole.OPERATOR, CertificateRole.MASTER) as lane:
             reply = lane.call("snapshot", timeout=PATIENCE)
     assert isinstance(reply, str)
     with pytest.raises(Forbidden, match="token"):
@@ -225,12 +232,12 @@ def test_a_certificate_is_not_enough(folder: Path) -> None:
 
 
 def test_a_worker_obeys_its_master_only(folder: Path) -> None:
-    tls = Tls(folder, Role.WORKER)
+    tls = Tls(folder, CertificateRole.WORKER)
     with master_alone(tls=folder) as master, worker_inside(master, tls=tls) as worker:
         secret = worker._instance
-        for own in (None, Role.WORKER, Role.OPERATOR):
+        for own in (None, CertificateRole.WORKER, CertificateRole.OPERATOR):
             found = f"one of the role {own}" if own else "none"
-            with dial(worker.server.address, folder, own, Role.WORKER) as lane:
+            with dial(worker.server.address, folder, own, CertificateRole.WORKER) as lane:
                 for verb in ("probe", "retire", "switch"):
                     # Not even for one who has got hold of the worker's secret.
                     reply = lane.call(verb, secret, timeout=PATIENCE)
@@ -242,7 +249,9 @@ def test_a_worker_obeys_its_master_only(folder: Path) -> None:
                 with pytest.raises(RemoteFailure, match="no such verb"):
                     lane.call(secret_verb("suggest", secret), "name", "x", timeout=PATIENCE)
                 assert isinstance(lane.call("suggest", "name", "x", timeout=PATIENCE), bytes)
-        with dial(worker.server.address, folder, Role.MASTER, Role.WORKER) as lane:
+        with dial(
+            worker.server.address, folder, CertificateRole.MASTER, CertificateRole.WORKER
+        ) as lane:
             assert isinstance(lane.call("probe", timeout=PATIENCE), tuple)
             named = secret_verb("suggest", secret)
             assert isinstance(lane.call(named, "name", "x", timeout=PATIENCE), bytes)
@@ -251,25 +260,22 @@ def test_a_worker_obeys_its_master_only(folder: Path) -> None:
 
 def test_a_client_that_asks_the_workers_itself(folder: Path) -> None:
     with master_alone(tls=folder) as master:
-        with worker_inside(master, tls=Tls(folder, Role.WORKER)):
+        with worker_inside(master, tls=Tls(folder, CertificateRole.WORKER)):
             poll_for(lambda: master.snapshot().workers[0].state == "up")
             with Client(str(master.address), tls=folder, direct=True) as client:
                 assert client.getbyname("xander")
 
 
-def test_a_worker_that_is_not_where_it_says_gets_no_lookup(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_is_not_where_it_says_gets_no_lookup(folder: Path, tmp_path: Path) -> None:
     """Its certificate is of the CA and of a worker, for another host."""
     moved = tmp_path / "moved"
     moved.mkdir()
     for name in ("ca.pem", "ca-key.pem"):
         shutil.copy(folder / name, moved)
-    monkeypatch.setattr("nodes.security.certificates.LOCAL", ("10.9.9.9",))
     now = datetime.datetime.now(datetime.UTC)
-    make_certificates(moved, hosts=(), days=10, now=now, renew=True)
+    make_certificates(moved, hosts=(), days=10, now=now, renew=True, local_hosts=("10.9.9.9",))
     with master_alone(tls=folder) as master:
-        with worker_inside(master, tls=Tls(moved, Role.WORKER)) as worker:
+        with worker_inside(master, tls=Tls(moved, CertificateRole.WORKER)) as worker:
             assert worker.ready, "it may register: it is a worker"
             poll_for(lambda: "for another address" in master.snapshot().workers[0].why)
             assert master.snapshot().workers[0].state != "up"
@@ -288,7 +294,7 @@ def test_a_worker_of_another_ca_cannot_register(
     lying._client.load_cert_chain(other / "worker.pem", other / "worker-key.pem")
     with master_alone(tls=folder) as master:
         catalog = Catalog.open(ensure_catalog(shipped_data()).path)
-        worker = Worker(catalog=catalog, master=master.address, token=read_token, tls=lying)
+        worker = WorkerServer(catalog=catalog, master=master.address, token=read_token, tls=lying)
         worker.start()
         try:
             poll_for(lambda: "refuses our certificate: it is not from its CA" in caplog.text)
@@ -317,11 +323,11 @@ def test_a_cluster_with_tls(folder: Path, tmp_path: Path) -> None:
             assert operator.spawn(1) == ["w3"]
             wait_up(cluster, 3)
             victim = cluster.snapshot().workers[0]
-            Killed(victim.pid)
-            [tally] = load_from_threads(
+            kill_process(victim.pid)
+            [result] = load_from_threads(
                 cluster.address, clients=1, lookups=200, records=records, tls=folder
             )
-            assert (tally.errors, tally.wrong, tally.answers) == ([], [], 200)
+            assert (result.errors, result.wrong, result.answers) == ([], [], 200)
             poll_for(lambda: len(up(cluster)) == 3)
             assert operator.kill("w3") == "w3 killed"
             wait_up(cluster, 2)

@@ -19,16 +19,16 @@ from nodes.client.connection import MasterConnection
 from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, StartError
 from nodes.security.tokens import (
-    MOST_OLD,
-    Key,
-    Role,
+    MAX_OLD_TOKENS,
+    TokenRole,
+    ValidToken,
     ensure_token,
     find_token,
     read_token,
     role_of,
     rotate_token,
     token_file,
-    valid_keys,
+    valid_tokens,
 )
 from tests.kit import Node, poll_for, run_nodes
 
@@ -42,9 +42,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def role(token: object, now: float = 0.0) -> Role | None:
+def role(token: object, now: float = 0.0) -> TokenRole | None:
     """What the files make of a token at that time."""
-    return role_of(token, valid_keys(lambda: now))
+    return role_of(token, valid_tokens(lambda: now))
 
 
 # -- roles ---------------------------------------------------------------------------
@@ -52,30 +52,34 @@ def role(token: object, now: float = 0.0) -> Role | None:
 
 def test_the_cluster_token_is_valid_for_every_role(file: Path) -> None:
     token = read_token(file)
-    assert role(token) is Role.OPERATOR
-    assert all(Role.OPERATOR.covers(one) for one in Role)
-    assert {find_token(one) for one in Role} == {token}
+    assert role(token) is TokenRole.OPERATOR
+    assert all(TokenRole.OPERATOR.covers(one) for one in TokenRole)
+    assert {find_token(one) for one in TokenRole} == {token}
 
 
-@pytest.mark.parametrize("one", Role)
-def test_a_role_s_own_token_is_for_that_role_only(file: Path, one: Role) -> None:
+@pytest.mark.parametrize("one", TokenRole)
+def test_a_role_s_own_token_is_for_that_role_only(file: Path, one: TokenRole) -> None:
     made = ensure_token(token_file(one))
     assert made != read_token(file)
     assert role(made) is one
-    assert role(read_token(file)) is Role.OPERATOR
+    assert role(read_token(file)) is TokenRole.OPERATOR
     assert find_token(one) == made
-    assert [other for other in Role if one.covers(other)] == (
-        list(Role) if one is Role.OPERATOR else [one]
+    assert [other for other in TokenRole if one.covers(other)] == (
+        list(TokenRole) if one is TokenRole.OPERATOR else [one]
     )
     token_file(one).unlink()
     assert role(made) is None
 
 
 def test_a_token_in_several_files_gives_the_highest_role() -> None:
-    keys = [Key("a", Role.OPERATOR), Key("a", Role.CLIENT), Key("b", Role.WORKER)]
-    assert role_of("a", keys) is Role.OPERATOR
-    assert role_of("a", keys[::-1]) is Role.OPERATOR
-    assert role_of("b", keys) is Role.WORKER
+    tokens = [
+        ValidToken("a", TokenRole.OPERATOR),
+        ValidToken("a", TokenRole.CLIENT),
+        ValidToken("b", TokenRole.WORKER),
+    ]
+    assert role_of("a", tokens) is TokenRole.OPERATOR
+    assert role_of("a", tokens[::-1]) is TokenRole.OPERATOR
+    assert role_of("b", tokens) is TokenRole.WORKER
 
 
 def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +90,10 @@ def test_every_key_is_compared_whichever_fits(monkeypatch: pytest.MonkeyPatch) -
         return expected == b"a"
 
     monkeypatch.setattr("nodes.security.tokens.hmac.compare_digest", compare)
-    assert role_of("a", [Key("a", Role.CLIENT), Key("b", Role.WORKER)]) is Role.CLIENT
+    assert (
+        role_of("a", [ValidToken("a", TokenRole.CLIENT), ValidToken("b", TokenRole.WORKER)])
+        is TokenRole.CLIENT
+    )
     assert compared == [b"a", b"b"]
 
 
@@ -97,11 +104,11 @@ def test_an_old_token_is_valid_until_its_grace_ends(file: Path) -> None:
     old = read_token(file)
     new = rotate_token(file, grace=60.0, clock=lambda: 1000.0)
     assert read_token(file) == new != old
-    assert role(new, 1000.0) is role(old, 1059.0) is Role.OPERATOR
+    assert role(new, 1000.0) is role(old, 1059.0) is TokenRole.OPERATOR
     assert role(old, 1060.0) is None
-    assert role(new, 9999.0) is Role.OPERATOR
+    assert role(new, 9999.0) is TokenRole.OPERATOR
     newest = rotate_token(file, grace=10.0, clock=lambda: 1020.0)
-    assert role(old, 1029.0) is role(new, 1029.0) is Role.OPERATOR
+    assert role(old, 1029.0) is role(new, 1029.0) is TokenRole.OPERATOR
     # A shorter grace is that of those before as well.
     assert role(old, 1031.0) is role(new, 1031.0) is None
     rotate_token(file, grace=0.0, clock=lambda: 1021.0)
@@ -109,36 +116,36 @@ def test_an_old_token_is_valid_until_its_grace_ends(file: Path) -> None:
 
 
 def test_a_role_s_token_is_rotated_by_itself(file: Path) -> None:
-    path = token_file(Role.WORKER)
+    path = token_file(TokenRole.WORKER)
     with pytest.raises(StartError, match="token make"):
         rotate_token(path, grace=1.0)
     old = ensure_token(path)
     rotate_token(path, grace=60.0, clock=lambda: 1000.0)
-    assert role(old, 1001.0) is Role.WORKER
-    assert role(read_token(file), 9999.0) is Role.OPERATOR
+    assert role(old, 1001.0) is TokenRole.WORKER
+    assert role(read_token(file), 9999.0) is TokenRole.OPERATOR
 
 
 def test_rotations_at_once_lose_none_and_the_files_stay_few_and_private(file: Path) -> None:
     made: list[str] = [read_token(file) or ""]
     threads = [
         threading.Thread(target=lambda: made.append(rotate_token(file, grace=60.0)))
-        for _ in range(MOST_OLD)
+        for _ in range(MAX_OLD_TOKENS)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    keys = valid_keys()
-    assert {role_of(token, keys) for token in made} == {Role.OPERATOR}
+    tokens = valid_tokens()
+    assert {role_of(token, tokens) for token in made} == {TokenRole.OPERATOR}
     rotate_token(file, grace=60.0)
-    assert len(valid_keys()) == MOST_OLD + 1
+    assert len(valid_tokens()) == MAX_OLD_TOKENS + 1
     assert sorted(path.name for path in file.parent.iterdir()) == ["token", "token.old"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in file.parent.iterdir()} == {0o600}
 
 
 def test_an_old_file_that_is_damaged_gives_nothing(file: Path) -> None:
     file.with_name("token.old").write_text("\nnan x\nsoon y\n99\n1e12\n99 \n")
-    assert len(valid_keys()) == 1
+    assert len(valid_tokens()) == 1
     for nothing in ("x", "y", "", "99", "1e12"):
         assert role(nothing) is None
 
@@ -154,7 +161,7 @@ def command(*args: str) -> str:
 
 
 def test_the_commands_say_where_and_show_only_when_asked(file: Path) -> None:
-    path = token_file(Role.CLIENT)
+    path = token_file(TokenRole.CLIENT)
     assert command("make", "--role", "client") == f"{path}: made\n"
     token = read_token(path)
     assert token
@@ -167,7 +174,7 @@ def test_the_commands_say_where_and_show_only_when_asked(file: Path) -> None:
     }
     assert read_token(path) not in (None, token)
     assert command("rotate", "--grace", "0") == f"{file}: rotated\n"
-    assert len(valid_keys()) == 3
+    assert len(valid_tokens()) == 3
     missing = CliRunner().invoke(cli, ["token", "path", "--role", "operator"])
     assert (missing.exit_code, "token make" in missing.output) == (2, True)
 
@@ -184,10 +191,10 @@ def test_nothing_shows_a_token_and_all_files_are_their_owner_s(
     monkeypatch.setenv("ROLLCALL_CACHE", str(cache))
     before = os.umask(0)
     try:
-        secrets = [ensure_token(), *(ensure_token(token_file(one)) for one in Role)]
+        secrets = [ensure_token(), *(ensure_token(token_file(one)) for one in TokenRole)]
         with Node("up", "--workers", "1", "--port", "0", "--json", "--require-token") as node:
             address = node.ready["master"]
-            secrets += [rotate_token(token_file(one), grace=60.0) for one in (None, *Role)]
+            secrets += [rotate_token(token_file(one), grace=60.0) for one in (None, *TokenRole)]
             secrets.append("a wrong token, which may be a right one elsewhere")
             _refused(address, secrets[-1])
             with AttachedCluster(address) as cluster:

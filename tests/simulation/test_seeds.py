@@ -20,7 +20,7 @@ SECONDS = float(os.environ.get("ROLLCALL_SIMULATED", "5"))
 """Simulated seconds of a seed."""
 
 
-class Trouble:
+class FaultInjector:
     """Makes trouble in a world at random, but leaves one worker alone at any time."""
 
     def __init__(self, world: World) -> None:
@@ -92,9 +92,9 @@ def test_no_seed_breaks_the_promise(seed: int) -> None:
     world.run(0.1)
     for _ in range(world.random.randint(1, 8)):
         world.client(pause=0.03)
-    trouble = Trouble(world)
+    faults = FaultInjector(world)
     world.run(SECONDS)
-    assert trouble.world.began > 50
+    assert faults.world.began > 50
     # At rest, nothing is left over.
     for process in world.processes:
         if process.frozen:
@@ -104,7 +104,7 @@ def test_no_seed_breaks_the_promise(seed: int) -> None:
     assert all(worker.in_flight == 0 for worker in world.registry)
     assert len(world.latencies) + len(world.errors) == world.began
     # Two, one more if others died in the same second, and one that it was hedged to before.
-    assert all(len(lookup.victims) <= 4 for lookup in trouble.deadly)
+    assert all(len(lookup.victims) <= 4 for lookup in faults.deadly)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS // 20))

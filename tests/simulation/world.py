@@ -72,7 +72,7 @@ class Lookup:
 class World:
     """The simulation.
 
-    Arguments:
+    Args:
         seed: of everything left to chance.
         policy: a key of `POLICIES`, or a policy.
     """
@@ -144,11 +144,12 @@ class World:
             assert worker.in_flight == expected, f"{worker.id}: {worker.in_flight} in flight"
             answers = self.answers.get(worker.generation, 0)
             assert worker.served == answers, f"{worker.id}: served {worker.served}, not {answers}"
-        most = self.router.HEDGE_BURST + self.router.HEDGE_SHARE * self.began
+        limits = self.router.limits
+        most = limits.hedge_burst + limits.hedge_share * self.began
         assert self.router.hedges <= most, "hedges beyond their budget"
         elapsed = self.now - self._start
-        most = self.router.RETRY_BURST + self.router.RETRY_SHARE * self.began
-        most += self.router.RETRY_PER_S * elapsed
+        most = limits.retry_burst + limits.retry_share * self.began
+        most += limits.retry_per_s * elapsed
         assert self.router.retrying.spent <= most, "retries beyond their budget"
         assert not self.broken_promises, self.broken_promises[0]
 

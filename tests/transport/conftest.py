@@ -14,7 +14,7 @@ import pytest
 import rpyc
 import trustme
 
-from nodes.security.tls import Role, Tls
+from nodes.security.tls import CertificateRole, Tls
 from nodes.transport import Lane, Limits, Secure
 from tests.kit import make_tls, poll_for
 from tests.transport.kit import COMMON, RawPeer, RecordingService, RunningServer, Verb
@@ -134,13 +134,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def master(folder: Path) -> ssl.SSLContext:
     """What a master listens with."""
-    return Tls(folder, Role.MASTER).listening()
+    return Tls(folder, CertificateRole.MASTER).listening()
 
 
 @pytest.fixture(scope="module")
 def to_master(folder: Path) -> Secure:
     """How a worker dials a master."""
-    return Tls(folder, Role.WORKER).to_master()
+    return Tls(folder, CertificateRole.WORKER).to_master()
 
 
 @pytest.fixture(scope="module")

@@ -38,13 +38,13 @@ from tests.transport.kit import (
     still_open,
 )
 from tests.transport.weakened import (
-    AnyAttribute,
-    AnyRequest,
-    Credulous,
-    Hasty,
-    Lenient,
-    Quiet,
-    SlowToSend,
+    AnyAttributeConnection,
+    AnyReplyCaller,
+    AnyRequestConnection,
+    NagleServer,
+    RenewedWaitStream,
+    UnjoinedServer,
+    UnwokenLane,
 )
 
 SHORT = 0.05
@@ -131,7 +131,9 @@ def answered(stack: ExitStack, kind: type[RecordingService], handler: int, *args
 @against("attributes of whatever a peer holds can be read")
 def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
     kind = (
-        RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyAttribute})
+        RecordingService
+        if kept
+        else type("Weak", (RecordingService,), {"_protocol": AnyAttributeConnection})
     )
     return answered(stack, kind, consts.HANDLE_GETATTR, "__call__")
 
@@ -139,14 +141,16 @@ def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
 @against("a peer may have any of RPyC's requests carried out")
 def other_requests(kept: bool, stack: ExitStack) -> bool:
     kind = (
-        RecordingService if kept else type("Weak", (RecordingService,), {"_protocol": AnyRequest})
+        RecordingService
+        if kept
+        else type("Weak", (RecordingService,), {"_protocol": AnyRequestConnection})
     )
     return answered(stack, kind, consts.HANDLE_STR)
 
 
 @against("whatever comes is taken for the answer, and requests of a server are carried out")
 def an_answer_to_another_call(kept: bool, stack: ExitStack) -> bool:
-    caller = (Caller if kept else Credulous)(1 << 20)
+    caller = (Caller if kept else AnyReplyCaller)(1 << 20)
     caller.begin("verb", ())
     caller.request()
     with contextlib.suppress(MalformedError):
@@ -240,7 +244,7 @@ def a_peer_that_does_not_read(kept: bool, stack: ExitStack) -> bool:
 @against("a byte now and then buys time without end")
 def a_byte_now_and_then(kept: bool, stack: ExitStack) -> bool:
     ours, theirs = socket_pair(stack)
-    lane = stack.enter_context(Lane(ours, stream=None if kept else Lenient(ours)))
+    lane = stack.enter_context(Lane(ours, stream=None if kept else RenewedWaitStream(ours)))
     done = threading.Event()
 
     def dribble() -> None:
@@ -288,7 +292,7 @@ def silent_connections(kept: bool, stack: ExitStack) -> bool:
 
 @against("small packets wait for the peer's acknowledgement")
 def small_packets_wait(kept: bool, stack: ExitStack) -> bool:
-    server = (Server if kept else SlowToSend)(lambda: RecordingService(COMMON))
+    server = (Server if kept else NagleServer)(lambda: RecordingService(COMMON))
     server.start()
     stack.callback(server.stop)
     lane = stack.enter_context(Lane.dial(*server.address))
@@ -309,7 +313,7 @@ def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
         go.wait(PATIENCE)
 
     service = RecordingService({"wait": wait})
-    server = (Server if kept else Hasty)(lambda: service)
+    server = (Server if kept else UnjoinedServer)(lambda: service)
     server.start()
     stack.callback(Server._join, server, PATIENCE)
     stack.callback(go.set)
@@ -328,7 +332,7 @@ def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
 @against("closing from another thread does not wake who waits")
 def a_call_that_is_not_woken(kept: bool, stack: ExitStack) -> bool:
     ours, _theirs = socket_pair(stack)
-    lane = stack.enter_context((Lane if kept else Quiet)(ours))
+    lane = stack.enter_context((Lane if kept else UnwokenLane)(ours))
 
     def call() -> None:
         with contextlib.suppress(LinkLost):

@@ -16,7 +16,7 @@ CAP = 1 << 20
 payloads = st.binary(min_size=1, max_size=5000)
 
 
-class Pipe:
+class MemoryStream:
     """The stream under RPyC's own channel, in memory."""
 
     MAX_IO_CHUNK = 64_000
@@ -50,7 +50,7 @@ def pieces(stream: bytes, sizes: list[int]) -> list[bytes]:
 def test_what_rpyc_frames_is_read_however_it_arrives(
     sent: list[bytes], sizes: list[int], compress: bool
 ) -> None:
-    pipe = Pipe()
+    pipe = MemoryStream()
     channel = Channel(pipe, compress=compress)
     for payload in sent:
         channel.send(payload)
@@ -66,7 +66,7 @@ def test_what_rpyc_frames_is_read_however_it_arrives(
 
 @given(payloads, payloads)
 def test_rpyc_reads_what_we_frame(first: bytes, second: bytes) -> None:
-    pipe = Pipe(frame(first, second))
+    pipe = MemoryStream(frame(first, second))
     assert Channel(pipe).recv() == first + second
     assert pipe.buffered == b""
 

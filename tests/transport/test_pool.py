@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nodes.security.tls import Role, Tls
+from nodes.security.tls import CertificateRole, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
-from tests.kit import FORK_WARNING, PATIENCE, Forked, make_tls, poll_for
+from tests.kit import FORK_WARNING, PATIENCE, ForkedChild, make_tls, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import COMMON, RecordingService, RunningServer
 
@@ -248,7 +248,7 @@ def test_lanes_that_were_dropped_are_forgotten(pool: LanePool) -> None:
 def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
     start_server: StartServer, tmp_path: Path, *, secure: bool
 ) -> None:
-    tls = Tls(make_tls(tmp_path), Role.MASTER) if secure else None
+    tls = Tls(make_tls(tmp_path), CertificateRole.MASTER) if secure else None
     running = start_server(tls=tls.listening() if tls else None)
     pool = LanePool(*running.address, tls=tls.to_master() if tls else None)
     idle, taken = pool.take(timeout=PATIENCE), pool.take(timeout=PATIENCE)
@@ -265,7 +265,7 @@ def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
         pool.close()
         return True
 
-    assert Forked(work).result()
+    assert ForkedChild(work).result()
     assert len(running.services) == 3
     poll_for(lambda: running.server.connections == 2)
     assert use(pool, "parent", sure=True) is idle
@@ -278,7 +278,7 @@ def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
 def test_a_forked_child_waits_for_nobody_who_was_not_forked(pool: LanePool) -> None:
     use(pool)
     with pool._lock:
-        assert Forked(lambda: use(pool, "child").idle).result()
+        assert ForkedChild(lambda: use(pool, "child").idle).result()
 
 
 @pytest.mark.filterwarnings(FORK_WARNING)
@@ -290,7 +290,7 @@ def test_a_pool_that_is_closed_is_closed_in_a_child(pool: LanePool) -> None:
             pool.take(timeout=PATIENCE)
         return str(raised.value)
 
-    assert "no longer in use" in Forked(work).result()
+    assert "no longer in use" in ForkedChild(work).result()
 
 
 def test_many_threads(pool: LanePool, running: RunningServer) -> None:

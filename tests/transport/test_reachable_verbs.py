@@ -52,7 +52,7 @@ def test_a_name_that_could_be_no_verb_is_not_repeated(
     assert repeated or "1a55" not in str(caught.value)
 
 
-class Careless(RecordingService):
+class GetattrService(RecordingService):
     """Finds a verb by `getattr`, as one should not."""
 
     def verb(self, name: str) -> Verb | None:
@@ -64,7 +64,7 @@ class Careless(RecordingService):
 def test_private_names_are_never_verbs(
     start_server: StartServer, connect: Connects, name: str
 ) -> None:
-    connection = connect(start_server(kind=Careless))
+    connection = connect(start_server(kind=GetattrService))
     with pytest.raises(AttributeError):
         connection.sync_request(consts.HANDLE_GETATTR, connection.root, name)
     with pytest.raises(AttributeError):
@@ -191,7 +191,7 @@ def test_a_reference_nobody_was_given_leads_nowhere(start_server: StartServer, d
         connection.close()
 
 
-class Fleeting(RecordingService):
+class OnDemandService(RecordingService):
     """Makes each verb on demand and keeps none of them."""
 
     def __init__(self, verbs: dict[str, Verb]) -> None:
@@ -209,13 +209,13 @@ class Fleeting(RecordingService):
 def test_verbs_made_on_demand_live_as_long_as_their_connection(
     start_server: StartServer, connect: Connects
 ) -> None:
-    running = start_server(kind=Fleeting)
+    running = start_server(kind=OnDemandService)
     connection = connect(running)
     kept = {f"verb{n}": getattr(connection.root, f"verb{n}") for n in range(100)}
     gc.collect()
     assert all(verb(1) == (name, 1) for name, verb in kept.items())
     (service,) = running.services
-    assert isinstance(service, Fleeting)
+    assert isinstance(service, OnDemandService)
     made = list(service.made.values())
     assert all(verb() is not None for verb in made)
     connection.close()
@@ -224,7 +224,7 @@ def test_verbs_made_on_demand_live_as_long_as_their_connection(
 
 
 def test_verbs_of_one_connection_are_bounded(start_server: StartServer, connect: Connects) -> None:
-    root = connect(start_server(kind=Fleeting)).root
+    root = connect(start_server(kind=OnDemandService)).root
     for number in range(MAX_VERBS):
         root.__getattr__(f"verb{number}")
     with pytest.raises(AttributeError, match="too many"):

@@ -199,20 +199,20 @@ def test_hanging_up_ends_one_connection(start_server: StartServer, connect: Conn
     assert second.root.echo(2) == (2,)
 
 
-class Unwilling(RecordingService):
+class RefusingService(RecordingService):
     def on_open(self, peer: object) -> None:
         self.hang_up()
 
 
 def test_hanging_up_at_once(start_server: StartServer, connect: Connects) -> None:
-    running = start_server(kind=Unwilling)
+    running = start_server(kind=RefusingService)
     with pytest.raises(EOFError):
         connect(running).root.echo()
     poll_for(lambda: running.server.connections == 0)
     assert running.services[0].closed == 1
 
 
-class MalformedError(RecordingService):
+class FailingService(RecordingService):
     def on_open(self, peer: object) -> None:
         raise RuntimeError("cannot open")
 
@@ -224,7 +224,7 @@ class MalformedError(RecordingService):
 def test_a_desk_that_fails_is_logged_and_ends(
     start_server: StartServer, connect: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:
-    running = start_server(kind=MalformedError)
+    running = start_server(kind=FailingService)
     with pytest.raises(EOFError):
         connect(running).root.echo()
     poll_for(lambda: running.server.connections == 0)

@@ -16,7 +16,7 @@ import rpyc
 import trustme
 from rpyc.core.stream import SocketStream
 
-from nodes.security.tls import Role, Tls
+from nodes.security.tls import CertificateRole, Tls
 from nodes.transport import (
     HandshakeFailed,
     Lane,
@@ -25,7 +25,7 @@ from nodes.transport import (
     LinkLost,
     Secure,
 )
-from tests.kit import PATIENCE, Mute, make_tls, poll_for
+from tests.kit import PATIENCE, SilentServer, make_tls, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import RunningServer, ask, listens_with
 
@@ -159,7 +159,7 @@ def test_another_time(
 
 
 def test_another_role(start_server: StartServer, folder: Path, to_master: Secure) -> None:
-    running = start_server(tls=Tls(folder, Role.WORKER).listening())
+    running = start_server(tls=Tls(folder, CertificateRole.WORKER).listening())
     assert "is a worker's, not a master's" in refusal(running, to_master)
 
 
@@ -197,8 +197,8 @@ def test_a_peer_that_answers_something_else(to_master: Secure) -> None:
 
 
 def test_a_mute_peer(to_master: Secure) -> None:
-    with Mute() as mute, pytest.raises(HandshakeFailed, match="no TLS handshake in time"):
-        Lane.dial("127.0.0.1", mute.port, tls=to_master, timeout=SHORT)
+    with SilentServer() as silent, pytest.raises(HandshakeFailed, match="no TLS handshake in time"):
+        Lane.dial("127.0.0.1", silent.port, tls=to_master, timeout=SHORT)
 
 
 def test_a_name_that_no_certificate_can_have(start_server: StartServer, to_master: Secure) -> None:
@@ -263,12 +263,12 @@ def test_a_certificate_for_other_uses(
 
 
 def test_a_certificate_where_one_is_needed(start_server: StartServer, folder: Path) -> None:
-    context = Tls(folder, Role.WORKER).listening()
+    context = Tls(folder, CertificateRole.WORKER).listening()
     context.verify_mode = ssl.CERT_REQUIRED
     running = start_server(tls=context)
     secure = Tls(folder, None).to_workers()
     assert "the peer wants a certificate, and none was shown" in told(running, secure)
-    with Lane.dial(*running.address, tls=Tls(folder, Role.MASTER).to_workers()) as lane:
+    with Lane.dial(*running.address, tls=Tls(folder, CertificateRole.MASTER).to_workers()) as lane:
         assert ask(lane, "echo", 1) == (1,)
 
 

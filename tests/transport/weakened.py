@@ -15,7 +15,7 @@ from nodes.transport.frames import FrameReader
 from nodes.transport.stream import Stream
 
 
-class AnyAttribute(Connection):
+class AnyAttributeConnection(Connection):
     """Gives out whatever attribute of a verb is asked for."""
 
     def _handle_getattr(self, obj: object, name: object) -> ExportedReference:
@@ -27,7 +27,7 @@ class AnyAttribute(Connection):
         return found
 
 
-class AnyRequest(Connection):
+class AnyRequestConnection(Connection):
     """Serves all of RPyC's requests."""
 
     @classmethod
@@ -35,7 +35,7 @@ class AnyRequest(Connection):
         return {**protocol.Connection._request_handlers(), **super()._request_handlers()}
 
 
-class Credulous(Caller):
+class AnyReplyCaller(Caller):
     """Takes whatever comes for the reply."""
 
     def _boxed(self, payload: bytes) -> tuple[object, object]:
@@ -46,7 +46,7 @@ class Credulous(Caller):
         raise AssertionError(found)
 
 
-class Lenient(Stream):
+class RenewedWaitStream(Stream):
     """Begins its wait anew with every piece, as a socket's own timeout does."""
 
     def receive(self, reader: FrameReader, deadline: float) -> bytes:
@@ -57,7 +57,7 @@ class Lenient(Stream):
         return payload
 
 
-class SlowToSend(Server):
+class NagleServer(Server):
     """Leaves Nagle's algorithm on."""
 
     def start(self) -> None:
@@ -65,14 +65,14 @@ class SlowToSend(Server):
         super().start()
 
 
-class Hasty(Server):
+class UnjoinedServer(Server):
     """Stops without waiting for its threads."""
 
     def _join(self, timeout: float) -> list[str]:
         return []
 
 
-class Quiet(Lane):
+class UnwokenLane(Lane):
     """Ends without waking who waits."""
 
     def abort(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import rpyc
 
-from nodes.client.blocking import BATCH, Client
+from nodes.client.blocking import BATCH_LOOKUPS, Client
 from nodes.errors import LookupFailed
 from tests.bench.peers import Data, Find, Record, Row, host_port
 from tests.kit import Node
@@ -18,8 +18,8 @@ ROWS = (
     Row("Rollcall, Client", clients=(1, 8, 64)),
     Row("Rollcall, plain rpyc, kept method", "plain"),
     Row("Rollcall, Client, straight to the workers", "direct", clients=(1, 8, 64)),
-    Row(f"Rollcall, Client, batches of {BATCH:,}", batch=BATCH),
-    Row(f"Rollcall, Client, straight, batches of {BATCH:,}", "direct", batch=BATCH),
+    Row(f"Rollcall, Client, batches of {BATCH_LOOKUPS:,}", batch=BATCH_LOOKUPS),
+    Row(f"Rollcall, Client, straight, batches of {BATCH_LOOKUPS:,}", "direct", batch=BATCH_LOOKUPS),
 )
 
 

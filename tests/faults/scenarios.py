@@ -1,4 +1,4 @@
-"""Every fault under load, with a tally on the client's side: `python -m tests.faults`."""
+"""Every fault under load, with a result on the client's side: `python -m tests.faults`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from nodes.cluster import AttachedCluster, Cluster
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
-    Forked,
-    Frozen,
-    Killed,
+    ClientResults,
+    ForkedChild,
+    FrozenProcess,
     Node,
-    Tally,
     ask_each,
     hosted,
+    kill_process,
     load_from_threads,
     poll_for,
     shipped_records,
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
     found_out: float | None
 
 
-class Scene:
+class Scenario:
     """One cluster under one fault.
 
     Attributes:
@@ -60,7 +60,7 @@ class Scene:
         master: its process, where it has one of its own.
         over: set when the clients are done.
         found_out: seconds until it was seen what is wrong, the longest of several.
-        tallies: what clients saw that the fault itself brought along.
+        results: what clients saw that the fault itself brought along.
     """
 
     def __init__(self, cluster: Cluster, master: Node | None = None) -> None:
@@ -69,7 +69,7 @@ class Scene:
         self.over = threading.Event()
         self.random = Random(1)
         self.found_out: float | None = None
-        self.tallies: list[Tally] = []
+        self.results: list[ClientResults] = []
 
     def pids(self) -> list[int]:
         """The processes of the workers that are up."""
@@ -125,181 +125,181 @@ class BadWorker:
 
 
 @contextmanager
-def bad_worker(scene: Scene, behaviour: str) -> Iterator[tuple[FaultProxy, int]]:
+def bad_worker(scenario: Scenario, behaviour: str) -> Iterator[tuple[FaultProxy, int]]:
     """A third worker behind a proxy, up."""
     with (
-        BadWorker(behaviour, scene.cluster.address) as worker,
-        FaultProxy(worker.port, scene.random) as proxy,
+        BadWorker(behaviour, scenario.cluster.address) as worker,
+        FaultProxy(worker.port, scenario.random) as proxy,
     ):
         worker.register(proxy.port)
-        poll_for(lambda: len(scene.pids()) == 3)
+        poll_for(lambda: len(scenario.pids()) == 3)
         yield proxy, worker.pid
 
 
-def kill_storm(scene: Scene) -> None:
+def kill_storm(scenario: Scenario) -> None:
     """SIGKILL to one of two workers each second; the launcher restarts it."""
-    while not scene.over.wait(1.0):
-        pids = scene.pids()
+    while not scenario.over.wait(1.0):
+        pids = scenario.pids()
         if len(pids) == 2:
-            victim = scene.random.choice(pids)
-            Killed(victim)
-            scene.watch(lambda: victim not in scene.pids())  # noqa: B023 - used up at once
+            victim = scenario.random.choice(pids)
+            kill_process(victim)
+            scenario.watch(lambda: victim not in scenario.pids())  # noqa: B023 - used up at once
 
 
-def kill_together(scene: Scene) -> None:
+def kill_together(scenario: Scenario) -> None:
     """SIGKILL to three of four workers at one instant, about each second."""
-    while not scene.over.wait(1.0):
-        pids = scene.pids()
+    while not scenario.over.wait(1.0):
+        pids = scenario.pids()
         if len(pids) == 4:
-            victims = scene.random.sample(pids, 3)
+            victims = scenario.random.sample(pids, 3)
             for victim in victims:
-                Killed(victim)
-            scene.watch(lambda: not set(victims) & set(scene.pids()))  # noqa: B023 - used up at once
+                kill_process(victim)
+            scenario.watch(lambda: not set(victims) & set(scenario.pids()))  # noqa: B023 - used up at once
 
 
-def kill_by_hand(scene: Scene) -> None:
+def kill_by_hand(scenario: Scenario) -> None:
     """An operator kills two of four workers, one right after the other, and starts two others."""
-    while not scene.over.wait(1.0):
-        workers = [one.id for one in scene.cluster.snapshot().workers if one.state == "up"]
+    while not scenario.over.wait(1.0):
+        workers = [one.id for one in scenario.cluster.snapshot().workers if one.state == "up"]
         if len(workers) == 4:
             for victim in workers[:2]:
-                scene.cluster.kill(victim)
-            scene.cluster.spawn(2)
+                scenario.cluster.kill(victim)
+            scenario.cluster.spawn(2)
 
 
-def freeze_one(scene: Scene) -> None:
+def freeze_one(scenario: Scenario) -> None:
     """SIGSTOP to one of two workers, for good."""
-    victim = scene.pids()[0]
-    with Frozen(victim):
-        scene.watch(lambda: _late(scene.worker(victim)))
-        scene.over.wait()
+    victim = scenario.pids()[0]
+    with FrozenProcess(victim):
+        scenario.watch(lambda: _late(scenario.worker(victim)))
+        scenario.over.wait()
 
 
-def freeze_and_thaw(scene: Scene) -> None:
+def freeze_and_thaw(scenario: Scenario) -> None:
     """SIGSTOP and SIGCONT to one of two workers at a time, at random."""
-    while not scene.over.is_set():
-        pids = scene.pids()
+    while not scenario.over.is_set():
+        pids = scenario.pids()
         if len(pids) == 2:
-            with Frozen(scene.random.choice(pids)):
-                scene.over.wait(scene.random.uniform(0.1, 2.0))
-        scene.over.wait(0.3)
+            with FrozenProcess(scenario.random.choice(pids)):
+                scenario.over.wait(scenario.random.uniform(0.1, 2.0))
+        scenario.over.wait(0.3)
 
 
-def kill_master(scene: Scene) -> None:
+def kill_master(scenario: Scenario) -> None:
     """SIGKILL to the master each second; another takes its port, half a second later.
     Found out: until both workers are back.
     """
-    while not scene.over.wait(1.0):
-        assert scene.master is not None
-        port = scene.cluster.address.rpartition(":")[2]
-        Killed(scene.master.process.pid)
-        scene.master.close()
-        scene.over.wait(0.5)
-        scene.master = Node("master", port, "--json")
-        scene.watch(lambda: len(scene.pids()) == 2)
+    while not scenario.over.wait(1.0):
+        assert scenario.master is not None
+        port = scenario.cluster.address.rpartition(":")[2]
+        kill_process(scenario.master.process.pid)
+        scenario.master.close()
+        scenario.over.wait(0.5)
+        scenario.master = Node("master", port, "--json")
+        scenario.watch(lambda: len(scenario.pids()) == 2)
 
 
-def stop_master(scene: Scene) -> None:
+def stop_master(scenario: Scenario) -> None:
     """SIGTERM to the master, or to all of it, and the same at once in its place; again, once
     both workers are there. Found out: until they are.
     """
-    while not scene.over.wait(1.0):
-        assert scene.master is not None
-        stopped = scene.master
+    while not scenario.over.wait(1.0):
+        assert scenario.master is not None
+        stopped = scenario.master
         stopped.signal(signal.SIGTERM)
-        scene.master = scene.master.successor()
+        scenario.master = scenario.master.successor()
         stopped.wait()
         stopped.close()
-        scene.watch(lambda: len(scene.pids()) == 2)
+        scenario.watch(lambda: len(scenario.pids()) == 2)
 
 
-def no_descriptors(scene: Scene) -> None:
+def no_descriptors(scenario: Scenario) -> None:
     """The master may open nothing more, and a crowd takes what somebody closes."""
-    assert scene.master is not None
-    process = psutil.Process(scene.master.process.pid)
+    assert scenario.master is not None
+    process = psutil.Process(scenario.master.process.pid)
     usual = process.rlimit(psutil.RLIMIT_NOFILE)
-    host, _, port = scene.cluster.address.rpartition(":")
-    while not scene.over.wait(0.5):
+    host, _, port = scenario.cluster.address.rpartition(":")
+    while not scenario.over.wait(0.5):
         process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 4, usual[1]))
         with contextlib.ExitStack() as crowd:
             for _ in range(64):
                 crowd.enter_context(socket.create_connection((host, int(port)), 1.0))
-            scene.over.wait(1.0)
+            scenario.over.wait(1.0)
         process.rlimit(psutil.RLIMIT_NOFILE, usual)
 
 
-def full_disk(scene: Scene) -> None:
+def full_disk(scenario: Scenario) -> None:
     """No file of the master may grow any more: its journal least of all."""
-    assert scene.master is not None
-    process = psutil.Process(scene.master.process.pid)
+    assert scenario.master is not None
+    process = psutil.Process(scenario.master.process.pid)
     usual = process.rlimit(psutil.RLIMIT_FSIZE)
-    while not scene.over.wait(0.5):
+    while not scenario.over.wait(0.5):
         process.rlimit(psutil.RLIMIT_FSIZE, (1024, usual[1]))
-        scene.over.wait(3.0)
+        scenario.over.wait(3.0)
         process.rlimit(psutil.RLIMIT_FSIZE, usual)
 
 
 def _misbehaving(
     behaviour: str, found: Callable[[WorkerView | None], bool]
-) -> Callable[[Scene], None]:
-    def fault(scene: Scene) -> None:
-        with bad_worker(scene, behaviour) as (_, pid):
-            scene.watch(lambda: found(scene.worker(pid)))
-            scene.over.wait()
+) -> Callable[[Scenario], None]:
+    def fault(scenario: Scenario) -> None:
+        with bad_worker(scenario, behaviour) as (_, pid):
+            scenario.watch(lambda: found(scenario.worker(pid)))
+            scenario.over.wait()
 
     return fault
 
 
-def _network(*networks: Network) -> Callable[[Scene], None]:
-    def fault(scene: Scene) -> None:
-        with bad_worker(scene, "well") as (proxy, _):
-            while not scene.over.is_set():
+def _network(*networks: Network) -> Callable[[Scenario], None]:
+    def fault(scenario: Scenario) -> None:
+        with bad_worker(scenario, "well") as (proxy, _):
+            while not scenario.over.is_set():
                 for network in networks:
                     proxy.network = network
-                    scene.over.wait(0.5)
+                    scenario.over.wait(0.5)
             proxy.network = Network()
 
     return fault
 
 
-def resets(scene: Scene) -> None:
+def resets(scenario: Scenario) -> None:
     """All connections to one of three workers are reset, five times a second."""
-    with bad_worker(scene, "well") as (proxy, _):
-        while not scene.over.wait(0.2):
+    with bad_worker(scenario, "well") as (proxy, _):
+        while not scenario.over.wait(0.2):
             proxy.reset_all()
 
 
-def other_records(scene: Scene) -> None:
+def other_records(scenario: Scenario) -> None:
     """A worker with other records of a dataset of that name registers, and leaves, and again."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "people.json").write_text(json.dumps([RECORDS[0] | {"year": 1}]))
         Path(folder, "dataset.toml").write_text('name = "people"\n')
-        while not scene.over.is_set():
-            with BadWorker("well", scene.cluster.address, folder) as worker:
+        while not scenario.over.is_set():
+            with BadWorker("well", scenario.cluster.address, folder) as worker:
                 worker.register(worker.port)
-                scene.watch(lambda: _unready(scene.worker(worker.pid)))
-                scene.over.wait(0.3)
+                scenario.watch(lambda: _unready(scenario.worker(worker.pid)))
+                scenario.over.wait(0.3)
 
 
-def forks(scene: Scene) -> None:
+def forks(scenario: Scenario) -> None:
     """The clients' process forks, four times a second, and its children ask with its clients."""
     with (
-        Client(scene.cluster.address, timeout=5.0) as through,
-        Client(scene.cluster.address, timeout=5.0, direct=True) as past,
+        Client(scenario.cluster.address, timeout=5.0) as through,
+        Client(scenario.cluster.address, timeout=5.0, direct=True) as past,
     ):
-        while not scene.over.wait(0.25):
+        while not scenario.over.wait(0.25):
             for client in (through, past):
-                scene.tallies.append(ask_each(client, RECORDS, range(3)))
-                child = Forked(partial(ask_each, client, RECORDS, range(40)))
-                scene.tallies.append(ask_each(client, RECORDS, range(20)))
-                scene.tallies.append(child.result())
+                scenario.results.append(ask_each(client, RECORDS, range(3)))
+                child = ForkedChild(partial(ask_each, client, RECORDS, range(40)))
+                scenario.results.append(ask_each(client, RECORDS, range(20)))
+                scenario.results.append(child.result())
 
 
-def busy_machine(scene: Scene) -> None:
+def busy_machine(scenario: Scenario) -> None:
     """Every core is kept busy by other processes."""
     burn = [sys.executable, "-c", "while True: pass"]
     burners = [subprocess.Popen(burn) for _ in range(os.cpu_count() or 1)]
-    scene.over.wait()
+    scenario.over.wait()
     for burner in burners:
         burner.kill()
         burner.wait()
@@ -320,53 +320,53 @@ def _slow(worker: WorkerView | None) -> bool:
 
 
 @contextmanager
-def inside() -> Iterator[Scene]:
+def inside() -> Iterator[Scenario]:
     """The master in this process, and two workers of its own."""
     with hosted(2) as cluster:
-        yield Scene(cluster)
+        yield Scenario(cluster)
 
 
 @contextmanager
-def four_inside() -> Iterator[Scene]:
+def four_inside() -> Iterator[Scenario]:
     """The same with four workers."""
     with hosted(4) as cluster:
-        yield Scene(cluster)
+        yield Scenario(cluster)
 
 
 @contextmanager
-def launched() -> Iterator[Scene]:
+def launched() -> Iterator[Scenario]:
     """All of it from the launcher, in processes of its own."""
     first = Node("up", "--port", "0", "--workers", "2", "--json")
     with AttachedCluster(first.ready["master"]) as cluster:
-        scene = Scene(cluster, first)
+        scenario = Scenario(cluster, first)
         try:
-            yield scene
+            yield scenario
         finally:
-            assert scene.master is not None
-            scene.master.close()
+            assert scenario.master is not None
+            scenario.master.close()
 
 
 @contextmanager
-def apart() -> Iterator[Scene]:
+def apart() -> Iterator[Scenario]:
     """A master alone, and two workers that were started beside it."""
     first = Node("master", "0", "--json")
     with AttachedCluster(first.ready["master"]) as cluster:
-        scene = Scene(cluster, first)
+        scenario = Scenario(cluster, first)
         workers = [Node("worker", "--master", cluster.address, "--json") for _ in range(2)]
         try:
-            poll_for(lambda: len(scene.pids()) == 2)
-            yield scene
+            poll_for(lambda: len(scenario.pids()) == 2)
+            yield scenario
         finally:
-            for node in (*workers, scene.master):
+            for node in (*workers, scenario.master):
                 assert node is not None
                 node.close()
 
 
 class Fault(NamedTuple):
-    """Something that goes wrong until the scene is over, where it does, and for whom."""
+    """Something that goes wrong until the scenario is over, where it does, and for whom."""
 
-    do: Callable[[Scene], None]
-    where: Callable[[], AbstractContextManager[Scene]] = inside
+    do: Callable[[Scenario], None]
+    where: Callable[[], AbstractContextManager[Scenario]] = inside
     direct: bool = False
 
 
@@ -400,22 +400,22 @@ FAULTS: dict[str, Fault] = {
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""
 
 
-def play(name: str, *, lookups: int, least: float) -> Outcome:
+def run_fault(name: str, *, lookups: int, least: float) -> Outcome:
     """Runs clients against a cluster under a fault.
 
-    Arguments:
+    Args:
         name: a key of `FAULTS`.
         lookups: of each client, at least.
         least: seconds for which they go on at least.
     """
     fault = FAULTS[name]
-    with fault.where() as scene:
-        trouble = threading.Thread(target=fault.do, args=(scene,), name="fault")
+    with fault.where() as scenario:
+        trouble = threading.Thread(target=fault.do, args=(scenario,), name="fault")
         trouble.start()
         end = time.monotonic() + least
         try:
-            tallies = load_from_threads(
-                scene.cluster.address,
+            results = load_from_threads(
+                scenario.cluster.address,
                 clients=CLIENTS,
                 lookups=lookups,
                 records=RECORDS,
@@ -423,17 +423,17 @@ def play(name: str, *, lookups: int, least: float) -> Outcome:
                 direct=fault.direct,
             )
         finally:
-            scene.over.set()
+            scenario.over.set()
             trouble.join()
-        tallies += scene.tallies
-        poll_for(lambda: scene.cluster.snapshot().in_flight == 0)
-        lost = [event for event in scene.cluster.events() if event.kind == "lost"]
+        results += scenario.results
+        poll_for(lambda: scenario.cluster.snapshot().in_flight == 0)
+        lost = [event for event in scenario.cluster.events() if event.kind == "lost"]
         if name == BUSY:
             assert not lost, f"ejected for nothing: {lost}"
     return Outcome(
-        lookups=sum(tally.answers for tally in tallies),
-        errors=[error for tally in tallies for error in tally.errors],
-        wrong=[wrong for tally in tallies for wrong in tally.wrong],
-        slowest=max(tally.slowest for tally in tallies),
-        found_out=scene.found_out,
+        lookups=sum(result.answers for result in results),
+        errors=[error for result in results for error in result.errors],
+        wrong=[wrong for result in results for wrong in result.wrong],
+        slowest=max(result.slowest for result in results),
+        found_out=scenario.found_out,
     )
