@@ -225,7 +225,9 @@ class CallState:
 
     def due(self, now: float) -> float:
         """When the next decision is due, while something is under way."""
-        until = min(self._hedge_at, self.deadline)
+        until = self.deadline
+        if len(self.pending) < self.MAX_PARALLEL_ATTEMPTS:
+            until = min(until, self._hedge_at)
         for one in self.pending.values():
             expiry = one.began + self._router.limits.attempt_timeout_s
             # One that is kept beyond its time is looked at again now and then.
