@@ -31,7 +31,7 @@ Outcome = str | float | type[LookupFailed]
 """The worker that is asked, the second until which it waits, or the error that ends it."""
 
 Step = tuple[float, str, Outcome]
-"""A time in seconds, what happens then ("", or a worker and a verb), and what the call does next."""
+"""A time in seconds, what happens then ("" or a worker and a verb), and what the call does next."""
 
 
 class CallHarness:
