@@ -38,7 +38,7 @@ REFRESH_SOON_S = 0.1
 REFRESH_TIMEOUT_S = 1.0
 """Seconds that the master's answer to such a question may take."""
 
-LIMITS = RoutingLimits(death_notice_s=0.3)
+DIRECT_LIMITS = RoutingLimits(death_notice_s=0.3)
 """As a master's, except that the news of a death takes longer: the master has to tell it."""
 
 
@@ -121,7 +121,11 @@ class DirectClient:
     """
 
     def __init__(
-        self, master: MasterConnection, *, tls: Secure | None = None, limits: RoutingLimits = LIMITS
+        self,
+        master: MasterConnection,
+        *,
+        tls: Secure | None = None,
+        limits: RoutingLimits = DIRECT_LIMITS,
     ) -> None:
         self._master = master
         self._tls = tls

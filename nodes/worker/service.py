@@ -32,6 +32,7 @@ from nodes.wire import (
     decode_batch,
     decode_request,
 )
+from nodes.worker.access import WorkerAccess
 from nodes.worker.catalogs import CatalogVersions, OpenCatalog
 from nodes.worker.counters import Counters
 
@@ -47,22 +48,18 @@ class WorkerService(Service):
 
     def __init__(
         self,
-        served: CatalogVersions,
+        versions: CatalogVersions,
         counters: Counters,
+        access: WorkerAccess,
         *,
-        is_master: Callable[[object], bool],
-        is_keyed: Callable[[object], bool],
-        is_open: Callable[[], bool],
         retire: Callable[[object], bool],
         switch: Callable[[object, object], str | WorkerRefusal],
         secure: bool,
     ) -> None:
         self._secure = secure
         self._lacks = ""
-        self._is_master = is_master
-        self._is_keyed = is_keyed
-        self._is_open = is_open
-        self._versions = served
+        self._access = access
+        self._versions = versions
         self._counters = counters
         self._retire = retire
         self._switch = switch
@@ -80,9 +77,11 @@ class WorkerService(Service):
         }
         plain, _, secret = name.partition(" ")
         if plain in asking and secret:
-            if self._is_master(secret) and not self._lacks:
+            if self._access.is_master(secret) and not self._lacks:
                 return asking[plain]
-            return functools.partial(asking[plain], direct=True) if self._is_keyed(secret) else None
+            if self._access.is_direct_client(secret):
+                return functools.partial(asking[plain], direct=True)
+            return None
         if name in asking:
             return functools.partial(self._answer_anyone, asking[name])
         if self._lacks:
@@ -95,7 +94,7 @@ class WorkerService(Service):
         return verbs.get(name)
 
     def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
-        if not self._is_open():
+        if not self._access.is_open:
             return (Forbidden.code, "this worker answers its master only: ask the master")
         try:
             return validation.call(do, args, {"direct": True})

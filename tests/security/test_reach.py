@@ -31,7 +31,7 @@ from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
 from nodes.transport.stream import CHUNK_BYTES
 from nodes.wire import decode_envelope
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 from nodes.worker.service import WorkerService
 from tests.kit import PATIENCE, master_alone, worker_inside
 from tests.transport.kit import FIRST_VERB, RawPeer
@@ -93,7 +93,7 @@ def become(role: str, lane: Lane, worker: WorkerServer) -> None:
     assert envelope(lane, "login", ensure_token(token_file(TokenRole(role))))["error"] is False
     if role == "worker":
         twin = msgspec.structs.replace(
-            worker._registration, instance=secrets.token_hex(16), wanted_id="", port=1
+            worker.registration.request, instance=secrets.token_hex(16), wanted_id="", port=1
         )
         envelope(lane, "register", msgspec.json.encode(twin).decode())
 
