@@ -20,7 +20,7 @@ from nodes.errors import (
     LookupFailed,
 )
 from nodes.security.cursors import cursor_version
-from nodes.security.tls import LEADS, lacking
+from nodes.security.tls import MAY_ORDER_WORKERS, lacking
 from nodes.support import validation
 from nodes.transport import Peer, Service
 from nodes.wire import (
@@ -103,7 +103,7 @@ class WorkerService(Service):
 
     def on_open(self, peer: Peer) -> None:
         """Notes who the peer has proved to be."""
-        self._lacks = lacking(peer.certificate, LEADS) if self._secure else ""
+        self._lacks = lacking(peer.certificate, MAY_ORDER_WORKERS) if self._secure else ""
 
     def on_close(self) -> None:
         """Lets go of the catalog."""

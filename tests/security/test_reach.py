@@ -43,7 +43,7 @@ HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL", "I
 
 ANYONE = "stranger client worker operator"
 WORKERS = "worker operator"
-STEERS = "operator"
+MAY_OPERATE = "operator"
 
 MASTER = {
     "describe": ANYONE,
@@ -58,17 +58,17 @@ MASTER = {
     "leave": WORKERS,
     "register": WORKERS,
     "renew": WORKERS,
-    "drain": STEERS,
-    "events": STEERS,
-    "freeze": STEERS,
-    "kill": STEERS,
-    "log": STEERS,
-    "reload": STEERS,
-    "restart": STEERS,
-    "scale": STEERS,
-    "snapshot": STEERS,
-    "spawn": STEERS,
-    "thaw": STEERS,
+    "drain": MAY_OPERATE,
+    "events": MAY_OPERATE,
+    "freeze": MAY_OPERATE,
+    "kill": MAY_OPERATE,
+    "log": MAY_OPERATE,
+    "reload": MAY_OPERATE,
+    "restart": MAY_OPERATE,
+    "scale": MAY_OPERATE,
+    "snapshot": MAY_OPERATE,
+    "spawn": MAY_OPERATE,
+    "thaw": MAY_OPERATE,
 }
 """The verbs of a master, and who is not answered with `forbidden`."""
 
