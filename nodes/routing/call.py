@@ -220,9 +220,8 @@ class CallState:
         if now >= self._hedge_at and len(self.pending) < self.MAX_PARALLEL_ATTEMPTS:
             self._hedge_at = math.inf
             if self._suspicion is not None:
-                return WaitUntil(
-                    self.due(now)
-                )  # it may be deadly, so it is at one worker at a time
+                # It may be deadly, so it is sent to one worker at a time.
+                return WaitUntil(self.due(now))
             worker = self._candidate(now)
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1

@@ -1,4 +1,4 @@
-"""The worker's verbs, for one connection each."""
+"""The worker's verbs: one service for each connection."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from nodes.worker.counters import Counters
 
 logger = logging.getLogger("rollcall.worker")
 
-LATE = "answered too late to be of use"
+LATE_MESSAGE = "answered too late to be of use"
 
 
 class WorkerService(Service):
-    """The worker's verbs, for one connection; its own reader, its own thread."""
+    """The worker's verbs, for one connection, with a reader and a thread of its own."""
 
     drops_abandoned = True
 
@@ -67,8 +67,9 @@ class WorkerService(Service):
         self._opened: OpenCatalog | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
-        """The six verbs of a worker; three of them for its master under another name as well
-        (`nodes.wire.secret_verb`). With TLS, what is the master's takes its certificate too.
+        """Finds one of the six verbs. Those that answer lookups have a second name, which holds a
+        secret, for the master and for direct clients (`nodes.wire.secret_verb`). With TLS, the
+        master's verbs need its certificate as well.
         """
         asking: dict[str, Callable[..., object]] = {
             "lookup": self.lookup,
@@ -111,10 +112,10 @@ class WorkerService(Service):
             self._opened.reader.close()
 
     def _open(self, after: str | None = None) -> OpenCatalog:
-        """What to read from: the present catalog or, for a page after another, that one's."""
+        """The catalog to read from: the present one or, for a later page, the one of its cursor."""
         wanted = self._versions.catalog
         if after is not None and not after.startswith(wanted.info.version):
-            # If it is gone, the present one says what is wrong with that cursor.
+            # If that one is gone, the present one refuses the cursor with the reason.
             wanted = self._versions.version(cursor_version(after)) or wanted
         opened = self._opened
         if opened is None or opened.catalog is not wanted:
@@ -136,7 +137,7 @@ class WorkerService(Service):
             opened = self._open(asked.after)
             answer = opened.answer(asked.name, asked.args, limit=asked.limit, after=asked.after)
             if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded(LATE)
+                raise DeadlineExceeded(LATE_MESSAGE)
             return answer
 
         return self._counted(find, int(direct))
@@ -157,7 +158,7 @@ class WorkerService(Service):
                 left -= len(envelope)
                 envelopes.append(envelope)
             if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded(LATE)
+                raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
         return self._counted(find, len(asked.lookups) * direct)
