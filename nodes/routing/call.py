@@ -174,9 +174,8 @@ class CallState:
                 self._rest_until = now + router.limits.round_pause_s
                 return self._wait_until(self._rest_until)
         if worker is None and router.registry.available:
-            return self._wait_until(
-                now + router.limits.round_pause_s
-            )  # for the other suspects to be over
+            # Every worker left has another lookup that may be deadly: wait for one of those to end.
+            return self._wait_until(now + router.limits.round_pause_s)
         if worker is not None:
             if self.attempts:
                 router.reroutes += 1
