@@ -30,7 +30,7 @@ from nodes.master.master import Master
 from nodes.security.certificates import make_certificates
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ def worker_inside(
     )
     worker.start()
     try:
-        worker.settled.wait(PATIENCE)
+        worker.registration.settled.wait(PATIENCE)
         yield worker
     finally:
         worker.stop()

@@ -18,7 +18,7 @@ from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
 from nodes.fleet.supervisor import MOST_MEMORY
-from nodes.routing.balancer import NOISE
+from nodes.routing.balancer import NOISE_S
 from tests.faults.scenarios import BadWorker
 from tests.kit import (
     FrozenProcess,
@@ -108,7 +108,7 @@ def slow(cluster: HostedCluster) -> bool:
     """Whether a worker looks slow to the balancer now."""
     with cluster.master.membership.changed:
         live = cluster.master.membership.registry.live()
-        return max(worker.latency.estimate(time.monotonic()) for worker in live) >= NOISE
+        return max(worker.latency.estimate(time.monotonic()) for worker in live) >= NOISE_S
 
 
 def shares(balance: str, *, newcomer: bool = False) -> dict[str, int]:
@@ -129,7 +129,7 @@ def shares(balance: str, *, newcomer: bool = False) -> dict[str, int]:
                 for _ in range(1000 - WARM):
                     client.getbyname("xander")
             snapshot = cluster.snapshot()
-            if not snapshot.hedges and (snapshot.p99_ms or 0.0) < NOISE * 1000:
+            if not snapshot.hedges and (snapshot.p99_ms or 0.0) < NOISE_S * 1000:
                 return {worker.id: worker.served for worker in snapshot.workers}
     pytest.skip("lookups are late on this machine: it is too busy to tell shares")
 

@@ -32,7 +32,7 @@ from nodes.support.addresses import check_host, explain_bind, named, parse_addre
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 
 MAX_DESCRIPTORS = 2048
 """Files and connections that a worker may have open: two for each connection, and to spare."""
@@ -96,22 +96,23 @@ def worker(
     StopSignals(running.drain)
     running.start()
     try:
-        wait_for(running.settled)
-        if running.ready:
+        wait_for(running.registration.settled)
+        if running.registration.ready:
             _say_ready(running, master, as_json=as_json)
-        wait_for(running.done)
+        wait_for(running.registration.done)
     finally:
         running.stop()
-    if running.refusal is not None:
-        raise running.refusal
+    if running.registration.refusal is not None:
+        raise running.registration.refusal
 
 
 def _say_ready(running: WorkerServer, master: str, *, as_json: bool) -> None:
     host, port = running.server.address
+    unready = running.registration.unready
     if as_json:
-        ready = {"ready": not running.unready, "worker": running.id, "address": f"{host}:{port}"}
-        print_json({**ready, "why": running.unready} if running.unready else ready)
+        ready = {"ready": not unready, "worker": running.id, "address": f"{host}:{port}"}
+        print_json({**ready, "why": unready} if unready else ready)
         return
     at = f"{running.id} at {host}:{port}, registered with {master}"
-    said = f"unready: {at}; it is sent no lookups: {running.unready}" if running.unready else ""
-    click.echo(printable(said or f"ready: {at}"))
+    said = f"unready: {at}; it is sent no lookups: {unready}" if unready else f"ready: {at}"
+    click.echo(printable(said))

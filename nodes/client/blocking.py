@@ -1,4 +1,4 @@
-"""`Client`: lookups for scripts."""
+"""The blocking client: lookups for scripts."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ Record = dict[str, Any]
 """One record, as plain data."""
 
 Answered = list[Record] | LookupFailed
-"""What became of one lookup of a batch."""
+"""The outcome of one lookup of a batch."""
 
 BATCH_LOOKUPS = 1000
-"""Lookups sent in one question; a longer list takes several."""
+"""Lookups sent in one message; a longer list takes several."""
 
 
 class Client:
-    """Asks one master. Thread-safe; reconnects by itself; close it, or use `with`.
+    """A client of one master. Thread-safe; reconnects by itself; close it, or use `with`.
 
-    A forked child may go on with its parent's: each has connections of its own. Pickled, it is
-    what it was made of (a token that was given is in there), and connects anew where it arrives.
+    It may be used on both sides of a fork, as each process opens its own connections. A pickled
+    client holds its arguments, a given token included, and connects anew when it is unpickled.
 
     Args:
         address: the master's "HOST:PORT".
         timeout: seconds a lookup may take, all reroutes included.
-        token: for a master whose lookups need one; None for the one that this user has on
-            this machine, if there is one. It is sent only to a master that asks for it.
-        direct: whether lookups go straight to the workers, by the master's own rules: quicker,
-            and for whoever can reach them. The master still says who they are.
-        tls: the folder with the CA (`ca.pem`) from which the master's certificate must be;
-            None for no TLS.
+        token: for a master whose lookups need one; None to use this user's token on this
+            machine, if there is one. It is sent only to a master that asks for it.
+        direct: whether lookups go straight to the workers. That is quicker, and follows the same
+            rules; the workers must be within reach, and the master still says who they are.
+        tls: the folder with the certificate (`ca.pem`) of the CA that the master's certificate
+            must be from; None for no TLS.
 
     A master that stops or goes away is waited for within the timeout: it may just be restarted.
-    Every method may raise `MasterLost` (no answer came), or what the master answered:
-    `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
+    Every method may raise `MasterLost` (no answer came), or the error that the master answered
+    with: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
 
     Raises:
-        StartError: there is no CA in `tls`.
+        StartError: `tls` has no usable CA.
     """
 
     ANSWER_GRACE_S = 0.5
-    """Seconds beyond the lookup's own deadline that its answer may take to arrive."""
+    """Seconds that an answer may take to arrive after the lookup's own deadline."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Client:
         return self.lookup("getbylocation", location)
 
     def getbyyear(self, location: str, year: int | str) -> list[Record]:
-        """The records of everyone in that place of that year."""
+        """The records of everyone in that place and year."""
         return self.lookup("getbyyear", location, year)
 
     def lookup(self, name: str, *args: str | float) -> list[Record]:
@@ -107,7 +107,7 @@ class Client:
             yield from cast("list[Record]", page.result)
 
     def pages(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Envelope]:
-        """The same records page by page, each with who answered and how."""
+        """The same records page by page. Each page says which worker answered, and how."""
         after: str | None = None
         while True:
             page = self.page(name, *args, limit=limit, after=after)
@@ -119,13 +119,16 @@ class Client:
     def page(
         self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None
     ) -> Envelope:
-        """One page: at most `limit` records, from the cursor `after` of the page before.
+        """One page of a lookup. A master that is overloaded is asked again, within the timeout.
 
-        A master at its limits is asked again when it says so, within the timeout.
+        Args:
+            name, args: see `lookup`.
+            limit: records of the page, at most.
+            after: the cursor in the page before; None for the first page.
         """
         if self._direct is not None:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
-        # What the master assumes anyway need not travel with each lookup.
+        # The master's own defaults need not be sent with each lookup.
         options: dict[str, Value] = {}
         if limit != PAGE:
             options["limit"] = limit
@@ -144,7 +147,7 @@ class Client:
                     verb, *args, timeout=left + self.ANSWER_GRACE_S, again=True, **options
                 )
             except Overloaded as busy:
-                # Jittered, so that those who were refused together do not come back so.
+                # Jittered, so that clients refused together do not come back together.
                 jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
                 wait = (busy.retry_after_ms or 0) / 1000 * jitter
                 if not wait or time.monotonic() + wait >= deadline:
@@ -152,14 +155,14 @@ class Client:
                 time.sleep(wait)
 
     def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
-        """Many lookups in few questions, split over the workers and answered in order.
+        """Many lookups in few messages, split over the workers and answered in order.
 
         Args:
             lookups: each a lookup's name and its arguments, as in
                 `[("getbyname", "xander"), ("getbyyear", "Miami", 2019)]`.
 
         Returns:
-            For each the records it found or, where it failed, the error in their place.
+            For each lookup its records or, if it failed, its error.
         """
         answers: list[Answered] = []
         rest = iter(lookups)
@@ -171,9 +174,9 @@ class Client:
     def first_pages(
         self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
     ) -> list[Envelope]:
-        """The first page of each of at most 10,000 lookups, asked in one question.
+        """The first page of each of at most 10,000 lookups, asked in one message.
 
-        A lookup that fails is an envelope with an error, which `Envelope.checked` raises.
+        The envelope of a lookup that failed holds the error; `Envelope.checked` raises it.
         """
         try:
             text = msgspec.json.encode(lookups).decode()
@@ -190,7 +193,7 @@ class Client:
         return msgspec.convert(reply.result, list[Envelope])
 
     def _finished(self, lookup: list[str | float], envelope: Envelope) -> Answered:
-        """All that a lookup of a batch found, whose first page that is."""
+        """All records of a lookup of a batch, given its first page."""
         try:
             records = cast("list[Record]", envelope.checked().result)
             while envelope.after is not None:
@@ -202,7 +205,7 @@ class Client:
         return records
 
     def describe(self) -> Description:
-        """The dataset, its lookups with their fields and types, and its version."""
+        """What is served: the dataset, its version, and its lookups with their fields and types."""
         reply = self._master.call("describe", timeout=self.timeout, again=True)
         return msgspec.convert(reply.result, Description)
 
@@ -220,7 +223,7 @@ class Client:
 
     def close(self) -> None:
         """Closes the connections; a lookup under way in another thread ends with an error."""
-        self._master.close()  # first: nobody then waits for a master that is away
+        self._master.close()  # first, so that nobody waits for a master that is away
         if self._direct is not None:
             self._direct.close()
 

@@ -1,4 +1,4 @@
-"""Calls to a master for many threads: lanes kept, dialled again when the master returns."""
+"""A connection to a master for many threads: it logs in, and dials again, by itself."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from nodes.transport import (
 from nodes.wire import Envelope, decode_envelope
 
 MAX_BREAKS = 3
-"""Connections that may break under one call before it is given up: what it asks may be what
+"""Connections that may break under one call before it is given up. The call itself may be what
 breaks them."""
 
 REDIAL_BACKOFF = Backoff(first_s=0.1, factor=1.0)
-"""Between two attempts to reach a master that was there before. It does not grow: a call's own
-time is short."""
+"""Between two attempts to reach a master that was there before. The wait does not grow, as a call
+has little time."""
 
-RETRY_AFTER_MS = 200
-"""Milliseconds after which a master that had no connection free may be asked again."""
+FULL_RETRY_MS = 200
+"""Milliseconds after which a master with no free connection may be asked again."""
 
 
 class MasterConnection:
-    """A master at an address.
+    """A master at an address, called over a pool of lanes. Thread-safe.
 
     Args:
         address: "HOST:PORT".
-        token: asked for a token whenever the master says that one is needed: there may be
-            another by then. None if there is none.
-        patient: whether a master that was there and is gone, or stops, is waited for, within
-            the time of a call that only reads: it may just be restarted.
-        tls: as `Lane.dial`.
+        token: returns the token to log in with, None if there is none. It is called each time the
+            master asks for one, as the token may have been rotated.
+        patient: whether a call that only reads waits, within its time, for a master that has
+            answered before and is gone: it may just be restarted.
+        tls: see `Lane.dial`.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class MasterConnection:
         Args:
             verb, args, named: the master's verb and its by-value arguments.
             timeout: seconds, for all of it.
-            again: whether the call only reads, and may be sent anew when its link broke.
+            again: whether the call only reads, and so may be sent again if its connection broke.
 
         Raises:
             MasterLost: no answer came.
             LookupFailed: the answer is an error; see `nodes.errors`.
-            BadRequest: an argument cannot cross.
+            BadRequest: an argument cannot be sent.
         """
         deadline = time.monotonic() + timeout
         tries = breaks = 0
@@ -88,7 +88,7 @@ class MasterConnection:
             except (LinkLost, Stopping, DialFailed) as error:
                 breaks += isinstance(error, LinkLost)
                 if isinstance(error, Stopping):
-                    stopping = error  # tells more than the silence after it
+                    stopping = error  # says more than the failures that follow
                 wait = self._pause(error, tries, breaks) if again else None
                 if wait is None or time.monotonic() + wait >= deadline:
                     raise self._lost(stopping or error) from error
@@ -99,16 +99,16 @@ class MasterConnection:
         return reply.checked()
 
     def _pause(self, error: Exception, tries: int, breaks: int) -> float | None:
-        """Seconds to wait before the call is sent anew; None if it is not."""
+        """Seconds to wait before the call is sent again; None to give it up."""
         if tries == 1 and not isinstance(error, DialFailed):
-            return 0.0  # on a new lane: the old one may have been of a master since restarted
+            return 0.0  # the lane may have led to a master that was restarted since
         if not (self._patient and self._met) or breaks > MAX_BREAKS:
             return None
         return REDIAL_BACKOFF.wait_s(tries, random.random())  # noqa: S311 - jitter, no secret
 
     def _lost(self, error: Exception) -> MasterLost:
         where = f"master {self.host}:{self.port}"
-        # What TLS says no to is running.
+        # A master that fails the TLS handshake is running.
         absent = isinstance(error, DialFailed) and not isinstance(error, HandshakeFailed)
         hint = "; is it running? 'rollcall-nodes up' starts one" if absent else ""
         return MasterLost(f"{where}: {error}{hint}")
@@ -127,7 +127,7 @@ class MasterConnection:
         try:
             envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
             if envelope.code == Forbidden.code and (token := self._token()) is not None:
-                # Nothing was done yet. The lane keeps the role, so this is once a lane.
+                # The call was not carried out. A lane keeps its role: it logs in once.
                 left = seconds_left(deadline, time.monotonic())
                 _envelope(lane.call("login", token, timeout=left)).checked()
                 left = seconds_left(deadline, time.monotonic())
@@ -135,12 +135,12 @@ class MasterConnection:
             if envelope.code == Stopping.code:
                 self._met = True
                 lane.close()
-                self._pool.empty()  # they lead to the same master
+                self._pool.empty()  # its other lanes lead to the same master
                 raise Stopping(envelope.error_message)
             return envelope
         except RemoteFailure as error:
             if error.kind == Overloaded.code.capitalize():
-                raise Overloaded(error.message, retry_after_ms=RETRY_AFTER_MS) from error
+                raise Overloaded(error.message, retry_after_ms=FULL_RETRY_MS) from error
             raise MasterLost(f"the master refused {verb}: {error}") from error
         except (TypeError, ValueError) as error:
             raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error

@@ -1,6 +1,7 @@
-"""Lookups from this process to the workers themselves, by the same decisions as a master's.
+"""Direct lookups: sent from this process straight to the workers, by a master's own rules.
 
-The master says who is there; it is off the way of a lookup, and may even be away for a while.
+The master only says which workers there are. It takes no part in a lookup, and may even be away
+for a while.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ from nodes.wire import (
 )
 
 REFRESH_EVERY_S = 0.5
-"""Seconds between two questions to the master about who is there."""
+"""Seconds between two requests to the master for its list of workers."""
 
 REFRESH_SOON_S = 0.1
-"""The same while a worker is expected to come."""
+"""The same while a worker is expected to register."""
 
 REFRESH_TIMEOUT_S = 1.0
-"""Seconds that the master's answer to such a question may take."""
+"""Seconds that the master's answer to such a request may take."""
 
-LIMITS = RoutingLimits(death_notice_s=0.3)
-"""As a master's, except that the news of a death takes longer: the master has to tell it."""
+DIRECT_LIMITS = RoutingLimits(death_notice_s=0.3)
+"""A master's, except that the news of a death takes longer: it comes by way of the master."""
 
 
 class MembershipView:
-    """The registry of this process, kept as the master's is. Not thread-safe, and no I/O.
+    """Keeps the registry of this process like the master's. Not thread-safe; no I/O.
 
     Args:
         dispatcher: told who joins and who leaves.
@@ -57,12 +58,12 @@ class MembershipView:
         self._known: dict[tuple[str, int], Worker] = {}
         self._probes_answered: dict[int, int] = {}
         self.keys: dict[int, str] = {}
-        """What each wants to be shown, by its generation here."""
+        """The key that each worker wants to be shown, by its generation in this registry."""
 
     def apply(self, members: Members, now: float) -> None:
-        """That is who is there at `now` (seconds).
+        """Takes over the master's list of workers, received at `now` (seconds).
 
-        A master that was restarted and knows nobody yet does not say that nobody is there.
+        The empty list of a restarted master is ignored: its workers have yet to register.
         """
         if members.master != self._master and not members.members and self._known:
             return
@@ -104,7 +105,7 @@ class MembershipView:
         elif member.state == State.SUSPECT and worker.state is not State.SUSPECT:
             self._registry.probe_missed(worker.generation, "the master says so", now)
         elif member.state == State.UP and probed != member.probes_answered:
-            # It has answered the master since: what was held against it here is over.
+            # It has answered the master since, so its missed calls here are forgiven.
             self._registry.probe_answered(
                 worker.generation, version=member.version, cpu=0.0, memory=0, now=now
             )
@@ -112,7 +113,7 @@ class MembershipView:
 
 
 class DirectClient:
-    """What a client asks of workers. For many threads, and on both sides of a fork.
+    """Sends lookups to workers. Thread-safe, and usable on both sides of a fork.
 
     Args:
         master: the one that knows them.
@@ -121,7 +122,11 @@ class DirectClient:
     """
 
     def __init__(
-        self, master: MasterConnection, *, tls: Secure | None = None, limits: RoutingLimits = LIMITS
+        self,
+        master: MasterConnection,
+        *,
+        tls: Secure | None = None,
+        limits: RoutingLimits = DIRECT_LIMITS,
     ) -> None:
         self._master = master
         self._tls = tls
@@ -131,8 +136,8 @@ class DirectClient:
         forks.enlist(self)
 
     def renew(self) -> None:
-        """Begin with nobody known; so does a forked child, as it has none of the threads. One
-        that is closed stays so.
+        """Starts over without any worker. A forked child does so too, as it has none of the
+        parent's threads. A closed client stays closed.
         """
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
@@ -142,7 +147,7 @@ class DirectClient:
             expecting=lambda: self._expecting,
             key=lambda worker: self._members.keys.get(worker.generation, ""),
             tls=self._tls,
-            on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - it is another in a child
+            on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - a forked child has another event
         )
         self._members = MembershipView(self._dispatcher, registry)
         self._batches = Batches(self._dispatcher)
@@ -198,17 +203,17 @@ class DirectClient:
         self._dispatcher.close()
 
     def _begin(self, timeout: float) -> None:
-        """The first lookup has to wait until it is known who is there."""
+        """Asks for the list of workers, which the first lookup has to wait for."""
         if self._watcher is not None:
             return
         with self._beginning:
             if self._watcher is None:
-                self._look(timeout)
-                watcher = threading.Thread(target=self._keep_looking, name="direct", daemon=True)
+                self._refresh(timeout)
+                watcher = threading.Thread(target=self._keep_refreshing, name="direct", daemon=True)
                 watcher.start()
                 self._watcher = watcher
 
-    def _look(self, timeout: float) -> None:
+    def _refresh(self, timeout: float) -> None:
         reply = self._master.call("members", timeout=timeout, again=True)
         members = msgspec.convert(reply.result, Members)
         with self._dispatcher.lock:
@@ -220,15 +225,15 @@ class DirectClient:
             self._router.registry.purge(now)
             self._dispatcher.changed.notify_all()
 
-    def _keep_looking(self) -> None:
+    def _keep_refreshing(self) -> None:
         while not self._closed.is_set():
             self._hurry.wait(REFRESH_SOON_S if self._expecting else REFRESH_EVERY_S)
             self._hurry.clear()
-            if self._closed.wait(0.05):  # however many are in a hurry
+            if self._closed.wait(0.05):  # however often it is hurried
                 return
             try:
-                self._look(REFRESH_TIMEOUT_S)
+                self._refresh(REFRESH_TIMEOUT_S)
             except (RollcallError, msgspec.MsgspecError):
-                # Nobody says who is there: as far as is known, those who were, and those of
-                # the next master.
+                # The master is away: its workers are taken to be still there, and those of
+                # the next master to be on their way.
                 self._expecting = True

@@ -11,7 +11,7 @@ from nodes.errors import BadRequest, DataError, Forbidden, LookupFailed, NotPoss
 from nodes.master import cores
 from nodes.master.core import MasterCore
 from nodes.security.authenticator import Session
-from nodes.security.tls import REGISTERS, STEERS, lacking
+from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.addresses import registered_host
@@ -29,7 +29,7 @@ CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
 there is no worker, which tells a stock client more than "no such verb"."""
 
-CERTIFIED = {TokenRole.WORKER: REGISTERS, TokenRole.OPERATOR: STEERS}
+CERTIFIED = {TokenRole.WORKER: MAY_REGISTER, TokenRole.OPERATOR: MAY_OPERATE}
 """With TLS, the certificates that go with a token's role; a client needs none."""
 
 

@@ -1,4 +1,4 @@
-"""Who gets the next lookup. Every policy is a small function; every worker is scanned."""
+"""The load balancer: picks the worker for the next lookup. Each policy is a small function."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ if TYPE_CHECKING:
 
 SortKey = tuple[float, float]
 Policy = Callable[["Worker", float, float], SortKey]
-"""`policy(worker, estimate, usual)`: the lowest key is picked. `estimate` is the latency to
-expect of the worker and `usual` the lower quartile over all of them, both in seconds: the
-median would call nobody slow as soon as half of them are."""
+"""`policy(worker, estimate, usual)`: the worker with the lowest key is picked. `estimate` is the
+latency to expect of it, and `usual` the lower quartile of all workers' estimates, both in seconds.
+(With the median, no worker would count as slow once half of them are.)"""
 
-NOISE = 0.02
-"""Seconds: below this, one worker is not called slower than another. Scheduling noise on a
-machine with more to do than cores is of this order, and says nothing of the worker."""
+NOISE_S = 0.02
+"""Seconds of latency below which no worker counts as slow. On a machine with more work than cores,
+scheduling alone causes delays of this order."""
 
 
 def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     """Least load first, fewest tasks among equals.
 
-    A worker slower than twice the usual has its load multiplied by as much as it is slower
-    than usual (`tests/simulation/table.py` holds this against other policies). A newcomer
-    counts as level with the least-served worker, or it would get every lookup of its first
-    second.
+    The load of a worker that takes more than twice the usual time is multiplied by how many times
+    slower it is (`tests/simulation/table.py` compares this with other policies). A newcomer
+    starts level with the worker that has served least; otherwise it would get every lookup of
+    its first second.
     """
-    slow = usual > 0.0 and estimate >= max(2 * usual, NOISE)
+    slow = usual > 0.0 and estimate >= max(2 * usual, NOISE_S)
     excess = estimate / usual if slow else 1.0
     queue = worker.in_flight + worker.direct.in_flight + 1
     return (queue * excess, worker.performed)
 
 
 def fewest_tasks(worker: Worker, _estimate: float, _usual: float) -> SortKey:
-    """Fewest tasks performed (those under way included): simple to explain."""
+    """Fewest tasks performed, those under way included. Simple to explain."""
     return (worker.served + worker.refusals + worker.in_flight, worker.in_flight)
 
 
 def least_latency(worker: Worker, estimate: float, _usual: float) -> SortKey:
-    """Peak-EWMA: the latency to expect, times the queue one would join."""
+    """Least latency to expect (Peak-EWMA), times the length of the queue."""
     return (max(estimate, 1e-6) * (worker.in_flight + 1), worker.performed)
 
 
@@ -53,17 +53,17 @@ POLICIES: dict[str, Policy] = {
 def pick(
     workers: Iterable[Worker], policy: Policy, now: float, exclude: Set[int] = frozenset()
 ) -> Worker | None:
-    """The worker to send the next lookup to, or None when there is none left to try.
+    """The worker to send the next lookup to, or None if none is left to try.
+
+    Breakers are honoured while at least half of the workers remain. Below that, the cause is more
+    likely something they share, and all are tried (the panic rule). Workers that were late and
+    have not answered since come after the others, and suspects last.
 
     Args:
-        workers: all that may be sent lookups (registered, not draining, not down).
+        workers: all that may be sent lookups.
         policy: one of `POLICIES`.
-        now: seconds on the clock the workers' latencies are kept in.
+        now: seconds, by the clock of the workers' latencies.
         exclude: generations already tried for this lookup.
-
-    Breakers are honoured while at least half of the workers would remain (the panic rule:
-    below that, what looks like failing workers is more likely something all share).
-    Suspects come last, and before them those that were late and have not answered since.
     """
     live = tuple(workers)
     allowed: list[Worker] = []

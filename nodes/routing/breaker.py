@@ -8,14 +8,14 @@ from nodes.support.backoff import Backoff
 
 
 class Breaker:
-    """Opens after three failures in a row; lets one call through when its time is over.
+    """A circuit breaker (M. Nygard, Release It!).
 
-    Each time that one call fails, the wait doubles, from 1 s to 60 s, with jitter of a
-    quarter either way so that masters do not retry in step (M. Nygard, Release It!).
+    It opens after three failures in a row, and lets one call through after a while. If that call
+    fails, the wait doubles, from 1 s to 60 s; jitter keeps masters from retrying in step.
 
     Attributes:
-        failures: in a row. As long as there are none, it allows everything, and has nothing to
-            be told but the next failure.
+        failures: in a row. As long as there are none, everything is allowed, and only the next
+            failure need be reported.
     """
 
     FAILURES = 3
@@ -32,15 +32,15 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """True from the failure that opened it until a call has succeeded."""
+        """Whether it is open: from the third failure in a row until a call succeeds."""
         return self._opened > 0
 
     def allows(self, now: float) -> bool:
-        """May the worker be sent a lookup at `now` (seconds)?"""
+        """Whether the worker may be sent a lookup at `now` (seconds)."""
         return not self._opened or (now >= self._until and not self._probing)
 
     def began(self, now: float) -> None:
-        """A lookup was sent; when open, it is the one that decides."""
+        """A lookup was sent. If the breaker is open, this lookup decides whether it closes."""
         if self._opened and now >= self._until:
             self._probing = True
 
@@ -56,7 +56,7 @@ class Breaker:
         self.failures += 1
         was_open = self.open
         if was_open and not self._probing:
-            return False  # a straggler sent before it opened: says nothing new
+            return False  # it was sent before the breaker opened, and says nothing new
         if was_open or self.failures >= self.FAILURES:
             self._until = now + self.BACKOFF.wait_s(self._opened, self._random.random())
             self._opened += 1
@@ -65,5 +65,5 @@ class Breaker:
         return False
 
     def released(self) -> None:
-        """A lookup ended and says nothing of the worker: the next one decides in its place."""
+        """A lookup ended and says nothing about the worker: the next one decides instead."""
         self._probing = False

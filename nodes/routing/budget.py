@@ -1,18 +1,22 @@
-"""What may be spent on attempts beyond the first: a token bucket."""
+"""A token bucket: what may be spent on attempts beyond the first."""
 
 from __future__ import annotations
 
 
 class Budget:
-    """Each lookup pays a share of a token in; each extra attempt takes a whole one out.
+    """A token bucket. Each lookup pays in a share of a token; each extra attempt costs a whole one.
 
-    So extra work stays a fixed share of the real work, whatever goes wrong, and retries
-    cannot grow into a storm (Finagle's RetryBudget; "The Tail at Scale", Dean & Barroso).
+    So extra attempts stay a fixed share of all lookups, and retries cannot grow into a storm
+    (Finagle's RetryBudget; "The Tail at Scale", Dean & Barroso).
 
     Args:
         share: tokens that one lookup pays in, 0 to 1.
         burst: tokens that the bucket holds at most, and at the start.
-        per_s: tokens that a second pays in, so that the rare lookup may be retried too.
+        per_s: tokens paid in each second, so that rare lookups may be retried too.
+
+    Attributes:
+        spent: tokens taken out so far.
+        refused: attempts that found no whole token.
     """
 
     __slots__ = (
@@ -40,16 +44,16 @@ class Budget:
 
     def earn(self) -> None:
         """A lookup began."""
-        self._tokens += self._share  # what is too much goes when they are looked at
+        self._tokens += self._share  # `left` takes off what is beyond the burst
 
     def left(self, now: float) -> float:
-        """Tokens there are at `now` (seconds)."""
+        """Tokens in the bucket at `now` (seconds)."""
         elapsed, self._at = max(0.0, now - self._at), now
         self._tokens = min(self._burst, self._tokens + elapsed * self._per_s)
         return self._tokens
 
     def spend(self, now: float) -> bool:
-        """Takes a token. False, and nothing is taken, when there is no whole one."""
+        """Takes a token; False if there is no whole one."""
         if self.left(now) < 1.0:
             self.refused += 1
             return False
@@ -58,8 +62,8 @@ class Budget:
         return True
 
     def ran_out(self) -> bool:
-        """Whether it has refused something since the last look, and had not before that: once
-        for as long as it goes on. To be called at regular times.
+        """Whether it has begun to refuse since the last call: True once for each shortage. To be
+        called at regular intervals.
         """
         refused = self.refused > self._refused_before
         began = refused and not self._short

@@ -1,7 +1,7 @@
-"""The state of one call: whom to ask, when to hedge, when to give up.
+"""The state machine of one call: which worker to ask, when to hedge, when to give up.
 
-No sockets, threads or clocks: `nodes.dispatch.dispatcher` carries the decisions out, and a
-simulation can do so as well. Not thread-safe: whoever holds a `Router` holds the registry's lock.
+It has no sockets, threads or clocks: `nodes.dispatch.dispatcher` carries out what it decides, and
+so does a simulation. Not thread-safe: it is used under the lock of the router's registry.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ NO_WORKERS = (
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One lookup at one worker. Times in seconds on the clock passed in.
+    """One lookup at one worker.
 
-    `alone` says that no other lookup that was on a dying worker is sent there meanwhile.
+    Attributes:
+        worker: the one that was asked.
+        began: seconds on the clock passed in.
+        alone: whether the lookup may be deadly: its worker is sent no other such lookup meanwhile.
     """
 
     worker: Worker
@@ -36,40 +39,41 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Ask(NamedTuple):
-    """Send the lookup to that worker now; it is counted as in flight already."""
+    """Send the lookup to that worker now. It is counted as in flight already."""
 
     worker: Worker
 
 
 class WaitUntil(NamedTuple):
-    """Do nothing until then (seconds), unless something happens before."""
+    """Do nothing until that time (seconds), unless something happens before."""
 
     at: float
 
 
 Action = Ask | WaitUntil
-"""What to do next; that it is over is an exception."""
+"""What to do next. The end of a call is an exception."""
 
 
 class CallState:
-    """One lookup: told what happens, it says what to do next.
+    """The state of one call: it is told what happens, and says what to do next.
 
     Args:
-        router: what it shares with the others.
-        deadline: seconds on the clock passed in, for all of it.
-        counted: whether an answer is a task performed, and says how quick a worker is.
+        router: what all calls share.
+        deadline: when the call ends, in seconds on the clock passed in.
+        counted: whether an answer counts as a task performed, and its time as a latency.
         version: of the catalog that should answer, if a worker still has it; "" for any.
-        tasks: lookups that travel together.
+        tasks: lookups that the call carries.
 
     Attributes:
         attempts: how many workers have been asked, hedges included.
-        pending: attempts under way, by generation.
+        pending: attempts under way, by the generation of their worker.
     """
 
     MAX_PARALLEL_ATTEMPTS = 3
+
     REFUSALS_NEEDED = 2
-    """Workers that must find a lookup wrong before it is called so, if there are as many: the
-    first may be about to switch catalogs, or be wrong itself."""
+    """Workers that must refuse a lookup before it counts as wrong, if there are that many. A single
+    one may be about to switch catalogs, or be wrong itself."""
 
     __slots__ = (
         "_counted",
@@ -111,11 +115,11 @@ class CallState:
 
         Args:
             now: seconds.
-            expecting: asked when there is no worker, whether one is about to register.
+            expecting: asked if there is no worker: is one about to register?
 
         Raises:
-            NoWorkers, DeadlineExceeded, PoisonLookup, BadRequest: it is over. What is still
-                `pending` is to be given up, with `abandon`.
+            NoWorkers, DeadlineExceeded, PoisonLookup, BadRequest: the call is over. What is still
+                `pending` is to be given up with `abandon`.
         """
         if now >= self.deadline:
             raise self._too_late()
@@ -124,15 +128,18 @@ class CallState:
         return self._attempt(now, expecting)
 
     def expired(self, now: float) -> list[Attempt]:
-        """Attempts that are given up, because another worker may be quicker. Each counts as
-        a failure of its worker; what is open to it is to be closed.
+        """Gives up the attempts that took too long, if another worker can be asked. Each counts as
+        a failure of its worker.
+
+        Returns:
+            Those attempts; the caller closes what is open to their workers.
         """
         if not self.pending:
             return []
         router = self._router
         longest = router.limits.attempt_timeout_s
         over = [one for one in self.pending.values() if now - one.began >= longest]
-        # To give up the only attempt is of use only if somebody else can be asked.
+        # The only attempt is given up only if there is somebody else to ask.
         if not over or (len(over) == len(self.pending) and self._candidate(now) is None):
             return []
         if not router.retrying.spend(now):
@@ -144,7 +151,7 @@ class CallState:
         return over
 
     def _attempt(self, now: float, expecting: Callable[[], bool]) -> Action:
-        """Nothing is under way: the first attempt, or the one after a failure."""
+        """Decides while nothing is under way: a first attempt, or one after a failure."""
         router = self._router
         if self._refusals:
             return self._second_opinion(now)
@@ -157,8 +164,8 @@ class CallState:
             return self._wait_until(self._rest_until)
         worker = self._candidate(now)
         if worker is None and router.registry.available and not self._would_share():
-            # All were tried and none answered, yet they are not down: what failed may have
-            # been the way there. Another round, after a breath, while the budget lasts.
+            # Every worker has failed it, yet none is down: perhaps only the connections broke.
+            # After a pause they are all tried again, while the budget lasts.
             if self._rest_until and router.retrying.spend(now):
                 self._rest_until = 0.0
                 self._tried.clear()
@@ -167,9 +174,8 @@ class CallState:
                 self._rest_until = now + router.limits.round_pause_s
                 return self._wait_until(self._rest_until)
         if worker is None and router.registry.available:
-            return self._wait_until(
-                now + router.limits.round_pause_s
-            )  # for the other suspects to be over
+            # Every worker left has another lookup that may be deadly: wait for one of those to end.
+            return self._wait_until(now + router.limits.round_pause_s)
         if worker is not None:
             if self.attempts:
                 router.reroutes += 1
@@ -200,20 +206,21 @@ class CallState:
 
     @property
     def suspected(self) -> bool:
-        """Whether it was on a worker that may have died of it."""
+        """Whether a connection ended with the lookup on it: its worker may have died of it."""
         return self._suspicion is not None
 
     def must_prove(self, worker: Worker) -> bool:
-        """Whether that worker is to answer something else before it is sent this lookup."""
+        """See `Suspicion.must_prove`."""
         return self._suspicion is not None and self._suspicion.must_prove(worker)
 
     def _hedge_or_wait(self, now: float) -> Action:
-        """Something is under way: a hedge, or patience."""
+        """Decides while an attempt is under way: to hedge, or to wait."""
         router = self._router
         if now >= self._hedge_at and len(self.pending) < self.MAX_PARALLEL_ATTEMPTS:
             self._hedge_at = math.inf
             if self._suspicion is not None:
-                return WaitUntil(self.due(now))  # it may be deadly: one worker at a time
+                # It may be deadly, so it is sent to one worker at a time.
+                return WaitUntil(self.due(now))
             worker = self._candidate(now)
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1
@@ -225,10 +232,12 @@ class CallState:
 
     def due(self, now: float) -> float:
         """When the next decision is due, while something is under way."""
-        until = min(self._hedge_at, self.deadline)
+        until = self.deadline
+        if len(self.pending) < self.MAX_PARALLEL_ATTEMPTS:
+            until = min(until, self._hedge_at)
         for one in self.pending.values():
             expiry = one.began + self._router.limits.attempt_timeout_s
-            # One that is kept beyond its time is looked at again now and then.
+            # An attempt that is kept beyond its time is looked at again after each pause.
             until = min(until, expiry if expiry > now else now + self._router.limits.round_pause_s)
         return until
 
@@ -246,7 +255,7 @@ class CallState:
         return pick(workers, router.policy, now, self._tried)
 
     def _would_share(self) -> bool:
-        """Whether whoever could be asked has another suspect."""
+        """Whether a worker that could be asked has another lookup that may be deadly."""
         return self.suspected and any(
             worker.has_suspect and worker.generation not in self._tried
             for worker in self._router.registry.available
@@ -278,7 +287,7 @@ class CallState:
     # -- what happened --------------------------------------------------------------
 
     def answered(self, worker: Worker, now: float) -> None:
-        """That worker answered. Whoever else was asked is to be given up, with `abandon`."""
+        """That worker answered. The other attempts are to be given up with `abandon`."""
         attempt = self._ended(worker)
         if self._counted:
             worker.answered(now - attempt.began, now, self._tasks)
@@ -286,14 +295,19 @@ class CallState:
             worker.released(self._tasks)
 
     def refused(self, worker: Worker, why: str, now: float) -> None:
-        """That worker found the request wrong: it is not to blame, and another is asked."""
+        """That worker found the request wrong. It is not blamed, and another is asked."""
         attempt = self._ended(worker)
         self._refusals.append((worker, why))
         worker.refused(now - attempt.began, now, self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
-        """That worker failed it. `broke`: its connection ended with the lookup on it, so it may
-        have died of it.
+        """That worker failed the lookup.
+
+        Args:
+            worker: which.
+            why: in words.
+            now: seconds.
+            broke: whether its connection ended with the lookup on it: it may have died of it.
         """
         attempt = self._ended(worker)
         self._last_error = f"{worker.id}: {why}"
@@ -304,8 +318,11 @@ class CallState:
             self._suspicion.broke(worker, now)
 
     def abandon(self, now: float) -> list[Worker]:
-        """Gives up what is under way, because the lookup is over. What is open to those
-        workers is to be closed; they were late, and that is all that is held against them.
+        """Gives up what is under way, as the call is over. The workers were late, which is all
+        that is held against them.
+
+        Returns:
+            Those workers; the caller closes what is open to them.
         """
         given_up = [attempt.worker for attempt in self.pending.values()]
         for worker in given_up:

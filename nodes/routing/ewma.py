@@ -1,4 +1,4 @@
-"""A peak-sensitive moving average of a worker's latency."""
+"""A peak-sensitive moving average (Peak-EWMA) of a worker's latency."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import math
 class PeakEwma:
     """A decaying mean of a worker's latency that rises faster than it falls.
 
-    One slow answer is noise (a busy core, a collection); two in a row are a trend. So each
-    sample enters as the smaller of itself and the one before it, and rises count for more
-    than falls (Finagle's Peak-EWMA, softened). An estimate nobody refreshes fades, so that
-    a worker that was slow is tried again.
+    One slow answer is noise (a busy core, a garbage collection); two in a row are a trend. So
+    each sample counts as the smaller of itself and the one before it. Rises weigh more than
+    falls, as in Finagle's Peak-EWMA. An estimate without new samples fades, so that a worker
+    that was slow is tried again.
     """
 
     RISE = 0.3
     FALL = 0.1
-    FADE = 5.0  # seconds in which an unrefreshed estimate falls to a third
+    """Weights of a sample that is above the mean, and below it."""
+
+    FADE_S = 5.0
+    """Seconds in which an estimate without new samples falls to a third."""
 
     __slots__ = ("_at", "_last", "_mean")
 
@@ -35,7 +38,7 @@ class PeakEwma:
         self._at = now
 
     def failed(self, penalty: float, now: float) -> None:
-        """Notes a failure as an answer that took `penalty` seconds: never as a fast one."""
+        """Notes a failure as an answer that took `penalty` seconds, so that it never looks fast."""
         self._blend(penalty, now)
         self._last = penalty
         self._at = now
@@ -49,4 +52,4 @@ class PeakEwma:
         if not self._mean:
             return 0.0
         idle = now - self._at
-        return self._mean if idle <= 1.0 else self._mean * math.exp(-(idle - 1.0) / self.FADE)
+        return self._mean if idle <= 1.0 else self._mean * math.exp(-(idle - 1.0) / self.FADE_S)

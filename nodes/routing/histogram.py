@@ -1,4 +1,4 @@
-"""A windowed histogram: rates and percentiles in bounded memory, whatever the traffic."""
+"""A windowed histogram: recent rates and percentiles in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 PER_OCTAVE = 8
-"""Buckets for a factor of two, unless said otherwise: within 9 % of the truth."""
+"""Buckets for each factor of two, unless said otherwise: figures are right within 9 %."""
 
 _OCTAVES = 30  # 1 us to 2^30 us, about 18 minutes
 
@@ -20,12 +20,12 @@ def bucket_of(seconds: float, per_octave: int = PER_OCTAVE) -> int:
 
 
 def middle(bucket: int, per_octave: int = PER_OCTAVE) -> float:
-    """The duration in seconds that stands for a bucket: its geometric middle."""
+    """The duration in seconds that stands for a bucket: its geometric mean."""
     return float(2.0 ** ((bucket + 0.5) / per_octave) * 1e-6)
 
 
 def at_rank(counts: Mapping[int, int], q: float) -> int | None:
-    """The bucket below whose end a share `q` (0 to 1) of all that was counted lies."""
+    """The bucket in which the quantile `q` (0 to 1) of the counts lies; None without counts."""
     rank = q * sum(counts.values())
     seen = 0
     for bucket in sorted(counts):
@@ -36,10 +36,10 @@ def at_rank(counts: Mapping[int, int], q: float) -> int | None:
 
 
 class WindowedHistogram:
-    """Counts and latencies of the last `window` whole seconds, one histogram a second.
+    """Counts and latencies of the last `window` whole seconds: one histogram for each second.
 
-    Log-spaced buckets after HdrHistogram's idea: adding is O(1), and memory does not
-    grow with traffic.
+    The buckets are spaced logarithmically, as in HdrHistogram: adding is O(1), and memory does
+    not grow with traffic.
     """
 
     __slots__ = ("_seconds", "_window")
@@ -49,7 +49,7 @@ class WindowedHistogram:
         self._seconds: dict[int, dict[int, int]] = {}
 
     def add(self, seconds: float, now: float, count: int = 1) -> None:
-        """Notes `count` answers that took `seconds`, at `now` (seconds, any steady clock)."""
+        """Notes `count` answers that took `seconds`, at `now` (seconds of a monotonic clock)."""
         second = int(now)
         counts = self._seconds.get(second)
         if counts is None:
@@ -60,28 +60,28 @@ class WindowedHistogram:
         counts[bucket] = counts.get(bucket, 0) + count
 
     def recent(self, now: float) -> list[dict[int, int]]:
-        """The histograms of the window, by bucket."""
+        """The counts by bucket, one mapping for each second of the window."""
         newest = int(now)
         oldest = newest - self._window
         return [c for second, c in self._seconds.items() if oldest <= second <= newest]
 
     def rate(self, now: float) -> float:
-        """Answers a second: those of the window, over the time it really spans."""
+        """Answers a second: those in the window, over the time that the window spans."""
         total = sum(sum(counts.values()) for counts in self.recent(now))
         return total / (self._window + now - int(now))
 
     def percentile(self, q: float, now: float) -> float | None:
-        """As `percentile`, of these figures alone."""
+        """The function `percentile` for this histogram alone."""
         return percentile((self,), q, now)
 
 
-def percentile(figures: Iterable[WindowedHistogram], q: float, now: float) -> float | None:
-    """The latency in seconds that a share `q` (0 to 1) of all their answers stayed under.
+def percentile(histograms: Iterable[WindowedHistogram], q: float, now: float) -> float | None:
+    """The quantile `q` (0 to 1) of the latencies in all these histograms, in seconds.
 
-    None when there were none in the window.
+    None if there were no answers in the window.
     """
     merged: dict[int, int] = {}
-    for one in figures:
+    for one in histograms:
         for counts in one.recent(now):
             for bucket, count in counts.items():
                 merged[bucket] = merged.get(bucket, 0) + count

@@ -1,12 +1,15 @@
-"""Poison: tells a lookup that kills workers from one whose workers died of something else.
+"""Poison lookups: tells a lookup that kills workers from one whose workers died of something else.
 
-A lookup is poison when it was at two workers, one after the other, as each of them died. Three
-things make deaths look like that which no lookup is to blame for: workers that die together (the
-lookup moves from one that is dead to another that is dead as well), those that an operator ends,
-and connections that end though nobody died. So what counts is the death of a worker that has
-proved to be alive since the death before; and while others die too, one more is needed. What was
-on a dying worker beside the deadly lookup is told from it as each of them is then sent alone: no
-worker has two such lookups at a time.
+A lookup is poison if two workers died, one after the other, while each had that lookup. Other
+causes can look the same:
+
+- Workers die together, and the lookup moves from one dead worker to another. So a death counts
+  only if the worker had proved to be alive since the death before.
+- Others die at the same time, or a whole machine is gone. Then one more death is needed.
+- An operator ended the worker, or only its connection ended. Such ends do not count.
+
+A dying worker may have had other lookups beside the deadly one. Each of them is then sent to a
+worker that has no other such lookup, so that the next death tells which one it was.
 """
 
 from __future__ import annotations
@@ -19,31 +22,31 @@ if TYPE_CHECKING:
     from nodes.routing.worker import Worker
 
 INSTANT_S = 1.0
-"""Seconds within which deaths may have one cause: a machine, its memory, somebody's script."""
+"""Seconds within which several deaths may have one cause: a machine, its memory, a script."""
 
 DEADLY = 2
-"""Deaths one after the other that make a lookup poison, as long as nobody else dies."""
+"""Deaths, one after the other, that make a lookup poison if no other worker dies."""
 
 MAX_DEATHS = 64
 """Deaths that are kept, the newest."""
 
 
 class Deaths:
-    """The latest deaths of all workers, whatever they died of.
+    """The latest deaths of all workers, whatever their cause.
 
     Attributes:
-        latest: those who died, oldest first.
+        latest: the workers that died, oldest first.
     """
 
     def __init__(self) -> None:
         self.latest: deque[Worker] = deque(maxlen=MAX_DEATHS)
 
     def add(self, worker: Worker) -> None:
-        """That one died."""
+        """That worker died."""
         self.latest.append(worker)
 
     def have_another_cause(self, victims: Collection[Worker], live: Iterable[Worker]) -> bool:
-        """Whether more than these died in the same second, or their whole machine is gone."""
+        """Whether other workers died in the same second, or the victims' whole machine is gone."""
         others = [worker for worker in self.latest if worker not in victims]
         if any(abs(a.since - b.since) <= INSTANT_S for a in others for b in victims):
             return True
@@ -53,14 +56,14 @@ class Deaths:
 
 
 class Break(NamedTuple):
-    """A connection that ended with the lookup on it, and when (seconds)."""
+    """A connection that ended while the lookup was on it, and when (seconds)."""
 
     worker: Worker
     at: float
 
 
 class Suspicion:
-    """What speaks against one lookup.
+    """The evidence that one lookup kills workers.
 
     Args:
         death_notice_s: see `RoutingLimits`.
@@ -78,13 +81,13 @@ class Suspicion:
             self._breaks.append(Break(worker, now))
 
     def must_prove(self, worker: Worker) -> bool:
-        """Whether that worker may have died together with the one before: it is to prove to be
-        alive before it is sent the lookup, or its death would say nothing.
+        """Whether that worker must answer a probe before it is sent the lookup. It may have died
+        together with the worker before, and its death would then prove nothing.
         """
         return bool(self._breaks) and worker.alive_at < self._breaks[-1].at
 
     def victims(self) -> list[Worker]:
-        """The workers whose deaths count."""
+        """The workers whose deaths count against the lookup."""
         return [
             broken.worker
             for broken in self._breaks
@@ -92,8 +95,8 @@ class Suspicion:
         ]
 
     def decided_at(self) -> float:
-        """When it is known at last whether those died whose connections ended; 0.0 if it is known
-        already, or matters not.
+        """When it will be known which of the workers died whose connections ended; 0.0 if it is
+        known already, or makes no difference.
         """
         if len(self._breaks) < DEADLY:
             return 0.0

@@ -1,4 +1,4 @@
-"""What all lookups share: who is there, who gets the next one, and what may be spent on extras."""
+"""The router: what all lookups share to decide where they go, and what may be spent on extras."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Router:
     """What all lookups share: the registry, the policy, and the budgets.
 
     Args:
-        registry: who is there.
-        policy: who gets the next lookup.
+        registry: the workers.
+        policy: which of them gets the next lookup.
         limits: when lookups are sent again, and how often.
 
     Attributes:

@@ -1,7 +1,8 @@
 """Makes a CA, and the certificates of master, worker and operator: see `nodes.security.tls`.
 
-Of the form that Python's strictest checks (3.13's default) want: key identifiers, key uses
-and constraints in every one. Keys are of the P-256 curve: quick, and known everywhere.
+Every certificate has what Python's strictest checks (the default from 3.13 on) want: key
+identifiers, key uses and constraints. Keys are on the P-256 curve, which is quick and supported
+everywhere.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from nodes.support.files import write_atomically
 from nodes.transport.tls import ROLE_URI_PREFIX
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-"""What the certificate of a node is for, besides the hosts asked for."""
+"""Names and addresses that the certificate of a node is always for."""
 
 CA_DAYS = 3650
-"""The least a CA is valid; certificates can be renewed under it, itself it cannot."""
+"""Days that a CA is valid at least. Certificates can be renewed, their CA cannot."""
 
 CLOCK_SKEW = datetime.timedelta(hours=1)
-"""Certificates are valid from so long ago on: not all clocks agree."""
+"""How far back the validity of a certificate begins, as not all clocks agree."""
 
 _USES = {
-    # Masters dial workers and workers masters: each is either side of a connection.
+    # Masters dial workers, and workers dial masters: each may be on either side.
     CertificateRole.MASTER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     CertificateRole.WORKER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     CertificateRole.OPERATOR: [ExtendedKeyUsageOID.CLIENT_AUTH],
@@ -58,22 +59,22 @@ def make_certificates(
     renew: bool = False,
     local_hosts: Sequence[str] = LOCAL_HOSTS,
 ) -> list[Path]:
-    """Makes all that `nodes.security.tls` lists, in files that only their owner can read.
+    """Makes all files that `nodes.security.tls` lists. Only their owner can read the keys.
 
     Args:
-        folder: made if it is not there.
+        folder: where to; made if it does not exist.
         hosts: names and addresses by which masters and workers are dialled from other machines.
             With `renew`, those in the present certificates are added.
         days: how long the certificates are valid.
-        now: from when on; with a time zone.
-        renew: replace the certificates that are there by new ones of the same CA.
+        now: the present time, with a time zone.
+        renew: whether to replace the present certificates by new ones from the same CA.
         local_hosts: names and addresses of the machine itself.
 
     Returns:
         The files written.
 
     Raises:
-        StartError: there are certificates already, or none to renew; or a name is none.
+        StartError: there are certificates already, or none to renew, or a host is not valid.
     """
     names = [_name(host) for host in dict.fromkeys((*local_hosts, *hosts))]
     if renew:
@@ -131,7 +132,7 @@ def _names_there(folder: Path) -> list[x509.GeneralName]:
 
 def _make_ca(now: datetime.datetime, days: int) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    # A name of its own: OpenSSL finds issuers by name, and there may be two clusters.
+    # Each CA has its own name: OpenSSL finds issuers by name, and there may be two clusters.
     name = _subject(f"Rollcall CA {secrets.token_hex(4)}")
     draft = _draft(name, name, key, key)
     draft = _valid(draft, now, days)
@@ -168,7 +169,7 @@ def _valid(
 def _draft(
     subject: x509.Name, issuer: x509.Name, key: PrivateKey, signer: PrivateKey
 ) -> x509.CertificateBuilder:
-    """What all have: names, a number, and the extensions that tie one to the next."""
+    """What every certificate has: names, a serial number, and the links to its issuer's key."""
     signs = subject == issuer
     uses = x509.KeyUsage(
         digital_signature=not signs,

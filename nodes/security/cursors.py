@@ -1,10 +1,11 @@
-"""The cursor of a page: where the next one begins, signed, so that nobody can make one up.
+"""Cursors: signed texts that say where the next page of a lookup begins.
 
     5f2c91d0a3b4:1000:1765432100:9f0c...    version, position, time, signature
 
-The time is the Unix second at which that version of the records was last seen in service. A page
-of the present records makes it anew, a page of earlier ones keeps it: however it is paged,
-records that were replaced can be read for `OLD_PAGES_S` seconds more and no longer.
+The signature keeps clients from making up cursors. The time is the Unix second at which that
+version of the records was last in service: a page of the present version sets it, a page of an
+earlier version passes it on. So replaced records can be read for `OLD_PAGES_S` more seconds and
+no longer, however many pages are asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 from nodes.errors import BadRequest
 
 OLD_PAGES_S = 600.0
-"""Seconds that pages of records go on after others took their place."""
+"""Seconds for which replaced records can still be paged through."""
 
 _CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18}):([0-9]{1,12}):[0-9a-f]{32}")
 
@@ -30,8 +31,8 @@ Question = tuple[str, Sequence[str | int | float]]
 
 
 class Cursor(NamedTuple):
-    """What a cursor says: the catalog's version, the position a page begins after, and the Unix
-    second at which that version was last in service.
+    """A decoded cursor: the catalog's version, the position after which the page begins, and the
+    Unix second at which that version was last in service.
     """
 
     version: str
@@ -40,16 +41,16 @@ class Cursor(NamedTuple):
 
 
 def cursor_version(text: str) -> str:
-    """The version that a cursor says it is of, "" if it is no cursor. Nothing is proved by it:
-    it tells whom to ask.
+    """The version that a cursor names, "" if it is no cursor. Its signature is not checked: this
+    only tells which worker to ask.
     """
     found = _CURSOR.fullmatch(text)
     return found[1] if found is not None else ""
 
 
 class Cursors:
-    """Makes and reads the cursors of one cluster. A cursor leads on from where its own lookup
-    was, with the same arguments, and nowhere else.
+    """Makes and reads the cursors of one cluster. A cursor is good only for the lookup that it was
+    made for, with the same arguments.
 
     Args:
         key: the cluster's secret, up to 64 bytes.
@@ -72,11 +73,11 @@ class Cursors:
         """The cursor of the page after one that ended at `position`.
 
         Args:
-            question: what was asked.
-            version: of the catalog that the page was of.
+            question: the lookup and its arguments.
+            version: of the catalog that the page is from.
             position: see `nodes.catalog.Page`.
-            before: the cursor that the page was asked with.
-            present: the version that is served now.
+            before: the cursor that the page was asked with; None for the first page.
+            present: the version that is in service now.
         """
         served_at = int(self._clock())
         if before is not None and version != present:
@@ -85,16 +86,16 @@ class Cursors:
         return f"{said}:{self._signature(question, said)}"
 
     def read(self, text: object, question: Question, *, version: str, present: str) -> Cursor:
-        """What a cursor says, if it leads anywhere.
+        """Decodes a cursor that was made for that question.
 
         Args:
-            text: what was given as one.
-            question: what is asked now.
-            version: of the catalog that would answer.
-            present: the version that is served now.
+            text: what the client gave as a cursor.
+            question: the lookup and its arguments.
+            version: of the catalog that will answer.
+            present: the version that is in service now.
 
         Raises:
-            BadRequest: it is none of that question, or of records that are gone.
+            BadRequest: it is not a cursor of that question, or its records are gone.
         """
         found = _CURSOR.fullmatch(text) if type(text) is str else None
         if found is None or not self._is_signed(found[0], question):

@@ -1,22 +1,22 @@
-"""When certificates expire: told to people in time, and not too often."""
+"""Warnings that certificates expire: in time, and not too often."""
 
 from __future__ import annotations
 
 EXPIRES_SOON_S = 30 * 86400.0
-"""Seconds before the first certificate expires from which on it is warned of."""
+"""Seconds before the expiry of a certificate at which the warnings begin."""
 
 WARN_EVERY_S = 86400.0
 """Seconds between two warnings."""
 
 
 class ExpiryWatch:
-    """When to warn that certificates expire; the clock is passed in, Unix time in seconds."""
+    """Decides when to warn that certificates expire. Pure; the clock is passed in, as Unix time."""
 
     def __init__(self) -> None:
         self._next = 0.0
 
     def due(self, expires_at: float | None, now: float) -> str:
-        """The warning that is due now, "" for none: once a day, when it is soon."""
+        """The warning that is due now, "" for none. There is one a day once the expiry is near."""
         soon = expiry(expires_at, now)
         if not soon or now < self._next:
             return ""
@@ -25,7 +25,7 @@ class ExpiryWatch:
 
 
 def expiry(expires_at: float | None, now: float) -> str:
-    """That certificates expire soon, in words; "" if they do not, or if there are none."""
+    """Says that certificates expire soon; "" if they do not, or if there are none."""
     if expires_at is None or expires_at - now >= EXPIRES_SOON_S:
         return ""
     if expires_at <= now:

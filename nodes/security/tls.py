@@ -1,12 +1,12 @@
-"""The folder of certificates, what TLS is made of it, and roles: who is who.
+"""TLS from a folder of certificates, and what each certificate entitles to.
 
-    ca.pem         whom everybody trusts; the only file a client needs
+    ca.pem         the CA that everybody trusts; the only file a client needs
     master.pem     master-key.pem      the master's certificate and its key
     worker.pem     worker-key.pem      a worker's
     operator.pem   operator-key.pem    an operator's
-    ca-key.pem     makes new certificates; no node needs it
+    ca-key.pem     signs new certificates; no node needs it
 
-`nodes.security.certificates` makes them. The role is in the certificate: see
+`nodes.security.certificates` makes these files. A certificate names its role: see
 `nodes.transport.Certificate`.
 """
 
@@ -24,42 +24,44 @@ from nodes.transport.tls import certificate, explain_ssl_error
 
 
 class CertificateRole(StrEnum):
-    """What a certificate entitles to; clients, who only look up, need none."""
+    """What a certificate entitles to. Clients, who only look up, need no certificate."""
 
     MASTER = "master"
     WORKER = "worker"
     OPERATOR = "operator"
 
 
-STEERS = (CertificateRole.OPERATOR, CertificateRole.MASTER)
-REGISTERS = (CertificateRole.WORKER, CertificateRole.OPERATOR)
-"""Who may call the master's verbs for operators, and those for workers."""
+MAY_OPERATE = (CertificateRole.OPERATOR, CertificateRole.MASTER)
+"""Whose certificates open the master's verbs for operators."""
 
-LEADS = (CertificateRole.MASTER,)
-"""Who may call those verbs of a worker that are not for clients."""
+MAY_REGISTER = (CertificateRole.WORKER, CertificateRole.OPERATOR)
+"""Whose certificates open the master's verbs for workers."""
+
+MAY_ORDER_WORKERS = (CertificateRole.MASTER,)
+"""Whose certificates open a worker's verbs that are not for clients."""
 
 
 class Tls:
-    """The certificates of one folder, as one node uses them. Read once: a node that should
-    show new ones is started anew.
+    """The TLS settings of one node. The certificates are read once: a node shows new ones after
+    its next start.
 
     Args:
-        folder: where they are.
-        role: whose certificate is shown; None for a client, which shows none.
-        host: the address listened on, which the certificate must be for; "" for none.
+        folder: of certificates.
+        role: whose certificate the node shows; None for a client, which shows none.
+        host: the address it listens on, which its certificate must be for; "" for none.
 
     Attributes:
-        folder: where they are.
-        expires_at: Unix time in seconds, of the first of them.
+        folder: as above.
+        expires_at: Unix time in seconds at which the first of its certificates expires.
 
     Raises:
-        StartError: a file is missing or of no use; the message says how to make it.
+        StartError: a file is missing or unusable; the message says how to make new ones.
     """
 
     def __init__(self, folder: Path, role: CertificateRole | None, *, host: str = "") -> None:
         self.folder = folder
         self._role = role
-        # A context checks other things when it dials than when it is dialled.
+        # A context is for one side: what it checks differs between the two.
         self._client = self._context(ssl.PROTOCOL_TLS_CLIENT)
         found = [
             float(ssl.cert_time_to_seconds(str(ca["notAfter"])))
@@ -70,25 +72,25 @@ class Tls:
         self.expires_at = min(found, default=0.0)
 
     def listening(self) -> ssl.SSLContext:
-        """For a `Server`. A peer need not show a certificate; one that it shows is checked."""
+        """The context of a `Server`. A peer need not show a certificate; one shown is checked."""
         context = self._context(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = ssl.CERT_OPTIONAL
         return context
 
     def to_master(self) -> Secure:
-        """For a `Lane` to a master."""
+        """What a `Lane` to a master needs."""
         return Secure(self._client, CertificateRole.MASTER)
 
     def to_workers(self) -> Secure:
-        """For a `Lane` to a worker."""
+        """What a `Lane` to a worker needs."""
         return Secure(self._client, CertificateRole.WORKER)
 
     def _context(self, side: int) -> ssl.SSLContext:
         context = ssl.SSLContext(side)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # What Python's default is from 3.13 on; the same for all.
+        # Python's default from 3.13 on; here the same for every version.
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        # Nobody resumes a session here, and a renegotiation only costs the one who answers.
+        # No session is resumed here, and a renegotiation only costs the server time.
         context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
         if side == ssl.PROTOCOL_TLS_SERVER:
             context.num_tickets = 0
@@ -98,7 +100,7 @@ class Tls:
             if self._role is not None:
                 cert = self.folder / f"{self._role}.pem"
                 key = self.folder / f"{self._role}-key.pem"
-                # Nobody is asked for a password on the terminal.
+                # The empty password keeps OpenSSL from asking for one on the terminal.
                 context.load_cert_chain(cert, key, password="")
         except ssl.SSLError as error:
             raise self._useless(explain_ssl_error(error)) from error
@@ -107,7 +109,7 @@ class Tls:
         return context
 
     def _first_missing(self) -> str:
-        # OpenSSL does not say of which file it speaks.
+        # OpenSSL does not say which file is missing.
         wanted = [self.folder / name for name in self._files()]
         return next((path.name for path in wanted if not os.access(path, os.R_OK)), "a file")
 
@@ -116,7 +118,7 @@ class Tls:
         return ["ca.pem", *own]
 
     def _own(self, role: CertificateRole, host: str) -> Certificate:
-        """The node's own certificate, as a peer sees it: shown in a handshake with itself."""
+        """The node's own certificate as a peer sees it, from a handshake in memory with itself."""
         client = self._context(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = bool(host)
         there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -152,7 +154,7 @@ def _step(answers: ssl.SSLObject) -> None:
 
 
 def lacking(shown: Certificate | None, roles: Sequence[CertificateRole]) -> str:
-    """What a peer lacks that should have one of these roles, in words; "" if it has one."""
+    """What a peer lacks that needs a certificate of one of these roles; "" if it has one."""
     found = "" if shown is None else shown.role
     if found in roles:
         return ""

@@ -1,12 +1,12 @@
-"""The tokens: the cluster's, valid for every role, and one for each role that has its own.
+"""Token files: the cluster's token, valid for every role, and one for each role that has its own.
 
     token              the cluster token, made on first start
-    token.worker       one for workers only, if somebody made it; so for the other roles
-    token.old          what `token` was before it was rotated, with the end of its grace
-    token.worker.old   so for the others
-    cursors            no token: the secret behind the keys that pages' cursors are signed with
+    token.worker       a token for workers only, if somebody made one; likewise for other roles
+    token.old          earlier values of `token`, each with the time at which it ends
+    token.worker.old   earlier values of `token.worker`; likewise for other roles
+    cursors            the secret from which the keys that sign cursors are made
 
-Only their owner can read these files. Each is replaced as a whole, never written over.
+Only their owner can read these files. A file is replaced as a whole, never changed in place.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from nodes.support.files import draft, write_atomically
 from nodes.support.paths import make_private, state_dir
 
 TOKEN_GRACE_S = 3600.0
-"""Seconds that an old token stays valid, unless the operator says otherwise."""
+"""Seconds that a token stays valid after its rotation, unless the operator says otherwise."""
 
 MAX_OLD_TOKENS = 8
-"""Old tokens that are kept, the newest."""
+"""Old tokens that are kept for each file: the newest."""
 
 
 class TokenRole(StrEnum):
-    """What somebody may do: look up, register, or steer (and all the rest)."""
+    """What a token entitles to: to look up, to register as a worker, or to do anything."""
 
     CLIENT = "client"
     WORKER = "worker"
     OPERATOR = "operator"
 
     def covers(self, needed: TokenRole) -> bool:
-        """Whether this role may do what that one may."""
+        """Whether this role includes that one."""
         return self in (needed, TokenRole.OPERATOR)
 
 
@@ -54,7 +54,7 @@ class ValidToken(NamedTuple):
 
 
 def token_file(role: TokenRole | None = None) -> Path:
-    """Where a role's own token is, or the cluster's; `ROLLCALL_TOKEN_FILE` says where that is."""
+    """The file of a role's own token or, for None, of the cluster's (`ROLLCALL_TOKEN_FILE`)."""
     override = os.environ.get("ROLLCALL_TOKEN_FILE")
     path = Path(override) if override else state_dir() / "token"
     return path if role is None else path.with_name(f"{path.name}.{role}")
@@ -69,27 +69,27 @@ def read_token(path: Path | None = None) -> str | None:
 
 
 def find_token(role: TokenRole) -> str | None:
-    """What local commands log in with: the role's own token or, without one, the cluster's."""
+    """The token that local commands log in with: the role's own or else the cluster's."""
     return read_token(token_file(role)) or read_token()
 
 
 def client_token() -> str | None:
-    """The token of whoever looks up; see `find_token`."""
+    """The token for looking up; see `find_token`."""
     return find_token(TokenRole.CLIENT)
 
 
 def worker_token() -> str | None:
-    """The token of a worker; see `find_token`."""
+    """The token for registering a worker; see `find_token`."""
     return find_token(TokenRole.WORKER)
 
 
 def operator_token() -> str | None:
-    """The token of whoever steers; see `find_token`."""
+    """The token for operating the cluster; see `find_token`."""
     return find_token(TokenRole.OPERATOR)
 
 
 def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:
-    """Every token that is valid now, as the files say now: a rotation needs no restart."""
+    """Every token that is valid now, read from the files: a rotation needs no restart."""
     now = clock()
     tokens: list[ValidToken] = []
     for path, role in [
@@ -104,9 +104,8 @@ def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:
 
 
 def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:
-    """The role that a token gives, the highest if it is in several; None if it is none.
-
-    Every token is compared, each in constant time; anything but a str is wrong.
+    """The role that a token gives: the highest, if it is valid for several; None if it is not
+    valid. It is compared with every valid token, in constant time.
     """
     if type(given) is not str:
         return None
@@ -120,7 +119,8 @@ def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:
 
 
 def ensure_token(path: Path | None = None) -> str:
-    """The token, made if there is none yet. Two processes that start at once agree on one.
+    """The token in a file (default: the cluster's), made if there is none yet. Two processes that
+    start at the same time agree on one.
 
     Raises:
         StartError: the file cannot be made or read.
@@ -129,7 +129,8 @@ def ensure_token(path: Path | None = None) -> str:
     with _explained(path):
         make_private(path.parent)
         if not path.exists():
-            # Written whole beside it, then linked: never seen empty, never replaced.
+            # Written beside it and then linked, so that nobody reads half a token, and a
+            # token that another process made meanwhile is not replaced.
             with draft(path, secrets.token_urlsafe(32).encode()) as written:
                 with contextlib.suppress(FileExistsError):
                     os.link(written, path)
@@ -140,10 +141,10 @@ def ensure_token(path: Path | None = None) -> str:
 
 
 def cursor_key(port: int) -> str:
-    """What the cluster of the master on that port signs its cursors with, in hex: the same
-    after a restart and after a rotation of the tokens, another for each port.
+    """The key, in hex, that signs the cursors of the cluster whose master has that port. It stays
+    the same over restarts and rotations of tokens, and differs from port to port.
 
-    It comes from a secret file of its own. If that cannot be had, it is new each time.
+    It is made from the secret in the file `cursors`. Without that file, it is new each time.
     """
     try:
         secret = ensure_token(state_dir() / "cursors")
@@ -153,15 +154,15 @@ def cursor_key(port: int) -> str:
 
 
 def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.time) -> str:
-    """Puts a new token in the place of the one there is, and returns it.
+    """Replaces a token by a new one, and returns the new one.
 
     Args:
         path: see `token_file`.
-        grace: seconds that the present one, and those before it at most, stay valid.
+        grace: seconds that the present token, and at most those before it, stay valid.
         clock: Unix time in seconds.
 
     Raises:
-        StartError: there is none, or the files cannot be written.
+        StartError: there is no token to replace, or the files cannot be written.
     """
     with _explained(path), _locked(path.parent):
         present = read_token(path)
@@ -173,7 +174,7 @@ def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.
         end = now + grace
         kept = [(min(until, end), old) for until, old in _read_old(path) if until > now]
         kept = [*kept, (end, present)][-MAX_OLD_TOKENS:] if grace > 0 else []
-        # The old one is written down first: there is no moment at which it is not valid.
+        # The old token is kept first, so that there is no moment at which it is not valid.
         lines = "".join(f"{until:.3f} {old}\n" for until, old in kept)
         write_atomically(_old_file(path), lines.encode())
         token = secrets.token_urlsafe(32)
@@ -186,7 +187,7 @@ def _old_file(path: Path) -> Path:
 
 
 def _read_old(path: Path) -> list[tuple[float, str]]:
-    """The old tokens of a file, each with the Unix time at which its grace ends."""
+    """The old tokens of a file, each with the Unix time until which it is valid."""
     found: list[tuple[float, str]] = []
     for line in (read_token(_old_file(path)) or "").splitlines():
         until, _, token = line.partition(" ")
@@ -198,7 +199,7 @@ def _read_old(path: Path) -> list[tuple[float, str]]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One rotation at a time: the second would lose the token that the first made."""
+    """Allows one rotation at a time; of two at once, one token would be lost."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         flock(descriptor, LOCK_EX)

@@ -1,4 +1,4 @@
-"""The catalogs that a worker reads from: the present one, those before it, and one that is open."""
+"""The catalogs that a worker reads from: the present one, earlier ones, and an open one."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ registration, which a lookup from the master may overtake."""
 
 
 class CatalogVersions:
-    """The catalog that a worker serves now, and those before it that pages are still asked of.
+    """The catalog that a worker serves now, and earlier ones that are still paged through.
 
-    The present one is replaced as a whole: a lookup reads from the one it began with.
+    The present catalog is replaced as a whole: a lookup reads from the one it began with.
+
+    Args:
+        catalog: the present one.
+        key_wait_s: seconds that a page waits for the key of its cursor.
     """
 
     MAX_EARLIER = 2
@@ -35,24 +39,24 @@ class CatalogVersions:
 
     @property
     def cursors(self) -> Cursors:
-        """How pages are signed. Raises `InternalError` if no master has said so yet."""
+        """Signs pages. Raises `InternalError` if no master has given the key yet."""
         self._keyed.wait(self._key_wait_s)
         if self._cursors is None:
             raise InternalError("it knows no key for cursors: it has not registered yet")
         return self._cursors
 
     def sign_with(self, cursors: Cursors) -> None:
-        """Those are the cluster's from now on."""
+        """Signs pages with these cursors, the cluster's, from now on."""
         self._cursors = cursors
         self._keyed.set()
 
     def switch(self, catalog: Catalog) -> None:
-        """Serves that one from the next lookup on."""
+        """Serves that catalog from the next lookup on."""
         self.catalog = catalog
 
     def version(self, wanted: str) -> Catalog | None:
-        """The catalog of that version, or None if it is gone. Versions lie beside each other
-        under their names, so that a worker that started later has the earlier ones as well.
+        """The catalog of that version, or None if it is gone. Each version is a file named after
+        it, so a worker that started later finds the earlier versions as well.
         """
         now = self.catalog
         if wanted == now.info.version:
@@ -68,7 +72,7 @@ class CatalogVersions:
                     return None
             self._before[wanted] = found
             while len(self._before) > self.MAX_EARLIER:
-                # The one asked for longest ago; whoever reads from it keeps it open.
+                # The one used longest ago goes; whoever still reads from it keeps it open.
                 del self._before[next(iter(self._before))]
             return found
 
@@ -77,13 +81,13 @@ class OpenCatalog:
     """A catalog as one connection reads it.
 
     Args:
-        catalog: that one.
-        served: asked for the present version, and for the key of cursors.
+        catalog: the one to read.
+        versions: asked for the present version, and for the key of cursors.
     """
 
-    def __init__(self, catalog: Catalog, served: CatalogVersions) -> None:
+    def __init__(self, catalog: Catalog, versions: CatalogVersions) -> None:
         self.catalog = catalog
-        self._versions = served
+        self._versions = versions
         self.reader = catalog.reader()
         self._version = catalog.info.version
         self._lookups = {one.name: one for one in catalog.info.lookups}
@@ -121,10 +125,10 @@ class OpenCatalog:
         """The envelope of one lookup of a batch.
 
         Args:
-            item: a list of its name and its arguments, if the client knew.
+            item: should be a list of the lookup's name and its arguments.
             limit: records of the page, at most.
-            room: whether there may be any; if not, the page is empty, and its cursor leads to
-                the first.
+            room: whether the batch has room for records; if not, the page is empty, and its cursor
+                leads to the first record.
         """
         match item:
             case [str() as name, *args]:

@@ -1,4 +1,4 @@
-"""What a worker counts."""
+"""A worker's counters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import threading
 
 
 class Counters:
-    """What a worker counts, for many threads: lookups that did not come from its master, which
-    counts its own, and all errors.
+    """Counts the lookups that did not come from the master, which counts its own, and all errors.
+    Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -17,12 +17,12 @@ class Counters:
         self.errors = 0
 
     def began(self, tasks: int) -> None:
-        """A lookup came in, or so many together."""
+        """So many lookups came in, in one call."""
         with self._lock:
             self.in_flight += tasks
 
     def ended(self, tasks: int, *, served: bool, error: bool = False) -> None:
-        """It was answered, or failed, or was refused as a bad request (neither)."""
+        """They were answered (`served`), or failed (`error`), or were refused (neither)."""
         with self._lock:
             self.in_flight -= tasks
             self.served += tasks if served else 0

@@ -1,11 +1,8 @@
-"""A worker: listens, registers with its master, and stays registered until it leaves."""
+"""A worker's registration: made, kept for as long as its master is there, and made anew."""
 
 from __future__ import annotations
 
-import hmac
 import logging
-import os
-import secrets
 import select
 import socket
 import threading
@@ -14,32 +11,10 @@ from random import Random
 
 import msgspec
 
-from nodes.catalog import Catalog
-from nodes.errors import (
-    Conflict,
-    DataError,
-    Forbidden,
-    LookupFailed,
-    MasterLost,
-    NotPossible,
-)
-from nodes.security.cursors import Cursors
-from nodes.security.tls import Tls
+from nodes.errors import LookupFailed, MasterLost
 from nodes.support.backoff import Backoff
-from nodes.transport import Lane, Limits, Server, TransportError
-from nodes.wire import (
-    DEADLINE,
-    Registered,
-    Registration,
-    WorkerRefusal,
-    decode_envelope,
-    describe,
-    direct_key,
-    new_instance,
-)
-from nodes.worker.catalogs import CatalogVersions
-from nodes.worker.counters import Counters
-from nodes.worker.service import WorkerService
+from nodes.transport import Lane, Secure, TransportError
+from nodes.wire import Registered, Registration, decode_envelope
 
 logger = logging.getLogger("rollcall.worker")
 
@@ -51,89 +26,59 @@ RENEW_EVERY_S = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
 
 
-class WorkerServer:
-    """The worker process's parts, started and stopped together.
+class RegistrationKeeper:
+    """A thread that registers a worker with its master, and registers it again if the master was
+    away. A registration lasts as long as the connection it came on.
 
     Args:
-        catalog: what it serves.
+        request: what the worker says of itself.
         master: host and port to register with.
         token: asked for a worker's token before each registration, as it may change.
-        host, port: where it listens; port 0 lets the system choose.
-        wanted_id: the id it asks for, "" for any.
-        tls: a worker's certificates; None for no TLS.
-        instance: the secret by which its launcher knows it, "" for one of its own.
+        on_registered: called with the master's answer to each registration.
+        tls: how the master is checked; None for no TLS.
 
-    Raises:
-        OSError: the port cannot be had.
+    Attributes:
+        request: as above; the next registration sends what is here then.
+        id: the worker's id, as the master gave it.
+        ready: whether the master has ever taken the registration.
+        unready: why a registered worker is sent no lookups; "" if it is sent them.
+        refusal: why the master did not take the first registration.
+        settled: set once it was taken or refused, or will not be made.
+        done: set once there will be no registration any more.
     """
 
     def __init__(
         self,
+        request: Registration,
         *,
-        catalog: Catalog,
         master: tuple[str, int],
         token: Callable[[], str | None],
-        host: str = "127.0.0.1",
-        port: int = 0,
-        wanted_id: str = "",
+        on_registered: Callable[[Registered], None],
+        tls: Secure | None = None,
         random: Random | None = None,
-        tls: Tls | None = None,
-        instance: str = "",
     ) -> None:
+        self.request = request
         self._master = master
         self._token = token
+        self._on_registered = on_registered
+        self._tls = tls
         self._random = random or Random()  # noqa: S311 - jitter, no secret
-        self._tls = None if tls is None else tls.to_master()
-        self._instance = instance or new_instance()
-        self._open = False
-        """Lookups need no token: its master has said so. Until then, nobody else is answered."""
-        self._versions = CatalogVersions(catalog)
-        counters = Counters()
-        # Lanes of a master that is gone would be kept for an hour; a live one redials.
-        self.server = Server(
-            lambda: WorkerService(
-                self._versions,
-                counters,
-                is_master=self._is_ours,
-                is_keyed=self._is_direct_key,
-                is_open=lambda: self._open,
-                retire=self._asked_to_retire,
-                switch=self._asked_to_switch,
-                secure=tls is not None,
-            ),
-            host=host,
-            port=port,
-            limits=Limits(idle=300.0),
-            name="worker",
-            tls=None if tls is None else tls.listening(),
-        )
-        self._registration = Registration(
-            instance=self._instance,
-            wanted_id=wanted_id,
-            host=host,
-            port=self.server.address[1],
-            pid=os.getpid(),
-            catalog=describe(catalog.info),
-        )
-        self.id = wanted_id
+        self.id = request.wanted_id
         self.ready = False
         self.unready = ""
-        self.done = threading.Event()
-        self.settled = threading.Event()
         self.refusal: LookupFailed | None = None
+        self.settled = threading.Event()
+        self.done = threading.Event()
         self._leaving = threading.Event()
         self._wake_read, self._wake_write = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="registration", daemon=True)
 
     def start(self) -> None:
-        """Listens, then registers in the background; `settled` is set once the master has
-        taken it (`ready`), or refused it (`refusal`), or it leaves.
-        """
-        self.server.start()
+        """Begins to register."""
         self._thread.start()
 
-    def drain(self) -> None:
-        """Asks the master for no more lookups, answers what is under way, then is `done`.
+    def leave(self) -> None:
+        """Asks the master for no more lookups, waits until it has sent the last, then is `done`.
 
         Safe to call from a signal handler, and more than once.
         """
@@ -141,48 +86,11 @@ class WorkerServer:
         self._wake_write.send(b"x")
 
     def stop(self) -> None:
-        """Answers those who ask it themselves, then closes everything."""
-        self.drain()
-        self.server.finish(DEADLINE)
-        self.server.stop()
+        """Leaves, and ends the thread."""
+        self.leave()
         self._thread.join(2.0)
         self._wake_read.close()
         self._wake_write.close()
-
-    def _asked_to_retire(self, instance: object) -> bool:
-        """The verb by which the master, who alone knows `instance`, has the worker drain."""
-        known = self._is_ours(instance)
-        if known:
-            self.drain()
-        return known
-
-    def _asked_to_switch(self, instance: object, path: object) -> str | WorkerRefusal:
-        """The verb by which the master has the worker serve another catalog of its dataset,
-        from the next lookup on. Returns the version, or why it goes on with the old one.
-        """
-        if not self._is_ours(instance) or type(path) is not str:
-            return (Forbidden.code, "only the master of this worker may ask that")
-        try:
-            catalog = Catalog.open(path)
-        except DataError as error:
-            logger.warning("goes on with what it serves: %s", error)
-            return (NotPossible.code, str(error))
-        if catalog.info.name != self._versions.catalog.info.name:
-            return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
-        self._versions.switch(catalog)
-        self._registration = msgspec.structs.replace(
-            self._registration, catalog=describe(catalog.info)
-        )
-        logger.info("serves catalog %s", catalog.info.version)
-        return catalog.info.version
-
-    def _is_ours(self, instance: object) -> bool:
-        return _same(instance, self._instance)
-
-    def _is_direct_key(self, key: object) -> bool:
-        return _same(key, direct_key(self._instance))
-
-    # -- registration -----------------------------------------------------------
 
     def _run(self) -> None:
         attempts = 0
@@ -221,13 +129,11 @@ class WorkerServer:
 
     def _register(self, lane: Lane) -> None:
         self._ask(lane, "login", self._token() or "")
-        text = msgspec.json.encode(msgspec.structs.replace(self._registration, wanted_id=self.id))
+        text = msgspec.json.encode(msgspec.structs.replace(self.request, wanted_id=self.id))
         result = self._ask(lane, "register", text.decode())
         registered = msgspec.convert(result, Registered)
-        # Where the master hands out none, a page goes on at this worker only.
-        key = registered.cursor_key or secrets.token_hex(32)
-        self._versions.sign_with(Cursors(bytes.fromhex(key)))
-        self.id, self._open = registered.id, not registered.require_token
+        self._on_registered(registered)
+        self.id = registered.id
         self.unready = registered.unready
         if self.unready:
             logger.warning("registered as %s, and sent no lookups: %s", self.id, self.unready)
@@ -247,10 +153,3 @@ class WorkerServer:
         while self._ask(lane, "leave") != 0:
             if lane.wait_closed(0.02):
                 return
-
-
-def _same(given: object, secret: str) -> bool:
-    """Compares in constant time; anything but a str is wrong."""
-    return type(given) is str and hmac.compare_digest(
-        given.encode("utf-8", "replace"), secret.encode()
-    )

@@ -1,4 +1,4 @@
-"""The worker's verbs, for one connection each."""
+"""The worker's verbs: one service for each connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nodes.errors import (
     LookupFailed,
 )
 from nodes.security.cursors import cursor_version
-from nodes.security.tls import LEADS, lacking
+from nodes.security.tls import MAY_ORDER_WORKERS, lacking
 from nodes.support import validation
 from nodes.transport import Peer, Service
 from nodes.wire import (
@@ -32,37 +32,34 @@ from nodes.wire import (
     decode_batch,
     decode_request,
 )
+from nodes.worker.access import WorkerAccess
 from nodes.worker.catalogs import CatalogVersions, OpenCatalog
 from nodes.worker.counters import Counters
 
 logger = logging.getLogger("rollcall.worker")
 
-LATE = "answered too late to be of use"
+LATE_MESSAGE = "answered too late to be of use"
 
 
 class WorkerService(Service):
-    """The worker's verbs, for one connection; its own reader, its own thread."""
+    """The worker's verbs, for one connection, with a reader and a thread of its own."""
 
     drops_abandoned = True
 
     def __init__(
         self,
-        served: CatalogVersions,
+        versions: CatalogVersions,
         counters: Counters,
+        access: WorkerAccess,
         *,
-        is_master: Callable[[object], bool],
-        is_keyed: Callable[[object], bool],
-        is_open: Callable[[], bool],
         retire: Callable[[object], bool],
         switch: Callable[[object, object], str | WorkerRefusal],
         secure: bool,
     ) -> None:
         self._secure = secure
         self._lacks = ""
-        self._is_master = is_master
-        self._is_keyed = is_keyed
-        self._is_open = is_open
-        self._versions = served
+        self._access = access
+        self._versions = versions
         self._counters = counters
         self._retire = retire
         self._switch = switch
@@ -70,8 +67,9 @@ class WorkerService(Service):
         self._opened: OpenCatalog | None = None
 
     def verb(self, name: str) -> Callable[..., object] | None:
-        """The six verbs of a worker; three of them for its master under another name as well
-        (`nodes.wire.secret_verb`). With TLS, what is the master's takes its certificate too.
+        """Finds one of the six verbs. Those that answer lookups have a second name, which holds a
+        secret, for the master and for direct clients (`nodes.wire.secret_verb`). With TLS, the
+        master's verbs need its certificate as well.
         """
         asking: dict[str, Callable[..., object]] = {
             "lookup": self.lookup,
@@ -80,9 +78,11 @@ class WorkerService(Service):
         }
         plain, _, secret = name.partition(" ")
         if plain in asking and secret:
-            if self._is_master(secret) and not self._lacks:
+            if self._access.is_master(secret) and not self._lacks:
                 return asking[plain]
-            return functools.partial(asking[plain], direct=True) if self._is_keyed(secret) else None
+            if self._access.is_direct_client(secret):
+                return functools.partial(asking[plain], direct=True)
+            return None
         if name in asking:
             return functools.partial(self._answer_anyone, asking[name])
         if self._lacks:
@@ -95,7 +95,7 @@ class WorkerService(Service):
         return verbs.get(name)
 
     def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
-        if not self._is_open():
+        if not self._access.is_open:
             return (Forbidden.code, "this worker answers its master only: ask the master")
         try:
             return validation.call(do, args, {"direct": True})
@@ -104,7 +104,7 @@ class WorkerService(Service):
 
     def on_open(self, peer: Peer) -> None:
         """Notes who the peer has proved to be."""
-        self._lacks = lacking(peer.certificate, LEADS) if self._secure else ""
+        self._lacks = lacking(peer.certificate, MAY_ORDER_WORKERS) if self._secure else ""
 
     def on_close(self) -> None:
         """Lets go of the catalog."""
@@ -112,10 +112,10 @@ class WorkerService(Service):
             self._opened.reader.close()
 
     def _open(self, after: str | None = None) -> OpenCatalog:
-        """What to read from: the present catalog or, for a page after another, that one's."""
+        """The catalog to read from: the present one or, for a later page, the one of its cursor."""
         wanted = self._versions.catalog
         if after is not None and not after.startswith(wanted.info.version):
-            # If it is gone, the present one says what is wrong with that cursor.
+            # If that one is gone, the present one refuses the cursor with the reason.
             wanted = self._versions.version(cursor_version(after)) or wanted
         opened = self._opened
         if opened is None or opened.catalog is not wanted:
@@ -137,7 +137,7 @@ class WorkerService(Service):
             opened = self._open(asked.after)
             answer = opened.answer(asked.name, asked.args, limit=asked.limit, after=asked.after)
             if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded(LATE)
+                raise DeadlineExceeded(LATE_MESSAGE)
             return answer
 
         return self._counted(find, int(direct))
@@ -158,7 +158,7 @@ class WorkerService(Service):
                 left -= len(envelope)
                 envelopes.append(envelope)
             if time.monotonic() - arrived > asked.within:
-                raise DeadlineExceeded(LATE)
+                raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
         return self._counted(find, len(asked.lookups) * direct)

@@ -19,7 +19,7 @@ from nodes.catalog import Catalog, ensure_catalog
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 from nodes.worker.service import WorkerService
 
 SLOW = 0.02
@@ -50,7 +50,7 @@ def misbehave(behaviour: str) -> None:
         return well(self, request, **how)
 
     if behaviour == "stuck":
-        WorkerServer._asked_to_switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
+        WorkerServer._switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
         return
     lookups: dict[str, Callable[..., object]] = {
         "well": well,
@@ -74,7 +74,8 @@ def main() -> None:
     )
     print(worker.server.address[1], flush=True)
     advertised = int(sys.stdin.readline())
-    worker._registration = msgspec.structs.replace(worker._registration, port=advertised)
+    keeper = worker.registration
+    keeper.request = msgspec.structs.replace(keeper.request, port=advertised)
     worker.start()
     sys.stdin.read()
 

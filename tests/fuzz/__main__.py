@@ -38,11 +38,8 @@ def main() -> int:
         os.environ["ROLLCALL_CACHE"] = f"{folder}/cache"
         ensure_token()
         clean = told("answering", fuzz_nodes(options.frames, seed=options.seed, note=print))
-        return (
-            0
-            if told("dialling", fuzz_client(options.frames // 20, seed=options.seed)) & clean
-            else 1
-        )
+        clean &= told("dialling", fuzz_client(options.frames // 20, seed=options.seed))
+        return 0 if clean else 1
 
 
 if __name__ == "__main__":

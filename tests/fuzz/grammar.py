@@ -12,6 +12,7 @@ from typing import Any
 
 from rpyc.core import brine, consts
 
+from nodes.support.verbs import CLIENT_VERBS, OPERATIONS, WORKER_VERBS
 from nodes.transport import Limits, messages
 from nodes.transport.connection import ROOT, VERB
 from nodes.transport.frames import HEADER, frame
@@ -22,26 +23,13 @@ EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION)
 
 HANDLERS = sorted(v for k, v in vars(consts).items() if k.startswith("HANDLE_"))
 LABELS = (consts.LABEL_VALUE, consts.LABEL_TUPLE, consts.LABEL_LOCAL_REF, consts.LABEL_REMOTE_REF)
+ASKED = tuple(verb for verb in CLIENT_VERBS if verb != "login")
+"""What a client may ask of a master. Not `login`: whoever gives a wrong token is made to wait."""
+
 NAMES = (
-    "lookup",
-    "describe",
-    "suggest",
-    "lookup_many",
-    "members",
-    "register",
-    "renew",
-    "leave",
-    "snapshot",
-    "events",
-    "spawn",
-    "scale",
-    "kill",
-    "drain",
-    "restart",
-    "freeze",
-    "thaw",
-    "log",
-    "reload",
+    *ASKED,
+    *WORKER_VERBS,
+    *OPERATIONS,
     "probe",
     "retire",
     "switch",
@@ -64,9 +52,7 @@ NAMES = (
     "\x00",
     "é" * 200,
 )
-"""Verbs, what is no verb, and what Python itself would look up. Not `login`: who gives a
-wrong token is made to wait.
-"""
+"""Verbs, what is no verb, and what Python itself would look up."""
 
 TEXTS = (
     "",
@@ -166,7 +152,7 @@ class Grammar:
         self._verbs += 1
         root = ROOT if self._rng.random() < 0.8 else self._id_pack()
         # The good verbs are asked for more often, as only they lead anywhere.
-        last = 5 if self._rng.random() < 0.5 else len(NAMES)
+        last = len(ASKED) if self._rng.random() < 0.5 else len(NAMES)
         return messages.verb_request(self._next(), root, self._rng.choice(NAMES[:last]))
 
     def _sound(self) -> bytes:

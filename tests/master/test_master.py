@@ -346,7 +346,7 @@ def test_a_worker_drains_when_an_operator_says_so() -> None:
         poll_for(lambda: [w.state for w in master.snapshot().workers] == ["up", "up"])
         with AttachedCluster(str(master.address)) as cluster, Client(str(master.address)) as client:
             cluster.drain(first.id)
-            assert first.done.wait(5.0)
+            assert first.registration.done.wait(5.0)
             states = {w.id: w.state for w in cluster.snapshot().workers}
             poll_for(lambda: cluster.snapshot().workers[0].state == "down")
             assert states[second.id] == "up"
@@ -365,9 +365,9 @@ def test_a_worker_with_another_dataset_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dataset.toml").write_text('name = "others"\n[lookups]\ngetbyname = ["name"]\n')
     with master_alone() as master, worker_inside(master):
         with worker_inside(master, data=tmp_path) as stranger:
-            assert not stranger.ready
-            assert isinstance(stranger.refusal, Conflict)
-            assert "others" in str(stranger.refusal)
+            assert not stranger.registration.ready
+            assert isinstance(stranger.registration.refusal, Conflict)
+            assert "others" in str(stranger.registration.refusal)
 
 
 def test_a_worker_that_registers_and_never_answers_is_given_up() -> None:

@@ -122,7 +122,7 @@ def test_a_worker_from_another_folder_of_the_same_name_answers_nothing(tmp_path:
                 assert all(direct.getbyname("bob") == [] for _ in range(20))
             why = {worker.id: worker.why for worker in master.snapshot().workers}[second.id]
             assert why.startswith("other catalog")
-            assert second.unready == why
+            assert second.registration.unready == why
             assert master.snapshot().catalogs == (client.describe().version,)
 
 
@@ -204,11 +204,11 @@ def test_a_launchers_dataset_is_nobody_elses_to_replace(tmp_path: Path) -> None:
     theirs = write_people(tmp_path / "b", "bob")
     (theirs / "dataset.toml").write_text('name = "others"\n')
     with hosted(0, data=ours) as cluster, worker_inside(cluster.master, data=theirs) as other:
-        assert isinstance(other.refusal, Conflict)
+        assert isinstance(other.registration.refusal, Conflict)
     with hosted(0, data=ours) as cluster:
         write_people(theirs, "bob")
         with worker_inside(cluster.master, data=theirs) as other:
-            assert other.unready
+            assert other.registration.unready
             assert "getbyname" in {shape.name for shape in cluster.describe().lookups}
 
 

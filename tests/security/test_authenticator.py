@@ -34,7 +34,7 @@ from nodes.support.addresses import registered_host
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 from tests.kit import PATIENCE, SilentServer, master_alone, poll_for, worker_inside
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
@@ -246,7 +246,7 @@ def test_a_session_checks_its_token_again_only_now_and_then() -> None:
 
 def secret_of(worker: WorkerServer) -> str:
     """What only that worker and its master know."""
-    return worker._instance
+    return worker._access.instance
 
 
 def test_a_worker_is_no_way_around_its_master() -> None:

@@ -31,7 +31,7 @@ from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
 from nodes.transport.stream import CHUNK_BYTES
 from nodes.wire import decode_envelope
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 from nodes.worker.service import WorkerService
 from tests.kit import PATIENCE, master_alone, worker_inside
 from tests.transport.kit import FIRST_VERB, RawPeer
@@ -43,7 +43,7 @@ HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL", "I
 
 ANYONE = "stranger client worker operator"
 WORKERS = "worker operator"
-STEERS = "operator"
+MAY_OPERATE = "operator"
 
 MASTER = {
     "describe": ANYONE,
@@ -58,17 +58,17 @@ MASTER = {
     "leave": WORKERS,
     "register": WORKERS,
     "renew": WORKERS,
-    "drain": STEERS,
-    "events": STEERS,
-    "freeze": STEERS,
-    "kill": STEERS,
-    "log": STEERS,
-    "reload": STEERS,
-    "restart": STEERS,
-    "scale": STEERS,
-    "snapshot": STEERS,
-    "spawn": STEERS,
-    "thaw": STEERS,
+    "drain": MAY_OPERATE,
+    "events": MAY_OPERATE,
+    "freeze": MAY_OPERATE,
+    "kill": MAY_OPERATE,
+    "log": MAY_OPERATE,
+    "reload": MAY_OPERATE,
+    "restart": MAY_OPERATE,
+    "scale": MAY_OPERATE,
+    "snapshot": MAY_OPERATE,
+    "spawn": MAY_OPERATE,
+    "thaw": MAY_OPERATE,
 }
 """The verbs of a master, and who is not answered with `forbidden`."""
 
@@ -93,7 +93,7 @@ def become(role: str, lane: Lane, worker: WorkerServer) -> None:
     assert envelope(lane, "login", ensure_token(token_file(TokenRole(role))))["error"] is False
     if role == "worker":
         twin = msgspec.structs.replace(
-            worker._registration, instance=secrets.token_hex(16), wanted_id="", port=1
+            worker.registration.request, instance=secrets.token_hex(16), wanted_id="", port=1
         )
         envelope(lane, "register", msgspec.json.encode(twin).decode())
 

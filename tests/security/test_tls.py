@@ -27,7 +27,7 @@ from nodes.support.addresses import beside, is_wildcard
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import decode_envelope, secret_verb
-from nodes.worker.registration import WorkerServer
+from nodes.worker.server import WorkerServer
 from tests.kit import (
     PATIENCE,
     Node,
@@ -234,7 +234,7 @@ def test_a_certificate_is_not_enough(folder: Path) -> None:
 def test_a_worker_obeys_its_master_only(folder: Path) -> None:
     tls = Tls(folder, CertificateRole.WORKER)
     with master_alone(tls=folder) as master, worker_inside(master, tls=tls) as worker:
-        secret = worker._instance
+        secret = worker._access.instance
         for own in (None, CertificateRole.WORKER, CertificateRole.OPERATOR):
             found = f"one of the role {own}" if own else "none"
             with dial(worker.server.address, folder, own, CertificateRole.WORKER) as lane:
@@ -255,7 +255,7 @@ def test_a_worker_obeys_its_master_only(folder: Path) -> None:
             assert isinstance(lane.call("probe", timeout=PATIENCE), tuple)
             named = secret_verb("suggest", secret)
             assert isinstance(lane.call(named, "name", "x", timeout=PATIENCE), bytes)
-        assert not worker.done.is_set()
+        assert not worker.registration.done.is_set()
 
 
 def test_a_client_that_asks_the_workers_itself(folder: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_worker_that_is_not_where_it_says_gets_no_lookup(folder: Path, tmp_pat
     make_certificates(moved, hosts=(), days=10, now=now, renew=True, local_hosts=("10.9.9.9",))
     with master_alone(tls=folder) as master:
         with worker_inside(master, tls=Tls(moved, CertificateRole.WORKER)) as worker:
-            assert worker.ready, "it may register: it is a worker"
+            assert worker.registration.ready, "it may register: it is a worker"
             poll_for(lambda: "for another address" in master.snapshot().workers[0].why)
             assert master.snapshot().workers[0].state != "up"
             with Client(str(master.address), tls=folder, timeout=0.5) as client:
@@ -298,7 +298,7 @@ def test_a_worker_of_another_ca_cannot_register(
         worker.start()
         try:
             poll_for(lambda: "refuses our certificate: it is not from its CA" in caplog.text)
-            assert not worker.ready
+            assert not worker.registration.ready
         finally:
             worker.stop()
             catalog.close()
