@@ -5,130 +5,69 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+from nodes.cli.common import (
+    balance_option,
+    data_option,
+    port_option,
+    require_token_option,
+    tls_option,
+    watch_option,
+    workers_option,
+)
 from nodes.errors import RollcallError
 from nodes.support.text import printable
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rollcall-console", prog_name="rollcall")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=23000,
-    show_default=True,
-    help="The master's port; 0 lets the system choose.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(0, 256),
-    default=3,
-    show_default=True,
-    help="How many to start.",
-)
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Records to serve, a folder or a file.  [default: the sample that ships]",
-)
-@click.option(
-    "--balance",
-    type=click.Choice(["load", "tasks", "latency"]),
-    default="load",
-    show_default=True,
-    help="Who gets the next lookup.",
-)
-@click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
-@click.option(
-    "--require-token", is_flag=True, help="Answer lookups only to those who have a token."
-)
+@port_option
+@workers_option
+@data_option
+@balance_option
+@watch_option
+@require_token_option
+@tls_option
 @click.option(
     "--attach",
     metavar="HOST:PORT",
     default=None,
     help="Watch and steer a cluster that runs elsewhere, in place of hosting one.",
 )
-@click.option(
-    "--tls",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    default=None,
-    envvar="ROLLCALL_TLS",
-    show_envvar=True,
-    help="Use TLS, with the certificates in this folder; see 'rollcall-nodes certs init'.",
-)
 @click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
-def rollcall(
-    port: int,
-    workers: int,
-    data: Path | None,
-    balance: str,
-    watch: bool,
-    require_token: bool,
-    attach: str | None,
-    tls: Path | None,
-    read_only: bool,
-) -> None:
+def rollcall(attach: str | None, read_only: bool, **hosted: Any) -> None:
     """Lookups over records, answered by workers behind one master: see it and steer it.
 
     Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        if attach is not None:
-            command = f"rollcall-nodes ps --master {printable(attach)}"
-            click.echo(f"rollcall: --attach needs a terminal; without one: {command}", err=True)
-            raise SystemExit(2)
-        _run_without_screen(
-            port=port,
-            workers=workers,
-            data=data,
-            balance=balance,
-            watch=watch,
-            require_token=require_token,
-            tls=tls,
-        )
+        _run_without_screen(attach, hosted)
         return
     try:
-        code = _run(
-            port,
-            workers,
-            data,
-            balance,
-            attach,
-            watch=watch,
-            require_token=require_token,
-            tls=tls,
-            read_only=read_only,
-        )
+        code = _run(attach, hosted, read_only=read_only)
     except RollcallError as error:
         click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
     raise SystemExit(code)
 
 
-def _run_without_screen(**options: object) -> None:
+def _run_without_screen(attach: str | None, hosted: dict[str, Any]) -> None:
+    if attach is not None:
+        command = f"rollcall-nodes ps --master {printable(attach)}"
+        click.echo(f"rollcall: --attach needs a terminal; without one: {command}", err=True)
+        raise SystemExit(2)
     from nodes.cli.serve import up  # noqa: PLC0415 - only then is it needed
 
     click.echo("rollcall: no terminal, so no screen: runs as 'rollcall-nodes up' does", err=True)
-    click.get_current_context().invoke(up, **options)
+    click.get_current_context().invoke(up, **hosted)
 
 
-def _run(
-    port: int,
-    workers: int,
-    data: Path | None,
-    balance: str,
-    attach: str | None,
-    *,
-    watch: bool,
-    require_token: bool,
-    tls: Path | None,
-    read_only: bool,
-) -> int:
+def _run(attach: str | None, hosted: dict[str, Any], *, read_only: bool) -> int:
+    """Runs the console; `hosted` are the options of the cluster that it hosts, by name."""
+    tls: Path | None = hosted["tls"]
     if attach is not None:
         from nodes.support.addresses import parse_address  # noqa: PLC0415 - only then is it needed
 
@@ -142,17 +81,7 @@ def _run(
     logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
     settings = load_settings()
     app = RollcallApp(
-        open_cluster=attaching(attach, tls)
-        if attach is not None
-        else hosting(
-            port=port,
-            workers=workers,
-            data=data,
-            balance=balance,
-            watch=watch,
-            require_token=require_token,
-            tls=tls,
-        ),
+        open_cluster=hosting(**hosted) if attach is None else attaching(attach, tls),
         settings=settings,
         glyphs=terminal_glyphs(),
         attached=attach is not None,

@@ -142,17 +142,21 @@ class HostedCluster(Operations):
                 # Local workers dial the address, whatever name was given for it.
                 Tls(tls, CertificateRole.MASTER, host=named(self.master.address.host))
             self.fleet = Fleet(
-                observer=FleetReports(membership, self.master.orders),
+                observer=FleetReports(membership, self.master.orders, self.master.loop),
                 master=self.master.address,
                 build=build,
                 logs=state_dir() / "logs" / str(self.master.address.port),
                 tls=tls,
             )
             super().__init__(
-                membership, self.master.orders, self.master.events, self.master.snapshot
+                loop=self.master.loop,
+                membership=membership,
+                orders=self.master.orders,
+                event_log=self.master.events,
+                take_snapshot=self.master.snapshot,
             )
             self.master.led_by(self.fleet)
-            membership.serves(describe(self.fleet.catalog.info))
+            self.master.loop.call(membership.serves, describe(self.fleet.catalog.info))
             self.master.start()
             self.fleet.spawn(workers)
             if watch:
@@ -168,17 +172,21 @@ class HostedCluster(Operations):
 
     def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
         """Asks a lookup: one page of its answer."""
+        lookups = self.master.lookups
         return decode_envelope(
-            self.master.lookups.lookup(name, args, limit=limit, after=after, timeout=DEADLINE)
+            self.master.loop.run(lookups.lookup(name, args, limit=limit, after=after))
         )
 
     def describe(self) -> Description:
         """What is served."""
-        return self.master.describe()
+        return self.master.loop.run(self.master.describe())
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
-        reply = self.master.lookups.suggest(field, prefix, limit=limit, timeout=DEADLINE)
+        lookups = self.master.lookups
+        reply = self.master.loop.run(
+            lookups.suggest(field, prefix, limit=limit, timeout_s=DEADLINE)
+        )
         return msgspec.convert(decode_envelope(reply).result, list[str])
 
     def close(self) -> None:

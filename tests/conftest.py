@@ -11,11 +11,16 @@ import pytest
 from hypothesis import settings
 
 from nodes.security.tokens import ensure_token
+from nodes.transport.loop import new_event_loop
 from tests.kit import ResourceCount, poll_for
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+# The first loop of a process opens descriptors that stay until its end: not a leak of any test.
+new_event_loop().close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,8 +11,8 @@ import threading
 from typing import Self
 
 from nodes.transport import messages
-from nodes.transport.connection import ROOT
 from nodes.transport.frames import HEADER
+from nodes.transport.responder import ROOT
 
 Place = tuple[str, int]
 

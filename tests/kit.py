@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import itertools
@@ -21,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import msgspec
 import psutil
 
 from nodes.catalog import Catalog, ensure_catalog
@@ -28,8 +30,10 @@ from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster, open_master
 from nodes.master.master import Master
 from nodes.security.certificates import make_certificates
-from nodes.security.tokens import worker_token
+from nodes.security.tokens import read_token, worker_token
 from nodes.support.paths import shipped_data
+from nodes.transport import Connection, LoopThread, Server, Service, dial
+from nodes.wire import Registration, decode_envelope
 from nodes.worker.server import WorkerServer
 
 T = TypeVar("T")
@@ -170,13 +174,18 @@ def master_alone(**options: Any) -> Iterator[Master]:
 
 @contextlib.contextmanager
 def worker_inside(
-    master: Master, *, data: Path | None = None, **options: Any
+    master: Master, *, data: Path | None = None, port_of_master: int = 0, **options: Any
 ) -> Iterator[WorkerServer]:
-    """A worker in threads of this process: no process to start, the same code and sockets."""
+    """A worker in threads of this process: no process to start, the same code and sockets. It
+    reaches the master by another port if one is given.
+    """
     catalog = Catalog.open(ensure_catalog(data or shipped_data()).path)
     address = master.address
     worker = WorkerServer(
-        catalog=catalog, master=(address.host, address.port), token=worker_token, **options
+        catalog=catalog,
+        master=(address.host, port_of_master or address.port),
+        token=worker_token,
+        **options,
     )
     worker.start()
     try:
@@ -185,6 +194,93 @@ def worker_inside(
     finally:
         worker.stop()
         catalog.close()
+
+
+class FakeWorker:
+    """A worker in name only: registered, and answering its master with the verbs it is given.
+
+    Args:
+        master: where it registers.
+        registration: what it says of itself.
+        verbs: by name; what is not there is refused.
+    """
+
+    def __init__(
+        self,
+        master: tuple[str, int],
+        registration: Registration,
+        verbs: dict[str, Callable[..., object]] | None = None,
+    ) -> None:
+        self._loop = LoopThread("fake worker")
+        self._loop.start()
+        fake_verbs = verbs or {}
+
+        class Answers(Service):
+            def verb(self, name: str) -> Callable[..., object] | None:
+                return fake_verbs.get(name)
+
+        async def register() -> Connection:
+            connection = await dial(*master, service=Answers())
+            text = msgspec.json.encode(registration).decode()
+            for verb, said in (("login", read_token() or ""), ("register", text)):
+                reply = await connection.call(verb, said, timeout_s=PATIENCE)
+                assert isinstance(reply, str)
+                self.reply = decode_envelope(reply)
+            return connection
+
+        self._connection = self._loop.run(register())
+
+    @property
+    def connected(self) -> bool:
+        """Whether its connection has not ended."""
+        return not self._connection.ended
+
+    def close(self) -> None:
+        """Ends its connection."""
+        self._loop.call(self._connection.abort)
+        self._loop.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def never(*_args: object) -> object:
+    """A verb that never answers."""
+    return asyncio.get_running_loop().create_future()
+
+
+class ServerThread:
+    """A server on a loop of its own.
+
+    Args:
+        make_service: see `Server`, as the options.
+    """
+
+    def __init__(self, make_service: Callable[[], Service], **options: Any) -> None:
+        self.loop = LoopThread("served")
+        self.server = Server(make_service, **options)
+        self.address = self.server.address
+        self.loop.start()
+        self.loop.call(self.server.start)
+
+    def leave_port(self) -> None:
+        """Accepts nobody any more."""
+        self.loop.call(self.server.leave_port)
+
+    def stop(self) -> None:
+        """Ends it."""
+        if not self.loop.loop.is_closed():
+            self.loop.run(self.server.stop())
+            self.loop.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
 
 
 class Node:

@@ -106,9 +106,8 @@ WARM = 30
 
 def slow(cluster: HostedCluster) -> bool:
     """Whether a worker looks slow to the balancer now."""
-    with cluster.master.membership.changed:
-        live = cluster.master.membership.registry.live()
-        return max(worker.latency.estimate(time.monotonic()) for worker in live) >= NOISE_S
+    live = cluster.master.loop.call(cluster.master.membership.registry.live)
+    return max(worker.latency.estimate(time.monotonic()) for worker in live) >= NOISE_S
 
 
 def shares(balance: str, *, newcomer: bool = False) -> dict[str, int]:
@@ -264,7 +263,7 @@ def test_a_lookup_that_kills_is_stopped_after_the_second_worker(direct: bool) ->
         address = str(master.address)
         for _ in range(3):
             worker = stack.enter_context(BadWorker("deadly", address))
-            worker.register(worker.port)
+            worker.register()
         poll_for(lambda: [w.state for w in master.snapshot().workers] == ["up"] * 3)
         with Client(address, timeout=5.0, direct=direct) as client:
             with pytest.raises(PoisonLookup, match="died one after the other"):

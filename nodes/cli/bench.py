@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 import click
+import msgspec
 
 from nodes.cli.common import (
     StopSignals,
@@ -22,6 +23,7 @@ from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
 from nodes.load.client_process import BenchWork
 from nodes.load.process_group import ProcessGroup
 from nodes.support.text import printable
+from nodes.support.units import measured
 
 DEFAULT_SECONDS = 10.0
 """How long it takes, unless its caller says otherwise."""
@@ -101,38 +103,39 @@ def bench(
     """
     if seconds is None and count is None:
         seconds = DEFAULT_SECONDS
-    stop = StopSignals()
-    with Client(master, tls=tls) as client:
-        random = Random()  # noqa: S311 - draws samples
-        questions = tuple(sample_lookups(client, random, only=only))
     plan = LoadPlan(
         clients=clients,
         seconds=seconds,
         rate=(rate or 0.0) / batch,
         calls=None if count is None else math.ceil(count / batch),
     )
-    work = BenchWork(
-        master=master,
-        tls=None if tls is None else str(tls),
-        batch=batch,
-        direct=direct,
-        questions=questions,
-    )
-    with ProcessGroup(plan, work) as processes:
-        stats = _follow(processes, stop, seconds)
-        report = LoadReport.of(
-            stats,
-            clients=clients,
-            processes=len(processes),
-            rate=rate or 0.0,
-            batch=batch,
-            direct=direct,
-            seconds=processes.seconds,
-        )
+    folder = None if tls is None else str(tls)
+    work = BenchWork(master=master, tls=folder, batch=batch, direct=direct, questions=())
+    report = _measure(plan, work, only)
     if as_json:
         print_json(report)
     else:
         click.echo(text_of(report))
+
+
+def _measure(plan: LoadPlan, work: BenchWork, only: tuple[str, ...]) -> LoadReport:
+    """Draws the questions, has them asked, and sums up."""
+    stop = StopSignals()
+    with Client(work.master, tls=work.tls) as client:
+        random = Random()  # noqa: S311 - draws samples
+        questions = tuple(sample_lookups(client, random, only=only))
+    work = msgspec.structs.replace(work, questions=questions)
+    with ProcessGroup(plan, work) as processes:
+        stats = _follow(processes, stop, plan.seconds)
+        return LoadReport.of(
+            stats,
+            clients=plan.clients,
+            processes=len(processes),
+            rate=plan.rate * work.batch,
+            batch=work.batch,
+            direct=work.direct,
+            seconds=processes.seconds,
+        )
 
 
 def _follow(processes: ProcessGroup, stop: StopSignals, seconds: float | None) -> LoadStats:
@@ -169,7 +172,7 @@ class _LiveProgress:
         """Shows how it is going, up to the clients' last reports (two a second)."""
         task = self._progress.tasks[0]
         elapsed = task.elapsed or 0.0
-        p50, p99 = (_short(whole.latencies.percentile(q)) for q in (0.5, 0.99))
+        p50, p99 = (measured(whole.latencies.percentile(q)) for q in (0.5, 0.99))
         rate = whole.answered / elapsed if elapsed else 0.0
         self._progress.update(
             self._task,
@@ -194,7 +197,7 @@ def text_of(report: LoadReport) -> str:
         lines.append(f"{report.unsent:,} more were due and not sent: the rate is too high")
     if report.latency_ms:
         what = "latency" if report.batch == 1 else "latency of a batch"
-        shown = (f"{name} {_short(ms / 1000)}" for name, ms in report.latency_ms.items())
+        shown = (f"{name} {measured(ms / 1000)}" for name, ms in report.latency_ms.items())
         lines += ["", f"{what}: {'  '.join(shown)}"]
         lines += _bars(report)
     answered = sum(report.workers.values())
@@ -207,18 +210,7 @@ def text_of(report: LoadReport) -> str:
 def _bars(report: LoadReport) -> list[str]:
     most = max(bar.calls for bar in report.histogram)
     return [
-        f"{_short(bar.from_ms / 1000):>9} to {_short(bar.to_ms / 1000):>9} {bar.calls:>9,} "
+        f"{measured(bar.from_ms / 1000):>9} to {measured(bar.to_ms / 1000):>9} {bar.calls:>9,} "
         f"{'#' * math.ceil(bar.calls / most * BAR_WIDTH_CHARS)}"
         for bar in report.histogram
     ] + [""]
-
-
-def _short(seconds: float | None) -> str:
-    """A duration with three digits and its unit."""
-    if seconds is None:
-        return "-"
-    if seconds < 0.9995e-3:
-        return f"{seconds * 1e6:.3g} us"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    return f"{seconds:.3g} s"

@@ -58,7 +58,7 @@ tls_option = click.option(
     default=None,
     envvar="ROLLCALL_TLS",
     show_envvar=True,
-    help="Use TLS, with the certificates in this folder; see 'certs init'.",
+    help="Use TLS, with the certificates in this folder; see 'rollcall-nodes certs init'.",
 )
 
 insecure_option = click.option(
@@ -83,6 +83,18 @@ balance_option = click.option(
     default="load",
     show_default=True,
     help="Who gets the next lookup: least load, fewest tasks, or least expected latency.",
+)
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    default=3,
+    show_default=True,
+    help="How many to start.",
+)
+
+watch_option = click.option(
+    "--watch", is_flag=True, help="Reload by itself when the records change."
 )
 
 require_token_option = click.option(

@@ -24,6 +24,8 @@ from nodes.cli.common import (
     say_insecurity,
     skip_bad_option,
     wait_for,
+    watch_option,
+    workers_option,
 )
 from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
@@ -42,15 +44,13 @@ MAX_DESCRIPTORS = 8192
 
 
 @click.command()
-@click.option(
-    "--workers", type=click.IntRange(0, 256), default=3, show_default=True, help="How many."
-)
+@workers_option
 @port_option
 @listen_options
 @data_option
 @balance_option
 @skip_bad_option
-@click.option("--watch", is_flag=True, help="Reload by itself when the records change.")
+@watch_option
 @require_token_option
 @json_option
 @explained

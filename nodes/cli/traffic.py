@@ -19,6 +19,7 @@ from nodes.cli.common import (
 )
 from nodes.client.blocking import Client
 from nodes.load import LoadPlan, make_caller, run_schedule, sample_lookups
+from nodes.support.units import rounded_ms
 
 
 @click.command()
@@ -43,7 +44,7 @@ def traffic(
         random = Random()  # noqa: S311 - draws samples
         ask = make_caller(client, sample_lookups(client, random))
         for stats in run_schedule(ask, plan.schedule(0, time.monotonic()), stopping=stop.asked):
-            p99_ms = round((stats.latencies.percentile(0.99) or 0.0) * 1000, 3)
+            p99_ms = rounded_ms(stats.latencies.percentile(0.99) or 0.0)
             if as_json:
                 print_json(
                     {

@@ -99,7 +99,12 @@ class Client:
             name: a lookup that the dataset declares; `describe()` lists them.
             args: one value for each of its fields.
         """
-        return [record for page in self.pages(name, *args) for record in page.result]
+        page = self.page(name, *args)
+        records = cast("list[Record]", page.result)
+        while page.after is not None:
+            page = self.page(name, *args, after=page.after)
+            records += page.result
+        return records
 
     def each(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Record]:
         """The same records one by one, fetched `limit` at a time as they are needed."""

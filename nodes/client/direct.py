@@ -6,25 +6,36 @@ for a while.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from concurrent.futures import Future
 from random import Random
 
 import msgspec
 
 from nodes.client.connection import MasterConnection
-from nodes.dispatch.batches import Batches
-from nodes.dispatch.dispatcher import Args, Dispatcher
-from nodes.errors import BadRequest, RollcallError
-from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, State, Worker
+from nodes.client.membership_view import MembershipView
+from nodes.client.quick import FIRST_WAIT_S, QuickAnswer, QuickFailure, QuickLookups
+from nodes.client.worker_link import WorkerLink
+from nodes.dispatch.batches import Answers, Batches
+from nodes.dispatch.call import Answer, Call
+from nodes.dispatch.dispatcher import TICK_S, Dispatcher
+from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
+from nodes.routing import POLICIES, Registry, Router, RoutingLimits, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
-from nodes.transport import Secure
+from nodes.transport import (
+    LoopThread,
+    Secure,
+    encode_arguments,
+)
 from nodes.wire import (
+    PAGE,
     Envelope,
     LookupRequest,
-    Member,
     Members,
+    WorkerAnswer,
     answer_envelope,
     decode_envelope,
     encode_request,
@@ -41,75 +52,6 @@ REFRESH_TIMEOUT_S = 1.0
 
 DIRECT_LIMITS = RoutingLimits(death_notice_s=0.3)
 """A master's, except that the news of a death takes longer: it comes by way of the master."""
-
-
-class MembershipView:
-    """Keeps the registry of this process like the master's. Not thread-safe; no I/O.
-
-    Args:
-        dispatcher: told who joins and who leaves.
-        registry: the dispatcher's.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, registry: Registry) -> None:
-        self._dispatcher = dispatcher
-        self._registry = registry
-        self._master = ""
-        self._known: dict[tuple[str, int], Worker] = {}
-        self._probes_answered: dict[int, int] = {}
-        self.keys: dict[int, str] = {}
-        """The key that each worker wants to be shown, by its generation in this registry."""
-
-    def apply(self, members: Members, now: float) -> None:
-        """Takes over the master's list of workers, received at `now` (seconds).
-
-        The empty list of a restarted master is ignored: its workers have yet to register.
-        """
-        if members.master != self._master and not members.members and self._known:
-            return
-        self._master = members.master
-        there = {(members.master, one.generation): one for one in members.members}
-        for name in self._known.keys() - there.keys():
-            master, generation = name
-            self._lose(name, now, died=master == members.master and generation in members.died)
-        for name, member in there.items():
-            worker = self._known.get(name) or self._join(name, member, now)
-            self._follow(worker, member, now)
-
-    def _lose(self, name: tuple[str, int], now: float, *, died: bool) -> None:
-        worker = self._known.pop(name)
-        self._registry.lost(worker.generation, "the master no longer has it", now, died=died)
-        self._dispatcher.left(worker.generation)
-        self._probes_answered.pop(worker.generation, None)
-        self.keys.pop(worker.generation, None)
-
-    def _join(self, name: tuple[str, int], member: Member, now: float) -> Worker:
-        master, generation = name
-        worker = self._registry.register(
-            wanted_id=member.id,
-            instance=f"{master} {generation}",
-            pid=0,
-            version=member.version,
-            address=Address(member.host, member.port),
-            now=now,
-        )
-        self._known[name] = worker
-        self.keys[worker.generation] = member.key
-        self._dispatcher.joined(worker)
-        return worker
-
-    def _follow(self, worker: Worker, member: Member, now: float) -> None:
-        probed = self._probes_answered.get(worker.generation)
-        if member.state == State.DRAINING:
-            self._registry.drain(worker.generation, "the master says so", now)
-        elif member.state == State.SUSPECT and worker.state is not State.SUSPECT:
-            self._registry.probe_missed(worker.generation, "the master says so", now)
-        elif member.state == State.UP and probed != member.probes_answered:
-            # It has answered the master since, so its missed calls here are forgiven.
-            self._registry.probe_answered(
-                worker.generation, version=member.version, cpu=0.0, memory=0, now=now
-            )
-        self._probes_answered[worker.generation] = member.probes_answered
 
 
 class DirectClient:
@@ -144,19 +86,34 @@ class DirectClient:
         self._router = Router(registry=registry, policy=POLICIES["load"], limits=self._limits)
         self._dispatcher = Dispatcher(
             router=self._router,
+            clock=time.monotonic,
+            wake=self._wake,
             expecting=lambda: self._expecting,
-            key=lambda worker: self._members.keys.get(worker.generation, ""),
-            tls=self._tls,
             on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - a forked child has another event
         )
-        self._members = MembershipView(self._dispatcher, registry)
+        self._quick = QuickLookups(self._tls)
+        self._members = MembershipView(self._dispatcher, registry, self._make_link, self._quick)
         self._batches = Batches(self._dispatcher)
         self._beginning = threading.Lock()
         self._hurry = threading.Event()
         closed, self._closed = self._closed, threading.Event()
         if closed.is_set():
             self._closed.set()
+        self._ticking = False
+        self._loop: LoopThread | None = None
         self._watcher: threading.Thread | None = None
+
+    def _wake(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._ticking = False
+        self._dispatcher.tick()
+
+    def _make_link(self, worker: Worker, key: str) -> WorkerLink:
+        return WorkerLink(worker, key, self._tls)
 
     def page(
         self,
@@ -168,30 +125,39 @@ class DirectClient:
         timeout: float,
     ) -> Envelope:
         """One page of a lookup; arguments and errors as `nodes.client.blocking.Client.page`."""
-        self._begin(timeout)
-        began = time.monotonic()
-
-        def make_args(left: float) -> Args:
-            try:
-                return (encode_request(LookupRequest(name, args, limit, after, left)),)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise BadRequest(f"an argument of {name} cannot be sent: {error}") from error
-
-        version = cursor_version(after) if after else ""
-        answer = self._dispatcher.call("lookup", make_args, timeout=timeout, version=version)
+        loop = self._begin(timeout)
+        try:
+            failed = QuickFailure()
+            if after is None and limit == PAGE and timeout > FIRST_WAIT_S:
+                tried = self._quick.ask(name, args)
+                if isinstance(tried, QuickAnswer):
+                    return _envelope(tried.part, tried.worker_id, 1, tried.took_s)
+                failed = tried
+                timeout -= FIRST_WAIT_S
+            request = encode_request(LookupRequest(name, args, limit, after, timeout))
+            call = _DirectCall(encode_arguments((request,)), timeout)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadRequest(f"an argument of {name} cannot be sent: {error}") from error
+        call.version = cursor_version(after) if after else ""
+        if failed.error is None:
+            loop.post(self._dispatcher.submit, call)
+        else:
+            loop.post(self._dispatcher.take_over, call, failed.worker, failed.error)
+        answer = call.outcome.result()
         if answer.attempts > 1:
             self._hurry.set()
-        took = (time.monotonic() - began) * 1000
-        return decode_envelope(
-            answer_envelope(
-                answer.part, worker=answer.worker, attempts=answer.attempts, elapsed_ms=took
-            )
-        )
+        return _envelope(answer.part, answer.worker.id, answer.attempts, answer.took_s)
 
     def many(self, text: str, *, limit: int, timeout: float) -> bytes:
         """The answers to a batch, a JSON array of envelopes; see `nodes.dispatch.batches`."""
-        self._begin(timeout)
-        return self._batches.ask(text, limit=limit, timeout=timeout).body
+        loop = self._begin(timeout)
+        answers: Future[Answers] = Future()
+
+        def ask() -> None:
+            self._batches.ask(text, limit=limit, timeout_s=timeout, done=answers.set_result)
+
+        loop.call(ask)
+        return answers.result().body
 
     def close(self) -> None:
         """Lets go of every worker."""
@@ -199,41 +165,80 @@ class DirectClient:
         self._hurry.set()
         if self._watcher is not None:
             self._watcher.join(REFRESH_TIMEOUT_S + 1.0)
-        self._batches.close()
-        self._dispatcher.close()
-
-    def _begin(self, timeout: float) -> None:
-        """Asks for the list of workers, which the first lookup has to wait for."""
-        if self._watcher is not None:
-            return
         with self._beginning:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call(self._members.close)
+            loop.stop()
+
+    def _begin(self, timeout: float) -> LoopThread:
+        """Asks for the list of workers, which the first lookup has to wait for."""
+        loop = self._loop
+        if loop is not None and self._watcher is not None:
+            return loop
+        with self._beginning:
+            if self._closed.is_set():
+                raise MasterLost("this client is closed")
+            if self._loop is None:
+                self._loop = LoopThread("direct")
+                self._loop.start()
             if self._watcher is None:
-                self._refresh(timeout)
-                watcher = threading.Thread(target=self._keep_refreshing, name="direct", daemon=True)
+                self._refresh(self._loop, timeout)
+                watcher = threading.Thread(
+                    target=self._keep_refreshing, args=(self._loop,), name="direct", daemon=True
+                )
                 watcher.start()
                 self._watcher = watcher
+            return self._loop
 
-    def _refresh(self, timeout: float) -> None:
+    def _refresh(self, loop: LoopThread, timeout: float) -> None:
         reply = self._master.call("members", timeout=timeout, again=True)
-        members = msgspec.convert(reply.result, Members)
-        with self._dispatcher.lock:
-            now = time.monotonic()
-            self._expecting = members.expecting
-            self._router.policy = POLICIES.get(members.balance, POLICIES["load"])
-            self._members.apply(members, now)
-            self._router.refresh(now)
-            self._router.registry.purge(now)
-            self._dispatcher.changed.notify_all()
+        loop.call(self._follow, msgspec.convert(reply.result, Members))
 
-    def _keep_refreshing(self) -> None:
+    def _follow(self, members: Members) -> None:
+        now = time.monotonic()
+        self._expecting = members.expecting
+        self._router.policy = POLICIES.get(members.balance, POLICIES["load"])
+        self._members.apply(members, now)
+        self._router.refresh(now)
+        self._router.registry.purge(now)
+        self._dispatcher.changed()
+
+    def _keep_refreshing(self, loop: LoopThread) -> None:
         while not self._closed.is_set():
             self._hurry.wait(REFRESH_SOON_S if self._expecting else REFRESH_EVERY_S)
             self._hurry.clear()
             if self._closed.wait(0.05):  # however often it is hurried
                 return
             try:
-                self._refresh(REFRESH_TIMEOUT_S)
+                self._refresh(loop, REFRESH_TIMEOUT_S)
             except (RollcallError, msgspec.MsgspecError):
                 # The master is away: its workers are taken to be still there, and those of
                 # the next master to be on their way.
                 self._expecting = True
+
+
+def _envelope(part: WorkerAnswer, worker: str, attempts: int, took_s: float) -> Envelope:
+    return decode_envelope(
+        answer_envelope(part, worker=worker, attempts=attempts, elapsed_ms=took_s * 1000)
+    )
+
+
+class _DirectCall(Call):
+    """A lookup that a thread waits for."""
+
+    verb = "lookup"
+
+    __slots__ = ("outcome", "timeout_s", "version")
+
+    def __init__(self, arguments: bytes, timeout_s: float) -> None:
+        super().__init__(arguments)
+        self.timeout_s = timeout_s
+        self.version = ""
+        self.outcome: Future[Answer] = Future()
+
+    def answered(self, answer: Answer) -> None:
+        self.outcome.set_result(answer)
+
+    def gave_up(self, error: LookupFailed) -> None:
+        self.outcome.set_exception(error)

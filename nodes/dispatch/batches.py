@@ -7,17 +7,17 @@ other, and decodes neither lookups nor records.
 
 from __future__ import annotations
 
-import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
 
-from nodes.dispatch.dispatcher import Args, Dispatcher
+from nodes.dispatch.call import Answer, Call
+from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import is_batch_answer
 from nodes.errors import BadRequest, LookupFailed
-from nodes.support.deadline import seconds_left
+from nodes.transport import encode_arguments
 from nodes.wire import batch_body, encode_batch, error_envelope
 
 MAX_BATCH_LOOKUPS = 10_000
@@ -27,8 +27,9 @@ PART_LOOKUPS = 250
 """Lookups that a worker is sent at once: a few milliseconds of work, so that what a worker
 leaves undone is soon done again, and no part looks like a worker that is stuck."""
 
-THREADS = 32
-"""Parts under way at once, of all batches together; more wait for their turn."""
+PARTS_PER_WORKER = 2
+"""Parts under way at once for each worker, of all batches together: one to work on, and the next.
+More wait here, so that lookups which come alone are not kept waiting for long."""
 
 MAX_REPLY_BYTES = 24 << 20
 """Bytes of a batch's answers together, unless said otherwise."""
@@ -45,7 +46,7 @@ class Answers(NamedTuple):
 
 
 class Batches:
-    """Asks lookups by the hundred.
+    """Answers batches, with the help of a dispatcher.
 
     Args:
         dispatcher: finds a worker for each part.
@@ -56,62 +57,114 @@ class Batches:
     def __init__(self, dispatcher: Dispatcher, *, reply_bytes: int = MAX_REPLY_BYTES) -> None:
         self._reply_bytes = reply_bytes
         self._dispatcher = dispatcher
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="batch")
+        self._waiting: deque[_Part] = deque()
+        self._under_way = 0
 
-    def close(self) -> None:
-        """Ends its threads; parts that wait for their turn are given up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def ask(self, text: str, *, limit: int, timeout: float) -> Answers:
+    def ask(
+        self, text: str, *, limit: int, timeout_s: float, done: Callable[[Answers], None]
+    ) -> None:
         """Asks all of them; one that fails fails alone, or with those of its part.
 
         Args:
             text: the questions, see above; at most `MAX_BATCH_LOOKUPS`.
             limit: records of each answer's page, at most.
-            timeout: seconds for all of it.
+            timeout_s: seconds for all of it.
+            done: given the answers.
 
         Raises:
             BadRequest: it is no array, or too long.
         """
         lookups = _questions(text)
-        parts = [
-            lookups[start : start + PART_LOOKUPS] for start in range(0, len(lookups), PART_LOOKUPS)
-        ]
-        most = self._reply_bytes // max(1, len(parts))
-        deadline = time.monotonic() + timeout
-
-        def one(part: list[msgspec.Raw]) -> Answers:
-            return self._ask_part(part, limit, most, deadline)
-
-        # The last one here: a batch of one part needs no other thread.
-        others = [self._threads.submit(one, part) for part in parts[:-1]]
-        done = [one(part) for part in parts[-1:]]
-        done[:0] = [other.result() for other in others]
-        bodies = b",".join([answers.body for answers in done])
-        return Answers(b"[%b]" % bodies, len(lookups), sum(answers.failed for answers in done))
-
-    def _ask_part(self, part: list[msgspec.Raw], limit: int, most: int, deadline: float) -> Answers:
-        lookups = b",".join(part)
-
-        def make_args(left: float) -> Args:
-            return (encode_batch(lookups, limit=limit, most=most, within=left),)
-
-        try:
-            answer = self._dispatcher.call(
-                "lookup_many",
-                make_args,
-                timeout=seconds_left(deadline, time.monotonic()),
-                tasks=len(part),
-                accept=_accepts(len(part)),
+        batch = _Batch(len(lookups), done)
+        starts = range(0, len(lookups), PART_LOOKUPS)
+        most = self._reply_bytes // max(1, len(starts))
+        for index, start in enumerate(starts):
+            part = lookups[start : start + PART_LOOKUPS]
+            body = encode_batch(b",".join(part), limit=limit, most=most, within=timeout_s)
+            self._waiting.append(
+                _Part(
+                    body,
+                    lookups=len(part),
+                    timeout_s=timeout_s,
+                    batch=batch,
+                    index=index,
+                    over=self._over,
+                )
             )
-        except LookupFailed as error:
-            failure = error_envelope(error)
-            return Answers(b",".join([failure] * len(part)), len(part), len(part))
-        return Answers(batch_body(answer.part), len(part), 0)
+            batch.bodies.append(b"")
+        if not lookups:
+            batch.finish()
+        self._let_in()
+
+    def _over(self) -> None:
+        self._under_way -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        workers = max(1, len(self._dispatcher.router.registry.available))
+        while self._waiting and self._under_way < PARTS_PER_WORKER * workers:
+            self._under_way += 1
+            self._dispatcher.submit(self._waiting.popleft())
 
 
-def _accepts(count: int) -> Callable[[object], bool]:
-    return lambda reply: is_batch_answer(reply, count)
+class _Batch:
+    """A batch under way: its answers so far, in order."""
+
+    def __init__(self, lookups: int, done: Callable[[Answers], None]) -> None:
+        self.bodies: list[bytes] = []
+        self._done = done
+        self._lookups = lookups
+        self._left = lookups
+        self._failed = 0
+
+    def put(self, index: int, body: bytes, lookups: int, failed: int) -> None:
+        """The answers to one part."""
+        self.bodies[index] = body
+        self._failed += failed
+        self._left -= lookups
+        if not self._left:
+            self.finish()
+
+    def finish(self) -> None:
+        """All are there."""
+        self._done(Answers(b"[%b]" % b",".join(self.bodies), self._lookups, self._failed))
+
+
+class _Part(Call):
+    """The call that carries one part of a batch."""
+
+    verb = "lookup_many"
+
+    __slots__ = ("_batch", "_index", "_over", "tasks", "timeout_s")
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        lookups: int,
+        timeout_s: float,
+        batch: _Batch,
+        index: int,
+        over: Callable[[], None],
+    ) -> None:
+        super().__init__(encode_arguments((body,)))
+        self.tasks = lookups
+        self.timeout_s = timeout_s
+        self._batch = batch
+        self._index = index
+        self._over = over
+
+    def accepts(self, reply: bytes) -> bool:
+        return is_batch_answer(reply, self.tasks)
+
+    def answered(self, answer: Answer) -> None:
+        self._batch.put(self._index, batch_body(answer.part), self.tasks, 0)
+        self._over()
+
+    def gave_up(self, error: LookupFailed) -> None:
+        failures = b",".join([error_envelope(error)] * self.tasks)
+        self._batch.put(self._index, failures, self.tasks, self.tasks)
+        self._over()
 
 
 def _questions(text: str) -> list[msgspec.Raw]:

@@ -1,63 +1,55 @@
-"""One lookup's life, carried out: lanes taken, calls sent, answers awaited, losers closed.
+"""Calls carried out: sent to workers, awaited, hedged, sent elsewhere.
 
-What to do next is decided in `nodes.routing.call`; here are the lock and the sockets.
+What to do next is decided in `nodes.routing`; here are the links, and what waits. No sockets, and
+the clock is passed in: an event loop drives it, and so does a simulation.
 """
 
 from __future__ import annotations
 
-import contextlib
+import heapq
+import itertools
 import logging
-import select
-import sys
-import threading
-import time
+from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
-import msgspec
-
+from nodes.dispatch.call import Answer, Attempt, Call, Proof
 from nodes.dispatch.failures import failure_reason, for_the_log
-from nodes.dispatch.limiter import Limiter
-from nodes.dispatch.replies import is_answer, is_refusal
-from nodes.errors import BadRequest, DeadlineExceeded
+from nodes.dispatch.replies import is_refusal
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed
 from nodes.routing import Ask, CallState, Router, Worker
-from nodes.support.deadline import seconds_left
 from nodes.support.text import excerpt
 from nodes.transport import (
     DialFailed,
-    Lane,
-    LanePool,
     LinkLost,
+    Pending,
     ProtocolError,
-    RemoteFailure,
-    Secure,
     TransportError,
     Value,
+    encode_arguments,
 )
-from nodes.wire import MAX_REFUSAL_CHARS, WorkerAnswer, WorkerRefusal, secret_verb
+from nodes.wire import MAX_REFUSAL_CHARS, WorkerRefusal
 
 logger = logging.getLogger("rollcall.dispatch")
 
-Args = tuple[Value, ...]
-MakeArgs = Callable[[float], Args]
-"""The arguments of a call that has so many seconds left."""
+TICK_S = 0.01
+"""Seconds between two ticks, while anything is under way."""
 
-DIAL = 0.25
-"""Seconds a connection to a worker may take: while it is dialled, nobody else is asked."""
+SOONEST_S = 0.001
+"""Seconds before which a call is not looked at again."""
 
-AT_ONCE = 8
-"""Calls under way for each worker there is; more wait here for their turn. At a worker they would
-only take turns as well (a Python process does one thing at a time), and for each turn one of many
-threads be woken: with 64 clients, 8 at once are half as many lookups again as all at once."""
+NO_ARGUMENTS = encode_arguments(())
 
-LOOK_AGAIN = 0.25
-"""Seconds after which a worker that is expected is asked after again: it may not come."""
 
-INSTANT = 0.005
-"""Seconds that the rest of an answer may take once its first bytes are here, before the
-other lanes are looked at again."""
+class Link(Protocol):
+    """The way to one worker."""
 
-PROOF_S = 0.1
-"""Seconds that a worker may take to prove that it is alive; nobody else is asked meanwhile."""
+    def call(self, verb: str, arguments: bytes, pending: Pending) -> None:
+        """Sends a call; `pending` is told what becomes of it, perhaps at once.
+
+        Raises:
+            ValueError: the arguments are too many bytes; nothing was sent.
+        """
 
 
 def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
@@ -66,278 +58,313 @@ def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
     return failure_reason(failure)
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came of a call, and how it was got."""
-
-    part: WorkerAnswer
-    worker: str
-    attempts: int
-
-
-class Route(msgspec.Struct, frozen=True):
-    """The way to one worker, and what it wants to be shown."""
-
-    pool: LanePool
-    key: str
-
-
 class Dispatcher:
     """Sends calls to workers, and tells the router what became of them.
 
+    A first attempt costs one pick and one send; those that wait for their turn do so in the order
+    they came. All else about a call is in its `CallState`, which it gets when it is late or fails.
+
     Args:
-        router: decides; every access, as to its registry, is under `lock`.
+        router: decides.
+        clock: seconds, monotonic.
+        wake: asked for a `tick` some `TICK_S` later, whenever something is under way.
         expecting: asked when nobody is left, "is a worker about to come back?"; while it
             says yes, a call waits for it within its deadline.
-        key: what a worker wants to be shown by whoever asks it, "" for nothing.
-        tls: how workers are checked when they are dialled; None for no TLS.
         on_failure: called when a worker has failed a lookup: its registration may be over.
+
+    Attributes:
+        under_way: calls that have not ended, waiting ones included.
     """
 
     def __init__(
         self,
         *,
         router: Router,
+        clock: Callable[[], float],
+        wake: Callable[[], None],
         expecting: Callable[[], bool] = lambda: False,
-        key: Callable[[Worker], str] = lambda worker: worker.instance,
-        clock: Callable[[], float] = time.monotonic,
-        tls: Secure | None = None,
         on_failure: Callable[[], None] = lambda: None,
     ) -> None:
         self.router = router
-        self.lock = threading.RLock()
-        self.changed = threading.Condition(self.lock)
-        self._expecting = expecting
-        self._key = key
+        self.under_way = 0
         self._clock = clock
-        self._tls = tls
+        self._wake = wake
+        self._expecting = expecting
         self._on_failure = on_failure
-        self._routes: dict[int, Route] = {}
-        self._limiter = Limiter()
+        self._links: dict[int, Link] = {}
+        # First attempts in the order they were sent, and calls that wait for their turn.
+        self._first: dict[Call, None] = {}
+        self._waiting: deque[Call] = deque()
+        # Calls with a state: those that are to be looked at at a time, and those that wait for a
+        # worker to come, or for another to be over.
+        self._due: list[tuple[float, int, Call]] = []
+        self._numbers = itertools.count()
+        self._parked: dict[Call, None] = {}
+        self._advancing: Call | None = None
+        self._folded_at = 0.0
 
-    # -- membership -----------------------------------------------------------
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._waiting)
 
-    def joined(self, worker: Worker) -> None:
-        """A worker registered: lanes to it may be dialled."""
-        pool = LanePool(worker.address.host, worker.address.port, dial_timeout=DIAL, tls=self._tls)
-        self._routes[worker.generation] = Route(pool, self._key(worker))
-        self._make_room()
+    # -- membership -----------------------------------------------------------------
+
+    def joined(self, worker: Worker, link: Link) -> None:
+        """A worker registered; `changed` is to be called once all is told that has changed."""
+        self._links[worker.generation] = link
 
     def left(self, generation: int) -> None:
-        """That registration is over: its lanes are closed, and who waits on one is rerouted."""
-        with self.lock:
-            route = self._routes.pop(generation, None)
-            self._make_room()
-        if route is not None:
-            route.pool.close()
+        """That registration is over; as `joined`. (Calls on its link are told by the link.)"""
+        self._links.pop(generation, None)
 
-    def _make_room(self) -> None:
-        # Where nobody is there, to wait for somebody is all there is to do, and anyone may.
-        self._limiter.set_total(AT_ONCE * len(self._routes) or sys.maxsize)
-
-    def close(self) -> None:
-        """Closes every lane."""
-        for generation in list(self._routes):
-            self.left(generation)
-
-    def await_worker(self, timeout: float) -> None:
-        """Waits up to `timeout` seconds for a worker, as long as one is expected."""
-        deadline = self._clock() + timeout
-        with self.lock:
-            while not self.router.registry.available and self._expecting():
-                left = deadline - self._clock()
-                if left <= 0:
-                    return
-                self.changed.wait(min(left, LOOK_AGAIN))
-
-    # -- one call ---------------------------------------------------------------
-
-    def call(
-        self,
-        verb: str,
-        make_args: MakeArgs,
-        *,
-        timeout: float,
-        counted: bool = True,
-        version: str = "",
-        tasks: int = 1,
-        accept: Callable[[object], bool] = is_answer,
-    ) -> Answer:
-        """Calls `verb` on the worker with the least load, and on others if it fails or is late.
-
-        Args:
-            verb: the worker's verb; it must only read, as it may run more than once.
-            make_args: the by-value arguments, given what is left of the time in seconds.
-            timeout: seconds for all of it.
-            counted: whether an answer is a task performed, and says how quick a worker is.
-            version: of the catalog that should answer, if a worker still has it; "" for any.
-            tasks: lookups that the call carries.
-            accept: whether a reply has the form of an answer to it.
-
-        Raises:
-            NoWorkers, DeadlineExceeded, PoisonLookup: see `nodes.errors`.
-            BadRequest: workers found the request wrong.
-        """
-        deadline = self._clock() + timeout
-        call = CallState(self.router, deadline, counted=counted, version=version, tasks=tasks)
-        if not self._limiter.acquire(timeout):
-            raise DeadlineExceeded(
-                f"its turn did not come in time, with {self._limiter.taken} under way; "
-                "ask fewer at once, or start more workers"
-            )
-        lanes: dict[int, Lane] = {}
-        try:
-            while True:
-                worker = self._advance(call, lanes)
-                if worker is not None:
-                    self._send(call, lanes, worker, verb, make_args)
-                for worker, lane in self._readable(call, lanes):
-                    reply = self._hear(call, lanes, worker, lane, accept)
-                    if reply is not None:
-                        return Answer(reply, worker.id, call.attempts)
-        finally:
-            if call.pending or call.suspected:
-                with self.lock:
-                    call.abandon(self._clock())
-                    self.changed.notify_all()  # other suspects wait for this one to be over
-            for generation, lane in lanes.items():
-                self._give(generation, lane)
-            self._limiter.release()
-
-    def call_worker(self, worker: Worker, verb: str, args: Args, *, timeout: float) -> Value:
-        """Calls `verb` on that very worker (a probe, `retire`). Raises `TransportError`."""
-        deadline = self._clock() + timeout
-        lane = self._route(worker).pool.take(timeout=timeout, sure=True)
-        try:
-            return lane.call(verb, *args, timeout=seconds_left(deadline, self._clock()))
-        finally:
-            self._give(worker.generation, lane)
-
-    def _advance(self, call: CallState, lanes: dict[int, Lane]) -> Worker | None:
-        """The worker to send to now, or None if what is under way is to be waited for."""
-        with self.lock:
-            while True:
-                now = self._clock()
-                if call.pending:
-                    for attempt in call.expired(now):
-                        generation = attempt.worker.generation
-                        self._give(generation, lanes.pop(generation))
-                action = call.next_action(now, expecting=self._expecting)
-                if isinstance(action, Ask):
-                    return action.worker
-                if call.pending:
-                    return None
-                self.changed.wait(min(action.at - now, LOOK_AGAIN))
-
-    def _send(
-        self,
-        call: CallState,
-        lanes: dict[int, Lane],
-        worker: Worker,
-        verb: str,
-        make_args: MakeArgs,
-    ) -> None:
-        try:
-            left = seconds_left(call.deadline, self._clock())
-            route = self._route(worker)
-            lane = lanes[worker.generation] = route.pool.take(timeout=min(left, DIAL))
-            if call.must_prove(worker):
-                self._prove(worker, lane, left)
-            # The key shows who asks; a lane keeps the verb, so it is sent once a lane.
-            lane.send(
-                secret_verb(verb, route.key),
-                *make_args(left),
-                timeout=min(left, self.router.limits.attempt_timeout_s),
-            )
-        except TransportError as error:
-            self._lost(call, lanes, worker, error)
-
-    def _prove(self, worker: Worker, lane: Lane, left: float) -> None:
-        """Has a worker answer something, whatever it is: it is alive. Raises `TransportError`."""
-        asked_at = self._clock()
-        with contextlib.suppress(RemoteFailure):
-            lane.call("probe", timeout=min(left, PROOF_S))
-        with self.lock:
-            worker.alive_at = asked_at
-
-    def _readable(self, call: CallState, lanes: dict[int, Lane]) -> list[tuple[Worker, Lane]]:
-        """The attempts on whose lanes something arrives, before the next decision is due."""
-        waiting = [(one.worker, lanes[one.worker.generation]) for one in call.pending.values()]
-        if len(waiting) < 2:
-            return waiting  # what nearly every lookup comes to: `arrived` waits by itself
-        ended = [(worker, lane) for worker, lane in waiting if lane.closed]
-        if ended:
-            return ended
-        poll = select.poll()
-        for _, lane in waiting:
-            poll.register(lane, select.POLLIN)
-        arrived = {fd for fd, _ in poll.poll(self._patience(call) * 1000)}
-        return [(worker, lane) for worker, lane in waiting if lane.fileno() in arrived]
-
-    def _patience(self, call: CallState) -> float:
-        """Seconds until there is something to decide."""
+    def changed(self) -> None:
+        """Who may be sent lookups has changed: calls that wait may go on."""
         now = self._clock()
-        return max(0.0, call.due(now) - now)
-
-    def _hear(
-        self,
-        call: CallState,
-        lanes: dict[int, Lane],
-        worker: Worker,
-        lane: Lane,
-        accept: Callable[[object], bool],
-    ) -> WorkerAnswer | None:
-        """What that worker answered; None if it has not, or has failed, or found it wrong."""
-        try:
-            several = len(call.pending) > 1
-            arrived = lane.arrived(timeout=INSTANT if several else self._patience(call))
-            if arrived is None:
-                return None
-            reply = arrived[0]
-            if not ((type(reply) is bytes and accept(reply)) or is_refusal(reply)):
-                raise ProtocolError("its answer has not the form of one")
-        except TransportError as error:
-            # What was said is no sign of death, however bad it is.
-            broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
-            self._lost(call, lanes, worker, error, broke=broke)
-            return None
-        with self.lock:
-            if isinstance(reply, bytes):
-                call.answered(worker, self._clock())
-                return reply
-            # Any other refusal is the worker's own failure, and not for a client to hear.
-            if reply[0] == BadRequest.code:
-                call.refused(worker, excerpt(reply[1], MAX_REFUSAL_CHARS), self._clock())
+        self.router.fold(now)
+        for call in list(self._parked):
+            state = call.state
+            if state is None or call.over:
+                continue  # over meanwhile
+            if self.router.registry.available and not call.version and not state.attempts:
+                # It has waited for the first worker, and now waits for its turn.
+                del self._parked[call]
+                call.state = None
+                self._waiting.append(call)
             else:
-                call.failed(worker, explain(worker, reply), self._clock())
-        self._give(worker.generation, lanes.pop(worker.generation))
-        return None
+                self._advance(call, now)
+        self._let_in(now)
 
-    def _lost(
-        self,
-        call: CallState,
-        lanes: dict[int, Lane],
-        worker: Worker,
-        error: TransportError,
-        *,
-        broke: bool = False,
-    ) -> None:
-        lane = lanes.pop(worker.generation, None)
-        if lane is not None:
-            self._give(worker.generation, lane)
-        with self.lock:
-            call.failed(worker, explain(worker, error), self._clock(), broke=broke)
-        self._on_failure()
-
-    def _route(self, worker: Worker) -> Route:
-        route = self._routes.get(worker.generation)
-        if route is None:
-            raise DialFailed("its registration is over")
-        return route
-
-    def _give(self, generation: int, lane: Lane) -> None:
-        """Back to its pool. A lane with an unanswered call is closed there, never reused."""
-        route = self._routes.get(generation)
-        if route is None:
-            lane.close()
+    def call_worker(self, worker: Worker, verb: str, arguments: bytes, pending: Pending) -> None:
+        """Calls `verb` on that very worker (a probe, `retire`)."""
+        link = self._links.get(worker.generation)
+        if link is None:
+            pending.failed(DialFailed("its registration is over"))
         else:
-            route.pool.give(lane)
+            link.call(verb, arguments, pending)
+
+    # -- calls --------------------------------------------------------------------
+
+    def submit(self, call: Call) -> None:
+        """Begins a call: to the worker with the least load, and to others if it fails or is late.
+
+        Whoever made it is told of its end: perhaps at once, and once.
+        """
+        now = self._clock()
+        call.carrier = self
+        call.began = now
+        if not self.under_way:
+            self._wake()
+            if now - self._folded_at > TICK_S:
+                self.router.fold(now)
+                self._folded_at = now
+        self.under_way += 1
+        if call.version:
+            self._advance(call, now)
+            return
+        worker = None if self._waiting else self.router.pick_first()
+        if worker is not None:
+            self._send_first(call, worker, now)
+        elif self.router.registry.available:
+            self._waiting.append(call)
+        else:
+            self._advance(call, now)
+
+    def take_over(self, call: Call, worker: Worker, error: TransportError) -> None:
+        """Goes on with a call whose first attempt was made by somebody else, and has failed."""
+        now = self._clock()
+        call.carrier = self
+        call.began = call.sent_at = now
+        call.worker = worker
+        if not self.under_way:
+            self._wake()
+        self.under_way += 1
+        worker.began(now, call.tasks)
+        self._first[call] = None
+        self.first_failed(call, error)
+
+    def _send_first(self, call: Call, worker: Worker, now: float) -> None:
+        worker.began(now, call.tasks)
+        call.worker = worker
+        call.sent_at = now
+        self._first[call] = None
+        self.call_worker(worker, call.verb, call.arguments, call)
+
+    def first_replied(self, call: Call, value: Value) -> None:
+        """The first worker that a call was sent to has replied."""
+        if call.state is not None:
+            self.replied(call, call.worker, value)
+            return
+        now = self._clock()
+        if type(value) is not bytes or not call.accepts(value):
+            self._take_up(call)
+            self.replied(call, call.worker, value)
+            return
+        worker = call.worker
+        del self._first[call]
+        if call.counted:
+            worker.replied(call.sent_at, call.tasks)
+            self.router.took(worker, now - call.sent_at, call.tasks)
+        else:
+            worker.released(call.tasks)
+        self._end()
+        call.answered(Answer(value, worker, 1, now - call.began))
+        if self._waiting:
+            self._let_in(now)
+
+    def first_failed(self, call: Call, error: TransportError) -> None:
+        """The first worker that a call was sent to has failed it."""
+        if call.state is None:
+            self._take_up(call)
+        self.failed(call, call.worker, error)
+
+    def replied(self, call: Call, worker: Worker, value: Value) -> None:
+        """A worker has replied to a call that has a state."""
+        state, now = call.state, self._clock()
+        if state is None or worker.generation not in state.pending:
+            worker.alive_at = max(worker.alive_at, call.began)  # given up: too late for this call
+            worker.late = False
+            return
+        if type(value) is bytes and call.accepts(value):
+            state.answered(worker, now)
+            self._finish(call, now)
+            call.answered(Answer(value, worker, state.attempts, now - call.began))
+        elif is_refusal(value) and value[0] == BadRequest.code:
+            state.refused(worker, excerpt(value[1], MAX_REFUSAL_CHARS), now)
+            self._advance(call, now)
+        elif is_refusal(value):
+            # Any other refusal is the worker's own failure, and not for a client to hear.
+            state.failed(worker, explain(worker, value), now)
+            self._advance(call, now)
+        else:
+            self.failed(call, worker, ProtocolError("its answer has not the form of one"))
+
+    def failed(self, call: Call, worker: Worker, error: TransportError) -> None:
+        """A worker has failed a call that has a state."""
+        state, now = call.state, self._clock()
+        if state is None or worker.generation not in state.pending:
+            return
+        # What was said is no sign of death, however bad it is.
+        broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
+        state.failed(worker, explain(worker, error), now, broke=broke)
+        self._on_failure()
+        self._advance(call, now)
+
+    def _take_up(self, call: Call) -> None:
+        """A first attempt has failed, or is late: from now on, the call has a state."""
+        del self._first[call]
+        call.state = self._new_state(call)
+        call.state.adopt(call.worker, call.sent_at)
+        if call.counted:
+            self.router.hedging.earn(1)
+            self.router.retrying.earn(1)
+
+    def _new_state(self, call: Call) -> CallState:
+        return CallState(
+            self.router,
+            call.began + call.timeout_s,
+            counted=call.counted,
+            version=call.version,
+            tasks=call.tasks,
+        )
+
+    def _advance(self, call: Call, now: float) -> None:
+        """Does what is to be done for a call with a state, and notes when to look at it again."""
+        if self._advancing is call:
+            return  # what is being done for it has failed at once; it is gone on with there
+        if call.state is None:
+            call.state = self._new_state(call)
+        state = call.state
+        before, self._advancing = self._advancing, call
+        try:
+            while True:
+                state.expired(now)
+                action = state.next_action(now, expecting=self._expecting)
+                if not isinstance(action, Ask):
+                    break
+                self._send(call, action.worker, now)
+        except LookupFailed as error:
+            self._advancing = before
+            self._finish(call, now)
+            call.gave_up(error)
+            return
+        finally:
+            self._advancing = before
+        at = max(action.at, now + SOONEST_S)
+        heapq.heappush(self._due, (at, next(self._numbers), call))
+        if state.pending:
+            self._parked.pop(call, None)
+        else:
+            self._parked[call] = None
+
+    def _send(self, call: Call, worker: Worker, now: float) -> None:
+        attempt = Attempt(call, worker)
+        if call.state is not None and call.state.must_prove(worker):
+            proof = Proof(attempt, now, self._send_attempt)
+            self.call_worker(worker, "probe", NO_ARGUMENTS, proof)
+        else:
+            self._send_attempt(attempt)
+
+    def _send_attempt(self, attempt: Attempt) -> None:
+        call = attempt.call
+        if not call.over:
+            self.call_worker(attempt.worker, call.verb, call.arguments, attempt)
+
+    def _finish(self, call: Call, now: float) -> None:
+        """A call with a state is over: what is still under way for it is given up."""
+        state = call.state
+        call.over = True
+        self._parked.pop(call, None)
+        if state is not None and (state.pending or state.suspected):
+            state.abandon(now)
+            for other in list(self._parked):  # other suspects wait for this one to be over
+                self._advance(other, now)
+        self._end()
+        self._let_in(now)
+
+    def _end(self) -> None:
+        self.under_way -= 1
+
+    def _let_in(self, now: float) -> None:
+        """Sends what waits for its turn, as far as there is room."""
+        waiting = self._waiting
+        while waiting:
+            worker = self.router.pick_first()
+            if worker is None:
+                break
+            self._send_first(waiting.popleft(), worker, now)
+        if waiting and not self.router.registry.available:
+            calls, self._waiting = list(waiting), deque()
+            for call in calls:
+                self._advance(call, now)
+
+    # -- time ---------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Looks after what is late. To be called `TICK_S` after the dispatcher has asked for it."""
+        now = self._clock()
+        self.router.fold(now)
+        self._folded_at = now
+        late = now - self.router.hedge_after_s
+        while self._first:
+            call = next(iter(self._first))
+            if call.sent_at > late:
+                break
+            self._take_up(call)
+            self._advance(call, now)
+        due = self._due
+        while due and due[0][0] <= now:
+            call = heapq.heappop(due)[2]
+            if call.state is not None and not call.over:
+                self._advance(call, now)
+        while self._waiting and now >= self._waiting[0].began + self._waiting[0].timeout_s:
+            call = self._waiting.popleft()
+            self._end()
+            call.gave_up(
+                DeadlineExceeded(
+                    "its turn did not come in time; ask fewer at once, or start more workers"
+                )
+            )
+        self._let_in(now)
+        if self.under_way:
+            self._wake()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nodes.load.runner import LoadStats
+from nodes.support.units import rounded_ms
 
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
@@ -75,7 +76,7 @@ class LoadReport(msgspec.Struct, frozen=True):
             lookups_per_s=round(stats.answered / seconds, 1) if seconds else 0.0,
             failed=stats.failed,
             unsent=stats.unsent * batch,
-            latency_ms={k: _ms(v) for k, v in figures.items() if v is not None},
+            latency_ms={k: rounded_ms(v) for k, v in figures.items() if v is not None},
             workers={
                 worker: stats.workers[worker]
                 for worker in sorted(stats.workers, key=lambda worker: (len(worker), worker))
@@ -83,10 +84,7 @@ class LoadReport(msgspec.Struct, frozen=True):
             },
             errors=dict(sorted(stats.errors.items())),
             histogram=tuple(
-                HistogramRow(_ms(r.low), _ms(r.high), r.calls) for r in latencies.rows()
+                HistogramRow(rounded_ms(r.low), rounded_ms(r.high), r.calls)
+                for r in latencies.rows()
             ),
         )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 4)

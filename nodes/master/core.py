@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.master.operations import Operations
 from nodes.master.snapshot import MasterFacts, take_snapshot
+from nodes.master.ticker import Ticker
 from nodes.master.worker_orders import WorkerOrders
 from nodes.routing import NO_WORKERS, POLICIES, Address, State
 from nodes.security.authenticator import Authenticator
@@ -30,6 +32,7 @@ from nodes.security.tokens import ValidToken
 from nodes.support.event_kinds import EventKind
 from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS
+from nodes.transport import LoopThread
 from nodes.wire import (
     DEADLINE,
     ClusterSnapshot,
@@ -38,6 +41,9 @@ from nodes.wire import (
     Members,
     direct_key,
 )
+
+BLOCKING_THREADS = 4
+"""Operations that may hold up at one time: certificates, catalog builds, what a fleet does."""
 
 REJOIN_TIME = 3.0
 """Seconds within which the workers of a master that was restarted register again."""
@@ -57,6 +63,7 @@ class MasterCore:
         address: where clients and workers find it.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
         orders: to single workers.
+        loop: the thread that all of it runs on.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
     """
@@ -73,6 +80,8 @@ class MasterCore:
         tls: Tls | None = None,
     ) -> None:
         self.tls = tls
+        self.loop = LoopThread("master")
+        self.executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="master-blocking")
         self.cursor_key = secrets.token_hex(32)
         self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
         self._expiry = ExpiryWatch()
@@ -86,14 +95,28 @@ class MasterCore:
             events=self.events,
             description=description,
             random=Random(),  # noqa: S311 - jitter, no secret
-            tls=None if tls is None else tls.to_workers(),
-            each_second=self._warn_of_expiry,
+            loop=self.loop.loop,
+            executor=self.executor,
+        )
+        self._ticker = Ticker(
+            self.membership.lag,
+            each_tick=self.membership.look,
+            each_second=self._look_around,
         )
         self.lookups = LookupHandler(
-            self.membership.dispatcher, lambda: self.membership.description, note=self.events.note
+            self.membership.dispatcher,
+            lambda: self.membership.description,
+            wait_for_worker=self.membership.wait_for_worker,
+            note=self.events.note,
         )
         self.orders = WorkerOrders(self.membership)
-        operations = Operations(self.membership, self.orders, self.events, self.snapshot)
+        operations = Operations(
+            loop=self.loop,
+            membership=self.membership,
+            orders=self.orders,
+            event_log=self.events,
+            take_snapshot=self.snapshot,
+        )
         # Once, not for each connection: to look at a signature takes a while.
         self.operator_verbs = {name: validated(getattr(operations, name)) for name in OPERATIONS}
         self._balance = balance
@@ -107,7 +130,7 @@ class MasterCore:
 
     def led_by(self, fleet: FleetControl) -> None:
         """See `Membership.led_by`."""
-        self.membership.led_by(fleet)
+        self.loop.call(self.membership.led_by, fleet)
 
     def keep_journal(self, path: Path, *, remember: bool) -> None:
         """Writes what happens to that file, from `start` on.
@@ -149,13 +172,17 @@ class MasterCore:
         """See `ClusterSnapshot`."""
         return min(tuple(self.expiries.values()), default=None)
 
-    def _warn_of_expiry(self) -> None:
+    def _look_around(self, now: float) -> None:
+        self.membership.look_around(now)
         warning = self._expiry.due(self.tls_expires_at, time.time())
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)
 
     def snapshot(self) -> ClusterSnapshot:
-        """The whole cluster, now."""
+        """The whole cluster, now; from any thread."""
+        return self.loop.call(self._take_snapshot)
+
+    def _take_snapshot(self) -> ClusterSnapshot:
         facts = MasterFacts(
             address=str(self.address),
             balance=self._balance,
@@ -166,7 +193,7 @@ class MasterCore:
         )
         return take_snapshot(facts, self.membership, self.lookups)
 
-    def describe(self) -> Description:
+    async def describe(self) -> Description:
         """What is served, and in which versions.
 
         Raises:
@@ -175,7 +202,7 @@ class MasterCore:
         """
         self.lookups.check_open()
         if self.membership.description is None:
-            self.lookups.await_worker(DEADLINE)
+            await self.lookups.await_worker(DEADLINE)
         described = self.membership.description
         if described is None:
             raise NoWorkers(NO_WORKERS)
@@ -189,22 +216,21 @@ class MasterCore:
         """
         self.lookups.check_open()
         key = direct_key if self.authenticator.require_token else lambda _instance: ""
-        with self.membership.changed:
-            members = tuple(
-                Member(
-                    id=one.id,
-                    generation=one.generation,
-                    host=one.address.host,
-                    port=one.address.port,
-                    state=str(one.state),
-                    version=one.version,
-                    probes_answered=one.probes_answered,
-                    key=key(one.instance),
-                )
-                for one in self.membership.registry.live()
-                if one.state is not State.UNREADY
+        members = tuple(
+            Member(
+                id=one.id,
+                generation=one.generation,
+                host=one.address.host,
+                port=one.address.port,
+                state=str(one.state),
+                version=one.version,
+                probes_answered=one.probes_answered,
+                key=key(one.instance),
             )
-            died = tuple(worker.generation for worker in self.membership.registry.deaths.latest)
+            for one in self.membership.registry.live()
+            if one.state is not State.UNREADY
+        )
+        died = tuple(worker.generation for worker in self.membership.registry.deaths.latest)
         return Members(
             master=self._name,
             balance=self._balance,

@@ -9,37 +9,44 @@ from nodes.master.membership import Membership
 from nodes.master.worker_orders import WorkerOrders
 from nodes.routing import Phase, ProcessEvent, State, Worker
 from nodes.support.event_kinds import EventKind
+from nodes.transport import LoopThread
+from nodes.wire import Description
 
 
 class FleetReports:
-    """Whom a fleet reports to: a `nodes.fleet.fleet.FleetObserver` over a membership.
+    """Whom a fleet reports to: a `nodes.fleet.fleet.FleetObserver` over a membership, for the
+    threads of a fleet.
 
     Args:
         membership: where the fleet's workers register.
         orders: for those that are to serve another catalog.
+        loop: that both run on.
     """
 
-    def __init__(self, membership: Membership, orders: WorkerOrders) -> None:
+    def __init__(self, membership: Membership, orders: WorkerOrders, loop: LoopThread) -> None:
         self._membership = membership
         self._registry = membership.registry
-        self._changed = membership.changed
-        self.switch = orders.switch
-        self.serves = membership.serves
-        self.accepts = membership.accepts
+        self._orders = orders
+        self._loop = loop
 
     def reserve(self, count: int) -> list[str]:
         """Ids for so many workers to come."""
-        with self._changed:
+
+        def reserve() -> list[str]:
             ids = [self._registry.reserve(time.monotonic()) for _ in range(count)]
             self._registry.local.begin()
             return ids
 
+        return self._loop.call(reserve)
+
     def release(self, worker_id: str) -> None:
         """Nobody will come for that id."""
-        with self._changed:
+
+        def release() -> None:
             self._registry.local.remove(worker_id)
-            # Who waited for that worker waits in vain.
-            self._changed.notify_all()
+            self._membership.changed()  # who waited for that worker waits in vain
+
+        self._loop.call(release)
 
     def report(self, event: ProcessEvent) -> None:
         """Something happened to the process of a worker."""
@@ -49,37 +56,62 @@ class FleetReports:
             self._membership.succeed(now)
             return ended
 
-        self._membership.end(take_in)
+        self._loop.call(self._membership.end, take_in)
 
     def has_registered(self, instance: str) -> bool:
         """Whether the process of that instance has ever registered."""
-        with self._changed:
+
+        def look() -> bool:
             local = self._registry.local.of_instance(instance)
             return local is not None and local.registered
+
+        return self._loop.call(look)
 
     def wait_replaced(self, worker_id: str, instance: str, timeout: float) -> bool:
         """Waits until another process than that instance has registered under that id, or nobody
         will. Returns whether it has, within `timeout` seconds.
         """
 
-        def settled() -> bool:
+        def replaced() -> bool:
             local = self._registry.local.get(worker_id)
             if local is None:
-                return True
+                return False
             return local.instance != instance and local.phase is Phase.RUNNING
 
-        with self._changed:
-            settled_in_time = self._changed.wait_for(settled, timeout)
-            return settled_in_time and worker_id in self._registry.local
+        async def wait() -> bool:
+            deadline = time.monotonic() + timeout
+            while worker_id in self._registry.local and not replaced():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                await self._membership.wait_changed(left)
+            return replaced()
+
+        return self._loop.run(wait())
+
+    def switch(self, worker_id: str, path: str) -> str:
+        """Has a worker serve another catalog; returns why it does not, "" if it does."""
+        return self._loop.run(self._orders.switch(worker_id, path))
+
+    def accepts(self, version: str) -> None:
+        """Workers are about to switch to that version: both are served until all have."""
+        self._loop.call(self._membership.accepts, version)
+
+    def serves(self, description: Description) -> None:
+        """That is what is served from now on; a worker with another catalog gets no lookups."""
+        self._loop.call(self._membership.serves, description)
 
     def placed(self) -> dict[str, Placed]:
         """Every live worker that stays, by id, whoever started it."""
-        with self._changed:
+
+        def look() -> dict[str, Placed]:
             return {
                 one.id: Placed(one.address.host, one.version)
                 for one in self._registry.live()
                 if one.state is not State.DRAINING
             }
+
+        return self._loop.call(look)
 
     def note(self, kind: EventKind, worker_id: str, text: str) -> None:
         """Something happened that is worth an event."""

@@ -1,49 +1,71 @@
-"""A lookup's way in: checked, admitted, timed, sent on, and wrapped in its envelope."""
+"""A lookup's way through the master: admitted, sent on as it came, wrapped in its envelope."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from nodes.catalog import Argument, Lookup, coerce
-from nodes.dispatch.batches import Batches
-from nodes.dispatch.dispatcher import Answer, Args, Dispatcher, MakeArgs
-from nodes.errors import BadRequest, NoWorkers, Overloaded, PoisonLookup, Stopping
+from nodes.dispatch.batches import Answers, Batches
+from nodes.dispatch.call import Answer
+from nodes.dispatch.dispatcher import Dispatcher
+from nodes.errors import (
+    BadRequest,
+    LookupFailed,
+    NoWorkers,
+    Overloaded,
+    PoisonLookup,
+    Stopping,
+)
+from nodes.master.client_calls import AwaitedCall, ClientCall
 from nodes.routing import NO_WORKERS, WindowedHistogram
 from nodes.security.cursors import cursor_version
-from nodes.support.deadline import seconds_left
 from nodes.support.event_kinds import EventKind
+from nodes.transport import PeerConnection, Utf8, encode_arguments, shortcuts
 from nodes.wire import (
+    DEADLINE,
+    PAGE,
     Description,
     LookupRequest,
     answer_envelope,
     batch_envelope,
     encode_request,
+    error_envelope,
 )
 
-MOST_CALLS = 512
+MAX_LOOKUPS = 4096
 RETRY_AFTER_MS = 100
 """Lookups in flight at once, those that wait for their turn included; one more is refused with
 `overloaded`, to come back later."""
 
-MOST_SECONDS = 60.0
+MAX_TIMEOUT_S = 60.0
 """The longest deadline that a client may ask for."""
+
+MAX_UNFOLDED = 1000
+"""Latencies noted before they are folded into the histogram."""
+
+MAX_PREFIXED = 3
+"""Arguments of a named lookup that is taken in as it came."""
 
 STOPPING = "this master is stopping; ask again when another has taken its place"
 
 
 class LookupHandler:
-    """What clients ask of a master.
+    """What clients ask of a master. For its event loop only.
 
     Args:
         dispatcher: finds a worker for each.
         description: asked what is served; None while nobody has said so.
+        wait_for_worker: waits until a worker is there or none is expected any more, at most so
+            many seconds.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
 
     Attributes:
         in_flight: lookups and batches that are being answered now.
+        answered, errors: how many there have been.
     """
 
     def __init__(
@@ -51,54 +73,103 @@ class LookupHandler:
         dispatcher: Dispatcher,
         description: Callable[[], Description | None],
         *,
+        wait_for_worker: Callable[[float], Awaitable[None]],
         note: Callable[[EventKind, str, str], None],
     ) -> None:
         self._note = note
         self._dispatcher = dispatcher
         self._batches = Batches(dispatcher)
         self._description = description
-        self._known: tuple[Description | None, dict[str, Lookup]] = (None, {})
+        self._wait_for_worker = wait_for_worker
+        self._known: tuple[Description | None, dict[str, Lookup], dict[bytes, int]] = (None, {}, {})
         self.in_flight = 0
-        self._lock = threading.Lock()
-        self._finishing = False
-        self._finished = threading.Condition(self._lock)
+        self._finished: asyncio.Event | None = None
         self._histogram = WindowedHistogram()
+        self._took: list[tuple[float, float, int]] = []
         self.answered = 0
         self.errors = 0
 
     def declared(self) -> dict[str, Lookup]:
         """The lookups that can be asked now, by name."""
-        now, (of, known) = self._description(), self._known
-        if now is of or now is None:
-            return known
+        return self._shapes()[1]
+
+    def _shapes(self) -> tuple[Description | None, dict[str, Lookup], dict[bytes, int]]:
+        """The lookups that can be asked now, and by their encoded names how many arguments each
+        takes.
+        """
+        now = self._description()
+        if now is self._known[0] or now is None:
+            return self._known
         known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
-        self._known = (now, known)
-        return known
+        arities = {name.encode(): len(one.fields) for name, one in known.items()}
+        self._known = (now, known, arities)
+        return self._known
 
     def measured(self, now: float) -> tuple[float, float | None, float | None]:
         """Answers a second, and the seconds that half and 99 % of them stayed under; None
         for the latter when there were none in the last 10 s.
         """
-        with self._lock:  # lookups add to them all the while
-            figures = self._histogram
-            return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
+        self._fold()
+        figures = self._histogram
+        return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
-    def await_worker(self, timeout: float) -> None:
-        """Waits up to `timeout` seconds for the first worker, who will say what is served, as
-        long as one is expected.
+    # -- what nearly every client asks ------------------------------------------------
 
-        Raises:
-            Overloaded, Stopping: nobody is waited for here.
-        """
-        self._admit()
-        try:
-            self._dispatcher.await_worker(timeout)
-        finally:
-            self._leave()
-        self.check_open()
+    def take(self, connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+        """Takes in `lookup(name, *args)` as it came; the `take` of a `RawVerb`."""
+        texts = shortcuts.short_arguments(arguments)
+        if not texts or self._finished is not None or self.in_flight >= MAX_LOOKUPS:
+            return False
+        if self._shapes()[2].get(texts[0]) != len(texts) - 1:
+            return False
+        self.in_flight += 1
+        self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
+        return True
 
-    def lookup(
-        self, name: str, args: tuple[object, ...], *, limit: int, after: str | None, timeout: float
+    def take_named(self, name: str) -> Callable[[PeerConnection, bytes, bytes], bool]:
+        """As `take`, for the verb that a lookup is by itself: `getbyname(*args)`."""
+
+        def take(connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+            texts = shortcuts.short_arguments(arguments)
+            if texts is None or len(texts) > MAX_PREFIXED:
+                return False
+            return self.take(connection, seq, shortcuts.with_name(name, arguments))
+
+        return take
+
+    def answered_one(self, answer: Answer) -> Utf8:
+        """A lookup was answered: its envelope."""
+        self._leave()
+        self._count(1, 0, answer.took_s)
+        return Utf8(
+            answer_envelope(
+                answer.part,
+                worker=answer.worker.id,
+                attempts=answer.attempts,
+                elapsed_ms=answer.took_s * 1000,
+            )
+        )
+
+    def failed_one(self, error: LookupFailed, took_s: float) -> Utf8:
+        """A lookup has failed: its envelope."""
+        self._leave()
+        self._count(0, 0 if isinstance(error, BadRequest) else 1, took_s)
+        if isinstance(error, PoisonLookup):
+            self._note(EventKind.POISON_LOOKUP, "", error.message)
+        if isinstance(error, NoWorkers) and self._finished is not None:
+            error = Stopping(STOPPING)
+        return Utf8(error_envelope(error))
+
+    # -- all that may be asked ----------------------------------------------------------
+
+    async def lookup(
+        self,
+        name: str,
+        args: tuple[object, ...],
+        *,
+        limit: int = PAGE,
+        after: str | None = None,
+        timeout_s: float = DEADLINE,
     ) -> bytes:
         """Answers a lookup with a finished envelope.
 
@@ -106,134 +177,140 @@ class LookupHandler:
             name, args: the lookup, and one value for each of its fields.
             limit: records of the page, at most.
             after: the cursor of the page before, None for the first.
-            timeout: seconds for all of it.
+            timeout_s: seconds for all of it.
 
         Raises:
-            LookupFailed: see `nodes.errors`.
+            LookupFailed: it was not asked; see `nodes.errors`.
         """
-        _check_timeout(timeout)
-        known = self.declared()
-        if not known:
-            deadline = time.monotonic() + timeout
-            self.await_worker(timeout)
-            timeout = seconds_left(deadline, time.monotonic())
-            known = self.declared()
-        checked = _checked(known, name, args)
+        _check_timeout(timeout_s)
+        began = time.monotonic()
+        if not self.declared():
+            await self.await_worker(timeout_s)
+            timeout_s = max(0.001, timeout_s - (time.monotonic() - began))
+        checked = _checked(self.declared(), name, args)
+        request = LookupRequest(name, checked, limit, after, timeout_s)
+        call = AwaitedCall(
+            encode_arguments((encode_request(request),)),
+            "lookup",
+            timeout_s=timeout_s,
+            # A page after another is of the same catalog, as long as a worker has it.
+            version=cursor_version(after) if after else "",
+        )
+        self._admit()
+        try:
+            answer = await call.submit(self._dispatcher)
+        except LookupFailed as error:
+            return self.failed_one(error, time.monotonic() - began)
+        return self.answered_one(answer)
 
-        def make_args(left: float) -> Args:
-            # What is left of the time travels along: a worker drops what is late already.
-            return (encode_request(LookupRequest(name, checked, limit, after, left)),)
-
-        # A page after another is of the same catalog, as long as a worker has it.
-        version = cursor_version(after) if after else ""
-        return self._answer("lookup", make_args, timeout, version)
-
-    def lookup_many(self, text: str, *, limit: int, timeout: float) -> bytes:
+    async def lookup_many(
+        self, text: str, *, limit: int = PAGE, timeout_s: float = DEADLINE
+    ) -> bytes:
         """Answers a batch with a finished envelope around one for each lookup, in order.
 
         Args:
             text: see `nodes.dispatch.batches`.
             limit: records of each answer's page, at most.
-            timeout: seconds for all of it.
+            timeout_s: seconds for all of it.
 
         Raises:
-            BadRequest, Overloaded: nothing was asked.
+            BadRequest, Overloaded, Stopping: nothing was asked.
         """
-        _check_timeout(timeout)
+        _check_timeout(timeout_s)
         began = time.monotonic()
+        done: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         self._admit()
         try:
-            answers = self._batches.ask(text, limit=limit, timeout=timeout)
+            self._batches.ask(text, limit=limit, timeout_s=timeout_s, done=done.set_result)
+            answers = await done
         finally:
             self._leave()
         if answers.failed:
             self.check_open()
         took = time.monotonic() - began
-        self._count(answers.asked - answers.failed, answers.failed, took, began + took)
+        self._count(answers.asked - answers.failed, answers.failed, took)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
-    def _count(self, answered: int, failed: int, took: float, now: float) -> None:
-        with self._lock:
-            self.answered += answered
-            self.errors += failed
-            self._histogram.add(took, now, answered + failed)
-
-    def check_open(self) -> None:
-        """Raises `Stopping` once `finish` was called."""
-        if self._finishing:
-            raise Stopping(STOPPING)
-
-    def finish(self, timeout: float) -> None:
-        """Takes in nothing new, and waits up to `timeout` seconds until what has been taken in,
-        and perhaps waits for its turn, is answered. What no worker answers any more is
-        refused as `Stopping`, like the new: it is for the next master.
-        """
-        with self._lock:
-            self._finishing = True
-            self._finished.wait_for(lambda: not self.in_flight, timeout)
-
-    def close(self) -> None:
-        """Ends the threads that batches are asked in."""
-        self._batches.close()
-
-    def suggest(self, field: str, prefix: str, *, limit: int, timeout: float) -> bytes:
+    async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
         # A completion is no lookup: it is admitted like one, and counted nowhere.
+        arguments = encode_arguments((field, prefix, limit))
+        call = AwaitedCall(arguments, "suggest", timeout_s=timeout_s, counted=False)
         self._admit()
-        began = time.monotonic()
         try:
-            answer = self._dispatcher.call(
-                "suggest", lambda _left: (field, prefix, limit), timeout=timeout, counted=False
-            )
+            answer = await call.submit(self._dispatcher)
         except NoWorkers:
             self.check_open()
             raise
         finally:
             self._leave()
-        return _wrapped(answer, time.monotonic() - began)
+        return answer_envelope(
+            answer.part,
+            worker=answer.worker.id,
+            attempts=answer.attempts,
+            elapsed_ms=answer.took_s * 1000,
+        )
 
-    def _answer(self, verb: str, make_args: MakeArgs, timeout: float, version: str) -> bytes:
-        began = time.monotonic()
-        failed = True
+    async def await_worker(self, timeout_s: float) -> None:
+        """Waits up to `timeout_s` seconds for the first worker, who will say what is served, as
+        long as one is expected.
+
+        Raises:
+            Overloaded, Stopping: nobody is waited for here.
+        """
+        self._admit()
         try:
-            self._admit()
-            try:
-                answer = self._dispatcher.call(verb, make_args, timeout=timeout, version=version)
-            finally:
-                self._leave()
-            failed = False
-        except BadRequest:
-            failed = False
-            raise
-        except PoisonLookup as poison:
-            self._note(EventKind.POISON_LOOKUP, "", poison.message)
-            raise
-        except NoWorkers:
-            self.check_open()
-            raise
+            await self._wait_for_worker(timeout_s)
         finally:
-            took = time.monotonic() - began
-            self._count(not failed, failed, took, began + took)
-        return _wrapped(answer, took)
+            self._leave()
+        self.check_open()
+
+    # -- the end ------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """Raises `Stopping` once `finish` was called."""
+        if self._finished is not None:
+            raise Stopping(STOPPING)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Takes in nothing new, and waits up to `timeout_s` seconds until what has been taken in,
+        and perhaps waits for its turn, is answered. What no worker answers any more is
+        refused as `Stopping`, like the new: it is for the next master.
+        """
+        self._finished = finished = asyncio.Event()
+        if self.in_flight:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(finished.wait(), timeout_s)
 
     def _admit(self) -> None:
         """Takes a slot; `_leave` gives it back. Raises `Overloaded` when there is none, and
         `Stopping` when there will be none.
         """
-        with self._lock:
-            if self._finishing:
-                raise Stopping(STOPPING)
-            if self.in_flight >= MOST_CALLS:
-                raise Overloaded(
-                    f"{MOST_CALLS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
-                )
-            self.in_flight += 1
+        self.check_open()
+        if self.in_flight >= MAX_LOOKUPS:
+            raise Overloaded(
+                f"{MAX_LOOKUPS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
+            )
+        self.in_flight += 1
 
     def _leave(self) -> None:
-        with self._lock:
-            self.in_flight -= 1
-            if self._finishing and not self.in_flight:
-                self._finished.notify_all()
+        self.in_flight -= 1
+        if self._finished is not None and not self.in_flight:
+            self._finished.set()
+
+    # -- figures --------------------------------------------------------------------------
+
+    def _count(self, answered: int, failed: int, took_s: float) -> None:
+        self.answered += answered
+        self.errors += failed
+        self._took.append((took_s, time.monotonic(), answered + failed))
+        if len(self._took) >= MAX_UNFOLDED:
+            self._fold()
+
+    def _fold(self) -> None:
+        took, self._took = self._took, []
+        for seconds, at, count in took:
+            self._histogram.add(seconds, at, count)
 
 
 def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
@@ -249,12 +326,6 @@ def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> t
     raise NoWorkers(NO_WORKERS)
 
 
-def _check_timeout(timeout: float) -> None:
-    if not 0 < timeout <= MOST_SECONDS:
-        raise BadRequest(f"timeout_s must be above 0 and at most {MOST_SECONDS:g}")
-
-
-def _wrapped(answer: Answer, took: float) -> bytes:
-    return answer_envelope(
-        answer.part, worker=answer.worker, attempts=answer.attempts, elapsed_ms=took * 1000
-    )
+def _check_timeout(timeout_s: float) -> None:
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise BadRequest(f"timeout_s must be above 0 and at most {MAX_TIMEOUT_S:g}")

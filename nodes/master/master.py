@@ -49,14 +49,19 @@ class Master(MasterCore):
             require_token=require_token,
             tls=tls,
         )
-        self._server = Server(
-            lambda: MasterService(self),
-            host=host,
-            port=port,
-            name="master",
-            tls=None if tls is None else tls.listening(),
-        )
+        try:
+            self._server = Server(
+                lambda: MasterService(self),
+                host=host,
+                port=port,
+                tls=None if tls is None else tls.listening(),
+            )
+        except BaseException:
+            self.loop.stop()
+            raise
+        self._stopped = False
         self.address = Address(*self._server.address)
+        self.loop.start()
 
     def start(self) -> None:
         """Listens."""
@@ -65,8 +70,8 @@ class Master(MasterCore):
             self.events.note(
                 EventKind.STARTED, "", f"the master at {self.address}, pid {os.getpid()}"
             )
-        self._server.start()
-        self.membership.start()
+        self.loop.call(self._server.start)
+        self.loop.call(self._ticker.start)
 
     def stop(self) -> None:
         """Answers what has been taken in, then lets everybody go: no worse than to be killed.
@@ -76,15 +81,24 @@ class Master(MasterCore):
         on is refused as `Stopping`, and finds it there. Clients are served to the last, so local
         workers leave after them; all others look for the next master once we are gone.
         """
+        if self._stopped:
+            return
+        self._stopped = True
         if self.journal is not None:
             self.events.note(EventKind.STOPPED, "", f"the master at {self.address}")
             self.journal.close()
+        self.loop.run(self._finish())
+        self.fleet.stop()
+        self.loop.run(self._end())
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.loop.stop()
+
+    async def _finish(self) -> None:
         self._server.leave_port()
         self.membership.close()
-        self.lookups.finish(FINISH_TIME)
-        self.fleet.stop()
-        self.authenticator.close()
-        self._server.finish(LAST_WORDS)
-        self._server.stop()
-        self.membership.stop()
-        self.lookups.close()
+        await self.lookups.finish(FINISH_TIME)
+
+    async def _end(self) -> None:
+        await self._server.finish(LAST_WORDS)
+        await self._server.stop()
+        self._ticker.stop()

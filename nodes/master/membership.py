@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from random import Random
 
-from nodes.dispatch.dispatcher import Dispatcher
+from nodes.dispatch.dispatcher import TICK_S, Dispatcher
 from nodes.errors import Conflict
 from nodes.fleet.control import FleetControl, NoFleet
 from nodes.master.events import EventLog
@@ -14,27 +17,28 @@ from nodes.master.health import HealthWatch
 from nodes.master.lag import Lag
 from nodes.master.probes import Prober
 from nodes.master.served_catalog import ServedCatalog
-from nodes.master.ticker import Ticker
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker
 from nodes.support.event_kinds import EventKind
-from nodes.transport import Secure
+from nodes.transport import LinkLost, PeerConnection, Value
 from nodes.wire import Description, ProbeAnswer, Registered, Registration
+
+LOOK_AGAIN_S = 0.25
+"""Seconds after which a worker that is expected is asked after again: it may not come."""
 
 
 class Membership:
-    """The registry, its lock, the dispatcher over it, and a prober for each worker.
+    """The registry, the dispatcher over it, and the connection of each worker. For one event loop.
 
     Args:
         policy: who gets the next lookup.
         events: where changes are written down.
         description: what the workers to come will serve, if it is known before the first.
         random: for jitter.
-        tls: how workers are checked when they are dialled; None for no TLS.
-        each_second: called about so often, to look after what else may have changed.
+        loop: that all of it runs on.
+        executor: for what would hold up the loop.
 
     Attributes:
         fleet: the launcher's; see `led_by`.
-        changed: the lock over the registry and all that is decided from it.
     """
 
     def __init__(
@@ -44,33 +48,47 @@ class Membership:
         events: EventLog,
         description: Description | None,
         random: Random,
-        tls: Secure | None = None,
-        each_second: Callable[[], None] = lambda: None,
+        loop: asyncio.AbstractEventLoop,
+        executor: Executor,
     ) -> None:
         self.fleet: FleetControl = NoFleet()
+        self._loop = loop
+        self._executor = executor
         self._rejoin_until = 0.0
         self._closed = False
+        self._changed = asyncio.Event()
+        self._ticking = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
         self._served = ServedCatalog(self.registry, description)
-        self._each_second = each_second
         self.router = Router(registry=self.registry, policy=policy)
         self.health = HealthWatch(self.router)
-        self.dispatcher = Dispatcher(router=self.router, expecting=self.expecting, tls=tls)
-        self.changed = self.dispatcher.changed
+        self.dispatcher = Dispatcher(
+            router=self.router,
+            clock=time.monotonic,
+            wake=self._wake_dispatcher,
+            expecting=self.expecting,
+        )
         self.lag = Lag()
-        self._hang_up: dict[int, Callable[[], None]] = {}
+        self._connections: dict[int, PeerConnection] = {}
         self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
-        self._ticker = Ticker(self.lag, self._tick)
+
+    def _wake_dispatcher(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(TICK_S, self._tick_dispatcher)
+
+    def _tick_dispatcher(self) -> None:
+        self._ticking = False
+        self.dispatcher.tick()
 
     def led_by(self, fleet: FleetControl) -> None:
         """That fleet runs the local workers, and says what is served. To be said before the first
         worker registers.
         """
         self.fleet = fleet
-        with self.changed:
-            self.registry.local.supervised = True
-            self._served.fixed = fleet.says_what_is_served
+        self.registry.local.supervised = True
+        self._served.fixed = fleet.says_what_is_served
 
     def expect_until(self, moment: float) -> None:
         """Workers of an earlier master are looking for this one, until then (monotonic)."""
@@ -81,22 +99,28 @@ class Membership:
         if self._closed:
             return False
         now = time.monotonic()
-        with self.changed:
-            return now < self._rejoin_until or self.registry.local.expected(now)
+        return now < self._rejoin_until or self.registry.local.expected(now)
+
+    async def wait_for_worker(self, timeout_s: float) -> None:
+        """Waits up to so many seconds for a worker, as long as one is expected."""
+        deadline = time.monotonic() + timeout_s
+        while not self.registry.available and self.expecting() and time.monotonic() < deadline:
+            await self.wait_changed(min(deadline - time.monotonic(), LOOK_AGAIN_S))
+
+    async def wait_changed(self, timeout_s: float) -> None:
+        """Waits until something has changed here, at most so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+
+    def changed(self) -> None:
+        """Something has changed: who waits for that goes on."""
+        self.dispatcher.changed()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def close(self) -> None:
         """Nobody can register any more: nobody is waited for."""
         self._closed = True
-
-    def start(self) -> None:
-        """Begins to watch itself. Workers may register before."""
-        self._ticker.start()
-
-    def stop(self) -> None:
-        """Closes every lane and joins the probers."""
-        self.dispatcher.close()
-        self._prober.stop()
-        self._ticker.stop()
 
     def note(self, kind: EventKind, worker_id: str, text: str) -> None:
         """Something happened to a worker, or to the cluster ("")."""
@@ -105,51 +129,51 @@ class Membership:
     def _note(self, kind: EventKind, worker: Worker, text: str) -> None:
         self.events.note(kind, worker.id, text)
 
-    def _tick(self, now: float) -> None:
-        with self.changed:
-            self.succeed(now)
-            news = self.health.look(now)
-        for kind, text in news:
+    def look(self, now: float) -> None:
+        """Sends the probes that are due. To be called several times a second."""
+        self._prober.look(self.registry.live(), now)
+
+    def look_around(self, now: float) -> None:
+        """Works out anew what follows from all workers together. To be called each second."""
+        self.succeed(now)
+        for kind, text in self.health.look(now):
             self.note(kind, "", text)
-        self._each_second()
 
     # -- for workers ------------------------------------------------------------
 
-    def register(self, registration: Registration, hang_up: Callable[[], None]) -> Registered:
+    def register(self, registration: Registration, connection: PeerConnection) -> Registered:
         """A worker registered.
 
         Args:
             registration: what it says of itself.
-            hang_up: ends the connection that it registered on.
+            connection: that it registered on, and is sent lookups on.
 
         Raises:
             Conflict: a live worker holds its address, or serves another dataset.
         """
-        with self.changed:
-            self._served.check(registration.catalog)
-            self._served.offer(registration.catalog, time.monotonic())
-            before = {worker.generation for worker in self.registry.live()}
-            try:
-                worker = self.registry.register(
-                    wanted_id=registration.wanted_id,
-                    instance=registration.instance,
-                    address=Address(registration.host, registration.port),
-                    pid=registration.pid,
-                    version=registration.catalog.version,
-                    now=time.monotonic(),
-                )
-            except AddressHeld as held:
-                raise Conflict(
-                    f"{held.holder.address} is held by {held.holder.id} (pid {held.holder.pid}), "
-                    "which is alive; choose another port"
-                ) from held
-            self.dispatcher.joined(worker)
-            self._hang_up[worker.generation] = hang_up
-            replaced = before - {other.generation for other in self.registry.live()}
-            self.changed.notify_all()
-        for generation in replaced:
+        self._served.check(registration.catalog)
+        self._served.offer(registration.catalog, time.monotonic())
+        before = {worker.generation for worker in self.registry.live()}
+        try:
+            worker = self.registry.register(
+                wanted_id=registration.wanted_id,
+                instance=registration.instance,
+                address=Address(registration.host, registration.port),
+                pid=registration.pid,
+                version=registration.catalog.version,
+                now=time.monotonic(),
+            )
+        except AddressHeld as held:
+            raise Conflict(
+                f"{held.holder.address} is held by {held.holder.id} (pid {held.holder.pid}), "
+                "which is alive; choose another port"
+            ) from held
+        for generation in before - {other.generation for other in self.registry.live()}:
             self._let_go(generation)
-        self._prober.start(worker)
+        self._connections[worker.generation] = connection
+        self.dispatcher.joined(worker, connection.requester)
+        self._prober.probe(worker, time.monotonic())
+        self.changed()
         unready = worker.why if worker.state is State.UNREADY else ""
         return Registered(worker.id, worker.generation, unready=unready)
 
@@ -162,44 +186,39 @@ class Membership:
 
     def serves(self, description: Description) -> None:
         """That is what is served from now on; a worker with another catalog gets no lookups."""
-        with self.changed:
-            self._served.serve(description, time.monotonic())
-            self.changed.notify_all()
+        self._served.serve(description, time.monotonic())
+        self.changed()
 
     def accepts(self, version: str) -> None:
         """Workers are about to switch to that version: both are served until all have."""
-        with self.changed:
-            self._served.accept(version, time.monotonic())
-            self.changed.notify_all()
+        self._served.accept(version, time.monotonic())
+        self.changed()
 
     def succeed(self, now: float) -> None:
-        """Serves another catalog, where nobody is left with the one that is served. Called with
-        the lock held, whenever a worker has left.
+        """Serves another catalog, where nobody is left with the one that is served. To be called
+        whenever a worker has left.
         """
         following = self._served.succeed(now)
         if following is not None:
             said = f"catalog {following.version}, as nobody is left with another"
             self.note(EventKind.SERVES, "", said)
-            self.changed.notify_all()
+            self.changed()
 
     def has(self, generation: int) -> bool:
         """Whether that registration is not over."""
-        with self.changed:
-            return any(worker.generation == generation for worker in self.registry.live())
+        return any(worker.generation == generation for worker in self.registry.live())
 
     def is_local(self, worker_id: str) -> bool:
         """Whether that worker is one of the fleet's."""
-        with self.changed:
-            return worker_id in self.registry.local
+        return worker_id in self.registry.local
 
     def leave(self, generation: int) -> int:
         """A worker wants no more lookups. Returns how many it still has to answer."""
-        with self.changed:
-            self.registry.drain(generation, "it leaves", time.monotonic())
-            self.succeed(time.monotonic())
-            for worker in self.registry.live():
-                if worker.generation == generation:
-                    return worker.in_flight
+        self.registry.drain(generation, "it leaves", time.monotonic())
+        self.succeed(time.monotonic())
+        for worker in self.registry.live():
+            if worker.generation == generation:
+                return worker.in_flight
         return 0
 
     def gone(self, generation: int, why: str) -> None:
@@ -208,20 +227,27 @@ class Membership:
 
     def end(self, decide: Callable[[float], Worker | None]) -> None:
         """Ends the registration that `decide` finds to be over at the time it is given, if any."""
-        with self.changed:
-            worker = decide(time.monotonic())
-            self.changed.notify_all()
+        worker = decide(time.monotonic())
         if worker is not None:
             self._let_go(worker.generation)
+        self.changed()
 
     def _let_go(self, generation: int) -> None:
         """Closes what is open to a registration that is over: whoever waits is rerouted, and
         a worker that was only frozen finds its connection ended, and registers again.
         """
         self.dispatcher.left(generation)
-        hang_up = self._hang_up.pop(generation, None)
-        if hang_up is not None:
-            hang_up()
+        connection = self._connections.pop(generation, None)
+        if connection is not None:
+            connection.requester.lose(LinkLost("its registration is over"))
+            connection.abort()
+
+    async def ask(self, worker: Worker, verb: str, *args: Value, timeout_s: float) -> Value:
+        """Calls a verb of that worker. Raises `TransportError`."""
+        connection = self._connections.get(worker.generation)
+        if connection is None:
+            raise LinkLost("its registration is over")
+        return await connection.call(verb, *args, timeout_s=timeout_s)
 
     # -- probes -------------------------------------------------------------------
 
@@ -231,15 +257,16 @@ class Membership:
 
     def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
         served, in_flight, _errors, version, cpu, memory = report
-        with self.changed:
-            self.registry.probe_answered(
-                worker.generation,
-                version=version,
-                cpu=cpu,
-                memory=memory,
-                now=time.monotonic(),
-                direct=(served, in_flight),
-            )
-            self.registry.purge(time.monotonic())
-            self.changed.notify_all()
-        self.fleet.memory_measured(worker.id, worker.instance, memory)
+        self.registry.probe_answered(
+            worker.generation,
+            version=version,
+            cpu=cpu,
+            memory=memory,
+            now=time.monotonic(),
+            direct=(served, in_flight),
+        )
+        self.registry.purge(time.monotonic())
+        self.changed()
+        # It may have to wait for an operation of the fleet that is under way.
+        measured = (worker.id, worker.instance, memory)
+        self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)

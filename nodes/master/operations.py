@@ -12,26 +12,35 @@ from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
 from nodes.master.membership import Membership
 from nodes.master.worker_orders import WorkerOrders
+from nodes.transport import LoopThread
 from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded
+
+INSTANT = frozenset(("snapshot", "events"))
+"""The operations that do not wait for anything."""
 
 
 class Operations:
-    """The operations on one master and its fleet. Each may raise what `nodes.errors` lists.
+    """The operations on one master and its fleet. Each may raise what `nodes.errors` lists, and
+    wait for a while: they are for other threads than the master's loop, `INSTANT` ones apart.
 
     Args:
+        loop: the master's.
         membership: the master's, which knows the fleet.
         orders: to the membership's workers.
         event_log: the master's.
-        take_snapshot: takes one of now.
+        take_snapshot: takes one of now, from any thread.
     """
 
     def __init__(
         self,
+        *,
+        loop: LoopThread,
         membership: Membership,
         orders: WorkerOrders,
         event_log: EventLog,
         take_snapshot: Callable[[], ClusterSnapshot],
     ) -> None:
+        self._loop = loop
         self._membership = membership
         self._orders = orders
         self._event_log = event_log
@@ -63,9 +72,9 @@ class Operations:
 
     def drain(self, worker_id: str) -> str:
         """Lets a worker answer its last lookups, then leave for good, whoever started it."""
-        if self._membership.is_local(worker_id):
+        if self._loop.call(self._membership.is_local, worker_id):
             return self._fleet.drain(worker_id)
-        self._orders.retire(worker_id)
+        self._loop.run(self._orders.retire(worker_id))
         return f"{worker_id} drains, then leaves"
 
     def restart(self, worker_id: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from nodes.dispatch.dispatcher import Dispatcher, explain
+from nodes.dispatch.dispatcher import NO_ARGUMENTS, Dispatcher, explain
 from nodes.dispatch.replies import is_probe_answer
 from nodes.routing import Worker
-from nodes.transport import ProtocolError, TransportError
+from nodes.transport import CallTimeout, ProtocolError, TransportError, Value
 from nodes.wire import ProbeAnswer
 
 PROBE_INTERVAL_S = 1.0
@@ -18,7 +16,7 @@ PROBE_TIMEOUT_S = 1.0
 
 
 class Prober:
-    """A thread for each worker, which probes it through the path that serves lookups.
+    """Probes workers, through the connections that lookups take. No clock of its own.
 
     Args:
         dispatcher: the way to a worker.
@@ -36,38 +34,55 @@ class Prober:
         self._dispatcher = dispatcher
         self._answered = answered
         self._missed = missed
-        self._threads: set[threading.Thread] = set()
-        self._stopping = threading.Event()
+        self._probes: dict[int, _Probe] = {}
 
-    def start(self, worker: Worker) -> None:
-        """Begins to probe that worker."""
-        thread = threading.Thread(
-            target=self._keep_probing, args=(worker,), name=f"probe-{worker.id}", daemon=True
-        )
-        self._threads.add(thread)
-        thread.start()
+    def probe(self, worker: Worker, now: float) -> None:
+        """Asks that worker."""
+        probe = self._probes[worker.generation] = _Probe(self, worker, now)
+        self._dispatcher.call_worker(worker, "probe", NO_ARGUMENTS, probe)
 
-    def stop(self) -> None:
-        """Ends all probes, and waits for those under way."""
-        self._stopping.set()
-        for thread in list(self._threads):
-            thread.join(PROBE_TIMEOUT_S + 1.0)
+    def look(self, workers: Iterable[Worker], now: float) -> None:
+        """Asks those whose time it is, and gives up on answers that are late."""
+        live = list(workers)
+        for gone in self._probes.keys() - {worker.generation for worker in live}:
+            del self._probes[gone]
+        for worker in live:
+            probe = self._probes.get(worker.generation)
+            if probe is None:
+                self.probe(worker, now)
+            elif not probe.over and now - probe.asked_at >= PROBE_TIMEOUT_S:
+                probe.failed(CallTimeout(str(worker.address), PROBE_TIMEOUT_S))
+                self.probe(worker, now)
+            elif probe.over and now - probe.asked_at >= PROBE_INTERVAL_S:
+                self.probe(worker, now)
 
-    def _keep_probing(self, worker: Worker) -> None:
-        try:
-            while worker.live and not self._stopping.is_set():
-                began = time.monotonic()
-                self._probe(worker)
-                self._stopping.wait(max(0.0, PROBE_INTERVAL_S - (time.monotonic() - began)))
-        finally:
-            self._threads.discard(threading.current_thread())
-
-    def _probe(self, worker: Worker) -> None:
-        try:
-            report = self._dispatcher.call_worker(worker, "probe", (), timeout=PROBE_TIMEOUT_S)
-            if not is_probe_answer(report):
-                raise ProtocolError("its answer has not the form of one")
-        except TransportError as error:
-            self._missed(worker, explain(worker, error))
+    def take(self, worker: Worker, reply: Value | TransportError) -> None:
+        """What became of a probe."""
+        if isinstance(reply, TransportError):
+            self._missed(worker, explain(worker, reply))
+        elif is_probe_answer(reply):
+            self._answered(worker, reply)
         else:
-            self._answered(worker, report)
+            wrong = ProtocolError("its answer has not the form of one")
+            self._missed(worker, explain(worker, wrong))
+
+
+class _Probe:
+    """One question; a `Pending` of the worker's link."""
+
+    def __init__(self, prober: Prober, worker: Worker, asked_at: float) -> None:
+        self.asked_at = asked_at
+        self.over = False
+        self._prober = prober
+        self._worker = worker
+
+    def replied(self, value: Value) -> None:
+        self._end(value)
+
+    def failed(self, error: TransportError) -> None:
+        self._end(error)
+
+    def _end(self, reply: Value | TransportError) -> None:
+        if not self.over:
+            self.over = True
+            self._prober.take(self._worker, reply)

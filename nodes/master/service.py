@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from nodes.errors import BadRequest, DataError, Forbidden, LookupFailed, NotPossible
-from nodes.master import cores
 from nodes.master.core import MasterCore
-from nodes.security.authenticator import Session
+from nodes.master.operations import INSTANT
+from nodes.security.authenticator import Session, WrongToken
 from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.addresses import registered_host
-from nodes.transport import Certificate, Peer, Service, Utf8
+from nodes.support.verbs import OPERATIONS
+from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
 from nodes.wire import (
     DEADLINE,
     MOST_REGISTRATION,
@@ -42,12 +45,10 @@ class MasterService(Service):
         self._certificate: Certificate | None = None
         self._session = Session(master.authenticator, "")
         self._generation: int | None = None
-        self._gathered = False
         # Each with the role that it needs, None for what a stranger may ask.
         self._asking = TokenRole.CLIENT if master.authenticator.require_token else None
         self._verbs: Mapping[str, tuple[TokenRole | None, Callable[..., object]]] = {
             "login": (None, self._login),
-            "lookup": (self._asking, self._lookup),
             "lookup_many": (self._asking, self._lookup_many),
             "describe": (self._asking, master.describe),
             "members": (self._asking, master.members),
@@ -55,20 +56,41 @@ class MasterService(Service):
             "register": (TokenRole.WORKER, self._register),
             "renew": (TokenRole.WORKER, self._renew),
             "leave": (TokenRole.WORKER, self._leave),
-            **{name: (TokenRole.OPERATOR, do) for name, do in master.operator_verbs.items()},
+            **{name: (TokenRole.OPERATOR, self._operation(name)) for name in OPERATIONS},
         }
 
-    def verb(self, name: str) -> Callable[..., object] | None:
+    def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
         """The verb of that name: one of those above, or a lookup that the dataset declares."""
+        lookups = self._master.lookups
+        if name == "lookup":
+            return self._asked(lookups.take, self._lookup)
         if name in self._verbs:
             role, do = self._verbs[name]
-        elif name in CLASSIC or name in self._master.lookups.declared():
-            role, do = self._asking, functools.partial(self._lookup, name)
-        else:
-            return None
-        if role is None:
-            return functools.partial(self._answer, do)
-        return functools.partial(self._guarded_answer, role, do)
+            if role is None:
+                return functools.partial(self._answer, do)
+            return functools.partial(self._guarded_answer, role, do)
+        if name in CLASSIC or name in lookups.declared():
+            return self._asked(lookups.take_named(name), functools.partial(self._lookup, name))
+        return None
+
+    def _asked(
+        self, take: Callable[[PeerConnection, bytes, bytes], bool], general: Callable[..., object]
+    ) -> RawVerb:
+        """A lookup: passed on as it came, where it has the common form and nothing has to be
+        checked of who asks.
+        """
+        if self._asking is None:
+            return RawVerb(take, functools.partial(self._answer, general))
+        guarded = functools.partial(self._guarded_answer, self._asking, general)
+
+        def take_checked(connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+            try:
+                self._session.check(TokenRole.CLIENT)
+            except LookupFailed:
+                return False  # said by the general way
+            return take(connection, seq, arguments)
+
+        return RawVerb(take_checked, guarded)
 
     def on_open(self, peer: Peer) -> None:
         """A connection begins: whoever it is has no role yet."""
@@ -82,16 +104,18 @@ class MasterService(Service):
             self._master.expiries.pop(self._generation, None)
             self._master.membership.gone(self._generation, "its connection ended")
 
-    def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
+    async def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
         try:
             result = validation.call(do, args, named)
+            if inspect.isawaitable(result):
+                result = await result
         except LookupFailed as error:
             return Utf8(error_envelope(error))
         except DataError as error:
             return Utf8(error_envelope(NotPossible(f"nothing was changed: {error}")))
-        return Utf8(result if type(result) is bytes else result_envelope(result))
+        return Utf8(result if isinstance(result, bytes) else result_envelope(result))
 
-    def _guarded_answer(
+    async def _guarded_answer(
         self, role: TokenRole, do: Callable[..., object], *args: object, **named: object
     ) -> Utf8:
         def checked(*args: object, **named: object) -> object:
@@ -100,17 +124,26 @@ class MasterService(Service):
                 if lacks:
                     raise Forbidden(lacks)
             self._session.check(role)
-            if role is TokenRole.OPERATOR and self._gathered:
-                # It may start workers, or build a catalog.
-                cores.spread()
-                self._gathered = False
             return validation.call(do, args, named)
 
-        return self._answer(checked, *args, **named)
+        return await self._answer(checked, *args, **named)
+
+    def _operation(self, name: str) -> Callable[..., object]:
+        """An operator's verb: in another thread, if it may have to wait for something."""
+        do = self._master.operator_verbs[name]
+        if name in INSTANT:
+            return do
+
+        async def elsewhere(*args: object, **named: object) -> object:
+            loop = asyncio.get_running_loop()
+            work = functools.partial(do, *args, **named)
+            return await loop.run_in_executor(self._master.executor, work)
+
+        return elsewhere
 
     # -- for clients ----------------------------------------------------------------
 
-    def _lookup(
+    async def _lookup(
         self,
         name: object,
         *args: object,
@@ -118,38 +151,38 @@ class MasterService(Service):
         after: object = None,
         timeout_s: object = DEADLINE,
     ) -> bytes:
-        if not self._gathered and self._master.lookups.in_flight:
-            # Others ask as well: from now on this thread and theirs take turns.
-            cores.gather()
-            self._gathered = True
-        return self._master.lookups.lookup(
+        return await self._master.lookups.lookup(
             validation.text("the lookup's name", name),
             args,
             limit=validation.count("limit", limit),
             after=None if after is None else validation.text("after", after),
-            timeout=validation.seconds("timeout_s", timeout_s),
+            timeout_s=validation.seconds("timeout_s", timeout_s),
         )
 
-    def _lookup_many(
+    async def _lookup_many(
         self, lookups: object, *, limit: object = PAGE, timeout_s: object = DEADLINE
     ) -> bytes:
-        return self._master.lookups.lookup_many(
+        return await self._master.lookups.lookup_many(
             validation.text("lookups", lookups),
             limit=validation.count("limit", limit),
-            timeout=validation.seconds("timeout_s", timeout_s),
+            timeout_s=validation.seconds("timeout_s", timeout_s),
         )
 
-    def _suggest(self, field: object, prefix: object = "", limit: object = 10) -> bytes:
-        return self._master.lookups.suggest(
+    async def _suggest(self, field: object, prefix: object = "", limit: object = 10) -> bytes:
+        return await self._master.lookups.suggest(
             validation.text("field", field),
             validation.text("prefix", prefix),
             limit=validation.count("limit", limit),
-            timeout=DEADLINE,
+            timeout_s=DEADLINE,
         )
 
-    def _login(self, token: object) -> str:
-        role = self._session.login(token)
-        self.keeps_seat = True
+    async def _login(self, token: object) -> str:
+        try:
+            role = self._session.login(token)
+        except WrongToken as wrong:
+            await asyncio.sleep(wrong.wait_s)
+            raise
+        self.trusted = True
         return role
 
     # -- for workers ----------------------------------------------------------------
@@ -166,9 +199,10 @@ class MasterService(Service):
             raise BadRequest("a worker registered on this connection already")
         host = registered_host(registration.host, self._peer, self._master.address.host)
         registered = self._master.membership.register(
-            msgspec.structs.replace(registration, host=host), self.hang_up
+            msgspec.structs.replace(registration, host=host), self.connection
         )
         self._generation = registered.generation
+        self.connection.expect_replies()
         if self._certificate is not None:
             self._master.expiries[registered.generation] = self._certificate.expires_at
         self._session.settle(TokenRole.WORKER)

@@ -9,6 +9,7 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.routing import BETWEEN_REGISTRATIONS, LocalWorker, Phase, Registry, State, Worker
 from nodes.support.natural import natural_key
+from nodes.support.units import rounded_ms
 from nodes.wire import ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
@@ -35,39 +36,38 @@ def take_snapshot(
     wall = time.time()
     registry, router, described = membership.registry, membership.router, membership.description
     rate, p50, p99 = lookups.measured(now)
-    with membership.changed:
-        live = registry.live()
-        workers = worker_views(registry, now, wall)
-        return ClusterSnapshot(
-            taken_at=wall,
-            address=facts.address,
-            balance=facts.balance,
-            uptime_s=now - facts.started,
-            dataset=described.dataset if described else "",
-            catalogs=tuple(sorted({worker.version for worker in registry.available})),
-            records=described.records if described else 0,
-            wanted_workers=registry.local.wanted,
-            lookups_per_s=rate + sum(worker.direct.per_s for worker in live),
-            p50_ms=_ms(p50),
-            p99_ms=_ms(p99),
-            answered=lookups.answered + registry.direct,
-            errors=lookups.errors,
-            reroutes=router.reroutes,
-            hedges=router.hedges,
-            refused_logins=facts.refused_logins,
-            hedges_left=round(router.hedging.left(now), 1),
-            retries_left=round(router.retrying.left(now), 1),
-            hedge_after_ms=router.hedge_after_s * 1000,
-            panic=membership.health.panicking,
-            activity=membership.fleet.activity,
-            lag_ms=membership.lag.seconds * 1000,
-            patience=membership.lag.stretch,
-            in_flight=sum(view.in_flight for view in workers),
-            last_event=membership.events.last,
-            tls_expires_at=facts.tls_expires_at,
-            journal_trouble=facts.journal_trouble,
-            workers=workers,
-        )
+    live = registry.live()
+    workers = worker_views(registry, now, wall)
+    return ClusterSnapshot(
+        taken_at=wall,
+        address=facts.address,
+        balance=facts.balance,
+        uptime_s=now - facts.started,
+        dataset=described.dataset if described else "",
+        catalogs=tuple(sorted({worker.version for worker in registry.available})),
+        records=described.records if described else 0,
+        wanted_workers=registry.local.wanted,
+        lookups_per_s=rate + sum(worker.direct.per_s for worker in live),
+        p50_ms=_ms(p50),
+        p99_ms=_ms(p99),
+        answered=lookups.answered + registry.direct,
+        errors=lookups.errors,
+        reroutes=router.reroutes,
+        hedges=router.hedges,
+        refused_logins=facts.refused_logins,
+        hedges_left=round(router.hedging.left(now), 1),
+        retries_left=round(router.retrying.left(now), 1),
+        hedge_after_ms=router.hedge_after_s * 1000,
+        panic=membership.health.panicking,
+        activity=membership.fleet.activity,
+        lag_ms=membership.lag.seconds * 1000,
+        patience=membership.lag.stretch,
+        in_flight=sum(view.in_flight for view in workers),
+        last_event=membership.events.last,
+        tls_expires_at=facts.tls_expires_at,
+        journal_trouble=facts.journal_trouble,
+        workers=workers,
+    )
 
 
 def worker_views(registry: Registry, now: float, wall: float) -> tuple[WorkerView, ...]:
@@ -149,4 +149,4 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)
+    return None if seconds is None else rounded_ms(seconds)

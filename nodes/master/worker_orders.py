@@ -30,47 +30,41 @@ class WorkerOrders:
         self._membership = membership
         self._switch_timeout_s = switch_timeout_s
 
-    def retire(self, worker_id: str) -> None:
+    async def retire(self, worker_id: str) -> None:
         """Has a worker that nobody here started drain and leave.
 
         Raises:
             UnknownWorker: no live worker has that id.
         """
         membership = self._membership
-        with membership.changed:
-            worker = membership.registry.get(worker_id)
-            if worker is None or not worker.live:
-                raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
-            membership.registry.drain(worker.generation, "by an operator", time.monotonic())
-            membership.succeed(time.monotonic())
+        worker = membership.registry.get(worker_id)
+        if worker is None or not worker.live:
+            raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
+        membership.registry.drain(worker.generation, "by an operator", time.monotonic())
+        membership.succeed(time.monotonic())
+        membership.changed()
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
-            membership.dispatcher.call_worker(
-                worker, "retire", (worker.instance,), timeout=PROBE_TIMEOUT_S
-            )
+            await membership.ask(worker, "retire", timeout_s=PROBE_TIMEOUT_S)
 
-    def switch(self, worker_id: str, path: str) -> str:
+    async def switch(self, worker_id: str, path: str) -> str:
         """Has a worker serve the catalog at `path` from its next lookup on.
 
         Returns:
             Why it does not, "" if it does.
         """
         membership = self._membership
-        with membership.changed:
-            worker = membership.registry.get(worker_id)
-            if worker is None or not worker.live:
-                return "it is not registered"
+        worker = membership.registry.get(worker_id)
+        if worker is None or not worker.live:
+            return "it is not registered"
         try:
-            reply = membership.dispatcher.call_worker(
-                worker, "switch", (worker.instance, path), timeout=self._switch_timeout_s
-            )
+            reply = await membership.ask(worker, "switch", path, timeout_s=self._switch_timeout_s)
             if is_refusal(reply):
                 return explain(worker, reply)
             if not is_version(reply):
                 raise ProtocolError("its answer has not the form of one")
         except TransportError as error:
             return explain(worker, error)
-        with membership.changed:
-            membership.registry.switched(worker.generation, reply, time.monotonic())
-            membership.changed.notify_all()
+        membership.registry.switched(worker.generation, reply, time.monotonic())
+        membership.changed()
         return ""

@@ -8,12 +8,13 @@ from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.local import REGISTERS_WITHIN_S, LocalWorker, ProcessEvent
 from nodes.routing.registry import AddressHeld, Registry
 from nodes.routing.router import Router, panics
-from nodes.routing.states import BETWEEN_REGISTRATIONS, Phase, ProcessChange, State
+from nodes.routing.states import BETWEEN_REGISTRATIONS, IN_ROTATION, Phase, ProcessChange, State
 from nodes.routing.worker import Address, Worker
 
 __all__ = [
     "BETWEEN_REGISTRATIONS",
     "DEFAULT_LIMITS",
+    "IN_ROTATION",
     "NO_WORKERS",
     "POLICIES",
     "REGISTERS_WITHIN_S",

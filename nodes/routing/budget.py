@@ -42,9 +42,9 @@ class Budget:
         self._refused_before = 0
         self._short = False
 
-    def earn(self) -> None:
-        """A lookup began."""
-        self._tokens += self._share  # `left` takes off what is beyond the burst
+    def earn(self, lookups: int = 1) -> None:
+        """So many lookups began."""
+        self._tokens += self._share * lookups  # `left` takes off what is beyond the burst
 
     def left(self, now: float) -> float:
         """Tokens in the bucket at `now` (seconds)."""

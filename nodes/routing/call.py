@@ -108,6 +108,13 @@ class CallState:
         self.attempts = 0
         self.pending: dict[int, Attempt] = {}
 
+    def adopt(self, worker: Worker, began: float) -> None:
+        """The call is under way at that worker already, since `began` (seconds)."""
+        self._tried.add(worker.generation)
+        self.attempts = 1
+        self.pending[worker.generation] = Attempt(worker, began, alone=False)
+        self._hedge_at = began + self._router.hedge_after_s
+
     # -- what to do ---------------------------------------------------------------
 
     def next_action(self, now: float, *, expecting: Callable[[], bool] = lambda: False) -> Action:

@@ -21,6 +21,8 @@ class RoutingLimits(msgspec.Struct, frozen=True, kw_only=True):
         retry_per_s: retries a second, however few lookups there are.
         attempt_timeout_s: seconds that one attempt may take while another worker could be asked
             instead. Nothing else finds out a frozen worker.
+        max_calls: calls sent to one worker at a time; more wait in the order they came, for
+            whichever worker is next.
         round_pause_s: seconds before a second round, when every worker has failed a lookup.
         death_notice_s: seconds after the end of a worker's connection within which the news of
             its death may still arrive.
@@ -28,11 +30,12 @@ class RoutingLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     hedge_floor_s: float = 0.05
     hedge_share: float = 0.1
-    hedge_burst: float = 10.0
+    hedge_burst: float = 32.0
     retry_share: float = 0.2
     retry_burst: float = 256.0
     retry_per_s: float = 10.0
     attempt_timeout_s: float = 0.5
+    max_calls: int = 16
     round_pause_s: float = 0.05
     death_notice_s: float = 0.1
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from nodes.routing.balancer import Policy
+from nodes.routing.balancer import Policy, pick
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.registry import Registry
+from nodes.routing.worker import Worker
 
 
 class Router:
@@ -36,6 +37,55 @@ class Router:
         self.hedge_after_s = limits.hedge_floor_s
         self.hedges = 0
         self.reroutes = 0
+        self._usual = 0.0
+        self._now = 0.0
+        self._samples: list[tuple[Worker, float, int]] = []
+
+    def pick_first(self) -> Worker | None:
+        """The worker for a lookup that no worker has been sent yet; None if there is none, or all
+        have as much to do as they should have at a time.
+
+        The same choice as `pick`, from latencies as of the last fold: one key for each worker.
+        """
+        policy, usual = self.policy, self._usual
+        best, least = None, None
+        for worker in self.registry.available:
+            if worker.breaker.failures:
+                return self._pick_with_breakers()
+            key = (worker.rank + worker.late, *policy(worker, worker.estimate, usual))
+            if least is None or key < least:
+                best, least = worker, key
+        if best is None or best.calls >= self.limits.max_calls:
+            return None
+        return best
+
+    def _pick_with_breakers(self) -> Worker | None:
+        best = pick(self.registry.available, self.policy, self._now)
+        if best is None or best.calls >= self.limits.max_calls:
+            return None
+        return best
+
+    def took(self, worker: Worker, seconds: float, tasks: int) -> None:
+        """A lookup was answered by that worker after `seconds`: folded in by the next `fold`."""
+        self._samples.append((worker, seconds, tasks))
+
+    def fold(self, now: float) -> None:
+        """Folds in what was measured since the last fold. To be called some 10 ms after each
+        lookup, and before breakers are looked at after a pause.
+        """
+        self._now = now
+        samples, self._samples = self._samples, []
+        if samples:
+            lookups = len(samples)
+            self.hedging.earn(lookups)
+            self.retrying.earn(lookups)
+            for worker, seconds, tasks in samples:
+                worker.took(seconds, now, tasks)
+        estimates = []
+        for worker in self.registry.available:
+            worker.estimate = worker.latency.estimate(now)
+            estimates.append(worker.estimate)
+        self._usual = sorted(estimates)[(len(estimates) - 1) // 4] if estimates else 0.0
 
     def refresh(self, now: float) -> None:
         """Works out anew when a lookup is late. To be called about each second."""

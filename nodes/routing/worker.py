@@ -43,12 +43,14 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         instance: the secret by which its process is known.
         version: of the catalog that it has.
         head_start: tasks that count for who is next, and that it never performed.
+        calls: that it was sent and has not answered; `in_flight` are the lookups in them.
         refusals: lookups that it found wrong: for who is next, they are tasks performed.
         direct: what it does for clients that ask it themselves, as its last probe said.
         alive_at: when the newest question that it has answered was asked: then it was alive.
         has_suspect: it has a lookup that was on another worker as that one died.
         dismissed: an operator ends it: nothing that it was asked is to blame.
         died: its process ended, and nobody had told it to; None while that is not known.
+        estimate: the latency to expect of it, as of the last fold; see `Router.fold`.
         late: it was late, and has answered nothing since.
         why: what is wrong with it, "" for nothing.
         since: when it entered its state.
@@ -71,11 +73,13 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     rank: int = State.STARTING.rank
     why: str = ""
     since: float = 0.0
+    calls: int = 0
     in_flight: int = 0
     served: int = 0
     errors: int = 0
     refusals: int = 0
     direct: DirectCounts = DirectCounts()
+    estimate: float = 0.0
     latency: PeakEwma = msgspec.field(default_factory=PeakEwma)
     histogram: WindowedHistogram = msgspec.field(default_factory=WindowedHistogram)
     cpu: float = 0.0
@@ -137,25 +141,35 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
 
     def began(self, now: float, tasks: int = 1) -> None:
         """A lookup is about to be sent: counted before the send."""
+        self.calls += 1
         self.in_flight += tasks
         if self.breaker.failures:
             self.breaker.began(now)
 
     def answered(self, seconds: float, now: float, tasks: int = 1) -> None:
         """The lookup was answered after `seconds`."""
-        self.alive_at = max(self.alive_at, now - seconds)
+        self.replied(now - seconds, tasks)
+        self.took(seconds, now, tasks)
+
+    def replied(self, began: float, tasks: int) -> None:
+        """A lookup sent at `began` was answered; `took` says later how long that took."""
+        self.calls -= 1
         self.in_flight -= tasks
         self.served += tasks
         self.late = False
-        if tasks == 1:
-            # A batch says nothing of how quick the worker is at one.
-            self.latency.answered(seconds, now)
-        self.histogram.add(seconds, now, tasks)
+        self.alive_at = max(self.alive_at, began)
         if self.breaker.failures and self.breaker.succeeded():
             self.listener(EventKind.BREAKER_CLOSED, self, "answers again")
 
+    def took(self, seconds: float, now: float, tasks: int) -> None:
+        """So long took an answer noted by `replied`."""
+        if tasks == 1:  # a batch says nothing of how quick the worker is at one
+            self.latency.answered(seconds, now)
+        self.histogram.add(seconds, now, tasks)
+
     def failed(self, seconds: float, why: str, now: float, tasks: int = 1) -> None:
         """The lookup failed after `seconds`: counted as slow, never as fast."""
+        self.calls -= 1
         self.in_flight -= tasks
         self.errors += 1
         self.latency.failed(max(seconds, 1.0), now)
@@ -164,6 +178,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
 
     def overtaken(self, seconds: float, now: float, tasks: int = 1) -> None:
         """Another was quicker, and the lookup was taken back after `seconds`: slow, no more."""
+        self.calls -= 1
         self.in_flight -= tasks
         self.latency.failed(seconds, now)
         self.breaker.released()
@@ -177,5 +192,6 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
 
     def released(self, tasks: int = 1) -> None:
         """The lookup ended with no verdict on the worker."""
+        self.calls -= 1
         self.in_flight -= tasks
         self.breaker.released()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 
@@ -78,7 +77,7 @@ class LoginThrottle:
 
 
 class Authenticator:
-    """Tells which role a token gives, and holds back whoever gives a wrong one. Thread-safe.
+    """Tells which role a token gives, and for how long whoever gives a wrong one is held back.
 
     Args:
         tokens: asked for every valid token and its role; see `nodes.security.tokens.valid_tokens`.
@@ -104,38 +103,42 @@ class Authenticator:
         self.throttle = throttle or LoginThrottle()
         self._valid_tokens = tokens
         self._note = note
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
 
     @property
     def refused(self) -> int:
         """Wrong tokens so far."""
         return self.throttle.count
 
-    def close(self) -> None:
-        """Lets go of all who are held back."""
-        self._closed.set()
-
     def role_of(self, token: object) -> TokenRole | None:
         """The role that a token gives now; None if it is not valid."""
         return role_of(token, self._valid_tokens())
 
-    def refuse(self, host: str) -> None:
-        """Counts a wrong token from that address, and returns when it may be answered.
-
-        Only the calling thread waits. A right token is never held back, whatever its address.
+    def refuse(self, host: str) -> float:
+        """Counts a wrong token from that address. Returns the seconds after which it may be
+        answered. A right token is never held back, whatever its address.
         """
         now = time.monotonic()
-        with self._lock:
-            wait = self.throttle.refused(host, now)
-            report = self.throttle.report(host, now)
+        wait_s = self.throttle.refused(host, now)
+        report = self.throttle.report(host, now)
         if report is not None:
             self._note(EventKind.REFUSED_LOGIN, "", report)
-        self._closed.wait(wait)
+        return wait_s
+
+
+class WrongToken(Forbidden):
+    """The token is none of this cluster.
+
+    Args:
+        wait_s: seconds after which this may be said.
+    """
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("that is no token of this cluster, or one that has been replaced")
+        self.wait_s = wait_s
 
 
 class Session:
-    """The role of one connection, by the token it gave. For that connection's thread.
+    """The role of one connection, by the token it gave.
 
     Args:
         authenticator: tells what a token gives.
@@ -150,11 +153,10 @@ class Session:
         self._checked_at = 0.0
 
     def login(self, token: object) -> str:
-        """The verb by which a connection gets a role. Returns the role; raises `Forbidden`."""
+        """Gives the connection the role of a token. Returns it; raises `WrongToken`."""
         role = self._authenticator.role_of(token)
         if role is None or type(token) is not str:
-            self._authenticator.refuse(self._host)
-            raise Forbidden("that is no token of this cluster, or one that has been replaced")
+            raise WrongToken(self._authenticator.refuse(self._host))
         self._token, self._role, self._checked_at = token, role, time.monotonic()
         return str(role)
 

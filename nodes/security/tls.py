@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 from collections.abc import Sequence
@@ -36,9 +37,6 @@ MAY_OPERATE = (CertificateRole.OPERATOR, CertificateRole.MASTER)
 
 MAY_REGISTER = (CertificateRole.WORKER, CertificateRole.OPERATOR)
 """Whose certificates open the master's verbs for workers."""
-
-MAY_ORDER_WORKERS = (CertificateRole.MASTER,)
-"""Whose certificates open a worker's verbs that are not for clients."""
 
 
 class Tls:
@@ -79,11 +77,15 @@ class Tls:
 
     def to_master(self) -> Secure:
         """What a `Lane` to a master needs."""
-        return Secure(self._client, CertificateRole.MASTER)
+        return self._secure(CertificateRole.MASTER)
 
     def to_workers(self) -> Secure:
         """What a `Lane` to a worker needs."""
-        return Secure(self._client, CertificateRole.WORKER)
+        return self._secure(CertificateRole.WORKER)
+
+    def _secure(self, role: CertificateRole) -> Secure:
+        renew = functools.partial(self._context, ssl.PROTOCOL_TLS_CLIENT)
+        return Secure(self._client, role, renew=renew)
 
     def _context(self, side: int) -> ssl.SSLContext:
         context = ssl.SSLContext(side)

@@ -8,8 +8,6 @@ import shlex
 import socket
 from pathlib import Path
 
-import psutil
-
 from nodes.errors import BadRequest, StartError
 from nodes.support.paths import state_dir
 
@@ -118,6 +116,8 @@ def explain_bind(error: OSError, host: str, port: int) -> str:
 
 
 def _holder(port: int) -> str:
+    import psutil  # noqa: PLC0415 - seldom needed, and slow to import
+
     try:
         for link in psutil.net_connections("tcp"):
             if link.status == psutil.CONN_LISTEN and link.laddr[1:] == (port,) and link.pid:

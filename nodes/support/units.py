@@ -26,6 +26,22 @@ def latency(value: float | None) -> str:
     return f"{text} ms" if text[-1].isdigit() else text
 
 
+def rounded_ms(seconds: float) -> float:
+    """A latency in milliseconds, to the microsecond, as programs are told it."""
+    return round(seconds * 1000, 3)
+
+
+def measured(seconds: float | None) -> str:
+    """A measured time in three digits with its unit: 410 us, 8.31 ms; "-" for none."""
+    if seconds is None:
+        return "-"
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.3g} us"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds:.3g} s"
+
+
 def duration(seconds: float) -> str:
     """A stretch of time in its two largest units: 42s, 3m07s, 2h05m, 4d03h, 1200d."""
     whole = max(0, int(seconds))

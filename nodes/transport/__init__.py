@@ -15,6 +15,9 @@ Imports `nodes.support` only; any package above may import it. Everything crosse
 `Value`. The logger is ``rollcall.transport``.
 """
 
+from nodes.transport import messages, shortcuts
+from nodes.transport.connection import Connection
+from nodes.transport.dialling import dial
 from nodes.transport.errors import (
     CallTimeout,
     DialFailed,
@@ -26,24 +29,32 @@ from nodes.transport.errors import (
 )
 from nodes.transport.lane import Lane
 from nodes.transport.limits import Limits
+from nodes.transport.loop import LoopThread
+from nodes.transport.messages import arguments as encode_arguments
 from nodes.transport.peer import Certificate, Peer
 from nodes.transport.pool import LanePool
+from nodes.transport.requester import PeerConnection, Pending
 from nodes.transport.server import Server
 from nodes.transport.service import Service
 from nodes.transport.tls import Secure, TlsFailed, TlsStream
-from nodes.transport.values import RemoteReference, Utf8, Value
+from nodes.transport.values import RawVerb, RemoteReference, Utf8, Value
 
 __all__ = [
     "CallTimeout",
     "Certificate",
+    "Connection",
     "DialFailed",
     "HandshakeFailed",
     "Lane",
     "LanePool",
     "Limits",
     "LinkLost",
+    "LoopThread",
     "Peer",
+    "PeerConnection",
+    "Pending",
     "ProtocolError",
+    "RawVerb",
     "RemoteFailure",
     "RemoteReference",
     "Secure",
@@ -54,4 +65,8 @@ __all__ = [
     "TransportError",
     "Utf8",
     "Value",
+    "dial",
+    "encode_arguments",
+    "messages",
+    "shortcuts",
 ]

@@ -15,6 +15,7 @@ from rpyc.core import consts
 from nodes.transport import messages
 from nodes.transport.errors import RemoteFailure
 from nodes.transport.frames import MalformedError
+from nodes.transport.shortcuts import find_value
 from nodes.transport.values import IdPack, Value
 
 CALL_OVERHEAD_BYTES = 2048
@@ -44,6 +45,10 @@ class Caller:
     def in_flight(self) -> bool:
         """Whether a call was begun whose reply was not received."""
         return bool(self._verb)
+
+    def knows(self, verb: str) -> bool:
+        """Whether that verb has been resolved."""
+        return verb in self._heads
 
     def begin(
         self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None = None
@@ -90,16 +95,17 @@ class Caller:
             MalformedError: that is no reply to the request.
         """
         if self._verb not in self._heads:
-            self._resolve(_reference(self._boxed(payload)))
+            self._resolve(reference(self._boxed(payload)))
             return None
-        reply = messages.load_value(payload, self._seq, messages.MAX_REPLY_READS)
-        if reply is None:
+        found = find_value(payload)
+        if found is not None and found[0] == self._seq:
+            value: object = found[1]
+        else:
             label, value = self._boxed(payload)
             if label != consts.LABEL_VALUE:
                 raise MalformedError("the answer is not by value")
-            reply = (cast("Value", value),)  # nothing else can be decoded
         self._verb = ""
-        return reply
+        return (cast("Value", value),)  # nothing else can be decoded
 
     def _resolve(self, found: IdPack) -> None:
         if self._root is None:
@@ -113,18 +119,19 @@ class Caller:
                 return label, value
             case (consts.MSG_EXCEPTION, self._seq, body):
                 self._verb = ""
-                raise _failure(body)
+                raise failure(body)
         raise MalformedError("not the answer to what was asked")
 
 
-def _reference(boxed: tuple[object, object]) -> IdPack:
+def reference(boxed: tuple[object, object]) -> IdPack:
+    """What names an object of the peer's. Raises `MalformedError` for a value."""
     match boxed:
         case (consts.LABEL_REMOTE_REF, (str() as name, int() as kind, int() as number)):
             return name[:MAX_PEER_TEXT], kind, number
     raise MalformedError("there is a value where a verb should be")
 
 
-def _failure(body: object) -> RemoteFailure:
+def failure(body: object) -> RemoteFailure:
     """What an exception reply says; one that says nothing intelligible is still one."""
     match body:
         case ((str(), str() as kind), tuple() as args, *_):

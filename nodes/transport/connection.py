@@ -1,336 +1,411 @@
-"""The answering end of one connection: RPyC's protocol, narrowed to calls of verbs.
+"""One connection on an event loop: frames in and out, requests answered, calls sent.
 
-RPyC's own loop serves nested and concurrent calls, with locks, a poll and two reads
-for each frame. None of ours nest, so this one reads what is there, answers each
-request in line on the connection's thread, and writes each answer once. In echoes
-of RPyC's default client and server that is 0.8 to 0.9 of the time, and 0.3 to 0.4
-with a `Lane` at the other end.
+RPyC is symmetric: either end may ask. Requests of the peer go to the `Responder`, answers to our
+own calls to the `Requester`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-import re
-import select
-import time
+import socket
+import ssl
+import threading
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Protocol, cast
 
-from rpyc.core import brine, consts, protocol
+import msgspec
+from rpyc.core import consts
 
-from nodes.transport import messages
+from nodes.transport.errors import CallTimeout, LinkLost, ProtocolError, TransportError
 from nodes.transport.frames import FrameReader, MalformedError
-from nodes.transport.values import IdPack, RemoteReference
+from nodes.transport.messages import arguments as encode_arguments
+from nodes.transport.patience import Patience
+from nodes.transport.peer import Peer
+from nodes.transport.requester import Requester
+from nodes.transport.responder import Awaited, Goodbye, RawCall, Responder
+from nodes.transport.tls import TlsFailed, certificate, explain_ssl_error
+from nodes.transport.values import Value
 
 if TYPE_CHECKING:
     from nodes.transport.limits import Limits
-    from nodes.transport.peer import Peer
-    from nodes.transport.seats import Seat
-    from nodes.transport.stream import Stream
+    from nodes.transport.service import Service
 
 logger = logging.getLogger("rollcall.transport")
 
-SETTINGS: dict[str, object] = {
-    # By default a peer may call `__pow__` of an integer it sent itself: one packet of
-    # 84 bytes then holds every thread for seconds.
-    "allow_safe_attrs": False,
-    "allow_exposed_attrs": False,
-    "allow_public_attrs": False,
-    "allow_all_attrs": False,
-    "allow_getattr": False,
-    "allow_setattr": False,
-    "allow_delattr": False,
-    "allow_pickle": False,
-    "import_custom_exceptions": False,
-    "instantiate_custom_exceptions": False,
-    "include_local_traceback": False,
-    "include_local_version": False,
-    "propagate_KeyboardInterrupt_locally": False,
-    "bind_threads": False,
-    "sync_request_timeout": 1,
-    "logger": logger,
-}
-"""RPyC's settings, all off. The methods below serve calls of verbs; these make sure that
-whatever else of RPyC can still be reached serves nothing."""
+MAX_CALLS_IN_FLIGHT = 256
+"""Requests of one peer that are answered at a time; more are not read from it meanwhile."""
 
-# RPyC names an object by its class and two addresses. These names say nothing of our
-# classes, and "builtins.method" spares a client the question what it can do with one.
-ROOT: IdPack = ("rollcall.Service", 1, 1)
-VERB = "builtins.method"
+GOODBYE_S = 0.5
+"""Seconds that the end of a connection may take, for what is still to be sent and for TLS."""
 
-_VERB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
-"""What the name of a verb may look like."""
-
-MAX_VERBS = 256
-"""Verbs that one connection may ask for: their references are kept until it ends."""
-
-MAX_SHORT_CALLS = 8
-"""Verbs of one connection that are called the short way; few clients use more than one."""
-
-HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-"""What the system says of a connection whose peer is gone (the last is Linux's own)."""
+MAX_UNSENT_BYTES = 1 << 20
+"""Bytes of answers that a peer has not taken, above which nothing more is read from it."""
 
 
-class RequestRefused(Exception):  # noqa: N818 - an answer, not a defect
-    """The peer asked for what it cannot have.
+class Owner(Protocol):
+    """Who keeps a connection; a `nodes.transport.server.Server` is one."""
+
+    def connection_closed(self, connection: Connection) -> None:
+        """It has ended."""
+
+    def slept(self, now: float) -> bool:
+        """Whether the process has not run for a while, until just now."""
+
+
+class Connection(asyncio.Protocol):
+    """Answers one peer, and asks it, until it leaves, breaks the protocol, or is too slow.
 
     Args:
-        kind: the builtin exception that the peer is answered.
-        reason: in a few words.
-    """
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.reason = reason
-
-
-class ExportedReference(NamedTuple):
-    """A reference given to the peer: to the root, or to a verb.
+        make_service: called once the connection is there, for what answers the peer.
+        peer: who it is; what TLS proves of it is added.
+        limits: of the connection.
+        sock: its socket, if it was not dialled from here.
+        owner: who keeps it, if it was not dialled from here.
 
     Attributes:
-        ref: the name by which the peer refers to it.
-        verb: None for the root.
+        peer: who is at the other end.
+        requester: calls to the peer.
+        proved: whether a request of its was ever answered.
+        in_flight: requests that wait for their answer.
     """
 
-    ref: IdPack
-    verb: Callable[..., object] | None
+    def __init__(
+        self,
+        make_service: Callable[[], Service],
+        peer: Peer,
+        limits: Limits,
+        *,
+        sock: socket.socket | None = None,
+        owner: Owner | None = None,
+    ) -> None:
+        self.peer = peer
+        self.requester = Requester(self.write, limits.frame_in)
+        self.proved = False
+        self.in_flight = 0
+        self._loop = asyncio.get_running_loop()
+        self._limits = limits
+        self._patience = Patience(limits, self._loop.time())
+        self._sock = sock
+        self._owner = owner
+        self._thread = threading.get_ident()
+        self._transport: asyncio.Transport | None = None
+        self._secure = False
+        self._make_service = make_service
+        self._service: Service | None = None
+        self._aborted = False
+        self._reader = FrameReader(limits.frame_in if owner is not None else limits.frame_reply)
+        self._backlog: deque[bytes] = deque()
+        self._receiving = False
+        self._out: list[bytes] = []
+        self._reading = True
+        self._writable = True
+        self._ending = False
+        self._ended = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._end = asyncio.Event()
 
+    # -- asyncio's ----------------------------------------------------------------
 
-class Connection(protocol.Connection):  # type: ignore[misc] # RPyC has no types
-    """Answers one peer until it leaves, breaks the protocol, or is too slow.
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there: the service is told."""
+        self._transport = made = cast("asyncio.Transport", transport)
+        made.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
+        tls = transport.get_extra_info("ssl_object")
+        self._secure = tls is not None
+        if tls is not None:
+            shown = certificate(tls.getpeercert())
+            self.peer = msgspec.structs.replace(self.peer, certificate=shown)
+        try:
+            service = self._make_service()
+            self._responder = Responder(service, self._limits.frame_reply)
+            service.connection = self
+            self._service = service
+            service.on_open(self.peer)
+        except Exception:
+            logger.exception("%s:%d could not be served", self.peer.host, self.peer.port)
+            self.abort()
+        if self._aborted:
+            self.abort()
 
-    Made by `rpyc.Service._connect`; `config` must hold `limits`, `peer`, `stream`,
-    `patience` (seconds for the first byte), `hang_up` and `seat` besides RPyC's own
-    settings. The socket belongs to the server, which closes it.
-    """
+    def data_received(self, data: bytes) -> None:
+        """Bytes came: answers what is whole."""
+        try:
+            self._backlog.extend(self._reader.split(data))
+        except MalformedError as error:
+            self._drop(str(error))
+            return
+        self._go_on()
+        self._patience.heard(self._loop.time(), partial=bool(self._reader.buffered))
 
-    _closed: bool
+    def eof_received(self) -> bool:
+        """No more will come; what was asked of a server is answered yet."""
+        self._ending = True
+        return self.busy and self._owner is not None and not self._secure
 
-    def __init__(self, root: Any, channel: Any, config: dict[str, Any]) -> None:
-        super().__init__(root, channel, config)
-        self._service = root
-        self._limits: Limits = config["limits"]
-        self._peer: Peer = config["peer"]
-        self._hang_up: Callable[[], None] = config["hang_up"]
-        self._seat: Seat = config["seat"]
-        self._stream: Stream = config["stream"]
-        self._reader = FrameReader(self._limits.frame_in)
-        self._patience: float = config["patience"]
-        self._poll = select.poll()
-        self._poll.register(channel.stream.sock, HUNG_UP)
-        # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
-        # end: whatever a peer says (or forgets to say) of its references changes nothing.
-        self._root = ExportedReference(ROOT, None)
-        self._exported: dict[IdPack, ExportedReference] = {ROOT: self._root}
-        self._verbs: dict[str, ExportedReference] = {}
-        self._heads: dict[bytes, Callable[..., object]] = {}
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended: the service, and who waits for an answer, are told."""
+        if self._ended:
+            return
+        self._ended = self._ending = True
+        self._end.set()
+        self._backlog.clear()
+        where = f"{self.peer.host}:{self.peer.port}"
+        lost = LinkLost(f"{where}: connection ended")
+        if isinstance(exc, ssl.SSLError):
+            # With TLS 1.3, the peer's refusal of our certificate comes after the handshake.
+            lost.__cause__ = TlsFailed(explain_ssl_error(exc))
+            lost.args = (f"{where}: {lost.__cause__}",)
+        if exc is not None:
+            logger.debug("%s lost: %s", where, exc)
+        if self._service is not None:
+            self._responder.forget()
+            try:
+                self._service.on_close()
+            except Exception:
+                logger.exception("on_close failed")
+        self.requester.lose(lost)
+        if self._owner is not None:
+            self._owner.connection_closed(self)
 
-    @classmethod
-    def _request_handlers(cls) -> dict[int, Callable[..., object]]:
-        """RPyC's table, narrowed: what is not here is refused."""
-        return {
-            consts.HANDLE_PING: cls._handle_ping,
-            consts.HANDLE_GETROOT: cls._handle_getroot,
-            consts.HANDLE_GETATTR: cls._handle_getattr,
-            consts.HANDLE_CALL: cls._handle_call,
-            consts.HANDLE_CALLATTR: cls._handle_callattr,
-            consts.HANDLE_DEL: cls._handle_del,
-            consts.HANDLE_INSPECT: cls._handle_inspect,
-        }
+    def pause_writing(self) -> None:
+        """The peer does not take its answers: it may not ask for more meanwhile."""
+        self._writable = False
+        self._steer_reading()
 
-    def serve_all(self) -> None:
-        """Answer until the connection ends, then say so to the service, once.
+    def resume_writing(self) -> None:
+        """It has taken them."""
+        self._writable = True
+        self._steer_reading()
+
+    # -- requests -----------------------------------------------------------------
+
+    @property
+    def since(self) -> float:
+        """When it was made, or last heard of; monotonic, seconds."""
+        return self._patience.since
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is kept however long it is silent."""
+        return self._service is not None and self._service.trusted
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of its is being answered."""
+        return bool(self.in_flight or self._backlog)
+
+    def expect_replies(self) -> None:
+        """From now on, the peer is asked something: its frames may be as large as replies are."""
+        self._reader.max_bytes = self._limits.frame_reply
+
+    def answer(self, seq: bytes, result: object) -> None:
+        """Answers the request of that sequence number, one of a `RawVerb`, with what crosses by
+        value.
+        """
+        self.reply(self._responder.encode(seq, result))
+
+    async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
+        """Calls a verb of the peer, and waits for its value.
 
         Raises:
-            Exception: only what the service's `on_open` raised.
+            CallTimeout, LinkLost, RemoteFailure: there is none.
+            TypeError, ValueError: an argument cannot cross; nothing was sent.
         """
+        waiting = _Waiting(self._loop.create_future())
+        self.requester.call(verb, encode_arguments(args), waiting)
         try:
-            self._service.hang_up = self._hang_up
-            self._service.on_open(self._peer)
-            self._serve()
-        finally:
+            return await asyncio.wait_for(waiting.answer, timeout_s)
+        except TimeoutError as error:
+            where = f"{self.peer.host}:{self.peer.port}"
+            raise CallTimeout(where, timeout_s) from error
+
+    def reply(self, frame: bytes) -> None:
+        """Answers one of the requests in flight."""
+        self.in_flight -= 1
+        self.write(frame)
+        self.proved = True
+        self._patience.since = self._loop.time()
+        if self._backlog and not self._receiving:
+            self._loop.call_soon(self._go_on)
+        elif self._ending and not self.in_flight:
+            self._loop.call_soon(self.close)
+        elif not self._reading:
+            self._steer_reading()
+
+    def _go_on(self) -> None:
+        """Takes in what has come, and sends what is to be answered at once in one go."""
+        ending: Goodbye | MalformedError | None = None
+        self._receiving = True
+        try:
+            self._work_off()
+        except (Goodbye, MalformedError) as error:
+            ending = error
+        self._receiving = False
+        out, self._out = self._out, []
+        if out:
+            self._send(out[0] if len(out) == 1 else b"".join(out))
+        if isinstance(ending, Goodbye):
+            self.close()
+        elif ending is not None:
+            self._drop(str(ending))
+        elif not self._reading:
+            self._steer_reading()
+
+    def _work_off(self) -> None:
+        """Takes in what has come, as far as so much may be in flight."""
+        backlog = self._backlog
+        if backlog and self._is_abandoned():
+            backlog.clear()
+            return
+        while backlog:
+            if self.in_flight >= MAX_CALLS_IN_FLIGHT:
+                self._steer_reading()
+                return
+            payload = backlog.popleft()
+            if payload[0] == consts.MSG_REQUEST:
+                self._answer(payload)
+            else:
+                self.requester.take(payload)
+
+    def _answer(self, payload: bytes) -> None:
+        refusal = None if self._service is None else self._service.refusal
+        if refusal is not None:
+            self.write(self._responder.refuse(payload, *refusal))
+            raise Goodbye
+        answer = self._responder.answer(payload)
+        if type(answer) is RawCall:
+            seq, verb, start = answer
+            self.in_flight += 1
+            if verb.take(self, seq, payload[start:]):
+                return
+            self.in_flight -= 1
+            answer = self._responder.answer_generally(answer, payload)
+        if type(answer) is Awaited:
+            self.in_flight += 1
+            task = self._loop.create_task(self._await(answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self.write(cast("bytes", answer))
+            self.proved = True
+
+    async def _await(self, awaited: Awaited) -> None:
+        self.reply(await self._responder.finish(awaited))
+
+    def _is_abandoned(self) -> bool:
+        """Whether the peer has hung up, while this process did not run: what it has asked meanwhile
+        would be worked off for nobody.
+        """
+        service, owner, sock = self._service, self._owner, self._sock
+        if service is None or owner is None or sock is None:
+            return False
+        if not service.drops_abandoned or not owner.slept(self._loop.time()):
+            return False
+        with contextlib.suppress(OSError):
+            return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        return False
+
+    # -- sending ------------------------------------------------------------------
+
+    def write(self, frame: bytes) -> None:
+        """Sends a frame: together with others, if they come of what is being taken in just now."""
+        if self._receiving:
+            self._out.append(frame)
+        else:
+            self._send(frame)
+
+    def _send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None and not self._ended:
+            self._patience.sent(len(data))
+            transport.write(data)
+
+    def _steer_reading(self) -> None:
+        reading = self._writable and self.in_flight < MAX_CALLS_IN_FLIGHT and not self._ending
+        transport = self._transport
+        if reading is self._reading or self._ended or transport is None:
+            return
+        self._reading = reading
+        if reading:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that the peer has not taken."""
+        transport = self._transport
+        return 0 if transport is None or self._ended else transport.get_write_buffer_size()
+
+    def overdue(self, now: float) -> str:
+        """Why the peer is too slow to be kept, "" if it is not; see `Patience`."""
+        return self._patience.overdue(now, unsent=self.unsent_bytes, busy=self.busy)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection has ended."""
+        return self._ended
+
+    async def wait_ended(self) -> None:
+        """Waits until the connection has ended."""
+        await self._end.wait()
+
+    # -- the end ------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Ends the connection once what has been asked is answered."""
+        self._ending = True
+        if self.busy:
+            self._steer_reading()
+        else:
             self.close()
 
     def close(self) -> None:
-        """Forget everything and tell the service; harmless when done before."""
-        if self._closed:
-            return
-        self._closed = True
-        self._exported.clear()
-        self._verbs.clear()
-        self._heads.clear()
+        """Ends the connection; what has been written is sent yet."""
+        self._ending = True
+        if self._transport is not None:
+            self._transport.close()
+
+    async def end(self) -> None:
+        """Ends the connection, and waits until it has ended: not for long."""
+        self.close()
         try:
-            self._service.on_close()
-        except Exception:
-            logger.exception("on_close failed")
+            await asyncio.wait_for(self._end.wait(), GOODBYE_S)
+        except TimeoutError:
+            self.abort()
+            await self._end.wait()
 
-    def _serve(self) -> None:
-        try:
-            while True:
-                payload = self._next_payload()
-                self._seat.busy = True
-                # What is polled for is that the peer is gone, and no more.
-                if self._service.drops_abandoned and self._poll.poll(0):
-                    return
-                answer = self._answer(payload)
-                if answer is None:
-                    return
-                self._stream.send(answer, time.monotonic() + self._limits.frame)
-                self._seat.answered(time.monotonic())
-        except EOFError:
-            return
-        except (MalformedError, OSError) as exc:  # a timeout is an OSError too
-            logger.debug("%s:%d dropped: %s", self._peer.host, self._peer.port, exc)
-
-    def _next_payload(self) -> bytes:
-        payload = None
-        if not self._reader.buffered:
-            data = self._stream.read(time.monotonic() + self._patience)
-            self._patience = self._limits.idle
-            payload = self._reader.take(data)
-        if payload is None:
-            payload = self._stream.receive(self._reader, time.monotonic() + self._limits.frame)
-        return payload
-
-    def _answer(self, payload: bytes) -> bytes | None:
-        """The frame that answers one request, or None if the peer said goodbye."""
-        work: Callable[..., object]
-        call = messages.load_call(payload, self._heads, messages.MAX_REQUEST_READS)
-        if call is not None:
-            seq, work, args = call
+    def abort(self) -> None:
+        """Ends the connection at once, from any thread; harmless when done before."""
+        transport, self._aborted = self._transport, True
+        if transport is None:
+            return  # it is ended as soon as it is there
+        if threading.get_ident() == self._thread:
+            transport.abort()
         else:
-            match messages.load(payload, messages.MAX_REQUEST_READS):
-                case (consts.MSG_REQUEST, seq, (int() as handler, boxed)):
-                    work, args = self._perform, (handler, boxed)
-                case _:
-                    raise MalformedError("not a request")
-            if handler == consts.HANDLE_CLOSE:
-                return None
-        try:
-            return self._reply(seq, _apply(work, args))
-        except MalformedError:
-            raise
-        except RequestRefused as no:
-            return messages.exception_reply(seq, "builtins", no.kind, no.reason)
-        # SystemExit and KeyboardInterrupt too: a verb does not end our process, and
-        # RPyC would raise them again in the peer's.
-        except BaseException as exc:
-            logger.exception("a request failed")
-            text = f"{type(exc).__name__}; the log of the process that answered has more"
-            return messages.exception_reply(seq, "rollcall", "InternalError", text)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and all with it
+                self._loop.call_soon_threadsafe(transport.abort)
 
-    def _reply(self, seq: int, result: object) -> bytes:
-        if type(result) is ExportedReference:
-            return messages.reference_reply(seq, result.ref)
-        answer = messages.value_reply(seq, result)
-        if len(answer) > self._limits.frame_reply:
-            # Sent, it would cost the peer its connection, and it would ask elsewhere.
-            raise OverflowError(f"a reply of {len(answer)} bytes")
-        return answer
-
-    def _perform(self, handler: int, boxed: object) -> object:
-        perform = self._HANDLERS.get(handler)
-        if perform is None:
-            raise RequestRefused("ValueError", f"request {handler} is not served here")
-        return _apply(perform, (self, *self._unboxed(boxed)))
-
-    def _unboxed(self, boxed: object) -> tuple[object, ...]:
-        """A request's arguments, of which only the first may name an object of ours."""
-        match boxed:
-            case (
-                consts.LABEL_TUPLE,
-                ((consts.LABEL_LOCAL_REF, (str() as kind, int() as cls, int() as number)), *others),
-            ):
-                exported = self._exported.get((kind, cls, number))
-                if exported is None:
-                    raise RequestRefused("LookupError", "no such object")
-                return (exported, *map(_unbox, others))
-        return _as_tuple(_unbox(boxed))
-
-    def _handle_ping(self, data: object) -> object:
-        # Nested far enough, it can be decoded but not encoded: that takes a deeper stack.
-        with contextlib.suppress(RecursionError):
-            if brine.dumpable(data):
-                return data
-        raise RequestRefused("TypeError", "that cannot be sent back")
-
-    def _handle_getroot(self) -> ExportedReference:
-        return self._root
-
-    def _handle_getattr(self, obj: object, name: object) -> ExportedReference:
-        if obj is not self._root or type(name) is not str:
-            raise RequestRefused("AttributeError", "only verbs can be reached")
-        exported = self._verbs.get(name)
-        if exported is None:
-            # Whatever the service says, what Python itself looks up is no verb.
-            verb = None if name.startswith("_") else self._service.verb(name)
-            if verb is None:
-                # A name that could be none is not repeated: it may be, or hold, a secret.
-                asked = f": {name!r}" if _VERB_NAME.fullmatch(name) else ""
-                raise RequestRefused("AttributeError", f"no such verb{asked}")
-            if len(self._verbs) >= MAX_VERBS:
-                raise RequestRefused("AttributeError", "too many verbs for one connection")
-            exported = ExportedReference((VERB, 2, len(self._verbs) + 1), verb)
-            self._verbs[name] = self._exported[exported.ref] = exported
-            if len(self._heads) < MAX_SHORT_CALLS:
-                self._heads[messages.call_head(exported.ref)] = verb
-        return exported
-
-    def _handle_call(self, obj: object, args: object, kwargs: object = ()) -> object:
-        if type(obj) is not ExportedReference or obj.verb is None:
-            raise RequestRefused("TypeError", "only verbs can be called")
-        return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else None)
-
-    def _handle_del(self, _obj: object, _count: object = 1) -> None:
-        """Nothing to do: see `_exported`."""
-
-    def _handle_inspect(self, _ref: object) -> tuple[()]:
-        """No names are given out; a client asks for the verbs it knows of."""
-        return ()
+    def _drop(self, why: str) -> None:
+        logger.debug("%s:%d dropped: %s", self.peer.host, self.peer.port, why)
+        self.requester.lose(ProtocolError(f"{self.peer.host}:{self.peer.port}: {why}"))
+        self._backlog.clear()
+        self.close()
 
 
-def _unbox(package: object) -> object:
-    match package:
-        case (consts.LABEL_VALUE, value):
-            return value
-        case (consts.LABEL_TUPLE, tuple() as items):
-            return tuple([_unbox(item) for item in items])
-        case (consts.LABEL_REMOTE_REF | consts.LABEL_LOCAL_REF, _):
-            return RemoteReference()
-    raise MalformedError("neither a value nor a reference")
+class _Waiting:
+    """A call whose answer is awaited; a `Pending`."""
 
+    def __init__(self, answer: asyncio.Future[Value]) -> None:
+        self.answer = answer
 
-def _apply(
-    function: Callable[..., object], args: Any, named: dict[str, object] | None = None
-) -> object:
-    """Call, and tell the peer's mistake (arguments that do not fit) from a defect.
+    def replied(self, value: Value) -> None:
+        if not self.answer.done():
+            self.answer.set_result(value)
 
-    A call that Python itself refused left no frame below this one.
-    """
-    try:
-        return function(*args, **named) if named else function(*args)
-    except TypeError as exc:
-        if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
-            raise RequestRefused("TypeError", "the arguments do not fit") from None
-        raise
-
-
-def _as_tuple(args: object) -> tuple[object, ...]:
-    if type(args) is not tuple:
-        raise RequestRefused("TypeError", "arguments must be a tuple")
-    return args
-
-
-def _keywords(pairs: object) -> dict[str, object]:
-    # Keys of other types are refused before the dict is made: integers can be chosen
-    # to collide, and strings cannot.
-    named: dict[str, object] = {}
-    for pair in _as_tuple(pairs):
-        match pair:
-            case (str() as name, value):
-                named[name] = value
-            case _:
-                raise RequestRefused("TypeError", "keywords must be pairs of a name and a value")
-    return named
+    def failed(self, error: TransportError) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)

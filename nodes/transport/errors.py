@@ -60,3 +60,17 @@ class RemoteFailure(TransportError):  # noqa: N818 - named for what happened
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.message = message
+
+
+class RequestRefused(Exception):  # noqa: N818 - an answer, not a defect
+    """The peer asked for what it cannot have: for the answering end.
+
+    Args:
+        kind: the builtin exception that the peer is answered.
+        reason: in a few words.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason

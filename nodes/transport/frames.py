@@ -11,6 +11,7 @@ import zlib
 
 HEADER = struct.Struct("!LB")
 TRAILER = b"\n"
+_NEWLINE = TRAILER[0]
 FRAME_OVERHEAD_BYTES = HEADER.size + len(TRAILER)
 
 TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
@@ -47,21 +48,51 @@ class FrameReader:
         buffered: bytes of which no payload was made yet.
     """
 
-    __slots__ = ("_max_bytes", "buffered")
+    __slots__ = ("buffered", "max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.buffered = bytearray()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
         self.buffered += data
 
+    def split(self, data: bytes) -> list[bytes]:
+        """Take the next bytes of the stream, and cut off the payloads that are whole.
+
+        Raises:
+            MalformedError: as `next`.
+        """
+        if self.buffered:
+            self.feed(data)
+            return self._split_buffered()
+        payloads = []
+        at, size = 0, len(data)
+        while size - at > FRAME_OVERHEAD_BYTES:
+            end = at + HEADER.size + int.from_bytes(data[at : at + 4])
+            # What is not a plain frame, whole and within bounds, is looked at more closely.
+            plain = end < size and not data[at + 4] and data[end] == _NEWLINE
+            if not plain or not HEADER.size < end - at <= self.max_bytes:
+                break
+            payloads.append(data[at + HEADER.size : end])
+            at = end + 1
+        if at < size:
+            self.feed(data[at:] if at else data)
+            payloads += self._split_buffered()
+        return payloads
+
+    def _split_buffered(self) -> list[bytes]:
+        payloads = []
+        while (payload := self.next()) is not None:
+            payloads.append(payload)
+        return payloads
+
     def take(self, data: bytes) -> bytes | None:
         """`feed` and `next` in one."""
         size = len(data) - FRAME_OVERHEAD_BYTES
         # One frame, whole, and nothing else: what nearly every read gives.
-        whole = 0 < size <= self._max_bytes and data.startswith(HEADER.pack(size, 0))
+        whole = 0 < size <= self.max_bytes and data.startswith(HEADER.pack(size, 0))
         if whole and not self.buffered and data.endswith(TRAILER):
             return data[HEADER.size : -1]
         self.feed(data)
@@ -78,7 +109,7 @@ class FrameReader:
             return None
         length, squeezed = HEADER.unpack_from(buffer)
         # Judged from the header alone, so that a claim of 4 GB costs five bytes.
-        if not 0 < length <= self._max_bytes or squeezed > 1:
+        if not 0 < length <= self.max_bytes or squeezed > 1:
             if buffer[:2] in TLS_RECORDS:
                 raise MalformedError("the peer uses TLS, and this end does not")
             raise MalformedError(f"not a frame header: {bytes(buffer[: HEADER.size])!r}")
@@ -89,7 +120,7 @@ class FrameReader:
             raise MalformedError("a frame without its end mark")
         payload = bytes(buffer[HEADER.size : end])
         del buffer[: end + 1]
-        return inflate(payload, self._max_bytes) if squeezed else payload
+        return inflate(payload, self.max_bytes) if squeezed else payload
 
 
 def inflate(data: bytes, max_bytes: int) -> bytes:

@@ -128,7 +128,7 @@ class Lane:
                 lane is idle.
         """
         self._accept(verb, args, named)
-        return self._guard(self._ask_and_await, timeout)
+        return self._guard(self._exchange, timeout)
 
     def send(
         self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
@@ -175,6 +175,10 @@ class Lane:
             return True
         self.close()
         return True
+
+    def knows(self, verb: str) -> bool:
+        """Whether that verb has been resolved here."""
+        return self._caller.knows(verb)
 
     @property
     def stale(self) -> bool:
@@ -260,9 +264,25 @@ class Lane:
     def _where(self) -> str:
         return f"{self.address[0]}:{self.address[1]}"
 
-    def _ask_and_await(self, deadline: float) -> Value:
-        self._ask(deadline)
+    def _exchange(self, deadline: float) -> Value:
+        stream, caller = self._stream, self._caller
+        stream.send(caller.request(), deadline)
+        # One whole reply, and nothing else: what nearly every read gives.
+        payload = self._reader.take(stream.read(deadline))
+        if payload is None or self._reader.buffered or stream.buffered():
+            payload = self._whole(payload, deadline)
+        reply = caller.receive(payload)
+        if reply is not None:
+            return reply[0]
+        self._ask(max(deadline, time.monotonic() + RESOLVE_STEP_S))
         return self._await(deadline)
+
+    def _whole(self, payload: bytes | None, deadline: float) -> bytes:
+        if payload is None:
+            payload = self._stream.receive(self._reader, deadline)
+        if self._reader.buffered or self._stream.buffered():
+            raise MalformedError("more than one answer")
+        return payload
 
     def _ask(self, deadline: float) -> None:
         self._stream.send(self._caller.request(), deadline)
@@ -281,10 +301,7 @@ class Lane:
         return reply[0]
 
     def _payload(self, deadline: float) -> bytes:
-        payload = self._stream.receive(self._reader, deadline)
-        if self._reader.buffered or self._stream.buffered():
-            raise MalformedError("more than one answer")
-        return payload
+        return self._whole(None, deadline)
 
     def _listen(self, deadline: float) -> bool:
         # No time left still means one look: that is how a pool tells a stale lane.

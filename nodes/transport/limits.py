@@ -26,8 +26,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         turned_away: connections beyond the limit that are told so at one time; more are
             just closed.
         turn_away: seconds one of those has to ask something, so that it can be told.
-        leaving: connections given up whose threads have yet to end; no more are accepted
-            meanwhile.
         accept_retry: seconds between attempts to accept while the system refuses (no
             descriptors, say).
     """
@@ -41,7 +39,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     settled: float = 10.0
     turned_away: int = 16
     turn_away: float = 1.0
-    leaving: int = 16
     accept_retry: float = 0.1
 
 

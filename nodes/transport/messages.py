@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from rpyc.core import brine, consts
 
 from nodes.transport.frames import MalformedError, frame
-from nodes.transport.values import IdPack, Utf8, Value
+from nodes.transport.values import IdPack, Utf8
 
 T = TypeVar("T")
 
@@ -34,11 +34,14 @@ asked, and may name thousands of files.
 ONE_BYTE_SEQUENCES = 100
 """Sequence numbers below this are one byte on the wire, and cost nothing to encode."""
 
-_REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
-_REPLY = brine.I1.pack(consts.MSG_REPLY) + brine.TAG_TUP2
+MAX_KEPT_SEQUENCES = 4096
+"""Sequence numbers whose encodings are kept."""
+
+REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
+REPLY = brine.I1.pack(consts.MSG_REPLY) + brine.TAG_TUP2
 _EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION) + brine.TAG_TUP2
-_BY_VALUE = brine.TAG_TUP2 + brine.dump(consts.LABEL_VALUE)
-_NO_KEYWORDS = brine.dump((consts.LABEL_VALUE, ()))
+BY_VALUE = brine.TAG_TUP2 + brine.dump(consts.LABEL_VALUE)
+NO_KEYWORDS = brine.dump((consts.LABEL_VALUE, ()))
 _CALL = (
     brine.TAG_TUP2
     + brine.dump(consts.HANDLE_CALL)
@@ -46,12 +49,8 @@ _CALL = (
     + brine.dump(consts.LABEL_TUPLE)
     + brine.TAG_TUP3
 )
-_TUPLES = (brine.TAG_EMPTY_TUPLE, brine.TAG_TUP1, brine.TAG_TUP2, brine.TAG_TUP3, brine.TAG_TUP4)
+TUPLES = (brine.TAG_EMPTY_TUPLE, brine.TAG_TUP1, brine.TAG_TUP2, brine.TAG_TUP3, brine.TAG_TUP4)
 """How tuples of so many items begin; of more, in another way."""
-_SIZES = {tag: size for size, tag in enumerate(_TUPLES)}
-_TEXT: int = brine.TAG_UNICODE[0]
-_SHORT: int = brine.TAG_STR_L1[0]
-_LONG: int = brine.TAG_STR_L4[0]
 _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
 
 
@@ -63,8 +62,7 @@ class _Numbers(dict[int, bytes]):
         return encoded
 
 
-_NUMBERS = _Numbers({number: brine.dump(number) for number in range(ONE_BYTE_SEQUENCES)})
-_SEQUENCE = {encoded: number for number, encoded in _NUMBERS.items()}
+_NUMBERS = _Numbers({number: brine.dump(number) for number in range(MAX_KEPT_SEQUENCES)})
 
 
 class Message(NamedTuple):
@@ -99,103 +97,13 @@ def load(payload: bytes, reads: int) -> Message:
     Raises:
         MalformedError: it is no message.
     """
-    pair, end = _decode(payload, 1, reads)
+    pair, end = decode(payload, 1, reads)
     if end != len(payload):
         raise MalformedError("a message with bytes to spare")
     match pair:
         case (int() as seq, body) if type(seq) is int:
             return Message(payload[0], seq, body)
     raise MalformedError("a message without a sequence number")
-
-
-def load_call(
-    payload: bytes, heads: Mapping[bytes, T], reads: int
-) -> tuple[int, T, tuple[object, ...]] | None:
-    """The short way to decode a call of a verb, as a client makes it again and again.
-
-    All that comes before its arguments is the same bytes each time, so it is compared
-    in place of being decoded; `load` takes four times as long for the same.
-
-    Args:
-        payload: of a frame.
-        heads: what may be called, by what `call_head` made of it.
-        reads: as for `load`.
-
-    Returns:
-        The sequence number, what is called, and its arguments; None if it is not such a
-        call, or has keywords, and `load` has to look at it.
-
-    Raises:
-        MalformedError: the arguments are none.
-    """
-    if not payload.startswith(_REQUEST):
-        return None
-    start = len(_REQUEST) + 1
-    seq: object = _SEQUENCE.get(payload[start - 1 : start])
-    if seq is None:
-        seq, start = _decode(payload, len(_REQUEST), reads)
-    for head, called in heads.items():
-        if payload.startswith(head, start):
-            args, end = _decode_arguments(payload, start + len(head), reads)
-            if payload[end:] != _NO_KEYWORDS or type(args) is not tuple or type(seq) is not int:
-                return None
-            return seq, called, args
-    return None
-
-
-def load_value(payload: bytes, seq: int, reads: int) -> tuple[Value] | None:
-    """The short way to decode the reply by value to request `seq`; None if it is another.
-
-    Raises:
-        MalformedError: the value is none.
-    """
-    head = _REPLY + _NUMBERS[seq] + _BY_VALUE
-    if not payload.startswith(head):
-        return None
-    value, end = _plain(payload, len(head)) or _decode(payload, len(head), reads)
-    if end != len(payload):
-        raise MalformedError("a message with bytes to spare")
-    return (value,)
-
-
-def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
-    """Bytes or text from `start` on, and where they end; None if something else is there.
-
-    What nearly every message carries: cut out in place of being read piece by piece.
-    """
-    try:
-        text = payload[start] == _TEXT
-        form, size = payload[start + text], payload[start + text + 1]
-        begin = start + text + 2
-        if form == _LONG:
-            begin += 3
-            size = int.from_bytes(payload[begin - 4 : begin])
-        elif form != _SHORT:
-            return None
-        end = begin + size
-        if end > len(payload):
-            return None  # cut short: what that means is the decoder's to say
-        return payload[begin:end].decode() if text else payload[begin:end], end
-    except IndexError:
-        return None  # so short that it does not say how long it is
-    except UnicodeDecodeError as exc:
-        raise MalformedError("not a message: no text") from exc
-
-
-def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
-    """A call's arguments by position; a few of text or bytes the short way."""
-    end = start + 1
-    size = _SIZES.get(payload[start:end])
-    if size is None:
-        return _decode(payload, start, reads)
-    args: list[object] = []
-    for _ in range(size):
-        plain = _plain(payload, end)
-        if plain is None:
-            return _decode(payload, start, reads)
-        args.append(plain[0])
-        end = plain[1]
-    return tuple(args), end
 
 
 def _bytes(value: bytes) -> bytes:
@@ -209,7 +117,7 @@ def _bytes(value: bytes) -> bytes:
     return encoded
 
 
-def _decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
+def decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
     """One value from `start` on, and where it ends."""
     # Fewer bytes than reads need no counting.
     stream = io.BytesIO(payload) if len(payload) <= reads else _Counted(payload, reads)
@@ -225,8 +133,12 @@ def _decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
     return value, stream.tell()
 
 
-def value_reply(seq: int, value: object) -> bytes:
-    """The frame that answers request `seq` with a value.
+def value_reply(seq: int | bytes, value: object) -> bytes:
+    """The frame that answers a request with a value.
+
+    Args:
+        seq: the request's sequence number, or how it is encoded.
+        value: what crosses by value, or finished text.
 
     Raises:
         TypeError: the value does not cross by value.
@@ -236,26 +148,30 @@ def value_reply(seq: int, value: object) -> bytes:
         body = brine.TAG_UNICODE + _bytes(value)
     else:
         body = _bytes(value) if type(value) is bytes else brine.dump(value)
-    return frame(_REPLY, _NUMBERS[seq], _BY_VALUE, body)
+    return frame(REPLY, _encoded(seq), BY_VALUE, body)
 
 
-def reference_reply(seq: int, ref: IdPack) -> bytes:
+def _encoded(seq: int | bytes) -> bytes:
+    return seq if type(seq) is bytes else _NUMBERS[seq]  # type: ignore[index]
+
+
+def reference_reply(seq: int | bytes, ref: IdPack) -> bytes:
     """The frame that answers request `seq` with a reference to an object kept here."""
-    return frame(_REPLY, brine.dump(seq), brine.dump((consts.LABEL_REMOTE_REF, ref)))
+    return frame(REPLY, _encoded(seq), brine.dump((consts.LABEL_REMOTE_REF, ref)))
 
 
-def exception_reply(seq: int, module: str, kind: str, text: str) -> bytes:
+def exception_reply(seq: int | bytes, module: str, kind: str, text: str) -> bytes:
     """The frame that answers request `seq` with an exception, and nothing else.
 
     RPyC would send the traceback, the file paths and its version.
     """
-    return frame(_EXCEPTION, brine.dump(seq), brine.dump(((module, kind), (text,), *_DENIED)))
+    return frame(_EXCEPTION, _encoded(seq), brine.dump(((module, kind), (text,), *_DENIED)))
 
 
 def root_request(seq: int) -> bytes:
     """The frame that asks for the peer's root object."""
     return frame(
-        _REQUEST, brine.dump(seq), brine.dump((consts.HANDLE_GETROOT, (consts.LABEL_VALUE, ())))
+        REQUEST, brine.dump(seq), brine.dump((consts.HANDLE_GETROOT, (consts.LABEL_VALUE, ())))
     )
 
 
@@ -263,18 +179,26 @@ def verb_request(seq: int, root: IdPack, verb: str) -> bytes:
     """The frame that asks for the verb of that name."""
     boxed = ((consts.LABEL_LOCAL_REF, root), (consts.LABEL_VALUE, verb))
     body = (consts.HANDLE_GETATTR, (consts.LABEL_TUPLE, boxed))
-    return frame(_REQUEST, brine.dump(seq), brine.dump(body))
+    return frame(REQUEST, brine.dump(seq), brine.dump(body))
 
 
 def call_head(ref: IdPack) -> bytes:
     """What every call of the verb `ref` has before its arguments; encoded once a lane."""
-    head: bytes = _CALL + brine.dump((consts.LABEL_LOCAL_REF, ref)) + _BY_VALUE
+    head: bytes = _CALL + brine.dump((consts.LABEL_LOCAL_REF, ref)) + BY_VALUE
     return head
+
+
+VERB: IdPack = ("builtins.method", 2, 1)
+"""How the first verb of a connection is called: the others differ by their number alone. A client
+is spared the question what it can do with an object of that class."""
+
+CALL_HEAD_BYTES = len(call_head(VERB))
+"""Bytes of a `call_head`, as long as the verb's number is one byte."""
 
 
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
-    return frame(_REQUEST, _NUMBERS[seq], head, encoded)
+    return frame(REQUEST, _NUMBERS[seq], head, encoded)
 
 
 def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = None) -> bytes:
@@ -284,10 +208,10 @@ def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = Non
         TypeError: one of them does not cross by value.
         ValueError: it would, but for its content (a lone surrogate, a huge integer).
     """
-    keywords = _BY_VALUE + brine.dump(tuple(named.items())) if named else _NO_KEYWORDS
-    if len(args) >= len(_TUPLES):
+    keywords = BY_VALUE + brine.dump(tuple(named.items())) if named else NO_KEYWORDS
+    if len(args) >= len(TUPLES):
         return b"%b%b" % (brine.dump(args), keywords)
-    parts = [_TUPLES[len(args)]]
+    parts = [TUPLES[len(args)]]
     for arg in args:
         if type(arg) is str:
             parts += (brine.TAG_UNICODE, _bytes(arg.encode()))

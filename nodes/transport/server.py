@@ -1,60 +1,53 @@
-"""Listens, and gives each connection that speaks its own thread."""
+"""Listens on an event loop, and serves each connection that speaks."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import functools
 import logging
 import math
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
 
-import msgspec
-from rpyc.core import Channel, SocketStream
-
-from nodes.transport import messages
-from nodes.transport.connection import SETTINGS
-from nodes.transport.frames import FrameReader, MalformedError
+from nodes.transport.connection import Connection
+from nodes.transport.eviction import affordable, longest_silent
 from nodes.transport.limits import DEFAULTS, Limits
-from nodes.transport.lobby import Lobby
+from nodes.transport.listener import Listener
 from nodes.transport.peer import Peer
-from nodes.transport.seats import Seat, least, room
-from nodes.transport.service import Service
-from nodes.transport.stream import Stream
-from nodes.transport.tls import TlsStream
+from nodes.transport.service import Refusing, Service
+from nodes.transport.tls import AlertingObject, shaking_hands
 
 logger = logging.getLogger("rollcall.transport")
-
-WAKE_S = 0.5
-"""Seconds after which a blocked accept looks whether it should stop, on systems where
-closing the listener does not wake it."""
 
 NOTE_EVERY_S = 60.0
 """Seconds between two lines that say there are too many connections."""
 
+BEAT_S = 0.25
+"""Seconds, at most, between two looks at who is too slow, and whether this process runs."""
+
+SLEPT_S = 1.0
+"""Seconds without a look after which this process has not run: it was frozen, say."""
+
 
 class Server:
-    """Serves `Service` objects on one address, in daemon threads.
+    """Serves `Service` objects on one address. All but the constructor is for the loop's thread.
 
     A connect succeeds from the constructor on, and is served from `start` to `stop`.
 
     Args:
-        make_service: called in each connection's thread for the object that answers it.
+        make_service: called for each connection, for the object that answers it.
         host: address to bind; one with a colon is IPv6.
         port: 0 lets the system choose: see `address`.
         limits: of each connection, and how many there may be (fewer if the system allows
             this process fewer than twice as many descriptors).
-        name: starts the names of its threads.
         tls: who is trusted, and what is shown; None for no TLS. The handshake is part of
             what a new connection may take until its first byte.
 
     Attributes:
         address: host and port it is bound to.
         refused: connections turned away because there were too many, so far.
-        given_up: connections closed for a newcomer, so far; see `seats.least`.
+        given_up: connections closed for a newcomer, so far; see `longest_silent`.
 
     Raises:
         OSError: the address cannot be had; `errno` tells why.
@@ -67,240 +60,208 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         limits: Limits = DEFAULTS,
-        name: str = "server",
         tls: ssl.SSLContext | None = None,
     ) -> None:
         # It listens at once: on Linux two processes may bind one port, and only the
         # second to listen is told.
-        self._listener = socket.create_server(
+        self._sock = socket.create_server(
             (host, port),
             family=socket.AF_INET6 if ":" in host else socket.AF_INET,
             backlog=socket.SOMAXCONN,
         )
-        # Accepted sockets inherit both. Without the first, the second packet of every
-        # reply waits 40 ms for the peer's acknowledgement.
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._listener.settimeout(0.0)
-        self._lobby = Lobby(
-            self._listener, most=room(limits.connections, 4), patience=limits.first_byte
-        )
-        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        # Accepted sockets inherit it. (That small packets do not wait, the loop sees to.)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if tls is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # How much a peer has not taken, the loop does not say where there is TLS.
+            patience_ms = int(limits.frame * 1000)
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
+        self._sock.settimeout(0.0)
+        self.address: tuple[str, int] = self._sock.getsockname()[:2]
         self.limits = limits
         self.refused = 0
         self.given_up = 0
-        self._room = room(limits.connections, 2)
+        self._max_connections = affordable(limits.connections, 2)
         self._make_service = make_service
-        self._name = name
         self._tls = tls
-        self._lock = threading.Lock()
-        self._left = threading.Condition(self._lock)
-        self._acceptor: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._seats: dict[socket.socket, Seat] = {}
-        self._leaving: set[socket.socket] = set()
-        self._turning: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self._noted = -math.inf
-        self._troubled = False
+        if tls is not None:
+            tls.sslobject_class = AlertingObject
+        self._listener = Listener(
+            self._sock,
+            max_silent=affordable(limits.connections, 4),
+            first_byte_s=limits.first_byte,
+            retry_s=limits.accept_retry,
+            tls=tls is not None,
+            speaks=self._admit,
+        )
+        self._connections: set[Connection] = set()
+        self._turning_away: dict[Connection, float] = {}
+        self._opening: dict[asyncio.Task[None], socket.socket] = {}
+        self._left: list[asyncio.Future[None]] = []
+        self._beat: asyncio.TimerHandle | None = None
+        self._beaten_at = math.inf
+        self._slept_until = -math.inf
+        self._noted_at = -math.inf
+        self._listening = False
+        self._port_left = False
 
     @property
     def connections(self) -> int:
         """Connections open now that have spoken, without those being turned away."""
-        return len(self._seats)
+        return len(self._connections)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes of answers that peers have not taken, all together."""
+        return sum(connection.unsent_bytes for connection in self._connections)
 
     def start(self) -> None:
-        """Accept in a daemon thread. Once only."""
-        with self._lock:
-            if self._acceptor is not None or self._stopping.is_set():
-                raise RuntimeError("a server starts once")
-            acceptor = threading.Thread(
-                target=self._accept_all, name=f"{self._name}-accept", daemon=True
-            )
-            acceptor.start()
-            self._acceptor = acceptor
+        """Accepts from now on. Once only."""
+        if self._listening or self._port_left:
+            raise RuntimeError("a server starts once")
+        self._loop = asyncio.get_running_loop()
+        self._listening = True
+        self._listener.start()
+        self._look()
 
     def leave_port(self) -> None:
-        """Accept nobody any more: another may have the port at once. Connections that have
-        not spoken yet are closed; all others are served on. Harmless when done before.
+        """Accepts nobody any more: another may have the port at once. Connections that have not
+        spoken yet are closed; all others are served on. Harmless when done before.
         """
-        with self._lock:
-            self._stopping.set()
-            _shut(self._listener)
-        if self._acceptor is None:
-            self._lobby.close()
-        else:
-            self._acceptor.join(2 * WAKE_S)
-        self._listener.close()
+        if self._port_left:
+            return
+        self._port_left = True
+        if self._listening:
+            self._listener.close()
+        self._sock.close()
 
-    def finish(self, timeout: float) -> None:
-        """Leave the port, and end each connection once what it has asked is answered.
-
-        A thread still busy after `timeout` seconds (for all threads together) goes on.
+    async def finish(self, timeout: float) -> None:
+        """Leaves the port, and ends each connection once what it has asked is answered, or after
+        `timeout` seconds.
         """
         self.leave_port()
-        with self._lock:
-            for sock in self._seats:
-                _shut(sock, socket.SHUT_RD)
-        self._join(timeout)
+        if not self._listening:
+            return
+        for connection in list(self._connections):
+            connection.finish()
+        await self._wait_empty(timeout)
 
-    def stop(self, timeout: float = 2.0) -> None:
-        """Close everything; harmless when done before, or from a verb.
-
-        Every connection is shut down at once, whatever its peer does. A thread still
-        busy in a verb after `timeout` seconds (for all threads together) is left
-        behind: it ends with the verb, or with the process.
-        """
+    async def stop(self) -> None:
+        """Closes everything; harmless when done before."""
         self.leave_port()
-        with self._lock:
-            for sock in (*self._seats, *self._leaving, *self._turning):
-                _shut(sock)
-        busy = self._join(timeout)
-        if busy:
-            logger.warning("still busy after %.1f s: %s", timeout, ", ".join(busy))
+        if self._beat is not None:
+            self._beat.cancel()
+        opening = dict(self._opening)
+        for task in opening:
+            task.cancel()
+        if opening:
+            await asyncio.wait(opening)
+        for sock in opening.values():
+            sock.close()  # a task that never ran has not
+        for connection in (*self._connections, *self._turning_away):
+            connection.abort()
+        await self._wait_empty(1.0)
 
-    def _join(self, timeout: float) -> list[str]:
-        """The names of the connections' threads that have not ended within `timeout` seconds."""
-        with self._lock:
-            threads = [t for t in self._threads if t is not threading.current_thread()]
-        deadline = time.monotonic() + timeout
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return [thread.name for thread in threads if thread.is_alive()]
+    async def _wait_empty(self, timeout: float) -> None:
+        if not (self._connections or self._turning_away):
+            return
+        empty = self._loop.create_future()
+        self._left.append(empty)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(empty, timeout)
 
-    def _accept_all(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                for sock, peer in self._lobby.wait(WAKE_S):
-                    self._admit(sock, peer)
-            except OSError as exc:  # RPyC takes any error here for the end of the server
-                self._note_trouble(exc)
-                self._stopping.wait(self.limits.accept_retry)
-        self._lobby.close()
+    # -- connections --------------------------------------------------------------
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        with self._lock:
-            seat = Seat(time.monotonic())
-            full = not self._make_room(peer, seat.since)
-            if self._stopping.is_set() or (full and len(self._turning) >= self.limits.turned_away):
-                sock.close()
-                return
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            work = self._turn_away if full else functools.partial(self._serve, seat)
-            thread = threading.Thread(
-                target=self._run,
-                args=(work, sock, peer),
-                name=f"{self._name}-{peer.host}:{peer.port}",
-                daemon=True,
-            )
-            # Counted before it is served, so that `connections` is never behind.
-            if full:
-                self._turning.add(sock)
-            else:
-                self._seats[sock] = seat
-            try:
-                thread.start()
-            except RuntimeError as exc:  # the system has no thread to give
-                self._forget(sock)
-                sock.close()
-                self._note_trouble(exc)
-                return
-            self._threads.append(thread)
-            self._troubled = False
-
-    def _note_trouble(self, exc: Exception) -> None:
-        if not self._troubled and not self._stopping.is_set():
-            logger.warning("cannot take a connection, trying again: %s", exc)
-        self._troubled = True
-
-    def _make_room(self, peer: Peer, now: float) -> bool:
-        """Whether one more connection can be kept, if need be in the place of another."""
-        if len(self._seats) < self._room:
-            return True
-        gone = self._left.wait_for(
-            lambda: len(self._leaving) < self.limits.leaving, self.limits.accept_retry
+        """A connection has begun to speak."""
+        full = not self._make_room(peer)
+        if full and len(self._turning_away) >= self.limits.turned_away:
+            sock.close()
+            return
+        text = f"all {self._max_connections} connections are in use; try again in a moment"
+        connection = Connection(
+            (lambda: Refusing("Overloaded", text)) if full else self._make_service,
+            peer,
+            self.limits,
+            sock=sock,
+            owner=self,
         )
-        silent = least(self._seats, now, settled=self.limits.settled) if gone else None
-        if now - self._noted >= NOTE_EVERY_S:
-            self._noted = now
+        # Counted before it is served, so that `connections` is never behind.
+        if full:
+            self._turning_away[connection] = self._loop.time() + self.limits.turn_away
+        else:
+            self._connections.add(connection)
+        task = self._loop.create_task(self._open(connection, sock, peer))
+        self._opening[task] = sock
+        task.add_done_callback(self._opening.pop)
+
+    async def _open(self, connection: Connection, sock: socket.socket, peer: Peer) -> None:
+        shaking_hands.set(sock)
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else self.limits.first_byte,
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            if not isinstance(error, ssl.SSLError | ConnectionResetError):  # those are told of
+                logger.debug("%s:%d dropped: %s", peer.host, peer.port, error)
+            sock.close()
+            self.connection_closed(connection)
+
+    def connection_closed(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        self._turning_away.pop(connection, None)
+        if not (self._connections or self._turning_away):
+            for waiting in self._left:
+                if not waiting.done():
+                    waiting.set_result(None)
+            self._left.clear()
+
+    def slept(self, now: float) -> bool:
+        """Whether the process has not run for a while, until just now."""
+        return now - self._beaten_at > SLEPT_S or now < self._slept_until
+
+    def _make_room(self, peer: Peer) -> bool:
+        """Whether one more connection can be kept, if need be in the place of another."""
+        if len(self._connections) < self._max_connections:
+            return True
+        now = self._loop.time()
+        silent = longest_silent(self._connections, now, settled_s=self.limits.settled)
+        if now - self._noted_at >= NOTE_EVERY_S:
+            self._noted_at = now
             what = "refused" if silent is None else "let in for the longest silent of them"
             logger.warning(
-                "%s:%d %s: %d connections are open", peer.host, peer.port, what, self._room
+                "%s:%d %s: %d connections are open",
+                peer.host,
+                peer.port,
+                what,
+                self._max_connections,
             )
         if silent is None:
             self.refused += 1
             return False
         self.given_up += 1
-        del self._seats[silent]
-        self._leaving.add(silent)
-        _shut(silent)
+        self._connections.discard(silent)
+        silent.abort()
         return True
 
-    def _forget(self, sock: socket.socket) -> None:
-        self._seats.pop(sock, None)
-        self._turning.discard(sock)
-        self._leaving.discard(sock)
-        self._left.notify()
-
-    def _run(
-        self, work: Callable[[socket.socket, Peer], None], sock: socket.socket, peer: Peer
-    ) -> None:
-        try:
-            work(sock, peer)
-        except Exception:
-            logger.exception("%s:%d could not be served", peer.host, peer.port)
-        finally:
-            # Out of the sets first: `stop` must never shut down a descriptor that is
-            # already someone else's.
-            with self._lock:
-                self._forget(sock)
-            _shut(sock)
-            sock.close()
-
-    def _serve(self, seat: Seat, sock: socket.socket, peer: Peer) -> None:
-        def hang_up() -> None:
-            with self._lock:
-                if sock in self._seats:
-                    _shut(sock)
-
-        deadline = time.monotonic() + self.limits.first_byte
-        try:
-            stream = self._open(sock, deadline)
-        except OSError as exc:
-            logger.debug("%s:%d dropped: %s", peer.host, peer.port, exc)
-            return
-        config = SETTINGS | {
-            "limits": self.limits,
-            "hang_up": hang_up,
-            "stream": stream,
-            "seat": seat,
-            "peer": msgspec.structs.replace(peer, certificate=stream.certificate),
-            "patience": max(0.0, deadline - time.monotonic()),
-        }
-        channel = Channel(SocketStream(sock), compress=False)
-        seat.service = self._make_service()
-        seat.service._connect(channel, config).serve_all()
-
-    def _open(self, sock: socket.socket, deadline: float) -> Stream:
-        if self._tls is None:
-            return Stream(sock)
-        stream = TlsStream(sock, self._tls, None)
-        stream.shake_hands(deadline)
-        return stream
-
-    def _turn_away(self, sock: socket.socket, _peer: Peer) -> None:
-        """Answer whatever is asked first, as a peer that is only cut off knows nothing."""
-        with contextlib.suppress(OSError, EOFError, MalformedError):
-            deadline = time.monotonic() + self.limits.turn_away
-            stream = self._open(sock, deadline)
-            payload = stream.receive(FrameReader(self.limits.frame_in), deadline)
-            question = messages.load(payload, messages.MAX_REQUEST_READS)
-            text = f"all {self._room} connections are in use; try again in a moment"
-            answer = messages.exception_reply(question.seq, "rollcall", "Overloaded", text)
-            stream.send(answer, deadline)
-
-
-def _shut(sock: socket.socket, how: int = socket.SHUT_RDWR) -> None:
-    """End both directions at once, or one; what has ended already says so with an OSError."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(how)
+    def _look(self) -> None:
+        """Drops who is too slow, again and again."""
+        now = self._loop.time()
+        if now - self._beaten_at > SLEPT_S:
+            self._slept_until = now + BEAT_S  # what came meanwhile may be read after this
+        self._beaten_at = now
+        self._listener.drop_silent(now)
+        for connection in list(self._connections):
+            why = connection.overdue(now)
+            if why:
+                logger.debug("%s:%d dropped: %s", connection.peer.host, connection.peer.port, why)
+                connection.abort()
+        for connection, until in list(self._turning_away.items()):
+            if now >= until:
+                connection.abort()
+        limits = self.limits
+        shortest = min(limits.first_byte, limits.frame, limits.idle, limits.turn_away)
+        self._beat = self._loop.call_later(min(BEAT_S, max(0.01, shortest / 4)), self._look)

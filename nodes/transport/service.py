@@ -6,38 +6,40 @@ from collections.abc import Callable
 
 import rpyc
 
-from nodes.transport.connection import Connection
 from nodes.transport.peer import Peer
+from nodes.transport.requester import PeerConnection
+from nodes.transport.values import RawVerb
 
 
 class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
     """Answers one connection; derive from it and name the verbs.
 
-    An instance belongs to one connection and is used by that connection's thread
-    only. A verb returns a `Value` or `Utf8`; whatever it raises is a defect: it is
+    An instance belongs to one connection and is used on that connection's loop only. A verb
+    returns a `Value` or `Utf8`, or something to await for it. What it raises is a defect: it is
     logged here, and the peer is told no more than that.
     """
 
-    _protocol = Connection
-
     drops_abandoned = False
-    """Whether a request whose asker has hung up meanwhile is not carried out: right where
-    requests only read, so that what was sent to a frozen process is not worked off later.
+    """Whether a request whose asker has hung up, while this process did not run, is not carried
+    out: right where requests only read, so that what was sent to a frozen process is not worked
+    off later.
     """
 
-    keeps_seat = False
+    trusted = False
     """Whether the connection is kept, however long it is silent, when there are too many:
     set on the instance once its peer has shown that it may be trusted.
     """
 
-    hang_up: Callable[[], None]
-    """Ends this connection from our side, at once; set before `on_open`.
-
-    From any thread, any number of times, also when the connection has ended already.
-    The connection's own thread then calls `on_close`, after the verb it may be in.
+    refusal: tuple[str, str] | None = None
+    """The kind and the words of the exception that answers whatever is asked first, before the
+    connection is closed; None to serve it.
     """
 
-    def verb(self, name: str) -> Callable[..., object] | None:
+    connection: PeerConnection
+    """The connection that this answers, to ask its peer something, or to end it; set before
+    `on_open`."""
+
+    def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
         """The verb a peer may call by `name`, or None if there is none.
 
         The only way in: nothing else of this object, or of a verb, can be reached.
@@ -51,3 +53,15 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
 
     def on_close(self) -> None:
         """Called exactly once, however the connection ended. It must do no I/O."""
+
+
+class Refusing(Service):
+    """Answers one request with an exception, and hangs up.
+
+    Args:
+        kind: of the exception.
+        text: why, and what to do.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        self.refusal = (kind, text)

@@ -8,16 +8,22 @@ from another thread ends it without touching OpenSSL's state, and `poll` tells o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 from nodes.transport.peer import Certificate
 from nodes.transport.stream import CHUNK_BYTES, Stream
 
 T = TypeVar("T")
+
+logger = logging.getLogger("rollcall.transport")
 
 ROLE_URI_PREFIX = "rollcall:"
 """A certificate's role is the name of the type URI that begins so: "rollcall:worker"."""
@@ -27,16 +33,70 @@ ALERT = bytes((21, 3, 3, 0, 2, 2, 70))
 """TLS's "we have no version in common"."""
 
 
-class Secure(NamedTuple):
-    """How a connection that is dialled is made safe.
+shaking_hands: ContextVar[socket.socket] = ContextVar("shaking_hands")
+"""The socket on which a server's TLS handshake goes on, in the context of that."""
 
-    Attributes:
-        context: whom it trusts, and what it shows of itself.
-        role: that the peer's certificate must name, "" for any.
+
+class AlertingObject(ssl.SSLObject):
+    """An `SSLObject` whose peer is told why a handshake failed; for `SSLContext.sslobject_class`.
+
+    An event loop closes the connection of a handshake that raises, and TLS's alert is not sent.
+    So the failure is first said to want more from the peer, which sends the alert; then nothing
+    more is read from the peer, which ends the handshake.
     """
 
-    context: ssl.SSLContext
-    role: str = ""
+    _failure: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """As `SSLObject.do_handshake`."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLSyscallError):
+            raise
+        except ssl.SSLError as error:
+            self._failure = error
+            loop, sock = asyncio.get_running_loop(), shaking_hands.get()
+            loop.call_soon(_end_reading, sock, explain_ssl_error(error))
+            raise ssl.SSLWantReadError from error
+
+
+def _end_reading(sock: socket.socket, why: str) -> None:
+    with contextlib.suppress(OSError):
+        host, port = sock.getpeername()[:2]
+        logger.debug("%s:%d dropped: %s", host, port, why)
+        sock.shutdown(socket.SHUT_RD)
+
+
+class Secure:
+    """How a connection that is dialled is made safe.
+
+    Args:
+        context: whom it trusts, and what it shows of itself.
+        role: that the peer's certificate must name, "" for any.
+        renew: makes such a context anew, for a forked child: a thread of the parent may have held
+            a lock of OpenSSL's in the one that the child has inherited.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        role: str = "",
+        *,
+        renew: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self.role = role
+        self._context = context
+        self._renew = renew
+        self._process = os.getpid()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """Whom it trusts, and what it shows of itself."""
+        if self._renew is not None and self._process != os.getpid():
+            self._context, self._process = self._renew(), os.getpid()
+        return self._context
 
 
 class TlsFailed(OSError):  # noqa: N818 - named for what happened
@@ -184,11 +244,18 @@ def dial_tls(sock: socket.socket, secure: Secure, host: str, deadline: float) ->
         stream.shake_hands(deadline)
     except TimeoutError:
         raise TlsFailed("no TLS handshake in time; does the peer use TLS?") from None
-    shown = stream.certificate
-    if secure.role and (shown is None or shown.role != secure.role):
-        found = f"a {shown.role}'s" if shown is not None and shown.role else "of no role"
-        raise TlsFailed(f"the peer's certificate is {found}, not a {secure.role}'s")
+    mismatch = role_mismatch(stream.certificate, secure.role)
+    if mismatch:
+        raise TlsFailed(mismatch)
     return stream
+
+
+def role_mismatch(shown: Certificate | None, role: str) -> str:
+    """Why a peer's certificate is not of that role, "" if it is, or if the role is ""."""
+    if not role or (shown is not None and shown.role == role):
+        return ""
+    found = f"a {shown.role}'s" if shown is not None and shown.role else "of no role"
+    return f"the peer's certificate is {found}, not a {role}'s"
 
 
 _VERIFY_ERRORS = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = "bool | int | float | str | bytes | tuple[Value, ...] | None"
 """What may cross, by exact type. A subclass of str, a list, a dict does not."""
@@ -33,3 +34,17 @@ class RemoteReference:
 
     def __repr__(self) -> str:
         return "<an argument not passed by value>"
+
+
+class RawVerb(NamedTuple):
+    """A verb that passes its arguments on as they came, and answers when it can.
+
+    Attributes:
+        take: called with the connection, the encoded sequence number, and the encoded
+            arguments of a call. Returns whether it will answer the call, with
+            `nodes.transport.connection.Connection.reply`.
+        general: called with the decoded arguments where `take` has returned False.
+    """
+
+    take: Callable[..., bool]
+    general: Callable[..., object]

@@ -49,7 +49,6 @@ from nodes.wire.messages import (
     encode_batch,
     encode_request,
     new_instance,
-    secret_verb,
 )
 from nodes.wire.views import ClusterSnapshot, Event, LogPart, Reloaded, WorkerView
 
@@ -102,5 +101,4 @@ __all__ = [
     "item_envelope",
     "new_instance",
     "result_envelope",
-    "secret_verb",
 ]

@@ -83,14 +83,6 @@ def new_instance() -> str:
     return secrets.token_hex(16)
 
 
-def secret_verb(verb: str, instance: str) -> str:
-    """What a worker's master calls `lookup` and `suggest`. Whoever knows the secret in that
-    name is answered, whether lookups need a token or not: there is no moment at which worker
-    and master disagree on it, and no question more on the way of a lookup.
-    """
-    return f"{verb} {instance}" if instance else verb
-
-
 def direct_key(instance: str) -> str:
     """What a client that asks a worker itself shows in the place of the secret, where lookups
     need a token: it opens lookups and nothing else, and does not tell the secret.

@@ -23,10 +23,6 @@ class WorkerAccess:
         self.is_open = False
         self._direct_key = direct_key(instance)
 
-    def is_master(self, secret: object) -> bool:
-        """Whether that is the secret of the worker, which its master knows."""
-        return _same(secret, self.instance)
-
     def is_direct_client(self, key: object) -> bool:
         """Whether that is the key which the master gives to clients that may ask lookups."""
         return _same(key, self._direct_key)

@@ -2,83 +2,80 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 from nodes.catalog import Argument, Catalog, coerce
 from nodes.errors import BadRequest, DataError, InternalError
-from nodes.security.cursors import Cursor, Cursors, Question
+from nodes.security.cursors import Cursor, Cursors, Question, cursor_version
 from nodes.support.text import excerpt
 from nodes.wire import MAX_REFUSAL_CHARS, answer_part, error_envelope, item_envelope
 
-KEY_WAIT_S = 1.0
-"""Seconds that a page waits for the key of its cursor. The key comes with the answer to the
-registration, which a lookup from the master may overtake."""
-
 
 class CatalogVersions:
-    """The catalog that a worker serves now, and earlier ones that are still paged through.
+    """The catalog that a worker serves now, and those before it that pages are still asked of.
 
-    The present catalog is replaced as a whole: a lookup reads from the one it began with.
+    Each is opened once. The present one is replaced as a whole: a lookup reads from the one it
+    began with.
 
-    Args:
-        catalog: the present one.
-        key_wait_s: seconds that a page waits for the key of its cursor.
+    Attributes:
+        present: the catalog that is served now.
+        cursors: how pages are signed; None until a master has said so.
     """
 
     MAX_EARLIER = 2
 
-    def __init__(self, catalog: Catalog, *, key_wait_s: float = KEY_WAIT_S) -> None:
-        self.catalog = catalog
-        self._key_wait_s = key_wait_s
-        self._lock = threading.Lock()
-        self._before: dict[str, Catalog] = {}
-        self._cursors: Cursors | None = None
-        self._keyed = threading.Event()
-
-    @property
-    def cursors(self) -> Cursors:
-        """Signs pages. Raises `InternalError` if no master has given the key yet."""
-        self._keyed.wait(self._key_wait_s)
-        if self._cursors is None:
-            raise InternalError("it knows no key for cursors: it has not registered yet")
-        return self._cursors
-
-    def sign_with(self, cursors: Cursors) -> None:
-        """Signs pages with these cursors, the cluster's, from now on."""
-        self._cursors = cursors
-        self._keyed.set()
+    def __init__(self, catalog: Catalog) -> None:
+        self.cursors: Cursors | None = None
+        self.present = OpenCatalog(catalog, self)
+        self._before: dict[str, OpenCatalog] = {}
 
     def switch(self, catalog: Catalog) -> None:
-        """Serves that catalog from the next lookup on."""
-        self.catalog = catalog
+        """Serves that one from the next lookup on."""
+        before, self.present = self.present, OpenCatalog(catalog, self)
+        self._keep(before)
 
-    def version(self, wanted: str) -> Catalog | None:
-        """The catalog of that version, or None if it is gone. Each version is a file named after
-        it, so a worker that started later finds the earlier versions as well.
+    def for_page(self, after: str | None) -> OpenCatalog:
+        """What to read a page from: the present catalog or, for a page after another, that one's.
+        If that is gone, the present one, which says what is wrong with the cursor.
         """
-        now = self.catalog
-        if wanted == now.info.version:
-            return now
-        with self._lock:
-            found = self._before.pop(wanted, None)
-            if found is None:
-                try:
-                    found = Catalog.open(Path(now.info.path).with_name(f"{wanted}.db"))
-                except DataError:
-                    return None
-                if (found.info.name, found.info.version) != (now.info.name, wanted):
-                    return None
-            self._before[wanted] = found
-            while len(self._before) > self.MAX_EARLIER:
-                # The one used longest ago goes; whoever still reads from it keeps it open.
-                del self._before[next(iter(self._before))]
-            return found
+        if after is None or after.startswith(self.present.version):
+            return self.present
+        return self._version(cursor_version(after)) or self.present
+
+    def _version(self, wanted: str) -> OpenCatalog | None:
+        """The catalog of that version, or None if it is gone. Versions lie beside each other
+        under their names, so that a worker that started later has the earlier ones as well.
+        """
+        now = self.present.catalog.info
+        if wanted == now.version:
+            return self.present
+        found = self._before.pop(wanted, None)
+        if found is None:
+            try:
+                catalog = Catalog.open(Path(now.path).with_name(f"{wanted}.db"))
+            except DataError:
+                return None
+            if (catalog.info.name, catalog.info.version) != (now.name, wanted):
+                return None
+            found = OpenCatalog(catalog, self)
+        self._keep(found)
+        return found
+
+    def _keep(self, earlier: OpenCatalog) -> None:
+        self._before[earlier.version] = earlier
+        while len(self._before) > self.MAX_EARLIER:
+            # The one asked for longest ago.
+            self._before.pop(next(iter(self._before))).close()
+
+    def close(self) -> None:
+        """Lets go of all of them."""
+        for one in (self.present, *self._before.values()):
+            one.close()
 
 
 class OpenCatalog:
-    """A catalog as one connection reads it.
+    """A catalog that is read from.
 
     Args:
         catalog: the one to read.
@@ -89,8 +86,19 @@ class OpenCatalog:
         self.catalog = catalog
         self._versions = versions
         self.reader = catalog.reader()
-        self._version = catalog.info.version
+        self.version = catalog.info.version
         self._lookups = {one.name: one for one in catalog.info.lookups}
+
+    def close(self) -> None:
+        """Lets go of it."""
+        self.reader.close()
+
+    @property
+    def _cursors(self) -> Cursors:
+        cursors = self._versions.cursors
+        if cursors is None:
+            raise InternalError("it knows no key for cursors: it has not registered yet")
+        return cursors
 
     def answer(self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None) -> bytes:
         """One page of a lookup, as finished JSON. Raises `BadRequest`."""
@@ -99,7 +107,7 @@ class OpenCatalog:
         page = self.reader.find(*question, limit=limit, start=before.position if before else 0)
         following = None if page.after is None else self._cursor(question, page.after, before)
         return answer_part(
-            page.body, count=page.count, after=following, catalog=self._version, files=page.files
+            page.body, count=page.count, after=following, catalog=self.version, files=page.files
         )
 
     def _coerced(self, name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
@@ -109,16 +117,16 @@ class OpenCatalog:
         return coerce(shape, args)
 
     def _read(self, after: str, question: Question) -> Cursor:
-        present = self._versions.catalog.info.version
-        return self._versions.cursors.read(after, question, version=self._version, present=present)
+        present = self._versions.present.version
+        return self._cursors.read(after, question, version=self.version, present=present)
 
     def _cursor(self, question: Question, position: int, before: Cursor | None = None) -> str:
-        return self._versions.cursors.make(
+        return self._cursors.make(
             question,
-            version=self._version,
+            version=self.version,
             position=position,
             before=before,
-            present=self._versions.catalog.info.version,
+            present=self._versions.present.version,
         )
 
     def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
@@ -142,5 +150,5 @@ class OpenCatalog:
             first = self._cursor((name, self._coerced(name, tuple(args))), 0)
         except BadRequest as error:
             return error_envelope(BadRequest(excerpt(error.message, MAX_REFUSAL_CHARS)))
-        part = answer_part(b"[]", count=0, after=first, catalog=self._version, files=())
+        part = answer_part(b"[]", count=0, after=first, catalog=self.version, files=())
         return item_envelope(part)

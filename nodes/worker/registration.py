@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-import select
-import socket
 import threading
 from collections.abc import Callable
 from random import Random
@@ -13,7 +13,7 @@ import msgspec
 
 from nodes.errors import LookupFailed, MasterLost
 from nodes.support.backoff import Backoff
-from nodes.transport import Lane, Secure, TransportError
+from nodes.transport import Connection, Secure, Service, TransportError, dial
 from nodes.wire import Registered, Registration, decode_envelope
 
 logger = logging.getLogger("rollcall.worker")
@@ -25,15 +25,21 @@ second is found soon after; and however long it was away, all its workers are ba
 RENEW_EVERY_S = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
 
+LAST_LOOK_S = 0.02
+"""Seconds between two questions whether the last lookup is answered, when the worker leaves."""
+
 
 class RegistrationKeeper:
-    """A thread that registers a worker with its master, and registers it again if the master was
-    away. A registration lasts as long as the connection it came on.
+    """Registers a worker with its master, and registers it again if the master was away.
+
+    The registration lasts as long as the connection that it came on, and the master asks lookups
+    on that connection. To be run on an event loop.
 
     Args:
         request: what the worker says of itself.
         master: host and port to register with.
         token: asked for a worker's token before each registration, as it may change.
+        make_service: called for each connection, for what answers the master.
         on_registered: called with the master's answer to each registration.
         tls: how the master is checked; None for no TLS.
 
@@ -53,6 +59,7 @@ class RegistrationKeeper:
         *,
         master: tuple[str, int],
         token: Callable[[], str | None],
+        make_service: Callable[[], Service],
         on_registered: Callable[[Registered], None],
         tls: Secure | None = None,
         random: Random | None = None,
@@ -60,6 +67,7 @@ class RegistrationKeeper:
         self.request = request
         self._master = master
         self._token = token
+        self._make_service = make_service
         self._on_registered = on_registered
         self._tls = tls
         self._random = random or Random()  # noqa: S311 - jitter, no secret
@@ -69,38 +77,29 @@ class RegistrationKeeper:
         self.refusal: LookupFailed | None = None
         self.settled = threading.Event()
         self.done = threading.Event()
-        self._leaving = threading.Event()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="registration", daemon=True)
-
-    def start(self) -> None:
-        """Begins to register."""
-        self._thread.start()
+        self._leaving = asyncio.Event()
 
     def leave(self) -> None:
         """Asks the master for no more lookups, waits until it has sent the last, then is `done`.
-
-        Safe to call from a signal handler, and more than once.
+        Called on the loop; harmless when done before.
         """
         self._leaving.set()
-        self._wake_write.send(b"x")
 
-    def stop(self) -> None:
-        """Leaves, and ends the thread."""
-        self.leave()
-        self._thread.join(2.0)
-        self._wake_read.close()
-        self._wake_write.close()
-
-    def _run(self) -> None:
+    async def run(self) -> None:
+        """Registers, until the worker leaves or the master refuses its first registration."""
         attempts = 0
         try:
             while not self._leaving.is_set():
                 try:
-                    with Lane.dial(*self._master, timeout=1.0, tls=self._tls) as lane:
-                        self._register(lane)
+                    connection = await dial(
+                        *self._master, service=self._make_service(), tls=self._tls
+                    )
+                    try:
+                        await self._register(connection)
                         attempts = 0
-                        self._stay(lane)
+                        await self._stay(connection)
+                    finally:
+                        await connection.end()
                 except (TransportError, MasterLost) as error:
                     logger.info("master %s:%d: %s", *self._master, error)
                 except LookupFailed as refusal:
@@ -108,18 +107,18 @@ class RegistrationKeeper:
                     if not self.ready:
                         self.refusal = refusal
                         return
-                self._sleep(REGISTER_BACKOFF.wait_s(attempts, self._random.random()))
+                await self._pause(REGISTER_BACKOFF.wait_s(attempts, self._random.random()))
                 attempts += 1
         finally:
             self.settled.set()
             self.done.set()
 
-    def _sleep(self, seconds: float) -> None:
-        if not self._leaving.is_set():
-            select.select([self._wake_read], [], [], seconds)
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._leaving.wait(), seconds)
 
-    def _ask(self, lane: Lane, verb: str, *args: str) -> object:
-        reply = lane.call(verb, *args, timeout=RENEW_EVERY_S)
+    async def _ask(self, connection: Connection, verb: str, *args: str) -> object:
+        reply = await connection.call(verb, *args, timeout_s=RENEW_EVERY_S)
         if type(reply) is not str:
             raise MasterLost("the master answered with something else than an envelope")
         try:
@@ -127,10 +126,10 @@ class RegistrationKeeper:
         except msgspec.MsgspecError as error:
             raise MasterLost(f"the master's answer cannot be read: {error}") from error
 
-    def _register(self, lane: Lane) -> None:
-        self._ask(lane, "login", self._token() or "")
+    async def _register(self, connection: Connection) -> None:
+        await self._ask(connection, "login", self._token() or "")
         text = msgspec.json.encode(msgspec.structs.replace(self.request, wanted_id=self.id))
-        result = self._ask(lane, "register", text.decode())
+        result = await self._ask(connection, "register", text.decode())
         registered = msgspec.convert(result, Registered)
         self._on_registered(registered)
         self.id = registered.id
@@ -140,16 +139,25 @@ class RegistrationKeeper:
         self.ready = True
         self.settled.set()
 
-    def _stay(self, lane: Lane) -> None:
+    async def _stay(self, connection: Connection) -> None:
         """Keeps the registration until the master goes, or until this worker leaves."""
-        while not self._leaving.is_set():
-            ends: list[Lane | socket.socket] = [lane, self._wake_read]
-            readable, _, _ = select.select(ends, [], [], RENEW_EVERY_S)
-            if lane in readable and lane.wait_closed(0.0):
-                return
-            if not readable and self._ask(lane, "renew") is not True:
-                return
-        # The master counts lookups before it sends them: at zero, none is on its way.
-        while self._ask(lane, "leave") != 0:
-            if lane.wait_closed(0.02):
-                return
+        loop = asyncio.get_running_loop()
+        ended = loop.create_task(connection.wait_ended())
+        leaving = loop.create_task(self._leaving.wait())
+        try:
+            while not self._leaving.is_set():
+                done, _ = await asyncio.wait(
+                    (ended, leaving),
+                    timeout=RENEW_EVERY_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if ended in done:
+                    return
+                if not done and await self._ask(connection, "renew") is not True:
+                    return
+            # The master counts lookups before it sends them: at zero, none is on its way.
+            while not ended.done() and await self._ask(connection, "leave") != 0:
+                await asyncio.sleep(LAST_LOOK_S)
+        finally:
+            ended.cancel()
+            leaving.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -10,10 +12,10 @@ from collections.abc import Callable
 import msgspec
 
 from nodes.catalog import Catalog
-from nodes.errors import Conflict, DataError, Forbidden, NotPossible
+from nodes.errors import BadRequest, Conflict, DataError, NotPossible
 from nodes.security.cursors import Cursors
 from nodes.security.tls import Tls
-from nodes.transport import Limits, Server
+from nodes.transport import Limits, LoopThread, Server
 from nodes.wire import (
     DEADLINE,
     Registered,
@@ -26,9 +28,12 @@ from nodes.worker.access import WorkerAccess
 from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.counters import Counters
 from nodes.worker.registration import RegistrationKeeper
-from nodes.worker.service import WorkerService
+from nodes.worker.service import DirectService, Lookups, MasterFacingService
 
 logger = logging.getLogger("rollcall.worker")
+
+STOP_S = 2.0
+"""Seconds that the end of a registration may take when the worker stops."""
 
 CONNECTION_LIMITS = Limits(idle=300.0)
 """Connections of a master that is gone are closed after five minutes, not an hour. A master that
@@ -69,14 +74,12 @@ class WorkerServer:
     ) -> None:
         self._access = WorkerAccess(instance or new_instance())
         self._versions = CatalogVersions(catalog)
-        self._counters = Counters()
-        self._secure = tls is not None
+        self._lookups = Lookups(self._versions, Counters())
         self.server = Server(
-            self._make_service,
+            lambda: DirectService(self._lookups, self._access),
             host=host,
             port=port,
             limits=CONNECTION_LIMITS,
-            name="worker",
             tls=None if tls is None else tls.listening(),
         )
         request = Registration(
@@ -91,9 +94,14 @@ class WorkerServer:
             request,
             master=master,
             token=token,
+            make_service=lambda: MasterFacingService(
+                self._lookups, retire=self._retire, switch=self._switch
+            ),
             on_registered=self._registered,
             tls=None if tls is None else tls.to_master(),
         )
+        self._loop = LoopThread("worker")
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def id(self) -> str:
@@ -102,55 +110,60 @@ class WorkerServer:
 
     def start(self) -> None:
         """Listens, then registers in the background; see `RegistrationKeeper.settled`."""
+        self._loop.start()
+        self._loop.call(self._start)
+
+    def _start(self) -> None:
         self.server.start()
-        self.registration.start()
+        self._running = self._loop.loop.create_task(self.registration.run())
 
     def drain(self) -> None:
-        """Leaves the master once its last lookups are answered; see `RegistrationKeeper.leave`."""
-        self.registration.leave()
+        """Leaves the master once its last lookups are answered; see `RegistrationKeeper.leave`.
+
+        Safe to call from a signal handler, and more than once.
+        """
+        with contextlib.suppress(RuntimeError):  # it has stopped
+            self._loop.loop.call_soon_threadsafe(self.registration.leave)
 
     def stop(self) -> None:
         """Answers the direct clients, then closes everything."""
-        self.drain()
-        self.server.finish(DEADLINE)
-        self.server.stop()
-        self.registration.stop()
+        if self._running is not None:
+            self._loop.run(self._end())
+        self._loop.stop()
+        self.server.leave_port()
 
-    def _make_service(self) -> WorkerService:
-        return WorkerService(
-            self._versions,
-            self._counters,
-            self._access,
-            retire=self._retire,
-            switch=self._switch,
-            secure=self._secure,
-        )
+    async def _end(self) -> None:
+        self.registration.leave()
+        await self.server.finish(DEADLINE)
+        await self.server.stop()
+        if self._running is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._running, STOP_S)
+        self._versions.close()
 
     def _registered(self, registered: Registered) -> None:
         # If the master hands out no key, a page goes on at this worker only.
         key = registered.cursor_key or secrets.token_hex(32)
-        self._versions.sign_with(Cursors(bytes.fromhex(key)))
+        self._versions.cursors = Cursors(bytes.fromhex(key))
         self._access.is_open = not registered.require_token
 
-    def _retire(self, instance: object) -> bool:
-        """The verb by which the master, who alone knows `instance`, has the worker drain."""
-        known = self._access.is_master(instance)
-        if known:
-            self.drain()
-        return known
+    def _retire(self) -> bool:
+        """The verb by which the master has the worker drain."""
+        self.registration.leave()
+        return True
 
-    def _switch(self, instance: object, path: object) -> str | WorkerRefusal:
+    def _switch(self, path: object) -> str | WorkerRefusal:
         """The verb by which the master has the worker serve another catalog of its dataset from
         the next lookup on. Returns its version, or why the worker goes on with the present one.
         """
-        if not self._access.is_master(instance) or type(path) is not str:
-            return (Forbidden.code, "only the master of this worker may ask that")
+        if type(path) is not str:
+            return (BadRequest.code, "a path is text")
         try:
             catalog = Catalog.open(path)
         except DataError as error:
             logger.warning("goes on with what it serves: %s", error)
             return (NotPossible.code, str(error))
-        if catalog.info.name != self._versions.catalog.info.name:
+        if catalog.info.name != self._versions.present.catalog.info.name:
             return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
         self._versions.switch(catalog)
         keeper = self.registration

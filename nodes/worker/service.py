@@ -1,8 +1,9 @@
-"""The worker's verbs: one service for each connection."""
+"""The worker's verbs: for its master on the connection that it registered on, and for clients that
+ask it themselves on its own port.
+"""
 
 from __future__ import annotations
 
-import functools
 import logging
 import sqlite3
 import time
@@ -19,11 +20,10 @@ from nodes.errors import (
     InternalError,
     LookupFailed,
 )
-from nodes.security.cursors import cursor_version
-from nodes.security.tls import MAY_ORDER_WORKERS, lacking
 from nodes.support import validation
-from nodes.transport import Peer, Service
+from nodes.transport import Service
 from nodes.wire import (
+    PAGE,
     ProbeAnswer,
     WorkerAnswer,
     WorkerRefusal,
@@ -33,99 +33,41 @@ from nodes.wire import (
     decode_request,
 )
 from nodes.worker.access import WorkerAccess
-from nodes.worker.catalogs import CatalogVersions, OpenCatalog
+from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.counters import Counters
 
 logger = logging.getLogger("rollcall.worker")
 
 LATE_MESSAGE = "answered too late to be of use"
 
+Verb = Callable[..., object]
 
-class WorkerService(Service):
-    """The worker's verbs, for one connection, with a reader and a thread of its own."""
 
-    drops_abandoned = True
+class Lookups:
+    """What a worker answers: lookups, batches, completions, probes.
 
-    def __init__(
-        self,
-        versions: CatalogVersions,
-        counters: Counters,
-        access: WorkerAccess,
-        *,
-        retire: Callable[[object], bool],
-        switch: Callable[[object, object], str | WorkerRefusal],
-        secure: bool,
-    ) -> None:
-        self._secure = secure
-        self._lacks = ""
-        self._access = access
+    Args:
+        versions: the catalogs that it reads from.
+        counters: what it counts.
+    """
+
+    def __init__(self, versions: CatalogVersions, counters: Counters) -> None:
+        self.counters = counters
         self._versions = versions
-        self._counters = counters
-        self._retire = retire
-        self._switch = switch
         self._process = psutil.Process()
-        self._opened: OpenCatalog | None = None
 
-    def verb(self, name: str) -> Callable[..., object] | None:
-        """Finds one of the six verbs. Those that answer lookups have a second name, which holds a
-        secret, for the master and for direct clients (`nodes.wire.secret_verb`). With TLS, the
-        master's verbs need its certificate as well.
-        """
-        asking: dict[str, Callable[..., object]] = {
-            "lookup": self.lookup,
-            "lookup_many": self.lookup_many,
-            "suggest": self.suggest,
-        }
-        plain, _, secret = name.partition(" ")
-        if plain in asking and secret:
-            if self._access.is_master(secret) and not self._lacks:
-                return asking[plain]
-            if self._access.is_direct_client(secret):
-                return functools.partial(asking[plain], direct=True)
-            return None
-        if name in asking:
-            return functools.partial(self._answer_anyone, asking[name])
-        if self._lacks:
-            return lambda *_args, **_named: (Forbidden.code, self._lacks)
-        verbs: dict[str, Callable[..., object]] = {
-            "probe": self.probe,
-            "retire": self._retire,
-            "switch": self._switch,
-        }
-        return verbs.get(name)
-
-    def _answer_anyone(self, do: Callable[..., object], *args: object) -> object:
-        if not self._access.is_open:
-            return (Forbidden.code, "this worker answers its master only: ask the master")
+    def ask(self, name: object, *args: object) -> WorkerAnswer | WorkerRefusal:
+        """Answers a lookup in the common form, the first page of it, with finished JSON."""
         try:
-            return validation.call(do, args, {"direct": True})
-        except BadRequest as misfit:
-            return (misfit.code, misfit.message)
+            return self._versions.present.answer(
+                name if type(name) is str else "", args, limit=PAGE, after=None
+            )
+        except LookupFailed as refusal:
+            return (refusal.code, refusal.message)
+        except (DataError, sqlite3.Error) as fault:
+            return self._broken(fault)
 
-    def on_open(self, peer: Peer) -> None:
-        """Notes who the peer has proved to be."""
-        self._lacks = lacking(peer.certificate, MAY_ORDER_WORKERS) if self._secure else ""
-
-    def on_close(self) -> None:
-        """Lets go of the catalog."""
-        if self._opened is not None:
-            self._opened.reader.close()
-
-    def _open(self, after: str | None = None) -> OpenCatalog:
-        """The catalog to read from: the present one or, for a later page, the one of its cursor."""
-        wanted = self._versions.catalog
-        if after is not None and not after.startswith(wanted.info.version):
-            # If that one is gone, the present one refuses the cursor with the reason.
-            wanted = self._versions.version(cursor_version(after)) or wanted
-        opened = self._opened
-        if opened is None or opened.catalog is not wanted:
-            fresh = OpenCatalog(wanted, self._versions)
-            if opened is not None:
-                opened.reader.close()
-            self._opened = opened = fresh
-        return opened
-
-    def lookup(self, request: object, *, direct: bool = False) -> WorkerAnswer | WorkerRefusal:
+    def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
         """Answers a `nodes.wire.LookupRequest` with finished JSON."""
         arrived = time.monotonic()
 
@@ -134,83 +76,164 @@ class WorkerService(Service):
                 asked = decode_request(request if type(request) is bytes else b"")
             except msgspec.MsgspecError as error:
                 raise BadRequest(f"this is no lookup: {error}") from error
-            opened = self._open(asked.after)
+            opened = self._versions.for_page(asked.after)
             answer = opened.answer(asked.name, asked.args, limit=asked.limit, after=asked.after)
             if time.monotonic() - arrived > asked.within:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return answer
 
-        return self._counted(find, int(direct))
+        return self._told(find)
 
-    def lookup_many(self, request: object, *, direct: bool = False) -> WorkerAnswer | WorkerRefusal:
+    def lookup_many(self, request: object) -> WorkerAnswer | WorkerRefusal:
         """Answers a `nodes.wire.BatchRequest`: an envelope for each lookup, in order."""
         arrived = time.monotonic()
-        try:
-            asked = decode_batch(request if type(request) is bytes else b"")
-        except (msgspec.MsgspecError, RecursionError) as error:
-            return (BadRequest.code, f"this is no batch: {error}")
 
         def find() -> WorkerAnswer:
-            opened, left = self._open(), asked.most
+            try:
+                asked = decode_batch(request if type(request) is bytes else b"")
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise BadRequest(f"this is no batch: {error}") from error
+            left = asked.most
             envelopes: list[bytes] = []
             for item in asked.lookups:
-                envelope = opened.answer_item(item, limit=asked.limit, room=left > 0)
+                envelope = self._versions.present.answer_item(
+                    item, limit=asked.limit, room=left > 0
+                )
                 left -= len(envelope)
                 envelopes.append(envelope)
             if time.monotonic() - arrived > asked.within:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
-        return self._counted(find, len(asked.lookups) * direct)
+        return self._told(find)
 
     def suggest(
-        self, field: object, prefix: object, limit: object = 10, *, direct: bool = False
+        self, field: object, prefix: object, limit: object = 10
     ) -> WorkerAnswer | WorkerRefusal:
         """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
-        del direct
 
         def find() -> WorkerAnswer:
             if type(field) is not str or type(prefix) is not str or type(limit) is not int:
                 raise BadRequest("suggest takes a field and a prefix, both text")
-            opened = self._open()
+            opened = self._versions.present
             values = opened.reader.suggest(field, prefix, limit=limit)
             body = msgspec.json.encode(values)
-            version = opened.catalog.info.version
-            return answer_part(body, count=len(values), after=None, catalog=version, files=())
+            return answer_part(
+                body, count=len(values), after=None, catalog=opened.version, files=()
+            )
 
-        return self._counted(find)
-
-    def _counted(
-        self, find: Callable[[], WorkerAnswer], tasks: int = 0
-    ) -> WorkerAnswer | WorkerRefusal:
-        if tasks:
-            self._counters.began(tasks)
-        served = error = False
-        try:
-            answer = find()
-            served = True
-            return answer
-        except LookupFailed as refusal:
-            return (refusal.code, refusal.message)
-        except (DataError, sqlite3.Error) as fault:
-            error = True
-            logger.exception("the catalog cannot be read")
-            return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
-        finally:
-            if tasks or error:
-                self._counters.ended(tasks, served=served, error=error)
+        return self._told(find)
 
     def probe(self) -> ProbeAnswer:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
-        opened = self._open()
+        opened = self._versions.present
         opened.reader.ping()
-        counters, memory = self._counters, self._process.memory_info()
+        counters, memory = self.counters, self._process.memory_info()
         return (
             counters.served,
             counters.in_flight,
             counters.errors,
-            opened.catalog.info.version,
+            opened.version,
             self._process.cpu_percent(None),
             # The catalog's pages are everybody's: they are not counted where that can be told.
             memory.rss - getattr(memory, "shared", 0),
         )
+
+    def _told(self, find: Callable[[], WorkerAnswer]) -> WorkerAnswer | WorkerRefusal:
+        """An answer, or why there is none."""
+        try:
+            return find()
+        except LookupFailed as refusal:
+            return (refusal.code, refusal.message)
+        except (DataError, sqlite3.Error) as fault:
+            return self._broken(fault)
+
+    def _broken(self, fault: Exception) -> WorkerRefusal:
+        self.counters.errors += 1
+        logger.error("the catalog cannot be read", exc_info=fault)
+        return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
+
+
+class MasterFacingService(Service):
+    """The worker's verbs for its master, on the connection that the worker registered on.
+
+    Args:
+        lookups: answers.
+        retire: has the worker drain and leave.
+        switch: has it serve the catalog at a path; returns its version, or why it does not.
+    """
+
+    def __init__(self, lookups: Lookups, *, retire: Verb, switch: Verb) -> None:
+        self._verbs: dict[str, Verb] = {
+            "ask": lookups.ask,
+            "lookup": lookups.lookup,
+            "lookup_many": lookups.lookup_many,
+            "suggest": lookups.suggest,
+            "probe": lookups.probe,
+            "retire": retire,
+            "switch": switch,
+        }
+
+    def verb(self, name: str) -> Verb | None:
+        """One of those."""
+        return self._verbs.get(name)
+
+
+class DirectService(Service):
+    """The worker's verbs for clients that ask it themselves, on its own port.
+
+    Args:
+        lookups: answers.
+        access: who may ask.
+    """
+
+    drops_abandoned = True
+
+    def __init__(self, lookups: Lookups, access: WorkerAccess) -> None:
+        self._lookups = lookups
+        self._access = access
+        self._shown = False
+        self._verbs: dict[str, Verb] = {
+            "login": self._login,
+            "ask": self._counted(lookups.ask),
+            "lookup": self._counted(lookups.lookup),
+            "lookup_many": self._many,
+            "suggest": self._checked(lookups.suggest),
+            "probe": lookups.probe,
+        }
+
+    def verb(self, name: str) -> Verb | None:
+        """One of those."""
+        return self._verbs.get(name)
+
+    def _login(self, key: object) -> bool:
+        """The client shows the key that the master gave it. Returns whether it is right."""
+        self._shown = self._access.is_direct_client(key)
+        return self._shown
+
+    def _checked(self, do: Verb) -> Verb:
+        def answer(*args: object) -> object:
+            if not (self._access.is_open or self._shown):
+                return (Forbidden.code, "this worker answers its master only: ask the master")
+            try:
+                return validation.call(do, args, {})
+            except BadRequest as misfit:
+                return (misfit.code, misfit.message)
+
+        return answer
+
+    def _counted(self, do: Verb) -> Verb:
+        checked = self._checked(do)
+
+        def answer(*args: object) -> object:
+            reply = checked(*args)
+            self._lookups.counters.served += type(reply) is bytes
+            return reply
+
+        return answer
+
+    def _many(self, request: object) -> object:
+        reply = self._checked(self._lookups.lookup_many)(request)
+        if type(reply) is bytes:
+            self._lookups.counters.served += int(reply[: reply.index(b"[")])
+        return reply

@@ -175,7 +175,7 @@ def test_a_client_that_is_closed_is_closed_in_a_child(plain: str) -> None:
     with Client(plain, direct=True) as client:
         use(client)
     result = ForkedChild(lambda: ask(client, 0, 1)).result()
-    assert "no longer in use" in result.errors[0]
+    assert "this client is closed" in result.errors[0]
 
 
 def test_a_child_does_not_stop_the_cluster_of_its_parent() -> None:

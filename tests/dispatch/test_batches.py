@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster
-from nodes.dispatch.batches import Batches
+from nodes.dispatch.batches import Answers, Batches
 from nodes.errors import BadRequest, NoWorkers
+from nodes.master.master import Master
 from nodes.wire import PAGE, Envelope, decode_envelopes
 from tests.kit import (
     Node,
@@ -116,13 +117,20 @@ def test_a_stock_client_sends_and_gets_text(cluster: AttachedCluster) -> None:
 class LimitedClient(Client):
     """Its batches may have answers of 5000 bytes together."""
 
-    batches: Batches
+    master: Master
 
     def first_pages(
         self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
     ) -> list[Envelope]:
-        answers = self.batches.ask(json.dumps(lookups), limit=limit, timeout=self.timeout)
-        return decode_envelopes(answers.body)
+        answers: Future[Answers] = Future()
+        batches = Batches(self.master.membership.dispatcher, reply_bytes=5000)
+
+        def ask() -> None:
+            text = json.dumps(lookups)
+            batches.ask(text, limit=limit, timeout_s=self.timeout, done=answers.set_result)
+
+        self.master.loop.call(ask)
+        return decode_envelopes(answers.result().body)
 
 
 def test_answers_too_large_together_are_paged_and_none_is_cut(tmp_path: Path) -> None:
@@ -130,16 +138,15 @@ def test_answers_too_large_together_are_paged_and_none_is_cut(tmp_path: Path) ->
     (tmp_path / "people.json").write_text(json.dumps(people))
     asked = [("getbylocation", "Oslo")] * 5
     with hosted(1, data=tmp_path) as small, LimitedClient(small.address) as client:
-        dispatcher = small.master.membership.dispatcher
-        with closing(Batches(dispatcher, reply_bytes=5000)) as client.batches:
-            pages = client.first_pages(asked)
-            counts = [page.count for page in pages]
-            assert set(counts) == {30, 0}
-            assert counts == sorted(counts, reverse=True)
-            assert [page.truncated for page in pages] == [count == 0 for count in counts]
-            for answer in client.lookup_many(asked):
-                assert not isinstance(answer, Exception)
-                assert same_records(answer, people)
+        client.master = small.master
+        pages = client.first_pages(asked)
+        counts = [page.count for page in pages]
+        assert set(counts) == {30, 0}
+        assert counts == sorted(counts, reverse=True)
+        assert [page.truncated for page in pages] == [count == 0 for count in counts]
+        for answer in client.lookup_many(asked):
+            assert not isinstance(answer, Exception)
+            assert same_records(answer, people)
 
 
 def test_a_worker_that_dies_costs_no_answer_of_a_batch() -> None:

@@ -19,11 +19,11 @@ ROOMS = tuple(PROCESS_OF)
 
 STEPS = [
     ("client", "master", "name and arguments"),
-    ("master", "master", "checks them, starts the deadline"),
-    ("master", "dispatch", "the lookup, until then"),
+    ("master", "master", "looks at their form"),
+    ("master", "dispatch", "the same bytes"),
     ("dispatch", "routing", "whom to ask?"),
     ("routing", "dispatch", "who has the least load"),
-    ("dispatch", "worker", "the lookup, and the time that is left"),
+    ("dispatch", "worker", "the same bytes"),
     ("worker", "catalog", "one indexed read"),
     ("catalog", "worker", "finished JSON"),
     ("worker", "dispatch", "the same bytes"),

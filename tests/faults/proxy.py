@@ -37,10 +37,12 @@ class FaultProxy:
     Args:
         port: of the server behind it, on the loopback address.
         random: decides which connections are reset.
+        like: another proxy, whose network this one has.
     """
 
-    def __init__(self, port: int, random: Random) -> None:
-        self.network = Network()
+    def __init__(self, port: int, random: Random, like: FaultProxy | None = None) -> None:
+        self._network = Network()
+        self._like = like
         self._behind = port
         self._random = random
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -50,6 +52,15 @@ class FaultProxy:
         self._threads: list[threading.Thread] = []
         self._over = threading.Event()
         self._start(self._accept)
+
+    @property
+    def network(self) -> Network:
+        """What the way is like now."""
+        return self._network if self._like is None else self._like.network
+
+    @network.setter
+    def network(self, network: Network) -> None:
+        self._network = network
 
     def _start(self, work: object, *args: object) -> None:
         assert callable(work)

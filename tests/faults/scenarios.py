@@ -23,6 +23,7 @@ import psutil
 
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, Cluster
+from nodes.support.addresses import parse_address
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
@@ -108,12 +109,13 @@ class BadWorker:
         )
         assert self._process.stdout is not None
         self.pid = self._process.pid
+        self.master_port = parse_address(master)[1]
         self.port = int(self._process.stdout.readline())
 
-    def register(self, port: int) -> None:
-        """Has it register as if it listened on that port."""
+    def register(self, *, port: int | None = None, master_port: int | None = None) -> None:
+        """Has it register with the master, or by way of that port, as if it listened on `port`."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{port}\n")
+        self._process.stdin.write(f"{port or self.port} {master_port or self.master_port}\n")
         self._process.stdin.flush()
 
     def __enter__(self) -> Self:
@@ -126,12 +128,13 @@ class BadWorker:
 
 @contextmanager
 def bad_worker(scenario: Scenario, behaviour: str) -> Iterator[tuple[FaultProxy, int]]:
-    """A third worker behind a proxy, up."""
+    """A third worker, up: a proxy is between it and the master, and another before its port."""
     with (
         BadWorker(behaviour, scenario.cluster.address) as worker,
-        FaultProxy(worker.port, scenario.random) as proxy,
+        FaultProxy(worker.master_port, scenario.random) as proxy,
+        FaultProxy(worker.port, scenario.random, like=proxy) as direct,
     ):
-        worker.register(proxy.port)
+        worker.register(port=direct.port, master_port=proxy.port)
         poll_for(lambda: len(scenario.pids()) == 3)
         yield proxy, worker.pid
 
@@ -276,7 +279,7 @@ def other_records(scenario: Scenario) -> None:
         Path(folder, "dataset.toml").write_text('name = "people"\n')
         while not scenario.over.is_set():
             with BadWorker("well", scenario.cluster.address, folder) as worker:
-                worker.register(worker.port)
+                worker.register()
                 scenario.watch(lambda: _unready(scenario.worker(worker.pid)))
                 scenario.over.wait(0.3)
 

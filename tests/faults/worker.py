@@ -1,14 +1,17 @@
 """A worker that does its worst: `python -m tests.faults.worker BEHAVIOUR HOST:PORT [DATA]`.
 
-It prints the port it listens on, and registers the port that it then reads from its standard
-input: a proxy's, or its own. It ends with its standard input.
+It prints the port it listens on, and registers once it has read from its standard input the port
+to advertise and the master's port: those of proxies, or the real ones. It ends with its standard
+input.
 """
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
+import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +23,7 @@ from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
 from nodes.worker.server import WorkerServer
-from nodes.worker.service import WorkerService
+from nodes.worker.service import Lookups, Verb
 
 SLOW = 0.02
 """Seconds that the slow one adds to each lookup: some twenty times what one takes."""
@@ -28,52 +31,69 @@ SLOW = 0.02
 
 def misbehave(behaviour: str) -> None:
     """Has every lookup go wrong that way; probes and registration are as they should be."""
-    well = WorkerService.lookup
-
-    def mute(_self: WorkerService, _request: object, **_how: bool) -> object:
-        threading.Event().wait()
-        return None
-
-    def garbage(_self: WorkerService, _request: object, **_how: bool) -> object:
-        return b"\x00garbage" * 100
-
-    def failing(_self: WorkerService, _request: object, **_how: bool) -> object:
-        return ("internal", "this one always fails")
-
-    def slow(self: WorkerService, request: object, **how: bool) -> object:
-        time.sleep(SLOW)
-        return well(self, request, **how)
-
-    def deadly(self: WorkerService, request: object, **how: bool) -> object:
-        if type(request) is bytes and b"deadly" in request:
-            os._exit(1)
-        return well(self, request, **how)
-
     if behaviour == "stuck":
         WorkerServer._switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
         return
-    lookups: dict[str, Callable[..., object]] = {
-        "well": well,
+
+    def mute(_well: Verb, *_args: object) -> object:
+        return asyncio.get_running_loop().create_future()
+
+    def garbage(_well: Verb, *_args: object) -> object:
+        return b"\x00garbage" * 100
+
+    def failing(_well: Verb, *_args: object) -> object:
+        return ("internal", "this one always fails")
+
+    def slow(well: Verb, *args: object) -> object:
+        time.sleep(SLOW)
+        return well(*args)
+
+    def deadly(well: Verb, *args: object) -> object:
+        if any(
+            b"deadly" in (arg.encode() if isinstance(arg, str) else arg)
+            for arg in args
+            if isinstance(arg, str | bytes)
+        ):
+            os._exit(1)
+        return well(*args)
+
+    ways: dict[str, Callable[..., object]] = {
+        "well": lambda well, *args: well(*args),
         "mute": mute,
         "garbage": garbage,
         "failing": failing,
         "slow": slow,
         "deadly": deadly,
     }
-    WorkerService.lookup = lookups[behaviour]  # type: ignore[method-assign,assignment]
+    way = ways[behaviour]
+    for verb in ("ask", "lookup"):
+        _replace(verb, way)
+
+
+def _replace(verb: str, way: Callable[..., object]) -> None:
+    well = getattr(Lookups, verb)
+
+    def misbehaving(self: Lookups, *args: object) -> object:
+        return way(functools.partial(well, self), *args)
+
+    setattr(Lookups, verb, misbehaving)
 
 
 def main() -> None:
     """Runs one."""
     behaviour, master, *data = sys.argv[1:]
     misbehave(behaviour)
+    host, _port = parse_address(master)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    print(port, flush=True)
+    advertised, master_port = map(int, sys.stdin.readline().split())
     worker = WorkerServer(
         catalog=Catalog.open(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
-        master=parse_address(master),
+        master=(host, master_port),
         token=worker_token,
+        port=port,
     )
-    print(worker.server.address[1], flush=True)
-    advertised = int(sys.stdin.readline())
     keeper = worker.registration
     keeper.request = msgspec.structs.replace(keeper.request, port=advertised)
     worker.start()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -29,6 +31,7 @@ from nodes.routing import (
     ProcessEvent,
     Worker,
 )
+from nodes.transport import LoopThread
 from nodes.wire import INSTANCE_VARIABLE
 from tests.kit import kill_process, poll_for
 
@@ -51,11 +54,18 @@ class Observer(FleetReports):
     """The membership that a fleet reports to, and what it was told."""
 
     def __init__(self) -> None:
-        events = EventLog()
+        self.loop = LoopThread("observer")
+        self.loop.start()
+        self.executor = ThreadPoolExecutor(1)
         self.membership = Membership(
-            policy=POLICIES["load"], events=events, description=None, random=Random(1)
+            policy=POLICIES["load"],
+            events=EventLog(),
+            description=None,
+            random=Random(1),
+            loop=self.loop.loop,
+            executor=self.executor,
         )
-        super().__init__(self.membership, WorkerOrders(self.membership))
+        super().__init__(self.membership, WorkerOrders(self.membership), self.loop)
         self.membership.registry.local.supervised = True
         self.told: list[ProcessEvent] = []
         self.released: list[str] = []
@@ -85,8 +95,7 @@ class Observer(FleetReports):
 
     def workers(self) -> list[str]:
         """The local workers, by id."""
-        with self.membership.changed:
-            return list(self.membership.registry.local)
+        return self.loop.call(list, self.membership.registry.local)
 
     def worker(self, worker_id: str) -> LocalWorker:
         """What is known of that local worker."""
@@ -96,15 +105,21 @@ class Observer(FleetReports):
 
     def register(self, wanted_id: str, instance: str) -> Worker:
         """The process of that instance registers."""
-        with self.membership.changed:
-            return self.membership.registry.register(
-                wanted_id=wanted_id,
-                instance=instance,
-                address=Address("127.0.0.1", next(self._ports)),
-                pid=1,
-                version="v",
-                now=time.monotonic(),
-            )
+        register = functools.partial(
+            self.membership.registry.register,
+            wanted_id=wanted_id,
+            instance=instance,
+            address=Address("127.0.0.1", next(self._ports)),
+            pid=1,
+            version="v",
+            now=time.monotonic(),
+        )
+        return self.loop.call(register)
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self.executor.shutdown()
+        self.loop.stop()
 
 
 @contextmanager
@@ -124,6 +139,7 @@ def fleet(
     finally:
         made.stop(patience)
         assert observer.workers() == []
+        observer.close()
 
 
 def started(made: Supervisor, worker_id: str) -> bool:
@@ -212,7 +228,6 @@ def test_a_stop_ends_even_those_that_do_not_listen(tmp_path: Path) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
     with pytest.raises(NotPossible, match="stopping"):
         made.spawn(1)
-    assert observer.workers() == []
 
 
 def test_a_frozen_one_goes_on_and_does_not_hold_up_the_stop(tmp_path: Path) -> None:

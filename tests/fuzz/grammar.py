@@ -14,9 +14,10 @@ from rpyc.core import brine, consts
 
 from nodes.support.verbs import CLIENT_VERBS, OPERATIONS, WORKER_VERBS
 from nodes.transport import Limits, messages
-from nodes.transport.connection import ROOT, VERB
 from nodes.transport.frames import HEADER, frame
+from nodes.transport.responder import ROOT
 
+VERB, VERB_CLASS, _ = messages.VERB
 REQUEST = brine.I1.pack(consts.MSG_REQUEST)
 REPLY = brine.I1.pack(consts.MSG_REPLY)
 EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION)
@@ -30,6 +31,7 @@ NAMES = (
     *ASKED,
     *WORKER_VERBS,
     *OPERATIONS,
+    "ask",
     "probe",
     "retire",
     "switch",
@@ -216,7 +218,7 @@ class Grammar:
         rng = self._rng
         kind = rng.random()
         if kind < 0.6:
-            return (VERB, 2, rng.randint(1, max(1, self._verbs)))
+            return (VERB, VERB_CLASS, rng.randint(1, max(1, self._verbs)))
         if kind < 0.7:
             return ROOT
         if kind < 0.9:

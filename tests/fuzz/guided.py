@@ -16,13 +16,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.transport.kit import load_call
+
 try:
     import atheris
 except ImportError:
     sys.exit("this needs atheris, which is no dependency of the project: pip install atheris")
 
 with atheris.instrument_imports(include=["rpyc.core.brine", "nodes.transport"]):
-    from nodes.transport import messages
+    from nodes.transport import messages, shortcuts
     from nodes.transport.frames import HEADER, FrameReader, MalformedError
     from tests.fuzz.grammar import Grammar
 
@@ -49,15 +51,15 @@ def check(data: bytes) -> None:
 def decode(payload: bytes) -> None:
     """The three decoders on one payload."""
     whole = tried(messages.load, payload, messages.MAX_REQUEST_READS) if payload else None
-    call = tried(messages.load_call, payload, {HEAD: 7}, messages.MAX_REQUEST_READS)
+    call = tried(load_call, payload, {HEAD: 7})
     if call is not None:
         seq, called, args = call
         assert called == 7
         assert whole is None or same((whole.seq, whole.body[1][1][1][1]), (seq, args))
-    value = tried(messages.load_value, payload, 1, messages.MAX_REPLY_READS)
+    value = tried(shortcuts.find_value, payload)
     if value is not None:
         whole = tried(messages.load, payload, messages.MAX_REPLY_READS)
-        assert whole is None or same(whole.body[1], value[0])
+        assert whole is None or same((whole.seq, whole.body[1]), value)
 
 
 def tried(decoder: Any, *args: Any) -> Any:

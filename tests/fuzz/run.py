@@ -26,8 +26,8 @@ from nodes.client.blocking import Client
 from nodes.security.tokens import read_token
 from nodes.support.addresses import parse_address
 from nodes.transport import Lane, Limits, TransportError, messages
-from nodes.transport.connection import ROOT
 from nodes.transport.frames import FrameReader, frame
+from nodes.transport.responder import ROOT
 from nodes.transport.stream import CHUNK_BYTES
 from tests.fuzz.grammar import NAMES, REQUEST, Grammar
 from tests.kit import Node, poll_for, same_records, scan, shipped_records

@@ -220,7 +220,7 @@ def test_a_reload_says_who_did_not_follow_and_ends_with_3(tmp_path: Path) -> Non
         BadWorker("stuck", cluster.address, str(ours)) as stuck,
         Client(cluster.address) as client,
     ):
-        stuck.register(stuck.port)
+        stuck.register()
         poll_for(lambda: [w.state for w in cluster.snapshot().workers] == ["up", "up"])
         write_people(ours, "bob")
         done = run_nodes("reload", "--master", cluster.address)
@@ -248,7 +248,7 @@ def test_a_watch_asks_one_that_cannot_follow_no_more_than_once_for_each_change(
         hosted(1, data=ours, watch=True) as cluster,
         BadWorker("stuck", cluster.address, str(ours)) as stuck,
     ):
-        stuck.register(stuck.port)
+        stuck.register()
         poll_for(lambda: list(states(cluster.master).values()) == ["up", "up"])
         write_people(ours, "bob")
         poll_for(lambda: reloads() == 1)

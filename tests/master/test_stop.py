@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,18 +15,17 @@ import rpyc
 
 from nodes.client.blocking import Client
 from nodes.client.connection import MAX_BREAKS, MasterConnection
-from nodes.dispatch.dispatcher import AT_ONCE
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
 from nodes.fleet.fleet import Fleet
 from nodes.master.events import registered
 from nodes.master.journal import journal_file, read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
-from nodes.transport import Server, Service
+from nodes.transport import Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
 from nodes.worker.registration import REGISTER_BACKOFF
-from tests.dispatch.test_dispatcher import DispatcherHarness, dispatching, good
-from tests.kit import PATIENCE, hosted, master_alone, poll_for, worker_inside
+from tests.dispatch.harness import DispatcherHarness, Silence, dispatching, good
+from tests.kit import PATIENCE, ServerThread, hosted, master_alone, poll_for, worker_inside
 
 SERVED = Description("d", "v", 1, ("name",), (), (LookupShape("find", ("name",), ("text",)),))
 
@@ -49,8 +48,7 @@ class FakeMaster:
             def verb(self, _name: str) -> Callable[..., object]:
                 return fake._answer
 
-        self.server = Server(Answers, name="fake")
-        self.server.start()
+        self.server = ServerThread(Answers)
         self.address = "{}:{}".format(*self.server.address)
 
     def _answer(self) -> str:
@@ -112,72 +110,84 @@ def test_no_idle_lane_leads_back_to_a_master_that_stops() -> None:
         fake.refusals = 1
         assert ask(link) == "answered"
         assert fake.refusals == 0
-        poll_for(lambda: fake.server.connections == 1)
+        poll_for(lambda: fake.server.server.connections == 1)
 
 
 # -- the lookups ----------------------------------------------------------------------
 
 
-@contextmanager
-def intake_of(s: DispatcherHarness) -> Iterator[LookupHandler]:
+def handler_of(s: DispatcherHarness) -> LookupHandler:
     """What a master's clients ask, over those workers."""
-    made = LookupHandler(s.dispatcher, lambda: SERVED, note=lambda _k, _w, _t: None)
-    try:
-        yield made
-    finally:
-        made.close()
+
+    async def wait_for_worker(_timeout_s: float) -> None:
+        """Nobody has to."""
+
+    return LookupHandler(
+        s.dispatcher,
+        lambda: SERVED,
+        wait_for_worker=wait_for_worker,
+        note=lambda _k, _w, _t: None,
+    )
 
 
-def find(lookups: LookupHandler) -> bytes:
-    """One lookup."""
-    return lookups.lookup("find", ("x",), limit=10, after=None, timeout=PATIENCE)
+async def settled(s: DispatcherHarness, *tasks: asyncio.Task[bytes]) -> None:
+    """Lets simulated time and the loop go on until those are done."""
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        s.time.run(lambda: False, 0.01)
 
 
 def test_what_was_taken_in_is_finished_and_the_new_is_refused() -> None:
-    go = threading.Event()
-    many = AT_ONCE + 4
+    async def finish() -> None:
+        with dispatching(max_calls=8) as s:
+            lookups = handler_of(s)
+            worker = s.worker("a", lambda *_: Silence)
+            asked = [asyncio.create_task(lookups.lookup("find", ("x",))) for _ in range(8)]
+            await asyncio.sleep(0)
+            assert (lookups.in_flight, len(s.asked)) == (8, 8)
+            finished = asyncio.create_task(lookups.finish(PATIENCE))
+            await asyncio.sleep(0)
+            for new in (
+                lookups.lookup("find", ("x",)),
+                lookups.lookup_many('[["find", "x"]]'),
+                lookups.suggest("name", "x", limit=10, timeout_s=PATIENCE),
+            ):
+                with pytest.raises(Stopping):
+                    await new
+            assert not finished.done()
+            s.links[worker.generation].answer_late(good())
+            assert [b'"error":false' in await one for one in asked] == [True] * 8
+            await finished
 
-    def wait(*_args: object) -> bytes:
-        go.wait(PATIENCE)
-        return good()
-
-    with dispatching() as s, intake_of(s) as lookups, ThreadPoolExecutor(many + 1) as threads:
-        s.worker("a", wait)
-        asked = [threads.submit(find, lookups) for _ in range(many)]
-        poll_for(lambda: lookups.in_flight == many and len(s.asked) == AT_ONCE)
-        finished = threads.submit(lookups.finish, PATIENCE)
-        poll_for(lambda: lookups._finishing)
-        with pytest.raises(Stopping):
-            find(lookups)
-        with pytest.raises(Stopping):
-            lookups.lookup_many('[["find", "x"]]', limit=10, timeout=PATIENCE)
-        with pytest.raises(Stopping):
-            lookups.suggest("name", "x", limit=10, timeout=PATIENCE)
-        assert not finished.done()
-        go.set()
-        finished.result(PATIENCE)
-        assert [b'"error":false' in one.result(PATIENCE) for one in asked] == [True] * many
-        assert len(s.asked) == many
+    asyncio.run(finish())
 
 
 def test_what_no_worker_answers_any_more_is_for_the_next_master() -> None:
-    expected = threading.Event()
-    expected.set()
-    with dispatching(expecting=expected.is_set) as s, intake_of(s) as lookups:
-        with ThreadPoolExecutor(2) as threads:
-            one = threads.submit(find, lookups)
-            batch = threads.submit(
-                lookups.lookup_many, '[["find", "x"]]', limit=10, timeout=PATIENCE
-            )
-            poll_for(lambda: lookups.in_flight == 2)
-            lookups.finish(0.0)
-            expected.clear()
-            assert [type(asked.exception(PATIENCE)) for asked in (one, batch)] == [Stopping] * 2
+    async def finish() -> None:
+        expected = True
+        with dispatching(expecting=lambda: expected) as s:
+            lookups = handler_of(s)
+            one = asyncio.create_task(lookups.lookup("find", ("x",)))
+            batch = asyncio.create_task(lookups.lookup_many('[["find", "x"]]'))
+            await asyncio.sleep(0)
+            assert lookups.in_flight == 2
+            await lookups.finish(0.0)
+            expected = False
+            s.dispatcher.changed()
+            await settled(s, one, batch)
+            assert b'"code":"stopping"' in await one
+            with pytest.raises(Stopping):
+                await batch
+
+    asyncio.run(finish())
 
 
 def test_one_that_does_not_stop_has_no_workers() -> None:
-    with dispatching() as s, intake_of(s) as lookups, pytest.raises(NoWorkers):
-        find(lookups)
+    async def ask() -> bytes:
+        with dispatching() as s:
+            return await handler_of(s).lookup("find", ("x",))
+
+    assert b'"code":"no_workers"' in asyncio.run(ask())
 
 
 # -- the master ----------------------------------------------------------------------
@@ -186,14 +196,14 @@ def test_one_that_does_not_stop_has_no_workers() -> None:
 @contextmanager
 def stopping(master: Master) -> Iterator[Future[None]]:
     """A master that is told to stop while a lookup is under way; it has stopped after the block."""
-    master.lookups._admit()
+    master.loop.call(master.lookups._admit)
     with ThreadPoolExecutor(1) as threads:
         stopped = threads.submit(master.stop)
         try:
-            poll_for(lambda: master.lookups._finishing)
+            poll_for(lambda: master.lookups._finished)
             yield stopped
         finally:
-            master.lookups._leave()
+            master.loop.call(master.lookups._leave)
         stopped.result(PATIENCE)
 
 
@@ -214,7 +224,7 @@ def test_a_stock_client_is_told_that_it_stops_and_the_port_is_free() -> None:
                     reply = json.loads(getattr(connection.root, verb)(*args))
                     assert (reply["error"], reply["code"]) == (True, "stopping"), verb
                     assert "another" in reply["error_message"]
-                Server(Service, port=port).stop()
+                ServerThread(Service, port=port).stop()
                 assert not stopped.done()
 
 

@@ -32,10 +32,18 @@ from nodes.security.tokens import (
 )
 from nodes.support.addresses import registered_host
 from nodes.support.paths import shipped_data
-from nodes.transport import Lane, RemoteFailure
-from nodes.wire import LookupRequest, Registration, encode_batch, encode_request, secret_verb
+from nodes.transport import Lane, Value
+from nodes.transport.requester import Requester
+from nodes.wire import (
+    LookupRequest,
+    Registered,
+    Registration,
+    direct_key,
+    encode_batch,
+    encode_request,
+)
 from nodes.worker.server import WorkerServer
-from tests.kit import PATIENCE, SilentServer, master_alone, poll_for, worker_inside
+from tests.kit import PATIENCE, FakeWorker, SilentServer, master_alone, poll_for, worker_inside
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
 
@@ -251,19 +259,26 @@ def secret_of(worker: WorkerServer) -> str:
 
 def test_a_worker_is_no_way_around_its_master() -> None:
     with master_alone(require_token=True) as master, worker_inside(master) as worker:
+        batch = encode_batch(b'["getbyname", "xander"]', limit=10, most=1000, within=PATIENCE)
+        asked: dict[str, tuple[Value, ...]] = {
+            "ask": ("getbyname", "xander"),
+            "lookup": (ASKED,),
+            "lookup_many": (batch,),
+            "suggest": ("name", "x"),
+        }
+        key = direct_key(secret_of(worker))
+        for shown in ("", " ", "x", read_token() or "", key[:-1], secret_of(worker)):
+            with Lane.dial(*worker.server.address) as lane:
+                assert lane.call("login", shown, timeout=PATIENCE) is False
+                for verb, args in asked.items():
+                    assert lane.call(verb, *args, timeout=PATIENCE) == (
+                        "forbidden",
+                        "this worker answers its master only: ask the master",
+                    )
         with Lane.dial(*worker.server.address) as lane:
-            batch = encode_batch(b'["getbyname", "xander"]', limit=10, most=1000, within=PATIENCE)
-            asked = {"lookup": (ASKED,), "lookup_many": (batch,), "suggest": ("name", "x")}
+            assert lane.call("login", key, timeout=PATIENCE) is True
             for verb, args in asked.items():
-                refused = lane.call(verb, *args, timeout=PATIENCE)
-                assert refused == (
-                    "forbidden",
-                    "this worker answers its master only: ask the master",
-                )
-                for wrong in (" ", "x", read_token() or "", secret_of(worker)[:-1]):
-                    with pytest.raises(RemoteFailure):
-                        lane.call(secret_verb(verb, wrong), *args, timeout=PATIENCE)
-                answer = lane.call(secret_verb(verb, secret_of(worker)), *args, timeout=PATIENCE)
+                answer = lane.call(verb, *args, timeout=PATIENCE)
                 assert is_answer(answer) or is_batch_answer(answer, 1)
 
 
@@ -318,6 +333,22 @@ def registration(master: Master, **changes: Any) -> Registration:
     assert described is not None
     usual = {"instance": "0" * 32, "wanted_id": "", "host": "127.0.0.1", "port": 9, "pid": 1}
     return Registration(**{**usual, "catalog": described, **changes})
+
+
+class NoConnection:
+    """The connection of a worker that is in nobody's reach."""
+
+    def __init__(self) -> None:
+        self.requester = Requester(lambda _frame: None, 1 << 20)
+
+    def abort(self) -> None:
+        """There is nothing to end."""
+
+
+def register(master: Master, said: Registration) -> Registered:
+    """A worker registers."""
+    connection: Any = NoConnection()
+    return master.loop.call(master.membership.register, said, connection)
 
 
 @pytest.fixture
@@ -376,33 +407,36 @@ def test_a_registration_is_checked(served: Master, changes: dict[str, Any]) -> N
 def test_a_live_worker_s_place_cannot_be_taken(served: Master) -> None:
     [live] = served.membership.registry.live()
     with pytest.raises(Conflict, match="w1"):
-        served.membership.register(registration(served, port=live.address.port), lambda: None)
+        register(served, registration(served, port=live.address.port))
     with SilentServer() as silent:
         other = registration(served, port=silent.port, wanted_id="w1")
-        assert served.membership.register(other, lambda: None).id == "w2"
+        assert register(served, other).id == "w2"
     assert live.live
 
 
 def test_a_stale_registration_changes_nothing(served: Master) -> None:
-    hung_up: list[int] = []
     membership = served.membership
-    with SilentServer() as silent:
-        said = registration(served, port=silent.port, wanted_id="north")
-        old = membership.register(said, lambda: hung_up.append(1))
-        new = membership.register(said, lambda: hung_up.append(2))
-        assert (hung_up, new.id) == ([1], old.id)
-        assert not membership.has(old.generation)
-        assert membership.leave(old.generation) == 0
-        membership.gone(old.generation, "it says so")
-        with membership.changed:
+    said = registration(served, wanted_id="north")
+    with FakeWorker(served.address, said) as first, FakeWorker(served.address, said) as second:
+        old, new = (msgspec.convert(one.reply.result, Registered) for one in (first, second))
+        poll_for(lambda: not first.connected)
+        assert (second.connected, new.id) == (True, old.id)
+
+        def forge() -> None:
+            assert not membership.has(old.generation)
+            assert membership.leave(old.generation) == 0
+            membership.gone(old.generation, "it says so")
             membership.registry.probe_answered(
                 old.generation, version="forged", cpu=0.0, memory=0, now=0.0
             )
-            membership.registry.probe_missed(old.generation, "why", 0.0)
-            worker = membership.registry.get("north")
+            for _ in range(3):
+                membership.registry.probe_missed(old.generation, "why", 0.0)
+
+        served.loop.call(forge)
+        worker = membership.registry.get("north")
         assert worker is not None
-        assert (worker.generation, worker.misses, hung_up) == (new.generation, 0, [1])
-        assert (str(worker.state), worker.version) == ("starting", said.catalog.version)
+        assert (worker.generation, worker.live) == (new.generation, True)
+        assert worker.version == said.catalog.version
         assert membership.has(new.generation)
 
 
@@ -420,8 +454,8 @@ def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end
         # Whatever its token was good for, it is a worker's connection from then on.
         assert ask(root, "snapshot")["code"] == "forbidden"
         # As if the end of the connection were still on its way.
-        served.membership._hang_up[generation] = lambda: None
-        served.membership.gone(generation, "it says so")
+        served.membership._connections.pop(generation)
+        served.loop.call(served.membership.gone, generation, "it says so")
         assert ask(root, "renew")["result"] is False
         assert ask(root, "leave")["result"] == 0
 
@@ -434,7 +468,5 @@ def test_what_a_launcher_serves_is_not_a_worker_s_to_change(served: Master) -> N
     served.led_by(fleet)
     with SilentServer() as silent:
         rogue = msgspec.structs.replace(described, lookups=(), version="rogue")
-        served.membership.register(
-            registration(served, port=silent.port, catalog=rogue), lambda: None
-        )
+        register(served, registration(served, port=silent.port, catalog=rogue))
         assert served.membership.description == described

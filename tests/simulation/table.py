@@ -6,7 +6,7 @@ policy changes until it is; `test_table.py` holds it to that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from nodes.routing import POLICIES, Worker
@@ -28,14 +28,15 @@ class RoundRobin(World):
 
     def _prepare(self) -> None:
         self._last: dict[int, int] = {}
+        self._turn = 0
         self.router.policy = lambda worker, _estimate, _usual: (
             self._last.get(worker.generation, 0),
             worker.generation,
         )
 
-    def deliver(self, lookup: Lookup, worker: Worker) -> None:
-        self._last[worker.generation] = self.sent = getattr(self, "sent", 0) + 1
-        super().deliver(lookup, worker)
+    def sent(self, lookup: Lookup, worker: Worker) -> None:
+        self._turn += 1
+        self._last[worker.generation] = self._turn
 
 
 class TwoChoices(World):
@@ -48,10 +49,10 @@ class TwoChoices(World):
             worker.in_flight,
         )
 
-    def advance(self, lookup: Lookup) -> None:
+    def ask(self, then: Callable[[], None] = lambda: None) -> None:
         there = [worker.generation for worker in self.registry.available]
         self._drawn = set(self.random.sample(there, min(2, len(there))))
-        super().advance(lookup)
+        super().ask(then)
 
 
 def make_world(policy: str, seed: int) -> World:

@@ -1,7 +1,7 @@
-"""A cluster in simulated time: the real decisions, over made-up workers and a made-up network.
+"""A cluster in simulated time: the real dispatcher, over made-up workers and a made-up network.
 
-Registry, balancer, breaker, budgets and the life of a lookup (`nodes.routing`) run as they
-are; sockets, threads, clock and chance are replaced by one event queue and one seed. After
+The dispatcher (`nodes.dispatch`), the registry and all decisions (`nodes.routing`) run as they
+are; sockets, the event loop, clock and chance are replaced by one event queue and one seed. After
 each step, what must always hold is checked, so a run is a proof attempt and not a picture.
 """
 
@@ -14,9 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from nodes.dispatch.dispatcher import PROOF_S
+from nodes.dispatch.call import Answer, Call
+from nodes.dispatch.dispatcher import TICK_S, Dispatcher
 from nodes.errors import LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, CallState, Registry, Router, State, WaitUntil, Worker
+from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.transport import LinkLost, Pending, TransportError
+from nodes.wire import answer_part
+
+ANSWER = answer_part(b"[]", count=0, after=None, catalog="v", files=())
 
 PROBE_EVERY = 1.0
 REGISTER_AFTER = (0.1, 1.0)
@@ -52,21 +57,75 @@ class Process:
         return self.alive and not self.frozen and not self.failing
 
 
-@dataclass(eq=False)
-class Lookup:
-    """One lookup of a simulated client."""
+class Lookup(Call):
+    """One lookup of a simulated client.
 
-    call: CallState
-    began: float
-    then: Callable[[], None]
-    sends: dict[int, int] = field(default_factory=dict)
-    wake: int = 0
-    over: bool = False
-    safe: set[str] = field(default_factory=set)
-    """Workers that were up and healthy when it began, and have been ever since."""
-    deadly: bool = False
-    """Whoever works on it dies of it."""
-    victims: list[str] = field(default_factory=list)
+    Attributes:
+        safe: workers that were up and healthy when it began, and have been ever since.
+        deadly: whoever works on it dies of it.
+        victims: those who have.
+    """
+
+    def __init__(self, world: World, then: Callable[[], None], *, deadly: bool) -> None:
+        super().__init__(b"")
+        self.world = world
+        self.then = then
+        self.deadly = deadly
+        self.safe: set[str] = set()
+        self.victims: list[str] = []
+
+    def answered(self, answer: Answer) -> None:
+        world, generation = self.world, answer.worker.generation
+        world.answers[generation] = world.answers.get(generation, 0) + 1
+        world.latencies.append(answer.took_s)
+        world.end(self)
+
+    def gave_up(self, error: LookupFailed) -> None:
+        self.world.judge(self, error)
+        self.world.end(self)
+
+
+class Link:
+    """The connection of one registration."""
+
+    def __init__(self, world: World, process: Process, worker: Worker) -> None:
+        self._world = world
+        self._process = process
+        self._worker = worker
+        self._pending: dict[Pending, None] = {}
+        self._ended = False
+
+    def call(self, verb: str, _arguments: bytes, pending: Pending) -> None:
+        """Sends a call."""
+        if self._ended:
+            pending.failed(LinkLost("its connection ended"))
+            return
+        self._pending[pending] = None
+        if verb == "probe":
+            arrive = functools.partial(self._world.prove, self, self._process, pending)
+        else:
+            lookup = pending if isinstance(pending, Lookup) else getattr(pending, "call")  # noqa: B009
+            state = self._worker.state
+            assert state not in (State.DOWN, State.DRAINING), f"{self._worker.id} was picked"
+            self._world.sent(lookup, self._worker)
+            arrive = functools.partial(self._world.arrive, self, self._process, lookup, pending)
+        self._world.after(self._world.WIRE, arrive)
+
+    def reply(self, pending: Pending, value: bytes | TransportError | tuple[str, str]) -> None:
+        """The worker answers."""
+        if pending in self._pending:
+            del self._pending[pending]
+            if isinstance(value, TransportError):
+                pending.failed(value)
+            else:
+                pending.replied(value)
+
+    def end(self) -> None:
+        """The connection ends."""
+        self._ended = True
+        pending, self._pending = list(self._pending), {}
+        for one in pending:
+            one.failed(LinkLost("its connection ended"))
 
 
 class World:
@@ -88,6 +147,12 @@ class World:
         self.closed = False
         self.registry = Registry(listener=lambda _k, _w, _t: None, random=self.random)
         self.router = Router(registry=self.registry, policy=POLICIES[policy])
+        self.dispatcher = Dispatcher(
+            router=self.router,
+            clock=lambda: self.now,
+            wake=lambda: self.after(TICK_S, self.dispatcher.tick),
+        )
+        self._links: dict[int, Link] = {}
         self.processes: list[Process] = []
         self.lookups: set[Lookup] = set()
         self.latencies: list[float] = []
@@ -137,7 +202,10 @@ class World:
         """What must always hold."""
         in_flight: dict[int, int] = {}
         for lookup in self.lookups:
-            for generation in lookup.call.pending:
+            under_way = [] if lookup.state is None else list(lookup.state.pending)
+            if lookup in self.dispatcher._first:
+                under_way = [lookup.worker.generation]
+            for generation in under_way:
                 in_flight[generation] = in_flight.get(generation, 0) + 1
         for worker in self.registry:
             expected = in_flight.get(worker.generation, 0)
@@ -185,6 +253,11 @@ class World:
             address=Address("127.0.0.1", number),
             now=self.now,
         )
+        link = self._links[process.registration.generation] = Link(
+            self, process, process.registration
+        )
+        self.dispatcher.joined(process.registration, link)
+        self.dispatcher.changed()
         self._probe(process, process.registration)
 
     def _probe(self, process: Process, worker: Worker) -> None:
@@ -193,6 +266,7 @@ class World:
         generation = worker.generation
         if process.alive and not process.frozen:
             self.registry.probe_answered(generation, version="v", cpu=0.0, memory=0, now=self.now)
+            self.dispatcher.changed()
         elif self.registry.probe_missed(generation, "no answer", self.now) is not None:
             self._gone(process)
             return
@@ -201,13 +275,12 @@ class World:
     def _gone(self, process: Process) -> None:
         """Its registration is over; if it still lives, it comes back."""
         worker, process.registration = process.registration, None
-        for lookup in list(self.lookups):
-            if worker is not None and worker.generation in lookup.call.pending:
-                lookup.call.failed(worker, "connection ended", self.now, broke=True)
-                self.advance(lookup)
+        if worker is not None:
+            self.dispatcher.left(worker.generation)
+            self._links.pop(worker.generation).end()
         if process.alive:
             self.after(self.random.uniform(*REGISTER_AFTER), lambda: self._register(process))
-        self._wake_all()
+        self.dispatcher.changed()
 
     def kill(self, process: Process) -> None:
         """SIGKILL; its connections end soon after."""
@@ -278,8 +351,7 @@ class World:
         return self._begin(lambda: None, deadly=True)
 
     def _begin(self, then: Callable[[], None], *, deadly: bool) -> Lookup:
-        call = CallState(self.router, self.now + self.TIMEOUT, counted=True)
-        lookup = Lookup(call, self.now, then, deadly=deadly)
+        lookup = Lookup(self, then, deadly=deadly)
         lookup.safe = {
             process.name
             for process in self.processes
@@ -289,41 +361,16 @@ class World:
         }
         self.began += 1
         self.lookups.add(lookup)
-        self.advance(lookup)
+        self.dispatcher.submit(lookup)
         return lookup
 
-    def advance(self, lookup: Lookup) -> None:
-        """Does what the router decides, as `nodes.dispatch.dispatcher` does over sockets."""
-        if lookup.over:
-            return
-        lookup.call.expired(self.now)
-        try:
-            action = lookup.call.next_action(self.now)
-        except LookupFailed as error:
-            self._over(lookup)
-            self._judge(lookup, error)
-            return
-        if isinstance(action, WaitUntil):
-            lookup.wake += 1
-            ticket = lookup.wake
-            self.after(
-                max(1e-6, action.at - self.now),
-                lambda: self.advance(lookup) if lookup.wake == ticket else None,
-            )
-            return
-        worker = action.worker
-        state = worker.state
-        assert state not in (State.DOWN, State.DRAINING), f"{worker.id} was picked: {state}"
-        self.deliver(lookup, worker)
-        self.advance(lookup)
-
-    def _over(self, lookup: Lookup) -> None:
-        lookup.over = True
-        lookup.call.abandon(self.now)
+    def end(self, lookup: Lookup) -> None:
+        """A lookup is over."""
         self.lookups.discard(lookup)
         lookup.then()
 
-    def _judge(self, lookup: Lookup, error: LookupFailed) -> None:
+    def judge(self, lookup: Lookup, error: LookupFailed) -> None:
+        """A lookup has failed: was a promise broken?"""
         self.errors.append(error)
         if isinstance(error, PoisonLookup) and not lookup.deadly:
             self.broken_promises.append(f"an innocent lookup: {error}")
@@ -335,39 +382,18 @@ class World:
         elif isinstance(error, NoWorkers) and self.registry.available:
             self.broken_promises.append("no_workers while there are workers")
 
-    def _wake_all(self) -> None:
-        for lookup in list(self.lookups):
-            if not lookup.call.pending:
-                self.advance(lookup)
+    def sent(self, lookup: Lookup, worker: Worker) -> None:
+        """A lookup is on its way to a worker; for worlds that differ."""
 
-    def deliver(self, lookup: Lookup, worker: Worker) -> None:
-        """Sends it to that worker, once that has proved to be alive if it must."""
-        process = self.processes[worker.pid - 1]
-        asked_at = self.now
+    def prove(self, link: Link, process: Process, pending: Pending) -> None:
+        """The question whether it is alive arrives at a worker."""
+        if process.frozen:
+            process.held.append(functools.partial(self.prove, link, process, pending))
+        elif process.alive:
+            self.after(self.WIRE, functools.partial(link.reply, pending, b"alive"))
 
-        def prove() -> None:
-            if process.frozen:
-                self.after(PROOF_S, lambda: self._fail(lookup, worker, broke=False))
-            elif not process.alive:
-                self._fail(lookup, worker, broke=False)
-            else:
-                worker.alive_at = asked_at
-                arrive()
-
-        def arrive() -> None:
-            if process.frozen:
-                process.held.append(arrive)
-            elif not process.alive:
-                self._fail(lookup, worker, broke=True)
-            elif lookup.deadly:
-                lookup.victims.append(process.name)
-                self.kill(process)
-            elif process.failing:
-                self.after(0.0001, lambda: self._fail(lookup, worker, broke=False))
-            elif process.busy >= process.cores:
-                process.queue.append(work)
-            else:
-                work()
+    def arrive(self, link: Link, process: Process, lookup: Lookup, pending: Pending) -> None:
+        """A lookup arrives at a worker. A dead one answers nothing: its connection will end."""
 
         def work() -> None:
             process.busy += 1
@@ -381,23 +407,22 @@ class World:
             if process.queue:
                 process.queue.pop(0)()
             if process.alive:
-                self.after(self.WIRE, lambda: self._answer(lookup, worker))
+                self.after(self.WIRE, functools.partial(link.reply, pending, ANSWER))
 
-        self.after(self.WIRE, prove if lookup.call.must_prove(worker) else arrive)
-
-    def _answer(self, lookup: Lookup, worker: Worker) -> None:
-        if lookup.over or worker.generation not in lookup.call.pending:
-            return  # the lane was closed: nobody hears it
-        lookup.call.answered(worker, self.now)
-        self.answers[worker.generation] = self.answers.get(worker.generation, 0) + 1
-        self.latencies.append(self.now - lookup.began)
-        self._over(lookup)
-
-    def _fail(self, lookup: Lookup, worker: Worker, *, broke: bool) -> None:
-        if lookup.over or worker.generation not in lookup.call.pending:
+        if process.frozen:
+            process.held.append(functools.partial(self.arrive, link, process, lookup, pending))
+        elif not process.alive:
             return
-        lookup.call.failed(worker, "failed", self.now, broke=broke)
-        self.advance(lookup)
+        elif lookup.deadly:
+            lookup.victims.append(process.name)
+            self.kill(process)
+        elif process.failing:
+            refusal = ("internal", "it fails")
+            self.after(0.0001, functools.partial(link.reply, pending, refusal))
+        elif process.busy >= process.cores:
+            process.queue.append(work)
+        else:
+            work()
 
     def rest(self) -> None:
         """No more lookups; those under way come to their end."""

@@ -22,7 +22,7 @@ from nodes.errors import BadRequest, DataError, UnknownWorker
 from nodes.fleet.logs import Logs
 from nodes.master.journal import Journal, Second, journal_file
 from nodes.support.text import LogFormatter, printable, printable_json
-from nodes.transport import Server, Service, Utf8
+from nodes.transport import Service, Utf8
 from nodes.wire import (
     ClusterSnapshot,
     Description,
@@ -36,7 +36,7 @@ from nodes.wire import (
     result_envelope,
 )
 from tests.console.fakes import cluster_snapshot, worker_view
-from tests.kit import poll_for
+from tests.kit import ServerThread, poll_for
 
 EVIL = "a\x1b[2J\r\n2026-01-01 00:00:00,000 WARNING rollcall: forged\x9b31m\u202e\u2028\x00b"
 
@@ -158,11 +158,10 @@ def snapshot() -> ClusterSnapshot:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def evil() -> Iterator[str]:
     """Its address."""
-    server = Server(Evil)
-    server.start()
+    server = ServerThread(Evil)
     yield f"127.0.0.1:{server.address[1]}"
     server.stop()
 

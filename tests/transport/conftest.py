@@ -67,7 +67,7 @@ def start_server(ended: ExitStack) -> StartServer:
         tls: ssl.SSLContext | None = None,
     ) -> RunningServer:
         running = RunningServer(limits or Limits(), {**COMMON, **(verbs or {})}, kind, tls)
-        ended.callback(running.server.stop)
+        ended.callback(running.stop)
         return running
 
     return start

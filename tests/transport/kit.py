@@ -13,12 +13,22 @@ from typing import Any
 import pytest
 import trustme
 from hypothesis import strategies as st
-from rpyc.core import consts
+from rpyc.core import brine, consts
 from rpyc.core.vinegar import GenericException
 
-from nodes.transport import Lane, Limits, LinkLost, Peer, Server, Service, messages
-from nodes.transport.connection import ROOT, VERB
+from nodes.transport import (
+    Lane,
+    Limits,
+    LinkLost,
+    LoopThread,
+    Peer,
+    Server,
+    Service,
+    messages,
+    shortcuts,
+)
 from nodes.transport.frames import HEADER, FrameReader, frame
+from nodes.transport.responder import ROOT
 from nodes.transport.stream import CHUNK_BYTES
 from tests.kit import PATIENCE
 
@@ -52,16 +62,27 @@ class RunningServer:
         verbs: dict[str, Verb],
         kind: type[RecordingService] = RecordingService,
         tls: ssl.SSLContext | None = None,
+        *,
+        start: bool = True,
     ) -> None:
         self.services: list[RecordingService] = []
         self._kind = kind
         self._verbs = verbs
-        self.server = Server(self._open, limits=limits, name="tested", tls=tls)
-        self.server.start()
+        self.loop = LoopThread("tested")
+        self.server = Server(self._open, limits=limits, tls=tls)
+        self.loop.start()
+        if start:
+            self.loop.call(self.server.start)
 
     @property
     def address(self) -> tuple[str, int]:
         return self.server.address
+
+    def stop(self) -> None:
+        """Ends the server and its loop."""
+        if not self.loop.loop.is_closed():
+            self.loop.run(self.server.stop())
+            assert self.loop.stop()
 
     def _open(self) -> RecordingService:
         service = self._kind(self._verbs)
@@ -86,7 +107,7 @@ def shapes(*args: object) -> str:
 COMMON: dict[str, Verb] = {"echo": echo, "named": named, "shapes": shapes}
 
 
-FIRST_VERB = (VERB, 2, 1)
+FIRST_VERB = messages.VERB
 """What a connection of ours calls the first verb that is asked for."""
 
 
@@ -199,6 +220,16 @@ def after_resolving(*answers: Callable[[int], bytes]) -> Script:
         lambda seq: messages.reference_reply(seq, VERB_REF),
         *answers,
     )
+
+
+def load_call(payload: bytes, heads: dict[bytes, int]) -> tuple[int, int, object] | None:
+    """The short way to decode a call; None if `messages.load` has to look at it."""
+    found = shortcuts.find_call(payload, heads)
+    if found is None:
+        return None
+    seq, called, start = found
+    args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
+    return None if args is None else (brine.load(seq), called, args)
 
 
 def value(what: object) -> Callable[[int], bytes]:

@@ -22,9 +22,10 @@ import msgspec
 import pytest
 from rpyc.core import brine, consts
 
-from nodes.transport import CallTimeout, Lane, Limits, LinkLost, Server, messages
+from nodes.transport import CallTimeout, Lane, Limits, LinkLost, messages
 from nodes.transport.caller import Caller
 from nodes.transport.frames import HEADER, FrameReader, MalformedError, inflate
+from nodes.transport.responder import ROOT, Responder
 from tests.kit import PATIENCE
 from tests.transport.kit import (
     COMMON,
@@ -38,12 +39,10 @@ from tests.transport.kit import (
     still_open,
 )
 from tests.transport.weakened import (
-    AnyAttributeConnection,
+    AnyAttributeResponder,
     AnyReplyCaller,
-    AnyRequestConnection,
-    NagleServer,
+    AnyRequestResponder,
     RenewedWaitStream,
-    UnjoinedServer,
     UnwokenLane,
 )
 
@@ -89,7 +88,7 @@ def opened(
     stack: ExitStack, limits: Limits, kind: type[RecordingService] = RecordingService
 ) -> RunningServer:
     running = RunningServer(limits, {**COMMON, "big": lambda: bytes(24 << 20)}, kind)
-    stack.callback(running.server.stop)
+    stack.callback(running.stop)
     return running
 
 
@@ -117,35 +116,27 @@ def stays(peer: RawPeer, seconds: float = 6 * SHORT) -> bool:
 # -- safe_attrs reach values: one packet freezes the process ------------------------------
 
 
-def answered(stack: ExitStack, kind: type[RecordingService], handler: int, *args: object) -> bool:
+def answered(responder: Responder, handler: int, *args: object) -> bool:
     """Whether a request on a verb is answered, and not refused."""
-    peer = connected(stack, opened(stack, Limits(), kind))
-    peer.call("echo")
+    for asked in (messages.root_request(1), messages.verb_request(2, ROOT, "echo")):
+        responder.answer(asked[HEADER.size : -1])
     boxed = ((consts.LABEL_LOCAL_REF, FIRST_VERB), *((consts.LABEL_VALUE, arg) for arg in args))
     body = (handler, (consts.LABEL_TUPLE, boxed))
-    peer.ask(brine.I1.pack(consts.MSG_REQUEST) + brine.dump((4, body)))
-    peer.finish()
-    return bool(peer.answers()[-1].kind == consts.MSG_REPLY)
+    answer = responder.answer(brine.I1.pack(consts.MSG_REQUEST) + brine.dump((4, body)))
+    assert isinstance(answer, bytes)
+    return bool(answer[HEADER.size] == consts.MSG_REPLY)
 
 
 @against("attributes of whatever a peer holds can be read")
 def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
-    kind = (
-        RecordingService
-        if kept
-        else type("Weak", (RecordingService,), {"_protocol": AnyAttributeConnection})
-    )
-    return answered(stack, kind, consts.HANDLE_GETATTR, "__call__")
+    kind = Responder if kept else AnyAttributeResponder
+    return answered(kind(RecordingService(COMMON), 1 << 20), consts.HANDLE_GETATTR, "__call__")
 
 
 @against("a peer may have any of RPyC's requests carried out")
 def other_requests(kept: bool, stack: ExitStack) -> bool:
-    kind = (
-        RecordingService
-        if kept
-        else type("Weak", (RecordingService,), {"_protocol": AnyRequestConnection})
-    )
-    return answered(stack, kind, consts.HANDLE_STR)
+    kind = Responder if kept else AnyRequestResponder
+    return answered(kind(RecordingService(COMMON), 1 << 20), consts.HANDLE_STR)
 
 
 @against("whatever comes is taken for the answer, and requests of a server are carried out")
@@ -287,46 +278,7 @@ def silent_connections(kept: bool, stack: ExitStack) -> bool:
     return len(still_open(peers)) > 3
 
 
-# -- Nagle's algorithm is on ---------------------------------------------------------------------
-
-
-@against("small packets wait for the peer's acknowledgement")
-def small_packets_wait(kept: bool, stack: ExitStack) -> bool:
-    server = (Server if kept else NagleServer)(lambda: RecordingService(COMMON))
-    server.start()
-    stack.callback(server.stop)
-    lane = stack.enter_context(Lane.dial(*server.address))
-    lane.call("echo", timeout=PATIENCE)
-    (accepted,) = server._seats
-    return not accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
-# -- close joins no thread, and wakes nobody ------------------------------------------------
-
-
-@against("close joins no thread")
-def a_stop_that_waits_for_nobody(kept: bool, stack: ExitStack) -> bool:
-    go, entered = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        entered.set()
-        go.wait(PATIENCE)
-
-    service = RecordingService({"wait": wait})
-    server = (Server if kept else UnjoinedServer)(lambda: service)
-    server.start()
-    stack.callback(Server._join, server, PATIENCE)
-    stack.callback(go.set)
-    lane = stack.enter_context(Lane.dial(*server.address))
-    lane.send("wait", timeout=PATIENCE)
-    while not entered.is_set():
-        lane.arrived(timeout=0.01)
-    timer = threading.Timer(SHORT, go.set)
-    timer.start()
-    server.stop(timeout=PATIENCE)
-    left = service.closed == 0
-    timer.join()
-    return left
+# -- close wakes nobody ---------------------------------------------------------------------
 
 
 @against("closing from another thread does not wake who waits")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rpyc.core import brine, consts
 
 from nodes.transport import Lane, Limits, messages
-from nodes.transport.connection import ROOT
 from nodes.transport.frames import HEADER, frame
+from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import FIRST_VERB, RawPeer, RunningServer, hello, serves, squeezed, values
@@ -197,7 +197,10 @@ def test_closing_from_both_ends_at_once(start_server: StartServer, ended: ExitSt
         lane = ended.enter_context(Lane.dial(*running.address))
         lane.call("echo", timeout=PATIENCE)
         service = running.services[-1]
-        ends = [threading.Thread(target=end) for end in (service.hang_up, lane.close, lane.close)]
+        ends = [
+            threading.Thread(target=end)
+            for end in (service.connection.abort, lane.close, lane.close)
+        ]
         for thread in ends:
             thread.start()
         for thread in ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import select
@@ -153,7 +154,13 @@ def test_a_value_encoded_in_another_way_is_still_one() -> None:
 
 def test_waiting_for_either_of_two(start_server: StartServer, dial: Dials) -> None:
     go = threading.Event()
-    running = start_server({"wait": lambda: go.wait(PATIENCE)})
+
+    async def wait() -> bool:
+        while not go.is_set():
+            await asyncio.sleep(0.001)
+        return True
+
+    running = start_server({"wait": wait})
     slow, fast = dial(running), dial(running)
     slow.send("wait", timeout=PATIENCE)
     fast.send("echo", "first", timeout=PATIENCE)

@@ -246,7 +246,7 @@ def test_seeing_the_peer_leave(start_server: StartServer, dial: Dials) -> None:
     assert not lane.wait_closed(0)
     assert not lane.wait_closed(0.001)
     assert ask(lane, "echo", 1) == (1,), "looking changed nothing"
-    running.services[0].hang_up()
+    running.services[0].connection.abort()
     assert lane.wait_closed(PATIENCE)
     assert lane.closed
     assert lane.fileno() == -1
@@ -336,7 +336,7 @@ def test_lanes_of_a_stopped_server_see_it(start_server: StartServer, dial: Dials
     running = start_server()
     lane = dial(running)
     ask(lane, "echo")
-    running.server.stop()
+    running.stop()
     poll_for(lambda: lane.wait_closed(0))
     with pytest.raises(DialFailed):
         Lane.dial(*running.address)

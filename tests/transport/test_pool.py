@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from nodes.security.tls import CertificateRole, Tls
-from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost, Server
-from tests.kit import FORK_WARNING, PATIENCE, ForkedChild, make_tls, poll_for
+from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost
+from tests.kit import FORK_WARNING, PATIENCE, ForkedChild, ServerThread, make_tls, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import COMMON, RecordingService, RunningServer
 
@@ -108,7 +108,7 @@ def hung_up_on(pool: LanePool, running: RunningServer, count: int) -> list[Lane]
         lane.call("echo", timeout=PATIENCE)
         pool.give(lane)
     for service in running.services:
-        service.hang_up()
+        service.connection.abort()
     poll_for(lambda: running.server.connections == 0)
     return lanes
 
@@ -122,7 +122,7 @@ def test_a_lane_that_went_stale_is_dropped(pool: LanePool, running: RunningServe
 
 def test_a_fresh_lane_is_used_without_a_look(pool: LanePool, running: RunningServer) -> None:
     use(pool)
-    running.services[0].hang_up()
+    running.services[0].connection.abort()
     poll_for(lambda: running.server.connections == 0)
     with pytest.raises(LinkLost):
         use(pool)
@@ -131,7 +131,7 @@ def test_a_fresh_lane_is_used_without_a_look(pool: LanePool, running: RunningSer
 def test_one_that_is_not_fresh_is_looked_at_first(running: RunningServer, ended: ExitStack) -> None:
     pool = ended.enter_context(contextlib.closing(LanePool(*running.address, fresh_s=0.0)))
     stale = use(pool)
-    running.services[0].hang_up()
+    running.services[0].connection.abort()
     poll_for(lambda: running.server.connections == 0)
     assert use(pool) is not stale
     assert stale.closed
@@ -147,15 +147,11 @@ def test_when_one_broke_the_others_are_looked_at(pool: LanePool, running: Runnin
 
 def test_a_server_that_comes_back_is_found_again(pool: LanePool, running: RunningServer) -> None:
     use(pool)
-    running.server.stop()
+    running.stop()
     with pytest.raises(DialFailed):
         use(pool, sure=True)
-    again = Server(lambda: RecordingService(COMMON), port=running.address[1], name="again")
-    again.start()
-    try:
+    with ServerThread(lambda: RecordingService(COMMON), port=running.address[1]):
         use(pool, "again")
-    finally:
-        again.stop()
 
 
 def test_closing_ends_idle_lanes_and_calls_in_flight(start_server: StartServer) -> None:
@@ -225,7 +221,7 @@ def test_closing_during_a_dial(running: RunningServer, monkeypatch: pytest.Monke
 
 
 def test_failed_dials_leave_nothing(running: RunningServer, pool: LanePool) -> None:
-    running.server.stop()
+    running.stop()
     before = psutil.Process().num_fds()
     for _ in range(20):
         with pytest.raises(DialFailed):

@@ -12,7 +12,7 @@ import rpyc
 from rpyc.core import consts
 
 from nodes.transport import Lane
-from nodes.transport.connection import MAX_VERBS, ROOT
+from nodes.transport.responder import MAX_VERBS, ROOT
 from tests.kit import poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import RecordingService, RunningServer, Verb, defect

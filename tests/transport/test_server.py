@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from nodes.transport import Lane, Limits, LinkLost, Server, messages
-from nodes.transport.connection import ROOT, SETTINGS
-from tests.kit import PATIENCE, poll_for
+from nodes.transport import Lane, Limits, Server, messages
+from nodes.transport.responder import ROOT
+from tests.kit import PATIENCE, ServerThread, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import COMMON, FIRST_VERB, RawPeer, RecordingService, RunningServer
 
@@ -25,14 +25,14 @@ def server_threads() -> list[str]:
 
 
 def test_its_address_is_known_and_connectable_before_it_starts() -> None:
-    server = Server(lambda: RecordingService(COMMON))
+    running = RunningServer(Limits(), COMMON, start=False)
     try:
-        assert server.address[1] > 0
-        with Lane.dial(*server.address) as lane:
-            server.start()
+        assert running.address[1] > 0
+        with Lane.dial(*running.address) as lane:
+            running.loop.call(running.server.start)
             assert lane.call("echo", 1, timeout=PATIENCE) == (1,)
     finally:
-        server.stop()
+        running.stop()
 
 
 def test_an_address_in_use_is_the_systems_own_error(start_server: StartServer) -> None:
@@ -46,56 +46,52 @@ def test_ipv6() -> None:
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
-        server = Server(lambda: RecordingService(COMMON), host="::1")
+        running = ServerThread(lambda: RecordingService(COMMON), host="::1")
     except OSError:
         pytest.skip("no IPv6 address here")
-    server.start()
-    try:
-        assert server.address[0] == "::1"
-        with Lane.dial(*server.address) as lane:
-            assert lane.call("echo", timeout=PATIENCE) == ()
-    finally:
-        server.stop()
+    with running, Lane.dial(*running.address) as lane:
+        assert running.address[0] == "::1"
+        assert lane.call("echo", timeout=PATIENCE) == ()
 
 
 def test_it_starts_once(start_server: StartServer) -> None:
     running = start_server()
     with pytest.raises(RuntimeError, match="once"):
-        running.server.start()
-    running.server.stop()
+        running.loop.call(running.server.start)
+    running.loop.run(running.server.stop())
     with pytest.raises(RuntimeError, match="once"):
-        running.server.start()
+        running.loop.call(running.server.start)
 
 
 def test_one_that_never_started_stops() -> None:
     server = Server(lambda: RecordingService({}))
-    server.stop()
+    server.leave_port()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(server.address)
 
 
-def test_stopping_ends_every_connection_and_joins_every_thread(
+def test_stopping_ends_every_connection_and_its_thread(
     start_server: StartServer, dial: Dials
 ) -> None:
     running = start_server()
     lanes = [dial(running) for _ in range(5)]
     for lane in lanes:
         lane.call("echo", timeout=PATIENCE)
-    assert len(server_threads()) == 6
-    running.server.stop()
+    assert len(server_threads()) == 1
+    running.stop()
     assert server_threads() == []
     assert all(lane.wait_closed(PATIENCE) for lane in lanes)
     assert [service.closed for service in running.services] == [1] * 5
     assert running.server.connections == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(running.address)
-    running.server.stop()
+    running.stop()
 
 
 def test_stopping_does_not_wait_for_a_peer_that_does_not_read(
     start_server: StartServer, ended: ExitStack
 ) -> None:
-    """The thread is in the middle of a send that nobody takes; a frozen peer looks like it."""
+    """In the middle of a send that nobody takes; a frozen peer looks like it."""
     running = start_server({"big": lambda: bytes(24 << 20)}, limits=Limits(frame=600.0))
     peer = RawPeer(running.address, receive_buffer=4096)
     ended.callback(peer.sock.close)
@@ -104,7 +100,7 @@ def test_stopping_does_not_wait_for_a_peer_that_does_not_read(
     while first > 0:
         first -= len(peer.sock.recv(first))
     assert peer.sock.recv(1), "the large answer is on its way"
-    running.server.stop(timeout=PATIENCE)
+    running.stop()
     assert server_threads() == []
 
 
@@ -116,12 +112,12 @@ def test_the_port_is_anothers_at_once_while_who_is_connected_is_served_on(
     lane.call("echo", 1, timeout=PATIENCE)
     silent = RawPeer(running.address)
     ended.callback(silent.sock.close)
-    running.server.leave_port()
-    successor = Server(lambda: RecordingService(COMMON), port=running.address[1])
+    running.loop.call(running.server.leave_port)
+    successor = ServerThread(lambda: RecordingService(COMMON), port=running.address[1])
     ended.callback(successor.stop)
     assert silent.rest() == b""
     assert lane.call("echo", 2, timeout=PATIENCE) == (2,)
-    running.server.leave_port()
+    running.loop.call(running.server.leave_port)
 
 
 def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
@@ -129,9 +125,10 @@ def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
 ) -> None:
     go, entered = threading.Event(), threading.Event()
 
-    def wait() -> str:
+    async def wait() -> str:
         entered.set()
-        go.wait(PATIENCE)
+        while not go.is_set():
+            await asyncio.sleep(0.001)
         return "answered"
 
     running = start_server({"wait": wait})
@@ -140,71 +137,33 @@ def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
         lane.call("echo", timeout=PATIENCE)
     busy.send("wait", timeout=PATIENCE)
     poll_for(lambda: busy.arrived(timeout=0.01) is None and entered.is_set())
-    running.server.finish(0.01)
+    running.loop.run(running.server.finish(0.01))
     assert idle.wait_closed(PATIENCE)
     assert running.server.connections == 1
     go.set()
     assert busy.arrived(timeout=PATIENCE) == ("answered",)
     assert busy.wait_closed(PATIENCE)
-    running.server.finish(PATIENCE)
-    assert server_threads() == []
+    running.loop.run(running.server.finish(PATIENCE))
+    assert running.server.connections == 0
 
 
-def test_stopping_from_a_verb(start_server: StartServer, dial: Dials) -> None:
-    def stop() -> None:
-        running.server.stop()
-
-    running: RunningServer = start_server({"stop": stop})
-    with pytest.raises(LinkLost):
-        dial(running).call("stop", timeout=PATIENCE)
-    poll_for(lambda: server_threads() == [])
-
-
-def test_a_verb_that_does_not_end_is_left_behind(
-    start_server: StartServer, dial: Dials, caplog: pytest.LogCaptureFixture
-) -> None:
-    go, entered = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        entered.set()
-        go.wait(PATIENCE)
-
-    running = start_server({"wait": wait})
-    lane = dial(running)
-    lane.send("wait", timeout=PATIENCE)
-    # The verb's look-up is all that arrives.
-    poll_for(lambda: lane.arrived(timeout=0.01) is None and entered.is_set())
-    running.server.stop(timeout=0.01)
-    assert [r.levelno for r in caplog.records] == [logging.WARNING]
-    assert "still busy" in caplog.text
-    go.set()
-    poll_for(lambda: server_threads() == [])
-    assert [service.closed for service in running.services] == [1]
-
-
-def test_finished_connections_leave_no_thread_in_its_book(start_server: StartServer) -> None:
+def test_finished_connections_are_forgotten(start_server: StartServer) -> None:
     running = start_server()
     for _ in range(30):
         with Lane.dial(*running.address) as lane:
             lane.call("echo", timeout=PATIENCE)
         poll_for(lambda: running.server.connections == 0)
-    poll_for(lambda: len(server_threads()) == 1)
-    # One is struck off at the next connection; some may still have been ending then.
-    assert len(running.server._threads) < 10
+    assert len(server_threads()) == 1
 
 
 def test_accepted_connections_do_not_wait_to_send(start_server: StartServer, dial: Dials) -> None:
     running = start_server()
     lane = dial(running)
     lane.call("echo", timeout=PATIENCE)
-    (accepted,) = running.server._seats
+    (connection,) = running.server._connections
+    accepted = connection._sock
+    assert accepted is not None
     with socket.socket(fileno=socket.dup(lane.fileno())) as dialled:
         for sock in (accepted, dialled):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-
-
-def test_every_door_of_rpyc_is_closed() -> None:
-    doors = {name: on for name, on in SETTINGS.items() if isinstance(on, bool)}
-    assert len(doors) >= 13
-    assert not any(doors.values())

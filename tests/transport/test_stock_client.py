@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -84,7 +85,13 @@ def test_connections_do_not_wait_for_each_other(
     start_server: StartServer, connect: Connects
 ) -> None:
     go = threading.Event()
-    running = start_server({"wait": lambda: go.wait(10)})
+
+    async def wait() -> bool:
+        while not go.is_set():
+            await asyncio.sleep(0.001)
+        return True
+
+    running = start_server({"wait": wait})
     waiting = rpyc.async_(connect(running).root.wait)()
     assert connect(running).root.echo("meanwhile") == ("meanwhile",)
     go.set()
@@ -186,22 +193,22 @@ def test_hanging_up_ends_one_connection(start_server: StartServer, connect: Conn
     second = connect(running)
     second.root.echo()
     service = running.services[0]
-    service.hang_up()
-    service.hang_up()
+    service.connection.abort()
+    service.connection.abort()
     poll_for(lambda: running.server.connections == 1)
     with pytest.raises(EOFError):
         first.root.echo()
     assert service.closed == 1
     third = connect(running)  # it may well have the descriptor of the first
     assert third.root.echo(3) == (3,)
-    service.hang_up()
+    service.connection.abort()
     assert third.root.echo(3) == (3,)
     assert second.root.echo(2) == (2,)
 
 
 class RefusingService(RecordingService):
     def on_open(self, peer: object) -> None:
-        self.hang_up()
+        self.connection.abort()
 
 
 def test_hanging_up_at_once(start_server: StartServer, connect: Connects) -> None:

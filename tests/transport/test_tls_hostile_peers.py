@@ -19,7 +19,7 @@ from nodes.transport import (
     TlsStream,
     messages,
 )
-from nodes.transport.connection import ROOT
+from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import FIRST_VERB, RawPeer, RunningServer, ask, hello
@@ -143,5 +143,5 @@ def test_a_stop_ends_handshakes(
     peer = raw(running)
     peer.send(hello()[:20])
     poll_for(lambda: running.server.connections == 1)
-    running.server.stop()
+    running.stop()
     peer.rest()

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import socket
+import functools
 import time
-from collections.abc import Callable
 
 from rpyc.core import protocol
 
-from nodes.transport import Lane, Server, messages
+from nodes.transport import Lane, messages
 from nodes.transport.caller import Caller
-from nodes.transport.connection import VERB, Connection, ExportedReference
 from nodes.transport.frames import FrameReader
+from nodes.transport.responder import Exported, Responder, Verbs
 from nodes.transport.stream import Stream
 
 
-class AnyAttributeConnection(Connection):
+class AnyAttributeResponder(Responder):
     """Gives out whatever attribute of a verb is asked for."""
 
-    def _handle_getattr(self, obj: object, name: object) -> ExportedReference:
-        if isinstance(obj, ExportedReference) and obj.verb is None:
-            return super()._handle_getattr(obj, name)
-        assert isinstance(obj, ExportedReference)
-        found = ExportedReference((VERB, 2, 99), getattr(obj.verb, str(name)))
+    def _getattr(self, obj: object, name: object) -> Exported:
+        if isinstance(obj, Exported) and obj.verb is None:
+            return super()._getattr(obj, name)
+        assert isinstance(obj, Exported)
+        kind, cls, _ = messages.VERB
+        found = Exported((kind, cls, 99), getattr(obj.verb, str(name)))
         self._exported[found.ref] = found
         return found
 
 
-class AnyRequestConnection(Connection):
+class AnyRequestResponder(Responder):
     """Serves all of RPyC's requests."""
 
-    @classmethod
-    def _request_handlers(cls) -> dict[int, Callable[..., object]]:
-        return {**protocol.Connection._request_handlers(), **super()._request_handlers()}
+    def __init__(self, verbs: Verbs, max_reply_bytes: int) -> None:
+        super().__init__(verbs, max_reply_bytes)
+        for number, handler in protocol.Connection._request_handlers().items():
+            self._handlers.setdefault(number, functools.partial(handler, None))
 
 
 class AnyReplyCaller(Caller):
@@ -55,21 +56,6 @@ class RenewedWaitStream(Stream):
         while payload is None:
             payload = reader.take(self.read(time.monotonic() + seconds))
         return payload
-
-
-class NagleServer(Server):
-    """Leaves Nagle's algorithm on."""
-
-    def start(self) -> None:
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        super().start()
-
-
-class UnjoinedServer(Server):
-    """Stops without waiting for its threads."""
-
-    def _join(self, timeout: float) -> list[str]:
-        return []
 
 
 class UnwokenLane(Lane):

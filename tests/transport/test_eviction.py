@@ -2,61 +2,67 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import resource
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
 from nodes.transport import Lane, Limits, RemoteFailure, messages
+from nodes.transport.eviction import affordable, longest_silent
 from nodes.transport.frames import HEADER
-from nodes.transport.seats import Seat, least, room
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import RawPeer, RecordingService, RunningServer, serves, still_open
+from tests.transport.kit import RawPeer, RunningServer, serves, still_open
 
 ConnectRaw = Callable[[RunningServer], RawPeer]
 Dials = Callable[[RunningServer], Lane]
 
 
-def seat(since: float, *, proved: bool = False, busy: bool = False, keeps: bool = False) -> Seat:
-    made = Seat(since)
-    made.proved, made.busy, made.service = proved, busy, RecordingService({})
-    made.service.keeps_seat = keeps
-    return made
+class Held(NamedTuple):
+    """A connection, as far as its right to be kept goes."""
+
+    name: str
+    since: float
+    proved: bool = False
+    busy: bool = False
+    trusted: bool = False
 
 
 NOW = 1000.0
-SETTLED = 10.0
-LONG_AGO = NOW - SETTLED
+SETTLED_S = 10.0
+LONG_AGO = NOW - SETTLED_S
 
 
 @pytest.mark.parametrize(
-    ("taken", "whose"),
+    ("held", "whose"),
     [
-        pytest.param({}, None, id="nobody is there"),
-        pytest.param({"a": seat(5), "b": seat(3), "c": seat(4)}, "b", id="the longest silent"),
+        pytest.param([], None, id="nobody is there"),
+        pytest.param([Held("a", 5), Held("b", 3), Held("c", 4)], "b", id="the longest silent"),
         pytest.param(
-            {"old": seat(1, proved=True), "new": seat(NOW)}, "new", id="who never asked, first"
+            [Held("old", 1, proved=True), Held("new", NOW)], "new", id="who never asked, first"
         ),
         pytest.param(
-            {"a": seat(2, proved=True), "b": seat(1, proved=True)}, "b", id="then who rests"
+            [Held("a", 2, proved=True), Held("b", 1, proved=True)], "b", id="then who rests"
         ),
-        pytest.param({"a": seat(LONG_AGO + 0.01, proved=True)}, None, id="not who just asked"),
-        pytest.param({"a": seat(LONG_AGO, proved=True)}, "a", id="who asked long ago"),
-        pytest.param({"a": seat(1, busy=True)}, None, id="not who is being answered"),
-        pytest.param({"a": seat(1, proved=True, keeps=True)}, None, id="not who is trusted"),
+        pytest.param([Held("a", LONG_AGO + 0.01, proved=True)], None, id="not who just asked"),
+        pytest.param([Held("a", LONG_AGO, proved=True)], "a", id="who asked long ago"),
+        pytest.param([Held("a", 1, busy=True)], None, id="not who is being answered"),
+        pytest.param([Held("a", 1, proved=True, trusted=True)], None, id="not who is trusted"),
     ],
 )
-def test_whose_place_a_newcomer_gets(taken: dict[str, Seat], whose: str | None) -> None:
-    assert least(taken, NOW, settled=SETTLED) == whose
+def test_which_connection_goes_for_a_newcomer(held: list[Held], whose: str | None) -> None:
+    goes = longest_silent(held, NOW, settled_s=SETTLED_S)
+    assert (goes.name if goes is not None else None) == whose
 
 
 def test_half_of_the_descriptors_are_kept_for_asking(monkeypatch: pytest.MonkeyPatch) -> None:
     for most, found in ((256, 128), (4096, 512), (resource.RLIM_INFINITY, 512)):
         monkeypatch.setattr(resource, "getrlimit", lambda _what, most=most: (most, most))
-        assert room(512, 2) == found
+        assert affordable(512, 2) == found
 
 
 def test_a_server_keeps_no_more_than_the_system_allows(
@@ -109,10 +115,9 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
     running = start_server(limits=Limits(connections=2, settled=0.0))
     trusted = dial(running)
     trusted.call("echo", timeout=PATIENCE)
-    running.services[0].keeps_seat = True
+    running.services[0].trusted = True
     resting = dial(running)
     resting.call("echo", timeout=PATIENCE)
-    poll_for(lambda: not any(seat.busy for seat in running.server._seats.values()))
     newcomer = dial(running)
     assert newcomer.call("echo", 1, timeout=PATIENCE) == (1,)
     assert resting.wait_closed(PATIENCE)
@@ -125,9 +130,10 @@ def test_who_is_being_answered_is_kept(
 ) -> None:
     go, entered = threading.Event(), threading.Event()
 
-    def wait() -> int:
+    async def wait() -> int:
         entered.set()
-        go.wait(PATIENCE)
+        while not go.is_set():
+            await asyncio.sleep(0.001)
         return 7
 
     running = start_server({"wait": wait}, limits=Limits(connections=1, settled=0.0))
@@ -143,21 +149,7 @@ def test_who_is_being_answered_is_kept(
     assert lane.receive(timeout=PATIENCE) == 7
 
 
-def test_no_more_are_let_in_than_leave(start_server: StartServer, raw: ConnectRaw) -> None:
-    """Those given up may be slow to go; meanwhile newcomers are refused, not piled up."""
-    running = start_server(limits=Limits(connections=1, leaving=0))
-    first = raw(running)
-    first.send(messages.root_request(0)[:1])
-    poll_for(lambda: running.server.connections == 1)
-    second = raw(running)
-    second.send(messages.root_request(0))
-    (told,) = second.answers()
-    assert "Overloaded" in str(told.body)
-    first.send(messages.root_request(0)[1:])
-    assert first.sock.recv(1000)
-
-
-def test_the_silent_wait_without_a_thread(
+def test_the_silent_wait_in_nobodys_place(
     start_server: StartServer, raw: ConnectRaw, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The longest silent goes for one more; the rest are as good as new when they speak."""
@@ -168,9 +160,6 @@ def test_the_silent_wait_without_a_thread(
     poll_for(lambda: len(caplog.records) == 3)
     assert {r.levelno for r in caplog.records} == {logging.DEBUG}
     assert running.services == []
-    assert [t.name for t in threading.enumerate() if t.name.startswith("tested")] == [
-        "tested-accept"
-    ]
     for peer in peers[3:]:
         peer.send(messages.root_request(0))
         assert peer.sock.recv(1000)
@@ -182,5 +171,5 @@ def test_those_who_wait_are_let_go_when_it_stops(
 ) -> None:
     running = start_server()
     peer = raw(running)
-    running.server.stop()
+    running.stop()
     assert peer.rest() == b""

@@ -1,0 +1,155 @@
+"""The short way of a direct lookup: one worker, one lane, one wait. All else goes the general way.
+
+A thread asks the worker itself, with no other thread in between. What is late, fails or is refused
+is begun anew by the dispatcher, which hedges and reroutes; lookups only read.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+from nodes.dispatch.replies import is_answer
+from nodes.routing import IN_ROTATION, Worker
+from nodes.transport import LanePool, Secure, TransportError
+from nodes.wire import WorkerAnswer
+
+FIRST_WAIT_S = 0.05
+"""Seconds that the first worker has: a lookup that takes longer is late, as at a master."""
+
+DIAL_TIMEOUT_S = 0.25
+"""Seconds that a connection to a worker may take."""
+
+SLOW_FACTOR = 2.0
+SLOW_FLOOR_S = 0.02
+"""A worker is slow whose answers take so many times as long as those of the quickest, and so many
+seconds at least; it is then asked by so much less."""
+
+
+class QuickWorker:
+    """A worker, as the short way sees it."""
+
+    __slots__ = ("estimate_s", "excess", "in_flight", "key", "late", "pool", "served", "worker")
+
+    def __init__(self, worker: Worker, key: str, tls: Secure | None, served: int) -> None:
+        self.worker = worker
+        self.key = key
+        self.pool = LanePool(*worker.address, dial_timeout=DIAL_TIMEOUT_S, tls=tls)
+        self.in_flight = 0
+        self.served = served
+        self.estimate_s = 0.0
+        self.excess = 1.0
+        self.late = False
+
+
+class QuickAnswer(NamedTuple):
+    """An answer, by whom, and after how many seconds."""
+
+    part: WorkerAnswer
+    worker_id: str
+    took_s: float
+
+
+class QuickFailure(NamedTuple):
+    """The worker that did not answer, and why not; None if it said something else than an answer,
+    which says nothing of it.
+    """
+
+    worker: Worker | None = None
+    error: TransportError | None = None
+
+
+class QuickLookups:
+    """Asks the worker with the least load. Thread-safe.
+
+    Args:
+        tls: how workers are checked; None for no TLS.
+    """
+
+    def __init__(self, tls: Secure | None) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._workers: dict[int, QuickWorker] = {}
+        self._list: tuple[QuickWorker, ...] = ()
+
+    def joined(self, worker: Worker, key: str) -> None:
+        """A worker is there. It counts as level with the one that has served least."""
+        with self._lock:
+            level = min((one.served for one in self._list), default=0)
+            self._workers[worker.generation] = QuickWorker(worker, key, self._tls, level)
+            self._list = tuple(self._workers.values())
+
+    def left(self, generation: int) -> None:
+        """That worker is gone."""
+        with self._lock:
+            gone = self._workers.pop(generation, None)
+            self._list = tuple(self._workers.values())
+        if gone is not None:
+            gone.pool.close()
+
+    def close(self) -> None:
+        """Lets go of all of them."""
+        for generation in list(self._workers):
+            self.left(generation)
+
+    def proved(self, generation: int) -> None:
+        """That worker has answered its master since."""
+        one = self._workers.get(generation)
+        if one is not None:
+            one.late = False
+
+    def ask(self, name: str, args: tuple[str | float, ...]) -> QuickAnswer | QuickFailure:
+        """Asks one worker. After a failure, the general way is to be gone.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be sent.
+        """
+        one = self._pick()
+        if one is None:
+            return QuickFailure()
+        began = time.monotonic()
+        part: object = None
+        failure: TransportError | None = None
+        try:
+            part = self._call(one, name, args)
+        except TransportError as error:
+            failure = error
+            one.late = True
+        took_s = time.monotonic() - began
+        good = is_answer(part)
+        with self._lock:
+            one.in_flight -= 1
+            one.served += good
+            self._measure(one, took_s)
+        if is_answer(part):
+            return QuickAnswer(part, one.worker.id, took_s)
+        return QuickFailure(None if failure is None else one.worker, failure)
+
+    def _call(self, one: QuickWorker, name: str, args: tuple[str | float, ...]) -> object:
+        lane = one.pool.take(timeout=DIAL_TIMEOUT_S)
+        try:
+            if one.key and not lane.knows("ask"):
+                lane.call("login", one.key, timeout=DIAL_TIMEOUT_S)
+            return lane.call("ask", name, *args, timeout=FIRST_WAIT_S)
+        finally:
+            one.pool.give(lane)
+
+    def _pick(self) -> QuickWorker | None:
+        best = least = None
+        with self._lock:
+            for one in self._list:
+                if one.late or one.worker.state not in IN_ROTATION:
+                    continue
+                key = ((one.in_flight + 1) * one.excess, one.served)
+                if least is None or key < least:
+                    best, least = one, key
+            if best is not None:
+                best.in_flight += 1
+        return best
+
+    def _measure(self, one: QuickWorker, took_s: float) -> None:
+        one.estimate_s += (took_s - one.estimate_s) / 8 if one.estimate_s else took_s
+        quickest = min(other.estimate_s or took_s for other in self._list) if self._list else 0.0
+        slow = one.estimate_s >= max(SLOW_FLOOR_S, SLOW_FACTOR * quickest)
+        one.excess = one.estimate_s / quickest if slow and quickest else 1.0

@@ -1,0 +1,93 @@
+"""The calls that a master makes for its clients, and how each is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+from nodes.dispatch.call import Answer, Call
+from nodes.dispatch.dispatcher import Dispatcher
+from nodes.errors import LookupFailed
+from nodes.transport import PeerConnection, Utf8
+
+
+class Envelopes(Protocol):
+    """Who counts what became of a lookup, and makes its envelope."""
+
+    def answered_one(self, answer: Answer) -> Utf8:
+        """A lookup was answered."""
+
+    def failed_one(self, error: LookupFailed, took_s: float) -> Utf8:
+        """A lookup has failed after so many seconds."""
+
+
+class ClientCall(Call):
+    """A lookup that a client asked in the common form: its connection is answered.
+
+    Args:
+        arguments: as they came.
+        envelopes: makes the answer.
+        connection: that it came on.
+        seq: its sequence number there, encoded.
+    """
+
+    __slots__ = ("_connection", "_envelopes", "_seq")
+
+    def __init__(
+        self, arguments: bytes, envelopes: Envelopes, connection: PeerConnection, seq: bytes
+    ) -> None:
+        super().__init__(arguments)
+        self._envelopes = envelopes
+        self._connection = connection
+        self._seq = seq
+
+    def answered(self, answer: Answer) -> None:
+        self._connection.answer(self._seq, self._envelopes.answered_one(answer))
+
+    def gave_up(self, error: LookupFailed) -> None:
+        took_s = time.monotonic() - self.began
+        self._connection.answer(self._seq, self._envelopes.failed_one(error, took_s))
+
+
+class AwaitedCall(Call):
+    """A call whose end is awaited.
+
+    Args:
+        arguments: encoded.
+        verb: of the workers.
+        timeout_s: seconds for all of it.
+        version: of the catalog that should answer, "" for any.
+        counted: see `Call`.
+    """
+
+    __slots__ = ("_answer", "counted", "timeout_s", "verb", "version")
+
+    def __init__(
+        self,
+        arguments: bytes,
+        verb: str,
+        *,
+        timeout_s: float,
+        version: str = "",
+        counted: bool = True,
+    ) -> None:
+        super().__init__(arguments)
+        self.verb = verb
+        self.timeout_s = timeout_s
+        self.version = version
+        self.counted = counted
+        self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    async def submit(self, dispatcher: Dispatcher) -> Answer:
+        """Begins the call, and waits for its end. Raises `LookupFailed`."""
+        dispatcher.submit(self)
+        return await self._answer
+
+    def answered(self, answer: Answer) -> None:
+        if not self._answer.done():
+            self._answer.set_result(answer)
+
+    def gave_up(self, error: LookupFailed) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(error)

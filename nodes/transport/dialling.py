@@ -1,0 +1,70 @@
+"""Connections made from an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from nodes.transport.connection import Connection
+from nodes.transport.errors import DialFailed, HandshakeFailed
+from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.peer import Peer
+from nodes.transport.service import Service
+from nodes.transport.tls import Secure, explain_ssl_error, role_mismatch
+
+
+async def dial(
+    host: str,
+    port: int,
+    *,
+    service: Service,
+    timeout_s: float = 1.0,
+    limits: Limits = DEFAULTS,
+    tls: Secure | None = None,
+) -> Connection:
+    """Connects to a server.
+
+    Args:
+        host: address or name.
+        port: 1 to 65535.
+        service: answers what the other end asks.
+        timeout_s: seconds for all of it, the TLS handshake included.
+        limits: of the connection.
+        tls: how the peer, which must prove to be `host`, is checked; None for no TLS.
+
+    Raises:
+        HandshakeFailed: TLS says no; the message says why.
+        DialFailed: no connection.
+    """
+    where = f"{host}:{port}"
+    loop = asyncio.get_running_loop()
+    connection = Connection(lambda: service, Peer(host, port), limits)
+    try:
+        async with asyncio.timeout(timeout_s):
+            transport, _ = await loop.create_connection(
+                lambda: connection,
+                host,
+                port,
+                ssl=None if tls is None else tls.context,
+                server_hostname=None if tls is None else host,
+            )
+    except TimeoutError as error:
+        raise DialFailed(f"{where}: no connection within {timeout_s:g} s") from error
+    except ssl.SSLError as error:
+        raise HandshakeFailed(f"{where}: {explain_ssl_error(error)}") from error
+    # The latter two: no name at all, and no port.
+    except (OSError, ValueError, OverflowError) as error:
+        raise DialFailed(f"{where}: {error}") from error
+    # Linux may join a socket that dials a free local port to itself.
+    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+        connection.abort()
+        raise DialFailed(f"{where}: nobody listens there")
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    mismatch = "" if tls is None else role_mismatch(connection.peer.certificate, tls.role)
+    if mismatch:
+        connection.abort()
+        raise HandshakeFailed(f"{where}: {mismatch}")
+    return connection

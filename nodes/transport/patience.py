@@ -1,0 +1,61 @@
+"""How long a peer may be silent, or slow. No sockets, and the clock is passed in."""
+
+from __future__ import annotations
+
+from nodes.transport.limits import Limits
+
+
+class Patience:
+    """Judges a peer by what it sends and what it takes.
+
+    Args:
+        limits: of the connection.
+        now: when it was made; monotonic, seconds, as all times.
+
+    Attributes:
+        since: when the connection was made, or the peer last heard of.
+    """
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.since = now
+        self._limits = limits
+        self._heard = False
+        self._partial_since: float | None = None
+        self._sent_bytes = 0
+        self._to_be_taken: tuple[float, int] | None = None
+
+    def heard(self, now: float, *, partial: bool) -> None:
+        """Bytes came from the peer; `partial`: there is a frame of which the rest has to come."""
+        self.since = now
+        self._heard = True
+        if not partial:
+            self._partial_since = None
+        elif self._partial_since is None:
+            self._partial_since = now
+
+    def sent(self, size: int) -> None:
+        """So many bytes are on their way to the peer."""
+        self._sent_bytes += size
+
+    def overdue(self, now: float, *, unsent: int, busy: bool) -> str:
+        """Why the peer is too slow to be kept, "" if it is not.
+
+        Args:
+            now: the time.
+            unsent: bytes that it has not taken. What is there at one look has to be taken within
+                the time of a frame, whatever is added.
+            busy: whether a request of its is being answered.
+        """
+        limits = self._limits
+        if self._partial_since is not None and now - self._partial_since > limits.frame:
+            return "a frame that does not end"
+        if not unsent:
+            self._to_be_taken = None
+        elif self._to_be_taken is None or self._sent_bytes - unsent >= self._to_be_taken[1]:
+            self._to_be_taken = (now, self._sent_bytes)
+        elif now - self._to_be_taken[0] > limits.frame:
+            return "answers that it does not take"
+        silence = limits.idle if self._heard else limits.first_byte
+        if not busy and not unsent and now - self.since > silence:
+            return "silent"
+        return ""

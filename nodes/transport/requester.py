@@ -1,0 +1,194 @@
+"""The asking end of RPyC's protocol on a shared connection: many by-value calls at a time.
+
+No sockets, no clock. `nodes.transport.caller` is the same for one call at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from rpyc.core import consts
+
+from nodes.transport import messages, shortcuts
+from nodes.transport.caller import CALL_OVERHEAD_BYTES, failure, reference
+from nodes.transport.errors import LinkLost, RemoteFailure, TransportError
+from nodes.transport.frames import MalformedError
+from nodes.transport.values import IdPack, Value
+
+MAX_PENDING_CALLS = messages.MAX_KEPT_SEQUENCES - 1
+"""Calls that wait for their answer at one time."""
+
+
+class Pending(Protocol):
+    """A call that was sent, told what became of it; exactly one of the two is called, once."""
+
+    def replied(self, value: Value) -> None:
+        """The peer answered with a value."""
+
+    def failed(self, error: TransportError) -> None:
+        """The peer answered with an exception (`RemoteFailure`), or the connection ended."""
+
+
+class PeerConnection(Protocol):
+    """A connection, as those see it who answer its peer or ask it something."""
+
+    @property
+    def requester(self) -> Requester:
+        """Sends calls to the peer."""
+
+    async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
+        """Calls a verb of the peer, and waits for its value. Raises `TransportError`."""
+
+    def answer(self, seq: bytes, result: object) -> None:
+        """Answers a call of a `RawVerb`."""
+
+    def expect_replies(self) -> None:
+        """The peer is going to be asked something."""
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+
+
+class Requester:
+    """Sends calls on one connection, and tells each what became of it.
+
+    A verb that was never called here is resolved first: the peer is asked for its root, then for
+    the verb. What names the verb is kept; calls of it wait meanwhile.
+
+    Args:
+        send: sends a frame.
+        max_request_bytes: of the largest request that the peer accepts.
+    """
+
+    def __init__(self, send: Callable[[bytes], None], max_request_bytes: int) -> None:
+        self._send = send
+        self._max_arguments_bytes = max_request_bytes - CALL_OVERHEAD_BYTES
+        self._root: IdPack | None = None
+        self._heads: dict[str, bytes] = {}
+        self._unresolved: dict[str, list[tuple[bytes, Pending]]] = {}
+        self._free = list(range(MAX_PENDING_CALLS, 0, -1))
+        self._pending: dict[int, Pending] = {}
+        self._lost: TransportError | None = None
+
+    def call(self, verb: str, arguments: bytes, pending: Pending) -> None:
+        """Sends a call.
+
+        Args:
+            verb: its name.
+            arguments: encoded; see `messages.arguments`.
+            pending: told what becomes of it, later; at once if the connection has ended.
+
+        Raises:
+            ValueError: the arguments are too many bytes for the peer; nothing was sent.
+        """
+        if len(arguments) > self._max_arguments_bytes:
+            # The peer would hang up on it, and look like one that died of it.
+            raise ValueError(f"{len(arguments)} bytes of arguments are too many")
+        if self._lost is not None or not self._free:
+            pending.failed(self._lost or LinkLost("too many calls wait for their answer"))
+            return
+        head = self._heads.get(verb)
+        if head is None:
+            self._resolve(verb, (arguments, pending))
+            return
+        number = self._free.pop()
+        self._pending[number] = pending
+        self._send(messages.call_request(number, head, arguments))
+
+    def take(self, payload: bytes) -> None:
+        """Takes in a reply or an exception of the peer.
+
+        Raises:
+            MalformedError: it answers nothing that was asked.
+        """
+        short = shortcuts.find_value(payload)
+        if short is not None:
+            self._answered(short[0]).replied(short[1])
+            return
+        match messages.load(payload, messages.MAX_REPLY_READS):
+            case (consts.MSG_REPLY, int() as number, (consts.LABEL_REMOTE_REF, ref)):
+                pending = self._answered(number)
+                if not isinstance(pending, _Resolving):
+                    raise MalformedError("the answer is not by value")
+                pending.found(reference((consts.LABEL_REMOTE_REF, ref)))
+            case (consts.MSG_REPLY, int() as number, (consts.LABEL_VALUE, value)):
+                self._answered(number).replied(cast("Value", value))
+            case (consts.MSG_EXCEPTION, int() as number, body):
+                self._answered(number).failed(failure(body))
+            case _:
+                raise MalformedError("not the answer to what was asked")
+
+    def lose(self, error: TransportError) -> None:
+        """The connection has ended: so have all calls on it. Harmless when done before."""
+        if self._lost is not None:
+            return
+        self._lost = error
+        waiting = [pending for calls in self._unresolved.values() for _, pending in calls]
+        self._unresolved.clear()
+        pendings, self._pending = list(self._pending.values()), {}
+        for pending in (*pendings, *waiting):
+            if not isinstance(pending, _Resolving):
+                pending.failed(error)
+
+    def _answered(self, number: int) -> Pending:
+        pending = self._pending.pop(number, None)
+        if pending is None:
+            raise MalformedError("not the answer to what was asked")
+        self._free.append(number)
+        return pending
+
+    def _resolve(self, verb: str, call: tuple[bytes, Pending]) -> None:
+        waiting = self._unresolved.get(verb)
+        if waiting is not None:
+            waiting.append(call)
+            return
+        self._unresolved[verb] = [call]
+        if self._root is not None:
+            self._ask_for_verb(verb, self._root)
+        elif len(self._unresolved) == 1:
+            number = self._free.pop()
+            self._pending[number] = _Resolving(self._root_found, self._root_failed)
+            self._send(messages.root_request(number))
+
+    def _root_found(self, ref: IdPack) -> None:
+        self._root = ref
+        for verb in self._unresolved:
+            self._ask_for_verb(verb, ref)
+
+    def _root_failed(self, error: RemoteFailure) -> None:
+        for verb in list(self._unresolved):
+            self._verb_failed(verb, error)
+
+    def _ask_for_verb(self, verb: str, root: IdPack) -> None:
+        number = self._free.pop()
+        self._pending[number] = _Resolving(
+            lambda ref: self._verb_found(verb, ref), lambda error: self._verb_failed(verb, error)
+        )
+        self._send(messages.verb_request(number, root, verb))
+
+    def _verb_found(self, verb: str, ref: IdPack) -> None:
+        self._heads[verb] = messages.call_head(ref)
+        for arguments, pending in self._unresolved.pop(verb, ()):
+            self.call(verb, arguments, pending)
+
+    def _verb_failed(self, verb: str, error: RemoteFailure) -> None:
+        for _arguments, pending in self._unresolved.pop(verb, ()):
+            pending.failed(error)
+
+
+class _Resolving:
+    """A question for the root or for a verb; a `Pending`."""
+
+    def __init__(
+        self, found: Callable[[IdPack], None], refused: Callable[[RemoteFailure], None]
+    ) -> None:
+        self.found = found
+        self._refused = refused
+
+    def replied(self, _value: Value) -> None:
+        raise MalformedError("there is a value where a verb should be")
+
+    def failed(self, error: TransportError) -> None:
+        if isinstance(error, RemoteFailure):
+            self._refused(error)

@@ -1,0 +1,309 @@
+"""The answering end of RPyC's protocol, narrowed to calls of verbs. No sockets, no clock.
+
+RPyC's own connection serves nested calls, objects and attributes. Here a peer reaches the verbs
+that its `Service` names, and nothing else: what is not listed in `Responder` is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
+
+from rpyc.core import brine, consts
+
+from nodes.transport import messages, shortcuts
+from nodes.transport.errors import RequestRefused
+from nodes.transport.frames import MalformedError
+from nodes.transport.values import IdPack, RawVerb, RemoteReference
+
+logger = logging.getLogger("rollcall.transport")
+
+# RPyC names an object by its class and two addresses. This name says nothing of our classes.
+ROOT: IdPack = ("rollcall.Service", 1, 1)
+
+_VERB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+"""What the name of a verb may look like."""
+
+MAX_VERBS = 256
+"""Verbs that one connection may ask for: their references are kept until it ends."""
+
+MAX_SHORT_CALLS = 64
+"""Verbs of one connection that are called the short way."""
+
+
+class Verbs(Protocol):
+    """Where a responder finds its verbs; a `Service` is one."""
+
+    def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
+        """The verb of that name, or None."""
+
+
+class Exported(NamedTuple):
+    """A reference given to the peer: to the root, or to a verb.
+
+    Attributes:
+        ref: the name by which the peer refers to it.
+        verb: None for the root.
+    """
+
+    ref: IdPack
+    verb: Callable[..., object] | None
+
+
+class RawCall(NamedTuple):
+    """A call of a `RawVerb`: its arguments have yet to be looked at."""
+
+    seq: bytes
+    verb: RawVerb
+    start: int
+
+
+class Awaited(NamedTuple):
+    """A call whose verb has not returned its answer yet, but what to await for it."""
+
+    seq: bytes
+    answer: Awaitable[object]
+
+
+class Goodbye(Exception):  # noqa: N818 - no fault
+    """The peer ends the connection."""
+
+
+class Responder:
+    """Answers the requests of one peer.
+
+    Args:
+        verbs: what may be called.
+        max_reply_bytes: of a reply; one that is longer becomes an exception.
+    """
+
+    def __init__(self, verbs: Verbs, max_reply_bytes: int) -> None:
+        self._service = verbs
+        self._max_reply_bytes = max_reply_bytes
+        # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
+        # end: whatever a peer says (or forgets to say) of its references changes nothing.
+        self._root = Exported(ROOT, None)
+        self._exported: dict[IdPack, Exported] = {ROOT: self._root}
+        self._verbs: dict[str, Exported] = {}
+        self._heads: dict[bytes, Callable[..., object] | RawVerb] = {}
+        self._handlers: dict[int, Callable[..., object]] = {
+            consts.HANDLE_PING: self._ping,
+            consts.HANDLE_GETROOT: self._getroot,
+            consts.HANDLE_GETATTR: self._getattr,
+            consts.HANDLE_CALL: self._call,
+            consts.HANDLE_CALLATTR: self._callattr,
+            consts.HANDLE_DEL: self._del,
+            consts.HANDLE_INSPECT: self._inspect,
+        }
+
+    def forget(self) -> None:
+        """Lets go of all verbs: the connection has ended."""
+        self._exported.clear()
+        self._verbs.clear()
+        self._heads.clear()
+
+    def answer(self, payload: bytes) -> bytes | RawCall | Awaited:
+        """What becomes of one request.
+
+        Returns:
+            The frame that answers it, or what has to be done for it first.
+
+        Raises:
+            MalformedError: it is no request.
+            Goodbye: the peer ends the connection.
+        """
+        found = shortcuts.find_call(payload, self._heads)
+        if found is not None:
+            seq, verb, start = found
+            if type(verb) is RawVerb:
+                return RawCall(seq, verb, start)
+            args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
+            if args is not None:
+                return self.perform(seq, verb, args)  # type: ignore[arg-type]
+        match messages.load(payload, messages.MAX_REQUEST_READS):
+            case (consts.MSG_REQUEST, number, (int() as handler, boxed)):
+                pass
+            case _:
+                raise MalformedError("not a request")
+        if handler == consts.HANDLE_CLOSE:
+            raise Goodbye
+        return self.perform(brine.dump(number), self._handle, (handler, boxed))
+
+    def refuse(self, payload: bytes, kind: str, text: str) -> bytes:
+        """The frame that answers a request with an exception, whatever it asks."""
+        question = messages.load(payload, messages.MAX_REQUEST_READS)
+        return messages.exception_reply(question.seq, "rollcall", kind, text)
+
+    def answer_generally(self, call: RawCall, payload: bytes) -> bytes | Awaited:
+        """What becomes of a raw call whose arguments are not as its verb wants them."""
+        args = shortcuts.call_arguments(payload, call.start, messages.MAX_REQUEST_READS)
+        if args is not None:
+            return self.perform(call.seq, call.verb.general, args)
+        message = messages.load(payload, messages.MAX_REQUEST_READS)
+        match message.body:
+            case (int() as handler, boxed):
+                return self.perform(call.seq, self._handle, (handler, boxed))
+        raise MalformedError("not a request")
+
+    def perform(
+        self, seq: bytes, work: Callable[..., object], args: tuple[object, ...]
+    ) -> bytes | Awaited:
+        """Does what a request asks for, and encodes what comes of it."""
+        try:
+            result = _apply(work, args)
+            if type(result) is not bytes and inspect.isawaitable(result):
+                return Awaited(seq, result)
+            return self._reply(seq, result)
+        except BaseException as error:  # noqa: BLE001 - SystemExit does not end our process either
+            return self.failure(seq, error)
+
+    async def finish(self, awaited: Awaited) -> bytes:
+        """The frame that answers a call, once its verb is done."""
+        try:
+            return self._reply(awaited.seq, await awaited.answer)
+        except BaseException as error:  # noqa: BLE001 - as in `perform`
+            return self.failure(awaited.seq, error)
+
+    def encode(self, seq: bytes, result: object) -> bytes:
+        """The frame that answers a request with that value, or with why it cannot cross."""
+        try:
+            return self._reply(seq, result)
+        except (TypeError, ValueError, OverflowError) as error:
+            return self.failure(seq, error)
+
+    def failure(self, seq: bytes, error: BaseException) -> bytes:
+        """The frame that answers a request with what went wrong: nothing of ours is told.
+
+        Raises:
+            MalformedError: that went wrong.
+        """
+        if isinstance(error, MalformedError):
+            raise error
+        if isinstance(error, RequestRefused):
+            return messages.exception_reply(seq, "builtins", error.kind, error.reason)
+        logger.error("a request failed", exc_info=error)
+        text = f"{type(error).__name__}; the log of the process that answered has more"
+        return messages.exception_reply(seq, "rollcall", "InternalError", text)
+
+    def _reply(self, seq: bytes, result: object) -> bytes:
+        if type(result) is Exported:
+            return messages.reference_reply(seq, result.ref)
+        answer = messages.value_reply(seq, result)
+        if len(answer) > self._max_reply_bytes:
+            # Sent, it would cost the peer its connection, and it would ask elsewhere.
+            raise OverflowError(f"a reply of {len(answer)} bytes")
+        return answer
+
+    def _handle(self, handler: int, boxed: object) -> object:
+        perform = self._handlers.get(handler)
+        if perform is None:
+            raise RequestRefused("ValueError", f"request {handler} is not served here")
+        return _apply(perform, self._unboxed(boxed))
+
+    def _unboxed(self, boxed: object) -> tuple[object, ...]:
+        """A request's arguments, of which only the first may name an object of ours."""
+        match boxed:
+            case (
+                consts.LABEL_TUPLE,
+                ((consts.LABEL_LOCAL_REF, (str() as kind, int() as cls, int() as number)), *others),
+            ):
+                exported = self._exported.get((kind, cls, number))
+                if exported is None:
+                    raise RequestRefused("LookupError", "no such object")
+                return (exported, *map(_unbox, others))
+        return _as_tuple(_unbox(boxed))
+
+    def _ping(self, data: object) -> object:
+        # Nested far enough, it can be decoded but not encoded: that takes a deeper stack.
+        with contextlib.suppress(RecursionError):
+            if brine.dumpable(data):
+                return data
+        raise RequestRefused("TypeError", "that cannot be sent back")
+
+    def _getroot(self) -> Exported:
+        return self._root
+
+    def _getattr(self, obj: object, name: object) -> Exported:
+        if obj is not self._root or type(name) is not str:
+            raise RequestRefused("AttributeError", "only verbs can be reached")
+        exported = self._verbs.get(name)
+        if exported is None:
+            # Whatever the service says, what Python itself looks up is no verb.
+            verb = None if name.startswith("_") else self._service.verb(name)
+            if verb is None:
+                # A name that could be none is not repeated: it may be, or hold, a secret.
+                asked = f": {name!r}" if _VERB_NAME.fullmatch(name) else ""
+                raise RequestRefused("AttributeError", f"no such verb{asked}")
+            if len(self._verbs) >= MAX_VERBS:
+                raise RequestRefused("AttributeError", "too many verbs for one connection")
+            kind, cls, _number = messages.VERB
+            general = verb.general if type(verb) is RawVerb else verb
+            exported = Exported((kind, cls, len(self._verbs) + 1), general)  # type: ignore[arg-type]
+            self._verbs[name] = self._exported[exported.ref] = exported
+            if len(self._heads) < MAX_SHORT_CALLS:
+                self._heads[messages.call_head(exported.ref)] = verb
+        return exported
+
+    def _call(self, obj: object, args: object, kwargs: object = ()) -> object:
+        if type(obj) is not Exported or obj.verb is None:
+            raise RequestRefused("TypeError", "only verbs can be called")
+        return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else None)
+
+    def _callattr(self, obj: object, name: object, args: object, kwargs: object = ()) -> object:
+        return self._call(self._getattr(obj, name), args, kwargs)
+
+    def _del(self, _obj: object, _count: object = 1) -> None:
+        """Nothing to do: see `_exported`."""
+
+    def _inspect(self, _ref: object) -> tuple[()]:
+        """No names are given out; a client asks for the verbs it knows of."""
+        return ()
+
+
+def _unbox(package: object) -> object:
+    match package:
+        case (consts.LABEL_VALUE, value):
+            return value
+        case (consts.LABEL_TUPLE, tuple() as items):
+            return tuple([_unbox(item) for item in items])
+        case (consts.LABEL_REMOTE_REF | consts.LABEL_LOCAL_REF, _):
+            return RemoteReference()
+    raise MalformedError("neither a value nor a reference")
+
+
+def _apply(
+    function: Callable[..., object], args: Any, named: dict[str, object] | None = None
+) -> object:
+    """Call, and tell the peer's mistake (arguments that do not fit) from a defect.
+
+    A call that Python itself refused left no frame below this one.
+    """
+    try:
+        return function(*args, **named) if named else function(*args)
+    except TypeError as exc:
+        if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
+            raise RequestRefused("TypeError", "the arguments do not fit") from None
+        raise
+
+
+def _as_tuple(args: object) -> tuple[object, ...]:
+    if type(args) is not tuple:
+        raise RequestRefused("TypeError", "arguments must be a tuple")
+    return args
+
+
+def _keywords(pairs: object) -> dict[str, object]:
+    # Keys of other types are refused before the dict is made: integers can be chosen
+    # to collide, and strings cannot.
+    named: dict[str, object] = {}
+    for pair in _as_tuple(pairs):
+        match pair:
+            case (str() as name, value):
+                named[name] = value
+            case _:
+                raise RequestRefused("TypeError", "keywords must be pairs of a name and a value")
+    return named

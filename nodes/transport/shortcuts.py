@@ -1,0 +1,201 @@
+"""Short ways through messages: what nearly every message is, cut out of its bytes at known places.
+
+Each gives up, and leaves the message to `nodes.transport.messages`, where it is not of the usual
+form; and is as strict as that is. Decoding takes four times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from rpyc.core import brine
+
+from nodes.transport import messages
+from nodes.transport.frames import MalformedError
+
+T = TypeVar("T")
+
+MAX_DIGITS = 18
+"""Of an integer that is passed on as it came."""
+
+MAX_SEQUENCE_DIGITS = 4
+SHORTEST_REPLY_BYTES = 7
+"""What a reply that is decoded the short way has at most, and at least."""
+
+_SMALLEST, _LARGEST = 0x20, 0xEF
+"""How the integers begin, and end, that are one byte."""
+_ZERO = 0x50
+_INTEGER: int = brine.TAG_INT_L1[0]
+_TEXT: int = brine.TAG_UNICODE[0]
+_EMPTY: int = brine.TAG_EMPTY_STR[0]
+_TINY = (brine.TAG_STR1[0], brine.TAG_STR2[0], brine.TAG_STR3[0], brine.TAG_STR4[0])
+"""How bytes of no, and of one to four, begin."""
+_SHORT: int = brine.TAG_STR_L1[0]
+_LONG: int = brine.TAG_STR_L4[0]
+_SIZES = {tag: size for size, tag in enumerate(messages.TUPLES)}
+
+
+def find_call(payload: bytes, heads: Mapping[bytes, T]) -> tuple[bytes, T, int] | None:
+    """The short way to a call of a verb: what comes before its arguments is the same each time.
+
+    Args:
+        payload: of a frame.
+        heads: what may be called, by what `call_head` made of it; all of one length.
+
+    Returns:
+        The sequence number as it is encoded, what is called, and where the arguments begin; None
+        if it is no such call, and `load` has to look at it.
+    """
+    if payload[:2] != messages.REQUEST or len(payload) < messages.CALL_HEAD_BYTES:
+        return None
+    form = payload[2]
+    if _SMALLEST <= form <= _LARGEST:
+        end = 3
+    elif form == _INTEGER:
+        end = 4 + payload[3]
+        if end > 4 + MAX_DIGITS or not payload[4:end].isdigit():
+            return None
+    else:
+        return None
+    start = end + messages.CALL_HEAD_BYTES
+    called = heads.get(payload[end:start])
+    return None if called is None else (payload[2:end], called, start)
+
+
+def call_arguments(payload: bytes, start: int, reads: int) -> tuple[object, ...] | None:
+    """The arguments that begin there, up to the end; None if there are keywords as well.
+
+    Raises:
+        MalformedError: they are none.
+    """
+    args, end = _decode_arguments(payload, start, reads)
+    if payload[end:] != messages.NO_KEYWORDS or type(args) is not tuple:
+        return None
+    return args
+
+
+def short_arguments(encoded: bytes) -> list[bytes] | None:
+    """Looks at the form of encoded arguments that are to be passed on as they are.
+
+    Args:
+        encoded: what `arguments` made.
+
+    Returns:
+        The texts among up to four short texts and integers, b"" in the place of each integer; None
+        if there is anything else, keywords say, and they have to be decoded to be judged.
+    """
+    size = _SIZES.get(encoded[:1])
+    if size is None:
+        return None
+    items = []
+    at = 1
+    try:
+        for _ in range(size):
+            form = encoded[at]
+            if form == _TEXT:
+                start, end = _short_text(encoded, at + 1)
+                text = encoded[start:end]
+                if not text.isascii():
+                    text.decode()  # it would end the connection it is passed on to
+                items.append(text)
+            elif form == _INTEGER:
+                start, end = at + 2, at + 2 + encoded[at + 1]
+                if not encoded[start:end].isdigit() or end - start > MAX_DIGITS:
+                    return None
+                items.append(b"")
+            elif _SMALLEST <= form <= _LARGEST:
+                end = at + 1
+                items.append(b"")
+            else:
+                return None
+            at = end
+    except (IndexError, UnicodeDecodeError, ValueError):
+        return None
+    return items if encoded[at:] == messages.NO_KEYWORDS else None
+
+
+def _short_text(encoded: bytes, at: int) -> tuple[int, int]:
+    """Where the short bytes at `at` begin and end. Raises `ValueError` for others."""
+    form = encoded[at]
+    if form == _SHORT:
+        return at + 2, at + 2 + encoded[at + 1]
+    if form == _EMPTY:
+        return at + 1, at + 1
+    return at + 1, at + 1 + _TINY.index(form) + 1
+
+
+def with_name(name: str, encoded: bytes) -> bytes:
+    """Encoded arguments, up to three, with a text before them."""
+    return b"%b%b%b" % (messages.TUPLES[_SIZES[encoded[:1]] + 1], brine.dump(name), encoded[1:])
+
+
+def find_value(payload: bytes) -> tuple[int, bytes | str] | None:
+    """The short way to decode a reply by value that is bytes or text.
+
+    Returns:
+        The sequence number of the request, and the value; None if it is another message.
+
+    Raises:
+        MalformedError: the value is none.
+    """
+    if payload[:2] != messages.REPLY or len(payload) < SHORTEST_REPLY_BYTES:
+        return None
+    form = payload[2]
+    if _SMALLEST <= form <= _LARGEST:
+        number, end = form - _ZERO, 3
+    elif form == _INTEGER:
+        end = 4 + payload[3]
+        digits = payload[4:end]
+        if not digits.isdigit() or len(digits) > MAX_SEQUENCE_DIGITS:
+            return None
+        number = int(digits)
+    else:
+        return None
+    start = end + len(messages.BY_VALUE)
+    if payload[end:start] != messages.BY_VALUE:
+        return None
+    plain = _plain(payload, start)
+    if plain is None or plain[1] != len(payload):
+        return None
+    return number, plain[0]
+
+
+def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
+    """Bytes or text from `start` on, and where they end; None if something else is there.
+
+    What nearly every message carries: cut out in place of being read piece by piece.
+    """
+    try:
+        text = payload[start] == _TEXT
+        form, size = payload[start + text], payload[start + text + 1]
+        begin = start + text + 2
+        if form == _LONG:
+            begin += 3
+            size = int.from_bytes(payload[begin - 4 : begin])
+        elif form != _SHORT:
+            return None
+        end = begin + size
+        if end > len(payload):
+            return None  # cut short: what that means is the decoder's to say
+        return payload[begin:end].decode() if text else payload[begin:end], end
+    except IndexError:
+        return None  # so short that it does not say how long it is
+    except UnicodeDecodeError as exc:
+        raise MalformedError("not a message: no text") from exc
+
+
+def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
+    """A call's arguments by position; a few of text or bytes the short way."""
+    end = start + 1
+    size = _SIZES.get(payload[start:end])
+    if size is None:
+        return messages.decode(payload, start, reads)
+    args: list[object] = []
+    for _ in range(size):
+        plain = _plain(payload, end)
+        if plain is None:
+            return messages.decode(payload, start, reads)
+        args.append(plain[0])
+        end = plain[1]
+    return tuple(args), end
