@@ -8,8 +8,12 @@ meanwhile.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+SWITCH_INTERVAL_S = 0.0005
+"""Seconds that one thread of this process may run before another that waits gets its turn."""
 
 if TYPE_CHECKING:
     from console.driver import OpenCluster
@@ -33,6 +37,9 @@ def hosting(
         from nodes.catalog import ensure_catalog
         from nodes.cluster import HostedCluster
         from nodes.support.paths import shipped_data
+
+        # The master's loop and the screen take turns: each lookup would wait for a drawing thread.
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
 
         def build(also: Progress) -> CatalogInfo:
             def progressed(stage: str, done: int, total: int) -> None:

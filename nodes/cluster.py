@@ -136,27 +136,15 @@ class HostedCluster(Operations):
         )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
-        membership = self.master.membership
+        super().__init__(
+            loop=self.master.loop,
+            membership=self.master.membership,
+            orders=self.master.orders,
+            event_log=self.master.events,
+            take_snapshot=self.master.snapshot,
+        )
         try:
-            if tls is not None:
-                # Local workers dial the address, whatever name was given for it.
-                Tls(tls, CertificateRole.MASTER, host=named(self.master.address.host))
-            self.fleet = Fleet(
-                observer=FleetReports(membership, self.master.orders, self.master.loop),
-                master=self.master.address,
-                build=build,
-                logs=state_dir() / "logs" / str(self.master.address.port),
-                tls=tls,
-            )
-            super().__init__(
-                loop=self.master.loop,
-                membership=membership,
-                orders=self.master.orders,
-                event_log=self.master.events,
-                take_snapshot=self.master.snapshot,
-            )
-            self.master.led_by(self.fleet)
-            self.master.loop.call(membership.serves, describe(self.fleet.catalog.info))
+            self.fleet = self._lead(build, tls)
             self.master.start()
             self.fleet.spawn(workers)
             if watch:
@@ -164,6 +152,23 @@ class HostedCluster(Operations):
         except BaseException:
             self.master.stop()
             raise
+
+    def _lead(self, build: Build, tls: Path | None) -> Fleet:
+        """Gives the master a fleet, which says what is served."""
+        master = self.master
+        if tls is not None:
+            # Local workers dial the address, whatever name was given for it.
+            Tls(tls, CertificateRole.MASTER, host=named(master.address.host))
+        fleet = Fleet(
+            observer=FleetReports(master.membership, master.orders, master.loop),
+            master=master.address,
+            build=build,
+            logs=state_dir() / "logs" / str(master.address.port),
+            tls=tls,
+        )
+        master.led_by(fleet)
+        master.loop.call(master.membership.serves, describe(fleet.catalog.info))
+        return fleet
 
     @property
     def address(self) -> str:

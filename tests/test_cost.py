@@ -220,7 +220,7 @@ def clients(address: str, count: int) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize(
-    ("count", "calls", "switches"), [(1, 6.0, 5.0), (8, 6.0, 4.0), (64, 6.0, 4.0)]
+    ("count", "calls", "switches"), [(1, 7.0, 5.0), (8, 7.0, 4.0), (64, 7.0, 4.0)]
 )
 def test_a_lookup_takes_few_system_calls_and_switches_of_master_and_worker(
     count: int, calls: float, switches: float

@@ -197,9 +197,11 @@ class DirectClient:
 
     def _follow(self, members: Members) -> None:
         now = time.monotonic()
-        self._expecting = members.expecting
         self._router.policy = POLICIES.get(members.balance, POLICIES["load"])
+        # Who waits for a worker that is gone must not hear, halfway, that nobody is left.
+        self._expecting = True
         self._members.apply(members, now)
+        self._expecting = members.expecting
         self._router.refresh(now)
         self._router.registry.purge(now)
         self._dispatcher.changed()

@@ -110,6 +110,13 @@ class MasterCore:
             note=self.events.note,
         )
         self.orders = WorkerOrders(self.membership)
+        # Once, not for each connection: to look at a signature takes a while.
+        self.operator_verbs = self._make_operator_verbs()
+        self._balance = balance
+        self._name = secrets.token_hex(8)
+        self._started = time.monotonic()
+
+    def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
         operations = Operations(
             loop=self.loop,
             membership=self.membership,
@@ -117,11 +124,7 @@ class MasterCore:
             event_log=self.events,
             take_snapshot=self.snapshot,
         )
-        # Once, not for each connection: to look at a signature takes a while.
-        self.operator_verbs = {name: validated(getattr(operations, name)) for name in OPERATIONS}
-        self._balance = balance
-        self._name = secrets.token_hex(8)
-        self._started = time.monotonic()
+        return {name: validated(getattr(operations, name)) for name in OPERATIONS}
 
     @property
     def fleet(self) -> FleetControl:

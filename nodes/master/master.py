@@ -85,13 +85,17 @@ class Master(MasterCore):
             return
         self._stopped = True
         if self.journal is not None:
-            self.events.note(EventKind.STOPPED, "", f"the master at {self.address}")
+            self.loop.call(self._note_stop)
             self.journal.close()
         self.loop.run(self._finish())
         self.fleet.stop()
         self.loop.run(self._end())
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.loop.stop()
+
+    def _note_stop(self) -> None:
+        self.events.note(EventKind.STOPPED, "", f"the master at {self.address}")
+        self.events.listener = lambda _event: None  # nothing follows that in the journal
 
     async def _finish(self) -> None:
         self._server.leave_port()

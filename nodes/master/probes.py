@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from nodes.dispatch.dispatcher import NO_ARGUMENTS, Dispatcher, explain
+from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import is_probe_answer
+from nodes.dispatch.tracked import NO_ARGUMENTS, explain
 from nodes.routing import Worker
 from nodes.transport import CallTimeout, ProtocolError, TransportError, Value
 from nodes.wire import ProbeAnswer

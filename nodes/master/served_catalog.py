@@ -14,7 +14,7 @@ before it serves that of others which are there: workers that lost it register a
 
 
 class ServedCatalog:
-    """What is served now. Not thread-safe: whoever holds it holds the registry's lock.
+    """What is served now. Not thread-safe, as the registry.
 
     Args:
         registry: told which versions are served.

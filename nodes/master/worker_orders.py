@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 
-from nodes.dispatch.dispatcher import explain
 from nodes.dispatch.replies import is_refusal, is_version
+from nodes.dispatch.tracked import explain
 from nodes.errors import UnknownWorker
 from nodes.master.membership import Membership
 from nodes.master.probes import PROBE_TIMEOUT_S

@@ -1,15 +1,15 @@
-"""RPyC made safe and quick: the server's loop, the dialling side's lanes, their limits.
+"""RPyC made safe and quick: a server and connections on an event loop, and blocking lanes.
 
-What is on the wire is plain RPyC 6, so `rpyc.connect` and a stock `ThreadedServer`
-work against either end. What differs is how each end treats a peer it does not trust:
+What is on the wire is plain RPyC 6, so `rpyc.connect` and a stock `ThreadedServer` work against
+either end. What differs is how each end treats a peer it does not trust:
 
-* `Server` and `Service` answer: one thread, one `Service` for each connection; a
-  peer reaches the verbs that `Service.verb` names and nothing else; every wait has
-  an end; a defect of a verb is one exception reply, never a dead connection.
-* `Lane` and `LanePool` ask: one by-value call in flight on each connection, one
-  deadline over all of it, and an error that says what is known of the call.
-* `Secure`, and a server's `tls`, put TLS between the two.
-* `Limits` holds every figure of both.
+* `Server`, `Connection` and `Service` answer, all of them on one event loop (`LoopThread`): a peer
+  reaches the verbs that `Service.verb` names and nothing else; every wait has an end; a defect of a
+  verb is one exception reply, never a dead connection.
+* A `Connection` also asks its peer, many by-value calls at a time; `dial` makes one from a loop.
+* `Lane` and `LanePool` ask from a thread that waits: one by-value call in flight on each
+  connection, one deadline over all of it, and an error that says what is known of the call.
+* `Secure`, and a server's `tls`, put TLS between the two. `Limits` holds every figure of both.
 
 Imports `nodes.support` only; any package above may import it. Everything crosses by value: see
 `Value`. The logger is ``rollcall.transport``.

@@ -10,23 +10,23 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from rpyc.core import consts
 
-from nodes.transport.errors import CallTimeout, LinkLost, ProtocolError, TransportError
+from nodes.transport.asking import ask
+from nodes.transport.errors import ProtocolError
+from nodes.transport.eviction import Owner
 from nodes.transport.frames import FrameReader, MalformedError
-from nodes.transport.messages import arguments as encode_arguments
 from nodes.transport.patience import Patience
 from nodes.transport.peer import Peer
 from nodes.transport.requester import Requester
 from nodes.transport.responder import Awaited, Goodbye, RawCall, Responder
-from nodes.transport.tls import TlsFailed, certificate, explain_ssl_error
+from nodes.transport.tls import certificate, lost_link
 from nodes.transport.values import Value
 
 if TYPE_CHECKING:
@@ -38,21 +38,8 @@ logger = logging.getLogger("rollcall.transport")
 MAX_CALLS_IN_FLIGHT = 256
 """Requests of one peer that are answered at a time; more are not read from it meanwhile."""
 
-GOODBYE_S = 0.5
-"""Seconds that the end of a connection may take, for what is still to be sent and for TLS."""
-
 MAX_UNSENT_BYTES = 1 << 20
 """Bytes of answers that a peer has not taken, above which nothing more is read from it."""
-
-
-class Owner(Protocol):
-    """Who keeps a connection; a `nodes.transport.server.Server` is one."""
-
-    def connection_closed(self, connection: Connection) -> None:
-        """It has ended."""
-
-    def slept(self, now: float) -> bool:
-        """Whether the process has not run for a while, until just now."""
 
 
 class Connection(asyncio.Protocol):
@@ -152,21 +139,15 @@ class Connection(asyncio.Protocol):
         self._ended = self._ending = True
         self._end.set()
         self._backlog.clear()
-        where = f"{self.peer.host}:{self.peer.port}"
-        lost = LinkLost(f"{where}: connection ended")
-        if isinstance(exc, ssl.SSLError):
-            # With TLS 1.3, the peer's refusal of our certificate comes after the handshake.
-            lost.__cause__ = TlsFailed(explain_ssl_error(exc))
-            lost.args = (f"{where}: {lost.__cause__}",)
         if exc is not None:
-            logger.debug("%s lost: %s", where, exc)
+            logger.debug("%s:%d lost: %s", self.peer.host, self.peer.port, exc)
         if self._service is not None:
             self._responder.forget()
             try:
                 self._service.on_close()
             except Exception:
                 logger.exception("on_close failed")
-        self.requester.lose(lost)
+        self.requester.lose(lost_link(f"{self.peer.host}:{self.peer.port}", exc))
         if self._owner is not None:
             self._owner.connection_closed(self)
 
@@ -208,19 +189,9 @@ class Connection(asyncio.Protocol):
         self.reply(self._responder.encode(seq, result))
 
     async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
-        """Calls a verb of the peer, and waits for its value.
-
-        Raises:
-            CallTimeout, LinkLost, RemoteFailure: there is none.
-            TypeError, ValueError: an argument cannot cross; nothing was sent.
-        """
-        waiting = _Waiting(self._loop.create_future())
-        self.requester.call(verb, encode_arguments(args), waiting)
-        try:
-            return await asyncio.wait_for(waiting.answer, timeout_s)
-        except TimeoutError as error:
-            where = f"{self.peer.host}:{self.peer.port}"
-            raise CallTimeout(where, timeout_s) from error
+        """Calls a verb of the peer, and waits for its value; see `nodes.transport.asking.ask`."""
+        where = f"{self.peer.host}:{self.peer.port}"
+        return await ask(self.requester, where, verb, args, timeout_s)
 
     def reply(self, frame: bytes) -> None:
         """Answers one of the requests in flight."""
@@ -257,7 +228,8 @@ class Connection(asyncio.Protocol):
     def _work_off(self) -> None:
         """Takes in what has come, as far as so much may be in flight."""
         backlog = self._backlog
-        if backlog and self._is_abandoned():
+        abandoned = self._service is not None and self._service.drops_abandoned
+        if backlog and abandoned and self._owner is not None and self._owner.is_gone(self._sock):
             backlog.clear()
             return
         while backlog:
@@ -294,19 +266,6 @@ class Connection(asyncio.Protocol):
 
     async def _await(self, awaited: Awaited) -> None:
         self.reply(await self._responder.finish(awaited))
-
-    def _is_abandoned(self) -> bool:
-        """Whether the peer has hung up, while this process did not run: what it has asked meanwhile
-        would be worked off for nobody.
-        """
-        service, owner, sock = self._service, self._owner, self._sock
-        if service is None or owner is None or sock is None:
-            return False
-        if not service.drops_abandoned or not owner.slept(self._loop.time()):
-            return False
-        with contextlib.suppress(OSError):
-            return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        return False
 
     # -- sending ------------------------------------------------------------------
 
@@ -369,15 +328,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def end(self) -> None:
-        """Ends the connection, and waits until it has ended: not for long."""
-        self.close()
-        try:
-            await asyncio.wait_for(self._end.wait(), GOODBYE_S)
-        except TimeoutError:
-            self.abort()
-            await self._end.wait()
-
     def abort(self) -> None:
         """Ends the connection at once, from any thread; harmless when done before."""
         transport, self._aborted = self._transport, True
@@ -394,18 +344,3 @@ class Connection(asyncio.Protocol):
         self.requester.lose(ProtocolError(f"{self.peer.host}:{self.peer.port}: {why}"))
         self._backlog.clear()
         self.close()
-
-
-class _Waiting:
-    """A call whose answer is awaited; a `Pending`."""
-
-    def __init__(self, answer: asyncio.Future[Value]) -> None:
-        self.answer = answer
-
-    def replied(self, value: Value) -> None:
-        if not self.answer.done():
-            self.answer.set_result(value)
-
-    def failed(self, error: TransportError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)

@@ -38,8 +38,25 @@ async def dial(
         DialFailed: no connection.
     """
     where = f"{host}:{port}"
-    loop = asyncio.get_running_loop()
     connection = Connection(lambda: service, Peer(host, port), limits)
+    transport = await _connect(connection, host, port, timeout_s, tls)
+    # Linux may join a socket that dials a free local port to itself.
+    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+        connection.abort()
+        raise DialFailed(f"{where}: nobody listens there")
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    mismatch = "" if tls is None else role_mismatch(connection.peer.certificate, tls.role)
+    if mismatch:
+        connection.abort()
+        raise HandshakeFailed(f"{where}: {mismatch}")
+    return connection
+
+
+async def _connect(
+    connection: Connection, host: str, port: int, timeout_s: float, tls: Secure | None
+) -> asyncio.BaseTransport:
+    where = f"{host}:{port}"
+    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_s):
             transport, _ = await loop.create_connection(
@@ -56,15 +73,4 @@ async def dial(
     # The latter two: no name at all, and no port.
     except (OSError, ValueError, OverflowError) as error:
         raise DialFailed(f"{where}: {error}") from error
-    # Linux may join a socket that dials a free local port to itself.
-    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
-        connection.abort()
-        raise DialFailed(f"{where}: nobody listens there")
-    sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    mismatch = "" if tls is None else role_mismatch(connection.peer.certificate, tls.role)
-    if mismatch:
-        connection.abort()
-        raise HandshakeFailed(f"{where}: {mismatch}")
-    return connection
+    return transport

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
@@ -28,6 +29,16 @@ class Kept(Protocol):
 
     @property
     def trusted(self) -> bool: ...
+
+
+class Owner(Protocol):
+    """Who keeps a connection; a `nodes.transport.server.Server` is one."""
+
+    def connection_closed(self, connection: Kept) -> None:
+        """It has ended."""
+
+    def is_gone(self, sock: socket.socket | None) -> bool:
+        """Whether its peer has hung up while this process did not run."""
 
 
 T = TypeVar("T", bound=Kept)

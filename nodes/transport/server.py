@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 
 from nodes.transport.connection import Connection
-from nodes.transport.eviction import affordable, longest_silent
+from nodes.transport.eviction import Kept, affordable, longest_silent
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.listener import Listener
 from nodes.transport.peer import Peer
@@ -209,19 +209,28 @@ class Server:
             sock.close()
             self.connection_closed(connection)
 
-    def connection_closed(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Kept) -> None:
         """A connection has ended."""
-        self._connections.discard(connection)
-        self._turning_away.pop(connection, None)
+        if isinstance(connection, Connection):
+            self._connections.discard(connection)
+            self._turning_away.pop(connection, None)
         if not (self._connections or self._turning_away):
             for waiting in self._left:
                 if not waiting.done():
                     waiting.set_result(None)
             self._left.clear()
 
-    def slept(self, now: float) -> bool:
-        """Whether the process has not run for a while, until just now."""
-        return now - self._beaten_at > SLEPT_S or now < self._slept_until
+    def is_gone(self, sock: socket.socket | None) -> bool:
+        """Whether a peer has hung up while this process did not run: what it has asked meanwhile
+        would be worked off for nobody.
+        """
+        now = self._loop.time()
+        slept = now - self._beaten_at > SLEPT_S or now < self._slept_until
+        if not slept or sock is None:
+            return False
+        with contextlib.suppress(OSError):
+            return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        return False
 
     def _make_room(self, peer: Peer) -> bool:
         """Whether one more connection can be kept, if need be in the place of another."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from nodes.transport.errors import LinkLost
 from nodes.transport.peer import Certificate
 from nodes.transport.stream import CHUNK_BYTES, Stream
 
@@ -298,3 +299,14 @@ def explain_ssl_error(exc: ssl.SSLError) -> str:
         if reason.endswith(end):
             return words
     return f"TLS failed: {reason.lower().replace('_', ' ')}"
+
+
+def lost_link(where: str, error: Exception | None) -> LinkLost:
+    """A connection to `where` has ended, by that error if there is one; TLS's is explained: with
+    TLS 1.3, the peer's refusal of our certificate comes after the handshake.
+    """
+    if not isinstance(error, ssl.SSLError):
+        return LinkLost(f"{where}: connection ended")
+    lost = LinkLost(f"{where}: {explain_ssl_error(error)}")
+    lost.__cause__ = TlsFailed(explain_ssl_error(error))
+    return lost

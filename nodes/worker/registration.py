@@ -25,6 +25,9 @@ second is found soon after; and however long it was away, all its workers are ba
 RENEW_EVERY_S = 10.0
 """Seconds between signs of life on the registration, and the time one may take."""
 
+GOODBYE_S = 0.5
+"""Seconds that the end of a connection may take, for what is still to be sent and for TLS."""
+
 LAST_LOOK_S = 0.02
 """Seconds between two questions whether the last lookup is answered, when the worker leaves."""
 
@@ -99,7 +102,7 @@ class RegistrationKeeper:
                         attempts = 0
                         await self._stay(connection)
                     finally:
-                        await connection.end()
+                        await _end(connection)
                 except (TransportError, MasterLost) as error:
                     logger.info("master %s:%d: %s", *self._master, error)
                 except LookupFailed as refusal:
@@ -161,3 +164,13 @@ class RegistrationKeeper:
         finally:
             ended.cancel()
             leaving.cancel()
+
+
+async def _end(connection: Connection) -> None:
+    """Ends a connection, and waits until it has ended: not for long."""
+    connection.close()
+    try:
+        await asyncio.wait_for(connection.wait_ended(), GOODBYE_S)
+    except TimeoutError:
+        connection.abort()
+        await connection.wait_ended()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from nodes.client.blocking import Client
@@ -17,11 +19,12 @@ from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
 from nodes.routing import RoutingLimits
 from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file
 from nodes.transport import Lane
-from nodes.wire import PAGE, LookupRequest, encode_request
+from nodes.wire import PAGE, Envelope, LookupRequest, Member, Members, encode_request
 from tests.kit import (
     PATIENCE,
     FrozenProcess,
     Node,
+    SilentServer,
     hosted,
     kill_process,
     kill_storm,
@@ -179,3 +182,45 @@ def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_i
         with Lane.dial(host, int(port), timeout=PATIENCE) as lane:
             refused = lane.call("lookup", request, timeout=PATIENCE)
     assert json.dumps(refused).startswith('["forbidden"')
+
+
+class ListedWorkers:
+    """A master in name only: it says who is there, and nothing else."""
+
+    def __init__(self, members: Members) -> None:
+        self.members = members
+
+    def call(self, _verb: str, *, timeout: float, again: bool) -> Envelope:
+        del timeout, again
+        return Envelope(error=False, result=msgspec.to_builtins(self.members))
+
+
+def listed(master: str, host: str, port: int) -> Members:
+    """One worker, at that address."""
+    member = Member(
+        id="w1",
+        generation=1,
+        host=host,
+        port=port,
+        state="up",
+        version="v",
+        probes_answered=1,
+        key="",
+    )
+    return Members(master=master, balance="load", expecting=False, members=(member,))
+
+
+def test_when_all_workers_are_others_nobody_hears_that_there_are_none() -> None:
+    with hosted(1) as cluster, SilentServer() as silent, ThreadPoolExecutor(1) as threads:
+        [worker] = cluster.master.loop.call(cluster.master.membership.registry.live)
+        master: Any = ListedWorkers(listed("one", "127.0.0.1", silent.port))
+        client = DirectClient(master, limits=RoutingLimits(attempt_timeout_s=PATIENCE))
+        try:
+            asked = threads.submit(
+                client.page, "getbyname", ("xander",), limit=PAGE, after=None, timeout=PATIENCE
+            )
+            poll_for(lambda: client._dispatcher.under_way == 1)
+            master.members = listed("another", *worker.address)
+            assert same_records(asked.result(PATIENCE).result, scan(RECORDS, name="xander"))
+        finally:
+            client.close()
