@@ -22,8 +22,8 @@ from nodes.support.addresses import beside, check_host, explain_bind, named
 from nodes.support.paths import state_dir
 from nodes.transport import Value
 from nodes.wire import (
-    DEADLINE,
-    PAGE,
+    LOOKUP_TIMEOUT_S,
+    PAGE_RECORDS,
     ClusterSnapshot,
     Description,
     Envelope,
@@ -79,7 +79,9 @@ class Cluster(Protocol):
     def reload(self) -> Reloaded:
         """Brings changed records into service."""
 
-    def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
+    def page(
+        self, name: str, *args: Arg, limit: int = PAGE_RECORDS, after: str | None = None
+    ) -> Envelope:
         """Asks a lookup: one page of its answer."""
 
     def describe(self) -> Description:
@@ -175,7 +177,9 @@ class HostedCluster(Operations):
         """The master's "HOST:PORT"."""
         return str(self.master.address)
 
-    def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
+    def page(
+        self, name: str, *args: Arg, limit: int = PAGE_RECORDS, after: str | None = None
+    ) -> Envelope:
         """Asks a lookup: one page of its answer."""
         lookups = self.master.lookups
         return decode_envelope(
@@ -190,7 +194,7 @@ class HostedCluster(Operations):
         """A few real values of a field."""
         lookups = self.master.lookups
         reply = self.master.loop.run(
-            lookups.suggest(field, prefix, limit=limit, timeout_s=DEADLINE)
+            lookups.suggest(field, prefix, limit=limit, timeout_s=LOOKUP_TIMEOUT_S)
         )
         return msgspec.convert(decode_envelope(reply).result, list[str])
 
@@ -273,7 +277,9 @@ class AttachedCluster:
         self.timeout = timeout
         self.master = MasterConnection(address, token=operator_token, tls=secure)
 
-    def page(self, name: str, *args: Arg, limit: int = PAGE, after: str | None = None) -> Envelope:
+    def page(
+        self, name: str, *args: Arg, limit: int = PAGE_RECORDS, after: str | None = None
+    ) -> Envelope:
         """Asks a lookup: one page of its answer."""
         return self.master.call(
             "lookup", name, *args, timeout=self.timeout, again=True, limit=limit, after=after

@@ -8,6 +8,7 @@ import os
 import resource
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,10 +18,11 @@ import rpyc
 from nodes.client.blocking import Client
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
-from nodes.fleet.supervisor import MOST_MEMORY
+from nodes.fleet.supervisor import MAX_WORKER_MEMORY_BYTES
 from nodes.routing.balancer import NOISE_S
 from tests.faults.scenarios import BadWorker
 from tests.kit import (
+    PATIENCE,
     FrozenProcess,
     Node,
     hosted,
@@ -225,6 +227,22 @@ def test_a_frozen_worker_costs_nobody_an_answer_and_comes_back_as_itself() -> No
         assert cluster.snapshot().in_flight == 0
 
 
+@pytest.mark.parametrize("direct", [False, True])
+def test_who_asks_while_every_worker_was_given_up_is_answered_once_one_goes_on(
+    direct: bool,
+) -> None:
+    """As on a machine that had no time for any of them."""
+    with hosted(1) as cluster, Client(cluster.address, direct=direct, timeout=PATIENCE) as client:
+        asked = RECORDS[0]["name"]
+        client.getbyname(asked)
+        with ThreadPoolExecutor(1) as threads:
+            with FrozenProcess(cluster.snapshot().workers[0].pid):
+                poll_for(lambda: "lost" in [event.kind for event in cluster.events()])
+                answer = threads.submit(client.getbyname, asked)
+                poll_for(lambda: answer.running() or answer.done())
+            assert same_records(answer.result(), scan(RECORDS, name=asked))
+
+
 def test_plain_rpyc_needs_three_lines() -> None:
     with hosted(1) as cluster:
         host, port = cluster.address.split(":")
@@ -277,9 +295,9 @@ def test_a_worker_that_has_grown_too_large_is_replaced_and_nobody_notices() -> N
     with hosted(1) as cluster:
         [before] = cluster.snapshot().workers
         instance = cluster.master.membership.registry.live()[0].instance
-        cluster.fleet.memory_measured(before.id, instance, MOST_MEMORY)
+        cluster.fleet.memory_measured(before.id, instance, MAX_WORKER_MEMORY_BYTES)
         assert "restarting" not in [event.kind for event in cluster.events()]
-        cluster.fleet.memory_measured(before.id, instance, MOST_MEMORY + 1)
+        cluster.fleet.memory_measured(before.id, instance, MAX_WORKER_MEMORY_BYTES + 1)
         # The only worker: those who ask meanwhile wait for the one that takes its place.
         [result] = load_from_threads(cluster.address, clients=1, lookups=300, records=RECORDS)
         assert (result.errors, result.wrong, result.answers) == ([], [], 300)

@@ -1,8 +1,8 @@
 """Records in, lookups out.
 
-`ensure_catalog` turns a folder or file of records into an indexed, read-only
-catalog, once; `Catalog.open` opens it, and each thread's `Reader` answers
-lookups from it. `check_data` looks the records over without building.
+`ensure_catalog` builds an indexed, read-only catalog from a folder or file of records, unless
+it is in the cache; `Catalog.open` opens it, and a `Reader` in each thread answers lookups.
+`check_data` validates the records without building.
 
 Imports `nodes.support` and `nodes.errors` only; any package above may import it.
 """

@@ -1,12 +1,12 @@
 """The catalog cache: a dataset's catalog is found again, or built if something changed.
 
-    <cache>/catalogs/<version>.db      a catalog; never changed once it has that name
-    <cache>/catalogs/.<random>.tmp     one that is being built, locked by who builds it
-    <cache>/stamps/<key>.json          what a dataset's files looked like, and their catalog
+    <cache>/catalogs/<version>.db      a catalog; never changed once it has this name
+    <cache>/catalogs/.<random>.tmp     a catalog being built, locked by the process that builds it
+    <cache>/stamps/<key>.json          the signature of a dataset's files, and their catalog
 
-The version is a digest of the files' content, which takes a second for a
-gigabyte. The stamp spares even that: while the files look as they did (size,
-times, inode), the catalog it names is theirs, and no data file is read.
+The version is a digest of the files' content; computing it takes a second for a gigabyte. A stamp
+saves even that: while the files have the same signature (size, times, inode), its catalog is
+used and no data file is read.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from nodes.support.structs import ready
 MAX_CATALOGS = 8
 MAX_STAMPS = 64
 SETTLE_NS = 50_000_000
-"""A file changed less than this ago may change again within the same tick of the file
-system's clock and look the same: until then only its content tells, not its looks."""
+"""The age from which a file's times can be trusted. A younger file may change again within the
+same tick of the file system's clock, which its signature does not show; its content is read."""
 
 
 @ready
@@ -53,33 +53,33 @@ def ensure_catalog(
     force: bool = False,
     settle_ns: int = SETTLE_NS,
 ) -> CatalogInfo:
-    """The catalog of a folder or file of records, built if there is none that fits.
+    """Find the catalog of a folder or file of records, or build it.
 
     Args:
-        data: a folder or a file of records.
-        cache: the cache directory, by default the user's.
-        skip_bad: leave bad records out instead of failing.
-        progress: told how far a build is.
-        force: build even if nothing changed.
-        settle_ns: see `SETTLE_NS`.
+        data: A folder or a file of records.
+        cache: The cache directory, by default the user's.
+        skip_bad: Leave bad records out instead of failing.
+        progress: Called as a build advances.
+        force: Build even if nothing changed.
+        settle_ns: The age from which a file's times can be trusted.
 
     Raises:
-        DataError: the records cannot be used, or change while they are read. Catalogs that
-            are there already stay as they are.
+        DataError: The records cannot be used, or they change while they are read. Existing
+            catalogs stay as they are.
     """
     dataset = load_dataset(data)
     root = cache if cache is not None else cache_dir()
     signature, settled = _signature(dataset, settle_ns)
     stamp = root / "stamps" / f"{_digest(os.fsencode(data.resolve()))}.json"
     catalogs = root / "catalogs"
-    if not force and (stamped := _stamped(stamp, signature)):
-        info = _usable(catalogs / f"{stamped}.db", skip_bad=skip_bad)
+    if not force and (stamped := _read_stamp(stamp, signature)):
+        info = _open_valid(catalogs / f"{stamped}.db", skip_bad=skip_bad)
         if info:
             return info
 
     version = _version(dataset)
     target = catalogs / f"{version}.db"
-    info = None if force else _usable(target, skip_bad=skip_bad)
+    info = None if force else _open_valid(target, skip_bad=skip_bad)
     if info is None:
 
         def check_unchanged() -> None:
@@ -87,32 +87,30 @@ def ensure_catalog(
             if not same or (not settled and _version(dataset) != version):
                 raise DataError(f"{data} changed while it was read; try again")
 
-        _make_folder(catalogs)
-        _build(dataset, target, check_unchanged, skip_bad=skip_bad, progress=progress or _silent)
-        info = Catalog.open(target).info
+        info = _build(dataset, target, check_unchanged, skip_bad=skip_bad, progress=progress)
     if settled:
         _write_stamp(stamp, _Stamp(signature, version))
-    _clear_away(catalogs, target)
+    _evict(catalogs, target)
     return info
 
 
 def _signature(dataset: Dataset, settle_ns: int) -> tuple[str, bool]:
-    """How the dataset looks from outside, and whether any change from now on will show in that."""
-    looks: list[tuple[int, int, int, int]] = []
+    """A digest of the files' size, times and inode, and whether a later change must alter it."""
+    stats: list[tuple[int, int, int, int]] = []
     now = time.time_ns()
     for name in dataset.files:
         try:
             stat = (dataset.folder / name).stat()
         except OSError as error:
             raise DataError(f"{name} cannot be read: {error.strerror or error}") from None
-        # ctime too: a tool may put back the mtime, nobody can put back the ctime.
-        looks.append((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
-    digest = _digest(_definition(dataset), msgspec.json.encode(looks))
-    return digest, all(ctime < now - settle_ns for _, _, ctime, _ in looks)
+        # A tool may set the mtime back, but nothing can set the ctime back.
+        stats.append((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
+    digest = _digest(_definition(dataset), msgspec.json.encode(stats))
+    return digest, all(ctime < now - settle_ns for _, _, ctime, _ in stats)
 
 
 def _version(dataset: Dataset) -> str:
-    """The digest of everything that makes a catalog what it is: 12 hex digits."""
+    """A digest of all that a catalog is built from, in 12 hex digits."""
     digest = blake2b(_definition(dataset))
     for name in dataset.files:
         path = dataset.folder / name
@@ -135,26 +133,27 @@ def _digest(*parts: bytes) -> str:
     return blake2b(b"\0".join(parts), digest_size=16).hexdigest()
 
 
-def _stamped(stamp: Path, signature: str) -> str | None:
-    """The version that belongs to this look of the files, if there is a stamp that says so."""
+def _read_stamp(stamp: Path, signature: str) -> str | None:
+    """The version in the stamp, if the stamp is for this signature."""
     try:
         found = msgspec.json.decode(stamp.read_bytes(), type=_Stamp)
-    except (OSError, ValueError):  # none yet, or damaged: the digest decides
+    except (OSError, ValueError):  # missing or damaged: the version is computed instead
         return None
     return found.version if found.signature == signature else None
 
 
 def _write_stamp(stamp: Path, value: _Stamp) -> None:
-    """Note the catalog for the next start. Without the note that start is slower, not wrong."""
+    """Write a stamp for the next start. A failure is harmless: that start is slower."""
     with suppress(OSError, DataError):
-        _make_folder(stamp.parent)
+        _make_cache_folder(stamp.parent)
         write_atomically(stamp, msgspec.json.encode(value))
 
 
-def _usable(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
-    """What the catalog at `path` says of itself; None if it is missing, damaged or lacks records.
+def _open_valid(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
+    """The info of the catalog at `path`; None if it is missing, damaged or lacks bad records.
 
-    One built with `skip_bad` has the same version: without it, bad records are still to be told.
+    A catalog built with `skip_bad` has the same version. Without `skip_bad` it is not valid,
+    because its bad records must be reported.
     """
     try:
         catalog = Catalog.open(path)
@@ -165,7 +164,7 @@ def _usable(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
     if catalog.info.version != path.stem or (catalog.info.skipped and not skip_bad):
         return None
     with suppress(OSError):
-        os.utime(path)  # the last one used is the last to be cleared away
+        os.utime(path)  # the least recently used is evicted first
     return catalog.info
 
 
@@ -175,19 +174,21 @@ def _build(
     check_unchanged: Callable[[], None],
     *,
     skip_bad: bool,
-    progress: Progress,
-) -> None:
-    """Build beside the catalogs and rename into place; on any failure nothing is left."""
+    progress: Progress | None,
+) -> CatalogInfo:
+    """Build in a temporary file and rename it to `target`; a failure leaves nothing behind."""
     from nodes.catalog.build import write_catalog  # noqa: PLC0415 - only a build needs it
 
+    report = progress or _ignore_progress
     folder = target.parent
+    _make_cache_folder(folder)
     _remove_leftovers(folder)
     try:
         with _temporary(folder) as temp:
             try:
-                write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=progress)
+                write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=report)
             except DataError:
-                check_unchanged()  # a file caught half written is not broken: it is not called so
+                check_unchanged()  # a file being written is reported as changed, not as broken
                 raise
             check_unchanged()
             temp.replace(target)
@@ -196,19 +197,20 @@ def _build(
             f"the catalog cannot be written in {folder}: {error};"
             " make room there, or set ROLLCALL_CACHE to another folder"
         ) from error
+    return Catalog.open(target).info
 
 
 @contextmanager
 def _temporary(folder: Path) -> Iterator[Path]:
-    """A new file that only its owner can read, locked until the end of the block and then gone."""
+    """A new private file, locked until the end of the block and then removed."""
     while True:
         temp = folder / f".{os.urandom(8).hex()}.tmp"
         descriptor = os.open(temp, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        with suppress(OSError):  # a file system without locks: nobody can take it for a leftover
+        with suppress(OSError):  # without locks on this file system, nobody removes leftovers
             flock(descriptor, LOCK_EX)
         if temp.exists():
             break
-        os.close(descriptor)  # taken for a leftover before it was locked
+        os.close(descriptor)  # another process removed it before it was locked
     try:
         yield temp
     finally:
@@ -217,38 +219,38 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed builds left: files that nobody has locked any more."""
+    """Remove the temporary files of killed builds: those that no process has locked."""
     for path in folder.glob(".*.tmp"):
         _remove_unlocked(path)
 
 
 def _remove_unlocked(path: Path) -> None:
-    """Remove a file unless some process has it open and locked."""
+    """Remove a file unless a process has it locked."""
     with suppress(OSError), path.open("rb") as file:
         flock(file, LOCK_EX | LOCK_NB)
         path.unlink()
 
 
-def _clear_away(catalogs: Path, used: Path) -> None:
-    """Remove all but the newest catalogs and stamps; one that somebody has open stays."""
-    for path in _oldest(catalogs.glob("*.db"), MAX_CATALOGS):
+def _evict(catalogs: Path, used: Path) -> None:
+    """Remove all but the newest catalogs and stamps; a catalog that is open stays."""
+    for path in _all_but_newest(catalogs.glob("*.db"), MAX_CATALOGS):
         if path != used:
             _remove_unlocked(path)
-    for path in _oldest((catalogs.parent / "stamps").glob("*.json"), MAX_STAMPS):
+    for path in _all_but_newest((catalogs.parent / "stamps").glob("*.json"), MAX_STAMPS):
         with suppress(OSError):
             path.unlink()
 
 
-def _oldest(paths: Iterable[Path], kept: int) -> list[Path]:
+def _all_but_newest(paths: Iterable[Path], kept: int) -> list[Path]:
     """All but the `kept` newest."""
     ages: list[tuple[int, Path]] = []
     for path in paths:
-        with suppress(OSError):  # another process was quicker
+        with suppress(OSError):  # another process has removed it
             ages.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(ages, reverse=True)[kept:]]
 
 
-def _make_folder(folder: Path) -> None:
+def _make_cache_folder(folder: Path) -> None:
     try:
         make_private(folder)
     except OSError as error:
@@ -258,5 +260,5 @@ def _make_folder(folder: Path) -> None:
         ) from None
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Progress nobody watches."""
+def _ignore_progress(stage: str, done: int, total: int) -> None:
+    """A progress callback that does nothing."""

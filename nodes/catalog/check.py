@@ -1,4 +1,4 @@
-"""Looking a dataset over without building a catalog from it."""
+"""Validation of a dataset, without building a catalog from it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from nodes.catalog.sources import read_records
 
 
 def check_data(data: Path) -> CheckReport:
-    """Read every record of a folder or file and report what is there; nothing is written.
+    """Read every record of a folder or file and report what was found; writes nothing.
 
     Args:
-        data: a folder or a file of records.
+        data: A folder or a file of records.
 
     Returns:
-        What is there; bad records are listed in it.
+        The report, which lists bad records too.
 
     Raises:
-        DataError: no catalog could be built even without the bad records: a broken file or
-            `dataset.toml`, no record at all, a lookup on a field that no record has.
+        DataError: No catalog can be built even without the bad records, because of a broken
+            file or `dataset.toml`, no record at all, or a lookup on a field that no record has.
     """
     dataset = load_dataset(data)
     scan = FullSchemaScan()
     files = []
     for name in dataset.files:
         records, bad = scan.records, scan.bad_count
-        for _, batch, _ in read_records(dataset.folder / name, name, scan.note_bad):
-            scan.note(batch)
+        for _, batch, _ in read_records(dataset.folder / name, name, scan.add_bad_record):
+            scan.add_records(batch)
         files.append(FileReport(name, scan.records - records, scan.bad_count - bad))
     return CheckReport(
         name=dataset.name,

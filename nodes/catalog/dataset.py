@@ -1,4 +1,4 @@
-"""A folder or a file of records, and the lookups on them: `dataset.toml`, or what fits without."""
+"""Datasets: a folder or a file of records, and the lookups that `dataset.toml` declares on them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from nodes.catalog.arguments import shown
-from nodes.catalog.sources import SUFFIXES
+from nodes.catalog.arguments import quoted
+from nodes.catalog.sources import FILE_SUFFIXES
 from nodes.errors import DataError
 from nodes.support.verbs import RESERVED
 
-DEFINITION = "dataset.toml"
+DEFINITION_FILE = "dataset.toml"
 DEFAULT_LOOKUPS = {
     "getbyname": ("name",),
     "getbylocation": ("location",),
     "getbyyear": ("location", "year"),
 }
-"""The master's own verbs, which no lookup may be called."""
+"""The lookups of a dataset that declares none."""
 MAX_LOOKUPS = 64
 MAX_LOOKUP_FIELDS = 8
 
@@ -28,14 +28,14 @@ _LOOKUP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """Which files to read in which order, and which fields each lookup is on.
+    """The files to read, in order, and the lookups with their fields.
 
     Attributes:
-        folder: where the files are.
-        name: of the dataset, for people.
-        files: relative to `folder`, in order.
-        lookups: the fields of each, by its name.
-        declared: False if the lookups are the default ones because nothing names others.
+        folder: The folder of the files.
+        name: The dataset's name, for people.
+        files: The files' paths, relative to `folder`.
+        lookups: The fields of each lookup, by the lookup's name.
+        declared: Whether `dataset.toml` declares the lookups; if not, they are the default ones.
     """
 
     folder: Path
@@ -50,28 +50,30 @@ class Dataset(msgspec.Struct, frozen=True):
 
 
 def load_dataset(data: Path) -> Dataset:
-    """The dataset in a folder, or of a single file; no record is read.
+    """Load the dataset of a folder or of a single file; reads no record.
 
     Raises:
-        DataError: there is nothing to read, or `dataset.toml` is wrong.
+        DataError: There is nothing to read, or `dataset.toml` is wrong.
     """
     try:
-        return _load(data)
+        return _load_dataset(data)
     except OSError as error:
         where = error.filename or data
         raise DataError(f"{where} cannot be read: {error.strerror or error}") from None
 
 
-def _load(data: Path) -> Dataset:
+def _load_dataset(data: Path) -> Dataset:
     if data.is_file():
-        if data.suffix.lower() not in SUFFIXES:
-            raise DataError(f"{data}: records must be in a {_listed(SUFFIXES)} file")
-        _check_name(data.name, data.parent)
-        return Dataset(data.parent, _fit(data.stem), (data.name,), DEFAULT_LOOKUPS, declared=False)
+        if data.suffix.lower() not in FILE_SUFFIXES:
+            raise DataError(f"{data}: records must be in a {_join_names(FILE_SUFFIXES)} file")
+        _check_file_name(data.name, data.parent)
+        return Dataset(
+            data.parent, _valid_name(data.stem), (data.name,), DEFAULT_LOOKUPS, declared=False
+        )
     if not data.is_dir():
         raise DataError(f"{data}: no such folder or file of records")
-    definition = _read_definition(data / DEFINITION)
-    files = _declared_files(data, definition) if "files" in definition else _listed_files(data)
+    definition = _read_definition(data / DEFINITION_FILE)
+    files = _declared_files(data, definition) if "files" in definition else _discover_files(data)
     declared = "lookups" in definition
     return Dataset(
         folder=data,
@@ -82,39 +84,41 @@ def _load(data: Path) -> Dataset:
     )
 
 
-def unmet(
+def missing_fields_error(
     dataset: Dataset, missing: Collection[str], found: Sequence[str], *, examples: Sequence[str]
 ) -> DataError:
-    """What to raise when no record has some of the lookups' fields.
+    """The error for lookups on fields that no record has.
 
     Args:
-        dataset: whose lookups they are.
-        missing: those fields.
-        found: the fields there are.
-        examples: some of them that lookups could be on.
+        dataset: The dataset with these lookups.
+        missing: The fields that no record has.
+        found: The fields that records have.
+        examples: Some of `found` that a lookup could be on.
     """
-    path = dataset.folder / DEFINITION
-    there = _listed(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
+    path = dataset.folder / DEFINITION_FILE
+    there = _join_names(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
     if dataset.declared:
         return DataError(
-            f"{path}: no record has {_listed(missing)}, which a lookup is on;"
+            f"{path}: no record has {_join_names(missing)}, which a lookup is on;"
             f" the fields found are {there}"
         )
-    # One that is there may name the files: it is added to, not replaced.
-    verb, start = ("add", "") if path.exists() else ("write", f"name = {_quoted(dataset.name)}\n\n")
+    # An existing definition may name the files, so the advice is to add to it.
+    verb, start = (
+        ("add", "") if path.exists() else ("write", f"name = {_toml_string(dataset.name)}\n\n")
+    )
     names = _lookup_names(examples)
-    lookups = "".join(f"{name} = [{_quoted(field)}]\n" for name, field in names.items())
+    lookups = "".join(f"{name} = [{_toml_string(field)}]\n" for name, field in names.items())
     return DataError(
-        f"{dataset.folder}: no record has {_listed(missing)}, so the default lookups do not fit;"
-        f" the fields found are {there}. Give that folder as the data, and {verb} the lookups you"
-        f" want in {path}, for example:\n\n{start}[lookups]\n{lookups}"
+        f"{dataset.folder}: no record has {_join_names(missing)}, so the default lookups"
+        f" do not fit; the fields found are {there}. Give that folder as the data, and {verb} the"
+        f" lookups you want in {path}, for example:\n\n{start}[lookups]\n{lookups}"
     )
 
 
 def _read_definition(path: Path) -> dict[str, object]:
     if not path.exists():
         return {}
-    import tomllib  # noqa: PLC0415 - 10 ms that a folder without a definition does not pay
+    import tomllib  # noqa: PLC0415 - takes 10 ms, needed only for a definition
 
     try:
         definition: dict[str, object] = tomllib.loads(path.read_bytes().decode())
@@ -122,52 +126,56 @@ def _read_definition(path: Path) -> dict[str, object]:
         raise DataError(f"{path}: not TOML in UTF-8: {error}") from None
     if unknown := definition.keys() - {"name", "files", "lookups"}:
         raise DataError(
-            f"{path}: unknown {_listed(sorted(unknown))}; there are name, files, lookups"
+            f"{path}: unknown {_join_names(sorted(unknown))}; there are name, files, lookups"
         )
     return definition
 
 
 def _declared_name(folder: Path, definition: dict[str, object]) -> str:
-    name = definition.get("name", _fit(folder.resolve().name))
+    name = definition.get("name", _valid_name(folder.resolve().name))
     if not isinstance(name, str) or not 1 <= len(name) <= 100 or not name.isprintable():
         raise DataError(
-            f"{folder / DEFINITION}: name must be text of 1 to 100 printable characters"
+            f"{folder / DEFINITION_FILE}: name must be text of 1 to 100 printable characters"
         )
     return name
 
 
 def _declared_files(folder: Path, definition: dict[str, object]) -> tuple[str, ...]:
-    path = folder / DEFINITION
-    files = _texts(definition["files"])
+    path = folder / DEFINITION_FILE
+    files = _distinct_strings(definition["files"])
     if not files:
         raise DataError(f"{path}: files must be a list of file names, each once")
     for file in files:
         pure = PurePosixPath(file)
         if pure.is_absolute() or ".." in pure.parts or "\\" in file or "\0" in file:
-            raise DataError(f"{path}: files: {shown(file)} is not inside the folder")
-        if pure.suffix.lower() not in SUFFIXES:
-            raise DataError(f"{path}: files: {shown(file)} is not a {_listed(SUFFIXES)} file")
+            raise DataError(f"{path}: files: {quoted(file)} is not inside the folder")
+        if pure.suffix.lower() not in FILE_SUFFIXES:
+            raise DataError(
+                f"{path}: files: {quoted(file)} is not a {_join_names(FILE_SUFFIXES)} file"
+            )
         if not (folder / file).is_file():
-            raise DataError(f"{path}: files: there is no file {shown(file)} in {folder}")
+            raise DataError(f"{path}: files: there is no file {quoted(file)} in {folder}")
     return files
 
 
-def _listed_files(folder: Path) -> tuple[str, ...]:
-    """Every file of records in the folder, sorted; hidden ones are an editor's, not records."""
+def _discover_files(folder: Path) -> tuple[str, ...]:
+    """Every file of records in the folder, sorted, without hidden files (editors leave some)."""
     names = sorted(
         path.name
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
+        if path.suffix.lower() in FILE_SUFFIXES and path.name[0] != "." and path.is_file()
     )
     if not names:
-        raise DataError(f"{folder}: there are no records here; add a {_listed(SUFFIXES)} file")
+        raise DataError(
+            f"{folder}: there are no records here; add a {_join_names(FILE_SUFFIXES)} file"
+        )
     for name in names:
-        _check_name(name, folder)
+        _check_file_name(name, folder)
     return tuple(names)
 
 
 def _declared_lookups(folder: Path, definition: dict[str, object]) -> dict[str, tuple[str, ...]]:
-    path = folder / DEFINITION
+    path = folder / DEFINITION_FILE
     table = definition["lookups"]
     if not isinstance(table, dict) or not 1 <= len(table) <= MAX_LOOKUPS:
         raise DataError(f"{path}: [lookups] must be a table of 1 to {MAX_LOOKUPS} lookups")
@@ -175,12 +183,12 @@ def _declared_lookups(folder: Path, definition: dict[str, object]) -> dict[str, 
     for name, value in table.items():
         if not _LOOKUP_NAME.fullmatch(name):
             raise DataError(
-                f"{path}: lookup {shown(name)}: a name starts with a-z and has only"
+                f"{path}: lookup {quoted(name)}: a name starts with a-z and has only"
                 " a-z, 0-9 and _ after it, 64 in all"
             )
         if name in RESERVED:
             raise DataError(f"{path}: lookup {name}: the master has a verb of that name; rename it")
-        fields = _texts(value)
+        fields = _distinct_strings(value)
         if not 1 <= len(fields) <= MAX_LOOKUP_FIELDS:
             raise DataError(
                 f"{path}: lookup {name}: must be a list of 1 to {MAX_LOOKUP_FIELDS}"
@@ -190,29 +198,29 @@ def _declared_lookups(folder: Path, definition: dict[str, object]) -> dict[str, 
     return lookups
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    """A list of distinct texts; nothing if it is anything else."""
+def _distinct_strings(value: object) -> tuple[str, ...]:
+    """The elements of a list of distinct texts; empty for any other value."""
     if not isinstance(value, list):
         return ()
     texts = tuple(text for text in value if isinstance(text, str))
     return texts if len(set(texts)) == len(value) else ()
 
 
-def _check_name(name: str, folder: Path) -> None:
+def _check_file_name(name: str, folder: Path) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{folder}: rename {shown(name)}, its name is not UTF-8") from None
+        raise DataError(f"{folder}: rename {quoted(name)}, its name is not UTF-8") from None
 
 
-def _fit(name: str) -> str:
-    """A file's or folder's name as a dataset's name."""
+def _valid_name(name: str) -> str:
+    """The name of a file or folder, made a valid name of a dataset."""
     clean = "".join(char if char.isprintable() else "?" for char in name)
     return clean[:100] or "records"
 
 
 def _lookup_names(fields: Iterable[str]) -> dict[str, str]:
-    """A lookup's name for each field, all different."""
+    """Fields by the name of an example lookup on each; all names differ."""
     names: dict[str, str] = {}
     for number, field in enumerate(fields, 1):
         name = "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
@@ -220,15 +228,15 @@ def _lookup_names(fields: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _quoted(text: str) -> str:
-    """Text as TOML has it: JSON's way, and DEL escaped too."""
+def _toml_string(text: str) -> str:
+    """A TOML string: the same as JSON's, but DEL is escaped too."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(_plain(name) for name in names) or "none"
+def _join_names(names: Iterable[str]) -> str:
+    return ", ".join(_printable(name) for name in names) or "none"
 
 
-def _plain(text: str) -> str:
-    """Text for a message: short, and without what would confuse a terminal."""
+def _printable(text: str) -> str:
+    """Text for a message: cut short, with control characters escaped."""
     return repr(text[:80])[1:-1]

@@ -1,4 +1,4 @@
-"""The values a catalog hands out: what it is, what it answers, what was found in the records."""
+"""The catalog's value types: its lookups and info, a page of an answer, the report of a check."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Lookup(msgspec.Struct, frozen=True):
     """A named question on some fields: `getbyyear(location, year)`.
 
     Attributes:
-        name: what it is called by.
-        fields: those that its arguments must equal, in order.
-        types: one of "text", "integer" and "number" for each of them.
+        name: The lookup's name.
+        fields: The fields that its arguments must equal, in order.
+        types: The type of each field: "text", "integer" or "number".
     """
 
     name: str
@@ -25,18 +25,18 @@ class Lookup(msgspec.Struct, frozen=True):
 
 @ready
 class CatalogInfo(msgspec.Struct, frozen=True):
-    """What is known of a catalog without reading a record.
+    """The metadata of a catalog.
 
     Attributes:
-        path: the catalog's own file.
-        name: the dataset's.
-        version: a digest of all that is in it.
-        records: how many there are.
-        lookups: what can be asked.
-        fields: all fields of all records.
-        files: the dataset's, as named in it.
-        bytes: the size of the catalog's file.
-        skipped: unusable records that were left out.
+        path: The path of the catalog's file.
+        name: The dataset's name.
+        version: A digest of the content.
+        records: The number of records.
+        lookups: The lookups that it answers.
+        fields: All fields of all records.
+        files: The dataset's files, relative to its folder.
+        bytes: The size of the catalog's file.
+        skipped: The number of bad records that were left out.
     """
 
     path: str
@@ -51,13 +51,13 @@ class CatalogInfo(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A part of a lookup's answer.
+    """A page of a lookup's answer.
 
     Attributes:
-        body: JSON text, an array of records.
-        count: how many these are.
-        after: the position that the next page starts from; None when this was the last.
-        files: the distinct names of the files these records came from.
+        body: A JSON array of records.
+        count: The number of records in it.
+        after: The `start` of the next page; None if this page is the last.
+        files: The files that these records came from, each once.
     """
 
     body: bytes
@@ -70,8 +70,8 @@ class BadRecord(msgspec.Struct, frozen=True):
     """A record that cannot be used.
 
     Attributes:
-        where: its file, and its line or number there.
-        why: the reason.
+        where: Its file, and its line or number there.
+        why: The reason.
     """
 
     where: str
@@ -79,7 +79,7 @@ class BadRecord(msgspec.Struct, frozen=True):
 
 
 class FileReport(msgspec.Struct, frozen=True):
-    """How many usable and bad records a file has."""
+    """The numbers of usable and of bad records in a file."""
 
     name: str
     records: int
@@ -87,13 +87,13 @@ class FileReport(msgspec.Struct, frozen=True):
 
 
 class FieldReport(msgspec.Struct, frozen=True):
-    """A field's type, and how many records have a value for it.
+    """A field's type, and the number of records with a value for it.
 
     Attributes:
-        name: the field's.
-        type: "text", "integer" or "number"; "nested" if it only ever holds lists or objects,
-            "null" if it never holds anything.
-        records: how many have a value for it.
+        name: The field's name.
+        type: "text", "integer" or "number"; "nested" if it only has lists or objects, "null" if
+            it has no value at all.
+        records: The number of records with a value for it.
     """
 
     name: str
@@ -102,16 +102,16 @@ class FieldReport(msgspec.Struct, frozen=True):
 
 
 class CheckReport(msgspec.Struct, frozen=True):
-    """What a dataset holds.
+    """The report of a check of a dataset.
 
     Attributes:
-        name: the dataset's.
-        records: how many can be used.
-        files: each with its own counts.
-        fields: each with its type.
-        lookups: what could be asked.
-        bad: the first of the bad records.
-        bad_count: how many there are.
+        name: The dataset's name.
+        records: The number of usable records.
+        files: The files with their counts.
+        fields: The fields with their types.
+        lookups: The lookups that a catalog would answer.
+        bad: The first bad records.
+        bad_count: The number of all bad records.
     """
 
     name: str
@@ -124,7 +124,10 @@ class CheckReport(msgspec.Struct, frozen=True):
 
 
 class Progress(Protocol):
-    """Told how far a build is: stage "read" counts bytes, stage "index" counts lookups."""
+    """A callback for the progress of a build.
+
+    Its stages are "read", which counts bytes, and then "index", which counts indexes.
+    """
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Note that `done` of `total` are done; raising stops the build and leaves nothing."""
+        """Called when `done` of `total` are done; an exception stops the build cleanly."""

@@ -1,4 +1,4 @@
-"""Opening a catalog, and answering from it: finding records, suggesting values."""
+"""The catalog reader: opens a catalog, finds records and suggests values."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from types import TracebackType
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, shown, usage
+from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, quoted, usage
 from nodes.catalog.model import CatalogInfo, Page
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
 
-MAX_PAGE_RECORDS = 10_000  # records of one page
+MAX_PAGE_RECORDS = 10_000
 MAX_SUGGESTIONS = 100
-MAX_PAGE_BYTES = 4 << 20  # a page ends before its body passes this
+MAX_PAGE_BYTES = 4 << 20
+"""A page ends before its body exceeds this, except that it has at least one record."""
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
-_MAGIC = b"SQLite format 3\0"
-_ARGUMENTS = frozenset((str, int, float))
-_DAMAGE = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
-"""What reading raises if the file was written over: rows and messages may then hold anything."""
+_PING_STEP_RECORDS = 7919
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_ARGUMENT_TYPES = frozenset((str, int, float))
+_DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
+"""What reading a damaged file may raise: rows and messages can hold anything then."""
 
 
 class Catalog:
-    """An opened catalog: cheap to open whatever its size, safe to share between threads."""
+    """An open catalog: cheap to open whatever its size, safe to share between threads."""
 
     def __init__(self, info: CatalogInfo, descriptor: int) -> None:
-        """Take over `descriptor`, whose lock keeps the file from being cleared away."""
+        """Take over `descriptor`, whose lock keeps the file from being evicted."""
         self.info = info
         self._release = weakref.finalize(self, os.close, descriptor)
 
@@ -46,13 +48,13 @@ class Catalog:
         Raises:
             DataError: it is missing or damaged.
         """
-        where = Path(path).absolute()  # readers open it later, wherever the process is by then
+        where = Path(path).absolute()  # the working directory may change before a reader opens it
         try:
             descriptor = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise DataError(f"{where} cannot be opened: {error.strerror or error}") from None
         try:
-            with suppress(OSError):  # a file system without locks: its catalogs go unprotected
+            with suppress(OSError):  # without locks on this file system, it is unprotected
                 flock(descriptor, LOCK_SH)
             size = _check_header(descriptor, where)
             info = msgspec.structs.replace(_read_info(where), path=str(where), bytes=size)
@@ -62,7 +64,7 @@ class Catalog:
         return cls(info, descriptor)
 
     def close(self) -> None:
-        """Let the file go: it may be cleared away once no reader has it open either."""
+        """Release the file, which may then be evicted; open readers go on working."""
         self._release()
 
     def reader(self) -> Reader:
@@ -71,7 +73,7 @@ class Catalog:
 
 
 class Reader:
-    """One thread's way into a catalog; also a context manager that closes it."""
+    """A connection to a catalog, for one thread; also a context manager that closes it."""
 
     def __init__(self, info: CatalogInfo) -> None:
         self._info = info
@@ -84,7 +86,7 @@ class Reader:
             for lookup in info.lookups
             for field, kind in zip(lookup.fields, lookup.types, strict=True)
         }
-        self._probed = 0
+        self._last_pinged = 0
         self._db = _connect(Path(info.path))
 
     def __enter__(self) -> Reader:
@@ -97,7 +99,7 @@ class Reader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it, whatever happened."""
+        """Close the reader."""
         self.close()
 
     def close(self) -> None:
@@ -112,24 +114,24 @@ class Reader:
         limit: int = 1000,
         start: int = 0,
     ) -> Page:
-        """The records whose fields equal `args` (as `coerce` returns them), in the files' order.
+        """Find the records whose fields equal `args`, in the order of the files.
 
         Args:
-            lookup: its name.
-            args: one for each of its fields.
-            limit: records of the page at most, 1 to `MAX_PAGE_RECORDS`; it has about 4 MiB
-                at most as well.
-            start: `after` of the page before, 0 for the first.
+            lookup: The lookup's name.
+            args: A value for each of its fields, as `coerce` returns them.
+            limit: The most records on the page, 1 to `MAX_PAGE_RECORDS`. A page is also
+                limited to `MAX_PAGE_BYTES`.
+            start: `after` of the page before, 0 for the first page.
 
         Raises:
-            BadRequest: there is no such lookup, or the arguments are wrong.
-            DataError: the catalog is damaged.
+            BadRequest: There is no such lookup, or the arguments are wrong.
+            DataError: The catalog is damaged.
         """
         if lookup not in self._lookups:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
-            raise BadRequest(f"there is no lookup {shown(lookup)}; there are {known[:500]}")
+            raise BadRequest(f"there is no lookup {quoted(lookup)}; there are {known[:500]}")
         shape, statement = self._lookups[lookup]
-        if len(args) != len(shape.fields) or not _ARGUMENTS.issuperset(map(type, args)):
+        if len(args) != len(shape.fields) or not _ARGUMENT_TYPES.issuperset(map(type, args)):
             raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
         if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
@@ -137,27 +139,27 @@ class Reader:
             return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
-        except _DAMAGE as error:
-            raise self._damaged(error) from error
+        except _DAMAGE_ERRORS as error:
+            raise self._damage_error(error) from error
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
-        """Distinct values of a lookup's field that start with `prefix`, in order.
+        """Suggest distinct values of a lookup's field that start with `prefix`, in order.
 
-        Upper and lower case differ. Integers from 0 up are matched by their digits;
-        fields of other numbers suggest nothing.
+        Case matters. Integers from 0 up are matched by their digits; a field of other numbers
+        has no suggestions.
 
         Args:
-            field: one that a lookup is on.
-            prefix: the beginning of the values, "" for all.
-            limit: values at most, 1 to `MAX_SUGGESTIONS`.
+            field: A field that a lookup is on.
+            prefix: The beginning of the values, "" for all.
+            limit: The most values, 1 to `MAX_SUGGESTIONS`.
 
         Raises:
-            BadRequest: no lookup is on that field, or an argument is wrong.
-            DataError: the catalog is damaged.
+            BadRequest: No lookup is on that field, or an argument is wrong.
+            DataError: The catalog is damaged.
         """
         if field not in self._types:
             raise BadRequest(
-                f"there are no suggestions for {shown(field)};"
+                f"there are no suggestions for {quoted(field)};"
                 f" there are for {', '.join(self._types)[:500]}"
             )
         if type(prefix) is not str or len(prefix) > MAX_TEXT_CHARS:
@@ -166,39 +168,40 @@ class Reader:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_SUGGESTIONS}")
         found: list[str] = []
         try:
-            for low, high in _spans(self._types[field], prefix):
+            for low, high in _prefix_ranges(self._types[field], prefix):
                 for value in self._distinct(field, low, high):
                     found.append(str(value))
                     if len(found) == limit:
                         return found
         except UnicodeEncodeError:
-            raise BadRequest(f"not valid Unicode: {shown(prefix)}") from None
-        except _DAMAGE as error:
-            raise self._damaged(error) from error
+            raise BadRequest(f"not valid Unicode: {quoted(prefix)}") from None
+        except _DAMAGE_ERRORS as error:
+            raise self._damage_error(error) from error
         return found
 
     def ping(self) -> None:
-        """Look one record up by its own keys, another one each time.
+        """Check that one record is found by its own keys; each call takes another record.
 
         Raises:
-            DataError: the catalog no longer answers.
+            DataError: The catalog is damaged.
         """
         first = self._info.lookups[0]
-        self._probed = (self._probed + 7919) % self._info.records  # a prime: all get their turn
+        # A step by a prime comes to every record in the end.
+        self._last_pinged = (self._last_pinged + _PING_STEP_RECORDS) % self._info.records
         keys = ", ".join(self._schema.columns_of(first.fields))
         _, statement = self._lookups[first.name]
         try:
             row = self._db.execute(
                 f"SELECT {keys} FROM records WHERE id = ?",  # noqa: S608 - our names of columns
-                (self._probed + 1,),
+                (self._last_pinged + 1,),
             ).fetchone()
             if row is None:
-                raise self._damaged("a record is gone")
-            hit = self._db.execute(statement, (*row, self._probed, 1)).fetchone()
-        except _DAMAGE as error:
-            raise self._damaged(error) from error
-        if None not in row and (hit is None or hit[0] != self._probed + 1):
-            raise self._damaged("its index has lost a record")
+                raise self._damage_error("a record is gone")
+            hit = self._db.execute(statement, (*row, self._last_pinged, 1)).fetchone()
+        except _DAMAGE_ERRORS as error:
+            raise self._damage_error(error) from error
+        if None not in row and (hit is None or hit[0] != self._last_pinged + 1):
+            raise self._damage_error("its index has lost a record")
 
     def _page(self, rows: sqlite3.Cursor, limit: int) -> Page:
         bodies: list[bytes] = []
@@ -215,23 +218,22 @@ class Reader:
                 files[file] = self._info.files[file]
             last = number
         rows.close()
-        # In order, as the records are.
         return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
 
     def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
-        """Each value in [low, high) once: one step down the index each, however many have it."""
+        """Each value in [low, high) once: one index search each, however many records have it."""
         statement = self._schema.next_value(field, inclusive=True)
         following = self._schema.next_value(field, inclusive=False)
         while row := self._db.execute(statement, (low, high)).fetchone():
             statement, low = following, row[0]
             yield low
 
-    def _damaged(self, why: object) -> DataError:
+    def _damage_error(self, why: object) -> DataError:
         return DataError(f"{self._info.path} cannot be read: {why}; build the catalog again")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A connection for reading. A catalog never changes, so it is opened without locks."""
+    """A read-only connection; no locks, because a catalog never changes."""
     db = None
     try:
         db = sqlite3.connect(
@@ -240,11 +242,11 @@ def _connect(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
             isolation_level=None,
         )
-        # The file is mapped, and so shared by all workers: a cache of one's own would copy it.
-        # SQLite takes as much of that size as it was built for.
+        # All workers share the mapped file; a large page cache would only copy it. SQLite maps
+        # as much of the given size as it was compiled to allow.
         for pragma in ("mmap_size = 1099511627776", "cache_size = -256", "query_only = ON"):
             db.execute(f"PRAGMA {pragma}")
-    except _DAMAGE as error:
+    except _DAMAGE_ERRORS as error:
         if db is not None:
             db.close()
         raise DataError(f"{path} cannot be opened: {error}") from None
@@ -252,12 +254,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_header(descriptor: int, path: Path) -> int:
-    """The file's size in bytes; `DataError` if it is no whole catalog of this format."""
+    """The file's size in bytes; `DataError` if it is not a complete catalog of this format."""
     size = os.fstat(descriptor).st_size
     head = os.pread(descriptor, _HEADER.size, 0)
     if len(head) == _HEADER.size:
         magic, page, pages, version, application = _HEADER.unpack(head)
-        if (magic, application, version) == (_MAGIC, APPLICATION_ID, FORMAT_VERSION):
+        if (magic, application, version) == (_SQLITE_MAGIC, APPLICATION_ID, FORMAT_VERSION):
             if size == page * pages:
                 return size
             raise DataError(f"{path} has {size} bytes, not {page * pages}: build it again")
@@ -269,23 +271,23 @@ def _read_info(path: Path) -> CatalogInfo:
     try:
         (text,) = db.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
         info = msgspec.json.decode(text, type=CatalogInfo)
-    except (*_DAMAGE, msgspec.DecodeError) as error:
+    except (*_DAMAGE_ERRORS, msgspec.DecodeError) as error:
         raise DataError(f"{path} is damaged: {error}; build the catalog again") from None
     finally:
         db.close()
     if not info.lookups or info.records < 1:
-        raise DataError(f"{path} is damaged: nothing is in it; build the catalog again")
+        raise DataError(f"{path} is damaged: it has no records; build the catalog again")
     return info
 
 
-def _spans(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument | bytes]]:
+def _prefix_ranges(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument | bytes]]:
     """The ranges [low, high) in which a field's values start with `prefix`.
 
     To SQLite every number is below every text, and every text below every blob:
     "" and b"" are the upper ends of all numbers and of all texts.
     """
     if kind == "text":
-        yield prefix, _successor(prefix)
+        yield prefix, _next_prefix(prefix)
     elif kind == "integer" and not prefix:
         yield -(2**63), ""
     elif kind == "integer" and re.fullmatch(r"0|[1-9][0-9]{0,18}", prefix):
@@ -297,12 +299,12 @@ def _spans(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument | bytes]
             low, high = low * 10, high * 10
 
 
-def _successor(prefix: str) -> str | bytes:
+def _next_prefix(prefix: str) -> str | bytes:
     """The smallest text above every text that starts with `prefix`."""
     while prefix:
         last = ord(prefix[-1])
         if last < 0x10FFFF:
-            # The surrogates between are no characters.
+            # Skips the surrogates, which are no characters.
             return prefix[:-1] + chr(0xE000 if last == 0xD7FF else last + 1)
         prefix = prefix[:-1]
     return b""

@@ -1,101 +1,143 @@
-"""Records on their way from a file to a catalog: in batches, each with its compact JSON text.
+"""Records in batches, each with its JSON text: what the sources hand to a build.
 
-What is done to a batch at once takes a fraction of the time of doing it to each record.
+Work on a whole batch takes a fraction of the time of the same work on each record.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
-from nodes.catalog.arguments import shown
+from nodes.catalog.arguments import quoted
 from nodes.errors import DataError
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 
-MAX_RECORD_BYTES = 1 << 20  # bytes of one record's JSON text
-BLOCK_BYTES = 1 << 16  # bytes of the lines that are read together: they fit the processor's cache
-BATCH_RECORDS = 500  # records that are read together where there are no lines
+MAX_RECORD_BYTES = 1 << 20
+"""The largest JSON text of one record."""
+READ_BLOCK_BYTES = 1 << 16
+"""How much of a file of lines is read at once: small enough for the processor's cache."""
+BATCH_RECORDS = 500
+"""Records in one batch of a file that is not read by lines."""
 
-TOO_DEEP = f"it is nested too deeply, at most {MAX_NESTING} levels are allowed"
+TOO_DEEP_REASON = f"it is nested too deeply, at most {MAX_NESTING} levels are allowed"
 Record = dict[str, object]
-UsableRecords = tuple[list[Record], list[bytes]]
-"""Records, and the compact JSON text of each."""
-Batch = tuple[int, list[Record], list[bytes]]
-"""How many bytes of the file are done, the next of its records, and their compact JSON texts."""
-ReportBad = Callable[[str, str], None]
-"""Is told where a bad record is, and why it is bad."""
 
 
-class Unusable(Exception):  # noqa: N818 - turned into a bad record by whoever has its place
-    """Why a record cannot be used."""
+class UniformRecords:
+    """Records that are structs of one type, which takes less time than a dict for each."""
+
+    def __init__(self, attributes: dict[str, str], structs: list[msgspec.Struct]) -> None:
+        """Initialize.
+
+        Args:
+            attributes: The attribute of the structs for each field.
+            structs: The records. An attribute is UNSET where a record lacks the field.
+        """
+        self._attributes = attributes
+        self._structs = structs
+
+    def __len__(self) -> int:
+        """The number of records."""
+        return len(self._structs)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records as dicts."""
+        for values in map(msgspec.structs.astuple, self._structs):
+            pairs = zip(self._attributes, values, strict=True)
+            yield {field: value for field, value in pairs if value is not msgspec.UNSET}
+
+    def field_names(self) -> set[str]:
+        """The fields that these records may have."""
+        return set(self._attributes)
+
+    def values(self, field: str) -> list[object]:
+        """The value of a field in each record; None or UNSET where a record lacks it."""
+        attribute = self._attributes.get(field)
+        if attribute is None:
+            return [None] * len(self._structs)
+        return list(map(attrgetter(attribute), self._structs))
+
+
+Records = list[Record] | UniformRecords
+EncodedRecords = tuple[list[Record], list[bytes]]
+"""Records, and the JSON text of each."""
+Batch = tuple[int, Records, list[bytes]]
+"""How many bytes of the file are read, the next records, and the JSON text of each."""
+ReportBadRecord = Callable[[str, str], None]
+"""Called with the place of a bad record and the reason."""
+
+
+class BadRecordError(Exception):
+    """The reason why a record cannot be used; the reader of the file adds the place."""
 
 
 def encode_record(value: object) -> bytes:
-    """A record's compact JSON text, keys in their order.
+    """Encode one record as compact JSON, its keys in their order, and check it.
 
     Raises:
-        Unusable: it is no record, too large, or holds what JSON has no form for.
+        BadRecordError: it is no object, is too large, or holds a value that JSON cannot express.
     """
-    if not isinstance(value, dict | RepeatedFields | NotJsonNumber):
-        raise Unusable(f"a record must be an object, this is {json_kind(value)}")
+    if not isinstance(value, dict | DuplicateKeys | NonFiniteNumber):
+        raise BadRecordError(f"a record must be an object, this is {json_type_name(value)}")
     try:
         body = _encode(value)
     except UnicodeEncodeError:
-        raise Unusable("it has half of a surrogate pair, which is no character") from None
+        raise BadRecordError("it has half of a surrogate pair, which is no character") from None
     except RecursionError:
-        raise Unusable(TOO_DEEP) from None
+        raise BadRecordError(TOO_DEEP_REASON) from None
     if not is_nested_within(body, MAX_NESTING):
-        raise Unusable(TOO_DEEP)
+        raise BadRecordError(TOO_DEEP_REASON)
     if len(body) > MAX_RECORD_BYTES:
-        raise Unusable(
+        raise BadRecordError(
             f"it takes {len(body)} bytes as JSON, at most {MAX_RECORD_BYTES} are allowed"
         )
     return body
 
 
 def encode_records(records: Iterable[Record]) -> list[bytes]:
-    """The compact JSON text of each, for records that JSON has a form for."""
+    """Encode records as compact JSON; every value must be one that JSON can express."""
     return list(map(_encode, records))
 
 
-class RepeatedFields:
-    """An object in which a key is there twice: fine around records, wrong inside one."""
+class DuplicateKeys:
+    """A JSON object with duplicate keys: allowed around records, not allowed in one."""
 
     def __init__(self, pairs: Sequence[tuple[str, object]]) -> None:
         self.pairs = pairs
 
 
-class NotJsonNumber:
-    """A number that JSON cannot carry: NaN, Infinity, 1e999."""
+class NonFiniteNumber:
+    """A number outside what JSON readers can hold: NaN, Infinity, 1e999."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
-def _refuse(value: object) -> object:
-    """Called by the encoder for what JSON has no form for: exactly the two classes above."""
-    if isinstance(value, NotJsonNumber):
-        raise Unusable(f"{value.text[:40]} is not a finite number")
-    assert isinstance(value, RepeatedFields)  # noqa: S101 - for the type checker
+def _reject_unsupported(value: object) -> object:
+    """The encoder's hook for other types: only the two classes above get here."""
+    if isinstance(value, NonFiniteNumber):
+        raise BadRecordError(f"{value.text[:40]} is not a finite number")
+    assert isinstance(value, DuplicateKeys)  # noqa: S101 - for the type checker
     twice, _ = Counter(key for key, _ in value.pairs).most_common(1)[0]
-    raise Unusable(f"the field {shown(twice)} is there twice")
+    raise BadRecordError(f"the field {quoted(twice)} is there twice")
 
 
-_ENCODER = msgspec.json.Encoder(enc_hook=_refuse)
+_ENCODER = msgspec.json.Encoder(enc_hook=_reject_unsupported)
 _encode = _ENCODER.encode
 encode_lines = _ENCODER.encode_lines
 """Records as JSON Lines."""
 
 
 def decode_line(line: bytes, name: str, number: int) -> str:
-    """A line as text, without a byte order mark.
+    """Decode a line from UTF-8, without the byte order mark that the first may have.
 
     Args:
-        line: with its end.
-        name: how messages call the file.
-        number: of the line, from 1.
+        line: The line with its end.
+        name: The file's name in messages.
+        number: The line's number, from 1.
 
     Raises:
         DataError: it is not UTF-8.
@@ -108,8 +150,8 @@ def decode_line(line: bytes, name: str, number: int) -> str:
         ) from None
 
 
-def json_kind(value: object) -> str:
-    """What JSON calls a value that is no object, for messages."""
+def json_type_name(value: object) -> str:
+    """The JSON type of a value that is no object, for messages."""
     if value is None:
         return "null"
     kinds = {bool: "true or false", str: "text", list: "an array"}

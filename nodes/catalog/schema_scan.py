@@ -1,4 +1,4 @@
-"""The schema scan: fields, their types and bad records, noted while the records go by."""
+"""The schema scan: finds the fields, their types and the bad records during the one reading."""
 
 from __future__ import annotations
 
@@ -9,78 +9,101 @@ from typing import cast
 import msgspec
 
 from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
-from nodes.catalog.dataset import Dataset, unmet
+from nodes.catalog.dataset import Dataset, missing_fields_error
 from nodes.catalog.model import BadRecord, FieldReport, Lookup
-from nodes.catalog.records import Record
+from nodes.catalog.records import Records, UniformRecords
 from nodes.errors import DataError
 
-MAX_BAD_KEPT = 1000  # bad records kept for a report
-MAX_BAD_SHOWN = 20  # bad records shown in a message
+MAX_BAD_RECORDS_KEPT = 1000  # in the report of a check
+MAX_BAD_RECORDS_SHOWN = 20  # in the message of a failed build
 
 IndexKey = str | int | float | None
 
+_NO_VALUE_TYPES = frozenset((type(None), msgspec.UnsetType))
+
 
 def index_key(value: object) -> IndexKey:
-    """What a lookup compares: None for what no lookup finds (null, a list, an object)."""
+    """The value that a lookup compares; None for null, a list or an object, never found by one."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        # A larger one cannot be stored as a number without losing digits.
+        # SQLite would store a larger one as a float and lose digits.
         return value if INTEGER_MIN <= value <= INTEGER_MAX else key_text(value)
     return value if isinstance(value, float) else None
 
 
 def key_text(key: IndexKey) -> str:
-    """A key as text, for a field that holds text in some records and numbers in others."""
+    """A key as text, for a field with text in some records and numbers in others."""
     return key if isinstance(key, str) else msgspec.json.encode(key).decode()
 
 
-def _fit(integers: Sequence[int]) -> bool:
-    """Whether all can be stored as numbers."""
+def _fit_64_bits(integers: Sequence[int]) -> bool:
+    """Whether SQLite can store them all as integers."""
     return min(integers) >= INTEGER_MIN and max(integers) <= INTEGER_MAX
 
 
+def _field_names(records: Records) -> set[str]:
+    if isinstance(records, UniformRecords):
+        return records.field_names()
+    return set[str]().union(*records)
+
+
+def _values(records: Records, field: str) -> list[object]:
+    if isinstance(records, UniformRecords):
+        return records.values(field)
+    return [record.get(field) for record in records]
+
+
+def _count_values(values: list[object]) -> int:
+    """The number of values that are there and not null."""
+    if _NO_VALUE_TYPES.isdisjoint(map(type, values)):
+        return len(values)
+    return sum(type(value) not in _NO_VALUE_TYPES for value in values)
+
+
 class SchemaScan:
-    """Counts over all records of a dataset, filled record by record."""
+    """The scan of a build: all field names, and the types of the fields that lookups are on."""
 
     def __init__(self) -> None:
         self.records = 0
         self._fields: dict[str, bool] = {}
-        self.kinds: dict[str, set[type]] = {}
+        self.key_types: dict[str, set[type]] = {}
         self.bad: list[BadRecord] = []
         self.bad_count = 0
 
-    def note_bad(self, where: str, why: str) -> None:
-        """Count a record that cannot be used, and keep the first of them for the report."""
+    def add_bad_record(self, where: str, why: str) -> None:
+        """Count a record that cannot be used; the first ones are kept for the report."""
         self.bad_count += 1
-        if len(self.bad) < MAX_BAD_KEPT:
+        if len(self.bad) < MAX_BAD_RECORDS_KEPT:
             self.bad.append(BadRecord(where, why))
 
-    def count(self, records: Sequence[Record]) -> None:
-        """Note the records and what fields they have."""
+    def add_records(self, records: Records) -> None:
+        """Count records and note their fields."""
         self.records += len(records)
-        if not set[str]().union(*records) <= self._fields.keys():
+        if not _field_names(records) <= self._fields.keys():
             for record in records:
                 for field, value in record.items():
-                    # Whether it can be looked up: good enough from its first record.
+                    # Whether a lookup could be on it. The first record is enough to tell.
                     self._fields.setdefault(field, index_key(value) is not None)
 
-    def columns(self, records: Sequence[Record], fields: Iterable[str]) -> list[list[IndexKey]]:
-        """The records' keys, a list for each of `fields`; records and types are noted."""
-        self.count(records)
-        return [self._column(field, [record.get(field) for record in records]) for field in fields]
+    def index_keys(self, records: Records, fields: Iterable[str]) -> list[list[IndexKey]]:
+        """The index keys of records, a list for each of `fields`; adds the records as well."""
+        self.add_records(records)
+        return [self._column(field, _values(records, field)) for field in fields]
 
     def _column(self, field: str, values: list[object]) -> list[IndexKey]:
-        kinds = set(map(type, values))
-        # Most columns hold keys as they are: a look at their types spares one at each value.
-        if kinds in ({str}, {float}) or (kinds == {int} and _fit(cast("list[int]", values))):
+        key_types = set(map(type, values))
+        # In most columns the values are the keys. Their types tell, without a look at each value.
+        if key_types in ({str}, {float}) or (
+            key_types == {int} and _fit_64_bits(cast("list[int]", values))
+        ):
             keys = cast("list[IndexKey]", values)
         else:
             keys = [index_key(value) for value in values]
-            kinds = set(map(type, keys)) - {type(None)}
-        self.kinds.setdefault(field, set()).update(kinds)
+            key_types = set(map(type, keys)) - {type(None)}
+        self.key_types.setdefault(field, set()).update(key_types)
         return keys
 
     def fields(self) -> tuple[str, ...]:
@@ -88,19 +111,19 @@ class SchemaScan:
         return tuple(self._fields)
 
     def type_of(self, field: str) -> str | None:
-        """A field's type over all records; None if nothing in it can be looked up."""
-        kinds = self.kinds.get(field)
-        if not kinds:
+        """A field's type over all records; None if it has no value that can be looked up."""
+        key_types = self.key_types.get(field)
+        if not key_types:
             return None
-        if str in kinds:
+        if str in key_types:
             return "text"
-        return "number" if float in kinds else "integer"
+        return "number" if float in key_types else "integer"
 
     def lookups(self, dataset: Dataset) -> tuple[Lookup, ...]:
-        """The dataset's lookups, with types.
+        """The dataset's lookups with the types of their fields.
 
         Raises:
-            DataError: a field of theirs is in no record, or there is no record.
+            DataError: no record has one of these fields, or there is no record.
         """
         if not self.records:
             there = ", ".join(dataset.files)[:200]
@@ -109,21 +132,21 @@ class SchemaScan:
         types = {field: kind for field in wanted if (kind := self.type_of(field))}
         if missing := [field for field in wanted if field not in types]:
             fit = [field for field, found in self._fields.items() if found]
-            raise unmet(dataset, missing, self.fields(), examples=fit[:3])
+            raise missing_fields_error(dataset, missing, self.fields(), examples=fit[:3])
         return tuple(
             Lookup(name, fields, tuple(types[field] for field in fields))
             for name, fields in dataset.lookups.items()
         )
 
-    def refuse_bad(self, dataset: Dataset) -> None:
-        """Allow no bad record.
+    def reject_bad_records(self, dataset: Dataset) -> None:
+        """Fail if there are bad records.
 
         Raises:
-            DataError: there is one; the message has the first of them.
+            DataError: there are; the message lists the first.
         """
         if not self.bad_count:
             return
-        lines = [f"  {bad.where}: {bad.why}" for bad in self.bad[:MAX_BAD_SHOWN]]
+        lines = [f"  {bad.where}: {bad.why}" for bad in self.bad[:MAX_BAD_RECORDS_SHOWN]]
         if self.bad_count > len(lines):
             lines.append(f"  and {self.bad_count - len(lines)} more")
         raise DataError(
@@ -133,28 +156,34 @@ class SchemaScan:
 
 
 class FullSchemaScan(SchemaScan):
-    """A scan of all fields rather than the lookups' only: slower, for a report."""
+    """The scan of a check: types and counts of all fields, which is slower."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.filled: Counter[str] = Counter()
+        self.value_counts: Counter[str] = Counter()
 
-    def note(self, records: Sequence[Record]) -> None:
-        """Count records and every field they have a value for."""
-        self.count(records)
+    def add_records(self, records: Records) -> None:
+        """Count records, and for every field the values and their types."""
+        super().add_records(records)
+        if isinstance(records, UniformRecords):
+            for field in records.field_names():
+                values = records.values(field)
+                self._column(field, values)
+                self.value_counts[field] += _count_values(values)
+            return
         for record in records:
             for field, value in record.items():
                 if (key := index_key(value)) is not None:
-                    self.kinds.setdefault(field, set()).add(type(key))
-            self.filled.update(field for field, value in record.items() if value is not None)
+                    self.key_types.setdefault(field, set()).add(type(key))
+            self.value_counts.update(field for field, value in record.items() if value is not None)
 
     def reports(self) -> tuple[FieldReport, ...]:
-        """Every field with its type and the number of records that have it."""
+        """Every field with its type and the number of records that have a value for it."""
         return tuple(
             FieldReport(
                 field,
-                self.type_of(field) or ("nested" if self.filled[field] else "null"),
-                self.filled[field],
+                self.type_of(field) or ("nested" if self.value_counts[field] else "null"),
+                self.value_counts[field],
             )
             for field in self.fields()
         )

@@ -1,6 +1,6 @@
-"""Files of records: JSON, JSON Lines and CSV, each read by a module of its own.
+"""Reading files of records: JSON, JSON Lines and CSV, a module for each format.
 
-A record that cannot be used is reported with its place and the reason, and reading goes on; a
+A record that cannot be used is reported with its place and the reason, and reading goes on. A
 file that cannot be parsed raises `DataError`.
 """
 
@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nodes.catalog.json_source import read_json, read_json_lines
-from nodes.catalog.records import Batch, ReportBad
+from nodes.catalog.records import Batch, ReportBadRecord
 from nodes.errors import DataError
 
-SUFFIXES = (".json", ".jsonl", ".csv")
+FILE_SUFFIXES = (".json", ".jsonl", ".csv")
 
 
-def read_records(path: Path, name: str, report_bad: ReportBad) -> Iterator[Batch]:
-    """The records of one file, in its order.
+def read_records(path: Path, name: str, report_bad_record: ReportBadRecord) -> Iterator[Batch]:
+    """Read the records of one file, in their order.
 
     Args:
-        path: the file; its suffix, one of `SUFFIXES`, says what it holds.
-        name: how messages call it.
-        report_bad: told of each record that cannot be used.
+        path: The file; its suffix, one of `FILE_SUFFIXES`, tells the format.
+        name: The file's name in messages.
+        report_bad_record: Called for each record that cannot be used.
 
     Raises:
         DataError: the file cannot be read or parsed.
@@ -30,12 +30,12 @@ def read_records(path: Path, name: str, report_bad: ReportBad) -> Iterator[Batch
     try:
         match path.suffix.lower():
             case ".json":
-                yield from read_json(path, name, report_bad)
+                yield from read_json(path, name, report_bad_record)
             case ".jsonl":
-                yield from read_json_lines(path, name, report_bad)
+                yield from read_json_lines(path, name, report_bad_record)
             case _:
                 from nodes.catalog.csv_source import read_csv  # noqa: PLC0415 - few need csv
 
-                yield from read_csv(path, name, report_bad)
+                yield from read_csv(path, name, report_bad_record)
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror or error}") from error

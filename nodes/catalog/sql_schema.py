@@ -1,20 +1,21 @@
-"""The SQL schema of a catalog's SQLite file, for who writes it and who reads it.
+"""The SQL schema of a catalog's SQLite file, shared by the builder and the reader.
 
     meta(key, value)                    "info": the CatalogInfo as JSON
     files(id, name)                     the dataset's files, in order
     records(id, file, f0, f1, ..., body)
 
-`f0`, `f1`, ... hold the fields that lookups are on, in order of first use. A
-field's own name comes from the data and never appears in SQL. The columns have
-no type, so that SQLite converts nothing: 7 and "7" stay different keys.
+`f0`, `f1`, ... hold the fields that lookups are on, in order of first use. The name of a field
+comes from the data and never appears in SQL. The columns have no type, so that SQLite converts
+nothing: 7 and "7" stay different keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-APPLICATION_ID = 0x526C6C43  # "RllC": this SQLite file is a Rollcall catalog
-FORMAT_VERSION = 1  # raise it with any change to the tables or to what they hold
+APPLICATION_ID = 0x526C6C43  # "RllC", which marks a SQLite file as a Rollcall catalog
+FORMAT_VERSION = 1
+"""Raise it with any change of the tables or of what they hold."""
 
 Columns = tuple[str, ...]
 
@@ -28,16 +29,16 @@ class SqlSchema:
         self.columns = {field: f"f{number}" for number, field in enumerate(self.fields)}
         wanted = [self.columns_of(fields) for fields in chosen]
         led = {columns[0] for columns in wanted}
-        # `suggest` walks one field's values: a field that leads no lookup needs its own index.
+        # `suggest` walks the values of one field. A field that leads no index needs its own.
         wanted += [(column,) for column in self.columns.values() if column not in led]
         self.indexes = {columns: f"i{n}" for n, columns in enumerate(dict.fromkeys(wanted))}
 
     def columns_of(self, fields: Iterable[str]) -> Columns:
-        """The columns that hold these fields."""
+        """The columns of these fields."""
         return tuple(self.columns[field] for field in fields)
 
     def create_tables(self) -> str:
-        """The script that makes the three tables."""
+        """The script that creates the three tables."""
         columns = "".join(f"{column}, " for column in self.columns.values())
         return (
             "CREATE TABLE meta (key PRIMARY KEY, value);"
@@ -46,12 +47,18 @@ class SqlSchema:
         )
 
     def insert_records(self, count: int) -> str:
-        """Parameters: for each record the file's id, the keys of all columns, the body."""
+        """The statement for `count` records.
+
+        Its parameters are, for each record, the file's id, the keys of all columns, the body.
+        """
         row = f"(NULL, ?, {'?, ' * len(self.columns)}?)"
         return f"INSERT INTO records VALUES {', '.join([row] * count)}"  # noqa: S608 - only `?`
 
     def find(self, fields: tuple[str, ...]) -> str:
-        """Parameters: a key for each field, the id to start after, the number of rows."""
+        """The statement that finds the records with given values of these fields.
+
+        Its parameters are a key for each field, the id to start after, the number of rows.
+        """
         columns = self.columns_of(fields)
         equal = " AND ".join(f"{column} = ?" for column in columns)
         return (
@@ -60,7 +67,11 @@ class SqlSchema:
         )
 
     def next_value(self, field: str, *, inclusive: bool) -> str:
-        """The field's smallest value from (or after) one bound and below another."""
+        """The statement that finds a field's smallest value within bounds.
+
+        Its parameters are the lower bound, itself allowed if `inclusive`, and the upper, which
+        is not.
+        """
         column = self.columns[field]
         index = next(name for columns, name in self.indexes.items() if columns[0] == column)
         return (

@@ -40,7 +40,7 @@ READY_TIMEOUT_S = 15.0
 
 
 MAX_DESCRIPTORS = 8192
-"""Files and connections that a master may have open: those of its clients, and its lanes."""
+"""Files and connections that a master may have open: those of its clients and its workers."""
 
 
 @click.command()

@@ -20,7 +20,7 @@ from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.deadline import seconds_left
 from nodes.transport import Value
-from nodes.wire import DEADLINE, PAGE, Description, Envelope, decode_envelopes
+from nodes.wire import LOOKUP_TIMEOUT_S, PAGE_RECORDS, Description, Envelope, decode_envelopes
 
 Record = dict[str, Any]
 """One record, as plain data."""
@@ -63,7 +63,7 @@ class Client:
         self,
         address: str = DEFAULT_ADDRESS,
         *,
-        timeout: float = DEADLINE,
+        timeout: float = LOOKUP_TIMEOUT_S,
         token: str | None = None,
         direct: bool = False,
         tls: Path | str | None = None,
@@ -106,12 +106,12 @@ class Client:
             records += page.result
         return records
 
-    def each(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Record]:
+    def each(self, name: str, *args: str | float, limit: int = PAGE_RECORDS) -> Iterator[Record]:
         """The same records one by one, fetched `limit` at a time as they are needed."""
         for page in self.pages(name, *args, limit=limit):
             yield from cast("list[Record]", page.result)
 
-    def pages(self, name: str, *args: str | float, limit: int = PAGE) -> Iterator[Envelope]:
+    def pages(self, name: str, *args: str | float, limit: int = PAGE_RECORDS) -> Iterator[Envelope]:
         """The same records page by page. Each page says which worker answered, and how."""
         after: str | None = None
         while True:
@@ -122,7 +122,7 @@ class Client:
             after = page.after
 
     def page(
-        self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None
+        self, name: str, *args: str | float, limit: int = PAGE_RECORDS, after: str | None = None
     ) -> Envelope:
         """One page of a lookup. A master that is overloaded is asked again, within the timeout.
 
@@ -135,11 +135,11 @@ class Client:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
         # The master's own defaults need not be sent with each lookup.
         options: dict[str, Value] = {}
-        if limit != PAGE:
+        if limit != PAGE_RECORDS:
             options["limit"] = limit
         if after is not None:
             options["after"] = after
-        if self.timeout != DEADLINE:
+        if self.timeout != LOOKUP_TIMEOUT_S:
             options["timeout_s"] = self.timeout
         return self._ask("lookup", name, *args, **options)
 
@@ -177,7 +177,7 @@ class Client:
         return answers
 
     def first_pages(
-        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
+        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE_RECORDS
     ) -> list[Envelope]:
         """The first page of each of at most 10,000 lookups, asked in one message.
 
@@ -190,9 +190,9 @@ class Client:
         if self._direct is not None:
             return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
         options: dict[str, Value] = {}
-        if limit != PAGE:
+        if limit != PAGE_RECORDS:
             options["limit"] = limit
-        if self.timeout != DEADLINE:
+        if self.timeout != LOOKUP_TIMEOUT_S:
             options["timeout_s"] = self.timeout
         reply = self._ask("lookup_many", text, **options)
         return msgspec.convert(reply.result, list[Envelope])

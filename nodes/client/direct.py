@@ -31,7 +31,7 @@ from nodes.transport import (
     encode_arguments,
 )
 from nodes.wire import (
-    PAGE,
+    PAGE_RECORDS,
     Envelope,
     LookupRequest,
     Members,
@@ -128,7 +128,7 @@ class DirectClient:
         loop = self._begin(timeout)
         try:
             failed = QuickFailure()
-            if after is None and limit == PAGE and timeout > FIRST_WAIT_S:
+            if after is None and limit == PAGE_RECORDS and timeout > FIRST_WAIT_S:
                 tried = self._quick.ask(name, args)
                 if isinstance(tried, QuickAnswer):
                     return _envelope(tried.part, tried.worker_id, 1, tried.took_s)

@@ -9,9 +9,9 @@ import msgspec
 from nodes.errors import CODES, BadRequest
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 from nodes.wire import (
+    MAX_COUNT,
+    MAX_MESSAGE_CHARS,
     MAX_REFUSAL_CHARS,
-    MOST_MESSAGE,
-    WHOLE,
     Count,
     Names,
     ProbeAnswer,
@@ -122,7 +122,7 @@ def is_refusal(values: object) -> TypeGuard[WorkerRefusal]:
     """Whether a worker's reply names an error and says something of it."""
     match values:
         case (str() as status, str() as message):
-            return status in CODES and len(message) <= MOST_MESSAGE
+            return status in CODES and len(message) <= MAX_MESSAGE_CHARS
     return False
 
 
@@ -142,6 +142,6 @@ def is_probe_answer(values: object) -> TypeGuard[ProbeAnswer]:
             float() | int() as cpu,
             int() as memory,
         ):
-            counts = all(0 <= count <= WHOLE for count in (served, flight, errors, memory))
+            counts = all(0 <= count <= MAX_COUNT for count in (served, flight, errors, memory))
             return counts and is_version(version) and 0 <= cpu < 1e6
     return False

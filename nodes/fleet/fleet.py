@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
 from nodes.fleet.lifecycle import WorkerObserver
-from nodes.fleet.supervisor import LEAVE_TIME, Supervisor
+from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
 from nodes.routing import Address
 from nodes.support.addresses import beside, is_loopback, is_wildcard
 from nodes.support.event_kinds import EventKind
@@ -19,10 +19,10 @@ from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")
 
-RENEW_TIME = 30.0
+RENEW_TIMEOUT_S = 30.0
 """Seconds a reload waits for one worker to come back before it goes on to the next."""
 
-WATCH_EVERY = 1.0
+WATCH_EVERY_S = 1.0
 """Seconds between two looks at the files of records, when they are watched."""
 
 
@@ -193,7 +193,7 @@ class Fleet(Supervisor):
             instance = child.instance
             self._observer.note(EventKind.NOT_SWITCHED, worker_id, f"{why}; it is restarted")
             self.restart(worker_id)
-            came = self._observer.wait_replaced(worker_id, instance, RENEW_TIME)
+            came = self._observer.wait_replaced(worker_id, instance, RENEW_TIMEOUT_S)
             gone = worker_id not in self._children
             why = "" if came or gone else "it was restarted, and is not back"
         return why
@@ -211,7 +211,7 @@ class Fleet(Supervisor):
 
     def _keep_watching(self) -> None:
         said = ""
-        while not self._ended.wait(WATCH_EVERY):
+        while not self._ended.wait(WATCH_EVERY_S):
             try:
                 self.reload(retry=False)
                 said = ""
@@ -222,7 +222,7 @@ class Fleet(Supervisor):
                     said = str(error)
                     self._observer.note(EventKind.NOT_RELOADED, "", f"nothing was changed: {said}")
 
-    def stop(self, patience: float = LEAVE_TIME) -> None:
+    def stop(self, patience: float = LEAVE_TIMEOUT_S) -> None:
         """Drains and ends every worker; see `Supervisor.stop`."""
         self._ended.set()
         super().stop(patience)

@@ -81,7 +81,7 @@ class Lifecycle:
             child.wake.wait(wait)
 
     def _note_crash_loop(self, worker_id: str, why: str) -> None:
-        text = f"died {Restarts.MOST + 1} times in {Restarts.WINDOW:g} s; last: {why}"
+        text = f"died {Restarts.MAX_DEATHS + 1} times in {Restarts.WINDOW_S:g} s; last: {why}"
         log = self._logs.file(worker_id)
         self._observer.note(EventKind.CRASH_LOOPING, worker_id, f"{text}; log: {log}")
 

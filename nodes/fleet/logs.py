@@ -14,13 +14,13 @@ from nodes.wire import WORKER_ID
 PART = 64 * 1024
 """Bytes of a log that are handed out at once."""
 
-MOST = 5_000_000
+MAX_LOG_BYTES = 5_000_000
 """Bytes from which a log is put aside when its worker is started anew."""
 
 _ID = re.compile(WORKER_ID)
 
 LAST_LINES = 3
-LAST_WORDS = 300
+LAST_LINES_CHARS = 300
 """Lines and characters of a log that go into the reason why a worker did not come up."""
 
 
@@ -48,7 +48,7 @@ class Logs:
         """The log to write to; a large one is put aside first."""
         make_private(self._folder)
         path = self.file(worker_id)
-        if path.exists() and path.stat().st_size > MOST:
+        if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
@@ -80,4 +80,4 @@ class Logs:
             return ""
         fresh = text.encode()[-max(0, end - after) :].decode("utf-8", "replace")
         lines = [line.strip() for line in fresh.splitlines() if line.strip()]
-        return " | ".join(lines[-LAST_LINES:])[-LAST_WORDS:]
+        return " | ".join(lines[-LAST_LINES:])[-LAST_LINES_CHARS:]

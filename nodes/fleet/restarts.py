@@ -12,23 +12,23 @@ class Restarts:
     one that dies at start does not keep a core busy.
     """
 
-    MOST = 5
-    WINDOW = 10.0
-    STEP = 0.1
+    MAX_DEATHS = 5
+    WINDOW_S = 10.0
+    STEP_S = 0.1
 
     def __init__(self) -> None:
-        self._at: deque[float] = deque(maxlen=self.MOST)
+        self._at: deque[float] = deque(maxlen=self.MAX_DEATHS)
 
     def next(self, now: float) -> float | None:
         """Seconds to wait before the restart of a worker that died at `now`.
 
         None when it has died too often: it is crash-looping.
         """
-        while self._at and now - self._at[0] > self.WINDOW:
+        while self._at and now - self._at[0] > self.WINDOW_S:
             self._at.popleft()
-        if len(self._at) == self.MOST:
+        if len(self._at) == self.MAX_DEATHS:
             return None
-        wait = self.STEP * len(self._at)
+        wait = self.STEP_S * len(self._at)
         self._at.append(now)
         return wait
 

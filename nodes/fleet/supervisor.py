@@ -17,13 +17,13 @@ from nodes.support.event_kinds import EventKind
 
 logger = logging.getLogger("rollcall.fleet")
 
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 """Local workers wanted at most: a slip of the finger must not take the machine down."""
 
-MOST_MEMORY = 1 << 30
+MAX_WORKER_MEMORY_BYTES = 1 << 30
 """Bytes of its own (the catalog's pages are shared) from which a worker is replaced, gently."""
 
-LEAVE_TIME = 10.0
+LEAVE_TIMEOUT_S = 10.0
 """Seconds a worker may take to answer its last lookups before it is ended."""
 
 
@@ -68,11 +68,16 @@ class Supervisor:
         """That instance has so many bytes of memory of its own; one with too many is replaced."""
         with self._lock:
             child = self._children.get(worker_id)
-            if memory <= MOST_MEMORY or child is None or child.renewed or not child.wanted:
+            if (
+                memory <= MAX_WORKER_MEMORY_BYTES
+                or child is None
+                or child.renewed
+                or not child.wanted
+            ):
                 return
             if child.process is None or child.instance != instance:
                 return
-        why = f"it has {memory >> 20} MiB, more than {MOST_MEMORY >> 20}"
+        why = f"it has {memory >> 20} MiB, more than {MAX_WORKER_MEMORY_BYTES >> 20}"
         self._renew(child, f"because {why}")
 
     # -- steering -----------------------------------------------------------------
@@ -81,13 +86,13 @@ class Supervisor:
         """Starts workers; returns their ids at once, before they are up.
 
         Raises:
-            NotPossible: there would be more than `MOST_WORKERS`.
+            NotPossible: there would be more than `MAX_WORKERS`.
         """
         with self._lock:
             if self._stopping:
                 raise NotPossible("this cluster is stopping")
-            if sum(child.wanted for child in self._children.values()) + count > MOST_WORKERS:
-                raise NotPossible(f"a fleet has at most {MOST_WORKERS} workers")
+            if sum(child.wanted for child in self._children.values()) + count > MAX_WORKERS:
+                raise NotPossible(f"a fleet has at most {MAX_WORKERS} workers")
             fresh = [WorkerProcess(worker_id) for worker_id in self._observer.reserve(count)]
             for child in fresh:
                 self._children[child.id] = child
@@ -179,7 +184,7 @@ class Supervisor:
             self.drain(child.id)
         return f"draining {', '.join(child.id for child in surplus)}"
 
-    def stop(self, patience: float = LEAVE_TIME) -> None:
+    def stop(self, patience: float = LEAVE_TIMEOUT_S) -> None:
         """Drains and ends every worker; returns when none is left.
 
         Args:
@@ -230,7 +235,7 @@ class Supervisor:
         self._thaw(child)
         with self._lock:
             if child.late is None and child.process is process:
-                child.late = threading.Timer(LEAVE_TIME, process.kill)
+                child.late = threading.Timer(LEAVE_TIMEOUT_S, process.kill)
                 child.late.daemon = True
                 child.late.start()
 

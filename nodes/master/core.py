@@ -34,7 +34,7 @@ from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import LoopThread
 from nodes.wire import (
-    DEADLINE,
+    LOOKUP_TIMEOUT_S,
     ClusterSnapshot,
     Description,
     Member,
@@ -45,7 +45,7 @@ from nodes.wire import (
 BLOCKING_THREADS = 4
 """Operations that may hold up at one time: certificates, catalog builds, what a fleet does."""
 
-REJOIN_TIME = 3.0
+REJOIN_WITHIN_S = 3.0
 """Seconds within which the workers of a master that was restarted register again."""
 
 
@@ -151,7 +151,7 @@ class MasterCore:
             self.events.remember(earlier)
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
-                self.membership.expect_until(time.monotonic() + REJOIN_TIME)
+                self.membership.expect_until(time.monotonic() + REJOIN_WITHIN_S)
         self.journal = Journal(path, self._second)
         self.events.listener = self.journal.note
 
@@ -205,7 +205,7 @@ class MasterCore:
         """
         self.lookups.check_open()
         if self.membership.description is None:
-            await self.lookups.await_worker(DEADLINE)
+            await self.lookups.await_worker(LOOKUP_TIMEOUT_S)
         described = self.membership.description
         if described is None:
             raise NoWorkers(NO_WORKERS)

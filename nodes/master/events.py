@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from nodes.support.event_kinds import EventKind
 from nodes.wire import Event
 
-MOST = 2000
+MAX_EVENTS = 2000
 """Events kept. At one lookup in a hundred going wrong on a busy day, that is some minutes;
 a screen that reads every second misses none."""
 
@@ -46,7 +46,7 @@ class EventLog:
         listener: told of each event, as it is noted; it must return at once.
     """
 
-    def __init__(self, *, most: int = MOST, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, most: int = MAX_EVENTS, clock: Callable[[], float] = time.time) -> None:
         self._events: deque[Event] = deque(maxlen=most)
         self._lock = threading.Lock()
         self._clock = clock
@@ -72,7 +72,7 @@ class EventLog:
             self._events.extend(events)
             self._last = max([self._last, *(event.number for event in self._events)])
 
-    def after(self, number: int, *, most: int = MOST) -> list[Event]:
+    def after(self, number: int, *, most: int = MAX_EVENTS) -> list[Event]:
         """The oldest `most` of the events kept with a higher number, in order."""
         with self._lock:
             newer = [event for event in self._events if event.number > number]

@@ -21,18 +21,18 @@ from nodes.wire import Event
 
 logger = logging.getLogger("rollcall.journal")
 
-EVERY = 1.0
+WRITE_EVERY_S = 1.0
 """Seconds between two writes."""
 
-WAITING = 10_000
+MAX_WAITING_EVENTS = 10_000
 """Events that wait to be written at most; more are counted as dropped."""
 
 KEEP_DAYS = 7.0
 KEEP_BYTES = 50_000_000
-CLEAN_EVERY = 600.0
+CLEAN_EVERY_S = 600.0
 """Days and bytes that are kept, and seconds between two looks at what is too old."""
 
-LONGEST_WAIT = 30.0
+MAX_RETRY_S = 30.0
 """Seconds after which a journal that cannot be written is tried again at the latest."""
 
 _TABLES = """
@@ -74,6 +74,8 @@ class Journal:
         path: the file; it and its folder are made, for their owner only.
         sample: the figures of now; asked each second.
         clock: Unix time in seconds.
+        keep_bytes: that the file may have; the oldest goes first.
+        write_every_s: seconds between two writes.
 
     Attributes:
         trouble: why nothing can be written at present, "" when it can.
@@ -87,6 +89,7 @@ class Journal:
         *,
         clock: Callable[[], float] = time.time,
         keep_bytes: int = KEEP_BYTES,
+        write_every_s: float = WRITE_EVERY_S,
     ) -> None:
         self.path = path
         self.trouble = ""
@@ -94,8 +97,9 @@ class Journal:
         self._sample = sample
         self._clock = clock
         self._keep_bytes = keep_bytes
+        self._write_every_s = write_every_s
         self._cleaned = 0.0
-        self._waiting: queue.Queue[Event] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[Event] = queue.Queue(MAX_WAITING_EVENTS)
         self._stopping = threading.Event()
         self._db: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -125,22 +129,22 @@ class Journal:
 
     def _run(self) -> None:
         batch: list[Event] = []
-        wait = EVERY
+        wait = self._write_every_s
         stopping = False
         while not stopping:
             stopping = self._stopping.wait(wait)
-            batch += self._taken(WAITING - len(batch))
+            batch += self._taken(MAX_WAITING_EVENTS - len(batch))
             try:
                 self._write(batch)
             except (sqlite3.Error, OSError) as error:
                 self._failed(error)
-                wait = min(LONGEST_WAIT, wait * 2)
+                wait = min(MAX_RETRY_S, wait * 2)
             else:
                 if self.trouble:
                     logger.warning("the journal is written again")
                 self.trouble = ""
                 batch = []
-                wait = EVERY
+                wait = self._write_every_s
         self._let_go()
 
     def _taken(self, most: int) -> list[Event]:
@@ -162,7 +166,7 @@ class Journal:
                 [(event.at, event.number, event.kind, event.worker, event.text) for event in batch],
             )
             db.execute("INSERT OR REPLACE INTO seconds VALUES (?,?,?,?,?,?,?,?,?,?)", second)
-        if not 0 <= now - self._cleaned < CLEAN_EVERY:
+        if not 0 <= now - self._cleaned < CLEAN_EVERY_S:
             self._clean(db, now)
             self._cleaned = now
 

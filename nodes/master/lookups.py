@@ -26,8 +26,8 @@ from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
 from nodes.transport import PeerConnection, Utf8, encode_arguments, shortcuts
 from nodes.wire import (
-    DEADLINE,
-    PAGE,
+    LOOKUP_TIMEOUT_S,
+    PAGE_RECORDS,
     Description,
     LookupRequest,
     answer_envelope,
@@ -167,9 +167,9 @@ class LookupHandler:
         name: str,
         args: tuple[object, ...],
         *,
-        limit: int = PAGE,
+        limit: int = PAGE_RECORDS,
         after: str | None = None,
-        timeout_s: float = DEADLINE,
+        timeout_s: float = LOOKUP_TIMEOUT_S,
     ) -> bytes:
         """Answers a lookup with a finished envelope.
 
@@ -204,7 +204,7 @@ class LookupHandler:
         return self.answered_one(answer)
 
     async def lookup_many(
-        self, text: str, *, limit: int = PAGE, timeout_s: float = DEADLINE
+        self, text: str, *, limit: int = PAGE_RECORDS, timeout_s: float = LOOKUP_TIMEOUT_S
     ) -> bytes:
         """Answers a batch with a finished envelope around one for each lookup, in order.
 

@@ -14,10 +14,10 @@ from nodes.support.event_kinds import EventKind
 from nodes.transport import Server
 from nodes.wire import Description
 
-FINISH_TIME = 10.0
+FINISH_TIMEOUT_S = 10.0
 """Seconds that a master which stops may take for the lookups that it has taken in."""
 
-LAST_WORDS = 0.5
+LAST_ANSWERS_S = 0.5
 """Seconds for the last answers to go out, before all connections are closed."""
 
 
@@ -100,9 +100,9 @@ class Master(MasterCore):
     async def _finish(self) -> None:
         self._server.leave_port()
         self.membership.close()
-        await self.lookups.finish(FINISH_TIME)
+        await self.lookups.finish(FINISH_TIMEOUT_S)
 
     async def _end(self) -> None:
-        await self._server.finish(LAST_WORDS)
+        await self._server.finish(LAST_ANSWERS_S)
         await self._server.stop()
         self._ticker.stop()

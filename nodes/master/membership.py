@@ -25,6 +25,9 @@ from nodes.wire import Description, ProbeAnswer, Registered, Registration
 LOOK_AGAIN_S = 0.25
 """Seconds after which a worker that is expected is asked after again: it may not come."""
 
+RETURNS_WITHIN_S = 3.0
+"""Seconds within which a worker that missed too many probes, yet lives, registers again."""
+
 
 class Membership:
     """The registry, the dispatcher over it, and the connection of each worker. For one event loop.
@@ -99,7 +102,11 @@ class Membership:
         if self._closed:
             return False
         now = time.monotonic()
-        return now < self._rejoin_until or self.registry.local.expected(now)
+        return (
+            now < self._rejoin_until
+            or now < self.registry.given_up_at + RETURNS_WITHIN_S
+            or self.registry.local.expected(now)
+        )
 
     async def wait_for_worker(self, timeout_s: float) -> None:
         """Waits up to so many seconds for a worker, as long as one is expected."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -20,9 +20,9 @@ from nodes.support.addresses import registered_host
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
 from nodes.wire import (
-    DEADLINE,
-    MOST_REGISTRATION,
-    PAGE,
+    LOOKUP_TIMEOUT_S,
+    MAX_REGISTRATION_CHARS,
+    PAGE_RECORDS,
     Registration,
     error_envelope,
     result_envelope,
@@ -72,6 +72,10 @@ class MasterService(Service):
         if name in CLASSIC or name in lookups.declared():
             return self._asked(lookups.take_named(name), functools.partial(self._lookup, name))
         return None
+
+    def verbs(self) -> Iterable[str]:
+        """All of them: that there is a verb is no secret."""
+        return {"lookup", *self._verbs, *CLASSIC, *self._master.lookups.declared()}
 
     def _asked(
         self, take: Callable[[PeerConnection, bytes, bytes], bool], general: Callable[..., object]
@@ -147,9 +151,9 @@ class MasterService(Service):
         self,
         name: object,
         *args: object,
-        limit: object = PAGE,
+        limit: object = PAGE_RECORDS,
         after: object = None,
-        timeout_s: object = DEADLINE,
+        timeout_s: object = LOOKUP_TIMEOUT_S,
     ) -> bytes:
         return await self._master.lookups.lookup(
             validation.text("the lookup's name", name),
@@ -160,7 +164,7 @@ class MasterService(Service):
         )
 
     async def _lookup_many(
-        self, lookups: object, *, limit: object = PAGE, timeout_s: object = DEADLINE
+        self, lookups: object, *, limit: object = PAGE_RECORDS, timeout_s: object = LOOKUP_TIMEOUT_S
     ) -> bytes:
         return await self._master.lookups.lookup_many(
             validation.text("lookups", lookups),
@@ -173,7 +177,7 @@ class MasterService(Service):
             validation.text("field", field),
             validation.text("prefix", prefix),
             limit=validation.count("limit", limit),
-            timeout_s=DEADLINE,
+            timeout_s=LOOKUP_TIMEOUT_S,
         )
 
     async def _login(self, token: object) -> str:
@@ -189,8 +193,8 @@ class MasterService(Service):
 
     def _register(self, text: object) -> object:
         encoded = validation.text("registration", text)
-        if len(encoded) > MOST_REGISTRATION:
-            raise BadRequest(f"a registration has at most {MOST_REGISTRATION} characters")
+        if len(encoded) > MAX_REGISTRATION_CHARS:
+            raise BadRequest(f"a registration has at most {MAX_REGISTRATION_CHARS} characters")
         try:
             registration = msgspec.json.decode(encoded, type=Registration)
         except (msgspec.MsgspecError, RecursionError) as error:

@@ -8,6 +8,7 @@ Not thread-safe: whoever holds a `Registry` holds a lock around it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from random import Random
 
@@ -33,8 +34,8 @@ class Registry:
 
     SUSPECT_AFTER = 1
     DOWN_AFTER = 3
-    KEEP_TOMBSTONES = 300.0  # seconds
-    MOST_TOMBSTONES = 200
+    KEEP_TOMBSTONES_S = 300.0  # seconds
+    MAX_TOMBSTONES = 200
 
     def __init__(self, *, listener: Listener, random: Random) -> None:
         self._workers: dict[str, Worker] = {}
@@ -46,6 +47,9 @@ class Registry:
         self.direct = 0
         """Lookups that all workers there ever were have answered, and not through here."""
         self.deaths = Deaths()
+        self.given_up_at = -math.inf
+        """When a worker last missed too many probes (seconds). Where its process lives, as on a
+        machine that had no time for it, it registers again."""
         self._versions: frozenset[str] = frozenset()
         self._listener = listener
         self._random = random
@@ -246,9 +250,9 @@ class Registry:
         """Forgets tombstones that are old, and the oldest when there are very many."""
         down = [w for w in self._workers.values() if not w.live]
         down.sort(key=lambda w: w.since)
-        surplus = len(down) - self.MOST_TOMBSTONES
+        surplus = len(down) - self.MAX_TOMBSTONES
         for index, worker in enumerate(down):
-            if index < surplus or now - worker.since > self.KEEP_TOMBSTONES:
+            if index < surplus or now - worker.since > self.KEEP_TOMBSTONES_S:
                 del self._workers[worker.id]
 
     def _sort_out(self) -> None:
@@ -295,6 +299,7 @@ class Registry:
             return None
         worker.misses += 1
         if worker.misses >= self.DOWN_AFTER * patience:
+            self.given_up_at = now
             return self.lost(generation, f"missed {worker.misses} probes: {why}", now)
         if worker.misses >= self.SUSPECT_AFTER:
             self._change(worker, Change.PROBE_MISSED, why, now)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nodes.errors import BadRequest
 
-MOST_COUNT = 2**63 - 1
+MAX_INTEGER = 2**63 - 1
 """No number that is counted with is larger; one that is may not even fit a message."""
 
 
@@ -59,11 +59,11 @@ def text(name: str, value: object) -> str:
 
 
 def count(name: str, value: object) -> int:
-    """`value`, which must be a whole number from 0 to `MOST_COUNT`; as `text`."""
+    """`value`, which must be a whole number from 0 to `MAX_INTEGER`; as `text`."""
     if type(value) is not int or value < 0:
         raise BadRequest(f"{name} must be a whole number from 0 up")
-    if value > MOST_COUNT:
-        raise BadRequest(f"{name} must be at most {MOST_COUNT}")
+    if value > MAX_INTEGER:
+        raise BadRequest(f"{name} must be at most {MAX_INTEGER}")
     return value
 
 

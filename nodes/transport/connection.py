@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 from rpyc.core import consts
 
+from nodes.transport import messages
 from nodes.transport.asking import ask
 from nodes.transport.errors import ProtocolError
 from nodes.transport.eviction import Owner
@@ -87,9 +88,11 @@ class Connection(asyncio.Protocol):
         self._backlog: deque[bytes] = deque()
         self._receiving = False
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._reading = True
         self._writable = True
         self._ending = False
+        self._closed = False
         self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._end = asyncio.Event()
@@ -119,13 +122,17 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: answers what is whole."""
+        if self._closed:
+            return
         try:
-            self._backlog.extend(self._reader.split(data))
+            payloads = self._reader.split(data)
         except MalformedError as error:
             self._drop(str(error))
             return
+        self._backlog.extend(payloads)
         self._go_on()
-        self._patience.heard(self._loop.time(), partial=bool(self._reader.buffered))
+        partial = bool(self._reader.buffered)
+        self._patience.heard(self._loop.time(), partial=partial, whole=bool(payloads))
 
     def eof_received(self) -> bool:
         """No more will come; what was asked of a server is answered yet."""
@@ -136,7 +143,7 @@ class Connection(asyncio.Protocol):
         """The connection has ended: the service, and who waits for an answer, are told."""
         if self._ended:
             return
-        self._ended = self._ending = True
+        self._ended = self._closed = self._ending = True
         self._end.set()
         self._backlog.clear()
         if exc is not None:
@@ -159,7 +166,10 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has taken them."""
         self._writable = True
-        self._steer_reading()
+        if self._backlog:
+            self._loop.call_soon(self._go_on)
+        else:
+            self._steer_reading()
 
     # -- requests -----------------------------------------------------------------
 
@@ -199,7 +209,9 @@ class Connection(asyncio.Protocol):
         self.write(frame)
         self.proved = True
         self._patience.since = self._loop.time()
-        if self._backlog and not self._receiving:
+        if self._receiving:
+            return  # the rest is seen to once all that has come is taken in
+        if self._backlog:
             self._loop.call_soon(self._go_on)
         elif self._ending and not self.in_flight:
             self._loop.call_soon(self.close)
@@ -215,30 +227,44 @@ class Connection(asyncio.Protocol):
         except (Goodbye, MalformedError) as error:
             ending = error
         self._receiving = False
-        out, self._out = self._out, []
+        out, self._out, self._out_bytes = self._out, [], 0
         if out:
             self._send(out[0] if len(out) == 1 else b"".join(out))
         if isinstance(ending, Goodbye):
             self.close()
         elif ending is not None:
             self._drop(str(ending))
+        elif self._backlog:
+            self._steer_reading()
+            if self._may_answer:
+                self._loop.call_soon(self._go_on)
+        elif self._ending and not self.in_flight:
+            self.close()
         elif not self._reading:
             self._steer_reading()
 
+    @property
+    def _may_answer(self) -> bool:
+        """Whether one more request may be answered: not while there are too many, or too many
+        bytes of answers that the peer does not take.
+        """
+        full = self.in_flight >= MAX_CALLS_IN_FLIGHT or self._out_bytes > MAX_UNSENT_BYTES
+        return self._writable and not full
+
     def _work_off(self) -> None:
-        """Takes in what has come, as far as so much may be in flight."""
+        """Takes in what has come, as far as it may be answered."""
         backlog = self._backlog
         abandoned = self._service is not None and self._service.drops_abandoned
         if backlog and abandoned and self._owner is not None and self._owner.is_gone(self._sock):
             backlog.clear()
             return
-        while backlog:
-            if self.in_flight >= MAX_CALLS_IN_FLIGHT:
-                self._steer_reading()
-                return
+        while backlog and self._may_answer:
             payload = backlog.popleft()
             if payload[0] == consts.MSG_REQUEST:
                 self._answer(payload)
+            elif messages.is_old(payload):
+                self.write(self._responder.refuse_old(payload))
+                raise MalformedError("the peer uses RPyC 5 or older")
             else:
                 self.requester.take(payload)
 
@@ -273,19 +299,20 @@ class Connection(asyncio.Protocol):
         """Sends a frame: together with others, if they come of what is being taken in just now."""
         if self._receiving:
             self._out.append(frame)
+            self._out_bytes += len(frame)
         else:
             self._send(frame)
 
     def _send(self, data: bytes) -> None:
         transport = self._transport
-        if transport is not None and not self._ended:
+        if transport is not None and not self._closed:
             self._patience.sent(len(data))
             transport.write(data)
 
     def _steer_reading(self) -> None:
-        reading = self._writable and self.in_flight < MAX_CALLS_IN_FLIGHT and not self._ending
+        reading = self._may_answer and not self._backlog and not self._ending
         transport = self._transport
-        if reading is self._reading or self._ended or transport is None:
+        if reading is self._reading or self._closed or transport is None:
             return
         self._reading = reading
         if reading:
@@ -301,7 +328,9 @@ class Connection(asyncio.Protocol):
 
     def overdue(self, now: float) -> str:
         """Why the peer is too slow to be kept, "" if it is not; see `Patience`."""
-        return self._patience.overdue(now, unsent=self.unsent_bytes, busy=self.busy)
+        return self._patience.overdue(
+            now, unsent=self.unsent_bytes, busy=self.busy, reading=self._reading
+        )
 
     @property
     def ended(self) -> bool:
@@ -324,16 +353,20 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the connection; what has been written is sent yet."""
-        self._ending = True
+        self._ending = self._closed = True
+        self._backlog.clear()
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Ends the connection at once, from any thread; harmless when done before."""
-        transport, self._aborted = self._transport, True
+        transport, self._aborted, self._closed = self._transport, True, True
         if transport is None:
-            return  # it is ended as soon as it is there
-        if threading.get_ident() == self._thread:
+            # It is ended as soon as it is there; the end of its socket ends a TLS handshake.
+            if self._sock is not None:
+                with contextlib.suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
+        elif threading.get_ident() == self._thread:
             transport.abort()
         else:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and all with it
@@ -342,5 +375,4 @@ class Connection(asyncio.Protocol):
     def _drop(self, why: str) -> None:
         logger.debug("%s:%d dropped: %s", self.peer.host, self.peer.port, why)
         self.requester.lose(ProtocolError(f"{self.peer.host}:{self.peer.port}: {why}"))
-        self._backlog.clear()
         self.close()

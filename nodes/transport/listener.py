@@ -82,12 +82,12 @@ class Listener:
         except (BlockingIOError, ConnectionAbortedError):
             self._troubled = False
         except OSError as error:  # RPyC takes any error here for the end of the server
-            self.note_trouble(error)
+            self._note_trouble(error)
             self._loop.remove_reader(self._sock)
             self._retry = self._loop.call_later(self._retry_s, self.start)
 
-    def note_trouble(self, error: Exception) -> None:
-        """Connections cannot be taken in now: said once, however often that is tried."""
+    def _note_trouble(self, error: Exception) -> None:
+        # Once, however often it is tried.
         if not self._troubled:
             logger.warning("cannot take a connection, trying again: %s", error)
         self._troubled = True

@@ -168,6 +168,29 @@ def exception_reply(seq: int | bytes, module: str, kind: str, text: str) -> byte
     return frame(_EXCEPTION, _encoded(seq), brine.dump(((module, kind), (text,), *_DENIED)))
 
 
+_OLD_FORM: int = brine.TAG_TUP3[0]
+"""How the messages of RPyC 5 and older begin: triples of kind, sequence number and body."""
+
+
+def is_old(payload: bytes) -> bool:
+    """Whether a payload may be a message of RPyC 5 or older."""
+    return payload[0] == _OLD_FORM
+
+
+def old_exception_reply(payload: bytes, module: str, kind: str, text: str) -> bytes:
+    """The frame that answers a request of RPyC 5 or older with an exception.
+
+    Raises:
+        MalformedError: it is no such request.
+    """
+    triple, end = decode(payload, 0, MAX_REQUEST_READS)
+    match triple:
+        case (consts.MSG_REQUEST, int() as seq, _) if type(seq) is int and end == len(payload):
+            told = ((module, kind), (text,), *_DENIED)
+            return frame(brine.dump((consts.MSG_EXCEPTION, seq, told)))
+    raise MalformedError("neither a message nor an old one")
+
+
 def root_request(seq: int) -> bytes:
     """The frame that asks for the peer's root object."""
     return frame(
@@ -188,9 +211,10 @@ def call_head(ref: IdPack) -> bytes:
     return head
 
 
-VERB: IdPack = ("builtins.method", 2, 1)
+VERB: IdPack = ("builtins.method-wrapper", 2, 1)
 """How the first verb of a connection is called: the others differ by their number alone. A client
-is spared the question what it can do with an object of that class."""
+is spared the question what it can do with an object of that class, and does not look for the code
+of such a method (help and completion would fail)."""
 
 CALL_HEAD_BYTES = len(call_head(VERB))
 """Bytes of a `call_head`, as long as the verb's number is one byte."""

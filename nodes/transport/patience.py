@@ -24,20 +24,26 @@ class Patience:
         self._sent_bytes = 0
         self._to_be_taken: tuple[float, int] | None = None
 
-    def heard(self, now: float, *, partial: bool) -> None:
-        """Bytes came from the peer; `partial`: there is a frame of which the rest has to come."""
+    def heard(self, now: float, *, partial: bool, whole: bool) -> None:
+        """Bytes came from the peer.
+
+        Args:
+            now: the time.
+            partial: whether there is a frame of which the rest has to come.
+            whole: whether another came to its end, so that this one has begun since.
+        """
         self.since = now
         self._heard = True
         if not partial:
             self._partial_since = None
-        elif self._partial_since is None:
+        elif whole or self._partial_since is None:
             self._partial_since = now
 
     def sent(self, size: int) -> None:
         """So many bytes are on their way to the peer."""
         self._sent_bytes += size
 
-    def overdue(self, now: float, *, unsent: int, busy: bool) -> str:
+    def overdue(self, now: float, *, unsent: int, busy: bool, reading: bool) -> str:
         """Why the peer is too slow to be kept, "" if it is not.
 
         Args:
@@ -45,8 +51,12 @@ class Patience:
             unsent: bytes that it has not taken. What is there at one look has to be taken within
                 the time of a frame, whatever is added.
             busy: whether a request of its is being answered.
+            reading: whether anything is read from it now; if not, the rest of a frame may be
+                on its way for as long as that.
         """
         limits = self._limits
+        if self._partial_since is not None and not reading:
+            self._partial_since = now
         if self._partial_since is not None and now - self._partial_since > limits.frame:
             return "a frame that does not end"
         if not unsent:

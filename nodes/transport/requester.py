@@ -108,10 +108,11 @@ class Requester:
             return
         match messages.load(payload, messages.MAX_REPLY_READS):
             case (consts.MSG_REPLY, int() as number, (consts.LABEL_REMOTE_REF, ref)):
-                pending = self._answered(number)
-                if not isinstance(pending, _Resolving):
+                # Before it counts as answered: a call is told of the end of the connection else.
+                if not isinstance(self._pending.get(number), _Resolving | None):
                     raise MalformedError("the answer is not by value")
-                pending.found(reference((consts.LABEL_REMOTE_REF, ref)))
+                resolving = cast("_Resolving", self._answered(number))
+                resolving.found(reference((consts.LABEL_REMOTE_REF, ref)))
             case (consts.MSG_REPLY, int() as number, (consts.LABEL_VALUE, value)):
                 self._answered(number).replied(cast("Value", value))
             case (consts.MSG_EXCEPTION, int() as number, body):
@@ -157,8 +158,11 @@ class Requester:
             self._ask_for_verb(verb, ref)
 
     def _root_failed(self, error: RemoteFailure) -> None:
-        for verb in list(self._unresolved):
-            self._verb_failed(verb, error)
+        # All are let go first: who is told may call again at once, and asks for the root anew.
+        unresolved, self._unresolved = self._unresolved, {}
+        for calls in unresolved.values():
+            for _arguments, pending in calls:
+                pending.failed(error)
 
     def _ask_for_verb(self, verb: str, root: IdPack) -> None:
         number = self._free.pop()

@@ -6,11 +6,11 @@ that its `Service` names, and nothing else: what is not listed in `Responder` is
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import logging
-import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from rpyc.core import brine, consts
@@ -18,6 +18,7 @@ from rpyc.core import brine, consts
 from nodes.transport import messages, shortcuts
 from nodes.transport.errors import RequestRefused
 from nodes.transport.frames import MalformedError
+from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name
 from nodes.transport.values import IdPack, RawVerb, RemoteReference
 
 logger = logging.getLogger("rollcall.transport")
@@ -25,8 +26,7 @@ logger = logging.getLogger("rollcall.transport")
 # RPyC names an object by its class and two addresses. This name says nothing of our classes.
 ROOT: IdPack = ("rollcall.Service", 1, 1)
 
-_VERB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
-"""What the name of a verb may look like."""
+OLD_CLIENT = "this server speaks RPyC 6, and the client an older one: install rpyc>=6,<7 there"
 
 MAX_VERBS = 256
 """Verbs that one connection may ask for: their references are kept until it ends."""
@@ -41,17 +41,8 @@ class Verbs(Protocol):
     def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
         """The verb of that name, or None."""
 
-
-class Exported(NamedTuple):
-    """A reference given to the peer: to the root, or to a verb.
-
-    Attributes:
-        ref: the name by which the peer refers to it.
-        verb: None for the root.
-    """
-
-    ref: IdPack
-    verb: Callable[..., object] | None
+    def verbs(self) -> Iterable[str]:
+        """The names of verbs, for a person who looks around."""
 
 
 class RawCall(NamedTuple):
@@ -97,7 +88,7 @@ class Responder:
             consts.HANDLE_CALL: self._call,
             consts.HANDLE_CALLATTR: self._callattr,
             consts.HANDLE_DEL: self._del,
-            consts.HANDLE_INSPECT: self._inspect,
+            **Introspection(verbs.verbs).handlers(),
         }
 
     def forget(self) -> None:
@@ -138,6 +129,14 @@ class Responder:
         question = messages.load(payload, messages.MAX_REQUEST_READS)
         return messages.exception_reply(question.seq, "rollcall", kind, text)
 
+    def refuse_old(self, payload: bytes) -> bytes:
+        """The frame that tells a client of RPyC 5 or older why it is not served.
+
+        Raises:
+            MalformedError: it is none.
+        """
+        return messages.old_exception_reply(payload, "rollcall", "VersionMismatch", OLD_CLIENT)
+
     def answer_generally(self, call: RawCall, payload: bytes) -> bytes | Awaited:
         """What becomes of a raw call whose arguments are not as its verb wants them."""
         args = shortcuts.call_arguments(payload, call.start, messages.MAX_REQUEST_READS)
@@ -152,12 +151,18 @@ class Responder:
     def perform(
         self, seq: bytes, work: Callable[..., object], args: tuple[object, ...]
     ) -> bytes | Awaited:
-        """Does what a request asks for, and encodes what comes of it."""
+        """Does what a request asks for, and encodes what comes of it.
+
+        Raises:
+            MalformedError: its arguments are none.
+        """
         try:
             result = _apply(work, args)
             if type(result) is not bytes and inspect.isawaitable(result):
                 return Awaited(seq, result)
             return self._reply(seq, result)
+        except MalformedError:
+            raise
         except BaseException as error:  # noqa: BLE001 - SystemExit does not end our process either
             return self.failure(seq, error)
 
@@ -165,6 +170,11 @@ class Responder:
         """The frame that answers a call, once its verb is done."""
         try:
             return self._reply(awaited.seq, await awaited.answer)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # the loop ends: no failure of the verb
+            return self.failure(awaited.seq, error)
         except BaseException as error:  # noqa: BLE001 - as in `perform`
             return self.failure(awaited.seq, error)
 
@@ -176,13 +186,7 @@ class Responder:
             return self.failure(seq, error)
 
     def failure(self, seq: bytes, error: BaseException) -> bytes:
-        """The frame that answers a request with what went wrong: nothing of ours is told.
-
-        Raises:
-            MalformedError: that went wrong.
-        """
-        if isinstance(error, MalformedError):
-            raise error
+        """The frame that answers a request with what went wrong: nothing of ours is told."""
         if isinstance(error, RequestRefused):
             return messages.exception_reply(seq, "builtins", error.kind, error.reason)
         logger.error("a request failed", exc_info=error)
@@ -205,17 +209,20 @@ class Responder:
         return _apply(perform, self._unboxed(boxed))
 
     def _unboxed(self, boxed: object) -> tuple[object, ...]:
-        """A request's arguments, of which only the first may name an object of ours."""
+        """A request's arguments: each may name an object of ours, but nothing within one."""
         match boxed:
-            case (
-                consts.LABEL_TUPLE,
-                ((consts.LABEL_LOCAL_REF, (str() as kind, int() as cls, int() as number)), *others),
-            ):
+            case (consts.LABEL_TUPLE, tuple() as items):
+                return tuple([self._argument(item) for item in items])
+        return _as_tuple(_unbox(boxed))
+
+    def _argument(self, package: object) -> object:
+        match package:
+            case (consts.LABEL_LOCAL_REF, (str() as kind, int() as cls, int() as number)):
                 exported = self._exported.get((kind, cls, number))
                 if exported is None:
                     raise RequestRefused("LookupError", "no such object")
-                return (exported, *map(_unbox, others))
-        return _as_tuple(_unbox(boxed))
+                return exported
+        return _unbox(package)
 
     def _ping(self, data: object) -> object:
         # Nested far enough, it can be decoded but not encoded: that takes a deeper stack.
@@ -227,22 +234,29 @@ class Responder:
     def _getroot(self) -> Exported:
         return self._root
 
-    def _getattr(self, obj: object, name: object) -> Exported:
+    def _getattr(self, obj: object, name: object) -> Exported | str:
+        about = attribute(obj, name)
+        if about is not None:
+            return about
         if obj is not self._root or type(name) is not str:
             raise RequestRefused("AttributeError", "only verbs can be reached")
+        return self._find(name)
+
+    def _find(self, name: str) -> Exported:
         exported = self._verbs.get(name)
         if exported is None:
             # Whatever the service says, what Python itself looks up is no verb.
             verb = None if name.startswith("_") else self._service.verb(name)
             if verb is None:
                 # A name that could be none is not repeated: it may be, or hold, a secret.
-                asked = f": {name!r}" if _VERB_NAME.fullmatch(name) else ""
+                asked = f": {name!r}" if is_verb_name(name) else ""
                 raise RequestRefused("AttributeError", f"no such verb{asked}")
             if len(self._verbs) >= MAX_VERBS:
                 raise RequestRefused("AttributeError", "too many verbs for one connection")
             kind, cls, _number = messages.VERB
             general = verb.general if type(verb) is RawVerb else verb
-            exported = Exported((kind, cls, len(self._verbs) + 1), general)  # type: ignore[arg-type]
+            ref = (kind, cls, len(self._verbs) + 1)
+            exported = Exported(ref, general, name)  # type: ignore[arg-type]
             self._verbs[name] = self._exported[exported.ref] = exported
             if len(self._heads) < MAX_SHORT_CALLS:
                 self._heads[messages.call_head(exported.ref)] = verb
@@ -258,10 +272,6 @@ class Responder:
 
     def _del(self, _obj: object, _count: object = 1) -> None:
         """Nothing to do: see `_exported`."""
-
-    def _inspect(self, _ref: object) -> tuple[()]:
-        """No names are given out; a client asks for the verbs it knows of."""
-        return ()
 
 
 def _unbox(package: object) -> object:

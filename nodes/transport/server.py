@@ -69,8 +69,9 @@ class Server:
             family=socket.AF_INET6 if ":" in host else socket.AF_INET,
             backlog=socket.SOMAXCONN,
         )
-        # Accepted sockets inherit it. (That small packets do not wait, the loop sees to.)
+        # Accepted sockets inherit both. Asyncio's own loop lets small packets of these wait.
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
             # How much a peer has not taken, the loop does not say where there is TLS.
             patience_ms = int(limits.frame * 1000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import rpyc
 
@@ -47,6 +47,12 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
         """
         del name
         return None
+
+    def verbs(self) -> Iterable[str]:
+        """The names of verbs that a person is told who looks around: by `dir`, say. `verb` alone
+        decides what may be called.
+        """
+        return ()
 
     def on_open(self, peer: Peer) -> None:
         """Called once, before the first request."""

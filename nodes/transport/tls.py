@@ -105,24 +105,22 @@ class TlsFailed(OSError):  # noqa: N818 - named for what happened
 
 
 class TlsStream(Stream):
-    """A `Stream` whose bytes are encrypted; of use once `shake_hands` has returned.
+    """A `Stream` that is encrypted, at the dialling end; of use once `shake_hands` has returned.
 
     Args:
         sock: as `Stream`.
-        context: of that side.
-        host: whom the peer's certificate must name; None at the answering end.
+        context: whom it trusts, and what it shows of itself.
+        host: whom the peer's certificate must name.
 
     Raises:
         ValueError: the host cannot be in a certificate.
     """
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str | None) -> None:
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, host: str) -> None:
         super().__init__(sock)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=host is None, server_hostname=host
-        )
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._early = b""
         self._ended = False
 

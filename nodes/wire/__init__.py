@@ -17,13 +17,13 @@ from nodes.wire.envelopes import (
     result_envelope,
 )
 from nodes.wire.messages import (
-    DEADLINE,
     INSTANCE_VARIABLE,
+    LOOKUP_TIMEOUT_S,
+    MAX_COUNT,
+    MAX_MESSAGE_CHARS,
     MAX_REFUSAL_CHARS,
-    MOST_MESSAGE,
-    MOST_REGISTRATION,
-    PAGE,
-    WHOLE,
+    MAX_REGISTRATION_CHARS,
+    PAGE_RECORDS,
     WORKER_ID,
     BatchRequest,
     Count,
@@ -53,13 +53,13 @@ from nodes.wire.messages import (
 from nodes.wire.views import ClusterSnapshot, Event, LogPart, Reloaded, WorkerView
 
 __all__ = [
-    "DEADLINE",
     "INSTANCE_VARIABLE",
+    "LOOKUP_TIMEOUT_S",
+    "MAX_COUNT",
+    "MAX_MESSAGE_CHARS",
     "MAX_REFUSAL_CHARS",
-    "MOST_MESSAGE",
-    "MOST_REGISTRATION",
-    "PAGE",
-    "WHOLE",
+    "MAX_REGISTRATION_CHARS",
+    "PAGE_RECORDS",
     "WORKER_ID",
     "BatchRequest",
     "ClusterSnapshot",

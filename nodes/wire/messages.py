@@ -13,11 +13,11 @@ from nodes.support.structs import ready
 if TYPE_CHECKING:
     from nodes.catalog import CatalogInfo
 
-DEADLINE = 2.0
+LOOKUP_TIMEOUT_S = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
 
 
-PAGE = 1000
+PAGE_RECORDS = 1000
 """Records of a page, unless its client says otherwise."""
 
 
@@ -35,10 +35,10 @@ ProbeAnswer = tuple[int, int, int, str, float, int]
 are of lookups that did not come from the master: what did, the master counts itself."""
 
 
-MOST_REGISTRATION = 2_000_000
+MAX_REGISTRATION_CHARS = 2_000_000
 
 
-MOST_MESSAGE = 10_000
+MAX_MESSAGE_CHARS = 10_000
 """Characters of a registration, and of a worker's words."""
 
 
@@ -46,11 +46,11 @@ MAX_REFUSAL_CHARS = 1000
 """Characters of a worker's words that a client hears: they say what is wrong with its lookup."""
 
 
-WHOLE = (1 << 63) - 1
+MAX_COUNT = (1 << 63) - 1
 """The largest count that is shown: what fits into 63 bits."""
 
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=WHOLE)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 
 WORKER_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -108,9 +108,9 @@ class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
     name: str
     args: tuple[str | int | float, ...]
-    limit: int = PAGE
+    limit: int = PAGE_RECORDS
     after: str | None = None
-    within: float = DEADLINE
+    within: float = LOOKUP_TIMEOUT_S
     """Seconds from its arrival within which an answer is of use."""
 
 

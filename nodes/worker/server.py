@@ -17,7 +17,7 @@ from nodes.security.cursors import Cursors
 from nodes.security.tls import Tls
 from nodes.transport import Limits, LoopThread, Server
 from nodes.wire import (
-    DEADLINE,
+    LOOKUP_TIMEOUT_S,
     Registered,
     Registration,
     WorkerRefusal,
@@ -134,7 +134,7 @@ class WorkerServer:
 
     async def _end(self) -> None:
         self.registration.leave()
-        await self.server.finish(DEADLINE)
+        await self.server.finish(LOOKUP_TIMEOUT_S)
         await self.server.stop()
         if self._running is not None:
             with contextlib.suppress(TimeoutError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import psutil
@@ -23,7 +23,7 @@ from nodes.errors import (
 from nodes.support import validation
 from nodes.transport import Service
 from nodes.wire import (
-    PAGE,
+    PAGE_RECORDS,
     ProbeAnswer,
     WorkerAnswer,
     WorkerRefusal,
@@ -60,7 +60,7 @@ class Lookups:
         """Answers a lookup in the common form, the first page of it, with finished JSON."""
         try:
             return self._versions.present.answer(
-                name if type(name) is str else "", args, limit=PAGE, after=None
+                name if type(name) is str else "", args, limit=PAGE_RECORDS, after=None
             )
         except LookupFailed as refusal:
             return (refusal.code, refusal.message)
@@ -178,6 +178,10 @@ class MasterFacingService(Service):
         """One of those."""
         return self._verbs.get(name)
 
+    def verbs(self) -> Iterable[str]:
+        """All of those."""
+        return self._verbs
+
 
 class DirectService(Service):
     """The worker's verbs for clients that ask it themselves, on its own port.
@@ -205,6 +209,10 @@ class DirectService(Service):
     def verb(self, name: str) -> Verb | None:
         """One of those."""
         return self._verbs.get(name)
+
+    def verbs(self) -> Iterable[str]:
+        """All of those."""
+        return self._verbs
 
     def _login(self, key: object) -> bool:
         """The client shows the key that the master gave it. Returns whether it is right."""

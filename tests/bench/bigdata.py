@@ -1,8 +1,8 @@
 """What ten million records cost: `python -m tests.bench.bigdata [RECORDS]`.
 
-Makes its own records in a temporary folder (500 bytes of disk for each), measures what is
-promised of them, prints one table and clears away. Speeds are also given as a share of what
-`json.loads` does with the same lines at that time: a shared machine is not the same twice.
+Generates records in a temporary folder (500 bytes of disk for each), measures builds, start-up,
+lookups and memory against their goals, and prints one table. Build speeds are also given relative
+to `json.loads` on the same lines at that time, because the speed of a shared machine varies.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ import psutil
 from nodes.catalog import Catalog, Reader, ensure_catalog
 from nodes.client.blocking import Client
 from nodes.security.tokens import ensure_token
-from tests.catalog.large_data import CROWD, build_measured, one_of, write_many
+from tests.catalog.large_data import CROWD, build_and_measure_peak, make_person, write_people
 from tests.kit import Node, hosted
 
-FEW = 28
+FEW_RECORDS = 28
 WORKERS = 4
+WARM_UP_CALLS = 1000
+MEASURED_CALLS = 5000
 MB = 1e6
 
 Row = tuple[str, str, str]
-"""What, its goal, what was measured."""
+"""The subject, its goal, the measured value."""
 
 
 def main() -> None:
-    """Runs all of it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.bigdata", description=__doc__)
     parser.add_argument("records", nargs="?", type=int, default=10_000_000, metavar="RECORDS")
     records = parser.parse_args().records
@@ -47,7 +49,7 @@ def main() -> None:
         ensure_token()
         few, much = Path(folder, "few"), Path(folder, "much")
         few.mkdir()
-        write_many(few / "people.jsonl", FEW)
+        write_people(few / "people.jsonl", FEW_RECORDS)
         print(
             f"{records:,} records, Python {platform.python_version()}, {os.cpu_count()} cores,"
             f" load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}\n"
@@ -61,33 +63,33 @@ def main() -> None:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Prints rows as soon as they are known: all of them take minutes."""
+    """Print rows at once; all of them together take minutes."""
     for what, goal, measured in rows:
         print(f"{what:34}{goal:>14}  {measured}", flush=True)
 
 
 def built(folder: Path, suffix: str, records: int) -> list[Row]:
-    """Builds the catalog of so many records with the command that users have."""
+    """Build the catalog of that many records with the users' command."""
     folder.mkdir(exist_ok=True)
     for old in (*folder.iterdir(), *Path(os.environ["ROLLCALL_CACHE"]).glob("catalogs/*.db")):
         old.unlink()
-    write_many(folder / f"people{suffix}", records)
-    lines = [json.dumps(one_of(records, n)) for n in range(min(records, 100_000))]
-    yard = [parse_time(lines)]
+    write_people(folder / f"people{suffix}", records)
+    lines = [json.dumps(make_person(records, n)) for n in range(min(records, 100_000))]
+    parse_times_s = [seconds_per_loads(lines)]
     began = time.perf_counter()
-    most = build_measured(folder)
+    peak_bytes = build_and_measure_peak(folder)
     taken = (time.perf_counter() - began) / records
-    yard.append(parse_time(lines))
-    speed = f"{1 / taken:,.0f}/s, {statistics.mean(yard) / taken:.2f} of json.loads"
-    peak = f"{most / MB:.0f} MB"
+    parse_times_s.append(seconds_per_loads(lines))
+    speed = f"{1 / taken:,.0f}/s, {statistics.mean(parse_times_s) / taken:.2f} of json.loads"
+    peak = f"{peak_bytes / MB:.0f} MB"
     return [
         (f"build from {suffix}", "200,000/s", speed),
         ("  memory at its peak", "300 MB", peak),
     ]
 
 
-def parse_time(lines: Sequence[str]) -> float:
-    """Seconds that `json.loads` takes for one of the lines."""
+def seconds_per_loads(lines: Sequence[str]) -> float:
+    """The seconds that `json.loads` takes for one line."""
     began = time.perf_counter()
     for line in lines:
         json.loads(line)
@@ -95,7 +97,7 @@ def parse_time(lines: Sequence[str]) -> float:
 
 
 def started(few: Path, much: Path) -> Row:
-    """How long a worker takes to be ready, on few records and on many in turn."""
+    """The time until a worker is ready, for few records and for many in turn."""
     taken: dict[str, list[float]] = {ensure_catalog(data).path: [] for data in (few, much)}
     with hosted(0) as cluster:
         for _ in range(5):
@@ -104,11 +106,11 @@ def started(few: Path, much: Path) -> Row:
                 with Node("worker", "--master", cluster.address, "--catalog", catalog, "--json"):
                     times.append((time.perf_counter() - began) * 1000)
     small, large = map(statistics.median, taken.values())
-    return "worker ready", "the same", f"{large:.0f} ms, with {FEW} records {small:.0f} ms"
+    return "worker ready", "the same", f"{large:.0f} ms, with {FEW_RECORDS} records {small:.0f} ms"
 
 
 def read(few: Path, much: Path, records: int) -> Row:
-    """Lookups by name in this process."""
+    """Lookups by name with a reader in this process."""
 
     def find(reader: Reader, name: str) -> None:
         assert reader.find("getbyname", (name,)).count
@@ -124,22 +126,23 @@ def read(few: Path, much: Path, records: int) -> Row:
 def compared(
     what: str, records: int, few: Callable[[str], None], much: Callable[[str], None]
 ) -> Row:
-    """A row for a call on few records and on many in turn, with names by chance."""
+    """A row for a call on few records and on many in turn, with random names."""
     random = Random(7)
-    taken: dict[int, list[float]] = {FEW: [], records: []}
-    for turn in range(6000):
-        for size, call in ((FEW, few), (records, much)):
-            name = one_of(size, random.randrange(size))["name"]
+    taken: dict[int, list[float]] = {FEW_RECORDS: [], records: []}
+    for turn in range(WARM_UP_CALLS + MEASURED_CALLS):
+        for size, call in ((FEW_RECORDS, few), (records, much)):
+            name = make_person(size, random.randrange(size))["name"]
             began = time.perf_counter()
             call(name)
-            if turn >= 1000:  # warm
+            if turn >= WARM_UP_CALLS:
                 taken[size].append((time.perf_counter() - began) * 1e6)
     small, large = map(statistics.median, taken.values())
-    return what, "1.5", f"{large / small:.2f}: {large:.0f} us, with {FEW} records {small:.0f} us"
+    times = f"{large:.0f} us, with {FEW_RECORDS} records {small:.0f} us"
+    return what, "1.5", f"{large / small:.2f}: {times}"
 
 
 def served(few: Path, much: Path, records: int) -> list[Row]:
-    """Lookups and pages through clusters, and the memory they leave in worker and master."""
+    """Lookups and pages through clusters, and the memory of workers and master."""
 
     def ask(client: Client, name: str) -> None:
         assert client.getbyname(name)
@@ -158,13 +161,13 @@ def served(few: Path, much: Path, records: int) -> list[Row]:
         master = psutil.Process(nodes[1].process.pid)
         workers = master.children(recursive=True)
         uss = [one.memory_full_info().uss / MB for one in workers]
-        # A page of the catalog that no other worker has mapped yet counts as one's own there,
-        # though it is the page cache's: it is no memory that a worker costs.
-        pages_alone = [
+        # USS also counts a page of the catalog that no other worker has mapped. Such a page
+        # belongs to the page cache and is no cost of a worker.
+        catalog_pages = [
             sum(part.private_clean for part in one.memory_maps() if part.path.endswith(".db")) / MB
             for one in workers
         ]
-        kept = (f"{own - alone:.0f}" for own, alone in zip(uss, pages_alone, strict=True))
+        kept = (f"{own - pages:.0f}" for own, pages in zip(uss, catalog_pages, strict=True))
         rows += [
             (
                 f"each of {WORKERS} workers' own (USS)",

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.catalog.kit import Asked, asking, write
+from tests.catalog.kit import OpenCatalog, open_catalog, write
 
 
 class Put(Protocol):
@@ -19,9 +19,9 @@ class Put(Protocol):
 
 
 class Ask(Protocol):
-    """Opens the catalog of some data for questions, until the end of the test."""
+    """Opens the catalog of some data until the end of the test."""
 
-    def __call__(self, data: Path, *, skip_bad: bool = False) -> Asked: ...
+    def __call__(self, data: Path, *, skip_bad: bool = False) -> OpenCatalog: ...
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def put(tmp_path: Path) -> Put:
 def ask() -> Iterator[Ask]:
     with ExitStack() as stack:
 
-        def opened(data: Path, *, skip_bad: bool = False) -> Asked:
-            return stack.enter_context(asking(data, skip_bad=skip_bad))
+        def opened(data: Path, *, skip_bad: bool = False) -> OpenCatalog:
+            return stack.enter_context(open_catalog(data, skip_bad=skip_bad))
 
         yield opened

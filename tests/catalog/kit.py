@@ -1,4 +1,4 @@
-"""Datasets written to disk, catalogs opened and asked, and the plain scan they must agree with."""
+"""Helpers: write datasets, open their catalogs for lookups, and the plain scan to compare with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def person(name: str, location: str = "Oslo", year: int = 2001, **more: object) 
 
 
 def write(folder: Path, files: Mapping[str, object]) -> Path:
-    """Write files into the folder: text and bytes as they are, anything else as JSON."""
+    """Write files into the folder: text and bytes unchanged, other values as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = folder / name
@@ -40,14 +40,14 @@ def write(folder: Path, files: Mapping[str, object]) -> Path:
 
 
 def definition(lookups: Mapping[str, list[str]], **more: object) -> str:
-    """The text of a `dataset.toml`; JSON's texts and lists are TOML's too."""
+    """The text of a `dataset.toml`; JSON strings and lists are valid TOML."""
     parts = [*more.items(), *(("lookups." + name, on) for name, on in lookups.items())]
     lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in parts]
     return "\n".join(lines) + "\n"
 
 
-class Asked:
-    """A catalog with one reader, asked the way a worker does it: arguments coerced first."""
+class OpenCatalog:
+    """A catalog with one reader; it validates arguments first, as a worker does."""
 
     def __init__(self, catalog: Catalog, reader: Reader) -> None:
         self.info = catalog.info
@@ -59,7 +59,7 @@ class Asked:
         return self._lookups[name]
 
     def records(self, name: str, *args: object, limit: int = 1000) -> list[Record]:
-        """The whole answer, all pages of it."""
+        """All pages of an answer."""
         found: list[Record] = []
         start = 0
         while True:
@@ -75,18 +75,18 @@ class Asked:
 
 
 @contextmanager
-def asking(
+def open_catalog(
     data: Path, cache: Path | None = None, *, skip_bad: bool = False, settle_ns: int = SETTLE_NS
-) -> Iterator[Asked]:
-    """Build the catalog of `data` if need be, and open it for questions."""
+) -> Iterator[OpenCatalog]:
+    """Open the catalog of `data`, built if necessary."""
     info = ensure_catalog(data, cache=cache, skip_bad=skip_bad, settle_ns=settle_ns)
     catalog = Catalog.open(info.path)
     with catalog.reader() as reader:
-        yield Asked(catalog, reader)
+        yield OpenCatalog(catalog, reader)
 
 
 def plain_scan(records: list[Record], fields: tuple[str, ...], args: tuple[Any, ...]) -> Any:
-    """What a lookup must answer: the records that have exactly these values, in order."""
+    """The expected answer of a lookup: the records with exactly these values, in order."""
     return [
         record
         for record in records
@@ -98,11 +98,11 @@ def plain_scan(records: list[Record], fields: tuple[str, ...], args: tuple[Any, 
 
 
 def _equal(value: object, arg: object) -> bool:
-    # To Python true equals 1; to a lookup it does not.
+    # In Python True == 1; in a lookup they differ.
     return value == arg and isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def catalogs(cache: Path) -> list[str]:
-    """The names of the files in the cache's folder of catalogs, half made ones too."""
+    """The names of all files in the cache's folder of catalogs, temporary ones too."""
     folder = cache / "catalogs"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

@@ -1,4 +1,4 @@
-"""As many people as wanted, the same every time, none of them kept."""
+"""Generated people: any number of them, the same every time, none kept in memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ CROWD = "Crowdtown"
 FIRST = ("amara", "bo", "étienne", "fannie", "ignacio", "marcelo", "xander", "zoë")
 
 
-def one_of(records: int, n: int, crowd: int = 100_000) -> Record:
-    """The person with that number: about two share a name, 200 a place, and `crowd` are in
-    `CROWD`. Primes have those who share something lie far apart, as in records that grew.
+def make_person(records: int, n: int, crowd: int = 100_000) -> Record:
+    """The person with that number.
+
+    About two people share a name and 200 a location; `crowd` people are in `CROWD`. Steps by
+    primes keep those who share a value far apart, as in real records.
     """
     return {
         "record_id": n,
@@ -27,9 +29,9 @@ def one_of(records: int, n: int, crowd: int = 100_000) -> Record:
     }
 
 
-def write_many(file: Path, records: int, crowd: int = 100_000) -> Path:
-    """Write them to a JSON Lines or CSV file; returns it."""
-    people = (one_of(records, n, crowd) for n in range(records))
+def write_people(file: Path, records: int, crowd: int = 100_000) -> Path:
+    """Write people to a JSON Lines or CSV file, and return its path."""
+    people = (make_person(records, n, crowd) for n in range(records))
     with file.open("w", encoding="utf-8") as out:
         if file.suffix == ".csv":
             out.write("record_id,name,location,year\n")
@@ -39,25 +41,27 @@ def write_many(file: Path, records: int, crowd: int = 100_000) -> Path:
     return file
 
 
-_WEIGHED = """
+_BUILD_SCRIPT = """
 import sys
 from nodes.cli import main
 try:
     main()
 finally:
-    # The kernel's figure for this very program: what it tells of a process to whoever waits for
-    # it includes the size of the program that started it.
+    # The peak of this program alone. What `wait4` reports to the parent includes the parent's
+    # size at the fork.
     [peak] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
     print(peak)
 """
 
 
-def build_measured(data: Path) -> int:
-    """Builds the catalog of a folder or file with the command that users have, in a process of
-    its own; the bytes of memory that this took at most.
+def build_and_measure_peak(data: Path) -> int:
+    """Build a catalog with the users' command in a process of its own.
+
+    Returns:
+        The peak memory of that process in bytes.
     """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", _WEIGHED, "data", "build", str(data)],
+        [sys.executable, "-P", "-c", _BUILD_SCRIPT, "data", "build", str(data)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

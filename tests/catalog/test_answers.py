@@ -1,4 +1,4 @@
-"""Every answer equals a plain scan of the records: over generated data, and over all that ships."""
+"""Answers equal a plain scan of the records, for generated data and for the shipped data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from nodes.catalog import coerce
 from nodes.errors import BadRequest
 from nodes.support.paths import shipped_data
-from tests.catalog.kit import CLASSIC, Record, asking, definition, plain_scan, write
+from tests.catalog.kit import CLASSIC, Record, definition, open_catalog, plain_scan, write
 
 LOOKUPS = {**CLASSIC, "bysize": ["size"], "byall": ["size", "year", "location", "name"]}
 
@@ -37,7 +37,7 @@ _records = st.fixed_dictionaries(
         "extra": _nothing | _texts | _numbers | st.booleans(),
     },
 )
-# With this one, every lookup's field is there, and `size` has numbers of both kinds.
+# Gives every lookup's field a value, and `size` numbers of both types.
 ANCHOR = {"name": "al", "location": "Oslo", "year": 2001, "size": 0.5}
 _files = st.lists(
     st.tuples(st.sampled_from(["keyed.json", "array.json", "lines.jsonl"]), st.lists(_records)),
@@ -47,7 +47,7 @@ _files = st.lists(
 
 
 def written(kind: str, records: list[Record]) -> str:
-    """A file of that kind; keyed by name it has the same key more than once."""
+    """The content of a file of that kind; the keyed one may have duplicate keys."""
     texts = [json.dumps(record, ensure_ascii=bool(len(records) % 2)) for record in records]
     match kind:
         case "keyed.json":
@@ -71,15 +71,15 @@ def test_answers_over_generated_data_equal_a_plain_scan(
     records = [record for _, part in files for record in part] + [ANCHOR]
     with TemporaryDirectory() as temporary:
         data = write(Path(temporary) / "data", contents)
-        with asking(data, Path(temporary) / "cache") as asked:
-            assert asked.info.records == len(records)
+        with open_catalog(data, Path(temporary) / "cache") as catalog:
+            assert catalog.info.records == len(records)
             strangers = dict(zip(("name", "location", "year", "size"), extra, strict=True))
-            for lookup in asked.info.lookups:
+            for lookup in catalog.info.lookups:
                 for source in [*records, strangers]:
                     args = tuple(source.get(field) for field in lookup.fields)
                     if any(isinstance(arg, list | dict | None) for arg in args):
                         continue
-                    answer = asked.records(lookup.name, *args, limit=limit)
+                    answer = catalog.records(lookup.name, *args, limit=limit)
                     assert answer == plain_scan(records, lookup.fields, args)
 
 
@@ -97,11 +97,11 @@ def test_values_of_several_types_are_found_by_what_json_writes(values: list[Any]
     records = [{"key": value, "number": number} for number, value in enumerate([*values, "text"])]
     with TemporaryDirectory() as temporary:
         files = {"a.json": records, "dataset.toml": definition({"by": ["key"]})}
-        with asking(write(Path(temporary) / "d", files), Path(temporary) / "c") as asked:
-            assert asked.lookup("by").types == ("text",)
+        with open_catalog(write(Path(temporary) / "d", files), Path(temporary) / "c") as catalog:
+            assert catalog.lookup("by").types == ("text",)
             for wanted in {text(record["key"]) for record in records} - {None}:
                 expected = [one for one in records if text(one["key"]) == wanted]
-                assert asked.records("by", wanted) == expected
+                assert catalog.records("by", wanted) == expected
 
 
 _cells = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=5)
@@ -128,13 +128,13 @@ def test_csv_answers_equal_a_plain_scan_of_the_rows(data: st.DataObject) -> None
     ]
     with TemporaryDirectory() as temporary:
         folder = write(Path(temporary) / "d", {"a.csv": sheet.getvalue()})
-        with asking(folder, Path(temporary) / "c") as asked:
+        with open_catalog(folder, Path(temporary) / "c") as catalog:
             for record in records:
                 for name, fields in CLASSIC.items():
                     if all(field in record for field in fields):
                         args = tuple(record[field] for field in fields)
                         expected = plain_scan(records, tuple(fields), args)
-                        assert asked.records(name, *args) == expected
+                        assert catalog.records(name, *args) == expected
 
 
 def _numeric(cells: list[str]) -> bool:
@@ -166,16 +166,16 @@ def check_all(folder: Path) -> None:
     names = {record["name"] for record in records}
     places = {record["location"] for record in records}
     years = {record["year"] for record in records}
-    with asking(folder) as asked:
+    with open_catalog(folder) as catalog:
         for name in names:
-            assert asked.records("getbyname", name) == plain_scan(records, ("name",), (name,))
+            assert catalog.records("getbyname", name) == plain_scan(records, ("name",), (name,))
         for place in places:
             expected = plain_scan(records, ("location",), (place,))
-            assert asked.records("getbylocation", place) == expected
+            assert catalog.records("getbylocation", place) == expected
             for year in years:
                 both = plain_scan(expected, ("year",), (year,))
-                assert asked.records("getbyyear", place, year) == both
-                assert asked.records("getbyyear", place, str(year)) == both
+                assert catalog.records("getbyyear", place, year) == both
+                assert catalog.records("getbyyear", place, str(year)) == both
     assert len(records) > 0
 
 
@@ -202,9 +202,9 @@ def test_every_answer_over_more_data() -> None:
     ],
 )
 def test_the_classic_questions_have_answers(name: str, args: tuple[object, ...]) -> None:
-    with asking(shipped_data()) as asked:
-        found = asked.records(name, *args)
-        fields = asked.lookup(name).fields
+    with open_catalog(shipped_data()) as catalog:
+        found = catalog.records(name, *args)
+        fields = catalog.lookup(name).fields
     assert found
     for record in found:
         assert [str(record[field]) for field in fields] == [str(arg) for arg in args]
@@ -228,18 +228,18 @@ STRANGE = [
 
 @pytest.mark.parametrize("value", STRANGE)
 def test_strange_values_are_found_nowhere(value: str) -> None:
-    with asking(shipped_data()) as asked:
-        assert asked.records("getbyname", value) == []
-        assert asked.records("getbylocation", value) == []
-        assert asked.records("getbyyear", value, 2002) == []
+    with open_catalog(shipped_data()) as catalog:
+        assert catalog.records("getbyname", value) == []
+        assert catalog.records("getbylocation", value) == []
+        assert catalog.records("getbyyear", value, 2002) == []
 
 
 @pytest.mark.parametrize("value", ["x" * (1 << 20), "\ud800", None, ["xander"], 7, b"xander"])
 def test_what_cannot_be_a_value_is_a_bad_request(value: object) -> None:
     asks = {"getbyname": [value], "getbylocation": [value], "getbyyear": [value, 2002]}
-    with asking(shipped_data()) as asked:
+    with open_catalog(shipped_data()) as catalog:
         for name, args in asks.items():
             with pytest.raises(BadRequest, match=rf"{name}\("):
-                coerce(asked.lookup(name), args)
+                coerce(catalog.lookup(name), args)
         with pytest.raises(BadRequest, match=": year must be an integer"):
-            coerce(asked.lookup("getbyyear"), ["Oslo", [value]])
+            coerce(catalog.lookup("getbyyear"), ["Oslo", [value]])

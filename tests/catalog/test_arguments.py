@@ -1,4 +1,4 @@
-"""A lookup's arguments, from whoever asks."""
+"""Argument validation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodes.catalog import Lookup, coerce, usage
-from nodes.catalog.arguments import shown
+from nodes.catalog.arguments import quoted
 from nodes.errors import BadRequest
 
 BY_NAME = Lookup("getbyname", ("name",), ("text",))
@@ -46,7 +46,7 @@ def test_arguments_come_in_the_fields_types(
 
 
 class Text(str):
-    """Looks like text, and could bring methods of its own."""
+    """A subclass of str, which could override methods."""
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_whatever_comes_is_either_storable_or_a_bad_request(
 @example("🎈" * 50)
 @example("\x1b[2J\ud800\u202e" * 20)
 def test_a_value_in_a_message_is_short_and_harmless(value: str) -> None:
-    text = shown(value)
+    text = quoted(value)
     assert len(text) <= 80
     assert text.isprintable()
     text.encode()

@@ -1,4 +1,4 @@
-"""Which catalog belongs to a dataset: found again, built anew, kept, cleared away."""
+"""The catalog cache: a catalog is found again, built, kept, evicted."""
 
 from __future__ import annotations
 
@@ -10,46 +10,64 @@ from typing import Any
 
 import pytest
 
-import nodes.catalog.build
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import Catalog, CatalogInfo, ensure_catalog
 from nodes.catalog.cache import MAX_CATALOGS, MAX_STAMPS
 from nodes.errors import DataError
 from tests.catalog.conftest import Ask, Put
-from tests.catalog.kit import asking, catalogs, definition, person, write
+from tests.catalog.kit import catalogs, definition, open_catalog, person, write
 
 AL, BO = person("al"), person("bo")
 
 
 AT_ONCE_NS = -1_000_000_000
-"""Files count as settled at once: a test need not wait until theirs are old enough."""
+"""Makes new files count as settled, so that no test waits until its files are old enough."""
 
 ensure_settled = functools.partial(ensure_catalog, settle_ns=AT_ONCE_NS)
 
 
+class Builds:
+    """Finds or builds catalogs, and keeps the version of each that was built."""
+
+    def __init__(self) -> None:
+        self.versions: list[str | None] = []
+        """None for a build that failed."""
+
+    def ensure(self, data: Path, **options: Any) -> CatalogInfo:
+        """`ensure_catalog`, which reports progress exactly if it builds."""
+        started: list[None] = []
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if (stage, done) == ("read", 0) and not started:
+                started.append(None)
+
+        version = None
+        try:
+            info = ensure_catalog(data, progress=progress, **options)
+            version = info.version
+        finally:
+            self.versions += [version for _ in started]
+        return info
+
+    def ensure_settled(self, data: Path, **options: Any) -> CatalogInfo:
+        """The same for files that count as settled."""
+        return self.ensure(data, settle_ns=AT_ONCE_NS, **options)
+
+
 @pytest.fixture
-def builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The versions that were built, as they are."""
-    built: list[str] = []
-    real = nodes.catalog.build.write_catalog
-
-    def noted(dataset: Any, path: Path, version: str, **options: Any) -> None:
-        built.append(version)
-        real(dataset, path, version, **options)
-
-    monkeypatch.setattr(nodes.catalog.build, "write_catalog", noted)
-    return built
+def builds() -> Builds:
+    return Builds()
 
 
 # -- found again, or built anew ------------------------------------------------------------------
 
 
 def test_a_catalog_is_built_once_and_named_by_its_version(
-    put: Put, cache: Path, builds: list[str]
+    put: Put, cache: Path, builds: Builds
 ) -> None:
     data = put({"a.json": [AL]})
-    first = ensure_catalog(data)
-    assert first == ensure_catalog(data)
-    assert builds == [first.version]
+    first = builds.ensure(data)
+    assert first == builds.ensure(data)
+    assert builds.versions == [first.version]
     assert catalogs(cache) == [f"{first.version}.db"]
     assert first.path == str(cache / "catalogs" / f"{first.version}.db")
     assert first.bytes == Path(first.path).stat().st_size
@@ -57,11 +75,11 @@ def test_a_catalog_is_built_once_and_named_by_its_version(
     assert (first.records, first.files, first.skipped) == (1, ("a.json",), 0)
 
 
-def test_the_same_content_elsewhere_has_the_same_catalog(tmp_path: Path, builds: list[str]) -> None:
-    one = ensure_catalog(write(tmp_path / "one" / "data", {"a.json": [AL]}))
-    other = ensure_catalog(write(tmp_path / "other" / "data", {"a.json": [AL]}))
+def test_the_same_content_elsewhere_has_the_same_catalog(tmp_path: Path, builds: Builds) -> None:
+    one = builds.ensure(write(tmp_path / "one" / "data", {"a.json": [AL]}))
+    other = builds.ensure(write(tmp_path / "other" / "data", {"a.json": [AL]}))
     assert one == other
-    assert builds == [one.version]
+    assert builds.versions == [one.version]
 
 
 def test_while_files_look_the_same_they_are_not_read(
@@ -87,9 +105,9 @@ def test_while_files_look_the_same_they_are_not_read(
 def test_a_change_at_once_and_of_the_same_size_is_seen(put: Put) -> None:
     for number in range(40):
         data = put({"a.json": [person(f"p{number % 2}")]})
-        with asking(data) as asked:
-            assert asked.records("getbyname", f"p{number % 2}") == [person(f"p{number % 2}")]
-            assert asked.records("getbyname", f"p{(number + 1) % 2}") == []
+        with open_catalog(data) as catalog:
+            assert catalog.records("getbyname", f"p{number % 2}") == [person(f"p{number % 2}")]
+            assert catalog.records("getbyname", f"p{(number + 1) % 2}") == []
 
 
 def test_files_that_changed_a_moment_ago_are_read_again(put: Put, cache: Path) -> None:
@@ -106,9 +124,9 @@ def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask) -> None
     first = ensure_settled(data)
     put({"a.json": [BO]})
     os.utime(data / "a.json", ns=(before.st_atime_ns, before.st_mtime_ns))
-    with asking(data, settle_ns=AT_ONCE_NS) as asked:
-        assert asked.info.version != first.version
-        assert asked.records("getbyname", "bo") == [BO]
+    with open_catalog(data, settle_ns=AT_ONCE_NS) as catalog:
+        assert catalog.info.version != first.version
+        assert catalog.records("getbyname", "bo") == [BO]
 
 
 @pytest.mark.parametrize(
@@ -122,42 +140,42 @@ def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask) -> None
     ],
 )
 def test_whatever_changes_the_answers_changes_the_version(
-    put: Put, change: dict[str, object], builds: list[str]
+    put: Put, change: dict[str, object], builds: Builds
 ) -> None:
     files: dict[str, object] = {"a.json": [AL], "z.json": [AL]}
-    first = ensure_settled(put(files))
-    second = ensure_settled(put(change))
+    first = builds.ensure_settled(put(files))
+    second = builds.ensure_settled(put(change))
     assert second.version != first.version
-    assert builds == [first.version, second.version]
+    assert builds.versions == [first.version, second.version]
     assert Catalog.open(first.path).info == first
 
 
-def test_going_back_finds_the_old_catalog(put: Put, builds: list[str]) -> None:
-    versions = [ensure_catalog(put({"a.json": [one]})).version for one in (AL, BO, AL)]
-    assert versions == [*builds, builds[0]]
+def test_going_back_finds_the_old_catalog(put: Put, builds: Builds) -> None:
+    versions = [builds.ensure(put({"a.json": [one]})).version for one in (AL, BO, AL)]
+    assert versions == [*builds.versions, builds.versions[0]]
 
 
-def test_force_builds_the_same_again(put: Put, builds: list[str], cache: Path) -> None:
+def test_force_builds_the_same_again(put: Put, builds: Builds, cache: Path) -> None:
     data = put({"a.json": [AL]})
-    with Catalog.open(ensure_catalog(data).path).reader() as old:
-        again = ensure_catalog(data, force=True)
-        assert builds == [again.version] * 2
+    with Catalog.open(builds.ensure(data).path).reader() as old:
+        again = builds.ensure(data, force=True)
+        assert builds.versions == [again.version] * 2
         assert catalogs(cache) == [f"{again.version}.db"]
         assert old.find("getbyname", ["al"]).count == 1
 
 
 @pytest.mark.parametrize("stamp", [b"", b"{", b"[]", b'{"signature": 7}', b"\xff\0"])
 def test_a_damaged_stamp_costs_a_digest_and_nothing_else(
-    put: Put, cache: Path, builds: list[str], stamp: bytes
+    put: Put, cache: Path, builds: Builds, stamp: bytes
 ) -> None:
     data = put({"a.json": [AL]})
-    first = ensure_settled(data)
+    first = builds.ensure_settled(data)
     (file,) = (cache / "stamps").iterdir()
     intact = file.read_bytes()
     file.write_bytes(stamp)
-    assert ensure_settled(data) == first
+    assert builds.ensure_settled(data) == first
     assert file.read_bytes() == intact
-    assert builds == [first.version]
+    assert builds.versions == [first.version]
 
 
 def test_without_stamps_it_works_as_well(put: Put, cache: Path) -> None:
@@ -171,21 +189,21 @@ def test_without_stamps_it_works_as_well(put: Put, cache: Path) -> None:
 
 
 def test_a_catalog_that_lacks_bad_records_is_only_for_those_who_said_so(
-    put: Put, builds: list[str]
+    put: Put, builds: Builds
 ) -> None:
     data = put({"a.json": [AL, "bad"]})
-    skipping = ensure_settled(data, skip_bad=True)
+    skipping = builds.ensure_settled(data, skip_bad=True)
     assert (skipping.records, skipping.skipped) == (1, 1)
     with pytest.raises(DataError, match=r"a\.json, record 2: "):
-        ensure_settled(data)
-    assert ensure_settled(data, skip_bad=True) == skipping
-    assert len(builds) == 2
+        builds.ensure_settled(data)
+    assert builds.ensure_settled(data, skip_bad=True) == skipping
+    assert builds.versions == [skipping.version, None]
 
 
-def test_without_bad_records_it_is_the_same_catalog_for_all(put: Put, builds: list[str]) -> None:
+def test_without_bad_records_it_is_the_same_catalog_for_all(put: Put, builds: Builds) -> None:
     data = put({"a.json": [AL]})
-    assert ensure_catalog(data, skip_bad=True) == ensure_catalog(data)
-    assert len(builds) == 1
+    assert builds.ensure(data, skip_bad=True) == builds.ensure(data)
+    assert len(builds.versions) == 1
 
 
 @pytest.mark.parametrize(
@@ -199,7 +217,7 @@ def test_without_bad_records_it_is_the_same_catalog_for_all(put: Put, builds: li
         {"dataset.toml": 'files = ["gone.json"]'},
     ],
 )
-def test_broken_records_take_nothing_of_the_old_catalog(
+def test_broken_records_leave_the_old_catalog_as_it_is(
     put: Put, cache: Path, broken: dict[str, object]
 ) -> None:
     data = put({"a.json": [AL]})
@@ -215,7 +233,7 @@ def test_broken_records_take_nothing_of_the_old_catalog(
 
 
 class Meddler:
-    """A progress that does something to the data once, when a stage is reached."""
+    """A progress callback that rewrites the data once, when a stage is reached."""
 
     def __init__(self, stage: str, data: Path, content: str) -> None:
         self.stage, self.file, self.content = stage, data / "a.json", content
@@ -228,7 +246,7 @@ class Meddler:
 
 @pytest.mark.parametrize("stage", ["read", "index"])
 @pytest.mark.parametrize("content", [json.dumps([BO]), '[{"name": "b', "[7]", json.dumps([AL, BO])])
-def test_files_that_change_while_they_are_read_are_not_called_broken(
+def test_files_that_change_while_they_are_read_are_not_reported_as_broken(
     put: Put, cache: Path, stage: str, content: str
 ) -> None:
     data = put({"a.json": [AL]})
@@ -274,7 +292,7 @@ def test_only_the_newest_catalogs_are_kept_and_those_in_use(put: Put, cache: Pat
     infos = []
     for number in range(MAX_CATALOGS + 4):
         info = ensure_catalog(put({"a.json": [person(f"p{number}")]}))
-        # One a second, as it were: the file system's clock is too coarse for builds this quick.
+        # The file system's clock is too coarse to tell such quick builds apart.
         os.utime(info.path, ns=(number * 10**9, number * 10**9))
         infos.append(info)
     kept = {f"{info.version}.db" for info in infos[-MAX_CATALOGS:]}
@@ -302,13 +320,10 @@ def test_a_cache_that_cannot_be_made_is_explained(put: Put, tmp_path: Path) -> N
         ensure_catalog(put({"a.json": [AL]}), cache=tmp_path / "file" / "cache")
 
 
-def test_a_catalog_that_cannot_be_written_is_explained(
-    put: Put, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_args: object, **_options: object) -> None:
+def test_a_catalog_that_cannot_be_written_is_explained(put: Put, cache: Path) -> None:
+    def full(stage: str, done: int, total: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(nodes.catalog.build, "write_catalog", full)
     with pytest.raises(DataError, match=r"No space left on device; make room there"):
-        ensure_catalog(put({"a.json": [AL]}))
+        ensure_catalog(put({"a.json": [AL]}), progress=full)
     assert catalogs(cache) == []

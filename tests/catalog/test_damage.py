@@ -1,4 +1,4 @@
-"""A catalog file that is not what it was: never trusted, never a crash, built again."""
+"""Damaged catalog files: never a crash, never trusted, always built again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from nodes.catalog import Catalog, Reader, ensure_catalog
 from nodes.errors import BadRequest, DataError
 from tests.catalog.conftest import Put
-from tests.catalog.kit import asking, person, plain_scan, write
+from tests.catalog.kit import open_catalog, person, plain_scan, write
 
 RECORDS = [person(f"p{number % 50}", f"City {number % 9}", number) for number in range(400)]
 PAGE = 8192
@@ -108,9 +108,9 @@ def test_a_damaged_catalog_is_built_again(put: Put, damage: str) -> None:
     data = put({"a.json": RECORDS})
     info = ensure_catalog(data)
     DAMAGE[damage](Path(info.path))
-    with asking(data) as asked:
-        assert asked.info == info
-        assert asked.records("getbyname", "p7") == plain_scan(RECORDS, ("name",), ("p7",))
+    with open_catalog(data) as catalog:
+        assert catalog.info == info
+        assert catalog.records("getbyname", "p7") == plain_scan(RECORDS, ("name",), ("p7",))
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "another catalog"])
@@ -141,8 +141,8 @@ def test_wherever_bytes_are_wrong_nothing_but_our_errors_comes_out(put: Put, see
         lambda reader: reader.suggest("year", "", limit=100),
     ]
     for use in uses:
-        # BadRequest: the lookup's own name may be what was written over.
+        # BadRequest: the damage may be in the name of the lookup.
         with suppress(DataError, BadRequest), Catalog.open(path).reader() as reader:
             use(reader)
-    with asking(data) as asked:
-        assert asked.info.records == len(RECORDS)
+    with open_catalog(data) as catalog:
+        assert catalog.info.records == len(RECORDS)

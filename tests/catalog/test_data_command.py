@@ -197,7 +197,7 @@ def test_names_from_the_data_cannot_steer_the_terminal(put: Put) -> None:
 
 
 class Terminal(io.StringIO):
-    """What stderr is when somebody looks at it."""
+    """A stderr that is a terminal."""
 
     def isatty(self) -> bool:
         return True

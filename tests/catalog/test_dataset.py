@@ -1,4 +1,4 @@
-"""`dataset.toml`: what it says, what it must not say, and what holds without it."""
+"""Datasets: what `dataset.toml` may declare, and the defaults without it."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ PLAYER = {"player": "ada", "team": "Owls", "season": 2019}
 
 
 def test_without_a_definition_people_get_the_three_lookups(put: Put, ask: Ask) -> None:
-    asked = ask(put({"a.json": [person("al")]}))
-    assert {one.name: list(one.fields) for one in asked.info.lookups} == CLASSIC
-    assert asked.info.name == "data"
+    catalog = ask(put({"a.json": [person("al")]}))
+    assert {one.name: list(one.fields) for one in catalog.info.lookups} == CLASSIC
+    assert catalog.info.name == "data"
 
 
 def test_custom_lookups(put: Put, ask: Ask) -> None:
     later = {**PLAYER, "season": 2020}
     lookups = {"getbyteam": ["team", "season"], "who": ["player"], "in_season": ["season"]}
-    asked = ask(
+    catalog = ask(
         put({"a.json": [PLAYER, later], "dataset.toml": definition(lookups, name="Liga Ñ")})
     )
-    assert asked.info.name == "Liga Ñ"
-    assert {one.name: list(one.fields) for one in asked.info.lookups} == lookups
-    assert asked.records("getbyteam", "Owls", 2019) == [PLAYER]
-    assert asked.records("getbyteam", "Owls", "2020") == [later]
-    assert asked.records("getbyteam", "2019", 2019) == []
-    assert asked.records("who", "ada") == [PLAYER, later]
-    assert asked.records("in_season", 2020) == [later]
+    assert catalog.info.name == "Liga Ñ"
+    assert {one.name: list(one.fields) for one in catalog.info.lookups} == lookups
+    assert catalog.records("getbyteam", "Owls", 2019) == [PLAYER]
+    assert catalog.records("getbyteam", "Owls", "2020") == [later]
+    assert catalog.records("getbyteam", "2019", 2019) == []
+    assert catalog.records("who", "ada") == [PLAYER, later]
+    assert catalog.records("in_season", 2020) == [later]
 
 
 def test_fields_may_be_named_anything(put: Put, ask: Ask) -> None:
     odd = ['f0"; DROP TABLE records; --', "", "größe 🎈", "select", "a.b", "x" * 300]
     lookups = {f"by{number}": [field] for number, field in enumerate(odd)}
     record = {field: number for number, field in enumerate(odd)}
-    asked = ask(put({"a.json": [record], "dataset.toml": definition({**lookups, "all": odd})}))
-    assert all(asked.records(f"by{number}", number) == [record] for number in range(len(odd)))
-    assert asked.records("all", *range(len(odd))) == [record]
+    catalog = ask(put({"a.json": [record], "dataset.toml": definition({**lookups, "all": odd})}))
+    assert all(catalog.records(f"by{number}", number) == [record] for number in range(len(odd)))
+    assert catalog.records("all", *range(len(odd))) == [record]
 
 
 def test_files_are_those_that_are_named_in_that_order(put: Put, ask: Ask) -> None:
-    asked = ask(
+    catalog = ask(
         put(
             {
                 "dataset.toml": 'files = ["sub/z.jsonl", "b.json"]',
@@ -59,8 +59,8 @@ def test_files_are_those_that_are_named_in_that_order(put: Put, ask: Ask) -> Non
             }
         )
     )
-    assert [one["location"] for one in asked.records("getbyname", "al")] == ["Z", "B"]
-    assert asked.info.files == ("sub/z.jsonl", "b.json")
+    assert [one["location"] for one in catalog.records("getbyname", "al")] == ["Z", "B"]
+    assert catalog.info.files == ("sub/z.jsonl", "b.json")
 
 
 def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask: Ask) -> None:
@@ -72,20 +72,20 @@ def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask
     assert "no record has name, location, year" in message
     assert "the fields found are tags, player, team, season, größe, grösse, 名, 前." in message
     assert str(data / "dataset.toml") in message
-    # What it shows works as it stands, and not on a field that no lookup can be on.
+    # The example works unchanged, and has no lookup on `tags`, which has only lists.
     _, _, text = message.partition("for example:\n\n")
     assert text.startswith('name = "data"\n\n[lookups]\n')
-    asked = ask(put({"dataset.toml": text}))
-    assert {one.fields for one in asked.info.lookups} == {("player",), ("team",), ("season",)}
-    assert asked.records("getbyteam", "Owls") != []
+    catalog = ask(put({"dataset.toml": text}))
+    assert {one.fields for one in catalog.info.lookups} == {("player",), ("team",), ("season",)}
+    assert catalog.records("getbyteam", "Owls") != []
 
 
 def test_the_shown_definition_names_lookups_differently(put: Put, ask: Ask) -> None:
     data = put({"a.json": [{"名": 'quo"te', "前": "back\\slash\x7f", "!": 1}]})
     with pytest.raises(DataError) as caught:
         check_data(data)
-    asked = ask(put({"dataset.toml": str(caught.value).partition("for example:\n\n")[2]}))
-    assert [one.fields for one in asked.info.lookups] == [("名",), ("前",), ("!",)]
+    catalog = ask(put({"dataset.toml": str(caught.value).partition("for example:\n\n")[2]}))
+    assert [one.fields for one in catalog.info.lookups] == [("名",), ("前",), ("!",)]
 
 
 def test_a_definition_without_lookups_is_added_to(put: Put) -> None:

@@ -1,6 +1,6 @@
-"""Many records: what they need is bounded, and what they answer is what a plain scan finds.
+"""Many records: bounded memory, and the same answers as a plain scan.
 
-`python -m pytest -m big tests/catalog` runs it, in a minute or so.
+Run with `python -m pytest -n 0 -m big tests/catalog`; it takes about a minute.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 
 from nodes.catalog import CatalogInfo, ensure_catalog
 from nodes.client.blocking import Client
-from tests.catalog.kit import Record, asking
-from tests.catalog.large_data import CROWD, build_measured, one_of, write_many
+from tests.catalog.kit import Record, open_catalog
+from tests.catalog.large_data import CROWD, build_and_measure_peak, make_person, write_people
 from tests.kit import Node
 
 pytestmark = [pytest.mark.big, pytest.mark.timeout(600)]
@@ -26,45 +26,45 @@ MB = 1_000_000
 
 
 def build(data: Path) -> tuple[CatalogInfo, int]:
-    """The catalog, and the bytes of memory that building it took at most."""
-    peak = build_measured(data)
+    """Build the catalog; returns its info and the peak memory in bytes."""
+    peak = build_and_measure_peak(data)
     return ensure_catalog(data), peak
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_a_build_takes_no_more_memory_for_more_records(tmp_path: Path, suffix: str) -> None:
-    few, few_peak = build(write_many(tmp_path / f"few{suffix}", RECORDS // 10))
-    much, much_peak = build(write_many(tmp_path / f"much{suffix}", RECORDS))
+    few, few_peak = build(write_people(tmp_path / f"few{suffix}", RECORDS // 10))
+    much, much_peak = build(write_people(tmp_path / f"much{suffix}", RECORDS))
     assert (few.records, much.records) == (RECORDS // 10, RECORDS)
-    # Beside SQLite's own 8 MiB and what each of its sorting threads holds, nothing may grow.
+    # Only SQLite's cache of 8 MiB and its sorting threads may use more for more records.
     assert much_peak - few_peak < 40 * MB
     assert much_peak < 150 * MB
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_answers_are_those_of_a_plain_scan(tmp_path: Path, suffix: str) -> None:
-    file = write_many(tmp_path / f"many{suffix}", RECORDS)
+    file = write_people(tmp_path / f"many{suffix}", RECORDS)
     random = Random(7)
-    asked_for = [one_of(RECORDS, random.randrange(RECORDS)) for _ in range(200)]
+    asked_for = [make_person(RECORDS, random.randrange(RECORDS)) for _ in range(200)]
     names = {person["name"] for person in asked_for}
     places = {(person["location"], person["year"]) for person in asked_for}
     by_name: dict[str, list[Record]] = defaultdict(list)
     by_place: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for n in range(RECORDS):
-        person = one_of(RECORDS, n)
+        person = make_person(RECORDS, n)
         if person["name"] in names:
             by_name[person["name"]].append(person)
         if (place := (person["location"], person["year"])) in places:
             by_place[place].append(person)
-    with asking(file) as asked:
-        assert {name: asked.records("getbyname", name) for name in names} == by_name
-        assert {place: asked.records("getbyyear", *place) for place in places} == by_place
+    with open_catalog(file) as catalog:
+        assert {name: catalog.records("getbyname", name) for name in names} == by_name
+        assert {place: catalog.records("getbyyear", *place) for place in places} == by_place
 
 
 @pytest.fixture
 def crowded(tmp_path: Path) -> Iterator[Node]:
-    """A cluster that serves them."""
-    ensure_catalog(write_many(tmp_path / "many.jsonl", RECORDS))
+    """A cluster that serves many records."""
+    ensure_catalog(write_people(tmp_path / "many.jsonl", RECORDS))
     with Node(
         "up", "--workers", "1", "--port", "0", "--json", "--data", str(tmp_path / "many.jsonl")
     ) as node:
@@ -74,11 +74,11 @@ def crowded(tmp_path: Path) -> Iterator[Node]:
 def test_a_crowd_goes_through_the_master_page_by_page(crowded: Node) -> None:
     master = psutil.Process(crowded.process.pid)
     with Client(crowded.ready["master"], timeout=10.0) as client:
-        assert client.getbyname(one_of(RECORDS, 5)["name"])
+        assert client.getbyname(make_person(RECORDS, 5)["name"])
         before = peak = master.memory_info().rss
         count = 0
         for n, person in enumerate(client.each("getbylocation", CROWD)):
-            assert person == one_of(RECORDS, n * 3)
+            assert person == make_person(RECORDS, n * 3)
             count += 1
             if count % 1000 == 0:
                 peak = max(peak, master.memory_info().rss)

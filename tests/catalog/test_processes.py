@@ -1,4 +1,4 @@
-"""Several processes and one cache: builds at once, builds that are killed half way."""
+"""One cache for several processes: concurrent builds, and builds that are killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from nodes.catalog import Catalog, ensure_catalog
 from tests.catalog.conftest import Put
-from tests.catalog.kit import asking, catalogs, person, plain_scan
+from tests.catalog.kit import catalogs, open_catalog, person, plain_scan
 from tests.kit import PATIENCE
 
 RECORDS = [person(f"p{number % 500}", f"City {number % 9}", number) for number in range(6000)]
@@ -39,7 +39,7 @@ print("started", flush=True)
 sys.stdin.readline()
 print(ensure_catalog(Path(data), progress=progress, force=True).path, flush=True)
 """
-"""Builds when told to; pauses once, where a stage begins ("False") or has come further."""
+"""Builds after a line of input; pauses once, where a stage begins ("False") or goes on ("True")."""
 
 
 @pytest.fixture
@@ -53,19 +53,19 @@ class Builder:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
 
-    def says(self) -> str:
-        """Its next line."""
+    def read_line(self) -> str:
+        """Its next line of output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
     def go(self) -> None:
-        """Let it go on from where it waits."""
+        """Let it go on from its pause."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def kill(self) -> None:
-        """End it at once, with no time to tidy up."""
+        """Kill it, with no time to clean up."""
         self.process.send_signal(signal.SIGKILL)
         assert self.process.wait(PATIENCE) == -signal.SIGKILL
 
@@ -81,7 +81,7 @@ def builder(data: Path, pause: str = "never") -> Iterator[Builder]:
     with process:
         try:
             started = Builder(process)
-            assert started.says() == "started"
+            assert started.read_line() == "started"
             yield started
         finally:
             process.kill()
@@ -89,18 +89,18 @@ def builder(data: Path, pause: str = "never") -> Iterator[Builder]:
 
 def check(data: Path) -> None:
     """The catalog of `data` is there and has all the answers."""
-    with asking(data) as asked:
-        assert asked.info.records == len(RECORDS)
+    with open_catalog(data) as catalog:
+        assert catalog.info.records == len(RECORDS)
         for name in ("p0", "p7", "p499"):
-            assert asked.records("getbyname", name) == plain_scan(RECORDS, ("name",), (name,))
+            assert catalog.records("getbyname", name) == plain_scan(RECORDS, ("name",), (name,))
 
 
-def test_processes_that_build_at_once_do_no_harm(data: Path, cache: Path) -> None:
+def test_concurrent_builds_make_one_catalog(data: Path, cache: Path) -> None:
     with builder(data) as one, builder(data) as two, builder(data) as three:
         together = [one, two, three]
         for each in together:
             each.go()
-        paths = {each.says() for each in together}
+        paths = {each.read_line() for each in together}
         assert [each.process.wait(PATIENCE) for each in together] == [0, 0, 0]
     (path,) = paths
     assert catalogs(cache) == [Path(path).name]
@@ -111,7 +111,7 @@ def test_processes_that_build_at_once_do_no_harm(data: Path, cache: Path) -> Non
 def test_a_killed_build_leaves_nothing_that_is_used(data: Path, cache: Path, pause: str) -> None:
     with builder(data, pause) as victim:
         victim.go()
-        assert victim.says() == "paused"
+        assert victim.read_line() == "paused"
         victim.kill()
     (leftover,) = catalogs(cache)
     assert leftover.endswith(".tmp")
@@ -120,12 +120,12 @@ def test_a_killed_build_leaves_nothing_that_is_used(data: Path, cache: Path, pau
     assert left.endswith(".db")
 
 
-def test_a_killed_build_takes_nothing_of_the_old_catalog(data: Path, cache: Path) -> None:
+def test_a_killed_build_leaves_the_old_catalog_as_it_is(data: Path, cache: Path) -> None:
     info = ensure_catalog(data)
     content = Path(info.path).read_bytes()
     with Catalog.open(info.path).reader() as reader, builder(data, "index True") as victim:
         victim.go()
-        assert victim.says() == "paused"
+        assert victim.read_line() == "paused"
         victim.kill()
         assert Path(info.path).read_bytes() == content
         assert reader.find("getbyname", ["p7"]).count == 12
@@ -135,12 +135,12 @@ def test_a_killed_build_takes_nothing_of_the_old_catalog(data: Path, cache: Path
 def test_a_build_under_way_is_not_taken_for_a_leftover(data: Path, cache: Path) -> None:
     with builder(data, "index True") as slow:
         slow.go()
-        assert slow.says() == "paused"
+        assert slow.read_line() == "paused"
         (under_way,) = catalogs(cache)
         first = ensure_catalog(data, force=True)
         assert set(catalogs(cache)) == {under_way, Path(first.path).name}
         slow.go()
-        assert slow.says() == first.path
+        assert slow.read_line() == first.path
         assert slow.process.wait(PATIENCE) == 0
     assert catalogs(cache) == [Path(first.path).name]
     check(data)

@@ -1,4 +1,4 @@
-"""A reader's verbs: find by pages, suggest, ping; and what it refuses."""
+"""The catalog reader: find by pages, suggest, ping, and what it rejects."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from nodes.catalog import Catalog, Reader, ensure_catalog
 from nodes.catalog.reader import MAX_PAGE_BYTES, MAX_PAGE_RECORDS
 from nodes.errors import BadRequest, DataError
 from tests.catalog.conftest import Ask, Put
-from tests.catalog.kit import Asked, asking, definition, person, plain_scan, write
+from tests.catalog.kit import OpenCatalog, definition, open_catalog, person, plain_scan, write
 
 CITIES = ["Oslo", "Rome", "Lima"]
 MANY = [person(f"p{number % 7}", CITIES[number % 3], 2000 + number % 4) for number in range(97)]
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCatalog]:
     base = tmp_path_factory.mktemp("many")
     data = write(base / "data", {"a.json": MANY[:50], "b.json": MANY[50:]})
-    with asking(data, base / "cache") as asked:
-        yield asked
+    with open_catalog(data, base / "cache") as catalog:
+        yield catalog
 
 
 # -- find, page by page --------------------------------------------------------------------------
@@ -36,7 +36,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 
 @settings(max_examples=60, deadline=None)
 @given(name=st.integers(0, 7), city=st.sampled_from(CITIES), limit=st.integers(1, 40))
-def test_pages_together_are_the_plain_scan(many: Asked, name: int, city: str, limit: int) -> None:
+def test_pages_together_are_the_plain_scan(
+    many: OpenCatalog, name: int, city: str, limit: int
+) -> None:
     assert many.records("getbyname", f"p{name}", limit=limit) == plain_scan(
         MANY, ("name",), (f"p{name}",)
     )
@@ -48,7 +50,7 @@ def test_pages_together_are_the_plain_scan(many: Asked, name: int, city: str, li
     )
 
 
-def test_a_page_that_holds_all_that_is_left_is_the_last(many: Asked) -> None:
+def test_a_page_that_holds_all_that_is_left_is_the_last(many: OpenCatalog) -> None:
     count = len(plain_scan(MANY, ("location",), ("Rome",)))
     whole = many.reader.find("getbylocation", ["Rome"], limit=count)
     assert (whole.count, whole.after) == (count, None)
@@ -61,27 +63,27 @@ def test_a_page_that_holds_all_that_is_left_is_the_last(many: Asked) -> None:
     assert rest.files == ("b.json",)
 
 
-def test_nothing_found_is_an_empty_page(many: Asked) -> None:
+def test_nothing_found_is_an_empty_page(many: OpenCatalog) -> None:
     page = many.reader.find("getbyname", ["nobody"])
     assert (page.body, page.count, page.after, page.files) == (b"[]", 0, None, ())
 
 
 def test_a_page_ends_before_it_grows_too_large(put: Put, ask: Ask) -> None:
     large = [person("al", year=number, text="x" * 900_000) for number in range(10)]
-    asked = ask(put({"a.jsonl": "\n".join(json.dumps(one) for one in large)}))
-    page = asked.reader.find("getbyname", ["al"])
+    catalog = ask(put({"a.jsonl": "\n".join(json.dumps(one) for one in large)}))
+    page = catalog.reader.find("getbyname", ["al"])
     assert page.count == 4
     assert len(page.body) <= MAX_PAGE_BYTES
-    assert asked.records("getbyname", "al") == large
+    assert catalog.records("getbyname", "al") == large
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_PAGE_RECORDS + 1, 1.0, "5", None, True, 2**70])
-def test_a_wrong_limit_is_refused(many: Asked, limit: int) -> None:
+def test_a_wrong_limit_is_refused(many: OpenCatalog, limit: int) -> None:
     with pytest.raises(BadRequest, match="limit must be an integer from 1 to 10000"):
         many.reader.find("getbyname", ["p1"], limit=limit)
 
 
-def test_a_lookup_that_is_not_there_shows_those_that_are(many: Asked) -> None:
+def test_a_lookup_that_is_not_there_shows_those_that_are(many: OpenCatalog) -> None:
     with pytest.raises(BadRequest) as caught:
         many.reader.find("getbyteam", ["x"])
     assert "no lookup 'getbyteam'" in caught.value.message
@@ -93,7 +95,7 @@ def test_a_lookup_that_is_not_there_shows_those_that_are(many: Asked) -> None:
 @pytest.mark.parametrize(
     "args", [[], ["a", "b"], [None], [["p1"]], [True], [b"p1"], [2**63], ["\ud800"]]
 )
-def test_arguments_that_were_not_coerced_do_no_harm(many: Asked, args: list[str]) -> None:
+def test_arguments_that_were_not_coerced_do_no_harm(many: OpenCatalog, args: list[str]) -> None:
     with pytest.raises(BadRequest, match=r"getbyname\(name\): "):
         many.reader.find("getbyname", args)
     assert many.records("getbyname", "p1") == plain_scan(MANY, ("name",), ("p1",))
@@ -139,19 +141,19 @@ def test_integers_are_suggested_by_their_digits(numbers: set[int]) -> None:
     records = [{"number": number} for number in numbers]
     files = {"a.json": records, "dataset.toml": definition({"by": ["number"]})}
     with TemporaryDirectory() as temporary:
-        with asking(write(Path(temporary) / "d", files), Path(temporary) / "c") as asked:
+        with open_catalog(write(Path(temporary) / "d", files), Path(temporary) / "c") as catalog:
             for prefix in {str(number)[:length] for number in numbers for length in (0, 1, 2, 19)}:
                 expected = {str(number) for number in numbers if str(number).startswith(prefix)}
-                found = asked.reader.suggest("number", prefix, limit=100)
+                found = catalog.reader.suggest("number", prefix, limit=100)
                 assert len(found) == len(set(found)) == min(100, len(expected))
                 assert set(found) <= expected
 
 
 def test_numbers_with_fractions_are_not_suggested(put: Put, ask: Ask) -> None:
     definition_ = definition({"by": ["size"]})
-    asked = ask(put({"a.json": [{"size": 1.5}, {"size": 1}], "dataset.toml": definition_}))
-    assert asked.lookup("by").types == ("number",)
-    assert asked.reader.suggest("size", "1") == []
+    catalog = ask(put({"a.json": [{"size": 1.5}, {"size": 1}], "dataset.toml": definition_}))
+    assert catalog.lookup("by").types == ("number",)
+    assert catalog.reader.suggest("size", "1") == []
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_numbers_with_fractions_are_not_suggested(put: Put, ask: Ask) -> None:
     ],
 )
 def test_a_wrong_question_for_suggestions_is_refused(
-    many: Asked, field: str, prefix: str, limit: int
+    many: OpenCatalog, field: str, prefix: str, limit: int
 ) -> None:
     with pytest.raises(BadRequest) as caught:
         many.reader.suggest(field, prefix, limit=limit)
@@ -181,12 +183,12 @@ def test_a_wrong_question_for_suggestions_is_refused(
 
 def test_ping_reads_a_record_each_time(put: Put, ask: Ask) -> None:
     odd: list[object] = [{}, {"name": None}, {"name": ["x"]}]
-    asked = ask(put({"a.json": [*odd, person("al"), person("al"), person("bo")]}))
+    catalog = ask(put({"a.json": [*odd, person("al"), person("al"), person("bo")]}))
     for _ in range(20):
-        asked.reader.ping()
+        catalog.reader.ping()
 
 
-def test_readers_of_one_catalog_answer_in_many_threads(many: Asked) -> None:
+def test_readers_of_one_catalog_answer_in_many_threads(many: OpenCatalog) -> None:
     catalog = Catalog.open(many.info.path)
     expected = plain_scan(MANY, ("name",), ("p3",))
     answers: list[object] = []

@@ -1,4 +1,4 @@
-"""The records that ship: enough of them, in many places, over many years, in two files."""
+"""The shipped records: two files with enough people, locations and years."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILES = {"data-am.json": ("a", "m"), "data-nz.json": ("n", "z")}
 
 
 def people(*files: str) -> dict[str, Record]:
-    """The people in these files by name, none lost to another of that name."""
+    """The people in these files by name; fails on a duplicate name."""
     found: list[tuple[str, Record]] = []
     for file in files:
         text = (shipped_data() / file).read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def people(*files: str) -> dict[str, Record]:
 
 
 def list_of_people(pairs: list[tuple[str, object]]) -> object:
-    """A record as a dict; the object around the records as pairs, so that no key is lost."""
+    """A record as a dict; the object around the records as pairs, which keeps duplicate keys."""
     return dict(pairs) if pairs[0][0] == "record_id" else pairs
 
 

@@ -1,4 +1,4 @@
-"""Files in, records out: JSON, JSON Lines and CSV."""
+"""The sources: JSON, JSON Lines and CSV files."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ SOURCES = {
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_source_gives_the_same_answers(put: Put, ask: Ask, name: str) -> None:
-    asked = ask(put({name: SOURCES[name]}))
-    assert asked.info.records == 2
-    assert asked.info.files == (name,)
-    assert asked.records("getbyname", "Zoë") == [ZOE]
-    assert asked.records("getbylocation", "L'Aquila") == [OBRIEN]
-    assert asked.records("getbyyear", "São Paulo", 1999) == [ZOE]
-    assert asked.records("getbyname", "zoë") == []
+    catalog = ask(put({name: SOURCES[name]}))
+    assert catalog.info.records == 2
+    assert catalog.info.files == (name,)
+    assert catalog.records("getbyname", "Zoë") == [ZOE]
+    assert catalog.records("getbylocation", "L'Aquila") == [OBRIEN]
+    assert catalog.records("getbyyear", "São Paulo", 1999) == [ZOE]
+    assert catalog.records("getbyname", "zoë") == []
 
 
 def test_a_single_file_is_a_dataset_too(put: Put, ask: Ask) -> None:
     folder = put({"mine.jsonl": json.dumps(ZOE), "other.json": [OBRIEN]})
-    asked = ask(folder / "mine.jsonl")
-    assert (asked.info.name, asked.info.records) == ("mine", 1)
-    assert asked.records("getbyname", "Zoë") == [ZOE]
+    catalog = ask(folder / "mine.jsonl")
+    assert (catalog.info.name, catalog.info.records) == ("mine", 1)
+    assert catalog.records("getbyname", "Zoë") == [ZOE]
 
 
 def test_files_are_read_in_order_and_pages_tell_where_from(put: Put, ask: Ask) -> None:
-    asked = ask(
+    catalog = ask(
         put(
             {
                 "c.csv": "name,location,year\nbo,C,3\n",
@@ -66,26 +66,26 @@ def test_files_are_read_in_order_and_pages_tell_where_from(put: Put, ask: Ask) -
             }
         )
     )
-    assert [one["location"] for one in asked.records("getbyname", "bo")] == ["A", "B", "C"]
-    assert asked.reader.find("getbyname", ["bo"]).files == ("a.json", "b.jsonl", "c.csv")
-    assert asked.reader.find("getbylocation", ["B"]).files == ("b.jsonl",)
-    assert asked.reader.find("getbyname", ["al"]).files == ()
+    assert [one["location"] for one in catalog.records("getbyname", "bo")] == ["A", "B", "C"]
+    assert catalog.reader.find("getbyname", ["bo"]).files == ("a.json", "b.jsonl", "c.csv")
+    assert catalog.reader.find("getbylocation", ["B"]).files == ("b.jsonl",)
+    assert catalog.reader.find("getbyname", ["al"]).files == ()
 
 
 def test_duplicate_names_are_all_returned(put: Put, ask: Ask) -> None:
     first, second, third = (person("eve", year=year) for year in (1, 2, 3))
     twice = f'{{"eve": {json.dumps(first)}, "eve": {json.dumps(second)}}}'
-    asked = ask(put({"a.json": twice, "b.json": [third, third]}))
-    assert asked.records("getbyname", "eve") == [first, second, third, third]
+    catalog = ask(put({"a.json": twice, "b.json": [third, third]}))
+    assert catalog.records("getbyname", "eve") == [first, second, third, third]
 
 
 def test_extra_fields_and_their_order_are_kept(put: Put, ask: Ask) -> None:
     rich = {"tags": ["a", {"b": None}], **person("kim"), "größe": 1.75, "ok": True, "none": None}
-    asked = ask(put({"a.json": [person("al"), rich]}))
-    (found,) = asked.records("getbyname", "kim")
+    catalog = ask(put({"a.json": [person("al"), rich]}))
+    (found,) = catalog.records("getbyname", "kim")
     assert found == rich
     assert list(found) == list(rich)
-    assert asked.info.fields == ("name", "location", "year", "tags", "größe", "ok", "none")
+    assert catalog.info.fields == ("name", "location", "year", "tags", "größe", "ok", "none")
 
 
 def test_a_record_without_a_lookups_field_is_not_found_by_that_lookup(put: Put, ask: Ask) -> None:
@@ -96,13 +96,13 @@ def test_a_record_without_a_lookups_field_is_not_found_by_that_lookup(put: Put, 
         {"name": {"an": "object"}, "location": "Rome"},
         {},
     ]
-    asked = ask(put({"a.json": [*odd, person("al", "Rome", 2)]}))
-    assert asked.info.records == 6
-    assert asked.records("getbyname", "no-place") == [odd[0]]
-    assert asked.records("getbylocation", "Rome") == [*odd[1:4], person("al", "Rome", 2)]
-    assert asked.records("getbyyear", "Rome", 1) == [odd[1]]
+    catalog = ask(put({"a.json": [*odd, person("al", "Rome", 2)]}))
+    assert catalog.info.records == 6
+    assert catalog.records("getbyname", "no-place") == [odd[0]]
+    assert catalog.records("getbylocation", "Rome") == [*odd[1:4], person("al", "Rome", 2)]
+    assert catalog.records("getbyyear", "Rome", 1) == [odd[1]]
     for nothing in ("None", "null", "", "a list", '["a list"]'):
-        assert asked.records("getbyname", nothing) == []
+        assert catalog.records("getbyname", nothing) == []
 
 
 def test_csv_numbers_are_typed_per_column(put: Put, ask: Ask) -> None:
@@ -111,8 +111,8 @@ def test_csv_numbers_are_typed_per_column(put: Put, ask: Ask) -> None:
         "ann,Oslo,2001,007,1.5,9223372036854775807,1,\n"
         'bob,Oslo,-3,12,2,9223372036854775808,x,\n"c, d",Oslo,0,+5,1e3,1,2.5,\n'
     )
-    asked = ask(put({"a.csv": header + rows}))
-    assert asked.records("getbylocation", "Oslo") == [
+    catalog = ask(put({"a.csv": header + rows}))
+    assert catalog.records("getbylocation", "Oslo") == [
         {
             "name": "ann",
             "location": "Oslo",
@@ -141,14 +141,16 @@ def test_csv_numbers_are_typed_per_column(put: Put, ask: Ask) -> None:
             "mixed": "2.5",
         },
     ]
-    assert asked.lookup("getbyyear").types == ("text", "integer")
-    assert asked.records("getbyyear", "Oslo", "-3")[0]["name"] == "bob"
+    assert catalog.lookup("getbyyear").types == ("text", "integer")
+    assert catalog.records("getbyyear", "Oslo", "-3")[0]["name"] == "bob"
 
 
 def test_a_csv_cell_may_hold_lines_and_quotes(put: Put, ask: Ask) -> None:
-    asked = ask(put({"a.csv": 'name,location,year\n"two\nlines, ""quoted""",Oslo,1\nbo,Oslo,2\n'}))
-    assert [one["year"] for one in asked.records("getbyname", 'two\nlines, "quoted"')] == [1]
-    assert asked.info.records == 2
+    catalog = ask(
+        put({"a.csv": 'name,location,year\n"two\nlines, ""quoted""",Oslo,1\nbo,Oslo,2\n'})
+    )
+    assert [one["year"] for one in catalog.records("getbyname", 'two\nlines, "quoted"')] == [1]
+    assert catalog.info.records == 2
 
 
 BROKEN: dict[str, tuple[str, object, str]] = {
@@ -241,9 +243,9 @@ def test_bad_records_are_counted_and_the_rest_is_served(put: Put, ask: Ask) -> N
     assert "a.jsonl, line 50: " in str(caught.value)
     assert "line 51" not in str(caught.value)
     assert "and 10 more" in str(caught.value)
-    asked = ask(data, skip_bad=True)
-    assert (asked.info.records, asked.info.skipped) == (30, 30)
-    assert len(asked.records("getbyname", "al")) == 30
+    catalog = ask(data, skip_bad=True)
+    assert (catalog.info.records, catalog.info.skipped) == (30, 30)
+    assert len(catalog.records("getbyname", "al")) == 30
 
 
 def test_nothing_but_bad_records_is_no_dataset(put: Put) -> None:
@@ -251,7 +253,7 @@ def test_nothing_but_bad_records_is_no_dataset(put: Put) -> None:
         ensure_catalog(put({"a.jsonl": "[]\n1\n"}), skip_bad=True)
 
 
-# -- the quick way through JSON Lines must not differ from the careful one -----------------------
+# -- the fast path for JSON Lines gives what the slow one gives ----------------------------------
 
 _raw = st.recursive(
     st.sampled_from(

@@ -19,7 +19,7 @@ from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
 from nodes.routing import RoutingLimits
 from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file
 from nodes.transport import Lane
-from nodes.wire import PAGE, Envelope, LookupRequest, Member, Members, encode_request
+from nodes.wire import PAGE_RECORDS, Envelope, LookupRequest, Member, Members, encode_request
 from tests.kit import (
     PATIENCE,
     FrozenProcess,
@@ -70,7 +70,9 @@ def test_what_workers_did_for_others_the_master_shows_too() -> None:
     with hosted(2) as cluster, patient_client(cluster.address) as direct:
         for number in range(300):
             name = RECORDS[number % len(RECORDS)]["name"]
-            page = direct.page("getbyname", (name,), limit=PAGE, after=None, timeout=PATIENCE)
+            page = direct.page(
+                "getbyname", (name,), limit=PAGE_RECORDS, after=None, timeout=PATIENCE
+            )
             assert same_records(page.result, scan(RECORDS, name=name))
             assert (page.attempts, page.catalog) == (1, cluster.snapshot().catalogs[0])
         with Client(cluster.address) as through:
@@ -80,7 +82,7 @@ def test_what_workers_did_for_others_the_master_shows_too() -> None:
         assert min(served(cluster).values()) > 100
         assert cluster.master.lookups.answered == 1
         batch = json.dumps([["getbyname", "xander"]] * 500)
-        direct.many(batch, limit=PAGE, timeout=PATIENCE)
+        direct.many(batch, limit=PAGE_RECORDS, timeout=PATIENCE)
         poll_for(lambda: sum(served(cluster).values()) == 801)
 
 
@@ -217,7 +219,12 @@ def test_when_all_workers_are_others_nobody_hears_that_there_are_none() -> None:
         client = DirectClient(master, limits=RoutingLimits(attempt_timeout_s=PATIENCE))
         try:
             asked = threads.submit(
-                client.page, "getbyname", ("xander",), limit=PAGE, after=None, timeout=PATIENCE
+                client.page,
+                "getbyname",
+                ("xander",),
+                limit=PAGE_RECORDS,
+                after=None,
+                timeout=PATIENCE,
             )
             poll_for(lambda: client._dispatcher.under_way == 1)
             master.members = listed("another", *worker.address)

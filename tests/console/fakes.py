@@ -24,7 +24,7 @@ from console.text import UNICODE, Glyphs
 from console.widgets.table import LiveTable
 from nodes.errors import RollcallError, UnknownWorker
 from nodes.wire import (
-    PAGE,
+    PAGE_RECORDS,
     ClusterSnapshot,
     Description,
     Envelope,
@@ -233,7 +233,7 @@ class FakeCluster:
         return Reloaded(self._asked("reload"), {})
 
     def page(
-        self, name: str, *args: str | float, limit: int = PAGE, after: str | None = None
+        self, name: str, *args: str | float, limit: int = PAGE_RECORDS, after: str | None = None
     ) -> Envelope:
         """The prepared answer."""
         self._asked("page", name, *args)

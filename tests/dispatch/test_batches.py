@@ -18,7 +18,7 @@ from nodes.cluster import AttachedCluster
 from nodes.dispatch.batches import Answers, Batches
 from nodes.errors import BadRequest, NoWorkers
 from nodes.master.master import Master
-from nodes.wire import PAGE, Envelope, decode_envelopes
+from nodes.wire import PAGE_RECORDS, Envelope, decode_envelopes
 from tests.kit import (
     Node,
     hosted,
@@ -120,7 +120,7 @@ class LimitedClient(Client):
     master: Master
 
     def first_pages(
-        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE
+        self, lookups: Sequence[Sequence[str | float]], *, limit: int = PAGE_RECORDS
     ) -> list[Envelope]:
         answers: Future[Answers] = Future()
         batches = Batches(self.master.membership.dispatcher, reply_bytes=5000)

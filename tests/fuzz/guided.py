@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["rpyc.core.brine", "nodes.transport"]):
 MOST = 1 << 16
 """Bytes of a payload here; small, so that its bound is reached."""
 
-HEAD = messages.call_head(("builtins.method", 2, 1))
+HEAD = messages.call_head(messages.VERB)
 
 
 def check(data: bytes) -> None:

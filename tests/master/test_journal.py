@@ -13,7 +13,14 @@ import pytest
 
 from nodes.errors import DataError
 from nodes.master.events import EventLog
-from nodes.master.journal import WAITING, Journal, Second, journal_file, read_events, read_seconds
+from nodes.master.journal import (
+    MAX_WAITING_EVENTS,
+    Journal,
+    Second,
+    journal_file,
+    read_events,
+    read_seconds,
+)
 from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
 from nodes.wire import Event
@@ -33,17 +40,12 @@ def second() -> Second:
 @contextmanager
 def journal(path: Path, *, keep_bytes: int = 50_000_000) -> Iterator[Journal]:
     """A journal that is being written."""
-    made = Journal(path, second, keep_bytes=keep_bytes)
+    made = Journal(path, second, keep_bytes=keep_bytes, write_every_s=0.02)
     made.start()
     try:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nodes.master.journal.EVERY", 0.02)
 
 
 def numbers(path: Path) -> list[int]:
@@ -121,7 +123,7 @@ def test_a_full_disk_is_told_and_waited_out(
 
     with monkeypatch.context() as full:
         full.setattr(Journal, "_open", on_a_full_disk)
-        made = Journal(path, second)
+        made = Journal(path, second, write_every_s=0.02)
         made.start()
         for number in range(1, 501):
             made.note(event(number, text="x" * 500))
@@ -164,7 +166,7 @@ def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> 
         poll_for(lambda: made.trouble != "")
         began = time.monotonic()
         # Twice as many as may wait: those that a write has taken up are not in the queue.
-        for number in range(2 * WAITING + 1000):
+        for number in range(2 * MAX_WAITING_EVENTS + 1000):
             made.note(event(number))
         assert made.dropped > 0
         assert "cannot be written" in made.losses

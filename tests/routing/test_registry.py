@@ -192,8 +192,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def tombstones_are_few(self) -> None:
         self.registry.purge(self.now)
         down = [worker for worker in self.registry if not worker.live]
-        assert len(down) <= Registry.MOST_TOMBSTONES
-        assert all(self.now - w.since <= Registry.KEEP_TOMBSTONES for w in down)
+        assert len(down) <= Registry.MAX_TOMBSTONES
+        assert all(self.now - w.since <= Registry.KEEP_TOMBSTONES_S for w in down)
 
 
 TestRegistry = RegistryMachine.TestCase
@@ -228,7 +228,7 @@ def test_many_tombstones_are_forgotten_oldest_first(count: int) -> None:
         registry.lost(worker.generation, "gone", float(number) / 1000)
     registry.purge(1.0)
     kept = [worker.id for worker in registry]
-    assert len(kept) == min(count, Registry.MOST_TOMBSTONES)
+    assert len(kept) == min(count, Registry.MAX_TOMBSTONES)
     assert kept[-1] == f"x{count - 1}"
 
 

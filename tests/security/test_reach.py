@@ -24,7 +24,7 @@ import nodes
 from nodes.master.master import Master
 from nodes.master.service import MasterService
 from nodes.security.tokens import TokenRole, ensure_token, token_file
-from nodes.transport import Lane, RemoteFailure, messages
+from nodes.transport import Lane, RemoteFailure, introspection, messages
 from nodes.transport.frames import FrameReader, frame
 from nodes.transport.responder import ROOT
 from nodes.transport.stream import CHUNK_BYTES
@@ -36,7 +36,10 @@ from tests.transport.kit import FIRST_VERB, RawPeer
 
 # -- the lists ---------------------------------------------------------------------------
 
-HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL", "INSPECT"}
+LOOKING_AROUND = {"CMP", "DIR", "HASH", "INSPECT", "REPR", "STR"}
+"""The requests of RPyC that are answered with the names of verbs, and constants."""
+
+HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL"} | LOOKING_AROUND
 """The requests of RPyC that are served; GETATTR and CALLATTR know verbs, and nothing else."""
 
 ANYONE = "stranger client worker operator"
@@ -259,22 +262,47 @@ def test_names_that_are_verbs(
         [messages.root_request(0), *(messages.verb_request(1, ROOT, name) for name in names)],
     )
     assert_harmless(root.body)
-    found = {
-        name for name, answer in zip(names, answers, strict=True) if answer.kind == consts.MSG_REPLY
-    }
+    found, told = answered(names, answers)
     assert found == set(verbs)
+    assert told == {"__doc__": introspection.ROOT_DOC}
 
 
 @both
-def test_a_verb_has_no_names_at_all(peer: RawPeer, verbs: dict[str, str]) -> None:
-    """Nor has a value; verbs were the only objects, and they cannot be looked into."""
+def test_names_that_are_told(places: dict[str, Place], node: str, verbs: dict[str, str]) -> None:
+    connection = rpyc.connect(*places[node])
+    try:
+        assert dir(connection.root) == sorted(verbs)
+    finally:
+        connection.close()
+
+
+def answered(
+    names: list[str], answers: list[messages.Message]
+) -> tuple[set[str], dict[str, object]]:
+    """Which names lead to an object, and which to a value: that, too."""
+    objects, told = set(), {}
+    for name, answer in zip(names, answers, strict=True):
+        match answer:
+            case (consts.MSG_REPLY, _, (consts.LABEL_VALUE, value)):
+                told[name] = value
+            case (consts.MSG_REPLY, _, _):
+                objects.add(name)
+    return objects, told
+
+
+@both
+def test_what_a_verb_is_called_is_all_that_it_has(peer: RawPeer, verbs: dict[str, str]) -> None:
+    """Verbs are the only objects, and they cannot be looked into."""
     first = next(iter(verbs))
     names = all_names()
     looked_up = [messages.root_request(0), messages.verb_request(1, ROOT, first)]
     of_verb = [messages.verb_request(2, FIRST_VERB, name) for name in names]
     answers = replies(peer, looked_up + of_verb)
     assert [answer.kind for answer in answers[:2]] == [consts.MSG_REPLY] * 2
-    assert {answer.kind for answer in answers[2:]} == {consts.MSG_EXCEPTION}
+    assert answered(names, answers[2:]) == (
+        set(),
+        {"__doc__": introspection.VERB_DOC, "__name__": first, "__qualname__": first},
+    )
 
 
 # -- roles -----------------------------------------------------------------------------------

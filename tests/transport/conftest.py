@@ -38,7 +38,7 @@ def _nothing_left() -> Iterator[None]:
 
 
 class StartServer(Protocol):
-    """Starts an running."""
+    """Starts a server."""
 
     def __call__(
         self,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -39,12 +40,15 @@ class RecordingService(Service):
     """Answers with the verbs it is given, and keeps account of its connection."""
 
     def __init__(self, verbs: dict[str, Verb]) -> None:
-        self.verbs = verbs
+        self.callables = verbs
         self.opened: list[Peer] = []
         self.closed = 0
 
     def verb(self, name: str) -> Verb | None:
-        return self.verbs.get(name)
+        return self.callables.get(name)
+
+    def verbs(self) -> Iterable[str]:
+        return self.callables
 
     def on_open(self, peer: Peer) -> None:
         self.opened.append(peer)
@@ -88,6 +92,22 @@ class RunningServer:
         service = self._kind(self._verbs)
         self.services.append(service)
         return service
+
+
+class Gate:
+    """A verb that waits until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self._opened = asyncio.Event()
+
+    async def wait(self) -> int:
+        self.entered += 1
+        await self._opened.wait()
+        return self.entered
+
+    def open(self, running: RunningServer) -> None:
+        running.loop.post(self._opened.set)
 
 
 def echo(*args: object) -> object:

@@ -136,7 +136,7 @@ def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
 @against("a peer may have any of RPyC's requests carried out")
 def other_requests(kept: bool, stack: ExitStack) -> bool:
     kind = Responder if kept else AnyRequestResponder
-    return answered(kind(RecordingService(COMMON), 1 << 20), consts.HANDLE_STR)
+    return answered(kind(RecordingService(COMMON), 1 << 20), consts.HANDLE_BUFFITER, 1)
 
 
 @against("whatever comes is taken for the answer, and requests of a server are carried out")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import resource
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,7 +14,7 @@ from nodes.transport.eviction import affordable, longest_silent
 from nodes.transport.frames import HEADER
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import RawPeer, RunningServer, serves, still_open
+from tests.transport.kit import Gate, RawPeer, RunningServer, serves, still_open
 
 ConnectRaw = Callable[[RunningServer], RawPeer]
 Dials = Callable[[RunningServer], Lane]
@@ -128,25 +126,18 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
 def test_who_is_being_answered_is_kept(
     start_server: StartServer, dial: Dials, raw: ConnectRaw
 ) -> None:
-    go, entered = threading.Event(), threading.Event()
-
-    async def wait() -> int:
-        entered.set()
-        while not go.is_set():
-            await asyncio.sleep(0.001)
-        return 7
-
-    running = start_server({"wait": wait}, limits=Limits(connections=1, settled=0.0))
+    gate = Gate()
+    running = start_server({"wait": gate.wait}, limits=Limits(connections=1, settled=0.0))
     lane = dial(running)
     lane.send("wait", timeout=PATIENCE)
     # The verb's look-up is all that arrives.
-    poll_for(lambda: lane.arrived(timeout=0.01) is None and entered.is_set())
+    poll_for(lambda: lane.arrived(timeout=0.01) is None and gate.entered)
     peer = raw(running)
     peer.send(messages.root_request(0))
     (told,) = peer.answers()
     assert "Overloaded" in str(told.body)
-    go.set()
-    assert lane.receive(timeout=PATIENCE) == 7
+    gate.open(running)
+    assert lane.receive(timeout=PATIENCE) == 1
 
 
 def test_the_silent_wait_in_nobodys_place(

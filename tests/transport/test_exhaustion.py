@@ -1,4 +1,4 @@
-"""Too many connections, no descriptors, no threads: who is there goes on being served."""
+"""Too many connections, no descriptors: who is there goes on being served."""
 
 from __future__ import annotations
 

@@ -222,7 +222,7 @@ def test_many_requests_at_once_are_answered_in_order(
 def test_a_port_scan_is_not_heard(
     start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It costs no thread, and a line that nobody sees who does not look for it."""
+    """It costs no service, and a line that nobody sees who does not look for it."""
     running = start_server()
     for number in range(100):
         with socket.create_connection(running.address) as sock:
@@ -324,6 +324,6 @@ def test_nothing_of_ours_is_told_to_a_stranger(
     peer.finish()
     told = peer.rest()
     assert b"the log of the process" in told
-    for word in (b"secret", b"Traceback (", b".py", b"nodes", b"Desk", b"6.0"):
+    for word in (b"secret", b"Traceback (", b".py", b"nodes", b"RecordingService", b"6.0"):
         assert word not in told
     assert "secret" in loud.text, "the operator is told all of it"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import select
@@ -33,6 +32,7 @@ from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import (
     LOOKED_UP,
+    Gate,
     RunningServer,
     ScriptedServer,
     after_resolving,
@@ -153,14 +153,8 @@ def test_a_value_encoded_in_another_way_is_still_one() -> None:
 
 
 def test_waiting_for_either_of_two(start_server: StartServer, dial: Dials) -> None:
-    go = threading.Event()
-
-    async def wait() -> bool:
-        while not go.is_set():
-            await asyncio.sleep(0.001)
-        return True
-
-    running = start_server({"wait": wait})
+    gate = Gate()
+    running = start_server({"wait": gate.wait})
     slow, fast = dial(running), dial(running)
     slow.send("wait", timeout=PATIENCE)
     fast.send("echo", "first", timeout=PATIENCE)
@@ -174,8 +168,8 @@ def test_waiting_for_either_of_two(start_server: StartServer, dial: Dials) -> No
     assert answers == [(("first",),)]
     assert fast.idle and not slow.idle
     assert slow.arrived(timeout=0.01) is None
-    go.set()
-    assert slow.receive(timeout=PATIENCE) is True
+    gate.open(running)
+    assert slow.receive(timeout=PATIENCE) == 1
     assert slow.idle
 
 

@@ -29,6 +29,7 @@ from nodes.transport.frames import HEADER, frame
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import (
+    Gate,
     RunningServer,
     Script,
     after_resolving,
@@ -48,14 +49,9 @@ SHORT = 0.05
 
 
 def test_a_late_answer_closes_the_lane(start_server: StartServer, dial: Dials) -> None:
-    go = threading.Event()
-    running = start_server({"wait": lambda: go.wait(PATIENCE)})
-    lane = dial(running)
-    try:
-        with pytest.raises(CallTimeout, match="no answer within"):
-            lane.call("wait", timeout=SHORT)
-    finally:
-        go.set()
+    lane = dial(start_server({"wait": Gate().wait}))
+    with pytest.raises(CallTimeout, match="no answer within"):
+        lane.call("wait", timeout=SHORT)
     assert lane.closed
     assert not lane.idle
     assert lane.fileno() == -1
@@ -197,13 +193,8 @@ def test_random_bytes_end_in_an_error_of_ours() -> None:
 
 @pytest.mark.parametrize("how", ["close", "abort"])
 def test_another_thread_ends_a_call(start_server: StartServer, dial: Dials, how: str) -> None:
-    go, entered = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        entered.set()
-        go.wait(PATIENCE)
-
-    lane = dial(start_server({"wait": wait}))
+    gate = Gate()
+    lane = dial(start_server({"wait": gate.wait}))
     ended: list[Exception] = []
 
     def call() -> None:
@@ -214,10 +205,9 @@ def test_another_thread_ends_a_call(start_server: StartServer, dial: Dials, how:
 
     thread = threading.Thread(target=call)
     thread.start()
-    assert entered.wait(PATIENCE)
+    poll_for(lambda: gate.entered)
     getattr(lane, how)()
     thread.join(PATIENCE)
-    go.set()
     assert [type(exc) for exc in ended] == [LinkLost]
     assert lane.closed
     assert lane.fileno() == -1

@@ -148,11 +148,11 @@ def test_content_that_does_not_cross_is_a_value_error(value: object) -> None:
         messages.arguments((value,))
 
 
-HEADS = {messages.call_head(("builtins.method", 2, n)): n for n in range(1, 4)}
+HEADS = {messages.call_head((*messages.VERB[:2], n)): n for n in range(1, 4)}
 calls = st.builds(
     lambda seq, number, args, named: payload_of(
         messages.call_request(
-            seq, messages.call_head(("builtins.method", 2, number)), messages.arguments(args, named)
+            seq, messages.call_head((*messages.VERB[:2], number)), messages.arguments(args, named)
         )
     ),
     seqs,
@@ -183,7 +183,7 @@ def test_the_short_way_to_a_call_finds_what_the_long_way_does(
     if short is None:
         return
     seq, number, args = short
-    ref = (consts.LABEL_LOCAL_REF, ("builtins.method", 2, number))
+    ref = (consts.LABEL_LOCAL_REF, (*messages.VERB[:2], number))
     boxed = (ref, (consts.LABEL_VALUE, args), (consts.LABEL_VALUE, ()))
     body = (consts.HANDLE_CALL, (consts.LABEL_TUPLE, boxed))
     # By text: a damaged float may be no number, and then does not equal itself.
@@ -195,7 +195,7 @@ def test_the_short_way_to_a_call_finds_what_the_long_way_does(
 def test_the_short_way_is_taken_and_left_where_it_should_be() -> None:
     def ask(number: int, named: dict[str, object]) -> object:
         encoded = messages.arguments(("x", 2), named)
-        head = messages.call_head(("builtins.method", 2, number))
+        head = messages.call_head((*messages.VERB[:2], number))
         payload = payload_of(messages.call_request(7, head, encoded))
         return load_call(payload, HEADS)
 
@@ -210,7 +210,7 @@ def test_the_short_ways_are_as_strict_as_the_long_one() -> None:
     call = (
         brine.TAG_TUP2
         + b"%b"
-        + messages.call_head(("builtins.method", 2, 2))
+        + messages.call_head((*messages.VERB[:2], 2))
         + messages.arguments(())
     )
     for seq, extra in ((brine.TAG_TRUE, b""), (brine.dump("7"), b""), (brine.dump(7), b"x")):

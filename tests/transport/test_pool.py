@@ -18,7 +18,7 @@ from nodes.security.tls import CertificateRole, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost
 from tests.kit import FORK_WARNING, PATIENCE, ForkedChild, ServerThread, make_tls, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import COMMON, RecordingService, RunningServer
+from tests.transport.kit import COMMON, Gate, RecordingService, RunningServer
 
 MOST_IDLE = 3
 
@@ -80,14 +80,12 @@ def test_one_that_is_emptied_dials_anew(pool: LanePool, running: RunningServer) 
 
 
 def test_a_lane_whose_call_failed_is_dropped(pool: LanePool, start_server: StartServer) -> None:
-    go = threading.Event()
-    running = start_server({"wait": lambda: go.wait(PATIENCE)})
+    running = start_server({"wait": Gate().wait})
     late = LanePool(*running.address)
     lane = late.take(timeout=PATIENCE)
     with pytest.raises(CallTimeout):
         lane.call("wait", timeout=0.02)
     late.give(lane)
-    go.set()
     assert lane.fileno() == -1
     assert use(late) is not lane
     late.close()
@@ -155,13 +153,8 @@ def test_a_server_that_comes_back_is_found_again(pool: LanePool, running: Runnin
 
 
 def test_closing_ends_idle_lanes_and_calls_in_flight(start_server: StartServer) -> None:
-    go, entered = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        entered.set()
-        go.wait(PATIENCE)
-
-    running = start_server({"wait": wait})
+    gate = Gate()
+    running = start_server({"wait": gate.wait})
     pool = LanePool(*running.address)
     idle = use(pool)
     lanes: list[Lane] = []
@@ -181,11 +174,10 @@ def test_closing_ends_idle_lanes_and_calls_in_flight(start_server: StartServer) 
     busy = pool.take(timeout=PATIENCE)
     assert busy is idle
     thread.start()
-    assert entered.wait(PATIENCE)
+    poll_for(lambda: gate.entered)
     pool.give(busy)
     pool.close()
     thread.join(PATIENCE)
-    go.set()
     assert len(errors) == 1
     assert [lane.fileno() for lane in (idle, *lanes)] == [-1, -1]
     with pytest.raises(LinkLost, match="no longer in use"):

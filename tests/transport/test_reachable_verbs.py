@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 import rpyc
 from rpyc.core import consts
 
-from nodes.transport import Lane
+from nodes.transport import Lane, Service
 from nodes.transport.responder import MAX_VERBS, ROOT
 from tests.kit import poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import RecordingService, RunningServer, Verb, defect
+from tests.transport.kit import FIRST_VERB, RecordingService, RunningServer, Verb, defect
 
 Connects = Callable[[RunningServer], Any]
 
@@ -73,7 +73,15 @@ def test_private_names_are_never_verbs(
 
 def test_a_verb_has_no_attributes(start_server: StartServer, connect: Connects) -> None:
     connection = connect(start_server())
-    for name in ("__func__", "__globals__", "__self__", "echo"):
+    for name in (
+        "__func__",
+        "__globals__",
+        "__self__",
+        "__module__",
+        "__class__",
+        "__dict__",
+        "echo",
+    ):
         with pytest.raises(AttributeError, match="only verbs"):
             connection.sync_request(consts.HANDLE_GETATTR, connection.root.echo, name)
 
@@ -87,6 +95,11 @@ SERVED = {
     consts.HANDLE_CALLATTR,
     consts.HANDLE_DEL,
     consts.HANDLE_INSPECT,
+    consts.HANDLE_DIR,
+    consts.HANDLE_REPR,
+    consts.HANDLE_STR,
+    consts.HANDLE_HASH,
+    consts.HANDLE_CMP,
 }
 
 
@@ -94,7 +107,15 @@ def test_no_other_request_is_served(start_server: StartServer, connect: Connects
     connection = connect(start_server())
     target = connection.root.echo
     others = set(range(40)) - SERVED
-    assert {consts.HANDLE_PICKLE, consts.HANDLE_DIR, consts.HANDLE_SETATTR} < others
+    assert others >= {
+        consts.HANDLE_PICKLE,
+        consts.HANDLE_SETATTR,
+        consts.HANDLE_DELATTR,
+        consts.HANDLE_BUFFITER,
+        consts.HANDLE_OLDSLICING,
+        consts.HANDLE_CTXEXIT,
+        consts.HANDLE_INSTANCECHECK,
+    }
     for handler in others:
         for about in (target, connection.root):
             with pytest.raises(ValueError, match="not served"):
@@ -121,8 +142,67 @@ def test_a_value_has_no_methods_here(start_server: StartServer, connect: Connect
 def test_nothing_is_told_about_objects(start_server: StartServer, connect: Connects) -> None:
     connection = connect(start_server())
     connection.root.echo()
-    for ref in (ROOT, ("builtins.method", 2, 1), ("builtins.int", 1, 1), None, ()):
+    for ref in (ROOT, FIRST_VERB, ("builtins.int", 1, 1), None, ()):
         assert connection.sync_request(consts.HANDLE_INSPECT, ref) == ()
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        consts.HANDLE_DIR,
+        consts.HANDLE_REPR,
+        consts.HANDLE_STR,
+        consts.HANDLE_HASH,
+        consts.HANDLE_CMP,
+    ],
+)
+def test_only_the_root_and_verbs_can_be_looked_at(
+    start_server: StartServer, connect: Connects, handler: int
+) -> None:
+    connection = connect(start_server())
+    others = (1, "__eq__") if handler == consts.HANDLE_CMP else ()
+    for value in ("text", 10**4000, (), [1]):
+        with pytest.raises(TypeError, match="only the root and its verbs"):
+            connection.sync_request(handler, value, *others)
+
+
+@pytest.mark.parametrize("operation", ["__cmp__", "__lt__", "__ge__", "__class__", "__reduce__", 1])
+def test_verbs_are_compared_and_no_more(
+    start_server: StartServer, connect: Connects, operation: object
+) -> None:
+    """RPyC calls whatever method a peer names."""
+    connection = connect(start_server())
+    with pytest.raises(TypeError, match="no order"):
+        connection.sync_request(consts.HANDLE_CMP, connection.root, 1, operation)
+
+
+class TalkativeService(RecordingService):
+    """Names more than there is, and what is no name of a verb."""
+
+    def verbs(self) -> list[str]:
+        return ["zeta", "echo", "_private", "__class__", "two words", "", "x" * 81, "echo"]
+
+
+def test_a_name_that_could_be_no_verb_is_not_told(
+    start_server: StartServer, connect: Connects
+) -> None:
+    root = connect(start_server(kind=TalkativeService)).root
+    assert dir(root) == ["echo", "zeta"]
+    with pytest.raises(AttributeError, match="no such verb"):
+        root.__getattr__("zeta")
+
+
+class SilentService(RecordingService):
+    """Names nothing, as a service does by default."""
+
+    def verbs(self) -> Iterable[str]:
+        return Service.verbs(self)
+
+
+def test_a_service_may_name_none(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server(kind=SilentService)).root
+    assert dir(root) == []
+    assert root.echo(1) == (1,)
 
 
 def test_what_is_not_by_value_is_remote(start_server: StartServer, connect: Connects) -> None:
@@ -184,7 +264,7 @@ def test_a_reference_nobody_was_given_leads_nowhere(start_server: StartServer, d
     connection = rpyc.connect(*lane.address)
     try:
         stranger = connection.root  # "echo" was asked for on another connection
-        object.__setattr__(stranger, "____id_pack__", ("builtins.method", 2, 1))
+        object.__setattr__(stranger, "____id_pack__", FIRST_VERB)
         with pytest.raises(LookupError, match="no such object"):
             connection.sync_request(consts.HANDLE_CALL, stranger, (), ())
     finally:

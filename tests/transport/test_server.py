@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import threading
@@ -15,7 +16,7 @@ from nodes.transport import Lane, Limits, Server, messages
 from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, ServerThread, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import COMMON, FIRST_VERB, RawPeer, RecordingService, RunningServer
+from tests.transport.kit import COMMON, FIRST_VERB, Gate, RawPeer, RecordingService, RunningServer
 
 Dials = Callable[[RunningServer], Lane]
 
@@ -70,9 +71,7 @@ def test_one_that_never_started_stops() -> None:
         socket.create_connection(server.address)
 
 
-def test_stopping_ends_every_connection_and_its_thread(
-    start_server: StartServer, dial: Dials
-) -> None:
+def test_stopping_ends_every_connection(start_server: StartServer, dial: Dials) -> None:
     running = start_server()
     lanes = [dial(running) for _ in range(5)]
     for lane in lanes:
@@ -123,25 +122,18 @@ def test_the_port_is_anothers_at_once_while_who_is_connected_is_served_on(
 def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
     start_server: StartServer, dial: Dials
 ) -> None:
-    go, entered = threading.Event(), threading.Event()
-
-    async def wait() -> str:
-        entered.set()
-        while not go.is_set():
-            await asyncio.sleep(0.001)
-        return "answered"
-
-    running = start_server({"wait": wait})
+    gate = Gate()
+    running = start_server({"wait": gate.wait})
     idle, busy = dial(running), dial(running)
     for lane in (idle, busy):
         lane.call("echo", timeout=PATIENCE)
     busy.send("wait", timeout=PATIENCE)
-    poll_for(lambda: busy.arrived(timeout=0.01) is None and entered.is_set())
+    poll_for(lambda: busy.arrived(timeout=0.01) is None and gate.entered)
     running.loop.run(running.server.finish(0.01))
     assert idle.wait_closed(PATIENCE)
     assert running.server.connections == 1
-    go.set()
-    assert busy.arrived(timeout=PATIENCE) == ("answered",)
+    gate.open(running)
+    assert busy.arrived(timeout=PATIENCE) == (1,)
     assert busy.wait_closed(PATIENCE)
     running.loop.run(running.server.finish(PATIENCE))
     assert running.server.connections == 0
@@ -167,3 +159,25 @@ def test_accepted_connections_do_not_wait_to_send(start_server: StartServer, dia
         for sock in (accepted, dialled):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_nor_do_they_on_a_loop_of_asyncio() -> None:
+    """Which does not see to it, unlike uvloop."""
+
+    async def accepted() -> int:
+        server = Server(lambda: RecordingService(COMMON))
+        server.start()
+        reader, writer = await asyncio.open_connection(*server.address)
+        writer.write(messages.root_request(1))
+        await reader.readexactly(1)
+        (connection,) = server._connections
+        assert connection._sock is not None
+        found = connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        await server.stop()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        return found
+
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        assert runner.run(accepted())

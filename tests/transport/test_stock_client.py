@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
+import pydoc
+import rlcompleter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import rpyc
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rpyc.core import consts
+from rpyc.core import brine, consts
 
-from nodes.transport import Limits, Utf8
+from nodes.transport import Limits, Utf8, introspection
+from nodes.transport.frames import HEADER
+from nodes.transport.responder import OLD_CLIENT
 from tests.kit import poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import RecordingService, RunningServer, defect, values
+from tests.transport.kit import (
+    Gate,
+    RawPeer,
+    RecordingService,
+    RunningServer,
+    defect,
+    serves,
+    values,
+)
 
 Connects = Callable[[RunningServer], Any]
 
@@ -84,18 +95,12 @@ def test_threads_share_one_connection(start_server: StartServer, connect: Connec
 def test_connections_do_not_wait_for_each_other(
     start_server: StartServer, connect: Connects
 ) -> None:
-    go = threading.Event()
-
-    async def wait() -> bool:
-        while not go.is_set():
-            await asyncio.sleep(0.001)
-        return True
-
-    running = start_server({"wait": wait})
+    gate = Gate()
+    running = start_server({"wait": gate.wait})
     waiting = rpyc.async_(connect(running).root.wait)()
     assert connect(running).root.echo("meanwhile") == ("meanwhile",)
-    go.set()
-    assert waiting.value is True
+    gate.open(running)
+    assert waiting.value == 1
 
 
 def test_ping(start_server: StartServer, connect: Connects) -> None:
@@ -115,6 +120,85 @@ def test_goodbye_is_heard_once(start_server: StartServer, connect: Connects) -> 
     (service,) = running.services
     assert [(peer.host, peer.port) for peer in service.opened] == [(host, port)]
     assert service.closed == 1
+
+
+# -- what a person does at a prompt --------------------------------------------------------
+
+
+def test_the_root_names_the_verbs(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server()).root
+    assert dir(root) == ["echo", "named", "shapes"]
+    assert repr(root) == str(root) == f"{root}" == introspection.ROOT_TEXT
+    assert root.__doc__ == introspection.ROOT_DOC
+
+
+def test_a_verb_tells_its_name(start_server: StartServer, connect: Connects) -> None:
+    verb = connect(start_server()).root.echo
+    assert dir(verb) == []
+    assert repr(verb) == str(verb) == "<the server's verb echo>"
+    assert (verb.__name__, verb.__qualname__) == ("echo", "echo")
+    assert verb.__doc__ == introspection.VERB_DOC
+
+
+def test_verbs_are_equal_to_themselves(start_server: StartServer, connect: Connects) -> None:
+    running = start_server()
+    root = connect(running).root
+    echo, twin, named = root.echo, root.echo, root.named
+    assert echo == twin
+    assert echo != named
+    assert (echo == 1, root == echo, echo != root, echo != twin) == (False, False, True, False)
+    assert {echo: 1, named: 2, root: 3}[twin] == 1
+    assert echo in [root, named, twin]
+    assert echo != connect(running).root.echo
+
+
+def test_help(start_server: StartServer, connect: Connects) -> None:
+    root = connect(start_server()).root
+    told = pydoc.plain(pydoc.render_doc(root.echo))
+    assert "echo(...)" in told
+    assert pydoc.render_doc(root)
+
+
+def test_completion(start_server: StartServer, connect: Connects) -> None:
+    connection = connect(start_server())
+    completer = rlcompleter.Completer({"conn": connection})
+    found = [completer.complete("conn.root.", number) for number in range(4)]
+    assert found == ["conn.root.echo(", "conn.root.named(", "conn.root.shapes(", None]
+    assert completer.complete("conn.root.na", 0) == "conn.root.named("
+
+
+def test_a_client_of_rpyc_5_is_told_why(
+    start_server: StartServer, ended: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Up to RPyC 5, a message is one triple; in RPyC 6 its kind is apart."""
+    caplog.set_level(logging.DEBUG, "rollcall.transport")
+    peer = RawPeer(start_server().address)
+    ended.callback(peer.sock.close)
+    get_root = (consts.HANDLE_GETROOT, (consts.LABEL_TUPLE, ()))
+    peer.ask(brine.dump((consts.MSG_REQUEST, 7, get_root)))
+    told = peer.rest()
+    kind, seq, error = brine.load(told[HEADER.size : -1])
+    assert (kind, seq) == (consts.MSG_EXCEPTION, 7)
+    assert error[:2] == (("rollcall", "VersionMismatch"), (OLD_CLIENT,))
+    poll_for(lambda: "dropped: the peer uses RPyC 5 or older" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [(consts.MSG_REPLY, 1, ()), (consts.MSG_REQUEST, "1", ()), (consts.MSG_REQUEST, True, ())],
+)
+def test_what_only_looks_like_rpyc_5_is_not_answered(
+    start_server: StartServer, ended: ExitStack, said: tuple[object, ...]
+) -> None:
+    running = start_server()
+    peer = RawPeer(running.address)
+    ended.callback(peer.sock.close)
+    peer.ask(brine.dump(said))
+    assert peer.rest() == b""
+    assert serves(running)
+
+
+# -- what goes wrong -----------------------------------------------------------------------
 
 
 def test_what_a_verb_raises_is_not_told(
@@ -228,7 +312,7 @@ class FailingService(RecordingService):
         raise RuntimeError("cannot close")
 
 
-def test_a_desk_that_fails_is_logged_and_ends(
+def test_a_service_that_fails_is_logged_and_ends(
     start_server: StartServer, connect: Connects, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = start_server(kind=FailingService)

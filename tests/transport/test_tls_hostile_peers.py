@@ -22,7 +22,7 @@ from nodes.transport import (
 from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import FIRST_VERB, RawPeer, RunningServer, ask, hello
+from tests.transport.kit import FIRST_VERB, RawPeer, RunningServer, ask, hello, still_open
 
 SHORT = 0.05
 LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
@@ -145,3 +145,16 @@ def test_a_stop_ends_handshakes(
     poll_for(lambda: running.server.connections == 1)
     running.stop()
     peer.rest()
+
+
+def test_handshakes_that_are_given_up_end(
+    start_server: StartServer, raw: Callable[[RunningServer], RawPeer], master: ssl.SSLContext
+) -> None:
+    """One that gets no further goes for a newcomer, and with it its descriptor."""
+    running = start_server(tls=master, limits=Limits(connections=3, first_byte=600.0, frame=600.0))
+    peers = []
+    for _ in range(12):
+        peers.append(raw(running))
+        peers[-1].send(hello()[:20])
+    poll_for(lambda: running.server.given_up == 9)
+    poll_for(lambda: len(still_open(peers)) == 3)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import select
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -47,26 +48,30 @@ def test_a_session_ticket_is_no_word_of_the_peer(
 @pytest.fixture
 def ends(
     ended: ExitStack, master: ssl.SSLContext, to_master: Secure
-) -> Iterator[tuple[TlsStream, TlsStream, socket.socket]]:
-    """Two ends of one connection after their handshake, and the socket of the first."""
+) -> tuple[TlsStream, ssl.SSLSocket, socket.socket]:
+    """Two ends of one connection after their handshake, and the socket of the first.
+
+    The other end is Python's own.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         near = ended.enter_context(socket.create_connection(listener.getsockname()))
-        far = ended.enter_context(listener.accept()[0])
+        far = listener.accept()[0]
+    far.settimeout(PATIENCE)
+    answering = master.wrap_socket(far, server_side=True, do_handshake_on_connect=False)
+    ended.enter_context(answering)
     dialling = TlsStream(near, to_master.context, "127.0.0.1")
-    answering = TlsStream(far, master, None)
-    deadline = time.monotonic() + PATIENCE
-    thread = threading.Thread(target=answering.shake_hands, args=(deadline,))
+    thread = threading.Thread(target=answering.do_handshake)
     thread.start()
-    dialling.shake_hands(deadline)
+    dialling.shake_hands(time.monotonic() + PATIENCE)
     thread.join()
-    yield dialling, answering, near
+    return dialling, answering, near
 
 
 def test_what_is_decrypted_already_is_not_forgotten(ends: Any) -> None:
     dialling, answering, near = ends
     deadline = time.monotonic() + PATIENCE
     for word in (b"one", b"two", b"three"):
-        answering.send(word, deadline)
+        answering.sendall(word)
     # All three are there: the system has seen the last of them.
     poll_for(lambda: len(near.recv(1000, socket.MSG_PEEK)) >= 3 * 22 + 11)
     assert dialling.read(deadline) == b"one"
@@ -81,14 +86,14 @@ def test_what_is_decrypted_already_is_not_forgotten(ends: Any) -> None:
 
 
 def test_an_end_is_an_end(ends: Any) -> None:
-    dialling, answering, near = ends
+    dialling, answering, _ = ends
     deadline = time.monotonic() + PATIENCE
-    answering.send(b"last", deadline)
-    near.shutdown(socket.SHUT_WR)
-    with pytest.raises(EOFError):
-        answering.read(deadline)
+    answering.sendall(b"last")
+    answering.shutdown(socket.SHUT_WR)
     assert dialling.readable(deadline)
     assert dialling.read(deadline) == b"last"
+    with pytest.raises(EOFError):
+        dialling.read(deadline)
 
 
 def test_a_goodbye_is_an_end_after_the_last_word(foreign: trustme.CA) -> None:
@@ -120,17 +125,16 @@ def test_a_goodbye_is_an_end_after_the_last_word(foreign: trustme.CA) -> None:
 
 
 def test_bytes_changed_on_the_way_are_noticed(ends: Any) -> None:
-    _, answering, near = ends
-    near.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+    dialling, answering, _ = ends
+    os.write(answering.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
     with pytest.raises(TlsFailed, match="bad record mac"):
-        answering.read(time.monotonic() + PATIENCE)
+        dialling.read(time.monotonic() + PATIENCE)
 
 
 def test_an_abort_wakes_the_owner(
     start_server: StartServer, master: ssl.SSLContext, to_master: Secure
 ) -> None:
-    go = threading.Event()
-    running = start_server({"wait": lambda: go.wait(PATIENCE)}, tls=master)
+    running = start_server({"wait": asyncio.Event().wait}, tls=master)
     with Lane.dial(*running.address, tls=to_master) as lane:
         ask(lane, "echo")
         lane.send("wait", timeout=PATIENCE)
@@ -139,4 +143,3 @@ def test_an_abort_wakes_the_owner(
         with pytest.raises(LinkLost):
             lane.receive(timeout=PATIENCE)
         timer.join()
-    go.set()

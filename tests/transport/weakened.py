@@ -10,14 +10,15 @@ from rpyc.core import protocol
 from nodes.transport import Lane, messages
 from nodes.transport.caller import Caller
 from nodes.transport.frames import FrameReader
-from nodes.transport.responder import Exported, Responder, Verbs
+from nodes.transport.introspection import Exported
+from nodes.transport.responder import Responder, Verbs
 from nodes.transport.stream import Stream
 
 
 class AnyAttributeResponder(Responder):
     """Gives out whatever attribute of a verb is asked for."""
 
-    def _getattr(self, obj: object, name: object) -> Exported:
+    def _getattr(self, obj: object, name: object) -> Exported | str:
         if isinstance(obj, Exported) and obj.verb is None:
             return super()._getattr(obj, name)
         assert isinstance(obj, Exported)
