@@ -29,6 +29,7 @@ from nodes.transport.requester import Requester
 from nodes.transport.responder import Awaited, Goodbye, RawCall, Responder
 from nodes.transport.tls import certificate, lost_link
 from nodes.transport.values import Value
+from nodes.transport.writer import FrameWriter
 
 if TYPE_CHECKING:
     from nodes.transport.limits import Limits
@@ -38,9 +39,6 @@ logger = logging.getLogger("rollcall.transport")
 
 MAX_CALLS_IN_FLIGHT = 256
 """Requests of one peer that are answered at a time; more are not read from it meanwhile."""
-
-MAX_UNSENT_BYTES = 1 << 20
-"""Bytes of answers that a peer has not taken, above which nothing more is read from it."""
 
 
 class Connection(asyncio.Protocol):
@@ -70,12 +68,13 @@ class Connection(asyncio.Protocol):
         owner: Owner | None = None,
     ) -> None:
         self.peer = peer
-        self.requester = Requester(self.write, limits.frame_in)
         self.proved = False
         self.in_flight = 0
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._patience = Patience(limits, self._loop.time())
+        self._writer = FrameWriter(self._patience.sent)
+        self.requester = Requester(self._writer.write, limits.frame_in)
         self._sock = sock
         self._owner = owner
         self._thread = threading.get_ident()
@@ -86,14 +85,10 @@ class Connection(asyncio.Protocol):
         self._aborted = False
         self._reader = FrameReader(limits.frame_in if owner is not None else limits.frame_reply)
         self._backlog: deque[bytes] = deque()
-        self._receiving = False
-        self._out: list[bytes] = []
-        self._out_bytes = 0
         self._reading = True
         self._writable = True
         self._ending = False
         self._closed = False
-        self._ended = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._end = asyncio.Event()
 
@@ -102,7 +97,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there: the service is told."""
         self._transport = made = cast("asyncio.Transport", transport)
-        made.set_write_buffer_limits(high=MAX_UNSENT_BYTES)
+        self._writer.open(made)
         tls = transport.get_extra_info("ssl_object")
         self._secure = tls is not None
         if tls is not None:
@@ -141,9 +136,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended: the service, and who waits for an answer, are told."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = self._closed = self._ending = True
+        self._closed = self._ending = True
+        self._writer.close()
         self._end.set()
         self._backlog.clear()
         if exc is not None:
@@ -166,10 +162,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has taken them."""
         self._writable = True
-        if self._backlog:
-            self._loop.call_soon(self._go_on)
-        else:
-            self._steer_reading()
+        self._continue()
 
     # -- requests -----------------------------------------------------------------
 
@@ -193,9 +186,7 @@ class Connection(asyncio.Protocol):
         self._reader.max_bytes = self._limits.frame_reply
 
     def answer(self, seq: bytes, result: object) -> None:
-        """Answers the request of that sequence number, one of a `RawVerb`, with what crosses by
-        value.
-        """
+        """Answers the request of that sequence number, one of a `RawVerb`, by value."""
         self.reply(self._responder.encode(seq, result))
 
     async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
@@ -206,49 +197,43 @@ class Connection(asyncio.Protocol):
     def reply(self, frame: bytes) -> None:
         """Answers one of the requests in flight."""
         self.in_flight -= 1
-        self.write(frame)
+        self._writer.write(frame)
         self.proved = True
         self._patience.since = self._loop.time()
-        if self._receiving:
-            return  # the rest is seen to once all that has come is taken in
+        if not self._writer.holding:  # else it is gone on with once all that came is taken in
+            self._continue()
+
+    def _go_on(self) -> None:
+        """Takes in what has come, and sends what is to be answered at once in one go."""
+        ending: Goodbye | MalformedError | None = None
+        self._writer.hold()
+        try:
+            self._work_off()
+        except (Goodbye, MalformedError) as error:
+            ending = error
+        self._writer.release()
+        if isinstance(ending, Goodbye):
+            self.close()
+        elif ending is not None:
+            self._drop(str(ending))
+        else:
+            self._continue()
+
+    def _continue(self) -> None:
+        """Sees to what is left: requests that wait, the end, or what is still to be read."""
         if self._backlog:
-            self._loop.call_soon(self._go_on)
+            self._steer_reading()
+            if self._may_answer:
+                self._loop.call_soon(self._go_on)
         elif self._ending and not self.in_flight:
             self._loop.call_soon(self.close)
         elif not self._reading:
             self._steer_reading()
 
-    def _go_on(self) -> None:
-        """Takes in what has come, and sends what is to be answered at once in one go."""
-        ending: Goodbye | MalformedError | None = None
-        self._receiving = True
-        try:
-            self._work_off()
-        except (Goodbye, MalformedError) as error:
-            ending = error
-        self._receiving = False
-        out, self._out, self._out_bytes = self._out, [], 0
-        if out:
-            self._send(out[0] if len(out) == 1 else b"".join(out))
-        if isinstance(ending, Goodbye):
-            self.close()
-        elif ending is not None:
-            self._drop(str(ending))
-        elif self._backlog:
-            self._steer_reading()
-            if self._may_answer:
-                self._loop.call_soon(self._go_on)
-        elif self._ending and not self.in_flight:
-            self.close()
-        elif not self._reading:
-            self._steer_reading()
-
     @property
     def _may_answer(self) -> bool:
-        """Whether one more request may be answered: not while there are too many, or too many
-        bytes of answers that the peer does not take.
-        """
-        full = self.in_flight >= MAX_CALLS_IN_FLIGHT or self._out_bytes > MAX_UNSENT_BYTES
+        """Whether one more request may be answered: too many are not, nor too many bytes."""
+        full = self.in_flight >= MAX_CALLS_IN_FLIGHT or self._writer.full
         return self._writable and not full
 
     def _work_off(self) -> None:
@@ -263,7 +248,7 @@ class Connection(asyncio.Protocol):
             if payload[0] == consts.MSG_REQUEST:
                 self._answer(payload)
             elif messages.is_old(payload):
-                self.write(self._responder.refuse_old(payload))
+                self._writer.write(self._responder.refuse_old(payload))
                 raise MalformedError("the peer uses RPyC 5 or older")
             else:
                 self.requester.take(payload)
@@ -271,7 +256,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, payload: bytes) -> None:
         refusal = None if self._service is None else self._service.refusal
         if refusal is not None:
-            self.write(self._responder.refuse(payload, *refusal))
+            self._writer.write(self._responder.refuse(payload, *refusal))
             raise Goodbye
         answer = self._responder.answer(payload)
         if type(answer) is RawCall:
@@ -287,27 +272,13 @@ class Connection(asyncio.Protocol):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            self.write(cast("bytes", answer))
+            self._writer.write(cast("bytes", answer))
             self.proved = True
 
     async def _await(self, awaited: Awaited) -> None:
         self.reply(await self._responder.finish(awaited))
 
-    # -- sending ------------------------------------------------------------------
-
-    def write(self, frame: bytes) -> None:
-        """Sends a frame: together with others, if they come of what is being taken in just now."""
-        if self._receiving:
-            self._out.append(frame)
-            self._out_bytes += len(frame)
-        else:
-            self._send(frame)
-
-    def _send(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is not None and not self._closed:
-            self._patience.sent(len(data))
-            transport.write(data)
+    # -- pace ---------------------------------------------------------------------
 
     def _steer_reading(self) -> None:
         reading = self._may_answer and not self._backlog and not self._ending
@@ -324,7 +295,7 @@ class Connection(asyncio.Protocol):
     def unsent_bytes(self) -> int:
         """Bytes that the peer has not taken."""
         transport = self._transport
-        return 0 if transport is None or self._ended else transport.get_write_buffer_size()
+        return 0 if transport is None or self.ended else transport.get_write_buffer_size()
 
     def overdue(self, now: float) -> str:
         """Why the peer is too slow to be kept, "" if it is not; see `Patience`."""
@@ -335,7 +306,7 @@ class Connection(asyncio.Protocol):
     @property
     def ended(self) -> bool:
         """Whether the connection has ended."""
-        return self._ended
+        return self._end.is_set()
 
     async def wait_ended(self) -> None:
         """Waits until the connection has ended."""
@@ -354,6 +325,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Ends the connection; what has been written is sent yet."""
         self._ending = self._closed = True
+        self._writer.close()
         self._backlog.clear()
         if self._transport is not None:
             self._transport.close()
@@ -361,6 +333,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Ends the connection at once, from any thread; harmless when done before."""
         transport, self._aborted, self._closed = self._transport, True, True
+        self._writer.close()
         if transport is None:
             # It is ended as soon as it is there; the end of its socket ends a TLS handshake.
             if self._sock is not None:

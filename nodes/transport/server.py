@@ -62,21 +62,7 @@ class Server:
         limits: Limits = DEFAULTS,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        # It listens at once: on Linux two processes may bind one port, and only the
-        # second to listen is told.
-        self._sock = socket.create_server(
-            (host, port),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=socket.SOMAXCONN,
-        )
-        # Accepted sockets inherit both. Asyncio's own loop lets small packets of these wait.
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            # How much a peer has not taken, the loop does not say where there is TLS.
-            patience_ms = int(limits.frame * 1000)
-            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
-        self._sock.settimeout(0.0)
+        self._sock = _listening_socket(host, port, None if tls is None else limits.frame)
         self.address: tuple[str, int] = self._sock.getsockname()[:2]
         self.limits = limits
         self.refused = 0
@@ -275,3 +261,23 @@ class Server:
         limits = self.limits
         shortest = min(limits.first_byte, limits.frame, limits.idle, limits.turn_away)
         self._beat = self._loop.call_later(min(BEAT_S, max(0.01, shortest / 4)), self._look)
+
+
+def _listening_socket(host: str, port: int, unacknowledged_s: float | None) -> socket.socket:
+    """A socket that listens at once: on Linux two processes may bind one port, and only the second
+    to listen is told. With that many seconds for a peer to take what it is sent, if that is given.
+    """
+    sock = socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+        backlog=socket.SOMAXCONN,
+    )
+    # Accepted sockets inherit these. Asyncio's own loop lets small packets wait.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if unacknowledged_s is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # How much a peer has not taken, the loop does not say where there is TLS.
+        timeout_ms = int(unacknowledged_s * 1000)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+    sock.settimeout(0.0)
+    return sock

@@ -73,12 +73,12 @@ class Observer(FleetReports):
         self._ports = itertools.count(1)
 
     def release(self, worker_id: str) -> None:
-        super().release(worker_id)
         self.released.append(worker_id)
+        super().release(worker_id)
 
     def report(self, event: ProcessEvent) -> None:
+        self.told.append(event)  # first: who polls for what follows from it then looks here
         super().report(event)
-        self.told.append(event)
 
     def note(self, kind: str, worker_id: str, text: str) -> None:
         del text

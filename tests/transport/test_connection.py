@@ -13,10 +13,11 @@ import pytest
 from rpyc.core import brine, consts
 
 from nodes.transport import Lane, Limits, LinkLost, PeerConnection, RawVerb, messages
-from nodes.transport.connection import MAX_CALLS_IN_FLIGHT, MAX_UNSENT_BYTES
+from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
 from nodes.transport.frames import frame
 from nodes.transport.responder import ROOT
 from nodes.transport.server import SLEPT_S
+from nodes.transport.writer import MAX_UNSENT_BYTES
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import Gate, RawPeer, RecordingService, RunningServer, Verb, defect
