@@ -37,7 +37,7 @@ from nodes.support.text import printable
     default=None,
     help="Watch and steer a cluster that runs elsewhere, in place of hosting one.",
 )
-@click.option("--read-only", is_flag=True, help="Take the commands that steer away.")
+@click.option("--read-only", is_flag=True, help="Without the commands that change the cluster.")
 def rollcall(attach: str | None, read_only: bool, **hosted: Any) -> None:
     """Lookups over records, answered by workers behind one master: see it and steer it.
 

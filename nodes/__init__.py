@@ -1,4 +1,8 @@
-"""Rollcall without a screen: catalog, workers, master, client, launcher."""
+"""Rollcall without a screen: catalog, workers, master, client, launcher.
+
+`Client`, which scripts need, is imported when it is first named. `console` imports what is here,
+and never the other way round.
+"""
 
 from __future__ import annotations
 

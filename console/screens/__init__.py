@@ -1,1 +1,4 @@
-"""The console's screens, each with its styles beside it."""
+"""The console's screens, each with its styles beside it.
+
+Imports the widgets; imported by `console.app`.
+"""

@@ -17,7 +17,7 @@ from console.query import quoted, split_words
 from console.text import clean
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import Column, LiveTable, Row
-from nodes.support.units import latency
+from nodes.support.units import counted, latency
 
 MAX_COLUMN_CELLS = 40
 """Cells that a column of the results may take."""
@@ -112,7 +112,7 @@ class QueryPanel(Vertical):
         if self.records:
             self.app.copy_to_clipboard(msgspec.json.encode(chosen).decode())
             count = len(self.records) if everything else 1
-            self._say(f"copied {count} record(s)")
+            self._say(f"copied {counted(count, 'record')}")
 
     def action_export(self) -> None:
         """Asks for the name of a file."""
@@ -130,7 +130,7 @@ class QueryPanel(Vertical):
             near = ", ".join(quoted(clean(name, 60)) for name in answer.near)
             self._say(f"not found{f'; did you mean {near}?' if near else ''} ({_source(answer)})")
             return
-        count = f"{len(self.records)} record{'s' if len(self.records) != 1 else ''}"
+        count = counted(len(self.records), "record")
         more = "; n: next page" if page.after is not None else ""
         self._say(f"{count}{more}  {_source(answer)}")
 
@@ -174,7 +174,7 @@ def _cell(value: object) -> str:
 
 def _source(answer: LookupAnswered) -> str:
     page = answer.page
-    attempts = f"{page.attempts} attempt{'s' if page.attempts != 1 else ''}"
+    attempts = counted(page.attempts, "attempt")
     files = f" from {clean(', '.join(page.files), 80)}" if page.files else ""
     took = f"{latency(page.elapsed_ms)} ({latency(answer.round_trip_ms)} here)"
     return f"{page.worker}, {took}, {attempts}, catalog {page.catalog}{files}"

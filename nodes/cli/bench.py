@@ -23,7 +23,7 @@ from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
 from nodes.load.client_process import BenchWork
 from nodes.load.process_group import ProcessGroup
 from nodes.support.text import printable
-from nodes.support.units import measured
+from nodes.support.units import counted, measured
 
 DEFAULT_SECONDS = 10.0
 """How long it takes, unless its caller says otherwise."""
@@ -188,8 +188,10 @@ def text_of(report: LoadReport) -> str:
         loop = f"open loop, {report.wanted_per_s:,.10g} a second wanted"
     how = [f"batches of {report.batch:,}"] * (report.batch > 1)
     how += ["straight to the workers"] * report.direct
+    clients = counted(report.clients, "client")
+    processes = counted(report.processes, "process", "processes")
     lines = [
-        ", ".join([f"{report.clients} clients in {report.processes} processes", loop, *how]),
+        ", ".join([f"{clients} in {processes}", loop, *how]),
         f"{report.lookups:,} lookups in {report.seconds:.1f} s: "
         f"{report.lookups_per_s:,.0f} answered a second, {report.failed:,} errors",
     ]

@@ -1,4 +1,7 @@
-"""Pure decisions: no sockets, no threads; clock and randomness are passed in."""
+"""Pure decisions: no sockets, no threads; clock and randomness are passed in.
+
+Imports support only; imported by dispatch, client and master.
+"""
 
 from nodes.routing.balancer import POLICIES, Policy, pick
 from nodes.routing.budget import Budget

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nodes.support.units import counted
+
 EXPIRES_SOON_S = 30 * 86400.0
 """Seconds before the expiry of a certificate at which the warnings begin."""
 
@@ -31,4 +33,4 @@ def expiry(expires_at: float | None, now: float) -> str:
     if expires_at <= now:
         return "certificates have expired"
     days = int((expires_at - now) / 86400)
-    return f"certificates expire in {days} days" if days != 1 else "certificates expire in 1 day"
+    return f"certificates expire in {counted(days, 'day')}"

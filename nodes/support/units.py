@@ -53,3 +53,8 @@ def duration(seconds: float) -> str:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     days = whole // 86400
     return f"{days}d{whole % 86400 // 3600:02d}h" if days < 1000 else f"{days}d"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things, as "1 client" and "2 clients"; `plural` where it does not end in s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -63,7 +63,7 @@ def test_only_that_lookup_for_people(master: str) -> None:
     args = ["--master", master, "--clients", "1", "--count", "20", "--lookup", "getbyname"]
     done = run_nodes("bench", *args)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 clients in 1 processes, closed loop\n20 lookups in ")
+    assert done.stdout.startswith("1 client in 1 process, closed loop\n20 lookups in ")
     assert "latency: mean " in done.stdout
 
 
@@ -76,24 +76,17 @@ def test_what_cannot_be_is_explained(master: str) -> None:
     assert json.loads(nobody.stdout)["code"] == "master_lost"
 
 
+def a_minute_of(master: str) -> list[str]:
+    """The command by which two clients ask that master for a minute."""
+    options = ("--master", master, "--clients", "2", "--seconds", "60")
+    return [sys.executable, "-P", "-m", "nodes.cli", "bench", *options]
+
+
 def test_ctrl_c_ends_it_and_it_still_reports(master: str) -> None:
     """In a terminal: the progress is seen, and the clients are not hit by the signal."""
     screen, terminal = pty.openpty()
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "nodes.cli",
-            "bench",
-            "--master",
-            master,
-            "--clients",
-            "2",
-            "--seconds",
-            "60",
-            "--json",
-        ],
+        [*a_minute_of(master), "--json"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=terminal,
@@ -119,19 +112,7 @@ def test_ctrl_c_ends_it_and_it_still_reports(master: str) -> None:
 
 def test_killed_it_leaves_no_client_behind(master: str) -> None:
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "nodes.cli",
-            "bench",
-            "--master",
-            master,
-            "--clients",
-            "2",
-            "--seconds",
-            "60",
-        ],
+        a_minute_of(master),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.support.units import duration, latency, milliseconds
+from nodes.support.units import counted, duration, latency, milliseconds
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,9 @@ def test_duration_examples(seconds: float, text: str) -> None:
 @given(st.floats(-1e3, 8e10))
 def test_a_duration_fits_its_column(seconds: float) -> None:
     assert len(duration(seconds)) <= 7
+
+
+def test_one_and_many_things() -> None:
+    assert counted(1, "client") == "1 client"
+    assert counted(2_000, "client") == "2,000 clients"
+    assert counted(0, "process", "processes") == "0 processes"
