@@ -15,7 +15,7 @@ from types import TracebackType
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, quoted, usage
+from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, coerce, quoted, usage
 from nodes.catalog.model import CatalogInfo, Page
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
@@ -28,7 +28,6 @@ MAX_PAGE_BYTES = 4 << 20
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
 _SQLITE_MAGIC = b"SQLite format 3\0"
-_ARGUMENT_TYPES = frozenset((str, int, float))
 _DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading a damaged file may raise: rows and messages can hold anything then."""
 
@@ -109,7 +108,7 @@ class Reader:
     def find(
         self,
         lookup: str,
-        args: Sequence[Argument],
+        args: Sequence[object],
         *,
         limit: int = 1000,
         start: int = 0,
@@ -118,7 +117,7 @@ class Reader:
 
         Args:
             lookup: The lookup's name.
-            args: A value for each of its fields, as `coerce` returns them.
+            args: A value for each of its fields; see `coerce`.
             limit: The most records on the page, 1 to `MAX_PAGE_RECORDS`. A page is also
                 limited to `MAX_PAGE_BYTES`.
             start: `after` of the page before, 0 for the first page.
@@ -127,16 +126,16 @@ class Reader:
             BadRequest: There is no such lookup, or the arguments are wrong.
             DataError: The catalog is damaged.
         """
-        if lookup not in self._lookups:
+        found = self._lookups.get(lookup)
+        if found is None:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
             raise BadRequest(f"there is no lookup {quoted(lookup)}; there are {known[:500]}")
-        shape, statement = self._lookups[lookup]
-        if len(args) != len(shape.fields) or not _ARGUMENT_TYPES.issuperset(map(type, args)):
-            raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
+        shape, statement = found
+        values = coerce(shape, args)
         if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
         try:
-            return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
+            return self._page(self._db.execute(statement, (*values, start, limit + 1)), limit)
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
         except _DAMAGE_ERRORS as error:

@@ -105,7 +105,7 @@ class MasterCore:
         )
         self.lookups = LookupHandler(
             self.membership.dispatcher,
-            lambda: self.membership.description,
+            self.membership.served,
             wait_for_worker=self.membership.wait_for_worker,
             note=self.events.note,
         )

@@ -21,14 +21,14 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall
+from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import NO_WORKERS, WindowedHistogram
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
-from nodes.transport import PeerConnection, Utf8, encode_arguments, shortcuts
+from nodes.transport import PeerConnection, encode_arguments, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     PAGE_RECORDS,
-    Description,
     LookupRequest,
     answer_envelope,
     batch_envelope,
@@ -58,7 +58,7 @@ class LookupHandler:
 
     Args:
         dispatcher: finds a worker for each.
-        description: asked what is served; None while nobody has said so.
+        served: says which lookups can be asked.
         wait_for_worker: waits until a worker is there or none is expected any more, at most so
             many seconds.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
@@ -71,7 +71,7 @@ class LookupHandler:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        description: Callable[[], Description | None],
+        served: ServedCatalog,
         *,
         wait_for_worker: Callable[[float], Awaitable[None]],
         note: Callable[[EventKind, str, str], None],
@@ -79,31 +79,14 @@ class LookupHandler:
         self._note = note
         self._dispatcher = dispatcher
         self._batches = Batches(dispatcher)
-        self._description = description
+        self._served = served
         self._wait_for_worker = wait_for_worker
-        self._known: tuple[Description | None, dict[str, Lookup], dict[bytes, int]] = (None, {}, {})
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
         self._histogram = WindowedHistogram()
         self._took: list[tuple[float, float, int]] = []
         self.answered = 0
         self.errors = 0
-
-    def declared(self) -> dict[str, Lookup]:
-        """The lookups that can be asked now, by name."""
-        return self._shapes()[1]
-
-    def _shapes(self) -> tuple[Description | None, dict[str, Lookup], dict[bytes, int]]:
-        """The lookups that can be asked now, and by their encoded names how many arguments each
-        takes.
-        """
-        now = self._description()
-        if now is self._known[0] or now is None:
-            return self._known
-        known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
-        arities = {name.encode(): len(one.fields) for name, one in known.items()}
-        self._known = (now, known, arities)
-        return self._known
 
     def measured(self, now: float) -> tuple[float, float | None, float | None]:
         """Answers a second, and the seconds that half and 99 % of them stayed under; None
@@ -120,7 +103,7 @@ class LookupHandler:
         texts = shortcuts.short_arguments(arguments)
         if not texts or self._finished is not None or self.in_flight >= MAX_LOOKUPS:
             return False
-        if self._shapes()[2].get(texts[0]) != len(texts) - 1:
+        if self._served.arities.get(texts[0]) != len(texts) - 1:
             return False
         self.in_flight += 1
         self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
@@ -137,20 +120,14 @@ class LookupHandler:
 
         return take
 
-    def answered_one(self, answer: Answer) -> Utf8:
+    def answered_one(self, answer: Answer) -> bytes:
         """A lookup was answered: its envelope."""
+        part, worker, attempts, took_s = answer
         self._leave()
-        self._count(1, 0, answer.took_s)
-        return Utf8(
-            answer_envelope(
-                answer.part,
-                worker=answer.worker.id,
-                attempts=answer.attempts,
-                elapsed_ms=answer.took_s * 1000,
-            )
-        )
+        self._count(1, 0, took_s)
+        return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
 
-    def failed_one(self, error: LookupFailed, took_s: float) -> Utf8:
+    def failed_one(self, error: LookupFailed, took_s: float) -> bytes:
         """A lookup has failed: its envelope."""
         self._leave()
         self._count(0, 0 if isinstance(error, BadRequest) else 1, took_s)
@@ -158,7 +135,7 @@ class LookupHandler:
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:
             error = Stopping(STOPPING)
-        return Utf8(error_envelope(error))
+        return error_envelope(error)
 
     # -- all that may be asked ----------------------------------------------------------
 
@@ -184,10 +161,10 @@ class LookupHandler:
         """
         _check_timeout(timeout_s)
         began = time.monotonic()
-        if not self.declared():
+        if not self._served.lookups:
             await self.await_worker(timeout_s)
             timeout_s = max(0.001, timeout_s - (time.monotonic() - began))
-        checked = _checked(self.declared(), name, args)
+        checked = _checked(self._served.lookups, name, args)
         request = LookupRequest(name, checked, limit, after, timeout_s)
         call = AwaitedCall(
             encode_arguments((encode_request(request),)),

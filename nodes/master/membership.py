@@ -42,6 +42,7 @@ class Membership:
 
     Attributes:
         fleet: the launcher's; see `led_by`.
+        served: which catalog is served.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Membership:
         self._ticking = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
-        self._served = ServedCatalog(self.registry, description)
+        self.served = ServedCatalog(self.registry, description)
         self.router = Router(registry=self.registry, policy=policy)
         self.health = HealthWatch(self.router)
         self.dispatcher = Dispatcher(
@@ -91,7 +92,7 @@ class Membership:
         """
         self.fleet = fleet
         self.registry.local.supervised = True
-        self._served.fixed = fleet.says_what_is_served
+        self.served.fixed = fleet.says_what_is_served
 
     def expect_until(self, moment: float) -> None:
         """Workers of an earlier master are looking for this one, until then (monotonic)."""
@@ -158,8 +159,8 @@ class Membership:
         Raises:
             Conflict: a live worker holds its address, or serves another dataset.
         """
-        self._served.check(registration.catalog)
-        self._served.offer(registration.catalog, time.monotonic())
+        self.served.check(registration.catalog)
+        self.served.offer(registration.catalog, time.monotonic())
         before = {worker.generation for worker in self.registry.live()}
         try:
             worker = self.registry.register(
@@ -189,23 +190,23 @@ class Membership:
     @property
     def description(self) -> Description | None:
         """What is served, None while nobody has said so."""
-        return self._served.description
+        return self.served.description
 
     def serves(self, description: Description) -> None:
         """That is what is served from now on; a worker with another catalog gets no lookups."""
-        self._served.serve(description, time.monotonic())
+        self.served.serve(description, time.monotonic())
         self.changed()
 
     def accepts(self, version: str) -> None:
         """Workers are about to switch to that version: both are served until all have."""
-        self._served.accept(version, time.monotonic())
+        self.served.accept(version, time.monotonic())
         self.changed()
 
     def succeed(self, now: float) -> None:
         """Serves another catalog, where nobody is left with the one that is served. To be called
         whenever a worker has left.
         """
-        following = self._served.succeed(now)
+        following = self.served.succeed(now)
         if following is not None:
             said = f"catalog {following.version}, as nobody is left with another"
             self.note(EventKind.SERVES, "", said)

@@ -19,6 +19,7 @@ from nodes.transport import messages, shortcuts
 from nodes.transport.errors import RequestRefused
 from nodes.transport.frames import MalformedError
 from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name
+from nodes.transport.requester import PeerConnection
 from nodes.transport.values import IdPack, RawVerb, RemoteReference
 
 logger = logging.getLogger("rollcall.transport")
@@ -45,14 +46,6 @@ class Verbs(Protocol):
         """The names of verbs, for a person who looks around."""
 
 
-class RawCall(NamedTuple):
-    """A call of a `RawVerb`: its arguments have yet to be looked at."""
-
-    seq: bytes
-    verb: RawVerb
-    start: int
-
-
 class Awaited(NamedTuple):
     """A call whose verb has not returned its answer yet, but what to await for it."""
 
@@ -70,11 +63,13 @@ class Responder:
     Args:
         verbs: what may be called.
         max_reply_bytes: of a reply; one that is longer becomes an exception.
+        connection: that the requests come on.
     """
 
-    def __init__(self, verbs: Verbs, max_reply_bytes: int) -> None:
+    def __init__(self, verbs: Verbs, max_reply_bytes: int, connection: PeerConnection) -> None:
         self._service = verbs
         self._max_reply_bytes = max_reply_bytes
+        self._connection = connection
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
         # end: whatever a peer says (or forgets to say) of its references changes nothing.
         self._root = Exported(ROOT, None)
@@ -97,11 +92,12 @@ class Responder:
         self._verbs.clear()
         self._heads.clear()
 
-    def answer(self, payload: bytes) -> bytes | RawCall | Awaited:
+    def answer(self, payload: bytes) -> bytes | Awaited | None:
         """What becomes of one request.
 
         Returns:
-            The frame that answers it, or what has to be done for it first.
+            The frame that answers it, what has to be awaited for it first, or None: a `RawVerb`
+            has taken it, and answers it on the connection.
 
         Raises:
             MalformedError: it is no request.
@@ -111,7 +107,11 @@ class Responder:
         if found is not None:
             seq, verb, start = found
             if type(verb) is RawVerb:
-                return RawCall(seq, verb, start)
+                self._connection.in_flight += 1
+                if verb.take(self._connection, seq, payload[start:]):
+                    return None
+                self._connection.in_flight -= 1
+                verb = verb.general
             args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
             if args is not None:
                 return self.perform(seq, verb, args)  # type: ignore[arg-type]
@@ -136,17 +136,6 @@ class Responder:
             MalformedError: it is none.
         """
         return messages.old_exception_reply(payload, "rollcall", "VersionMismatch", OLD_CLIENT)
-
-    def answer_generally(self, call: RawCall, payload: bytes) -> bytes | Awaited:
-        """What becomes of a raw call whose arguments are not as its verb wants them."""
-        args = shortcuts.call_arguments(payload, call.start, messages.MAX_REQUEST_READS)
-        if args is not None:
-            return self.perform(call.seq, call.verb.general, args)
-        message = messages.load(payload, messages.MAX_REQUEST_READS)
-        match message.body:
-            case (int() as handler, boxed):
-                return self.perform(call.seq, self._handle, (handler, boxed))
-        raise MalformedError("not a request")
 
     def perform(
         self, seq: bytes, work: Callable[..., object], args: tuple[object, ...]
@@ -178,13 +167,6 @@ class Responder:
         except BaseException as error:  # noqa: BLE001 - as in `perform`
             return self.failure(awaited.seq, error)
 
-    def encode(self, seq: bytes, result: object) -> bytes:
-        """The frame that answers a request with that value, or with why it cannot cross."""
-        try:
-            return self._reply(seq, result)
-        except (TypeError, ValueError, OverflowError) as error:
-            return self.failure(seq, error)
-
     def failure(self, seq: bytes, error: BaseException) -> bytes:
         """The frame that answers a request with what went wrong: nothing of ours is told."""
         if isinstance(error, RequestRefused):
@@ -198,8 +180,7 @@ class Responder:
             return messages.reference_reply(seq, result.ref)
         answer = messages.value_reply(seq, result)
         if len(answer) > self._max_reply_bytes:
-            # Sent, it would cost the peer its connection, and it would ask elsewhere.
-            raise OverflowError(f"a reply of {len(answer)} bytes")
+            raise too_long(answer)
         return answer
 
     def _handle(self, handler: int, boxed: object) -> object:
@@ -272,6 +253,11 @@ class Responder:
 
     def _del(self, _obj: object, _count: object = 1) -> None:
         """Nothing to do: see `_exported`."""
+
+
+def too_long(reply: bytes) -> OverflowError:
+    """Why a reply is not sent: it would cost the peer its connection, and be asked for again."""
+    return OverflowError(f"a reply of {len(reply)} bytes")
 
 
 def _unbox(package: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nodes.catalog import Argument, Catalog, coerce
+from nodes.catalog import Catalog, coerce
 from nodes.errors import BadRequest, DataError, InternalError
 from nodes.security.cursors import Cursor, Cursors, Question, cursor_version
 from nodes.support.text import excerpt
@@ -102,19 +102,21 @@ class OpenCatalog:
 
     def answer(self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None) -> bytes:
         """One page of a lookup, as finished JSON. Raises `BadRequest`."""
-        question = name, self._coerced(name, args)
-        before = None if after is None else self._read(after, question)
-        page = self.reader.find(*question, limit=limit, start=before.position if before else 0)
-        following = None if page.after is None else self._cursor(question, page.after, before)
+        before = None if after is None else self._read(after, self._question(name, args))
+        page = self.reader.find(name, args, limit=limit, start=before.position if before else 0)
+        following = None
+        if page.after is not None:
+            following = self._cursor(self._question(name, args), page.after, before)
         return answer_part(
             page.body, count=page.count, after=following, catalog=self.version, files=page.files
         )
 
-    def _coerced(self, name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
+    def _question(self, name: str, args: tuple[object, ...]) -> Question:
+        """What a cursor goes on with."""
         shape = self._lookups.get(name)
         if shape is None:
             raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
-        return coerce(shape, args)
+        return name, coerce(shape, args)
 
     def _read(self, after: str, question: Question) -> Cursor:
         present = self._versions.present.version
@@ -147,7 +149,7 @@ class OpenCatalog:
         try:
             if room:
                 return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
-            first = self._cursor((name, self._coerced(name, tuple(args))), 0)
+            first = self._cursor(self._question(name, tuple(args)), 0)
         except BadRequest as error:
             return error_envelope(BadRequest(excerpt(error.message, MAX_REFUSAL_CHARS)))
         part = answer_part(b"[]", count=0, after=first, catalog=self.version, files=())

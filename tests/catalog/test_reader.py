@@ -95,20 +95,21 @@ def test_a_lookup_that_is_not_there_shows_those_that_are(many: OpenCatalog) -> N
 @pytest.mark.parametrize(
     "args", [[], ["a", "b"], [None], [["p1"]], [True], [b"p1"], [2**63], ["\ud800"]]
 )
-def test_arguments_that_were_not_coerced_do_no_harm(many: OpenCatalog, args: list[str]) -> None:
-    with pytest.raises(BadRequest, match=r"getbyname\(name\): "):
+def test_wrong_arguments_do_no_harm(many: OpenCatalog, args: list[str]) -> None:
+    with pytest.raises(BadRequest, match=r"getbyname\(name\)(:| takes)"):
         many.reader.find("getbyname", args)
     assert many.records("getbyname", "p1") == plain_scan(MANY, ("name",), ("p1",))
 
 
-def test_a_number_that_is_none_finds_nothing(put: Put, ask: Ask) -> None:
+def test_a_number_that_is_none_is_refused(put: Put, ask: Ask) -> None:
     data = put(
         {
             "a.json": [{"size": 1.5}, {"size": None}, {}],
             "dataset.toml": definition({"by": ["size"]}),
         }
     )
-    assert ask(data).reader.find("by", [float("nan")]).count == 0
+    with pytest.raises(BadRequest, match="finite"):
+        ask(data).reader.find("by", [float("nan")])
 
 
 # -- suggest -------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def token_is_read(master: Master) -> bool:
     reads: list[str] = []
     connection = MasterConnection(str(master.address), token=lambda: reads.append("read"))
     try:
-        connection.call("lookup", "getbyname", "xander", timeout=PATIENCE, again=True)
+        connection.call("lookup", "getbyname", "xander", timeout=PATIENCE)
     except Forbidden as error:
         assert "client" in str(error)
     finally:
