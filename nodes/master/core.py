@@ -100,7 +100,7 @@ class MasterCore:
         )
         self._ticker = Ticker(
             self.membership.lag,
-            each_tick=self.membership.look,
+            each_tick=self._look,
             each_second=self._look_around,
         )
         self.lookups = LookupHandler(
@@ -174,6 +174,10 @@ class MasterCore:
     def tls_expires_at(self) -> float | None:
         """See `ClusterSnapshot`."""
         return min(tuple(self.expiries.values()), default=None)
+
+    def _look(self, now: float) -> None:
+        self.membership.look(now)
+        self.lookups.fold()
 
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)

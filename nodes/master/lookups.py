@@ -44,9 +44,6 @@ RETRY_AFTER_MS = 100
 MAX_TIMEOUT_S = 60.0
 """The longest deadline that a client may ask for."""
 
-MAX_UNFOLDED = 1000
-"""Latencies noted before they are folded into the histogram."""
-
 MAX_PREFIXED = 3
 """Arguments of a named lookup that is taken in as it came."""
 
@@ -92,7 +89,7 @@ class LookupHandler:
         """Answers a second, and the seconds that half and 99 % of them stayed under; None
         for the latter when there were none in the last 10 s.
         """
-        self._fold()
+        self.fold()
         figures = self._histogram
         return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
@@ -123,14 +120,17 @@ class LookupHandler:
     def answered_one(self, answer: Answer) -> bytes:
         """A lookup was answered: its envelope."""
         part, worker, attempts, took_s = answer
+        self.answered += 1
+        self._took.append((took_s, time.monotonic(), 1))
         self._leave()
-        self._count(1, 0, took_s)
         return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
 
     def failed_one(self, error: LookupFailed, took_s: float) -> bytes:
         """A lookup has failed: its envelope."""
         self._leave()
-        self._count(0, 0 if isinstance(error, BadRequest) else 1, took_s)
+        failed = not isinstance(error, BadRequest)
+        self.errors += failed
+        self._took.append((took_s, time.monotonic(), int(failed)))
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:
@@ -205,7 +205,9 @@ class LookupHandler:
         if answers.failed:
             self.check_open()
         took = time.monotonic() - began
-        self._count(answers.asked - answers.failed, answers.failed, took)
+        self.answered += answers.asked - answers.failed
+        self.errors += answers.failed
+        self._took.append((took, time.monotonic(), answers.asked))
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:
@@ -277,14 +279,8 @@ class LookupHandler:
 
     # -- figures --------------------------------------------------------------------------
 
-    def _count(self, answered: int, failed: int, took_s: float) -> None:
-        self.answered += answered
-        self.errors += failed
-        self._took.append((took_s, time.monotonic(), answered + failed))
-        if len(self._took) >= MAX_UNFOLDED:
-            self._fold()
-
-    def _fold(self) -> None:
+    def fold(self) -> None:
+        """Folds in what was measured since the last time. To be called several times a second."""
         took, self._took = self._took, []
         for seconds, at, count in took:
             self._histogram.add(seconds, at, count)

@@ -157,7 +157,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.in_flight -= tasks
         self.served += tasks
         self.late = False
-        self.alive_at = max(self.alive_at, began)
+        if began > self.alive_at:
+            self.alive_at = began
         if self.breaker.failures and self.breaker.succeeded():
             self.listener(EventKind.BREAKER_CLOSED, self, "answers again")
 

@@ -94,7 +94,10 @@ def short_arguments(encoded: bytes) -> list[bytes] | None:
         for _ in range(size):
             form = encoded[at]
             if form == _TEXT:
-                start, end = _short_text(encoded, at + 1)
+                if encoded[at + 1] == _SHORT:
+                    start, end = at + 3, at + 3 + encoded[at + 2]
+                else:
+                    start, end = _tiny_text(encoded, at + 1)
                 text = encoded[start:end]
                 if not text.isascii():
                     text.decode()  # it would end the connection it is passed on to
@@ -115,14 +118,11 @@ def short_arguments(encoded: bytes) -> list[bytes] | None:
     return items if encoded[at:] == messages.NO_KEYWORDS else None
 
 
-def _short_text(encoded: bytes, at: int) -> tuple[int, int]:
-    """Where the short bytes at `at` begin and end. Raises `ValueError` for others."""
+def _tiny_text(encoded: bytes, at: int) -> tuple[int, int]:
+    """Where the tiny bytes at `at` begin and end. Raises `ValueError` for others."""
     form = encoded[at]
-    if form == _SHORT:
-        return at + 2, at + 2 + encoded[at + 1]
-    if form == _EMPTY:
-        return at + 1, at + 1
-    return at + 1, at + 1 + _TINY.index(form) + 1
+    size = 0 if form == _EMPTY else _TINY.index(form) + 1
+    return at + 1, at + 1 + size
 
 
 def with_name(name: str, encoded: bytes) -> bytes:
