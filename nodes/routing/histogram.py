@@ -70,9 +70,29 @@ class WindowedHistogram:
         total = sum(sum(counts.values()) for counts in self.recent(now))
         return total / (self._window + now - int(now))
 
+    def last_second(self, now: float) -> int:
+        """Answers in the last whole second."""
+        return sum(self._seconds.get(int(now) - 1, {}).values())
+
     def percentile(self, q: float, now: float) -> float | None:
         """The function `percentile` for this histogram alone."""
         return percentile((self,), q, now)
+
+
+def merge(histograms: Iterable[WindowedHistogram], now: float) -> dict[int, int]:
+    """The recent counts by bucket of all these histograms together."""
+    merged: dict[int, int] = {}
+    for one in histograms:
+        for counts in one.recent(now):
+            for bucket, count in counts.items():
+                merged[bucket] = merged.get(bucket, 0) + count
+    return merged
+
+
+def quantile(counts: Mapping[int, int], q: float) -> float | None:
+    """The quantile `q` (0 to 1) of counts by bucket, in seconds; None without counts."""
+    found = at_rank(counts, q)
+    return None if found is None else middle(found)
 
 
 def percentile(histograms: Iterable[WindowedHistogram], q: float, now: float) -> float | None:
@@ -80,10 +100,4 @@ def percentile(histograms: Iterable[WindowedHistogram], q: float, now: float) ->
 
     None if there were no answers in the window.
     """
-    merged: dict[int, int] = {}
-    for one in histograms:
-        for counts in one.recent(now):
-            for bucket, count in counts.items():
-                merged[bucket] = merged.get(bucket, 0) + count
-    found = at_rank(merged, q)
-    return None if found is None else middle(found)
+    return quantile(merge(histograms, now), q)
