@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 PER_OCTAVE = 8
@@ -17,6 +20,12 @@ def bucket_of(seconds: float, per_octave: int = PER_OCTAVE) -> int:
     if micros <= 1.0:
         return 0
     return min(_OCTAVES * per_octave - 1, int(math.log2(micros) * per_octave))
+
+
+_ENDS_S = [2.0 ** (bucket / PER_OCTAVE) * 1e-6 for bucket in range(1, _OCTAVES * PER_OCTAVE)]
+
+quick_bucket_of = functools.partial(bisect_right, _ENDS_S)
+"""As `bucket_of` with `PER_OCTAVE`, without a function of Python's own."""
 
 
 def middle(bucket: int, per_octave: int = PER_OCTAVE) -> float:
@@ -50,14 +59,23 @@ class WindowedHistogram:
 
     def add(self, seconds: float, now: float, count: int = 1) -> None:
         """Notes `count` answers that took `seconds`, at `now` (seconds of a monotonic clock)."""
-        second = int(now)
+        counts = self._counts(int(now))
+        bucket = quick_bucket_of(seconds)
+        counts[bucket] = counts.get(bucket, 0) + count
+
+    def add_all(self, latencies: Iterable[float], second: int) -> None:
+        """Notes answers of one second, by the seconds that each took."""
+        counts = self._counts(second)
+        for bucket, count in Counter(map(quick_bucket_of, latencies)).items():
+            counts[bucket] = counts.get(bucket, 0) + count
+
+    def _counts(self, second: int) -> dict[int, int]:
         counts = self._seconds.get(second)
         if counts is None:
             counts = self._seconds[second] = {}
             for old in [s for s in self._seconds if s < second - self._window]:
                 del self._seconds[old]
-        bucket = bucket_of(seconds)
-        counts[bucket] = counts.get(bucket, 0) + count
+        return counts
 
     def recent(self, now: float) -> list[dict[int, int]]:
         """The counts by bucket, one mapping for each second of the window."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.routing.histogram import WindowedHistogram, bucket_of
+from nodes.routing.histogram import WindowedHistogram, quick_bucket_of
 
 HEDGED_SECONDS = 2
 """Seconds, of the last ten, with a hedge away from a worker that make it slow. All calls of one
@@ -53,7 +53,7 @@ class LostAttempts:
     def add_unanswered(self, counts: dict[int, int], now: float) -> None:
         """Adds those that were given up, and are still unanswered, to counts by bucket."""
         for began, tasks in self._given_up.values():
-            bucket = bucket_of(now - began)
+            bucket = quick_bucket_of(now - began)
             counts[bucket] = counts.get(bucket, 0) + tasks
 
     def is_trend(self, now: float) -> bool:
