@@ -177,7 +177,7 @@ class MasterCore:
 
     def _look(self, now: float) -> None:
         self.membership.look(now)
-        self.lookups.fold()
+        self.lookups.fold(now)
 
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)

@@ -10,7 +10,7 @@ from typing import cast
 
 from nodes.catalog import Argument, Lookup, coerce
 from nodes.dispatch.batches import Answers, Batches
-from nodes.dispatch.call import Answer
+from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.errors import (
     BadRequest,
@@ -21,8 +21,9 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall
+from nodes.master.lookup_stats import LookupFigures, LookupStats
 from nodes.master.served_catalog import ServedCatalog
-from nodes.routing import NO_WORKERS, WindowedHistogram
+from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
 from nodes.transport import PeerConnection, encode_arguments, shortcuts
@@ -62,7 +63,7 @@ class LookupHandler:
 
     Attributes:
         in_flight: lookups and batches that are being answered now.
-        answered, errors: how many there have been.
+        stats: what they were like.
     """
 
     def __init__(
@@ -80,18 +81,17 @@ class LookupHandler:
         self._wait_for_worker = wait_for_worker
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
-        self._histogram = WindowedHistogram()
-        self._took: list[tuple[float, float, int]] = []
-        self.answered = 0
-        self.errors = 0
+        self.stats = LookupStats()
 
-    def measured(self, now: float) -> tuple[float, float | None, float | None]:
-        """Answers a second, and the seconds that half and 99 % of them stayed under; None
-        for the latter when there were none in the last 10 s.
-        """
-        self.fold()
-        figures = self._histogram
-        return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
+    def fold(self, now: float) -> None:
+        """Folds in what was answered since the last fold. To be called about each second."""
+        self.stats.declare(self._served.lookups)
+        self.stats.fold(now)
+
+    def figures(self, now: float, wall: float) -> LookupFigures:
+        """What lookups were like, at `now` (monotonic, seconds), which is the Unix time `wall`."""
+        self.stats.declare(self._served.lookups)
+        return self.stats.figures(now, wall)
 
     # -- what nearly every client asks ------------------------------------------------
 
@@ -117,20 +117,27 @@ class LookupHandler:
 
         return take
 
-    def answered_one(self, answer: Answer) -> bytes:
+    def answered_one(
+        self, call: Call, answer: Answer, request: LookupRequest | None = None
+    ) -> bytes:
         """A lookup was answered: its envelope."""
-        part, worker, attempts, took_s = answer
-        self.answered += 1
-        self._took.append((took_s, time.monotonic(), 1))
         self._leave()
+        self.stats.answered_one(call, answer, time.monotonic(), request)
+        part, worker, attempts, took_s = answer
         return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
 
-    def failed_one(self, error: LookupFailed, took_s: float) -> bytes:
+    def failed_one(
+        self,
+        call: Call,
+        error: LookupFailed,
+        took_s: float,
+        request: LookupRequest | None = None,
+    ) -> bytes:
         """A lookup has failed: its envelope."""
         self._leave()
-        failed = not isinstance(error, BadRequest)
-        self.errors += failed
-        self._took.append((took_s, time.monotonic(), int(failed)))
+        if not isinstance(error, BadRequest):
+            self.stats.declare(self._served.lookups)
+            self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:
@@ -164,7 +171,11 @@ class LookupHandler:
         if not self._served.lookups:
             await self.await_worker(timeout_s)
             timeout_s = max(0.001, timeout_s - (time.monotonic() - began))
-        checked = _checked(self._served.lookups, name, args)
+        try:
+            checked = _checked(self._served.lookups, name, args)
+        except NoWorkers as error:
+            self.stats.refused(error, time.monotonic())
+            raise
         request = LookupRequest(name, checked, limit, after, timeout_s)
         call = AwaitedCall(
             encode_arguments((encode_request(request),)),
@@ -177,8 +188,8 @@ class LookupHandler:
         try:
             answer = await call.submit(self._dispatcher)
         except LookupFailed as error:
-            return self.failed_one(error, time.monotonic() - began)
-        return self.answered_one(answer)
+            return self.failed_one(call, error, time.monotonic() - began, request)
+        return self.answered_one(call, answer, request)
 
     async def lookup_many(
         self, text: str, *, limit: int = PAGE_RECORDS, timeout_s: float = LOOKUP_TIMEOUT_S
@@ -202,12 +213,12 @@ class LookupHandler:
             answers = await done
         finally:
             self._leave()
-        if answers.failed:
+        if answers.failures:
             self.check_open()
-        took = time.monotonic() - began
-        self.answered += answers.asked - answers.failed
-        self.errors += answers.failed
-        self._took.append((took, time.monotonic(), answers.asked))
+        now = time.monotonic()
+        took = now - began
+        answered = answers.asked - sum(answers.failures.values())
+        self.stats.batch(answered, answers.failures, took, now)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:
@@ -267,23 +278,17 @@ class LookupHandler:
         """
         self.check_open()
         if self.in_flight >= MAX_LOOKUPS:
-            raise Overloaded(
+            overload = Overloaded(
                 f"{MAX_LOOKUPS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
             )
+            self.stats.refused(overload, time.monotonic())
+            raise overload
         self.in_flight += 1
 
     def _leave(self) -> None:
         self.in_flight -= 1
         if self._finished is not None and not self.in_flight:
             self._finished.set()
-
-    # -- figures --------------------------------------------------------------------------
-
-    def fold(self) -> None:
-        """Folds in what was measured since the last time. To be called several times a second."""
-        took, self._took = self._took, []
-        for seconds, at, count in took:
-            self._histogram.add(seconds, at, count)
 
 
 def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:
