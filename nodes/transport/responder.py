@@ -146,14 +146,14 @@ class Responder:
             MalformedError: its arguments are none.
         """
         try:
-            result = _apply(work, args)
+            result = work(*args)
             if type(result) is not bytes and inspect.isawaitable(result):
                 return Awaited(seq, result)
             return self._reply(seq, result)
         except MalformedError:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit does not end our process either
-            return self.failure(seq, error)
+            return self.failure(seq, _misfit(error) or error)
 
     async def finish(self, awaited: Awaited) -> bytes:
         """The frame that answers a call, once its verb is done."""
@@ -274,16 +274,25 @@ def _unbox(package: object) -> object:
 def _apply(
     function: Callable[..., object], args: Any, named: dict[str, object] | None = None
 ) -> object:
-    """Call, and tell the peer's mistake (arguments that do not fit) from a defect.
-
-    A call that Python itself refused left no frame below this one.
-    """
+    """Call, and tell the peer's mistake from a defect."""
     try:
         return function(*args, **named) if named else function(*args)
-    except TypeError as exc:
-        if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
-            raise RequestRefused("TypeError", "the arguments do not fit") from None
-        raise
+    except TypeError as error:
+        misfit = _misfit(error)
+        if misfit is None:
+            raise
+        raise misfit from None
+
+
+def _misfit(error: BaseException) -> RequestRefused | None:
+    """What a peer is told whose arguments do not fit what it calls; None for any other error.
+
+    A call that Python itself refused left no frame below the one that made it.
+    """
+    frames = error.__traceback__
+    if type(error) is TypeError and frames is not None and frames.tb_next is None:
+        return RequestRefused("TypeError", "the arguments do not fit")
+    return None
 
 
 def _as_tuple(args: object) -> tuple[object, ...]:

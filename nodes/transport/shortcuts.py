@@ -69,7 +69,22 @@ def call_arguments(payload: bytes, start: int, reads: int) -> tuple[object, ...]
     Raises:
         MalformedError: they are none.
     """
-    args, end = _decode_arguments(payload, start, reads)
+    size = _SIZES.get(payload[start : start + 1])
+    if size is None:
+        return _decoded_arguments(payload, start, reads)
+    args: list[object] = []
+    end = start + 1
+    for _ in range(size):
+        plain = _plain(payload, end)
+        if plain is None:
+            return _decoded_arguments(payload, start, reads)
+        value, end = plain
+        args.append(value)
+    return tuple(args) if payload[end:] == messages.NO_KEYWORDS else None
+
+
+def _decoded_arguments(payload: bytes, start: int, reads: int) -> tuple[object, ...] | None:
+    args, end = messages.decode(payload, start, reads)
     if payload[end:] != messages.NO_KEYWORDS or type(args) is not tuple:
         return None
     return args
@@ -189,19 +204,3 @@ def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
         return None  # so short that it does not say how long it is
     except UnicodeDecodeError as exc:
         raise MalformedError("not a message: no text") from exc
-
-
-def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
-    """A call's arguments by position; a few of text or bytes the short way."""
-    end = start + 1
-    size = _SIZES.get(payload[start:end])
-    if size is None:
-        return messages.decode(payload, start, reads)
-    args: list[object] = []
-    for _ in range(size):
-        plain = _plain(payload, end)
-        if plain is None:
-            return messages.decode(payload, start, reads)
-        args.append(plain[0])
-        end = plain[1]
-    return tuple(args), end
