@@ -28,6 +28,7 @@ MAX_PAGE_BYTES = 4 << 20
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
 _SQLITE_MAGIC = b"SQLite format 3\0"
+_FAST_TYPES = {"text": str, "integer": int}
 _DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading a damaged file may raise: rows and messages can hold anything then."""
 
@@ -79,6 +80,11 @@ class Reader:
         self._schema = schema = SqlSchema(lookup.fields for lookup in info.lookups)
         self._lookups = {
             lookup.name: (lookup, schema.find(lookup.fields)) for lookup in info.lookups
+        }
+        self._singles = {
+            name: (tuple(_FAST_TYPES[kind] for kind in lookup.types), statement)
+            for name, (lookup, statement) in self._lookups.items()
+            if _FAST_TYPES.keys() >= set(lookup.types)
         }
         self._types = {
             field: kind
@@ -140,6 +146,32 @@ class Reader:
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
         except _DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
+
+    def find_single(
+        self, lookup: str, args: Sequence[Argument]
+    ) -> tuple[bytes, tuple[str, ...]] | None:
+        """The fast path of `find`, for a lookup that finds one record or none.
+
+        Args:
+            lookup: The lookup's name.
+            args: Texts of at most `MAX_TEXT_CHARS` and integers of 64 bits.
+
+        Returns:
+            What the page has within its brackets, and the names of its files; None if `find` has
+            to look.
+        """
+        found = self._singles.get(lookup)
+        if found is None or found[0] != tuple(map(type, args)):
+            return None
+        try:
+            rows = self._db.execute(found[1], (*args, 0, 2)).fetchall()
+            if len(rows) > 1:
+                return None
+            for _, file, body in rows:
+                return b"%b" % body, (self._info.files[file],)
+        except _DAMAGE_ERRORS:
+            return None  # and have it said there
+        return b"", ()
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """Suggest distinct values of a lookup's field that start with `prefix`, in order.

@@ -87,12 +87,13 @@ class MasterConnection:
             BadRequest: an argument cannot be sent.
         """
         deadline = time.monotonic() + timeout
+        left = timeout + grace_s
         tries = breaks = 0
         stopping: Stopping | None = None
         while True:
             tries += 1
             try:
-                reply = self._once(verb, args, named, deadline + grace_s, again=again)
+                reply = self._once(verb, args, named, left, again=again)
                 self._met = True
                 return reply.checked() if reply.error else reply
             except Overloaded as busy:
@@ -112,6 +113,7 @@ class MasterConnection:
                 time.sleep(pause)
             except (TransportError, msgspec.MsgspecError) as error:
                 raise self._lost(stopping or error) from error
+            left = seconds_left(deadline + grace_s, time.monotonic())
 
     def _pause(self, error: Exception, tries: int, breaks: int) -> float | None:
         """Seconds to wait before the call is sent again; None to give it up."""
@@ -133,14 +135,14 @@ class MasterConnection:
         verb: str,
         args: tuple[Value, ...],
         named: Mapping[str, Value] | None,
-        deadline: float,
+        timeout: float,
         *,
         again: bool,
     ) -> Envelope:
-        left = seconds_left(deadline, time.monotonic())
-        lane = self._pool.take(timeout=left, sure=not again)
+        deadline = time.monotonic() + timeout
+        lane = self._pool.take(timeout=timeout, sure=not again)
         try:
-            envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
+            envelope = _envelope(lane.call(verb, *args, timeout=timeout, named=named))
             if not envelope.error:
                 return envelope
             if envelope.code == Forbidden.code and (token := self._token()) is not None:

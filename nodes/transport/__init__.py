@@ -37,13 +37,14 @@ from nodes.transport.requester import PeerConnection, Pending
 from nodes.transport.server import Server
 from nodes.transport.service import Service
 from nodes.transport.tls import Secure, TlsFailed, TlsStream
-from nodes.transport.values import RawVerb, RemoteReference, Utf8, Value
+from nodes.transport.values import FastVerb, RawVerb, RemoteReference, Utf8, Value, Verb
 
 __all__ = [
     "CallTimeout",
     "Certificate",
     "Connection",
     "DialFailed",
+    "FastVerb",
     "HandshakeFailed",
     "Lane",
     "LanePool",
@@ -65,6 +66,7 @@ __all__ = [
     "TransportError",
     "Utf8",
     "Value",
+    "Verb",
     "dial",
     "encode_arguments",
     "messages",

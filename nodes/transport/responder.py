@@ -11,7 +11,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from rpyc.core import brine, consts
 
@@ -20,7 +20,7 @@ from nodes.transport.errors import RequestRefused
 from nodes.transport.frames import MalformedError
 from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name
 from nodes.transport.requester import PeerConnection
-from nodes.transport.values import IdPack, RawVerb, RemoteReference
+from nodes.transport.values import FastVerb, IdPack, RawVerb, RemoteReference, Verb
 
 logger = logging.getLogger("rollcall.transport")
 
@@ -39,7 +39,7 @@ MAX_SHORT_CALLS = 64
 class Verbs(Protocol):
     """Where a responder finds its verbs; a `Service` is one."""
 
-    def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
+    def verb(self, name: str) -> Verb | None:
         """The verb of that name, or None."""
 
     def verbs(self) -> Iterable[str]:
@@ -75,7 +75,7 @@ class Responder:
         self._root = Exported(ROOT, None)
         self._exported: dict[IdPack, Exported] = {ROOT: self._root}
         self._verbs: dict[str, Exported] = {}
-        self._heads: dict[bytes, Callable[..., object] | RawVerb] = {}
+        self._heads: dict[bytes, Verb] = {}
         self._handlers: dict[int, Callable[..., object]] = {
             consts.HANDLE_PING: self._ping,
             consts.HANDLE_GETROOT: self._getroot,
@@ -106,15 +106,22 @@ class Responder:
         found = shortcuts.find_call(payload, self._heads)
         if found is not None:
             seq, verb, start = found
-            if type(verb) is RawVerb:
+            if type(verb) is FastVerb:
+                value = verb.fast(payload[start:])
+                if value is not None:
+                    return self._reply(seq, value)
+                work = verb.general
+            elif type(verb) is RawVerb:
                 self._connection.in_flight += 1
                 if verb.take(self._connection, seq, payload[start:]):
                     return None
                 self._connection.in_flight -= 1
-                verb = verb.general
+                work = verb.general
+            else:
+                work = cast("Callable[..., object]", verb)
             args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
             if args is not None:
-                return self.perform(seq, verb, args)  # type: ignore[arg-type]
+                return self.perform(seq, work, args)
         match messages.load(payload, messages.MAX_REQUEST_READS):
             case (consts.MSG_REQUEST, number, (int() as handler, boxed)):
                 pass
@@ -235,9 +242,9 @@ class Responder:
             if len(self._verbs) >= MAX_VERBS:
                 raise RequestRefused("AttributeError", "too many verbs for one connection")
             kind, cls, _number = messages.VERB
-            general = verb.general if type(verb) is RawVerb else verb
+            general = verb.general if isinstance(verb, RawVerb | FastVerb) else verb
             ref = (kind, cls, len(self._verbs) + 1)
-            exported = Exported(ref, general, name)  # type: ignore[arg-type]
+            exported = Exported(ref, general, name)
             self._verbs[name] = self._exported[exported.ref] = exported
             if len(self._heads) < MAX_SHORT_CALLS:
                 self._heads[messages.call_head(exported.ref)] = verb

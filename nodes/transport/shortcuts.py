@@ -12,7 +12,7 @@ from typing import TypeVar
 from rpyc.core import brine
 
 from nodes.transport import messages
-from nodes.transport.frames import MalformedError
+from nodes.transport.frames import FRAME_OVERHEAD_BYTES, HEADER, TRAILER, MalformedError
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ SHORTEST_REPLY_BYTES = 7
 _SMALLEST, _LARGEST = 0x20, 0xEF
 """How the integers begin, and end, that are one byte."""
 _ZERO = 0x50
+_NEWLINE = TRAILER[0]
 _INTEGER: int = brine.TAG_INT_L1[0]
 _TEXT: int = brine.TAG_UNICODE[0]
 _EMPTY: int = brine.TAG_EMPTY_STR[0]
@@ -133,6 +134,41 @@ def short_arguments(encoded: bytes) -> list[bytes] | None:
     return items if encoded[at:] == messages.NO_KEYWORDS else None
 
 
+def short_values(encoded: bytes) -> list[str | int] | None:
+    """The values of encoded arguments that `short_arguments` would pass on; None if they are
+    others.
+    """
+    size = _SIZES.get(encoded[:1])
+    if size is None:
+        return None
+    values: list[str | int] = []
+    at = 1
+    try:
+        for _ in range(size):
+            form = encoded[at]
+            if form == _TEXT and encoded[at + 1] == _SHORT:
+                start = at + 3
+                at = start + encoded[at + 2]
+                values.append(encoded[start:at].decode())
+            elif form == _TEXT:
+                start, at = _tiny_text(encoded, at + 1)
+                values.append(encoded[start:at].decode())
+            elif form == _INTEGER:
+                start = at + 2
+                at = start + encoded[at + 1]
+                if not encoded[start:at].isdigit() or at - start > MAX_DIGITS:
+                    return None
+                values.append(int(encoded[start:at]))
+            elif _SMALLEST <= form <= _LARGEST:
+                at += 1
+                values.append(form - _ZERO)
+            else:
+                return None
+    except (IndexError, UnicodeDecodeError, ValueError):
+        return None
+    return values if encoded[at:] == messages.NO_KEYWORDS else None
+
+
 def first_text(encoded: bytes) -> bytes:
     """The first of encoded arguments in which `short_arguments` has found a text there."""
     start, end = (4, 4 + encoded[3]) if encoded[2] == _SHORT else _tiny_text(encoded, 2)
@@ -180,6 +216,36 @@ def find_value(payload: bytes) -> tuple[int, bytes | str] | None:
     if plain is None or plain[1] != len(payload):
         return None
     return number, plain[0]
+
+
+_REPLY_HEADS = tuple(
+    messages.REPLY + brine.dump(number) + messages.BY_VALUE
+    for number in range(messages.ONE_BYTE_SEQUENCES)
+)
+_VALUE_AT = HEADER.size + len(_REPLY_HEADS[0])
+
+
+def framed_value(data: bytes, number: int) -> bytes | str | None:
+    """The value in a read that is one plain frame and nothing else, and in it a reply by value
+    to the request of that number, with bytes or text.
+
+    Args:
+        data: what was read.
+        number: of the request, below `messages.ONE_BYTE_SEQUENCES`.
+
+    Returns:
+        The value; None if it is anything else, and has to be looked at piece by piece.
+    """
+    if not data.startswith(_REPLY_HEADS[number], HEADER.size) or data[-1] != _NEWLINE:
+        return None
+    size = len(data) - FRAME_OVERHEAD_BYTES
+    if data[: HEADER.size] != HEADER.pack(size, 0):
+        return None
+    try:
+        plain = _plain(data, _VALUE_AT)
+    except MalformedError:
+        return None
+    return plain[0] if plain is not None and plain[1] == len(data) - 1 else None
 
 
 def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
