@@ -19,11 +19,16 @@ from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, coerc
 from nodes.catalog.model import CatalogInfo, Page
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
+from nodes.support.slices import Sliced, finish
 
 MAX_PAGE_RECORDS = 10_000
 MAX_SUGGESTIONS = 100
-MAX_PAGE_BYTES = 4 << 20
-"""A page ends before its body exceeds this, except that it has at least one record."""
+MAX_PAGE_BYTES = 512 << 10
+"""A page ends before its body exceeds this, except that it has at least one record. Whoever passes
+a page of that size on is not held up by it for more than 5 ms, however deep its records nest."""
+
+SLICE_RECORDS = 250
+"""Records of a page that are read without a break: about a millisecond's work."""
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
@@ -112,13 +117,14 @@ class Reader:
         self._db.close()
 
     def find(
-        self,
-        lookup: str,
-        args: Sequence[object],
-        *,
-        limit: int = 1000,
-        start: int = 0,
+        self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
     ) -> Page:
+        """`find_in_slices`, all of it at once."""
+        return finish(self.find_in_slices(lookup, args, limit=limit, start=start))
+
+    def find_in_slices(
+        self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
+    ) -> Sliced[Page]:
         """Find the records whose fields equal `args`, in the order of the files.
 
         Args:
@@ -141,7 +147,8 @@ class Reader:
         if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
         try:
-            return self._page(self._db.execute(statement, (*values, start, limit + 1)), limit)
+            rows = self._db.execute(statement, (*values, start, limit + 1))
+            return (yield from self._page(rows, limit))
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
         except _DAMAGE_ERRORS as error:
@@ -234,7 +241,7 @@ class Reader:
         if None not in row and (hit is None or hit[0] != self._last_pinged + 1):
             raise self._damage_error("its index has lost a record")
 
-    def _page(self, rows: sqlite3.Cursor, limit: int) -> Page:
+    def _page(self, rows: sqlite3.Cursor, limit: int) -> Sliced[Page]:
         bodies: list[bytes] = []
         files: dict[int, str] = {}
         size = last = 0
@@ -248,6 +255,8 @@ class Reader:
             if file not in files:
                 files[file] = self._info.files[file]
             last = number
+            if not len(bodies) % SLICE_RECORDS:
+                yield
         rows.close()
         return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
 

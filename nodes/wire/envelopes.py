@@ -65,6 +65,11 @@ def batch_body(answer: WorkerAnswer) -> bytes:
     return answer[answer.index(b"[") + 1 : -1]
 
 
+def batch_size(answer: WorkerAnswer) -> int:
+    """How many envelopes there are in a `batch_answer`."""
+    return int(answer[: answer.index(b"[")])
+
+
 decode_envelope = msgspec.json.Decoder(Envelope).decode
 """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from nodes.catalog import Argument, Catalog, coerce
 from nodes.errors import BadRequest, DataError, InternalError
 from nodes.security.cursors import Cursor, Cursors, Question, cursor_version
+from nodes.support.slices import Sliced
 from nodes.support.text import excerpt
 from nodes.wire import MAX_REFUSAL_CHARS, answer_part, error_envelope, item_envelope
 
@@ -101,10 +102,13 @@ class OpenCatalog:
             raise InternalError("it knows no key for cursors: it has not registered yet")
         return cursors
 
-    def answer(self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None) -> bytes:
+    def answer(
+        self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None
+    ) -> Sliced[bytes]:
         """One page of a lookup, as finished JSON. Raises `BadRequest`."""
         before = None if after is None else self._read(after, self._question(name, args))
-        page = self.reader.find(name, args, limit=limit, start=before.position if before else 0)
+        start = before.position if before else 0
+        page = yield from self.reader.find_in_slices(name, args, limit=limit, start=start)
         following = None
         if page.after is not None:
             following = self._cursor(self._question(name, args), page.after, before)
@@ -147,7 +151,7 @@ class OpenCatalog:
             present=self._versions.present.version,
         )
 
-    def answer_item(self, item: object, *, limit: int, room: bool) -> bytes:
+    def answer_item(self, item: object, *, limit: int, room: bool) -> Sliced[bytes]:
         """The envelope of one lookup of a batch.
 
         Args:
@@ -164,7 +168,8 @@ class OpenCatalog:
                 return error_envelope(BadRequest(wrong))
         try:
             if room:
-                return item_envelope(self.answer(name, tuple(args), limit=limit, after=None))
+                part = yield from self.answer(name, tuple(args), limit=limit, after=None)
+                return item_envelope(part)
             first = self._cursor(self._question(name, tuple(args)), 0)
         except BadRequest as error:
             return error_envelope(BadRequest(excerpt(error.message, MAX_REFUSAL_CHARS)))

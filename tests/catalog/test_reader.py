@@ -69,11 +69,18 @@ def test_nothing_found_is_an_empty_page(many: OpenCatalog) -> None:
 
 
 def test_a_page_ends_before_it_grows_too_large(put: Put, ask: Ask) -> None:
-    large = [person("al", year=number, text="x" * 900_000) for number in range(10)]
+    large = [person("al", year=number, text="x" * 110_000) for number in range(10)]
     catalog = ask(put({"a.jsonl": "\n".join(json.dumps(one) for one in large)}))
     page = catalog.reader.find("getbyname", ["al"])
     assert page.count == 4
     assert len(page.body) <= MAX_PAGE_BYTES
+    assert catalog.records("getbyname", "al") == large
+
+
+def test_a_record_that_is_larger_than_a_page_is_one(put: Put, ask: Ask) -> None:
+    large = [person("al", year=number, text="x" * (MAX_PAGE_BYTES + number)) for number in range(2)]
+    catalog = ask(put({"a.jsonl": "\n".join(json.dumps(one) for one in large)}))
+    assert catalog.reader.find("getbyname", ["al"]).count == 1
     assert catalog.records("getbyname", "al") == large
 
 
