@@ -1,0 +1,40 @@
+"""A worker is warm before it is up."""
+
+from __future__ import annotations
+
+from nodes.catalog import Catalog, ensure_catalog
+from nodes.support.paths import shipped_data
+from nodes.worker.catalogs import CatalogVersions
+from nodes.worker.counters import Counters
+from nodes.worker.service import Lookups
+from nodes.worker.warmup import ROUNDS, warm_up
+
+
+class RecordedLookups(Lookups):
+    """Remembers what was asked, and whether records were found."""
+
+    def __init__(self, versions: CatalogVersions) -> None:
+        super().__init__(versions, Counters())
+        self.found: dict[object, list[bool]] = {}
+
+    def ask(self, name: object, *args: object) -> bytes | tuple[str, str]:
+        reply = super().ask(name, *args)
+        found = type(reply) is bytes and not reply.startswith(b"0")
+        self.found.setdefault(name, []).append(found)
+        return reply
+
+
+def test_every_lookup_is_answered_some_times_and_counted_nowhere() -> None:
+    catalog = Catalog.open(ensure_catalog(shipped_data()).path)
+    versions = CatalogVersions(catalog)
+    lookups = RecordedLookups(versions)
+    try:
+        warm_up(lookups, versions)
+        report = lookups.probe()
+    finally:
+        versions.close()
+        catalog.close()
+    assert set(lookups.found) == {"getbyname", "getbylocation", "getbyyear"}
+    assert {len(asked) for asked in lookups.found.values()} == {ROUNDS}
+    assert all(lookups.found["getbyname"])
+    assert report[:3] == (0, 0, 0)
