@@ -42,6 +42,8 @@ class Registry:
         self._live: dict[int, Worker] = {}
         self.available: tuple[Worker, ...] = ()
         """Every worker that may be sent a lookup: looked at for each, and seldom another."""
+        self.moved: set[Worker] = set()
+        """Workers that may come sooner than they did for the next lookup; see `Router`."""
         self.local = LocalWorkers()
         self._generation = 0
         self.direct = 0
@@ -113,14 +115,15 @@ class Registry:
             registered_at=now,
             breaker=Breaker(self._random),
             listener=self._listener,
+            moved=self.moved,
         )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
         self._tell_local(worker, ProcessChange.REGISTERED, "", now)
         self._listener(EventKind.REGISTERED, worker, f"at {worker.address}, pid {pid}")
+        self.available += (worker,)
         self._place(worker, now)
-        self._sort_out()
         return worker
 
     def serve(self, versions: Collection[str], now: float) -> None:
@@ -130,7 +133,6 @@ class Registry:
         self._versions = frozenset(versions)
         for worker in self.live():
             self._place(worker, now)
-        self._sort_out()
 
     def switched(self, generation: int, version: str, now: float) -> None:
         """That worker has another catalog from now on."""
@@ -138,7 +140,6 @@ class Registry:
         if worker is not None and worker.version != version:
             worker.version = version
             self._place(worker, now)
-            self._sort_out()
 
     def _place(self, worker: Worker, now: float) -> None:
         """Out of rotation with a worker whose catalog is not served, and back with one whose is."""
@@ -152,12 +153,14 @@ class Registry:
 
     def _change(self, worker: Worker, change: Change, why: str, now: float) -> bool:
         """Something happened to that worker; whether it changed its state, of which is told."""
+        before = worker.state in IN_ROTATION
         kind = worker.change(change, why, now)
         if kind is None:
             return False
         if worker.state in (State.STARTING, State.UP):
             worker.why = ""  # nothing is wrong with it any more
-        self._sort_out()
+        if (worker.state in IN_ROTATION) is not before:
+            self.available = tuple(w for w in self._live.values() if w.state in IN_ROTATION)
         self._listener(kind, worker, why)
         return True
 
@@ -254,9 +257,6 @@ class Registry:
         for index, worker in enumerate(down):
             if index < surplus or now - worker.since > self.KEEP_TOMBSTONES_S:
                 del self._workers[worker.id]
-
-    def _sort_out(self) -> None:
-        self.available = tuple(w for w in self._live.values() if w.state in IN_ROTATION)
 
     # -- probes ---------------------------------------------------------------
 
