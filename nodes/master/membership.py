@@ -143,6 +143,7 @@ class Membership:
     def look_around(self, now: float) -> None:
         """Works out anew what follows from all workers together. To be called each second."""
         self.succeed(now)
+        self.registry.purge(now)
         for kind, text in self.health.look(now):
             self.note(kind, "", text)
 
@@ -213,7 +214,7 @@ class Membership:
 
     def has(self, generation: int) -> bool:
         """Whether that registration is not over."""
-        return any(worker.generation == generation for worker in self.registry.live())
+        return self.registry.has(generation)
 
     def is_local(self, worker_id: str) -> bool:
         """Whether that worker is one of the fleet's."""
@@ -264,16 +265,16 @@ class Membership:
 
     def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
         served, in_flight, _errors, version, cpu, memory = report
-        self.registry.probe_answered(
+        if self.registry.probe_answered(
             worker.generation,
             version=version,
             cpu=cpu,
             memory=memory,
             now=time.monotonic(),
             direct=(served, in_flight),
-        )
-        self.registry.purge(time.monotonic())
-        self.changed()
-        # It may have to wait for an operation of the fleet that is under way.
-        measured = (worker.id, worker.instance, memory)
-        self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)
+        ):
+            self.changed()
+        if self.is_local(worker.id):
+            # It may have to wait for an operation of the fleet that is under way.
+            measured = (worker.id, worker.instance, memory)
+            self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)

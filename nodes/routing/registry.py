@@ -65,6 +65,10 @@ class Registry:
         """The latest registration of that id, a tombstone included."""
         return self._workers.get(worker_id)
 
+    def has(self, generation: int) -> bool:
+        """Whether that registration is not over."""
+        return generation in self._live
+
     def live(self) -> list[Worker]:
         """Every worker that has not been given up, draining ones included."""
         return list(self._live.values())
@@ -269,21 +273,24 @@ class Registry:
         memory: int,
         now: float,
         direct: tuple[int, int] = (0, 0),
-    ) -> None:
+    ) -> bool:
         """A probe through the serving path came back, with the worker's report: its catalog's
         version, CPU in percent of one core, memory of its own in bytes, and how many lookups
-        it has answered and is answering that did not come through here.
+        it has answered and is answering that did not come through here. Returns whether it is in
+        another state or has another catalog than before.
         """
         worker = self._live.get(generation)
         if worker is None:
-            return
+            return False
         self.direct += worker.note_probe(cpu=cpu, memory=memory, now=now, direct=direct)
+        before = (worker.state, worker.version)
         self.switched(generation, version, now)
         if worker.state is State.SUSPECT:
             # What was held against it was that it did not answer; it does.
             worker.latency = PeakEwma()
             worker.breaker = Breaker(self._random)
         self._change(worker, Change.PROBE_ANSWERED, "answers probes", now)
+        return (worker.state, worker.version) != before
 
     def probe_missed(
         self, generation: int, why: str, now: float, *, patience: float = 1.0
