@@ -74,7 +74,9 @@ class Membership:
         )
         self.lag = Lag()
         self._connections: dict[int, PeerConnection] = {}
-        self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
+        self._prober = Prober(
+            self.dispatcher, answered=self._proved, missed=self._missed, later=loop.call_later
+        )
 
     def _wake_dispatcher(self) -> None:
         if not self._ticking:

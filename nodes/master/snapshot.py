@@ -92,6 +92,7 @@ def _is_coming(local: LocalWorker) -> bool:
 
 def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> WorkerView:
     local = registry.local.get(worker.id)
+    rate, p50, p99 = worker.histogram.figures(now)
     return WorkerView(
         id=worker.id,
         generation=worker.generation,
@@ -103,9 +104,9 @@ def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> 
         served=worker.served + worker.direct.served,
         in_flight=worker.in_flight + (worker.direct.in_flight if worker.live else 0),
         errors=worker.errors,
-        lookups_per_s=_rate(worker, now) if worker.live else 0.0,
-        p50_ms=_ms(worker.histogram.percentile(0.5, now)),
-        p99_ms=_ms(worker.histogram.percentile(0.99, now)),
+        lookups_per_s=rate + worker.direct.per_s if worker.live else 0.0,
+        p50_ms=_ms(p50),
+        p99_ms=_ms(p99),
         cpu_percent=worker.cpu if worker.live else 0.0,
         memory_bytes=worker.memory if worker.live else 0,
         catalog=worker.version,
@@ -115,10 +116,6 @@ def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> 
         frozen=local is not None and local.frozen,
         breaker_open=worker.breaker.open,
     )
-
-
-def _rate(worker: Worker, now: float) -> float:
-    return worker.histogram.rate(now) + worker.direct.per_s
 
 
 def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -> WorkerView:

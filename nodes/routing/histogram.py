@@ -65,6 +65,17 @@ class WindowedHistogram:
         oldest = newest - self._window
         return [c for second, c in self._seconds.items() if oldest <= second <= newest]
 
+    def figures(self, now: float) -> tuple[float, float | None, float | None]:
+        """Answers a second, and the latencies in seconds that half and 99 % of them stayed
+        under: None if there were none.
+        """
+        merged = _merged((self,), now)
+        if not merged:
+            return 0.0, None, None
+        rate = sum(merged.values()) / (self._window + now - int(now))
+        half, most = at_rank(merged, 0.5), at_rank(merged, 0.99)
+        return rate, _middle(half), _middle(most)
+
     def rate(self, now: float) -> float:
         """Answers a second: those in the window, over the time that the window spans."""
         total = sum(sum(counts.values()) for counts in self.recent(now))
@@ -80,10 +91,17 @@ def percentile(histograms: Iterable[WindowedHistogram], q: float, now: float) ->
 
     None if there were no answers in the window.
     """
+    return _middle(at_rank(_merged(histograms, now), q))
+
+
+def _merged(histograms: Iterable[WindowedHistogram], now: float) -> dict[int, int]:
     merged: dict[int, int] = {}
     for one in histograms:
         for counts in one.recent(now):
             for bucket, count in counts.items():
                 merged[bucket] = merged.get(bucket, 0) + count
-    found = at_rank(merged, q)
-    return None if found is None else middle(found)
+    return merged
+
+
+def _middle(bucket: int | None) -> float | None:
+    return None if bucket is None else middle(bucket)
