@@ -73,6 +73,10 @@ class Registry:
         """Every worker that has not been given up, draining ones included."""
         return list(self._live.values())
 
+    def versions(self) -> tuple[str, ...]:
+        """The versions of the catalog that are served now, in order."""
+        return tuple(sorted({worker.version for worker in self.available}))
+
     # -- coming and going -----------------------------------------------------
 
     def reserve(self, now: float) -> str:

@@ -241,6 +241,7 @@ def main() -> None:
     parser.add_argument("--stubs", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     bound_descriptors(MAX_DESCRIPTORS)
+    sys.setswitchinterval(0.0005)  # as the console: the client's thread is in this process as well
     if options.stubs:
         asyncio.run(stub_workers(options.stubs, options.workers))
         return
