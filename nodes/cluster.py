@@ -18,7 +18,7 @@ from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_tokens
-from nodes.support.addresses import beside, check_host, explain_bind, named
+from nodes.support.listening import beside, check_host, explain_bind, named
 from nodes.support.paths import state_dir
 from nodes.transport import Value
 from nodes.wire import (

@@ -28,7 +28,8 @@ from nodes.cli.common import (
 from nodes.errors import StartError
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
-from nodes.support.addresses import check_host, explain_bind, named, parse_address
+from nodes.support.addresses import parse_address
+from nodes.support.listening import check_host, explain_bind, named
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE

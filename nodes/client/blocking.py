@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 
 from nodes.client.connection import MasterConnection
-from nodes.client.direct import DirectClient
 from nodes.errors import BadRequest, LookupFailed
-from nodes.security.tls import Tls
-from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.transport import Value
 from nodes.wire import LOOKUP_TIMEOUT_S, PAGE_RECORDS, Description, Envelope, decode_envelopes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nodes.client.direct import DirectClient
+    from nodes.security.tls import Tls
 
 Record = dict[str, Any]
 """One record, as plain data."""
@@ -67,15 +69,14 @@ class Client:
     ) -> None:
         self.timeout = timeout
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
-        secure = None if tls is None else Tls(Path(tls), None)
+        secure = None if tls is None else _certificates(tls)
         self._master = MasterConnection(
             address,
-            token=client_token if token is None else lambda: token,
+            token=_users_token if token is None else lambda: token,
             patient=True,
             tls=None if secure is None else secure.to_master(),
         )
-        to_workers = None if secure is None else secure.to_workers()
-        self._direct = DirectClient(self._master, tls=to_workers) if direct else None
+        self._direct = _direct_client(self._master, secure) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -225,3 +226,26 @@ class Client:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+# What most clients do without is loaded late: with it, the import takes twice as long.
+
+
+def _certificates(folder: Path | str) -> Tls:
+    from pathlib import Path  # noqa: PLC0415 - see above
+
+    from nodes.security.tls import Tls  # noqa: PLC0415 - see above
+
+    return Tls(Path(folder), None)
+
+
+def _users_token() -> str | None:
+    from nodes.security.tokens import client_token  # noqa: PLC0415 - see above
+
+    return client_token()
+
+
+def _direct_client(master: MasterConnection, secure: Tls | None) -> DirectClient:
+    from nodes.client.direct import DirectClient  # noqa: PLC0415 - see above
+
+    return DirectClient(master, tls=None if secure is None else secure.to_workers())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,11 +19,13 @@ from nodes.transport import (
     LanePool,
     LinkLost,
     RemoteFailure,
-    Secure,
     TransportError,
     Value,
 )
 from nodes.wire import Envelope, decode_envelope
+
+if TYPE_CHECKING:
+    from nodes.transport import Secure
 
 MAX_BREAKS = 3
 """Connections that may break under one call before it is given up. The call itself may be what

@@ -213,7 +213,7 @@ class MasterCore:
         described = self.membership.description
         if described is None:
             raise NoWorkers(NO_WORKERS)
-        return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
+        return msgspec.structs.replace(described, versions=self.membership.registry.versions())
 
     def members(self) -> Members:
         """Every live worker that is sent lookups, for clients that ask them themselves.

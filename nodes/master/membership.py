@@ -75,7 +75,9 @@ class Membership:
         )
         self.lag = Lag()
         self._connections: dict[int, PeerConnection] = {}
-        self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
+        self._prober = Prober(
+            self.dispatcher, answered=self._proved, missed=self._missed, later=loop.call_later
+        )
 
     def _wake_dispatcher(self) -> None:
         if not self._ticking:
@@ -144,6 +146,7 @@ class Membership:
     def look_around(self, now: float) -> None:
         """Works out anew what follows from all workers together. To be called each second."""
         self.succeed(now)
+        self.registry.purge(now)
         for kind, text in self.health.look(now):
             self.note(kind, "", text)
 
@@ -214,7 +217,7 @@ class Membership:
 
     def has(self, generation: int) -> bool:
         """Whether that registration is not over."""
-        return any(worker.generation == generation for worker in self.registry.live())
+        return self.registry.has(generation)
 
     def is_local(self, worker_id: str) -> bool:
         """Whether that worker is one of the fleet's."""
@@ -265,16 +268,16 @@ class Membership:
 
     def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
         served, in_flight, _errors, version, cpu, memory = report
-        self.registry.probe_answered(
+        if self.registry.probe_answered(
             worker.generation,
             version=version,
             cpu=cpu,
             memory=memory,
             now=time.monotonic(),
             direct=(served, in_flight),
-        )
-        self.registry.purge(time.monotonic())
-        self.changed()
-        # It may have to wait for an operation of the fleet that is under way.
-        measured = (worker.id, worker.instance, memory)
-        self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)
+        ):
+            self.changed()
+        if self.is_local(worker.id):
+            # It may have to wait for an operation of the fleet that is under way.
+            measured = (worker.id, worker.instance, memory)
+            self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)

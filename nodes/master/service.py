@@ -16,7 +16,7 @@ from nodes.security.authenticator import Session, WrongToken
 from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
-from nodes.support.addresses import registered_host
+from nodes.support.listening import registered_host
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
 from nodes.wire import (

@@ -45,7 +45,7 @@ def take_snapshot(
         balance=facts.balance,
         uptime_s=now - facts.started,
         dataset=described.dataset if described else "",
-        catalogs=tuple(sorted({worker.version for worker in registry.available})),
+        catalogs=registry.versions(),
         records=described.records if described else 0,
         wanted_workers=registry.local.wanted,
         lookups_per_s=figures.lookups_per_s + direct_per_s,

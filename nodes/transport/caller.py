@@ -10,9 +10,7 @@ import random
 from collections.abc import Mapping
 from typing import cast
 
-from rpyc.core import consts
-
-from nodes.transport import messages, shortcuts
+from nodes.transport import consts, messages, shortcuts
 from nodes.transport.errors import RemoteFailure
 from nodes.transport.frames import MalformedError
 from nodes.transport.values import IdPack, Value

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from rpyc.core import consts
 
-from nodes.transport import messages
+from nodes.transport import consts, messages
 from nodes.transport.asking import ask
 from nodes.transport.errors import ProtocolError
 from nodes.transport.eviction import Owner

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from nodes.transport.caller import Caller
 from nodes.transport.errors import (
@@ -21,13 +21,16 @@ from nodes.transport.errors import (
     LinkLost,
     ProtocolError,
     RemoteFailure,
+    TlsFailed,
     TransportError,
 )
 from nodes.transport.frames import FrameReader, MalformedError
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.stream import Stream
-from nodes.transport.tls import Secure, TlsFailed, dial_tls
 from nodes.transport.values import Value
+
+if TYPE_CHECKING:
+    from nodes.transport.tls import Secure
 
 T = TypeVar("T")
 
@@ -100,6 +103,8 @@ class Lane:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if tls is None:
                 return cls(sock, limits)
+            from nodes.transport.tls import dial_tls  # noqa: PLC0415 - 30 ms, without TLS for nothing
+
             return cls(sock, limits, dial_tls(sock, tls, host, deadline))
         except (TlsFailed, ValueError) as exc:  # the latter: a name that cannot be checked
             sock.close()

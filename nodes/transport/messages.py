@@ -14,8 +14,7 @@ import io
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from rpyc.core import brine, consts
-
+from nodes.transport import brine, consts
 from nodes.transport.frames import HEADER, MalformedError, frame
 from nodes.transport.values import IdPack, Utf8
 
@@ -60,14 +59,16 @@ _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
 
 
 class _Numbers(dict[int, bytes]):
-    """Sequence numbers, encoded: small ones once, others each time."""
+    """Sequence numbers, encoded: small ones once, when they are first used; others each time."""
 
     def __missing__(self, seq: int) -> bytes:
-        encoded: bytes = brine.dump(seq)
+        encoded = brine.dump(seq)
+        if 0 <= seq < MAX_KEPT_SEQUENCES:
+            self[seq] = encoded
         return encoded
 
 
-_NUMBERS = _Numbers({number: brine.dump(number) for number in range(MAX_KEPT_SEQUENCES)})
+_NUMBERS = _Numbers()
 
 
 class Message(NamedTuple):
@@ -128,7 +129,7 @@ def decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
     stream = io.BytesIO(payload) if len(payload) <= reads else _Counted(payload, reads)
     stream.seek(start)
     try:
-        value = brine._load(stream)
+        value = brine.load(stream)
     except MalformedError:
         raise
     # The decoder checks nothing, so what a wrong byte raises can be anything at all:

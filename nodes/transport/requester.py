@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from rpyc.core import consts
-
-from nodes.transport import messages, shortcuts
+from nodes.transport import consts, messages, shortcuts
 from nodes.transport.caller import CALL_OVERHEAD_BYTES, failure, reference
 from nodes.transport.errors import LinkLost, RemoteFailure, TransportError
 from nodes.transport.frames import MalformedError

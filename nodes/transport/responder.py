@@ -13,9 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol, cast
 
-from rpyc.core import brine, consts
-
-from nodes.transport import messages, shortcuts
+from nodes.transport import brine, consts, messages, shortcuts
 from nodes.transport.errors import RequestRefused
 from nodes.transport.frames import MalformedError
 from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name

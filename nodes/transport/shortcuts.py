@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from rpyc.core import brine
-
-from nodes.transport import messages
+from nodes.transport import brine, messages
 from nodes.transport.frames import FRAME_OVERHEAD_BYTES, HEADER, TRAILER, MalformedError
 
 T = TypeVar("T")

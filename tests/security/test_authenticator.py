@@ -30,7 +30,7 @@ from nodes.security.tokens import (
     token_file,
     worker_token,
 )
-from nodes.support.addresses import registered_host
+from nodes.support.listening import registered_host
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, Value
 from nodes.transport.requester import Requester
