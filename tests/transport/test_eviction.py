@@ -125,9 +125,10 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
 
 def test_those_who_are_trusted_take_nobodys_place(start_server: StartServer, dial: Dials) -> None:
     running = start_server(limits=Limits(connections=1, trusted=1, settled=600.0))
-    trusted, stranger = dial(running), dial(running)
+    trusted = dial(running)
     trusted.call("echo", timeout=PATIENCE)
     running.services[0].trusted = True
+    stranger = dial(running)
     assert stranger.call("echo", 1, timeout=PATIENCE) == (1,)
     running.services[1].trusted = True  # one more than are kept beyond the others
     with pytest.raises(RemoteFailure, match="Overloaded"):
