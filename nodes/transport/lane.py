@@ -58,6 +58,7 @@ class Lane:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self._sock = sock
         self._stream = stream or Stream(sock)
+        self._encrypted = stream is not None
         self._reader = FrameReader(limits.frame_reply)
         self._caller = Caller(limits.frame_in)
         self._ending = threading.Lock()
@@ -133,16 +134,18 @@ class Lane:
             TypeError, ValueError: an argument cannot cross; nothing was sent, and the
                 lane is idle.
         """
-        stream = self._stream
-        request = self._begin(verb, args, named)
+        if self._closed:
+            raise self._gone()
+        stream, caller = self._stream, self._caller
+        request = caller.begin(verb, args, named)
         deadline = time.monotonic() + timeout
         try:
             stream.send(request, deadline)
             data = stream.read(deadline)
-            value = self._caller.receive_whole(data, self._reader.max_bytes)
+            value: Value = caller.receive_whole(data, self._reader.max_bytes)
             if value is None:
-                return self._finish(data, deadline)
-            if stream.buffered():
+                value = self._finish(data, deadline)
+            elif self._encrypted and stream.buffered():
                 raise MalformedError("more than one answer")
             return value
         except RemoteFailure:
@@ -162,7 +165,9 @@ class Lane:
         it; that is sent here, and the rest is up to `receive` or `arrived`.
         Arguments and errors are those of `call`.
         """
-        request = self._begin(verb, args, named)
+        if self._closed:
+            raise self._gone()
+        request = self._caller.begin(verb, args, named)
         self._guard(lambda deadline: self._stream.send(request, deadline), timeout)
 
     def arrived(self, *, timeout: float) -> tuple[Value] | None:
@@ -171,13 +176,13 @@ class Lane:
         None says that it did not: the lane waits on, and may be asked again. Other errors
         are those of `call`.
         """
-        if not (self._caller.in_flight or self._closed):
+        if not (self._caller.verb or self._closed):
             raise RuntimeError("nothing was sent on this lane")
         return self._guard(self._await_some, timeout)
 
     def receive(self, *, timeout: float) -> Value:
         """Wait up to `timeout` seconds for the value of the call sent; errors as `call`."""
-        if not (self._caller.in_flight or self._closed):
+        if not (self._caller.verb or self._closed):
             raise RuntimeError("nothing was sent on this lane")
         return self._guard(self._await, timeout)
 
@@ -189,7 +194,7 @@ class Lane:
         """
         if self._closed:
             return True
-        if self._caller.in_flight:
+        if self._caller.verb:
             raise RuntimeError("a call is in flight on this lane")
         try:
             if not self._guard(self._listen, timeout):
@@ -219,7 +224,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether a call may be sent."""
-        return not (self._caller.in_flight or self._closed)
+        return not (self._caller.verb or self._closed)
 
     def fileno(self) -> int:
         """The socket's descriptor, to select on; -1 once closed."""
@@ -254,17 +259,13 @@ class Lane:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _begin(
-        self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None
-    ) -> bytes:
-        if self._closed:
-            raise LinkLost(f"{self._where}: the lane is closed")
-        return self._caller.begin(verb, args, named)
+    def _gone(self) -> LinkLost:
+        return LinkLost(f"{self._where}: the lane is closed")
 
     def _guard(self, work: Callable[[float], T], timeout: float) -> T:
         """Do `work` by its deadline; whatever goes wrong is named, and closes the lane."""
         if self._closed:
-            raise LinkLost(f"{self._where}: the lane is closed")
+            raise self._gone()
         try:
             return work(time.monotonic() + timeout)
         except RemoteFailure:
