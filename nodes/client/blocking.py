@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import msgspec
 
 from nodes.client.connection import MasterConnection
 from nodes.client.direct import DirectClient
-from nodes.errors import BadRequest, LookupFailed, Overloaded
+from nodes.client.lookups import (
+    ANSWER_GRACE_S,
+    BATCH_LOOKUPS,
+    Answered,
+    Record,
+    batch_text,
+    checked_timeout,
+    lookup_options,
+)
+from nodes.client.retry import overload_wait_s
+from nodes.errors import LookupFailed, Overloaded
 from nodes.security.tls import Tls
 from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.deadline import seconds_left
 from nodes.transport import Value
 from nodes.wire import LOOKUP_TIMEOUT_S, PAGE_RECORDS, Description, Envelope, decode_envelopes
-
-Record = dict[str, Any]
-"""One record, as plain data."""
-
-Answered = list[Record] | LookupFailed
-"""The outcome of one lookup of a batch."""
-
-BATCH_LOOKUPS = 1000
-"""Lookups sent in one message; a longer list takes several."""
 
 
 class Client:
@@ -53,11 +53,9 @@ class Client:
     with: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
 
     Raises:
+        ValueError: the timeout is no finite number above 0.
         StartError: `tls` has no usable CA.
     """
-
-    ANSWER_GRACE_S = 0.5
-    """Seconds that an answer may take to arrive after the lookup's own deadline."""
 
     def __init__(
         self,
@@ -68,7 +66,7 @@ class Client:
         direct: bool = False,
         tls: Path | str | None = None,
     ) -> None:
-        self.timeout = timeout
+        self.timeout = checked_timeout(timeout)
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else Tls(Path(tls), None)
         self._master = MasterConnection(
@@ -133,15 +131,7 @@ class Client:
         """
         if self._direct is not None:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
-        # The master's own defaults need not be sent with each lookup.
-        options: dict[str, Value] = {}
-        if limit != PAGE_RECORDS:
-            options["limit"] = limit
-        if after is not None:
-            options["after"] = after
-        if self.timeout != LOOKUP_TIMEOUT_S:
-            options["timeout_s"] = self.timeout
-        return self._ask("lookup", name, *args, **options)
+        return self._ask("lookup", name, *args, **lookup_options(limit, after, self.timeout))
 
     def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
         deadline = time.monotonic() + self.timeout
@@ -149,13 +139,11 @@ class Client:
             left = seconds_left(deadline, time.monotonic())
             try:
                 return self._master.call(
-                    verb, *args, timeout=left + self.ANSWER_GRACE_S, again=True, **options
+                    verb, *args, timeout=left + ANSWER_GRACE_S, again=True, **options
                 )
             except Overloaded as busy:
-                # Jittered, so that clients refused together do not come back together.
-                jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
-                wait = (busy.retry_after_ms or 0) / 1000 * jitter
-                if not wait or time.monotonic() + wait >= deadline:
+                wait = overload_wait_s(busy, deadline - time.monotonic())
+                if wait is None:
                     raise
                 time.sleep(wait)
 
@@ -183,17 +171,10 @@ class Client:
 
         The envelope of a lookup that failed holds the error; `Envelope.checked` raises it.
         """
-        try:
-            text = msgspec.json.encode(lookups).decode()
-        except (TypeError, UnicodeEncodeError) as error:
-            raise BadRequest(f"a lookup of the batch cannot be sent: {error}") from error
+        text = batch_text(lookups)
         if self._direct is not None:
             return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
-        options: dict[str, Value] = {}
-        if limit != PAGE_RECORDS:
-            options["limit"] = limit
-        if self.timeout != LOOKUP_TIMEOUT_S:
-            options["timeout_s"] = self.timeout
+        options = lookup_options(limit, timeout_s=self.timeout)
         reply = self._ask("lookup_many", text, **options)
         return msgspec.convert(reply.result, list[Envelope])
 
@@ -220,7 +201,7 @@ class Client:
             "suggest",
             field,
             prefix,
-            timeout=self.timeout + self.ANSWER_GRACE_S,
+            timeout=self.timeout + ANSWER_GRACE_S,
             again=True,
             limit=limit,
         )

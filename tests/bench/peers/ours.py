@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import rpyc
 
-from nodes.client.blocking import BATCH_LOOKUPS, Client
+from nodes.client.blocking import Client
+from nodes.client.lookups import BATCH_LOOKUPS
 from nodes.errors import LookupFailed
 from tests.bench.peers import Data, Find, Record, Row, host_port
 from tests.kit import Node
