@@ -110,7 +110,8 @@ class SharedCall:
     Args:
         owner: sends it.
         verb, arguments: what is called; encoded.
-        timeout_s: seconds until it ends without an answer.
+        left_s: seconds until it ends without an answer.
+        timeout_s: those that it had at first, for the error.
 
     Attributes:
         answer: what is awaited. Who cancels it gives up the call, not its place in the connection.
@@ -132,7 +133,13 @@ class SharedCall:
     )
 
     def __init__(
-        self, owner: AsyncMasterConnection, verb: str, arguments: bytes, timeout_s: float
+        self,
+        owner: AsyncMasterConnection,
+        verb: str,
+        arguments: bytes,
+        *,
+        left_s: float,
+        timeout_s: float,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.verb = verb
@@ -143,7 +150,7 @@ class SharedCall:
         self.answer: asyncio.Future[Value] = loop.create_future()
         self._owner = owner
         self._timeout_s = timeout_s
-        self._timer = loop.call_later(timeout_s, self._expire)
+        self._timer = loop.call_later(left_s, self._expire)
 
     def replied(self, value: Value) -> None:
         self._over()
@@ -170,10 +177,12 @@ class SharedCall:
     def _expire(self) -> None:
         # Also of a call that was cancelled: else nobody would find out that a connection is dead.
         link = self.link
+        late = CallTimeout(self._owner.where, self._timeout_s)
         if not self.answer.done():
-            self.answer.set_exception(CallTimeout(self._owner.where, self._timeout_s))
+            self.answer.set_exception(late)
         if link is not None and link.connection.since <= self.sent_at:
-            self._owner.leave(link)
+            # Whoever has time left asks on another connection.
+            link.connection.requester.lose(LinkLost(str(late)))
             link.connection.abort()
 
 
@@ -238,7 +247,7 @@ class AsyncMasterConnection:
         retry = Retry(self.where, again=True)
         while True:
             try:
-                reply = await self._once(verb, arguments, deadline)
+                reply = await self._once(verb, arguments, deadline, timeout)
                 break
             except (LinkLost, Stopping, DialFailed) as error:
                 wait = retry.wait_s(error, patient=self._patient and self._met)
@@ -250,10 +259,12 @@ class AsyncMasterConnection:
         self._met = True
         return reply.checked()
 
-    async def _once(self, verb: str, arguments: bytes, deadline: float) -> Envelope:
+    async def _once(self, verb: str, arguments: bytes, deadline: float, timeout: float) -> Envelope:
         logged_in: MasterLink | None = None
         while True:
-            call = self._begin(verb, arguments, deadline)
+            left = self._left(deadline)
+            call = SharedCall(self, verb, arguments, left_s=left, timeout_s=timeout)
+            self._begin(call)
             try:
                 envelope = read_reply(await call.answer)
                 link = cast("MasterLink", call.link)  # it was sent, as it has an answer
@@ -278,14 +289,12 @@ class AsyncMasterConnection:
 
     # -- sending --------------------------------------------------------------------
 
-    def _begin(self, verb: str, arguments: bytes, deadline: float) -> SharedCall:
-        call = SharedCall(self, verb, arguments, self._left(deadline))
+    def _begin(self, call: SharedCall) -> None:
         if self._closed:
             call.failed(self._gone())
         else:
             self._waiting.append(call)
             self._send_soon()
-        return call
 
     def _send_soon(self) -> None:
         # Not at once: what others are about to send goes in the same write.

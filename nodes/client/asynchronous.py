@@ -21,7 +21,7 @@ from nodes.client.lookups import (
     lookup_options,
 )
 from nodes.client.retry import overload_wait_s
-from nodes.errors import LookupFailed, Overloaded
+from nodes.errors import DeadlineExceeded, LookupFailed, Overloaded
 from nodes.security.tls import Tls
 from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
@@ -144,6 +144,11 @@ class AsyncClient:
         """The records of the pages that follow."""
         records: list[Record] = []
         while after is not None:
+            if _now() >= deadline:
+                raise DeadlineExceeded(
+                    f"not all pages came within {self.timeout:g} s; "
+                    "take them one by one with pages(), or give the client a longer timeout"
+                )
             page = await self._page(name, args, deadline, after=after)
             records += page.result
             after = page.after
