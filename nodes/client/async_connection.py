@@ -194,7 +194,7 @@ class AsyncMasterConnection:
 
     Args:
         address: "HOST:PORT".
-        token, patient, tls: see `nodes.client.connection.MasterConnection`.
+        token, tls: see `nodes.client.connection.MasterConnection`.
     """
 
     def __init__(
@@ -202,13 +202,11 @@ class AsyncMasterConnection:
         address: str,
         *,
         token: Callable[[], str | None],
-        patient: bool = False,
         tls: Secure | None = None,
     ) -> None:
         self._host, self._port = parse_address(address)
         self.where = f"{self._host}:{self._port}"
         self._token = token
-        self._patient = patient
         self._tls = tls
         self._met = False
         self._closed = False
@@ -220,13 +218,20 @@ class AsyncMasterConnection:
         self._send_due = False
 
     async def call(
-        self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
+        self,
+        verb: str,
+        *args: Value,
+        timeout: float,
+        named: Mapping[str, Value] | None = None,
+        patient: bool = True,
     ) -> Envelope:
         """Calls a verb that only reads, and returns its envelope, a success.
 
         Args:
             verb, args, named: the master's verb and its by-value arguments.
             timeout: seconds, for all of it.
+            patient: whether to wait, within that time, for a master that has answered before and
+                is gone: it may just be restarted.
 
         Raises:
             MasterLost, LookupFailed, BadRequest: as `nodes.client.connection.MasterConnection`.
@@ -250,7 +255,7 @@ class AsyncMasterConnection:
                 reply = await self._once(verb, arguments, deadline, timeout)
                 break
             except (LinkLost, Stopping, DialFailed) as error:
-                wait = retry.wait_s(error, patient=self._patient and self._met)
+                wait = retry.wait_s(error, patient=patient and self._met)
                 if wait is None or self._closed or loop.time() + wait >= deadline:
                     raise retry.lost(error) from error
                 await asyncio.sleep(wait)

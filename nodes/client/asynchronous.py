@@ -65,7 +65,6 @@ class AsyncClient:
         self._master = AsyncMasterConnection(
             address,
             token=client_token if token is None else lambda: token,
-            patient=True,
             tls=None if tls is None else Tls(Path(tls), None).to_master(),
         )
 

@@ -11,6 +11,7 @@ from typing import Self, cast
 
 import msgspec
 
+from nodes.client.async_connection import AsyncMasterConnection
 from nodes.client.connection import MasterConnection
 from nodes.client.direct import DirectClient
 from nodes.client.lookups import (
@@ -69,14 +70,14 @@ class Client:
         self.timeout = checked_timeout(timeout)
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else Tls(Path(tls), None)
-        self._master = MasterConnection(
-            address,
-            token=client_token if token is None else lambda: token,
-            patient=True,
-            tls=None if secure is None else secure.to_master(),
-        )
-        to_workers = None if secure is None else secure.to_workers()
-        self._direct = DirectClient(self._master, tls=to_workers) if direct else None
+        to_master = None if secure is None else secure.to_master()
+        given = client_token if token is None else lambda: token
+        self._master = MasterConnection(address, token=given, patient=True, tls=to_master)
+        self._direct: DirectClient | None = None
+        if direct:
+            connect = functools.partial(AsyncMasterConnection, address, token=given, tls=to_master)
+            to_workers = None if secure is None else secure.to_workers()
+            self._direct = DirectClient(connect, tls=to_workers)
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
