@@ -90,7 +90,9 @@ class AsyncClient:
         deadline = _now() + self.timeout
         page = await self._page(name, args, deadline)
         records = cast("list[Record]", page.result)
-        return records + await self._rest(name, args, page.after, deadline)
+        if page.after is not None:
+            records += await self._rest(name, args, page.after, deadline)
+        return records
 
     async def each(
         self, name: str, *args: str | float, limit: int = PAGE_RECORDS
@@ -224,9 +226,11 @@ class AsyncClient:
         name, *args = lookup
         try:
             records = cast("list[Record]", envelope.checked().result)
-            return records + await self._rest(str(name), args, envelope.after, deadline)
+            if envelope.after is not None:
+                records += await self._rest(str(name), args, envelope.after, deadline)
         except LookupFailed as error:
             return error
+        return records
 
     async def describe(self) -> Description:
         """What is served: the dataset, its version, and its lookups with their fields and types."""
