@@ -68,7 +68,7 @@ def connect(address: str, row: Row) -> Iterator[Find]:
 
 @contextmanager
 def _many_in_flight(address: str) -> Iterator[Find]:
-    """A client on an event loop of this thread, used by as many tasks as it has lookups in flight."""
+    """A client on an event loop of this thread, shared by `IN_FLIGHT` tasks."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         client = AsyncClient(address)
 
