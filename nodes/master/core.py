@@ -19,6 +19,7 @@ from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal, Second, read_events
 from nodes.master.lookups import LookupHandler
+from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership
 from nodes.master.operations import Operations
 from nodes.master.snapshot import MasterFacts, take_snapshot
@@ -37,9 +38,6 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     ClusterSnapshot,
     Description,
-    Member,
-    Members,
-    direct_key,
 )
 
 BLOCKING_THREADS = 4
@@ -62,6 +60,7 @@ class MasterCore:
     Attributes:
         address: where clients and workers find it.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
+        member_list: what direct clients follow.
         orders: to single workers.
         loop: the thread that all of it runs on.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
@@ -109,11 +108,16 @@ class MasterCore:
             wait_for_worker=self.membership.wait_for_worker,
             note=self.events.note,
         )
+        self.member_list = MemberList(
+            self.membership,
+            balance=balance,
+            show_keys=require_token,
+            check_open=self.lookups.check_open,
+        )
         self.orders = WorkerOrders(self.membership)
         # Once, not for each connection: to look at a signature takes a while.
         self.operator_verbs = self._make_operator_verbs()
         self._balance = balance
-        self._name = secrets.token_hex(8)
         self._started = time.monotonic()
 
     def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
@@ -214,34 +218,3 @@ class MasterCore:
         if described is None:
             raise NoWorkers(NO_WORKERS)
         return msgspec.structs.replace(described, versions=self.membership.registry.versions())
-
-    def members(self) -> Members:
-        """Every live worker that is sent lookups, for clients that ask them themselves.
-
-        Raises:
-            Stopping: the next master will say.
-        """
-        self.lookups.check_open()
-        key = direct_key if self.authenticator.require_token else lambda _instance: ""
-        members = tuple(
-            Member(
-                id=one.id,
-                generation=one.generation,
-                host=one.address.host,
-                port=one.address.port,
-                state=str(one.state),
-                version=one.version,
-                probes_answered=one.probes_answered,
-                key=key(one.instance),
-            )
-            for one in self.membership.registry.live()
-            if one.state is not State.UNREADY
-        )
-        died = tuple(worker.generation for worker in self.membership.registry.deaths.latest)
-        return Members(
-            master=self._name,
-            balance=self._balance,
-            expecting=self.membership.expecting(),
-            members=members,
-            died=died,
-        )
