@@ -61,8 +61,23 @@ POLICIES: dict[str, Policy] = {
 }
 
 
+Key = tuple[float, ...]
+KeyOf = Callable[["Worker"], Key]
+"""What workers are compared by: the one with the lowest is picked."""
+
+
+def key_now(workers: Iterable[Worker], policy: Policy, now: float) -> KeyOf:
+    """A policy's key, from the latencies to expect of those workers at `now` (seconds)."""
+    estimates = {worker.generation: worker.latency.estimate(now) for worker in workers}
+    usual = usual_of(estimates.values())
+    return lambda worker: (
+        worker.rank + worker.late,
+        *policy(worker, estimates[worker.generation], usual),
+    )
+
+
 def pick(
-    workers: Iterable[Worker], policy: Policy, now: float, exclude: Set[int] = frozenset()
+    workers: Iterable[Worker], key: KeyOf, now: float, exclude: Set[int] = frozenset()
 ) -> Worker | None:
     """The worker to send the next lookup to, or None if none is left to try.
 
@@ -72,8 +87,8 @@ def pick(
 
     Args:
         workers: all that may be sent lookups.
-        policy: one of `POLICIES`.
-        now: seconds, by the clock of the workers' latencies.
+        key: the lowest is picked.
+        now: seconds, by the clock of the breakers.
         exclude: generations already tried for this lookup.
     """
     live = tuple(workers)
@@ -89,13 +104,4 @@ def pick(
         candidates = [w for w in allowed if w.generation not in exclude] or [
             w for w in shunned if w.generation not in exclude
         ]
-    if len(candidates) < 2:
-        return candidates[0] if candidates else None
-    estimates = {w.generation: w.latency.estimate(now) for w in live}
-    usual = usual_of(estimates.values())
-    best, least = None, None
-    for worker in candidates:
-        key = (worker.rank + worker.late, *policy(worker, estimates[worker.generation], usual))
-        if least is None or key < least:
-            best, least = worker, key
-    return best
+    return min(candidates, key=key, default=None)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing.balancer import pick
+from nodes.routing.balancer import key_now, pick
 from nodes.routing.poison import DEADLY, Suspicion
 from nodes.routing.router import Router
 from nodes.routing.worker import Worker
@@ -274,7 +274,7 @@ class CallState:
             workers = same or workers
         if self._suspicion is not None:
             workers = tuple(worker for worker in workers if not worker.has_suspect)
-        return pick(workers, router.policy, now, self._tried)
+        return pick(workers, key_now(workers, router.policy, now), now, self._tried)
 
     def _would_share(self) -> bool:
         """Whether a worker that could be asked has another lookup that may be deadly."""
