@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 
-from nodes.client.async_connection import AsyncMasterConnection
 from nodes.client.connection import MasterConnection
-from nodes.client.direct import DirectClient
 from nodes.client.lookups import (
     ANSWER_GRACE_S,
     BATCH_LOOKUPS,
@@ -23,14 +19,15 @@ from nodes.client.lookups import (
     checked_timeout,
     lookup_options,
 )
-from nodes.client.retry import overload_wait_s
-from nodes.errors import LookupFailed, Overloaded
-from nodes.security.tls import Tls
-from nodes.security.tokens import client_token
+from nodes.errors import LookupFailed
 from nodes.support.addresses import DEFAULT_ADDRESS
-from nodes.support.deadline import seconds_left
-from nodes.transport import Value
 from nodes.wire import LOOKUP_TIMEOUT_S, PAGE_RECORDS, Description, Envelope, decode_envelopes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nodes.client.direct import DirectClient
+    from nodes.security.tls import Tls
 
 
 class Client:
@@ -69,15 +66,12 @@ class Client:
     ) -> None:
         self.timeout = checked_timeout(timeout)
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
-        secure = None if tls is None else Tls(Path(tls), None)
-        to_master = None if secure is None else secure.to_master()
-        given = client_token if token is None else lambda: token
-        self._master = MasterConnection(address, token=given, patient=True, tls=to_master)
-        self._direct: DirectClient | None = None
-        if direct:
-            connect = functools.partial(AsyncMasterConnection, address, token=given, tls=to_master)
-            to_workers = None if secure is None else secure.to_workers()
-            self._direct = DirectClient(connect, tls=to_workers)
+        secure = None if tls is None else _certificates(tls)
+        given = _users_token if token is None else lambda: token
+        self._master = MasterConnection(
+            address, token=given, patient=True, tls=None if secure is None else secure.to_master()
+        )
+        self._direct = _direct_client(address, given, secure) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -132,21 +126,10 @@ class Client:
         """
         if self._direct is not None:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
-        return self._ask("lookup", name, *args, **lookup_options(limit, after, self.timeout))
-
-    def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
-        deadline = time.monotonic() + self.timeout
-        while True:
-            left = seconds_left(deadline, time.monotonic())
-            try:
-                return self._master.call(
-                    verb, *args, timeout=left + ANSWER_GRACE_S, again=True, **options
-                )
-            except Overloaded as busy:
-                wait = overload_wait_s(busy, deadline - time.monotonic())
-                if wait is None:
-                    raise
-                time.sleep(wait)
+        options = lookup_options(limit, after, self.timeout)
+        return self._master.call(
+            "lookup", name, *args, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
+        )
 
     def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
         """Many lookups in few messages, split over the workers and answered in order.
@@ -176,7 +159,9 @@ class Client:
         if self._direct is not None:
             return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
         options = lookup_options(limit, timeout_s=self.timeout)
-        reply = self._ask("lookup_many", text, **options)
+        reply = self._master.call(
+            "lookup_many", text, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
+        )
         return msgspec.convert(reply.result, list[Envelope])
 
     def _finished(self, lookup: list[str | float], envelope: Envelope) -> Answered:
@@ -193,7 +178,7 @@ class Client:
 
     def describe(self) -> Description:
         """What is served: the dataset, its version, and its lookups with their fields and types."""
-        reply = self._master.call("describe", timeout=self.timeout, again=True)
+        reply = self._master.call("describe", timeout=self.timeout)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str = "", *, limit: int = 10) -> list[str]:
@@ -202,9 +187,9 @@ class Client:
             "suggest",
             field,
             prefix,
-            timeout=self.timeout + ANSWER_GRACE_S,
-            again=True,
-            limit=limit,
+            timeout=self.timeout,
+            grace_s=ANSWER_GRACE_S,
+            named={"limit": limit},
         )
         return cast("list[str]", reply.result)
 
@@ -222,3 +207,33 @@ class Client:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+# What most clients do without is loaded late: with it, the import takes twice as long.
+
+
+def _certificates(folder: Path | str) -> Tls:
+    from pathlib import Path  # noqa: PLC0415 - see above
+
+    from nodes.security.tls import Tls  # noqa: PLC0415 - see above
+
+    return Tls(Path(folder), None)
+
+
+def _users_token() -> str | None:
+    from nodes.security.tokens import client_token  # noqa: PLC0415 - see above
+
+    return client_token()
+
+
+def _direct_client(
+    address: str, token: Callable[[], str | None], secure: Tls | None
+) -> DirectClient:
+    from nodes.client.async_connection import AsyncMasterConnection  # noqa: PLC0415 - see above
+    from nodes.client.direct import DirectClient  # noqa: PLC0415 - see above
+
+    to_master = None if secure is None else secure.to_master()
+    return DirectClient(
+        functools.partial(AsyncMasterConnection, address, token=token, tls=to_master),
+        tls=None if secure is None else secure.to_workers(),
+    )

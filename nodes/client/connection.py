@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nodes.client.retry import Retry, read_reply, refused
-from nodes.errors import BadRequest, Forbidden, Stopping
+from nodes.errors import BadRequest, Forbidden, Overloaded, Stopping
 from nodes.support.addresses import parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
@@ -16,11 +17,13 @@ from nodes.transport import (
     LanePool,
     LinkLost,
     RemoteFailure,
-    Secure,
     TransportError,
     Value,
 )
 from nodes.wire import Envelope
+
+if TYPE_CHECKING:
+    from nodes.transport import Secure
 
 
 class MasterConnection:
@@ -44,20 +47,30 @@ class MasterConnection:
         tls: Secure | None = None,
     ) -> None:
         self.host, self.port = parse_address(address)
+        self._where = f"{self.host}:{self.port}"
         self._patient = patient
         self._met = False
         self._token = token
         self._pool = LanePool(self.host, self.port, tls=tls)
 
     def call(
-        self, verb: str, *args: Value, timeout: float, again: bool, **named: Value
+        self,
+        verb: str,
+        *args: Value,
+        timeout: float,
+        grace_s: float = 0.0,
+        again: bool = True,
+        named: Mapping[str, Value] | None = None,
     ) -> Envelope:
         """Calls a verb and returns its envelope, a success.
 
         Args:
-            verb, args, named: the master's verb and its by-value arguments.
+            verb, args: the master's verb and its by-value arguments.
+            named: arguments by name.
             timeout: seconds, for all of it.
-            again: whether the call only reads, and so may be sent again if its connection broke.
+            grace_s: seconds more that the answer may take to arrive.
+            again: whether the call only reads, and so may be sent again if its connection broke,
+                or the master has too much to do.
 
         Raises:
             MasterLost: no answer came.
@@ -65,34 +78,42 @@ class MasterConnection:
             BadRequest: an argument cannot be sent.
         """
         deadline = time.monotonic() + timeout
-        retry = Retry(f"{self.host}:{self.port}", again=again)
+        left = timeout + grace_s
+        retry = Retry(self._where, again=again)
         while True:
             try:
-                reply = self._once(verb, args, named, deadline, again=again)
-                break
-            except (LinkLost, Stopping, DialFailed) as error:
-                wait = retry.wait_s(error, patient=self._patient and self._met)
-                if wait is None or time.monotonic() + wait >= deadline:
-                    raise retry.lost(error) from error
+                reply = self._once(verb, args, named, left, again=again)
+                self._met = True
+                return reply.checked() if reply.error else reply
+            except Overloaded as busy:
+                wait = retry.overload_wait_s(busy, deadline - time.monotonic())
+                if wait is None:
+                    raise
                 time.sleep(wait)
+            except (LinkLost, Stopping, DialFailed) as error:
+                pause = retry.wait_s(error, patient=self._patient and self._met)
+                if pause is None or time.monotonic() + pause >= deadline + grace_s:
+                    raise retry.lost(error) from error
+                time.sleep(pause)
             except (TransportError, msgspec.MsgspecError) as error:
                 raise retry.lost(error) from error
-        self._met = True
-        return reply.checked()
+            left = seconds_left(deadline + grace_s, time.monotonic())
 
     def _once(
         self,
         verb: str,
         args: tuple[Value, ...],
-        named: dict[str, Value],
-        deadline: float,
+        named: Mapping[str, Value] | None,
+        timeout: float,
         *,
         again: bool,
     ) -> Envelope:
-        left = seconds_left(deadline, time.monotonic())
-        lane = self._pool.take(timeout=left, sure=not again)
+        deadline = time.monotonic() + timeout
+        lane = self._pool.take(timeout=timeout, sure=not again)
         try:
-            envelope = read_reply(lane.call(verb, *args, timeout=left, named=named))
+            envelope = read_reply(lane.call(verb, *args, timeout=timeout, named=named))
+            if not envelope.error:
+                return envelope
             if envelope.code == Forbidden.code and (token := self._token()) is not None:
                 # The call was not carried out. A lane keeps its role: it logs in once.
                 left = seconds_left(deadline, time.monotonic())

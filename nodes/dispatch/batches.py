@@ -31,18 +31,24 @@ PARTS_PER_WORKER = 2
 """Parts under way at once for each worker, of all batches together: one to work on, and the next.
 More wait here, so that lookups which come alone are not kept waiting for long."""
 
-MAX_REPLY_BYTES = 24 << 20
-"""Bytes of a batch's answers together, unless said otherwise."""
+MAX_REPLY_BYTES = 2 << 20
+"""Bytes of a batch's answers together, unless said otherwise: to put them together holds up nobody
+for more than 5 ms."""
+
+MAX_PART_BYTES = 512 << 10
+"""Bytes of a part's answers; as long to look at as a page."""
 
 _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Answers(NamedTuple):
-    """A batch's answers: a JSON array, and how many of them are errors of the cluster's own."""
+    """A batch's answers: a JSON array, and how many of them are errors of the cluster's own, by
+    code.
+    """
 
     body: bytes
     asked: int
-    failed: int
+    failures: dict[str, int]
 
 
 class Batches:
@@ -77,7 +83,7 @@ class Batches:
         lookups = _questions(text)
         batch = _Batch(len(lookups), done)
         starts = range(0, len(lookups), PART_LOOKUPS)
-        most = self._reply_bytes // max(1, len(starts))
+        most = min(MAX_PART_BYTES, self._reply_bytes // max(1, len(starts)))
         for index, start in enumerate(starts):
             part = lookups[start : start + PART_LOOKUPS]
             body = encode_batch(b",".join(part), limit=limit, most=most, within=timeout_s)
@@ -115,19 +121,20 @@ class _Batch:
         self._done = done
         self._lookups = lookups
         self._left = lookups
-        self._failed = 0
+        self._failures: dict[str, int] = {}
 
-    def put(self, index: int, body: bytes, lookups: int, failed: int) -> None:
-        """The answers to one part."""
+    def put(self, index: int, body: bytes, lookups: int, code: str = "") -> None:
+        """The answers to one part; or why there are none, as an error's code."""
         self.bodies[index] = body
-        self._failed += failed
+        if code:
+            self._failures[code] = self._failures.get(code, 0) + lookups
         self._left -= lookups
         if not self._left:
             self.finish()
 
     def finish(self) -> None:
         """All are there."""
-        self._done(Answers(b"[%b]" % b",".join(self.bodies), self._lookups, self._failed))
+        self._done(Answers(b"[%b]" % b",".join(self.bodies), self._lookups, self._failures))
 
 
 class _Part(Call):
@@ -158,12 +165,12 @@ class _Part(Call):
         return is_batch_answer(reply, self.tasks)
 
     def answered(self, answer: Answer) -> None:
-        self._batch.put(self._index, batch_body(answer.part), self.tasks, 0)
+        self._batch.put(self._index, batch_body(answer.part), self.tasks)
         self._over()
 
     def gave_up(self, error: LookupFailed) -> None:
         failures = b",".join([error_envelope(error)] * self.tasks)
-        self._batch.put(self._index, failures, self.tasks, self.tasks)
+        self._batch.put(self._index, failures, self.tasks, error.code)
         self._over()
 
 

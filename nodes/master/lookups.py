@@ -10,7 +10,7 @@ from typing import cast
 
 from nodes.catalog import Argument, Lookup, coerce
 from nodes.dispatch.batches import Answers, Batches
-from nodes.dispatch.call import Answer
+from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.errors import (
     BadRequest,
@@ -21,14 +21,15 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall
-from nodes.routing import NO_WORKERS, WindowedHistogram
+from nodes.master.lookup_stats import LookupFigures, LookupStats
+from nodes.master.served_catalog import ServedCatalog
+from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
-from nodes.transport import PeerConnection, Utf8, encode_arguments, shortcuts
+from nodes.transport import PeerConnection, encode_arguments, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     PAGE_RECORDS,
-    Description,
     LookupRequest,
     answer_envelope,
     batch_envelope,
@@ -44,9 +45,6 @@ RETRY_AFTER_MS = 100
 MAX_TIMEOUT_S = 60.0
 """The longest deadline that a client may ask for."""
 
-MAX_UNFOLDED = 1000
-"""Latencies noted before they are folded into the histogram."""
-
 MAX_PREFIXED = 3
 """Arguments of a named lookup that is taken in as it came."""
 
@@ -58,20 +56,20 @@ class LookupHandler:
 
     Args:
         dispatcher: finds a worker for each.
-        description: asked what is served; None while nobody has said so.
+        served: says which lookups can be asked.
         wait_for_worker: waits until a worker is there or none is expected any more, at most so
             many seconds.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
 
     Attributes:
         in_flight: lookups and batches that are being answered now.
-        answered, errors: how many there have been.
+        stats: what they were like.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        description: Callable[[], Description | None],
+        served: ServedCatalog,
         *,
         wait_for_worker: Callable[[float], Awaitable[None]],
         note: Callable[[EventKind, str, str], None],
@@ -79,39 +77,21 @@ class LookupHandler:
         self._note = note
         self._dispatcher = dispatcher
         self._batches = Batches(dispatcher)
-        self._description = description
+        self._served = served
         self._wait_for_worker = wait_for_worker
-        self._known: tuple[Description | None, dict[str, Lookup], dict[bytes, int]] = (None, {}, {})
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
-        self._histogram = WindowedHistogram()
-        self._took: list[tuple[float, float, int]] = []
-        self.answered = 0
-        self.errors = 0
+        self.stats = LookupStats()
 
-    def declared(self) -> dict[str, Lookup]:
-        """The lookups that can be asked now, by name."""
-        return self._shapes()[1]
+    def fold(self, now: float) -> None:
+        """Folds in what was answered since the last fold. To be called about each second."""
+        self.stats.declare(self._served.lookups)
+        self.stats.fold(now)
 
-    def _shapes(self) -> tuple[Description | None, dict[str, Lookup], dict[bytes, int]]:
-        """The lookups that can be asked now, and by their encoded names how many arguments each
-        takes.
-        """
-        now = self._description()
-        if now is self._known[0] or now is None:
-            return self._known
-        known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
-        arities = {name.encode(): len(one.fields) for name, one in known.items()}
-        self._known = (now, known, arities)
-        return self._known
-
-    def measured(self, now: float) -> tuple[float, float | None, float | None]:
-        """Answers a second, and the seconds that half and 99 % of them stayed under; None
-        for the latter when there were none in the last 10 s.
-        """
-        self._fold()
-        figures = self._histogram
-        return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
+    def figures(self, now: float, wall: float) -> LookupFigures:
+        """What lookups were like, at `now` (monotonic, seconds), which is the Unix time `wall`."""
+        self.stats.declare(self._served.lookups)
+        return self.stats.figures(now, wall)
 
     # -- what nearly every client asks ------------------------------------------------
 
@@ -120,7 +100,7 @@ class LookupHandler:
         texts = shortcuts.short_arguments(arguments)
         if not texts or self._finished is not None or self.in_flight >= MAX_LOOKUPS:
             return False
-        if self._shapes()[2].get(texts[0]) != len(texts) - 1:
+        if self._served.arities.get(texts[0]) != len(texts) - 1:
             return False
         self.in_flight += 1
         self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
@@ -137,28 +117,32 @@ class LookupHandler:
 
         return take
 
-    def answered_one(self, answer: Answer) -> Utf8:
+    def answered_one(
+        self, call: Call, answer: Answer, request: LookupRequest | None = None
+    ) -> bytes:
         """A lookup was answered: its envelope."""
         self._leave()
-        self._count(1, 0, answer.took_s)
-        return Utf8(
-            answer_envelope(
-                answer.part,
-                worker=answer.worker.id,
-                attempts=answer.attempts,
-                elapsed_ms=answer.took_s * 1000,
-            )
-        )
+        self.stats.answered_one(call, answer, time.monotonic(), request)
+        part, worker, attempts, took_s = answer
+        return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
 
-    def failed_one(self, error: LookupFailed, took_s: float) -> Utf8:
+    def failed_one(
+        self,
+        call: Call,
+        error: LookupFailed,
+        took_s: float,
+        request: LookupRequest | None = None,
+    ) -> bytes:
         """A lookup has failed: its envelope."""
         self._leave()
-        self._count(0, 0 if isinstance(error, BadRequest) else 1, took_s)
+        if not isinstance(error, BadRequest):
+            self.stats.declare(self._served.lookups)
+            self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:
             error = Stopping(STOPPING)
-        return Utf8(error_envelope(error))
+        return error_envelope(error)
 
     # -- all that may be asked ----------------------------------------------------------
 
@@ -184,10 +168,14 @@ class LookupHandler:
         """
         _check_timeout(timeout_s)
         began = time.monotonic()
-        if not self.declared():
+        if not self._served.lookups:
             await self.await_worker(timeout_s)
             timeout_s = max(0.001, timeout_s - (time.monotonic() - began))
-        checked = _checked(self.declared(), name, args)
+        try:
+            checked = _checked(self._served.lookups, name, args)
+        except NoWorkers as error:
+            self.stats.refused(error, time.monotonic())
+            raise
         request = LookupRequest(name, checked, limit, after, timeout_s)
         call = AwaitedCall(
             encode_arguments((encode_request(request),)),
@@ -200,8 +188,8 @@ class LookupHandler:
         try:
             answer = await call.submit(self._dispatcher)
         except LookupFailed as error:
-            return self.failed_one(error, time.monotonic() - began)
-        return self.answered_one(answer)
+            return self.failed_one(call, error, time.monotonic() - began, request)
+        return self.answered_one(call, answer, request)
 
     async def lookup_many(
         self, text: str, *, limit: int = PAGE_RECORDS, timeout_s: float = LOOKUP_TIMEOUT_S
@@ -225,10 +213,12 @@ class LookupHandler:
             answers = await done
         finally:
             self._leave()
-        if answers.failed:
+        if answers.failures:
             self.check_open()
-        took = time.monotonic() - began
-        self._count(answers.asked - answers.failed, answers.failed, took)
+        now = time.monotonic()
+        took = now - began
+        answered = answers.asked - sum(answers.failures.values())
+        self.stats.batch(answered, answers.failures, took, now)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:
@@ -288,29 +278,17 @@ class LookupHandler:
         """
         self.check_open()
         if self.in_flight >= MAX_LOOKUPS:
-            raise Overloaded(
+            overload = Overloaded(
                 f"{MAX_LOOKUPS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
             )
+            self.stats.refused(overload, time.monotonic())
+            raise overload
         self.in_flight += 1
 
     def _leave(self) -> None:
         self.in_flight -= 1
         if self._finished is not None and not self.in_flight:
             self._finished.set()
-
-    # -- figures --------------------------------------------------------------------------
-
-    def _count(self, answered: int, failed: int, took_s: float) -> None:
-        self.answered += answered
-        self.errors += failed
-        self._took.append((took_s, time.monotonic(), answered + failed))
-        if len(self._took) >= MAX_UNFOLDED:
-            self._fold()
-
-    def _fold(self) -> None:
-        took, self._took = self._took, []
-        for seconds, at, count in took:
-            self._histogram.add(seconds, at, count)
 
 
 def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:

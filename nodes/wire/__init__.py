@@ -4,12 +4,14 @@ Imports support and the errors; everything from security upward may import it.
 """
 
 from nodes.wire.envelopes import (
+    NOTHING_FOUND,
     Envelope,
     answer_envelope,
     answer_part,
     batch_answer,
     batch_body,
     batch_envelope,
+    batch_size,
     decode_envelope,
     decode_envelopes,
     error_envelope,
@@ -50,7 +52,15 @@ from nodes.wire.messages import (
     encode_request,
     new_instance,
 )
-from nodes.wire.views import ClusterSnapshot, Event, LogPart, Reloaded, WorkerView
+from nodes.wire.views import (
+    ClusterSnapshot,
+    Event,
+    LogPart,
+    LookupView,
+    Reloaded,
+    SlowLookup,
+    WorkerView,
+)
 
 __all__ = [
     "INSTANCE_VARIABLE",
@@ -59,6 +69,7 @@ __all__ = [
     "MAX_MESSAGE_CHARS",
     "MAX_REFUSAL_CHARS",
     "MAX_REGISTRATION_CHARS",
+    "NOTHING_FOUND",
     "PAGE_RECORDS",
     "WORKER_ID",
     "BatchRequest",
@@ -70,6 +81,7 @@ __all__ = [
     "LogPart",
     "LookupRequest",
     "LookupShape",
+    "LookupView",
     "Member",
     "Members",
     "Names",
@@ -77,6 +89,7 @@ __all__ = [
     "Registered",
     "Registration",
     "Reloaded",
+    "SlowLookup",
     "Type",
     "Verb",
     "Version",
@@ -89,6 +102,7 @@ __all__ = [
     "batch_answer",
     "batch_body",
     "batch_envelope",
+    "batch_size",
     "decode_batch",
     "decode_envelope",
     "decode_envelopes",

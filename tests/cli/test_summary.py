@@ -6,13 +6,33 @@ from nodes.cli.steer import summary
 from tests.console.fakes import cluster_snapshot, worker_view
 
 
-def test_a_healthy_cluster_is_two_lines() -> None:
-    cluster, figures = summary(cluster_snapshot([worker_view(1), worker_view(2, state="down")]))
+def test_a_healthy_cluster_is_three_lines() -> None:
+    cluster, figures, counts = summary(
+        cluster_snapshot([worker_view(1), worker_view(2, state="down")])
+    )
     assert cluster.startswith("master 127.0.0.1:23000  up 1m15s  dataset people (5f2c91d0a3b4)")
     assert cluster.endswith("workers 1 up of 2")
-    assert "answered 300" in figures
+    assert figures.startswith("0.0 lookups/s (mean 0.0)  p50 - ")
+    assert counts.startswith("answered 300  errors 0  reroutes 0")
+
+
+def test_rates_say_what_they_are_of_and_errors_have_their_codes() -> None:
+    _, figures, counts = summary(
+        cluster_snapshot(
+            lookups_per_s=200.0,
+            mean_lookups_per_s=198.0,
+            errors_per_s=3.0,
+            in_flight=2,
+            waiting=7,
+            errors=12,
+            errors_by_code={"no_workers": 2, "deadline": 10},
+        )
+    )
+    assert figures.startswith("200.0 lookups/s (mean 198.0)")
+    assert figures.endswith("errors/s 3.0  in flight 2  waiting 7")
+    assert "errors 12 (deadline 10, no_workers 2)" in counts
 
 
 def test_what_lasts_has_a_line_each() -> None:
     lines = summary(cluster_snapshot(activity="reload: 1 of 3", journal_trouble="lost\x1b[31m"))
-    assert lines[2:] == ["reload: 1 of 3", "lost\\x1b[31m"]
+    assert lines[3:] == ["reload: 1 of 3", "lost\\x1b[31m"]

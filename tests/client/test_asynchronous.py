@@ -199,7 +199,7 @@ def test_a_thousand_in_flight_share_one_connection_and_each_gets_its_own_answer(
 
         with_client(cluster.address, counted)
         assert connections == [before + 1]
-        assert cluster.master.lookups.answered == MANY
+        assert cluster.master.lookups.stats.answered == MANY
 
 
 def test_no_more_are_sent_than_a_master_answers_and_those_that_wait_go_in_turn() -> None:
