@@ -76,6 +76,7 @@ class AsyncMasterConnection:
         verb: str,
         *args: Value,
         timeout: float,
+        grace_s: float = 0.0,
         named: Mapping[str, Value] | None = None,
         patient: bool = True,
     ) -> Envelope:
@@ -84,6 +85,7 @@ class AsyncMasterConnection:
         Args:
             verb, args, named: the master's verb and its by-value arguments.
             timeout: seconds, for all of it.
+            grace_s: seconds more that the answer may take to arrive.
             patient: whether to wait, within that time, for a master that has answered before and
                 is gone: it may just be restarted.
 
@@ -106,17 +108,20 @@ class AsyncMasterConnection:
         retry = Retry(self.where, again=True)
         while True:
             try:
-                reply = await self._once(verb, arguments, deadline, timeout)
-                break
+                reply = await self._once(verb, arguments, deadline + grace_s, timeout + grace_s)
+                self._met = True
+                return reply.checked()
+            except Overloaded as busy:
+                wait = retry.overload_wait_s(busy, deadline - loop.time())
+                if wait is None:
+                    raise
             except (LinkLost, Stopping, DialFailed) as error:
                 wait = retry.wait_s(error, patient=patient and self._met)
-                if wait is None or self._closed or loop.time() + wait >= deadline:
+                if wait is None or self._closed or loop.time() + wait >= deadline + grace_s:
                     raise retry.lost(error) from error
-                await asyncio.sleep(wait)
             except (TransportError, msgspec.MsgspecError) as error:
                 raise retry.lost(error) from error
-        self._met = True
-        return reply.checked()
+            await asyncio.sleep(wait)
 
     async def _once(self, verb: str, arguments: bytes, deadline: float, timeout: float) -> Envelope:
         logged_in: MasterLink | None = None

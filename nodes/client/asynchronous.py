@@ -20,8 +20,7 @@ from nodes.client.lookups import (
     checked_timeout,
     lookup_options,
 )
-from nodes.client.retry import overload_wait_s
-from nodes.errors import DeadlineExceeded, LookupFailed, Overloaded
+from nodes.errors import DeadlineExceeded, LookupFailed
 from nodes.security.tls import Tls
 from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
@@ -165,20 +164,13 @@ class AsyncClient:
     ) -> Envelope:
         # What is asked first has all of the time: most often the master's default, not sent then.
         left = self.timeout if after is None else seconds_left(deadline, _now())
-        while True:
-            try:
-                return await self._master.call(
-                    verb,
-                    *args,
-                    timeout=left + ANSWER_GRACE_S,
-                    named=lookup_options(limit, after, left),
-                )
-            except Overloaded as busy:
-                wait = overload_wait_s(busy, deadline - _now())
-                if wait is None:
-                    raise
-                await asyncio.sleep(wait)
-                left = seconds_left(deadline, _now())
+        return await self._master.call(
+            verb,
+            *args,
+            timeout=left,
+            grace_s=ANSWER_GRACE_S,
+            named=lookup_options(limit, after, left),
+        )
 
     async def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
         """Many lookups in few messages, split over the workers and answered in order. The lookups
@@ -243,7 +235,8 @@ class AsyncClient:
             "suggest",
             field,
             prefix,
-            timeout=self.timeout + ANSWER_GRACE_S,
+            timeout=self.timeout,
+            grace_s=ANSWER_GRACE_S,
             named={"limit": limit},
         )
         return cast("list[str]", reply.result)

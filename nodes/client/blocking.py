@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from nodes.client.direct import DirectClient
     from nodes.security.tls import Tls
-    from nodes.transport import Secure
 
 
 class Client:
@@ -68,13 +67,11 @@ class Client:
         self.timeout = checked_timeout(timeout)
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else _certificates(tls)
-        to_master = None if secure is None else secure.to_master()
         given = _users_token if token is None else lambda: token
-        self._master = MasterConnection(address, token=given, patient=True, tls=to_master)
-        self._direct: DirectClient | None = None
-        if direct:
-            to_workers = None if secure is None else secure.to_workers()
-            self._direct = _direct_client(address, given, to_master, to_workers)
+        self._master = MasterConnection(
+            address, token=given, patient=True, tls=None if secure is None else secure.to_master()
+        )
+        self._direct = _direct_client(address, given, secure) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -129,13 +126,9 @@ class Client:
         """
         if self._direct is not None:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
+        options = lookup_options(limit, after, self.timeout)
         return self._master.call(
-            "lookup",
-            name,
-            *args,
-            timeout=self.timeout,
-            grace_s=ANSWER_GRACE_S,
-            named=lookup_options(limit, after, self.timeout),
+            "lookup", name, *args, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
         )
 
     def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
@@ -165,12 +158,9 @@ class Client:
         text = batch_text(lookups)
         if self._direct is not None:
             return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
+        options = lookup_options(limit, timeout_s=self.timeout)
         reply = self._master.call(
-            "lookup_many",
-            text,
-            timeout=self.timeout,
-            grace_s=ANSWER_GRACE_S,
-            named=lookup_options(limit, timeout_s=self.timeout),
+            "lookup_many", text, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
         )
         return msgspec.convert(reply.result, list[Envelope])
 
@@ -237,13 +227,13 @@ def _users_token() -> str | None:
 
 
 def _direct_client(
-    address: str,
-    token: Callable[[], str | None],
-    to_master: Secure | None,
-    to_workers: Secure | None,
+    address: str, token: Callable[[], str | None], secure: Tls | None
 ) -> DirectClient:
     from nodes.client.async_connection import AsyncMasterConnection  # noqa: PLC0415 - see above
     from nodes.client.direct import DirectClient  # noqa: PLC0415 - see above
 
-    connect = functools.partial(AsyncMasterConnection, address, token=token, tls=to_master)
-    return DirectClient(connect, tls=to_workers)
+    to_master = None if secure is None else secure.to_master()
+    return DirectClient(
+        functools.partial(AsyncMasterConnection, address, token=token, tls=to_master),
+        tls=None if secure is None else secure.to_workers(),
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from nodes.client.retry import Retry, overload_wait_s, read_reply, refused
+from nodes.client.retry import Retry, read_reply, refused
 from nodes.errors import BadRequest, Forbidden, Overloaded, Stopping
 from nodes.support.addresses import parse_address
 from nodes.support.deadline import seconds_left
@@ -47,6 +47,7 @@ class MasterConnection:
         tls: Secure | None = None,
     ) -> None:
         self.host, self.port = parse_address(address)
+        self._where = f"{self.host}:{self.port}"
         self._patient = patient
         self._met = False
         self._token = token
@@ -78,25 +79,26 @@ class MasterConnection:
         """
         deadline = time.monotonic() + timeout
         left = timeout + grace_s
-        retry: Retry | None = None
+        retry: Retry | None = None  # most calls need none
         while True:
             try:
                 reply = self._once(verb, args, named, left, again=again)
                 self._met = True
                 return reply.checked() if reply.error else reply
             except Overloaded as busy:
-                wait = overload_wait_s(busy, deadline - time.monotonic())
-                if not again or wait is None:
+                retry = retry or Retry(self._where, again=again)
+                wait = retry.overload_wait_s(busy, deadline - time.monotonic())
+                if wait is None:
                     raise
                 time.sleep(wait)
             except (LinkLost, Stopping, DialFailed) as error:
-                retry = retry or Retry(f"{self.host}:{self.port}", again=again)
+                retry = retry or Retry(self._where, again=again)
                 pause = retry.wait_s(error, patient=self._patient and self._met)
                 if pause is None or time.monotonic() + pause >= deadline + grace_s:
                     raise retry.lost(error) from error
                 time.sleep(pause)
             except (TransportError, msgspec.MsgspecError) as error:
-                retry = retry or Retry(f"{self.host}:{self.port}", again=again)
+                retry = retry or Retry(self._where, again=again)
                 raise retry.lost(error) from error
             left = seconds_left(deadline + grace_s, time.monotonic())
 

@@ -198,6 +198,11 @@ class DirectClient:
                 self._following = True
             return self._loop
 
+    @property
+    def in_doubt(self) -> bool:
+        """See `Follower`."""
+        return self._quick.in_doubt or any(one.late for one in self._router.registry.available)
+
     def follow(self, members: Members) -> None:
         """See `Follower`."""
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import weakref
@@ -34,9 +35,6 @@ REFRESH_SOON_S = 0.1
 REFRESH_TIMEOUT_S = 1.0
 """Seconds that an answer may take, waits aside."""
 
-PROOFS = 4
-"""Requests after a failed lookup: the master probes each worker about once a second."""
-
 DEFECT_BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
 """Before the list is followed again after an error that nobody expects."""
 
@@ -52,7 +50,15 @@ class MasterCalls(Protocol):
 
 
 class Follower(Protocol):
-    """Who is told."""
+    """Who is told.
+
+    Attributes:
+        in_doubt: whether something is held against a worker that the next probe forgives.
+    """
+
+    @property
+    def in_doubt(self) -> bool:
+        """See above."""
 
     def follow(self, members: Members) -> None:
         """That is the list now."""
@@ -145,18 +151,22 @@ class MembershipWatch:
             follower.master_away()
 
     async def _seek_proofs(self) -> None:
-        """After a failure, asks at once and a few times more: a probe that is answered is no change
-        of the list, and forgives the worker.
+        """Asks soon after a failure, and as long as a worker is in doubt: that a probe was
+        answered is no change of the list.
         """
         while True:
-            await self._hurried.wait()
-            for wait_s in (PAUSE_S, *[REFRESH_EVERY_S] * (PROOFS - 1)):
-                await asyncio.sleep(wait_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_EVERY_S):
+                    await self._hurried.wait()
+            if self._hurried.is_set() or self._in_doubt():
+                await asyncio.sleep(PAUSE_S)
                 self._hurried.clear()
-                try:
+                with contextlib.suppress(RollcallError):  # the other task finds the next master
                     await self._ask(REFRESH_TIMEOUT_S)
-                except RollcallError:
-                    break  # the other task finds the next master
+
+    def _in_doubt(self) -> bool:
+        follower = self._follower()
+        return follower is not None and follower.in_doubt
 
 
 async def supervise(work: Callable[[], Awaitable[None]], backoff: Backoff = DEFECT_BACKOFF) -> None:

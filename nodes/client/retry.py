@@ -26,7 +26,8 @@ class Retry:
 
     Args:
         where: the master's address, for errors.
-        again: whether the call only reads, and so may be sent again if its connection broke.
+        again: whether the call only reads, and so may be sent again if its connection broke, or
+            the master has too much to do.
     """
 
     __slots__ = ("_again", "_breaks", "_stopping", "_tries", "_where")
@@ -57,6 +58,15 @@ class Retry:
             return None
         return REDIAL_BACKOFF.wait_s(self._tries, random.random())  # noqa: S311 - jitter, no secret
 
+    def overload_wait_s(self, busy: Overloaded, left_s: float) -> float | None:
+        """Seconds after which a master that is overloaded is asked again; None if it said no time,
+        or if there is less left.
+        """
+        # Jittered, so that clients refused together do not come back together.
+        jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+        wait = (busy.retry_after_ms or 0) / 1000 * jitter
+        return wait if self._again and 0 < wait < left_s else None
+
     def lost(self, error: Exception) -> MasterLost:
         """What the call comes to that ends with that error."""
         error = self._stopping or error
@@ -64,16 +74,6 @@ class Retry:
         absent = isinstance(error, DialFailed) and not isinstance(error, HandshakeFailed)
         hint = "; is it running? 'rollcall-nodes up' starts one" if absent else ""
         return MasterLost(f"master {self._where}: {error}{hint}")
-
-
-def overload_wait_s(busy: Overloaded, left_s: float) -> float | None:
-    """Seconds after which a master that is overloaded is asked again; None if it said no time, or
-    if there is less left.
-    """
-    # Jittered, so that clients refused together do not come back together.
-    jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
-    wait = (busy.retry_after_ms or 0) / 1000 * jitter
-    return wait if 0 < wait < left_s else None
 
 
 def refused(verb: str, error: RemoteFailure) -> Overloaded | MasterLost:

@@ -115,7 +115,7 @@ class MemberList:
             left = until - time.monotonic()
             if left <= 0:
                 break
-            await self._wait(left)
+            await self._wait(known, left)
             members = self.now()
         return members
 
@@ -123,20 +123,23 @@ class MemberList:
         """The master is stopping: who waits is told."""
         self._tell()
 
-    async def _wait(self, timeout_s: float) -> None:
+    async def _wait(self, known: str, timeout_s: float) -> None:
         self._waiting += 1
         if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch())
+            self._watching = asyncio.get_running_loop().create_task(self._watch(known))
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout_s)
         finally:
             self._waiting -= 1
 
-    async def _watch(self) -> None:
-        """Looks at the list whenever the membership has changed, once for all who wait."""
+    async def _watch(self, told: str) -> None:
+        """Looks at the list whenever the membership has changed, once for all who wait.
+
+        Args:
+            told: the version that the first of them knows.
+        """
         try:
-            told = self.now().version
             while self._waiting:
                 version = self.now().version
                 if version == told:

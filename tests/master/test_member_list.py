@@ -21,7 +21,7 @@ def members(master: Master, *args: object) -> Envelope:
     """What the master answers."""
     connection = MasterConnection(str(master.address), token=lambda: None)
     try:
-        return connection.call("members", *args, timeout=PATIENCE, again=True)  # type: ignore[arg-type]
+        return connection.call("members", *args, timeout=PATIENCE)  # type: ignore[arg-type]
     finally:
         connection.close()
 
