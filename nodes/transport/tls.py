@@ -173,10 +173,10 @@ class TlsStream(Stream):
                 self._ended = not self._early
         return bool(self._early)
 
-    def readable(self, deadline: float) -> bool:
+    def readable(self) -> bool:
         """As `Stream.readable`; TLS's own messages, a session ticket say, do not count."""
         while not (self.buffered() or self._ended):
-            if not super().readable(deadline):
+            if not super().readable():
                 return False
             with contextlib.suppress(BlockingIOError):
                 data = self._sock.recv(CHUNK_BYTES, socket.MSG_DONTWAIT)
