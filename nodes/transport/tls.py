@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from nodes.support import forks
 from nodes.transport.errors import LinkLost, TlsFailed
 from nodes.transport.peer import Certificate
 from nodes.transport.stream import CHUNK_BYTES, Stream
@@ -130,7 +131,8 @@ class TlsStream(Stream):
         try:
             while True:
                 try:
-                    self._explained(self._tls.do_handshake)
+                    with forks.held_off():
+                        self._explained(self._tls.do_handshake)
                     break
                 except ssl.SSLWantReadError:
                     self._flush(deadline)
