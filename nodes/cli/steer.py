@@ -20,7 +20,7 @@ from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
 from nodes.support.units import duration, latency
-from nodes.wire import ClusterSnapshot, Event, WorkerView
+from nodes.wire import ClusterSnapshot, Event, Verdict, WorkerView, verdict
 
 EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
@@ -69,6 +69,7 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
     up = sum(worker.state == "up" for worker in snapshot.workers)
     expires = expiry(snapshot.tls_expires_at, snapshot.taken_at)
     lines = [
+        verdict_line(verdict(snapshot)),
         f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
         f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
         f"workers {up} up of {len(snapshot.workers)}",
@@ -76,11 +77,14 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
         f"p99 {latency(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
         f"refused logins {snapshot.refused_logins}",
-        snapshot.activity,
-        snapshot.journal_trouble,
         f"{expires}: see 'certs init --renew'" if expires else "",
     ]
     return [printable(line) for line in lines if line]
+
+
+def verdict_line(found: Verdict) -> str:
+    """A verdict, with the command that helps."""
+    return f"{found.line} ('rollcall-nodes {found.hint}')" if found.hint else found.line
 
 
 def _row(worker: WorkerView) -> list[str]:

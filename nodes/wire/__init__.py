@@ -50,7 +50,16 @@ from nodes.wire.messages import (
     encode_request,
     new_instance,
 )
-from nodes.wire.views import ClusterSnapshot, Event, LogPart, Reloaded, WorkerView
+from nodes.wire.verdict import Level, Verdict, verdict
+from nodes.wire.views import (
+    ClusterSnapshot,
+    Event,
+    LogPart,
+    LookupView,
+    Reloaded,
+    SlowLookup,
+    WorkerView,
+)
 
 __all__ = [
     "INSTANCE_VARIABLE",
@@ -67,9 +76,11 @@ __all__ = [
     "Description",
     "Envelope",
     "Event",
+    "Level",
     "LogPart",
     "LookupRequest",
     "LookupShape",
+    "LookupView",
     "Member",
     "Members",
     "Names",
@@ -77,8 +88,10 @@ __all__ = [
     "Registered",
     "Registration",
     "Reloaded",
+    "SlowLookup",
     "Type",
     "Verb",
+    "Verdict",
     "Version",
     "WantedId",
     "WorkerAnswer",
@@ -101,4 +114,5 @@ __all__ = [
     "item_envelope",
     "new_instance",
     "result_envelope",
+    "verdict",
 ]

@@ -62,6 +62,35 @@ class WorkerView(msgspec.Struct, frozen=True):
     local: bool
     frozen: bool
     breaker_open: bool
+    attempts: int = 0
+    hedged_away: int = 0
+    rerouted_away: int = 0
+    slow: bool = False
+
+
+class LookupView(msgspec.Struct, frozen=True):
+    """One lookup name in a snapshot; latencies in milliseconds, None when there are none."""
+
+    name: str
+    per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    answered: int
+    empty: int
+    errors: int
+
+
+class SlowLookup(msgspec.Struct, frozen=True):
+    """A lookup that was slow or failed. `at` is Unix time; `code` is "" for one answered."""
+
+    at: float
+    name: str
+    arguments: str
+    ms: float
+    attempts: int
+    worker: str
+    why: str
+    code: str
 
 
 @ready
@@ -104,3 +133,10 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     workers: tuple[WorkerView, ...]
     tls_expires_at: float | None = None
     journal_trouble: str = ""
+    waiting: int = 0
+    errors_by_code: dict[str, int] = msgspec.field(default_factory=dict)
+    latencies: tuple[tuple[float, int], ...] = ()
+    mean_lookups_per_s: float = 0.0
+    errors_per_s: float = 0.0
+    lookups: tuple[LookupView, ...] = ()
+    slow: tuple[SlowLookup, ...] = ()
