@@ -57,6 +57,7 @@ from nodes.wire.views import (
     LogPart,
     LookupView,
     Reloaded,
+    Second,
     SlowLookup,
     WorkerView,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "Registered",
     "Registration",
     "Reloaded",
+    "Second",
     "SlowLookup",
     "Type",
     "Verb",

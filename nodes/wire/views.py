@@ -19,6 +19,22 @@ class Event(msgspec.Struct, frozen=True):
 
 
 @ready
+class Second(msgspec.Struct, frozen=True):
+    """A master's figures at one moment; `at` is Unix time in seconds, `up` counts workers."""
+
+    at: float
+    lookups_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    in_flight: int
+    answered: int
+    errors: int
+    reroutes: int
+    hedges: int
+    up: int
+
+
+@ready
 class Reloaded(msgspec.Struct, frozen=True):
     """What a reload has done, in words. `behind` are the workers that did not follow, by their
     ids, each with why: they are sent no lookups.

@@ -32,6 +32,7 @@ from nodes.wire import (
     LogPart,
     LookupShape,
     Reloaded,
+    Second,
     WorkerView,
 )
 from tests.kit import PATIENCE
@@ -140,6 +141,7 @@ class FakeCluster:
         text: every worker's log.
         refusal: raised by everything that is asked of it, except a look.
         poll_error: raised by a look.
+        seconds: what the journal wrote down.
         requests: what was asked to be changed: ("kill", "w2").
         killed: the ids that were to be killed, in order.
         polls: how often it was looked at.
@@ -157,6 +159,7 @@ class FakeCluster:
         self.poll_error: RollcallError | None = None
         self.requests: list[tuple[str, ...]] = []
         self.killed: list[str] = []
+        self.seconds: list[Second] = []
         self.polls = 0
         self.closed = 0
 
@@ -179,6 +182,10 @@ class FakeCluster:
     def events(self, after: int = 0) -> list[Event]:
         """Those with a higher number."""
         return [one for one in self.happened if one.number > after]
+
+    def history(self, last_s: int = 300) -> list[Second]:
+        """The prepared seconds."""
+        return [one for one in self.seconds if one.at >= self.now.taken_at - last_s]
 
     def _asked(self, verb: str, *args: object) -> str:
         if self.refusal is not None:
