@@ -54,7 +54,7 @@ class Verdict(NamedTuple):
         level: how bad it is.
         text: what is wrong, the worst first; "" when there is nothing to say.
         hint: the name of the operation that helps, as "spawn"; "" for none.
-        purpose: what is not as usual because somebody wants it so.
+        purpose: what is not as usual, and no fault of the cluster: mostly, somebody wants it so.
     """
 
     level: Level
@@ -163,8 +163,6 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding("more lookups are late than are hedged")
     if snapshot.journal_trouble:
         yield Finding(snapshot.journal_trouble)
-    if snapshot.patience > BUSY_PATIENCE:
-        yield Finding("busy machine, probes come late")
 
 
 def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterator[Finding]:
@@ -201,6 +199,7 @@ def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) 
         f"frozen {_named(frozen)}" if frozen else "",
         f"draining {_named(draining)}" if draining else "",
         snapshot.activity,
+        "busy machine" if snapshot.patience > BUSY_PATIENCE else "",
         f"traffic {traffic_per_s}/s" if traffic_per_s else "",
         "read-only" if read_only else "",
     ]

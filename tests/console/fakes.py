@@ -21,7 +21,7 @@ from console.messages import SnapshotTaken
 from console.screens.confirm import ConfirmScreen
 from console.settings import Settings
 from console.text import UNICODE, Glyphs
-from console.widgets.table import LiveTable
+from console.widgets.worker_table import WorkerTable
 from nodes.errors import RollcallError, UnknownWorker
 from nodes.wire import (
     PAGE_RECORDS,
@@ -311,7 +311,17 @@ class Shown:
         return str(self.app.screen.query_one(selector, Static).content)
 
     @property
-    def table(self) -> LiveTable:
+    def head(self) -> str:
+        """The first line."""
+        return self.lines()[0]
+
+    @property
+    def message(self) -> str:
+        """What the line at the bottom says."""
+        return self.app.main.message.text
+
+    @property
+    def table(self) -> WorkerTable:
         """The worker table."""
         return self.app.main.table
 
@@ -347,7 +357,7 @@ async def shown(
             console = Shown(app, cluster, pilot)
             if cluster.poll_error is None:
                 await console.until(lambda: app.snapshot is not None)
-                await console.until(lambda: app.main.is_composed)
+                await console.until(lambda: app.main.is_mounted)
                 await pilot.pause()
             yield console
     finally:
