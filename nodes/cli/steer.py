@@ -61,7 +61,7 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
         return
     for line in summary(snapshot):
         click.echo(line)
-    _table(WORKER_COLUMNS, [_row(worker) for worker in snapshot.workers])
+    _table(WORKER_COLUMNS, [worker_row(worker) for worker in snapshot.workers])
 
 
 def summary(snapshot: ClusterSnapshot) -> list[str]:
@@ -91,7 +91,8 @@ def _by_code(snapshot: ClusterSnapshot) -> str:
     return f" ({', '.join(f'{code} {count}' for code, count in by_code)})" if by_code else ""
 
 
-def _row(worker: WorkerView) -> list[str]:
+def worker_row(worker: WorkerView) -> list[str]:
+    """A worker's line in the table of `ps`, a text for each of `WORKER_COLUMNS`."""
     return [
         worker.id,
         worker.address,

@@ -123,7 +123,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     `waiting` are calls that wait for their turn. `errors_by_code` adds up to `errors`; `latencies`
     holds pairs of an upper bound in milliseconds, and how many lookups of the last 60 s took so
     long and longer than the bound before. `slow` are the latest that failed, and then the slowest,
-    of the last 10 minutes. What workers answered without the master is in `answered` and the rates.
+    of the last 10 minutes. What workers are asked without the master is in `answered`,
+    `in_flight` and the rates alone.
 
     `refused_logins` counts wrong tokens; `hedges_left` and `retries_left` are what the budgets
     hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from nodes.cli.steer import summary
+import pytest
+
+from nodes.cli.steer import WORKER_COLUMNS, summary, worker_row
 from tests.console.fakes import cluster_snapshot, worker_view
+
+
+@pytest.mark.parametrize(
+    ("state", "slow", "shown"),
+    [("up", False, "up"), ("up", True, "slow"), ("suspect", True, "suspect")],
+)
+def test_a_worker_s_trouble_is_in_its_row(state: str, slow: bool, shown: str) -> None:
+    view = worker_view(1, state=state, slow=slow, hedged_away=18, errors=3, p99_ms=152.0)
+    cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
+    assert cells["STATE"] == shown
+    assert (cells["HEDGED"], cells["ERR"], cells["P99"]) == ("18", "3", "152 ms")
 
 
 def test_a_healthy_cluster_is_three_lines() -> None:
