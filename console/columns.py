@@ -23,7 +23,7 @@ class Scene(NamedTuple):
     history: History
     glyphs: Glyphs
     shown: Sequence[WorkerView]
-    total_per_s: float
+    mean_per_s: float
     live: int
     top_per_s: float
     stale: bool
@@ -73,7 +73,7 @@ def _state(worker: WorkerView, scene: Scene, _width: int) -> Cell:
 
 
 def _share(worker: WorkerView, scene: Scene) -> float:
-    return worker.lookups_per_s / scene.total_per_s if scene.total_per_s else 0.0
+    return worker.mean_lookups_per_s / scene.mean_per_s if scene.mean_per_s else 0.0
 
 
 def _share_bar(worker: WorkerView, scene: Scene, width: int) -> Cell:

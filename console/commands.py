@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from console import effects
 from nodes.errors import NotPossible
-from nodes.wire import ClusterSnapshot, WorkerView
+from nodes.wire import ClusterSnapshot, WorkerView, is_crash_looping
 
 if TYPE_CHECKING:
     from console.actions import Actions
@@ -116,7 +116,7 @@ def _unreachable(worker: WorkerView) -> str:
 
 def _elsewhere(worker: WorkerView) -> str:
     """Why the process of a worker cannot be."""
-    if worker.state == "down" and not worker.local:
+    if worker.state == "down" and not is_crash_looping(worker):
         return f"{worker.id} is down"
     return "" if worker.local else f"{worker.id} runs elsewhere: only drain reaches it"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from console.lines import Tone
-from nodes.wire import WorkerView
+from nodes.wire import WorkerView, is_crash_looping
 
 
 class ShownState(NamedTuple):
@@ -41,7 +41,7 @@ CRASH_LOOPING = ShownState("down", Tone.BAD, 0)
 def shown_state(worker: WorkerView) -> ShownState:
     """The state of a worker that says most of it: each worker is in one."""
     if worker.state == "down":
-        return CRASH_LOOPING if worker.local else STATES["down"]
+        return CRASH_LOOPING if is_crash_looping(worker) else STATES["down"]
     if worker.frozen:
         return STATES["frozen"]
     if worker.slow and worker.state == "up":

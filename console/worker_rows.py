@@ -95,7 +95,7 @@ def make_scene(
         history,
         glyphs,
         shown,
-        sum(worker.lookups_per_s for worker in live),
+        sum(worker.mean_lookups_per_s for worker in live),
         len(live),
         max(rates, default=0.0),
         stale,

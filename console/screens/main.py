@@ -274,8 +274,8 @@ class MainScreen(Screen[None]):
         """Sorts the table with the focus by the next column."""
         self._focused_table().sort_step(1)
 
-    @on(LiveTable.Sorted)
-    def _sorted(self) -> None:
+    @on(LiveTable.Arranged)
+    def _arranged(self) -> None:
         self.replan()
 
     @on(AnswerPanel.Clicked)

@@ -227,9 +227,6 @@ class WorkerScreen(Screen[None]):
         event.stop()
         self._log.focus()
 
-    def on_live_table_sorted(self) -> None:
-        """Nothing here follows from it."""
-
     def action_close(self) -> None:
         """Leaves the search, then the screen."""
         if self._search.value:

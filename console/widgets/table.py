@@ -69,8 +69,8 @@ class LiveTable(ScrollView, can_focus=True):
     class Opened(Selected):
         """Enter was pressed on a row, or it was clicked again."""
 
-    class Sorted(Message):
-        """It is sorted, or filtered, otherwise."""
+    class Arranged(Message):
+        """It is sorted or filtered otherwise, or has more rows, or fewer."""
 
         def __init__(self, table: LiveTable) -> None:
             super().__init__()
@@ -144,7 +144,7 @@ class LiveTable(ScrollView, can_focus=True):
         if text != self.filter_text:
             self.filter_text = text
             self._arrange()
-            self.post_message(self.Sorted(self))
+            self.post_message(self.Arranged(self))
 
     def sort_by(self, column: str, *, descending: bool | None = None) -> None:
         """Sort by a column; by the same one again turns the order round."""
@@ -152,7 +152,7 @@ class LiveTable(ScrollView, can_focus=True):
             descending = not self.descending if column == self.sort_column else False
         self.sort_column, self.descending = column, descending
         self._arrange()
-        self.post_message(self.Sorted(self))
+        self.post_message(self.Arranged(self))
 
     def sort_step(self, step: int) -> None:
         """Sort by the column after the present one, or before it."""
@@ -174,6 +174,8 @@ class LiveTable(ScrollView, can_focus=True):
         if self.cursor not in self._index:
             self._put_cursor(rows[min(was, len(rows) - 1)].key if rows else "")
         lines = len(rows) + 1 + (self._footer is not None)
+        if lines != self.virtual_size.height:
+            self.post_message(self.Arranged(self))
         width = self.lead_cells + sum(column.width + 1 for column in self._columns)
         if self.virtual_size != (width, lines):
             self.virtual_size = Size(width, lines)

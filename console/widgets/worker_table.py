@@ -24,7 +24,7 @@ from console.worker_rows import (
     worker_row,
 )
 from nodes.support.natural import natural_key
-from nodes.wire import WorkerView
+from nodes.wire import WorkerView, is_crash_looping
 
 MAX_GONE = 3
 """Workers that are gone and have a line each; more are one line."""
@@ -152,14 +152,14 @@ class WorkerTable(LiveTable):
             self.marked ^= {self.cursor}
             self.action_move(1)
             self.refresh()
-            self.post_message(self.Sorted(self))
+            self.post_message(self.Arranged(self))
 
     def unmark(self) -> bool:
         """Takes all marks away; False if there were none."""
         had, self.marked = bool(self.marked), set()
         if had:
             self.refresh()
-            self.post_message(self.Sorted(self))
+            self.post_message(self.Arranged(self))
         return had
 
     def action_open(self) -> None:
@@ -173,7 +173,7 @@ class WorkerTable(LiveTable):
 
 def _is_gone(worker: WorkerView) -> bool:
     """Down, and not to come again by itself: crash-looping ones stay among the others."""
-    return worker.state == "down" and not worker.local
+    return worker.state == "down" and not is_crash_looping(worker)
 
 
 def _newest(gone: list[WorkerView]) -> list[WorkerView]:

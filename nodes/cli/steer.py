@@ -31,7 +31,7 @@ FOLLOW_EVERY_S = 0.5
 
 WORKER_COLUMNS = (
     *("ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99"),
-    *("ERRORS", "CPU", "MEMORY", "UP", "RESTARTS", "WHY"),
+    *("HEDGED", "ERR", "CPU", "MEMORY", "UP", "RESTARTS", "WHY"),
 )
 
 
@@ -61,7 +61,7 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
         return
     for line in summary(snapshot):
         click.echo(line)
-    _table(WORKER_COLUMNS, [_row(worker) for worker in snapshot.workers])
+    _table(WORKER_COLUMNS, [worker_row(worker) for worker in snapshot.workers])
 
 
 def summary(snapshot: ClusterSnapshot) -> list[str]:
@@ -73,8 +73,11 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
         f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
         f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
         f"workers {up} up of {len(snapshot.workers)}",
-        f"{snapshot.lookups_per_s:.1f} lookups/s  p50 {latency(snapshot.p50_ms)}  "
-        f"p99 {latency(snapshot.p99_ms)}  answered {snapshot.answered}  errors {snapshot.errors}  "
+        f"{snapshot.lookups_per_s:.1f} lookups/s (mean {snapshot.mean_lookups_per_s:.1f})  "
+        f"p50 {latency(snapshot.p50_ms)}  p99 {latency(snapshot.p99_ms)}  "
+        f"errors/s {snapshot.errors_per_s:.1f}  in flight {snapshot.in_flight}  "
+        f"waiting {snapshot.waiting}",
+        f"answered {snapshot.answered}  errors {snapshot.errors}{_by_code(snapshot)}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
         f"refused logins {snapshot.refused_logins}",
         f"{expires}: see 'certs init --renew'" if expires else "",
@@ -87,17 +90,24 @@ def verdict_line(found: Verdict) -> str:
     return f"{found.line} ('rollcall-nodes {found.hint}')" if found.hint else found.line
 
 
-def _row(worker: WorkerView) -> list[str]:
+def _by_code(snapshot: ClusterSnapshot) -> str:
+    by_code = sorted(snapshot.errors_by_code.items(), key=lambda one: one[1], reverse=True)
+    return f" ({', '.join(f'{code} {count}' for code, count in by_code)})" if by_code else ""
+
+
+def worker_row(worker: WorkerView) -> list[str]:
+    """A worker's line in the table of `ps`, a text for each of `WORKER_COLUMNS`."""
     return [
         worker.id,
         worker.address,
         str(worker.pid or ""),
-        worker.state,
+        "slow" if worker.slow and worker.state == "up" else worker.state,
         str(worker.served),
         str(worker.in_flight),
         f"{worker.lookups_per_s:.1f}",
         latency(worker.p50_ms),
         latency(worker.p99_ms),
+        str(worker.hedged_away),
         str(worker.errors),
         f"{worker.cpu_percent:.0f} %",
         f"{worker.memory_bytes / 2**20:.0f} MiB",

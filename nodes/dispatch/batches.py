@@ -38,11 +38,13 @@ _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Answers(NamedTuple):
-    """A batch's answers: a JSON array, and how many of them are errors of the cluster's own."""
+    """A batch's answers: a JSON array, and how many of them are errors of the cluster's own, by
+    code.
+    """
 
     body: bytes
     asked: int
-    failed: int
+    failures: dict[str, int]
 
 
 class Batches:
@@ -115,19 +117,20 @@ class _Batch:
         self._done = done
         self._lookups = lookups
         self._left = lookups
-        self._failed = 0
+        self._failures: dict[str, int] = {}
 
-    def put(self, index: int, body: bytes, lookups: int, failed: int) -> None:
-        """The answers to one part."""
+    def put(self, index: int, body: bytes, lookups: int, code: str = "") -> None:
+        """The answers to one part; or why there are none, as an error's code."""
         self.bodies[index] = body
-        self._failed += failed
+        if code:
+            self._failures[code] = self._failures.get(code, 0) + lookups
         self._left -= lookups
         if not self._left:
             self.finish()
 
     def finish(self) -> None:
         """All are there."""
-        self._done(Answers(b"[%b]" % b",".join(self.bodies), self._lookups, self._failed))
+        self._done(Answers(b"[%b]" % b",".join(self.bodies), self._lookups, self._failures))
 
 
 class _Part(Call):
@@ -158,12 +161,12 @@ class _Part(Call):
         return is_batch_answer(reply, self.tasks)
 
     def answered(self, answer: Answer) -> None:
-        self._batch.put(self._index, batch_body(answer.part), self.tasks, 0)
+        self._batch.put(self._index, batch_body(answer.part), self.tasks)
         self._over()
 
     def gave_up(self, error: LookupFailed) -> None:
         failures = b",".join([error_envelope(error)] * self.tasks)
-        self._batch.put(self._index, failures, self.tasks, self.tasks)
+        self._batch.put(self._index, failures, self.tasks, error.code)
         self._over()
 
 

@@ -84,6 +84,8 @@ class TrackedCalls:
         if state is None or worker.generation not in state.pending:
             worker.alive_at = max(worker.alive_at, call.began)  # given up: too late for this call
             worker.late = False
+            if state is not None:
+                state.settled(worker, now)
             return
         if type(value) is bytes and call.accepts(value):
             state.answered(worker, now)
@@ -102,7 +104,10 @@ class TrackedCalls:
     def failed(self, call: Call, worker: Worker, error: TransportError) -> None:
         """A worker has failed a call that has a state."""
         state, now = call.state, self._clock()
-        if state is None or worker.generation not in state.pending:
+        if state is None:
+            return
+        if worker.generation not in state.pending:
+            state.settled(worker, now)
             return
         # What was said is no sign of death, however bad it is.
         broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
@@ -175,6 +180,7 @@ class TrackedCalls:
             self._parked[call] = None
 
     def _send(self, call: Call, worker: Worker, now: float) -> None:
+        call.sent_at = call.sent_at or now
         attempt = Attempt(call, worker)
         if call.state is not None and call.state.must_prove(worker):
             proof = Proof(attempt, now, self._send_attempt)

@@ -15,10 +15,10 @@ from nodes.transport import PeerConnection, Utf8
 class Envelopes(Protocol):
     """Who counts what became of a lookup, and makes its envelope."""
 
-    def answered_one(self, answer: Answer) -> Utf8:
+    def answered_one(self, call: Call, answer: Answer) -> Utf8:
         """A lookup was answered."""
 
-    def failed_one(self, error: LookupFailed, took_s: float) -> Utf8:
+    def failed_one(self, call: Call, error: LookupFailed, took_s: float) -> Utf8:
         """A lookup has failed after so many seconds."""
 
 
@@ -43,11 +43,11 @@ class ClientCall(Call):
         self._seq = seq
 
     def answered(self, answer: Answer) -> None:
-        self._connection.answer(self._seq, self._envelopes.answered_one(answer))
+        self._connection.answer(self._seq, self._envelopes.answered_one(self, answer))
 
     def gave_up(self, error: LookupFailed) -> None:
         took_s = time.monotonic() - self.began
-        self._connection.answer(self._seq, self._envelopes.failed_one(error, took_s))
+        self._connection.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
 
 
 class AwaitedCall(Call):

@@ -10,7 +10,7 @@ from typing import cast
 
 from nodes.catalog import Argument, Lookup, coerce
 from nodes.dispatch.batches import Answers, Batches
-from nodes.dispatch.call import Answer
+from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.errors import (
     BadRequest,
@@ -21,7 +21,8 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall
-from nodes.routing import NO_WORKERS, WindowedHistogram
+from nodes.master.lookup_stats import LookupStats
+from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
 from nodes.transport import PeerConnection, Utf8, encode_arguments, shortcuts
@@ -44,9 +45,6 @@ RETRY_AFTER_MS = 100
 MAX_TIMEOUT_S = 60.0
 """The longest deadline that a client may ask for."""
 
-MAX_UNFOLDED = 1000
-"""Latencies noted before they are folded into the histogram."""
-
 MAX_PREFIXED = 3
 """Arguments of a named lookup that is taken in as it came."""
 
@@ -65,7 +63,7 @@ class LookupHandler:
 
     Attributes:
         in_flight: lookups and batches that are being answered now.
-        answered, errors: how many there have been.
+        stats: what they were like.
     """
 
     def __init__(
@@ -84,10 +82,7 @@ class LookupHandler:
         self._known: tuple[Description | None, dict[str, Lookup], dict[bytes, int]] = (None, {}, {})
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
-        self._histogram = WindowedHistogram()
-        self._took: list[tuple[float, float, int]] = []
-        self.answered = 0
-        self.errors = 0
+        self.stats = LookupStats()
 
     def declared(self) -> dict[str, Lookup]:
         """The lookups that can be asked now, by name."""
@@ -103,15 +98,8 @@ class LookupHandler:
         known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
         arities = {name.encode(): len(one.fields) for name, one in known.items()}
         self._known = (now, known, arities)
+        self.stats.declare(known)
         return self._known
-
-    def measured(self, now: float) -> tuple[float, float | None, float | None]:
-        """Answers a second, and the seconds that half and 99 % of them stayed under; None
-        for the latter when there were none in the last 10 s.
-        """
-        self._fold()
-        figures = self._histogram
-        return figures.rate(now), figures.percentile(0.5, now), figures.percentile(0.99, now)
 
     # -- what nearly every client asks ------------------------------------------------
 
@@ -137,10 +125,12 @@ class LookupHandler:
 
         return take
 
-    def answered_one(self, answer: Answer) -> Utf8:
+    def answered_one(
+        self, call: Call, answer: Answer, request: LookupRequest | None = None
+    ) -> Utf8:
         """A lookup was answered: its envelope."""
         self._leave()
-        self._count(1, 0, answer.took_s)
+        self.stats.answered_one(call, answer, time.monotonic(), request)
         return Utf8(
             answer_envelope(
                 answer.part,
@@ -150,10 +140,17 @@ class LookupHandler:
             )
         )
 
-    def failed_one(self, error: LookupFailed, took_s: float) -> Utf8:
+    def failed_one(
+        self,
+        call: Call,
+        error: LookupFailed,
+        took_s: float,
+        request: LookupRequest | None = None,
+    ) -> Utf8:
         """A lookup has failed: its envelope."""
         self._leave()
-        self._count(0, 0 if isinstance(error, BadRequest) else 1, took_s)
+        if not isinstance(error, BadRequest):
+            self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:
@@ -187,7 +184,12 @@ class LookupHandler:
         if not self.declared():
             await self.await_worker(timeout_s)
             timeout_s = max(0.001, timeout_s - (time.monotonic() - began))
-        checked = _checked(self.declared(), name, args)
+        known = self.declared()
+        try:
+            checked = _checked(known, name, args)
+        except NoWorkers as error:
+            self.stats.refused(error, time.monotonic())
+            raise
         request = LookupRequest(name, checked, limit, after, timeout_s)
         call = AwaitedCall(
             encode_arguments((encode_request(request),)),
@@ -200,8 +202,8 @@ class LookupHandler:
         try:
             answer = await call.submit(self._dispatcher)
         except LookupFailed as error:
-            return self.failed_one(error, time.monotonic() - began)
-        return self.answered_one(answer)
+            return self.failed_one(call, error, time.monotonic() - began, request)
+        return self.answered_one(call, answer, request)
 
     async def lookup_many(
         self, text: str, *, limit: int = PAGE_RECORDS, timeout_s: float = LOOKUP_TIMEOUT_S
@@ -225,10 +227,12 @@ class LookupHandler:
             answers = await done
         finally:
             self._leave()
-        if answers.failed:
+        if answers.failures:
             self.check_open()
-        took = time.monotonic() - began
-        self._count(answers.asked - answers.failed, answers.failed, took)
+        now = time.monotonic()
+        took = now - began
+        answered = answers.asked - sum(answers.failures.values())
+        self.stats.batch(answered, answers.failures, took, now)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:
@@ -288,29 +292,17 @@ class LookupHandler:
         """
         self.check_open()
         if self.in_flight >= MAX_LOOKUPS:
-            raise Overloaded(
+            overload = Overloaded(
                 f"{MAX_LOOKUPS} lookups are in flight; try again", retry_after_ms=RETRY_AFTER_MS
             )
+            self.stats.refused(overload, time.monotonic())
+            raise overload
         self.in_flight += 1
 
     def _leave(self) -> None:
         self.in_flight -= 1
         if self._finished is not None and not self.in_flight:
             self._finished.set()
-
-    # -- figures --------------------------------------------------------------------------
-
-    def _count(self, answered: int, failed: int, took_s: float) -> None:
-        self.answered += answered
-        self.errors += failed
-        self._took.append((took_s, time.monotonic(), answered + failed))
-        if len(self._took) >= MAX_UNFOLDED:
-            self._fold()
-
-    def _fold(self) -> None:
-        took, self._took = self._took, []
-        for seconds, at, count in took:
-            self._histogram.add(seconds, at, count)
 
 
 def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> tuple[Argument, ...]:

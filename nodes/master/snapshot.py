@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.routing import BETWEEN_REGISTRATIONS, LocalWorker, Phase, Registry, State, Worker
+from nodes.routing.histogram import quantile
 from nodes.support.natural import natural_key
 from nodes.support.units import rounded_ms
 from nodes.wire import ClusterSnapshot, WorkerView
@@ -35,9 +36,9 @@ def take_snapshot(
     now = time.monotonic()
     wall = time.time()
     registry, router, described = membership.registry, membership.router, membership.description
-    rate, p50, p99 = lookups.measured(now)
-    live = registry.live()
-    workers = worker_views(registry, now, wall)
+    figures = lookups.stats.figures(now, wall)
+    direct_per_s = sum(worker.direct.per_s for worker in registry.live())
+    workers = worker_views(registry, router.slow(now), now, wall)
     return ClusterSnapshot(
         taken_at=wall,
         address=facts.address,
@@ -47,11 +48,15 @@ def take_snapshot(
         catalogs=tuple(sorted({worker.version for worker in registry.available})),
         records=described.records if described else 0,
         wanted_workers=registry.local.wanted,
-        lookups_per_s=rate + sum(worker.direct.per_s for worker in live),
-        p50_ms=_ms(p50),
-        p99_ms=_ms(p99),
-        answered=lookups.answered + registry.direct,
-        errors=lookups.errors,
+        lookups_per_s=figures.lookups_per_s + direct_per_s,
+        mean_lookups_per_s=figures.mean_lookups_per_s + direct_per_s,
+        errors_per_s=figures.errors_per_s,
+        p50_ms=_ms(figures.p50_s),
+        p99_ms=_ms(figures.p99_s),
+        latencies=figures.latencies,
+        answered=lookups.stats.answered + registry.direct,
+        errors=lookups.stats.errors,
+        errors_by_code=dict(lookups.stats.errors_by_code),
         reroutes=router.reroutes,
         hedges=router.hedges,
         refused_logins=facts.refused_logins,
@@ -63,21 +68,30 @@ def take_snapshot(
         lag_ms=membership.lag.seconds * 1000,
         patience=membership.lag.stretch,
         in_flight=sum(view.in_flight for view in workers),
+        waiting=membership.dispatcher.waiting,
         last_event=membership.events.last,
         tls_expires_at=facts.tls_expires_at,
         journal_trouble=facts.journal_trouble,
         workers=workers,
+        lookups=figures.lookups,
+        slow=figures.slow,
     )
 
 
-def worker_views(registry: Registry, now: float, wall: float) -> tuple[WorkerView, ...]:
+def worker_views(
+    registry: Registry, slow: frozenset[int], now: float, wall: float
+) -> tuple[WorkerView, ...]:
     """Every worker, by id: as it is registered, or as its process is while it is about to be.
 
     Args:
         registry: which knows both.
+        slow: the generations of those that are slow.
         now, wall: the time, in seconds: monotonic, and Unix.
     """
-    views = {worker.id: _registered(worker, registry, now, wall) for worker in registry}
+    views = {
+        worker.id: _registered(worker, registry, now, wall, slow=worker.generation in slow)
+        for worker in registry
+    }
     for worker_id in registry.local:
         local = registry.local.get(worker_id)
         worker = registry.get(worker_id)
@@ -90,8 +104,12 @@ def _is_coming(local: LocalWorker) -> bool:
     return local.phase in BETWEEN_REGISTRATIONS or local.phase is Phase.CRASH_LOOPING
 
 
-def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> WorkerView:
+def _registered(
+    worker: Worker, registry: Registry, now: float, wall: float, *, slow: bool
+) -> WorkerView:
     local = registry.local.get(worker.id)
+    latencies = worker.latencies(now)
+    answers, failures, direct = worker.histogram, worker.failures, worker.direct
     return WorkerView(
         id=worker.id,
         generation=worker.generation,
@@ -102,10 +120,16 @@ def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> 
         state_since=wall - (now - worker.since),
         served=worker.served + worker.direct.served,
         in_flight=worker.in_flight + (worker.direct.in_flight if worker.live else 0),
+        attempts=worker.attempts,
+        hedged_away=worker.lost.hedged_away,
+        rerouted_away=worker.lost.rerouted_away,
         errors=worker.errors,
-        lookups_per_s=_rate(worker, now) if worker.live else 0.0,
-        p50_ms=_ms(worker.histogram.percentile(0.5, now)),
-        p99_ms=_ms(worker.histogram.percentile(0.99, now)),
+        slow=slow,
+        lookups_per_s=answers.last_second(now) + direct.per_s if worker.live else 0.0,
+        mean_lookups_per_s=answers.rate(now) + direct.per_s if worker.live else 0.0,
+        errors_per_s=failures.last_second(now) if worker.live else 0.0,
+        p50_ms=_ms(quantile(latencies, 0.5)),
+        p99_ms=_ms(quantile(latencies, 0.99)),
         cpu_percent=worker.cpu if worker.live else 0.0,
         memory_bytes=worker.memory if worker.live else 0,
         catalog=worker.version,
@@ -115,10 +139,6 @@ def _registered(worker: Worker, registry: Registry, now: float, wall: float) -> 
         frozen=local is not None and local.frozen,
         breaker_open=worker.breaker.open,
     )
-
-
-def _rate(worker: Worker, now: float) -> float:
-    return worker.histogram.rate(now) + worker.direct.per_s
 
 
 def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -> WorkerView:
@@ -133,8 +153,14 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
         state_since=wall - (now - local.since),
         served=0,
         in_flight=0,
+        attempts=0,
+        hedged_away=0,
+        rerouted_away=0,
         errors=0,
+        slow=False,
         lookups_per_s=0.0,
+        mean_lookups_per_s=0.0,
+        errors_per_s=0.0,
         p50_ms=None,
         p99_ms=None,
         cpu_percent=0.0,

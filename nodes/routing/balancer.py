@@ -19,6 +19,17 @@ NOISE_S = 0.02
 scheduling alone causes delays of this order."""
 
 
+def is_slow(estimate: float, usual: float) -> bool:
+    """Whether a worker takes more than twice the usual time, and more than scheduling explains."""
+    return estimate >= NOISE_S and estimate >= 2 * usual > 0.0
+
+
+def usual_of(estimates: Iterable[float]) -> float:
+    """The lower quartile of the workers' estimates; 0.0 without any."""
+    ordered = sorted(estimates)
+    return ordered[(len(ordered) - 1) // 4] if ordered else 0.0
+
+
 def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     """Least load first, fewest tasks among equals.
 
@@ -27,8 +38,7 @@ def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     starts level with the worker that has served least; otherwise it would get every lookup of
     its first second.
     """
-    slow = usual > 0.0 and estimate >= max(2 * usual, NOISE_S)
-    excess = estimate / usual if slow else 1.0
+    excess = estimate / usual if is_slow(estimate, usual) else 1.0
     queue = worker.in_flight + worker.direct.in_flight + 1
     return (queue * excess, worker.performed)
 
@@ -81,7 +91,7 @@ def pick(
     if len(candidates) < 2:
         return candidates[0] if candidates else None
     estimates = {w.generation: w.latency.estimate(now) for w in live}
-    usual = sorted(estimates.values())[(len(estimates) - 1) // 4]
+    usual = usual_of(estimates.values())
     best, least = None, None
     for worker in candidates:
         key = (worker.rank + worker.late, *policy(worker, estimates[worker.generation], usual))

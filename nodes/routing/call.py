@@ -66,6 +66,8 @@ class CallState:
 
     Attributes:
         attempts: how many workers have been asked, hedges included.
+        asked: the worker that was asked last.
+        detour: why more than one was asked, "hedged" or "rerouted", whichever came last.
         pending: attempts under way, by the generation of their worker.
     """
 
@@ -77,6 +79,7 @@ class CallState:
 
     __slots__ = (
         "_counted",
+        "_failed_by",
         "_hedge_at",
         "_last_error",
         "_refusals",
@@ -86,8 +89,10 @@ class CallState:
         "_tasks",
         "_tried",
         "_version",
+        "asked",
         "attempts",
         "deadline",
+        "detour",
         "pending",
     )
 
@@ -101,17 +106,21 @@ class CallState:
         self._tried: set[int] = set()
         self._suspicion: Suspicion | None = None
         self._last_error = ""
+        self._failed_by: Worker | None = None
         self._refusals: list[tuple[Worker, str]] = []
         self._hedge_at = math.inf
         self._rest_until = 0.0
         self.deadline = deadline
         self.attempts = 0
+        self.asked: Worker | None = None
+        self.detour = ""
         self.pending: dict[int, Attempt] = {}
 
     def adopt(self, worker: Worker, began: float) -> None:
         """The call is under way at that worker already, since `began` (seconds)."""
         self._tried.add(worker.generation)
         self.attempts = 1
+        self.asked = worker
         self.pending[worker.generation] = Attempt(worker, began, alone=False)
         self._hedge_at = began + self._router.hedge_after_s
 
@@ -154,6 +163,7 @@ class CallState:
         for one in over:
             late = f"no answer within {now - one.began:.3f} s"
             self.failed(one.worker, late, now)
+            self._give_up(one)
             one.worker.late = True
         return over
 
@@ -184,8 +194,10 @@ class CallState:
             # Every worker left has another lookup that may be deadly: wait for one of those to end.
             return self._wait_until(now + router.limits.round_pause_s)
         if worker is not None:
-            if self.attempts:
+            if self._failed_by is not None:
                 router.reroutes += 1
+                self._failed_by.lost.rerouted()
+                self.detour = "rerouted"
             return self._send(worker, now)
         if expecting():
             return self._wait_until(self.deadline)
@@ -231,6 +243,9 @@ class CallState:
             worker = self._candidate(now)
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1
+                latest = next(reversed(self.pending.values()))
+                latest.worker.lost.hedged(now - latest.began, now)
+                self.detour = "hedged"
                 return self._send(worker, now)
         return WaitUntil(self.due(now))
 
@@ -276,6 +291,7 @@ class CallState:
         worker.began(now, self._tasks)
         self._tried.add(worker.generation)
         self.attempts += 1
+        self.asked = worker
         alone = self._suspicion is not None
         self.pending[worker.generation] = Attempt(worker, now, alone)
         worker.has_suspect |= alone
@@ -318,6 +334,7 @@ class CallState:
         """
         attempt = self._ended(worker)
         self._last_error = f"{worker.id}: {why}"
+        self._failed_by = worker
         worker.failed(now - attempt.began, why, now, self._tasks)
         if broke:
             if self._suspicion is None:
@@ -333,10 +350,20 @@ class CallState:
         """
         given_up = [attempt.worker for attempt in self.pending.values()]
         for worker in given_up:
-            late = now - self._ended(worker).began
+            attempt = self._ended(worker)
+            late = now - attempt.began
             worker.overtaken(late, now, self._tasks)
             worker.late |= late >= self._router.hedge_after_s
+            self._give_up(attempt)
         return given_up
+
+    def settled(self, worker: Worker, now: float) -> None:
+        """The attempt there that was given up is over: its reply has come, or never will."""
+        worker.lost.settled(self, now)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        if self._counted:
+            attempt.worker.lost.gave_up(self, attempt.began, self._tasks)
 
     def _ended(self, worker: Worker) -> Attempt:
         attempt = self.pending.pop(worker.generation)

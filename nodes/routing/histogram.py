@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 PER_OCTAVE = 8
@@ -17,6 +20,12 @@ def bucket_of(seconds: float, per_octave: int = PER_OCTAVE) -> int:
     if micros <= 1.0:
         return 0
     return min(_OCTAVES * per_octave - 1, int(math.log2(micros) * per_octave))
+
+
+_ENDS_S = [2.0 ** (bucket / PER_OCTAVE) * 1e-6 for bucket in range(1, _OCTAVES * PER_OCTAVE)]
+
+quick_bucket_of = functools.partial(bisect_right, _ENDS_S)
+"""As `bucket_of` with `PER_OCTAVE`, without a function of Python's own."""
 
 
 def middle(bucket: int, per_octave: int = PER_OCTAVE) -> float:
@@ -50,14 +59,23 @@ class WindowedHistogram:
 
     def add(self, seconds: float, now: float, count: int = 1) -> None:
         """Notes `count` answers that took `seconds`, at `now` (seconds of a monotonic clock)."""
-        second = int(now)
+        counts = self._counts(int(now))
+        bucket = quick_bucket_of(seconds)
+        counts[bucket] = counts.get(bucket, 0) + count
+
+    def add_all(self, latencies: Iterable[float], second: int) -> None:
+        """Notes answers of one second, by the seconds that each took."""
+        counts = self._counts(second)
+        for bucket, count in Counter(map(quick_bucket_of, latencies)).items():
+            counts[bucket] = counts.get(bucket, 0) + count
+
+    def _counts(self, second: int) -> dict[int, int]:
         counts = self._seconds.get(second)
         if counts is None:
             counts = self._seconds[second] = {}
             for old in [s for s in self._seconds if s < second - self._window]:
                 del self._seconds[old]
-        bucket = bucket_of(seconds)
-        counts[bucket] = counts.get(bucket, 0) + count
+        return counts
 
     def recent(self, now: float) -> list[dict[int, int]]:
         """The counts by bucket, one mapping for each second of the window."""
@@ -70,9 +88,29 @@ class WindowedHistogram:
         total = sum(sum(counts.values()) for counts in self.recent(now))
         return total / (self._window + now - int(now))
 
+    def last_second(self, now: float) -> int:
+        """Answers in the last whole second."""
+        return sum(self._seconds.get(int(now) - 1, {}).values())
+
     def percentile(self, q: float, now: float) -> float | None:
         """The function `percentile` for this histogram alone."""
         return percentile((self,), q, now)
+
+
+def merge(histograms: Iterable[WindowedHistogram], now: float) -> dict[int, int]:
+    """The recent counts by bucket of all these histograms together."""
+    merged: dict[int, int] = {}
+    for one in histograms:
+        for counts in one.recent(now):
+            for bucket, count in counts.items():
+                merged[bucket] = merged.get(bucket, 0) + count
+    return merged
+
+
+def quantile(counts: Mapping[int, int], q: float) -> float | None:
+    """The quantile `q` (0 to 1) of counts by bucket, in seconds; None without counts."""
+    found = at_rank(counts, q)
+    return None if found is None else middle(found)
 
 
 def percentile(histograms: Iterable[WindowedHistogram], q: float, now: float) -> float | None:
@@ -80,10 +118,4 @@ def percentile(histograms: Iterable[WindowedHistogram], q: float, now: float) ->
 
     None if there were no answers in the window.
     """
-    merged: dict[int, int] = {}
-    for one in histograms:
-        for counts in one.recent(now):
-            for bucket, count in counts.items():
-                merged[bucket] = merged.get(bucket, 0) + count
-    found = at_rank(merged, q)
-    return None if found is None else middle(found)
+    return quantile(merge(histograms, now), q)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.routing.balancer import Policy, pick
+from nodes.routing.balancer import Policy, is_slow, pick, usual_of
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
@@ -85,7 +85,19 @@ class Router:
         for worker in self.registry.available:
             worker.estimate = worker.latency.estimate(now)
             estimates.append(worker.estimate)
-        self._usual = sorted(estimates)[(len(estimates) - 1) // 4] if estimates else 0.0
+        self._usual = usual_of(estimates)
+
+    def slow(self, now: float) -> frozenset[int]:
+        """The slow workers, by generation: late now, or hedged away from again and again, or much
+        slower than usual.
+        """
+        estimates = {one: one.latency.estimate(now) for one in self.registry.available}
+        usual = usual_of(estimates.values())
+        return frozenset(
+            one.generation
+            for one, estimate in estimates.items()
+            if one.late or one.lost.is_trend(now) or is_slow(estimate, usual)
+        )
 
     def refresh(self, now: float) -> None:
         """Works out anew when a lookup is late. To be called about each second."""

@@ -9,7 +9,8 @@ import msgspec
 
 from nodes.routing.breaker import Breaker
 from nodes.routing.ewma import PeakEwma
-from nodes.routing.histogram import WindowedHistogram
+from nodes.routing.histogram import WindowedHistogram, merge
+from nodes.routing.lost_attempts import LostAttempts
 from nodes.routing.states import TRANSITIONS, Change, State
 from nodes.support.event_kinds import EventKind
 
@@ -44,6 +45,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         version: of the catalog that it has.
         head_start: tasks that count for who is next, and that it never performed.
         calls: that it was sent and has not answered; `in_flight` are the lookups in them.
+        attempts: lookups that it was sent.
         refusals: lookups that it found wrong: for who is next, they are tasks performed.
         direct: what it does for clients that ask it themselves, as its last probe said.
         alive_at: when the newest question that it has answered was asked: then it was alive.
@@ -51,6 +53,9 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         dismissed: an operator ends it: nothing that it was asked is to blame.
         died: its process ended, and nobody had told it to; None while that is not known.
         estimate: the latency to expect of it, as of the last fold; see `Router.fold`.
+        histogram: latencies of its answers.
+        failures: how long those took that it failed.
+        lost: attempts that brought no answer in time.
         late: it was late, and has answered nothing since.
         why: what is wrong with it, "" for nothing.
         since: when it entered its state.
@@ -75,6 +80,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     since: float = 0.0
     calls: int = 0
     in_flight: int = 0
+    attempts: int = 0
     served: int = 0
     errors: int = 0
     refusals: int = 0
@@ -82,6 +88,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     estimate: float = 0.0
     latency: PeakEwma = msgspec.field(default_factory=PeakEwma)
     histogram: WindowedHistogram = msgspec.field(default_factory=WindowedHistogram)
+    failures: WindowedHistogram = msgspec.field(default_factory=WindowedHistogram)
+    lost: LostAttempts = msgspec.field(default_factory=LostAttempts)
     cpu: float = 0.0
     memory: int = 0
     misses: int = 0
@@ -105,6 +113,12 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     def performed(self) -> int:
         """Tasks performed, as they count for who is next."""
         return self.served + self.refusals + self.head_start
+
+    def latencies(self, now: float) -> dict[int, int]:
+        """Its recent attempts, by bucket of their latency: answered ones, and those given up."""
+        counts = merge((self.histogram, self.lost.histogram), now)
+        self.lost.add_unanswered(counts, now)
+        return counts
 
     def change(self, change: Change, why: str, now: float) -> EventKind | None:
         """Something happened: the state that follows, if any does, is entered for the reason
@@ -143,6 +157,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         """A lookup is about to be sent: counted before the send."""
         self.calls += 1
         self.in_flight += tasks
+        self.attempts += tasks
         if self.breaker.failures:
             self.breaker.began(now)
 
@@ -172,6 +187,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.calls -= 1
         self.in_flight -= tasks
         self.errors += 1
+        self.failures.add(seconds, now)
         self.latency.failed(max(seconds, 1.0), now)
         if self.breaker.failed(now):
             self.listener(EventKind.BREAKER_OPENED, self, why)

@@ -115,6 +115,12 @@ def short_arguments(encoded: bytes) -> list[bytes] | None:
     return items if encoded[at:] == messages.NO_KEYWORDS else None
 
 
+def first_text(encoded: bytes) -> bytes:
+    """The first of encoded arguments in which `short_arguments` has found a text there."""
+    start, end = _short_text(encoded, 2)
+    return encoded[start:end]
+
+
 def _short_text(encoded: bytes, at: int) -> tuple[int, int]:
     """Where the short bytes at `at` begin and end. Raises `ValueError` for others."""
     form = encoded[at]

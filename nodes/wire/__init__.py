@@ -4,6 +4,7 @@ Imports support and the errors; everything from security upward may import it.
 """
 
 from nodes.wire.envelopes import (
+    NOTHING_FOUND,
     Envelope,
     answer_envelope,
     answer_part,
@@ -50,7 +51,7 @@ from nodes.wire.messages import (
     encode_request,
     new_instance,
 )
-from nodes.wire.verdict import Level, Verdict, verdict
+from nodes.wire.verdict import Level, Verdict, is_crash_looping, verdict
 from nodes.wire.views import (
     ClusterSnapshot,
     Event,
@@ -69,6 +70,7 @@ __all__ = [
     "MAX_MESSAGE_CHARS",
     "MAX_REFUSAL_CHARS",
     "MAX_REGISTRATION_CHARS",
+    "NOTHING_FOUND",
     "PAGE_RECORDS",
     "WORKER_ID",
     "BatchRequest",
@@ -113,6 +115,7 @@ __all__ = [
     "encode_batch",
     "encode_request",
     "error_envelope",
+    "is_crash_looping",
     "item_envelope",
     "new_instance",
     "result_envelope",

@@ -72,6 +72,8 @@ decode_envelopes = msgspec.json.Decoder(list[Envelope]).decode
 
 
 _RESULT = b'"result":'
+NOTHING_FOUND = _RESULT + b"[]"
+"""How a worker's part begins when its lookup has found nothing."""
 
 
 def answer_part(

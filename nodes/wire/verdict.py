@@ -184,7 +184,7 @@ def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
     now = snapshot.taken_at
     for one in snapshot.workers:
         down_s = now - one.state_since
-        if one.state == "down" and down_s < RECENT_S and not one.local:
+        if one.state == "down" and down_s < RECENT_S:
             how = "left" if _left(one) else one.why
             yield f"{one.id} {how} {duration(down_s)} ago"
         elif one.restarts and 0 < one.uptime_s < RECENT_S and one.state == "up":
@@ -208,7 +208,7 @@ def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) 
 
 def is_crash_looping(worker: WorkerView) -> bool:
     """Whether a local worker died too often, and is not started again."""
-    return worker.state == "down" and worker.local
+    return worker.state == "down" and worker.why.startswith("crash-looping")
 
 
 def _is_flapping(worker: WorkerView) -> bool:
@@ -225,8 +225,9 @@ def _left(worker: WorkerView) -> bool:
 
 def _was_lost(worker: WorkerView, now: float) -> bool:
     """Whether it went by itself: an operator's kill is a signal, and a worker that left says so."""
-    gone = worker.state == "down" and not worker.local and now - worker.state_since < RECENT_S
-    return gone and not _left(worker) and not worker.why.startswith("killed by")
+    gone = worker.state == "down" and now - worker.state_since < RECENT_S
+    told_to = _left(worker) or is_crash_looping(worker) or worker.why.startswith("killed by")
+    return gone and not told_to
 
 
 def _ago(workers: Sequence[WorkerView], now: float) -> str:

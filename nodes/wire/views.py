@@ -53,8 +53,16 @@ class LogPart(msgspec.Struct, frozen=True):
 
 
 class WorkerView(msgspec.Struct, frozen=True):
-    """One worker in a snapshot. Times in seconds or milliseconds as named, memory in bytes;
-    latencies are of the last 10 s, None when nothing was answered in them.
+    """One worker in a snapshot. Times in seconds or milliseconds as named, memory in bytes; rates
+    are of the last whole second, a mean of the last 10 s.
+
+    Latencies are of the last 10 s, None when there were no attempts in them. An attempt that
+    another worker won counts as well: by its own late reply, or its age while there is none.
+
+    `attempts` are the lookups that it was sent; `hedged_away` were sent to another worker as well
+    because this one was late, and `rerouted_away` because it failed. `slow` says that it is late
+    now, that lookups are hedged away from it again and again, or that it takes more than twice
+    the usual time.
     """
 
     id: str
@@ -66,8 +74,14 @@ class WorkerView(msgspec.Struct, frozen=True):
     state_since: float
     served: int
     in_flight: int
+    attempts: int
+    hedged_away: int
+    rerouted_away: int
     errors: int
+    slow: bool
     lookups_per_s: float
+    mean_lookups_per_s: float
+    errors_per_s: float
     p50_ms: float | None
     p99_ms: float | None
     cpu_percent: float
@@ -78,14 +92,15 @@ class WorkerView(msgspec.Struct, frozen=True):
     local: bool
     frozen: bool
     breaker_open: bool
-    attempts: int = 0
-    hedged_away: int = 0
-    rerouted_away: int = 0
-    slow: bool = False
 
 
 class LookupView(msgspec.Struct, frozen=True):
-    """One lookup name in a snapshot; latencies in milliseconds, None when there are none."""
+    """The lookups of one name, those that workers answered without the master aside.
+
+    `per_s` were answered in the last whole second, latencies are of the last 10 s; `answered`,
+    `empty` (of those, the ones that found nothing) and `errors` are since the master began. The
+    name "other" stands for lookups of batches, and for those that are declared no more.
+    """
 
     name: str
     per_s: float
@@ -97,7 +112,13 @@ class LookupView(msgspec.Struct, frozen=True):
 
 
 class SlowLookup(msgspec.Struct, frozen=True):
-    """A lookup that was slow or failed. `at` is Unix time; `code` is "" for one answered."""
+    """A lookup that was slow, or that failed. `at` is Unix time in seconds.
+
+    `arguments` are as they would be typed, cut to 100 characters; `attempts` is how many workers
+    were asked, 0 for none; `worker` is the one that answered, or was asked last, "" for none;
+    `why` is "hedged", "rerouted", "waited" (for its turn) or ""; `code` that of its error, "" if
+    it was answered.
+    """
 
     at: float
     name: str
@@ -112,6 +133,14 @@ class SlowLookup(msgspec.Struct, frozen=True):
 @ready
 class ClusterSnapshot(msgspec.Struct, frozen=True):
     """The whole cluster at one moment: all that a screen or a script needs to show it.
+
+    `lookups_per_s` and `errors_per_s` are of the last whole second, `mean_lookups_per_s` and the
+    latencies of the last 10 s; lookups that failed count in no rate or latency but their own.
+    `waiting` are calls that wait for their turn. `errors_by_code` adds up to `errors`; `latencies`
+    holds pairs of an upper bound in milliseconds, and how many lookups of the last 60 s took so
+    long and longer than the bound before. `slow` are the latest that failed, and then the slowest,
+    of the last 10 minutes. What workers are asked without the master is in `answered`,
+    `in_flight` and the rates alone.
 
     `refused_logins` counts wrong tokens; `hedges_left` and `retries_left` are what the budgets
     hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how
@@ -130,10 +159,14 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     records: int
     wanted_workers: int | None
     lookups_per_s: float
+    mean_lookups_per_s: float
+    errors_per_s: float
     p50_ms: float | None
     p99_ms: float | None
+    latencies: tuple[tuple[float, int], ...]
     answered: int
     errors: int
+    errors_by_code: dict[str, int]
     reroutes: int
     hedges: int
     refused_logins: int
@@ -145,14 +178,10 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     lag_ms: float
     patience: float
     in_flight: int
+    waiting: int
     last_event: int
     workers: tuple[WorkerView, ...]
+    lookups: tuple[LookupView, ...]
+    slow: tuple[SlowLookup, ...]
     tls_expires_at: float | None = None
     journal_trouble: str = ""
-    waiting: int = 0
-    errors_by_code: dict[str, int] = msgspec.field(default_factory=dict)
-    latencies: tuple[tuple[float, int], ...] = ()
-    mean_lookups_per_s: float = 0.0
-    errors_per_s: float = 0.0
-    lookups: tuple[LookupView, ...] = ()
-    slow: tuple[SlowLookup, ...] = ()

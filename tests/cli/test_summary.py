@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from nodes.cli.steer import summary
+import pytest
+
+from nodes.cli.steer import WORKER_COLUMNS, summary, worker_row
 from tests.console.fakes import cluster_snapshot, worker_view
 
 
-def test_a_healthy_cluster_is_three_lines() -> None:
-    said, cluster, figures = summary(
-        cluster_snapshot(
-            [worker_view(1), worker_view(2, state="down", local=False)], wanted_workers=1
-        )
-    )
+@pytest.mark.parametrize(
+    ("state", "slow", "shown"),
+    [("up", False, "up"), ("up", True, "slow"), ("suspect", True, "suspect")],
+)
+def test_a_worker_s_trouble_is_in_its_row(state: str, slow: bool, shown: str) -> None:
+    view = worker_view(1, state=state, slow=slow, hedged_away=18, errors=3, p99_ms=152.0)
+    cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
+    assert cells["STATE"] == shown
+    assert (cells["HEDGED"], cells["ERR"], cells["P99"]) == ("18", "3", "152 ms")
+
+
+def test_a_healthy_cluster_is_four_lines() -> None:
+    workers = [worker_view(1), worker_view(2, state="down", local=False)]
+    said, cluster, figures, counts = summary(cluster_snapshot(workers, wanted_workers=1))
     assert said.startswith("HEALTHY")
     assert cluster.startswith("master 127.0.0.1:23000  up 1m15s  dataset people (5f2c91d0a3b4)")
     assert cluster.endswith("workers 1 up of 2")
-    assert "answered 300" in figures
+    assert figures.startswith("0.0 lookups/s (mean 0.0)  p50 - ")
+    assert counts.startswith("answered 300  errors 0  reroutes 0")
+
+
+def test_rates_say_what_they_are_of_and_errors_have_their_codes() -> None:
+    _, _, figures, counts = summary(
+        cluster_snapshot(
+            lookups_per_s=200.0,
+            mean_lookups_per_s=198.0,
+            errors_per_s=3.0,
+            in_flight=2,
+            waiting=7,
+            errors=12,
+            errors_by_code={"no_workers": 2, "deadline": 10},
+        )
+    )
+    assert figures.startswith("200.0 lookups/s (mean 198.0)")
+    assert figures.endswith("errors/s 3.0  in flight 2  waiting 7")
+    assert "errors 12 (deadline 10, no_workers 2)" in counts
 
 
 def test_what_is_wrong_comes_first_with_the_command_that_helps() -> None:

@@ -80,7 +80,7 @@ def test_what_workers_did_for_others_the_master_shows_too() -> None:
         poll_for(lambda: sum(served(cluster).values()) == 301)
         assert cluster.snapshot().answered == 301
         assert min(served(cluster).values()) > 100
-        assert cluster.master.lookups.answered == 1
+        assert cluster.master.lookups.stats.answered == 1
         batch = json.dumps([["getbyname", "xander"]] * 500)
         direct.many(batch, limit=PAGE_RECORDS, timeout=PATIENCE)
         poll_for(lambda: sum(served(cluster).values()) == 801)

@@ -48,7 +48,8 @@ SHAPES = (
 
 
 def worker_view(number: int = 1, **changes: Any) -> WorkerView:
-    """A worker that is up; `changes` are fields of its view."""
+    """A worker that is up; `changes` are fields of its view. Its rate is its mean, unless told."""
+    changes.setdefault("mean_lookups_per_s", changes.get("lookups_per_s", 0.0))
     view = WorkerView(
         id=f"w{number}",
         generation=number,
@@ -59,8 +60,14 @@ def worker_view(number: int = 1, **changes: Any) -> WorkerView:
         state_since=NOON - 60,
         served=100 * number,
         in_flight=0,
+        attempts=100 * number,
+        hedged_away=0,
+        rerouted_away=0,
         errors=0,
+        slow=False,
         lookups_per_s=0.0,
+        mean_lookups_per_s=0.0,
+        errors_per_s=0.0,
         p50_ms=None,
         p99_ms=None,
         cpu_percent=1.0,
@@ -87,10 +94,14 @@ def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> Clus
         records=300,
         wanted_workers=len(workers),
         lookups_per_s=sum(worker.lookups_per_s for worker in workers),
+        mean_lookups_per_s=sum(worker.mean_lookups_per_s for worker in workers),
+        errors_per_s=0.0,
         p50_ms=None,
         p99_ms=None,
+        latencies=(),
         answered=sum(worker.served for worker in workers),
         errors=0,
+        errors_by_code={},
         reroutes=0,
         hedges=0,
         refused_logins=0,
@@ -102,8 +113,11 @@ def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> Clus
         lag_ms=0.0,
         patience=1.0,
         in_flight=sum(worker.in_flight for worker in workers),
+        waiting=0,
         last_event=0,
         workers=tuple(workers),
+        lookups=(),
+        slow=(),
         tls_expires_at=None,
     )
     return msgspec.structs.replace(snapshot, **changes)

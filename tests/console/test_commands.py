@@ -148,7 +148,11 @@ def test_the_newest_leave_first_and_before_them_those_that_do_nothing() -> None:
         ("drain", worker_view(1, state="draining"), "w1 drains already"),
         ("drain", worker_view(1, state="down", local=False), "w1 is down"),
         ("restart", worker_view(1, state="down", local=False), "w1 is down"),
-        ("restart", worker_view(1, state="down"), ""),  # crash-looping: it starts again
+        (
+            "restart",
+            worker_view(1, state="down", why="crash-looping: x"),
+            "",
+        ),  # crash-looping: it starts again
         ("freeze", worker_view(1), ""),
     ],
 )

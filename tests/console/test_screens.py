@@ -395,7 +395,8 @@ def test_the_other_screens_look_as_they_did() -> None:
         async with shown(cluster, size=(100, 30)) as console:
             console.app.main.table.select("w1")
             await console.press("K")
-            await console.until(lambda: console.open_question)
+            await console.until(lambda: getattr(console.app.focused, "id", "") == "no")
+            await console.pilot.pause(0.1)
             compare("confirm", console.app.export_screenshot(title="rollcall"))
             await console.press("n", "enter")
             await console.until(lambda: isinstance(console.app.screen, WorkerScreen))

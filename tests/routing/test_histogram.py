@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nodes.routing import WindowedHistogram
 from nodes.routing.ewma import PeakEwma
+from nodes.routing.histogram import PER_OCTAVE, bucket_of, quick_bucket_of
 
 SECONDS = st.floats(min_value=2e-6, max_value=600)
 
@@ -23,6 +24,32 @@ def test_a_percentile_is_within_nine_percent(samples: list[float], q: float) -> 
     found = figures.percentile(q, 5.0)
     assert found is not None
     assert exact / 1.1 <= found <= exact * 1.1
+
+
+@given(st.lists(SECONDS, max_size=50))
+def test_many_at_once_are_counted_as_one_after_the_other(samples: list[float]) -> None:
+    each, together = WindowedHistogram(), WindowedHistogram()
+    for sample in samples:
+        each.add(sample, 5.5)
+    together.add_all(samples, 5)
+    for q in (0.5, 0.99):
+        assert together.percentile(q, 5.9) == each.percentile(q, 5.9)
+    assert together.last_second(6.0) == each.last_second(6.0) == len(samples)
+
+
+@given(st.floats(0.0, 5000.0))
+def test_the_quick_way_finds_the_same_bucket_or_its_neighbour_at_an_edge(seconds: float) -> None:
+    bucket = bucket_of(seconds)
+    exact = math.log2(max(seconds * 1e6, 1.0)) * PER_OCTAVE
+    at_edge = math.isclose(exact, round(exact), abs_tol=1e-9)
+    assert abs(quick_bucket_of(seconds) - bucket) <= at_edge
+
+
+def test_the_last_second_is_a_whole_one() -> None:
+    figures = WindowedHistogram()
+    for at in (3.9, 4.0, 4.99, 5.0):
+        figures.add(0.001, at)
+    assert [figures.last_second(now) for now in (4.5, 5.0, 5.9, 6.0, 7.0)] == [1, 2, 2, 1, 0]
 
 
 def test_nothing_is_said_of_nothing() -> None:

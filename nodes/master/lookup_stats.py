@@ -1,0 +1,324 @@
+"""Statistics of lookups: by name and by error code, latencies, the slowest and the failed ones."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from nodes.dispatch.call import Answer, Call
+from nodes.errors import LookupFailed
+from nodes.routing import WindowedHistogram
+from nodes.routing.histogram import merge, quantile
+from nodes.support.text import excerpt
+from nodes.support.units import rounded_ms
+from nodes.transport import messages, shortcuts
+from nodes.wire import NOTHING_FOUND, LookupRequest, LookupView, SlowLookup
+
+LATENCY_BOUNDS_MS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 60_000.0)
+"""Upper bounds of the histogram that is shown. 50 ms is the earliest hedge, 500 ms the longest
+attempt, and 60 s the longest deadline."""
+
+LATENCY_WINDOW_S = 60
+"""Whole seconds that the histogram covers, beside the one that has begun."""
+
+MAX_SLOW = 16
+MAX_FAILED = 16
+"""Lookups that are kept: the slowest, and the latest that failed."""
+
+SLOW_KEPT_S = 600.0
+"""Seconds for which they are kept."""
+
+MAX_ARGUMENT_CHARS = 100
+"""Characters that are shown of a lookup's arguments."""
+
+MAX_UNFOLDED = 1000
+"""Answers noted before they are folded in."""
+
+WAITED_S = 0.001
+"""Seconds of waiting for a turn below which it is no reason to be slow."""
+
+OTHER = "other"
+"""What lookups are called that are of no declared name: those of batches, whose names the master
+does not read, and those that are declared no more."""
+
+Asked = bytes | LookupRequest
+"""A lookup's name and arguments: encoded, as they came, or as the request that they became."""
+
+_bucket_of = functools.partial(bisect_left, [bound / 1000 for bound in LATENCY_BOUNDS_MS[:-1]])
+
+
+class LookupFigures(NamedTuple):
+    """What is known of all lookups at one moment; see `ClusterSnapshot`."""
+
+    lookups_per_s: float
+    mean_lookups_per_s: float
+    errors_per_s: float
+    p50_s: float | None
+    p99_s: float | None
+    latencies: tuple[tuple[float, int], ...]
+    lookups: tuple[LookupView, ...]
+    slow: tuple[SlowLookup, ...]
+
+
+class _Note(NamedTuple):
+    """A lookup that is kept: its arguments are decoded only to be shown."""
+
+    at: float
+    took_s: float
+    asked: Asked
+    attempts: int
+    worker: str
+    why: str
+    code: str = ""
+
+
+class _NameFigures:
+    """The figures of one lookup's name."""
+
+    __slots__ = ("answered", "empty", "errors", "histogram")
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.empty = 0
+        self.errors = 0
+        self.histogram = WindowedHistogram()
+
+    def take_over(self, other: _NameFigures) -> None:
+        """Counts what that one has counted; recent latencies are not taken over."""
+        self.answered += other.answered
+        self.empty += other.empty
+        self.errors += other.errors
+
+
+class _LatencyCounts:
+    """A windowed histogram of few fixed buckets, one count of each for every second."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[int, list[int]] = {}
+
+    def add_all(self, latencies: Iterable[float], second: int, times: int = 1) -> None:
+        """Notes lookups of one second, by the seconds that each took; each so many times."""
+        counts = self._seconds.get(second)
+        if counts is None:
+            counts = self._seconds[second] = [0] * len(LATENCY_BOUNDS_MS)
+            for old in [one for one in self._seconds if one < second - LATENCY_WINDOW_S]:
+                del self._seconds[old]
+        for bucket, count in Counter(map(_bucket_of, latencies)).items():
+            counts[bucket] += count * times
+
+    def recent(self, now: float) -> tuple[tuple[float, int], ...]:
+        """Each bucket's upper bound in milliseconds, and how many lookups are in it."""
+        newest = int(now)
+        recent = [
+            counts
+            for second, counts in self._seconds.items()
+            if newest - LATENCY_WINDOW_S <= second <= newest
+        ]
+        totals = map(sum, zip(*recent, strict=True)) if recent else [0] * len(LATENCY_BOUNDS_MS)
+        return tuple(zip(LATENCY_BOUNDS_MS, totals, strict=True))
+
+
+class LookupStats:
+    """Counts lookups, and keeps the slowest and those that failed. No clock: `now` is passed in.
+
+    An answer costs one append; the rest is done by `fold`. Only answers count as throughput, and
+    only they have a latency here.
+
+    Attributes:
+        errors_by_code: lookups that failed, by the code of their error.
+    """
+
+    def __init__(self) -> None:
+        self.errors_by_code: dict[str, int] = {}
+        self._answered = 0
+        self._unfolded: list[tuple[float, float, Asked, bool]] = []
+        self._by_name: dict[bytes, _NameFigures] = {}
+        self._other = _NameFigures()
+        self._failures = WindowedHistogram()
+        self._latencies = _LatencyCounts()
+        self._slowest: list[_Note] = []
+        self._slow_above_s = 0.0
+        self._failed: deque[_Note] = deque(maxlen=MAX_FAILED)
+
+    @property
+    def answered(self) -> int:
+        """Lookups answered so far."""
+        return self._answered + len(self._unfolded)
+
+    @property
+    def errors(self) -> int:
+        """Lookups that failed so far."""
+        return sum(self.errors_by_code.values())
+
+    def declare(self, names: Iterable[str]) -> None:
+        """Those are the lookups that there are from now on."""
+        before = self._by_name
+        self._by_name = {
+            name: before.pop(name) if name in before else _NameFigures()
+            for name in map(str.encode, names)
+        }
+        for figures in before.values():
+            self._other.take_over(figures)
+
+    # -- what happened ------------------------------------------------------------
+
+    def answered_one(
+        self, call: Call, answer: Answer, now: float, request: LookupRequest | None = None
+    ) -> None:
+        """A lookup was answered.
+
+        Args:
+            call: its arguments are the lookup, encoded, unless there is a `request`.
+            answer: to it.
+            now: seconds.
+            request: what was asked, if the call is in another form.
+        """
+        asked = call.arguments if request is None else request
+        took_s = answer.took_s
+        self._unfolded.append((took_s, now, asked, answer.part.startswith(NOTHING_FOUND)))
+        if took_s > self._slow_above_s:
+            why = _why_slow(call, took_s)
+            note = _Note(now, took_s, asked, answer.attempts, answer.worker.id, why)
+            self._keep_slowest([*self._slowest, note], now)
+        if len(self._unfolded) >= MAX_UNFOLDED:
+            self.fold(now)
+
+    def failed_one(
+        self,
+        call: Call,
+        error: LookupFailed,
+        took_s: float,
+        now: float,
+        request: LookupRequest | None = None,
+    ) -> None:
+        """A lookup has failed after so many seconds; see `answered_one`."""
+        asked = call.arguments if request is None else request
+        attempts, worker = 0, ""
+        if call.state is not None and call.state.asked is not None:
+            attempts, worker = call.state.attempts, call.state.asked.id
+        why = _why_slow(call, took_s)
+        self._failed.append(_Note(now, took_s, asked, attempts, worker, why, error.code))
+        self._by_name.get(_encoded_name(asked), self._other).errors += 1
+        self._count_failures(error.code, 1, took_s, now)
+
+    def refused(self, error: LookupFailed, now: float) -> None:
+        """A lookup was not taken in."""
+        self._other.errors += 1
+        self._count_failures(error.code, 1, 0.0, now)
+
+    def batch(self, answered: int, failures: Mapping[str, int], took_s: float, now: float) -> None:
+        """So many lookups of a batch were answered; the others failed, counted by code."""
+        if answered:
+            self._answered += answered
+            self._other.answered += answered
+            self._other.histogram.add(took_s, now, answered)
+            self._latencies.add_all((took_s,), int(now), answered)
+        for code, count in failures.items():
+            self._other.errors += count
+            self._count_failures(code, count, took_s, now)
+
+    def _count_failures(self, code: str, count: int, took_s: float, now: float) -> None:
+        self.errors_by_code[code] = self.errors_by_code.get(code, 0) + count
+        self._failures.add(took_s, now, count)
+
+    def fold(self, now: float) -> None:
+        """Folds in what was answered since the last fold. To be called about each second."""
+        samples, self._unfolded = self._unfolded, []
+        self._answered += len(samples)
+        seconds: dict[tuple[bytes, int], tuple[list[float], list[bool]]] = {}
+        for took_s, at, asked, empty in samples:
+            key = _encoded_name(asked), int(at)
+            if key not in seconds:
+                seconds[key] = [], []
+            latencies, empties = seconds[key]
+            latencies.append(took_s)
+            empties.append(empty)
+        for (name, second), (latencies, empties) in seconds.items():
+            figures = self._by_name.get(name, self._other)
+            figures.answered += len(latencies)
+            figures.empty += sum(empties)
+            figures.histogram.add_all(latencies, second)
+            self._latencies.add_all(latencies, second)
+        self._keep_slowest(self._slowest, now)
+
+    def _keep_slowest(self, notes: list[_Note], now: float) -> None:
+        recent = [note for note in notes if now - note.at < SLOW_KEPT_S]
+        recent.sort(key=lambda note: note.took_s, reverse=True)
+        self._slowest = recent[:MAX_SLOW]
+        self._slow_above_s = self._slowest[-1].took_s if len(self._slowest) == MAX_SLOW else 0.0
+
+    # -- what follows -------------------------------------------------------------
+
+    def figures(self, now: float, wall: float) -> LookupFigures:
+        """All of it at `now` (seconds), which is the Unix time `wall`."""
+        self.fold(now)
+        named = {name.decode(): figures for name, figures in self._by_name.items()}
+        if self._other.answered or self._other.errors:
+            named[OTHER] = self._other
+        histograms = [figures.histogram for figures in named.values()]
+        counts = merge(histograms, now)
+        return LookupFigures(
+            lookups_per_s=sum(one.last_second(now) for one in histograms),
+            mean_lookups_per_s=sum(one.rate(now) for one in histograms),
+            errors_per_s=self._failures.last_second(now),
+            p50_s=quantile(counts, 0.5),
+            p99_s=quantile(counts, 0.99),
+            latencies=self._latencies.recent(now),
+            lookups=tuple(_lookup_view(name, one, now) for name, one in named.items()),
+            slow=self._slow_lookups(now, wall),
+        )
+
+    def _slow_lookups(self, now: float, wall: float) -> tuple[SlowLookup, ...]:
+        failed = [note for note in self._failed if now - note.at < SLOW_KEPT_S]
+        return tuple(
+            SlowLookup(
+                at=wall - (now - note.at),
+                name=_encoded_name(note.asked).decode(),
+                arguments=_arguments(note.asked),
+                ms=rounded_ms(note.took_s),
+                attempts=note.attempts,
+                worker=note.worker,
+                why=note.why,
+                code=note.code,
+            )
+            for note in (*reversed(failed), *self._slowest)
+        )
+
+
+def _why_slow(call: Call, took_s: float) -> str:
+    """Why a lookup took longer than one attempt: "hedged", "rerouted", "waited" or ""."""
+    waited_s = call.sent_at - call.began if call.sent_at else took_s
+    if waited_s > max(WAITED_S, took_s / 2):
+        return "waited"
+    return "" if call.state is None else call.state.detour
+
+
+def _encoded_name(asked: Asked) -> bytes:
+    return shortcuts.first_text(asked) if isinstance(asked, bytes) else asked.name.encode()
+
+
+def _arguments(asked: Asked) -> str:
+    """The arguments as they would be typed."""
+    if isinstance(asked, bytes):
+        _, *args = shortcuts.call_arguments(asked, 0, messages.MAX_REQUEST_READS) or ("",)
+    else:
+        args = list(asked.args)
+    return excerpt(shlex.join(str(one)[:MAX_ARGUMENT_CHARS] for one in args), MAX_ARGUMENT_CHARS)
+
+
+def _lookup_view(name: str, figures: _NameFigures, now: float) -> LookupView:
+    counts = merge((figures.histogram,), now)
+    p50_s, p99_s = quantile(counts, 0.5), quantile(counts, 0.99)
+    return LookupView(
+        name=name,
+        per_s=figures.histogram.last_second(now),
+        p50_ms=None if p50_s is None else rounded_ms(p50_s),
+        p99_ms=None if p99_s is None else rounded_ms(p99_s),
+        answered=figures.answered,
+        empty=figures.empty,
+        errors=figures.errors,
+    )
