@@ -127,13 +127,13 @@ class RollcallApp(App[int]):
         for number in LEAVE_SIGNALS:
             # Where there is none, as on another thread than the first, the default holds.
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                loop.add_signal_handler(number, self.leave, number)
+                loop.add_signal_handler(number, self.leave)
 
-    def leave(self, number: int) -> None:
+    def leave(self) -> None:
         """A signal asks to end: the screen is put back; whoever runs the application lets go of
         the cluster in order.
         """
-        self.exit(0, return_code=128 + number)
+        self.exit(0)
 
     def watch_theme(self, theme: str) -> None:
         """Remembers the theme that was chosen."""
