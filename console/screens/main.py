@@ -12,8 +12,16 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from console.commands import COMMANDS, KEYS
-from console.lines import Tone, plain
-from console.plan import LEFT_PANELS, LOWER_PANELS, PANELS, RIGHT_PANELS, Part, is_wide, make_plan
+from console.lines import Run, Tone
+from console.plan import (
+    LEFT_PANELS,
+    LOWER_PANELS,
+    PANELS,
+    RIGHT_PANELS,
+    Part,
+    is_wide,
+    make_plan,
+)
 from console.seen import Seen
 from console.settings import Settings
 from console.text import Glyphs, clean
@@ -25,7 +33,16 @@ from console.widgets.command_line import CommandLine
 from console.widgets.drawn import Drawn
 from console.widgets.event_table import EventTable
 from console.widgets.message import KeyLine, MessageLine
-from console.widgets.panels import Charts, Head, HeatMap, Tabs, TooSmall, hint_line, tabs_for
+from console.widgets.panels import (
+    ASK_ACTION,
+    Charts,
+    Head,
+    HeatMap,
+    Hint,
+    Tabs,
+    TooSmall,
+    tabs_for,
+)
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import WorkerTable
@@ -93,7 +110,7 @@ class MainScreen(Screen[None]):
         self.events = EventTable(glyphs)
         self.message = MessageLine(glyphs)
         self.line = CommandLine(history=settings.commands, complete=complete_command)
-        self._hint = Drawn(id=Part.HINT)
+        self._hint = Hint()
         self._left_tabs = Tabs(Part.LEFT_TABS, glyphs)
         self._right_tabs = Tabs(Part.RIGHT_TABS, glyphs)
         self._slow = LiveTable(
@@ -121,7 +138,7 @@ class MainScreen(Screen[None]):
             self.table.data_bind(seen),
             Charts(Part.CHARTS, self.glyphs).data_bind(seen),
             self._left_tabs,
-            Drawn([plain(" > ", Tone.STRONG)], id=Part.SIGN),
+            Drawn([(Run(" > ", Tone.STRONG, ASK_ACTION),)], id=Part.SIGN),
             self.prompt,
             self._hint,
             self.answers,
@@ -285,7 +302,7 @@ class MainScreen(Screen[None]):
     @on(Prompt.Suggested, f"#{Part.ASK}")
     def _suggested(self) -> None:
         text = clean(self.prompt.hint, 200) if self.prompt.has_focus else ""
-        self._hint.draw([hint_line(text, self._hint.size.width)])
+        self._hint.say(text)
 
     @on(Prompt.NothingToTake)
     def _nothing_to_take(self) -> None:

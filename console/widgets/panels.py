@@ -101,9 +101,25 @@ def tabs_for(*, side_by_side: bool) -> tuple[list[Tab], list[Tab]]:
     return [tabs[Part.ANSWER]], [*lower, Tab(Part.ANSWER, "", "Answer")]
 
 
-def hint_line(text: str, width: int) -> Line:
+ASK_ACTION = "screen.panel('answer')"
+
+
+class Hint(Drawn):
     """What Tab would take, at the right end of the query line."""
-    return (Run(fit(f"{text} ", width, right=True), Tone.MUTED),)
+
+    def __init__(self) -> None:
+        super().__init__(id=Part.HINT)
+        self._text = ""
+
+    def say(self, text: str) -> None:
+        """Says something else; "" for nothing."""
+        self._text = text
+        self.arrange_lines()
+
+    def arrange_lines(self) -> None:
+        """A click on it is a wish to ask."""
+        text = fit(f"{self._text} ", self.size.width, right=True)
+        self.draw([(Run(text, Tone.MUTED, ASK_ACTION),)])
 
 
 class Tabs(Drawn):

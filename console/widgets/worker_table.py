@@ -99,7 +99,7 @@ class WorkerTable(LiveTable):
         else:
             rows += [worker_row(one, chosen, scene)._replace(below=True) for one in _newest(gone)]
         self.set_columns(table_columns(chosen))
-        self.set_rows(rows, total_row(chosen, scene) if len(rows) > 1 else None)
+        self.set_rows(rows, total_row(chosen, scene) if len(shown) > 1 else None)
 
     def _unfiltered(self, workers: tuple[WorkerView, ...]) -> list[WorkerView]:
         """Those that a filter leaves: totals are of nothing else."""
