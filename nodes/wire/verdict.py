@@ -220,7 +220,7 @@ def _is_flapping(worker: WorkerView) -> bool:
 
 
 def _left(worker: WorkerView) -> bool:
-    return worker.why in ("", "exited with status 0")
+    return worker.why in ("", "exited with status 0") or worker.why.startswith("it left")
 
 
 def _was_lost(worker: WorkerView, now: float) -> bool:

@@ -33,20 +33,20 @@ PASTE_OFF = b"\x1b[?2004l"
 class Terminal:
     """A console at work in a terminal of its own."""
 
-    def __init__(self, *args: str, size: tuple[int, int] = (100, 30), **environment: str) -> None:
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
         self.primary, self.secondary = pty.openpty()
-        width, height = size
+        width, height = 100, 30
         fcntl.ioctl(self.secondary, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         self.before = self.modes()
         self.output = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "console", *(args or ("--port", "0", "--workers", "1"))],
+            [sys.executable, "-P", "-m", "console", "--port", "0", "--workers", "1"],
             stdin=self.secondary,
             stdout=self.secondary,
             stderr=self.secondary,
             start_new_session=True,
             preexec_fn=self._take_terminal,  # noqa: PLW1509 - this process has no threads by then
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env={**os.environ, "TERM": "xterm-256color", **(environment or {})},
         )
 
     def _take_terminal(self) -> None:
@@ -190,7 +190,7 @@ def test_ctrl_z_puts_the_terminal_back_and_fg_goes_on(terminal: Terminal) -> Non
 
 @pytest.mark.timeout(120)
 def test_a_terminal_without_a_screen_gets_none() -> None:
-    opened = Terminal(TERM="dumb")
+    opened = Terminal({"TERM": "dumb"})
     try:
         opened.wait_for(b"ready: ")
         assert "TERM=dumb" in opened.text()
@@ -214,7 +214,7 @@ def test_a_terminal_without_a_screen_gets_none() -> None:
 def test_poor_terminals_are_shown_what_they_can_show(
     environment: dict[str, str], coloured: bool, plain: bool
 ) -> None:
-    opened = Terminal(**environment)
+    opened = Terminal(environment)
     try:
         opened.wait_for(b"HEALTHY")
         if plain:
