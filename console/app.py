@@ -63,7 +63,7 @@ class RollcallApp(App[int]):
     """
 
     TITLE = "Rollcall"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q,ctrl+c", "command('quit')", "Quit", show=False, priority=True),

@@ -147,6 +147,8 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
 def _heat_tone(value: float | None, median: float, *, old: bool) -> Tone:
     if value is None or old:
         return Tone.FAINT
+    if value < median * 2:
+        return Tone.FAINT
     if value > 25 * median:
         return Tone.BAD
     return Tone.WARNING if value > 5 * median else Tone.MUTED

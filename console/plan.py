@@ -38,6 +38,8 @@ class Part(StrEnum):
     SIGN = "sign"
     HINT = "hint"
     RIGHT_TABS = "right-tabs"
+    LEFT_LOWER_TABS = "left-lower-tabs"
+    RIGHT_LOWER_TABS = "right-lower-tabs"
     ANSWER = "answer"
     EVENTS = "events"
     SLOW = "slow"
@@ -47,6 +49,9 @@ class Part(StrEnum):
     LINE = "line"
     KEYS = "keys"
 
+
+TALL_LINES = 15
+"""Lines for the panels below the workers from which a wide screen shows four of them at once."""
 
 LEFT_PANELS = (Part.ANSWER, Part.SLOW, Part.LOOKUPS)
 RIGHT_PANELS = (Part.EVENTS, Part.HEAT)
@@ -87,6 +92,7 @@ def make_plan(
     left: Part = Part.ANSWER,
     right: Part = Part.EVENTS,
     lower: Part = Part.EVENTS,
+    figures: Part = Part.LOOKUPS,
     zoomed: Part | None = None,
     line_open: bool = False,
 ) -> Plan:
@@ -97,6 +103,7 @@ def make_plan(
         rows: lines that the worker table would fill, its header and total among them.
         left, right: the panels shown on a wide screen.
         lower: the panel shown on a narrow one.
+        figures: the one of lookups by name and slow lookups that a wide and tall one shows.
         zoomed: the one that has the whole screen; None for none.
         line_open: whether the command line is open: it stands where the message is.
     """
@@ -122,8 +129,12 @@ def make_plan(
     plan[Part.WORKERS_HEAD] = Region(0, top, width, 1)
     plan[Part.WORKERS] = Region(0, top + 1, width, workers)
     top += 1 + workers
-    below = _side_by_side(left, right, width, top, bottom)
-    plan |= below if is_wide(width) else _stacked(lower, width, top, bottom)
+    if is_wide(width) and bottom - top >= TALL_LINES:
+        plan |= _four(figures, width, top, bottom)
+    elif is_wide(width):
+        plan |= _side_by_side(left, right, width, top, bottom)
+    else:
+        plan |= _stacked(lower, width, top, bottom)
     return {part: region for part, region in plan.items() if region.area}
 
 
@@ -143,6 +154,25 @@ def _side_by_side(left: Part, right: Part, width: int, top: int, bottom: int) ->
         **_asking(split, top + 1),
         left: Region(0, top + 2, split, bottom - top - 2),
         right: Region(split + 1, top + 1, width - split - 1, bottom - top - 1),
+    }
+
+
+def _four(figures: Part, width: int, top: int, bottom: int) -> dict[Part, Region]:
+    """The answer above figures of lookups, to the left; the events above the heat map."""
+    split = width * 54 // 100
+    right = width - split - 1
+    lower = (bottom - top) * 2 // 5
+    middle = bottom - lower
+    return {
+        Part.LEFT_TABS: Region(0, top, split, 1),
+        Part.RIGHT_TABS: Region(split + 1, top, right, 1),
+        **_asking(split, top + 1),
+        Part.ANSWER: Region(0, top + 2, split, middle - top - 2),
+        Part.EVENTS: Region(split + 1, top + 1, right, middle - top - 1),
+        Part.LEFT_LOWER_TABS: Region(0, middle, split, 1),
+        Part.RIGHT_LOWER_TABS: Region(split + 1, middle, right, 1),
+        figures: Region(0, middle + 1, split, lower - 1),
+        Part.HEAT: Region(split + 1, middle + 1, right, lower - 1),
     }
 
 

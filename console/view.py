@@ -123,12 +123,12 @@ SLOW_COLUMNS = (
 )
 
 LOOKUP_COLUMNS = (
-    Column("LOOKUP", 20),
+    Column("LOOKUP", 16),
     Column("/S", 6, right=True),
     Column("P50", 5, right=True),
     Column("P99", 5, right=True),
-    Column("FOUND", 8, right=True),
-    Column("EMPTY", 8, right=True),
+    Column("FOUND", 7, right=True),
+    Column("EMPTY", 7, right=True),
     Column("ERR", 6, right=True),
 )
 

@@ -19,7 +19,6 @@ from console.plan import (
     PANELS,
     RIGHT_PANELS,
     Part,
-    is_wide,
     make_plan,
 )
 from console.seen import Seen
@@ -46,6 +45,9 @@ from console.widgets.panels import (
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import WorkerTable
+
+HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
+"""The heads of the panels below the workers."""
 
 
 class MainScreen(Screen[None]):
@@ -97,6 +99,7 @@ class MainScreen(Screen[None]):
         self.glyphs = glyphs
         self.zoomed: Part | None = None
         self._left, self._right, self._lower = Part.ANSWER, Part.EVENTS, Part.EVENTS
+        self._figures = Part.LOOKUPS
         self.head = Head(Part.HEAD, glyphs)
         self.workers_head = WorkersHead(glyphs, read_only=read_only)
         self.table = WorkerTable(glyphs)
@@ -111,8 +114,7 @@ class MainScreen(Screen[None]):
         self.message = MessageLine(glyphs)
         self.line = CommandLine(history=settings.commands, complete=complete_command)
         self._hint = Hint()
-        self._left_tabs = Tabs(Part.LEFT_TABS, glyphs)
-        self._right_tabs = Tabs(Part.RIGHT_TABS, glyphs)
+        self._tabs = {part: Tabs(part, glyphs) for part in HEADS}
         self._slow = LiveTable(
             SLOW_COLUMNS,
             sort="",
@@ -137,12 +139,11 @@ class MainScreen(Screen[None]):
             self.workers_head,
             self.table.data_bind(seen),
             Charts(Part.CHARTS, self.glyphs).data_bind(seen),
-            self._left_tabs,
+            *self._tabs.values(),
             Drawn([(Run(" > ", Tone.STRONG, ASK_ACTION),)], id=Part.SIGN),
             self.prompt,
             self._hint,
             self.answers,
-            self._right_tabs,
             self.events,
             self._slow,
             self._lookups,
@@ -197,6 +198,7 @@ class MainScreen(Screen[None]):
             left=self._left,
             right=self._right,
             lower=self._lower,
+            figures=self._figures,
             zoomed=self.zoomed,
             line_open=bool(self.line.kind),
         )
@@ -214,15 +216,13 @@ class MainScreen(Screen[None]):
         self.workers_head.show(
             amount, focused=focused is self.table, order=self.table.order_fields()
         )
-        wide = is_wide(self.size.width)
-        left, right = tabs_for(side_by_side=wide and self.zoomed is None)
         here = self._panel_of(focused) if focused is not None else None
-        shown_left = self._left if wide else Part.ANSWER
-        shown_right = self._right if wide else self._lower
-        right_panels = RIGHT_PANELS if wide else LOWER_PANELS[:-1]
-        left_panels = LEFT_PANELS if wide else LOWER_PANELS[-1:]
-        self._left_tabs.show(left, self.zoomed or shown_left, focused=here in left_panels)
-        self._right_tabs.show(right, self.zoomed or shown_right, focused=here in right_panels)
+        plan = self.board.plan
+        for part, tabs in tabs_for(plan, self.size.width).items():
+            named = [tab.part for tab in tabs]
+            # Of the panels that a head names, one is on the screen; the query line always is.
+            shown = next((one for one in named if one in plan), named[0])
+            self._tabs[part].show(tabs, shown, focused=here in named and here == shown)
 
     # -- panels -------------------------------------------------------------------
 
@@ -244,6 +244,8 @@ class MainScreen(Screen[None]):
             self._right = part
         if part in LOWER_PANELS:
             self._lower = part
+        if part in (Part.SLOW, Part.LOOKUPS):
+            self._figures = part
         self.replan()
         self.watch_seen()
 

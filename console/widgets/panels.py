@@ -10,7 +10,7 @@ from textual.reactive import reactive
 
 from console.charts_view import chart_lines, heat_lines
 from console.lines import Line, Run, Tone, line_width, plain
-from console.plan import LEFT_PANELS, MIN_HEIGHT, MIN_WIDTH, PANELS, RIGHT_PANELS, TITLES, Part
+from console.plan import MIN_HEIGHT, MIN_WIDTH, PANELS, TITLES, Part, Plan, is_wide
 from console.seen import Seen
 from console.text import Glyphs, fit
 from console.view import head_lines
@@ -92,13 +92,22 @@ class Tab(NamedTuple):
     amount: str = ""
 
 
-def tabs_for(*, side_by_side: bool) -> tuple[list[Tab], list[Tab]]:
-    """The panels that the two heads below the workers name."""
+def tabs_for(plan: Plan, width: int) -> dict[Part, list[Tab]]:
+    """The panels that each head below the workers names."""
     tabs = {part: Tab(part, digit, TITLES[part]) for digit, part in PANELS.items()}
-    if side_by_side:
-        return [tabs[part] for part in LEFT_PANELS], [tabs[part] for part in RIGHT_PANELS]
-    lower = [tabs[part] for part in (Part.EVENTS, Part.SLOW, Part.LOOKUPS, Part.HEAT)]
-    return [tabs[Part.ANSWER]], [*lower, Tab(Part.ANSWER, "", "Answer")]
+    ask, events, heat = tabs[Part.ANSWER], tabs[Part.EVENTS], tabs[Part.HEAT]
+    figures = [tabs[Part.SLOW], tabs[Part.LOOKUPS]]
+    if Part.LEFT_LOWER_TABS in plan:
+        return {
+            Part.LEFT_TABS: [ask],
+            Part.RIGHT_TABS: [events],
+            Part.LEFT_LOWER_TABS: figures,
+            Part.RIGHT_LOWER_TABS: [heat],
+        }
+    if is_wide(width) and Part.WORKERS in plan:
+        return {Part.LEFT_TABS: [ask, *figures], Part.RIGHT_TABS: [events, heat]}
+    answer = Tab(Part.ANSWER, "", "Answer")
+    return {Part.LEFT_TABS: [ask], Part.RIGHT_TABS: [events, *figures, heat, answer]}
 
 
 ASK_ACTION = "screen.panel('answer')"

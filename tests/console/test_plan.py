@@ -75,6 +75,13 @@ def test_a_screen_that_is_too_small_has_one_thing_on_it() -> None:
         assert list(make_plan(size, rows=5)) == [Part.TOO_SMALL]
 
 
+def test_a_wide_and_tall_screen_shows_four_panels_at_once() -> None:
+    plan = make_plan((120, 36), rows=5)
+    assert {Part.ANSWER, Part.EVENTS, Part.LOOKUPS, Part.HEAT} <= plan.keys()
+    assert Part.SLOW in make_plan((120, 36), rows=5, figures=Part.SLOW)
+    assert Part.HEAT not in make_plan((120, 24), rows=5)
+
+
 def test_a_zoomed_panel_has_nearly_all_of_it() -> None:
     for part in (Part.WORKERS, *LOWER_PANELS):
         plan = make_plan((80, 24), rows=5, zoomed=part)
