@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -19,6 +16,7 @@ from textual.screen import Screen
 from console import messages
 from console.actions import Actions
 from console.asking import Asking
+from console.colours import console_colours
 from console.command_text import parse
 from console.commands import BY_NAME, usable
 from console.driver import Driver, OpenCluster
@@ -29,6 +27,7 @@ from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
 from console.seen import Seen
 from console.settings import Settings
+from console.signals import heed_signals
 from console.steering import Steering
 from console.text import Glyphs, clean
 from console.traffic import Traffic
@@ -44,9 +43,6 @@ MAX_EVENTS = 2000
 
 AGE_EVERY_S = 1.0
 """Seconds between two looks at how old the newest snapshot is."""
-
-LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""Signals upon which the console lets go of everything in order."""
 
 
 class RollcallApp(App[int]):
@@ -113,21 +109,13 @@ class RollcallApp(App[int]):
         elif not self.is_headless and self.console.color_system == "standard":
             self.theme = "ansi-dark"  # sixteen colours, as the terminal has them
         self.set_class(self.glyphs.ascii, "-ascii")
-        self._heed_signals()
+        if not self.is_headless:
+            heed_signals(self.leave)
         self.push_screen(self.main)
         self.driver.start()
         start = "connecting to the cluster" if self.attached else "starting the cluster"
         self.call_after_refresh(lambda: self.main.head.show_start(start))
         self.set_interval(AGE_EVERY_S, self._look_at_age)
-
-    def _heed_signals(self) -> None:
-        if self.is_headless:
-            return
-        loop = asyncio.get_running_loop()
-        for number in LEAVE_SIGNALS:
-            # Where there is none, as on another thread than the first, the default holds.
-            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                loop.add_signal_handler(number, self.leave)
 
     def leave(self) -> None:
         """A signal asks to end: the screen is put back; whoever runs the application lets go of
@@ -139,6 +127,11 @@ class RollcallApp(App[int]):
         """Remembers the theme that was chosen."""
         if self.is_running and theme != "ansi-dark":
             self.settings.theme = theme
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's, and colours of states that can be read on it."""
+        variables = super().get_css_variables()
+        return {**variables, **console_colours(variables)}
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: Textual's own, and every command."""

@@ -27,6 +27,7 @@ class Scene(NamedTuple):
     live: int
     top_per_s: float
     stale: bool
+    searched: bool
 
 
 class Cell(NamedTuple):

@@ -132,9 +132,13 @@ class History:
         samples = self._workers.get(worker_id)
         if not samples:
             return 0
-        start = samples[-1].at - span_s
-        before = next((one for one in samples if one.at >= start), samples[0])
+        before = samples[-min(len(samples), int(span_s) + 1)]  # there is one a second
         return max(0, samples[-1].hedged_away - before.hedged_away)
+
+    def token(self, worker_id: str) -> str:
+        """Another text whenever there is another sample of a worker."""
+        samples = self._workers.get(worker_id)
+        return f"{samples[-1].at:.0f}" if samples else ""
 
     def hedge_marks(self) -> list[Mark]:
         """A mark for each second with hedges."""

@@ -85,6 +85,7 @@ def make_scene(
     glyphs: Glyphs,
     *,
     stale: bool = False,
+    searched: bool = False,
 ) -> Scene:
     """What the rows have in common."""
     live = [worker for worker in snapshot.workers if worker.state != "down"]
@@ -99,6 +100,7 @@ def make_scene(
         len(live),
         max(rates, default=0.0),
         stale,
+        searched,
     )
 
 
@@ -113,6 +115,31 @@ def worker_row(worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene) -> Ro
         tone=Tone.FAINT if down else Tone.PLAIN,
         tones=() if drawn.stale else tuple(cell.tone for cell in cells),
         search=search_text(worker),
+    )
+
+
+def bare_row(
+    worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene, *, sort: str, below: bool
+) -> Row:
+    """One worker's row as long as it is not drawn: there may be very many, and few on the screen.
+
+    Args:
+        worker: whose it is.
+        chosen: the columns.
+        drawn: what all rows have in common.
+        sort: the title of the column by which rows are sorted.
+        below: whether it stands below the others.
+    """
+    token = drawn.history.token(worker.id) if drawn.top_per_s else ""
+    return Row(
+        key=worker.id,
+        cells=(),
+        order=tuple(
+            column.key(worker, drawn) if column.title == sort else None for column, _ in chosen
+        ),
+        search=search_text(worker) if drawn.searched else worker.id,
+        below=below,
+        data=(worker, drawn.stale, drawn.live, round(drawn.mean_per_s), token),
     )
 
 

@@ -34,10 +34,10 @@ class EventTable(LiveTable):
             self._draw()
 
     def _draw(self) -> None:
-        at_top = not self.rows or self.cursor == self.rows[0].key
+        at_top = not self.keys or self.cursor == self.keys[0]
         self.set_rows(event_rows(self._shown_events()))
-        if at_top and self.rows:
-            self.select(self.rows[0].key)
+        if at_top and self.keys:
+            self.select(self.keys[0])
 
     def _shown_events(self) -> list[Event]:
         return [event for event in self._events if not self.bad_only or event.kind in BAD]

@@ -35,6 +35,7 @@ class Row(NamedTuple):
         tones: how its cells are drawn; none for all as the row.
         search: what a filter looks at; the cells, if it is empty.
         below: whether it stands below all others, however they are sorted.
+        data: what its cells are made of, where that is done when it is drawn.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     tones: tuple[Tone, ...] = ()
     search: str = ""
     below: bool = False
+    data: object = None
 
     def matches(self, wanted: str) -> bool:
         """Whether it contains a text, whatever the case."""

@@ -127,7 +127,16 @@ class LiveTable(ScrollView, can_focus=True):
     @property
     def rows(self) -> list[Row]:
         """The rows as they stand on the screen, from the top."""
-        return list(self._shown)
+        return [self.whole(row) for row in self._shown]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the rows that are shown, from the top."""
+        return [row.key for row in self._shown]
+
+    def whole(self, row: Row) -> Row:
+        """A row with its cells; for those that are made only when they are drawn."""
+        return row
 
     @property
     def footer(self) -> Row | None:
@@ -297,7 +306,7 @@ class LiveTable(ScrollView, can_focus=True):
 
     def _body_line(self, index: int, base: Style) -> Strip:
         if index < len(self._shown):
-            return self._line(self._shown[index], base)
+            return self._line(self.whole(self._shown[index]), base)
         if index == len(self._shown) and self._footer is not None:
             return self._total(base)
         if not self._shown and index == 0 and self.empty:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
+from console.columns import Scene
 from console.commands import COMMANDS, KEYS
 from console.lines import Field, Tone
 from console.plan import Part
@@ -16,6 +18,8 @@ from console.text import Glyphs
 from console.widgets.rows import Row
 from console.widgets.table import LiveTable
 from console.worker_rows import (
+    Chosen,
+    bare_row,
     choose,
     make_scene,
     search_text,
@@ -70,6 +74,8 @@ class WorkerTable(LiveTable):
         )
         self.marked: set[str] = set()
         self._unfolded = False
+        self._scene: Scene | None = None
+        self._chosen: Sequence[Chosen] = ()
 
     def watch_seen(self) -> None:
         """Draws the difference."""
@@ -89,17 +95,40 @@ class WorkerTable(LiveTable):
         shown = self._unfiltered(workers)
         troubled = any(one.why for one in shown)
         chosen = choose(self.size.width, [one.id for one in workers], troubled=troubled)
-        scene = make_scene(seen.snapshot, seen.history, shown, self.glyphs, stale=seen.old)
+        scene = make_scene(
+            seen.snapshot,
+            seen.history,
+            shown,
+            self.glyphs,
+            stale=seen.old,
+            searched=bool(self.filter_text),
+        )
+        self._chosen, self._scene = chosen, scene
         gone = [one for one in workers if _is_gone(one)]
         folded = len(gone) > MAX_GONE and not self._unfolded and not self.filter_text
-        rows = [worker_row(one, chosen, scene) for one in workers if not _is_gone(one)]
+        rows = [self._bare(one) for one in workers if not _is_gone(one)]
         if folded:
             text = f"{len(gone)} gone (ENTER shows them)"
             rows.append(Row(GONE_KEY, (text,), (), Tone.FAINT, below=True))
         else:
-            rows += [worker_row(one, chosen, scene)._replace(below=True) for one in _newest(gone)]
+            rows += [self._bare(one, below=True) for one in _newest(gone)]
         self.set_columns(table_columns(chosen))
         self.set_rows(rows, total_row(chosen, scene) if len(shown) > 1 else None)
+
+    def _bare(self, worker: WorkerView, *, below: bool = False) -> Row:
+        assert self._scene is not None  # noqa: S101 - for the type checker
+        return bare_row(worker, self._chosen, self._scene, sort=self.sort_column, below=below)
+
+    def whole(self, row: Row) -> Row:
+        """A worker's row is made when it is drawn."""
+        if self._scene is None or not isinstance(row.data, tuple):
+            return row
+        return worker_row(row.data[0], self._chosen, self._scene)._replace(below=row.below)
+
+    def sort_by(self, column: str, *, descending: bool | None = None) -> None:
+        """Sort by a column; by the same one again turns the order round."""
+        super().sort_by(column, descending=descending)
+        self.arrange_rows()
 
     def _unfiltered(self, workers: tuple[WorkerView, ...]) -> list[WorkerView]:
         """Those that a filter leaves: totals are of nothing else."""
@@ -116,14 +145,14 @@ class WorkerTable(LiveTable):
     @property
     def lines_wanted(self) -> int:
         """Lines that it would fill: its header, its rows, its total."""
-        return 1 + max(1, len(self.rows)) + (self.footer is not None)
+        return 1 + max(1, len(self.keys)) + (self.footer is not None)
 
     @property
     def targets(self) -> list[str]:
         """The workers that a command acts on: the marked ones that are shown, else the one under
         the cursor.
         """
-        shown = [row.key for row in self.rows if row.key != GONE_KEY]
+        shown = [key for key in self.keys if key != GONE_KEY]
         marked = [key for key in shown if key in self.marked]
         return marked or [key for key in shown if key == self.cursor]
 
