@@ -125,7 +125,7 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
         return [(Run("  No latencies yet: a asks, t sends sample traffic", Tone.MUTED),)]
-    top, median = values[-1], values[len(values) // 2]
+    top, usual = values[-1], values[len(values) // 4]
     back = f"-{span_s / 60:.0f}m"
     lines: list[Line] = [
         (
@@ -137,18 +137,18 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     for worker, row in zip(workers[: height - 1], grid, strict=False):
         name = middle_cut(clean(worker.id), HEAT_ID_CELLS, glyphs)
         cells = [
-            Run(heat_cell(value, top, glyphs), _heat_tone(value, median, old=seen.old))
+            Run(heat_cell(value, top, glyphs), _heat_tone(value, usual, old=seen.old))
             for value in row
         ]
         lines.append((Run(f"  {fit(name, HEAT_ID_CELLS)}", Tone.STRONG), *cells))
     return lines
 
 
-def _heat_tone(value: float | None, median: float, *, old: bool) -> Tone:
+def _heat_tone(value: float | None, usual: float, *, old: bool) -> Tone:
     if value is None or old:
         return Tone.FAINT
-    if value < median * 2:
+    if value < usual * 2:
         return Tone.FAINT
-    if value > 25 * median:
+    if value > 25 * usual:
         return Tone.BAD
-    return Tone.WARNING if value > 5 * median else Tone.MUTED
+    return Tone.WARNING if value > 5 * usual else Tone.MUTED

@@ -35,6 +35,7 @@ class Row(NamedTuple):
         tones: how its cells are drawn; none for all as the row.
         search: what a filter looks at; the cells, if it is empty.
         below: whether it stands below all others, however they are sorted.
+        spans: whether its first cell goes across all columns.
         data: what its cells are made of, where that is done when it is drawn.
     """
 
@@ -46,6 +47,7 @@ class Row(NamedTuple):
     search: str = ""
     below: bool = False
     data: object = None
+    spans: bool = False
 
     def matches(self, wanted: str) -> bool:
         """Whether it contains a text, whatever the case."""

@@ -297,7 +297,7 @@ class LiveTable(ScrollView, can_focus=True):
         cells = []
         for column in self._columns:
             mark = ""
-            if column.name == self.sort_column:
+            if self.sort_column and column.name == self.sort_column:
                 mark = self.glyphs.descending if self.descending else self.glyphs.ascending
             room = column.width - len(mark)
             title = column.title if len(column.title) <= room else column.title[: max(0, room)]
@@ -333,6 +333,9 @@ class LiveTable(ScrollView, can_focus=True):
     ) -> Strip:
         over = over or NO_STYLE
         segments = [Segment(lead, style + over)]
+        if row.spans:
+            segments.append(Segment(row.cells[0], style + over))
+            tones, row = (), row._replace(cells=())
         for index, (cell, column) in enumerate(zip(row.cells, self._columns, strict=False)):
             tone = tones[index] if index < len(tones) else Tone.PLAIN
             shown = tone_style(self, tone, style) + over

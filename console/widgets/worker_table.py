@@ -109,7 +109,7 @@ class WorkerTable(LiveTable):
         rows = [self._bare(one) for one in workers if not _is_gone(one)]
         if folded:
             text = f"{len(gone)} gone (ENTER shows them)"
-            rows.append(Row(GONE_KEY, (text,), (), Tone.FAINT, below=True))
+            rows.append(Row(GONE_KEY, (text,), (), Tone.MUTED, below=True, spans=True))
         else:
             rows += [self._bare(one, below=True) for one in _newest(gone)]
         self.set_columns(table_columns(chosen))
