@@ -120,9 +120,16 @@ def merged(runs: Iterable[Run]) -> Line:
     return tuple(Run("".join(r.text for r in group), *how) for how, group in groups)
 
 
+def ago(span_s: float) -> str:
+    """How far back an axis of time begins."""
+    return f"-{span_s:.0f}s" if span_s < 120 else f"-{span_s / 60:.0f}m"
+
+
 def time_axis(marks: Iterable[Mark], now: float, span_s: float, width: int) -> Line:
-    """The line under a chart: how far back it goes, and the marks of what happened."""
-    start = f"-{span_s:.0f}s" if span_s < 120 else f"-{span_s / 60:.0f}m"
+    """The line under a chart: how far back it goes, and the marks of what happened. Where two
+    fall on one place the first is shown, but a hedge only if there is nothing else.
+    """
+    start = ago(span_s)
     cells = [Run(" ", Tone.FAINT)] * width
     for offset, text in ((0, start), (width - 3, "now")):
         for index, char in enumerate(text):
@@ -130,7 +137,7 @@ def time_axis(marks: Iterable[Mark], now: float, span_s: float, width: int) -> L
                 cells[offset + index] = Run(char, Tone.FAINT)
     for mark in marks:
         place = place_of(mark.at, now, span_s, width)
-        if place is not None and len(start) < place < width - 4:
+        if place is not None and len(start) < place < width - 4 and cells[place].text in " h":
             cells[place] = Run(mark.letter, mark.tone)
     return merged(cells)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from console.charts import Mark, chart, heat_cell, histogram, resample, rule
+from console.charts import Mark, ago, chart, heat_cell, histogram, resample, rule
 from console.history import HISTORY_S, TREND_S, event_marks
 from console.lines import Line, Run, Tone, line_width
 from console.plan import is_wide
@@ -15,13 +15,17 @@ from nodes.support.natural import natural_key
 from nodes.support.units import latency
 
 GAP_CELLS = 1
+
+SPANS_S = (TREND_S, 2 * TREND_S, HISTORY_S)
+"""Seconds that a wide chart may show."""
+
 HEAT_ID_CELLS = 8
 
 
 def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     """Lookups a second, latencies, and on a wide screen their histogram."""
     width, height = size
-    span_s = HISTORY_S if is_wide(width) else TREND_S
+    span_s = _span_s(seen) if is_wide(width) else TREND_S
     now = seen.snapshot.taken_at
     marks = [*seen.history.hedge_marks(), *event_marks(seen.events)]
     if not is_wide(width):
@@ -40,6 +44,13 @@ def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]
         (last, _histogram(seen, (last, height), glyphs)),
     ]
     return _greyed(beside(parts), old=seen.old)
+
+
+def _span_s(seen: Seen) -> float:
+    """Seconds that wide charts show: as long as there is little to show, the time is stretched."""
+    samples = seen.history.cluster
+    age_s = seen.snapshot.taken_at - samples[0].at if samples else 0.0
+    return next((span_s for span_s in SPANS_S if age_s <= span_s), SPANS_S[-1])
 
 
 def _rates(
@@ -111,7 +122,7 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     """Workers down, time across: the p99 of each as a digit, high ones in the tone of trouble."""
     width, height = size
     now, room = seen.snapshot.taken_at, width - HEAT_ID_CELLS - 2
-    span_s = HISTORY_S if room >= HISTORY_S / 5 else TREND_S
+    span_s = _span_s(seen) if room >= HISTORY_S / 5 else TREND_S
     workers = sorted(
         (one for one in seen.snapshot.workers if one.state != "down"),
         key=lambda one: (not one.slow, natural_key(one.id)),
@@ -126,7 +137,7 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     if not values or room < 10:
         return [(Run("  No latencies yet: a asks, t sends sample traffic", Tone.MUTED),)]
     top, usual = values[-1], values[len(values) // 4]
-    back = f"-{span_s / 60:.0f}m"
+    back = ago(span_s)
     lines: list[Line] = [
         (
             Run(fit("  p99", HEAT_ID_CELLS + 2), Tone.HEADER),

@@ -17,6 +17,9 @@ EVENT_COLUMNS = (Column("TIME", 8), Column("ID", 6), Column("WHAT", 14), Column(
 FOLD_S = 5.0
 """Seconds between two events of one kind, within which they are one line."""
 
+MAX_BETWEEN = 4
+"""Lines between two events that are joined, at most."""
+
 MAX_NAMED = 3
 
 
@@ -37,13 +40,17 @@ class Folded(NamedTuple):
 
 
 def fold(events: Iterable[Event]) -> list[Folded]:
-    """Joins events of one kind that follow each other closely; oldest first."""
+    """Joins events of one kind that follow each other closely, whatever happened between them;
+    the line that was added to last is the last.
+    """
     folded: list[Folded] = []
     for event in events:
-        if folded and _joins(folded[-1].last, event):
-            folded[-1] = Folded((*folded[-1].events, event))
-        else:
-            folded.append(Folded((event,)))
+        earlier: tuple[Event, ...] = ()
+        for index in range(len(folded) - 1, max(-1, len(folded) - 1 - MAX_BETWEEN), -1):
+            if _joins(folded[index].last, event):
+                earlier = folded.pop(index).events
+                break
+        folded.append(Folded((*earlier, event)))
     return folded
 
 

@@ -50,12 +50,14 @@ def _verdict_fields(seen: Seen) -> list[Field]:
     found, snapshot = seen.verdict, seen.snapshot
     version = "".join(snapshot.catalogs[:1])[:6]
     dataset = clean(f"{snapshot.dataset}@{version}" if version else snapshot.dataset, 60)
+    less = any(one.frozen or one.state == "draining" for one in snapshot.workers)
+    purpose = Tone.WARNING if less else Tone.MUTED
     where = "attached to" if seen.attached else "hosting"
     return [
         Field(f" {found.level.word} ", 100, LEVEL_TONES[found.level]),
         Field(clean(found.text, 300), 99, TEXT_TONES[found.level], shrinks=True),
         Field(hint_text(found, read_only=seen.read_only), 96),
-        Field(clean(found.purpose, 200), 97, Tone.WARNING, shrinks=True),
+        Field(clean(found.purpose, 200), 97, purpose, shrinks=True),
         Field("Rollcall", 10, Tone.MUTED, right=True),
         Field(dataset, 50, Tone.MUTED, right=True),
         Field(counted(snapshot.records, "record"), 20, Tone.MUTED, right=True),

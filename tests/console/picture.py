@@ -36,7 +36,7 @@ async def take() -> None:
             while app.snapshot is None or sum(w.state == "up" for w in app.snapshot.workers) < 4:
                 await pilot.pause(0.05)
             app.action_line("traffic 200")
-            while app.snapshot.answered < 1000:
+            while app.snapshot.answered < 4500:
                 await pilot.pause(0.1)
             app.steering.run(KILL, "w3")
             while "down" not in [worker.state for worker in app.snapshot.workers]:
@@ -44,7 +44,7 @@ async def take() -> None:
             await pilot.press("a")
             app.main.prompt.value = 'getbyyear "New York City" 2002'
             await pilot.press("enter")
-            while not app.main.answers.records or app.snapshot.answered < 2500:
+            while not app.main.answers.records or app.snapshot.answered < 9000:
                 await pilot.pause(0.1)
             PICTURE.write_text(app.export_screenshot(title="rollcall"))
     finally:

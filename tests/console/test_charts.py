@@ -68,6 +68,11 @@ def test_marks_stand_where_it_happened_and_never_over_the_ends() -> None:
     assert "a" not in line
 
 
+def test_of_two_marks_in_one_place_the_first_is_shown_before_what_follows_from_it() -> None:
+    marks = [Mark(70.0, letter, Tone.BAD) for letter in "hKx"]
+    assert "K" in line_text(time_axis(marks, 100.0, 60.0, 40))
+
+
 # -- columns -----------------------------------------------------------------------
 
 
