@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ def rollcall(attach: str | None, read_only: bool, **hosted: Any) -> None:
 
     Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        _run_without_screen(attach, hosted)
+    if why := _why_no_screen():
+        _run_without_screen(why, attach, hosted)
         return
     try:
         code = _run(attach, hosted, read_only=read_only)
@@ -54,14 +55,23 @@ def rollcall(attach: str | None, read_only: bool, **hosted: Any) -> None:
     raise SystemExit(code)
 
 
-def _run_without_screen(attach: str | None, hosted: dict[str, Any]) -> None:
+def _why_no_screen() -> str:
+    """Why there can be no screen, "" if there can be one."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return "no terminal"
+    if os.environ.get("TERM", "dumb") == "dumb":
+        return "a terminal without a screen (TERM=dumb)"
+    return ""
+
+
+def _run_without_screen(why: str, attach: str | None, hosted: dict[str, Any]) -> None:
     if attach is not None:
         command = f"rollcall-nodes ps --master {printable(attach)}"
-        click.echo(f"rollcall: --attach needs a terminal; without one: {command}", err=True)
+        click.echo(f"rollcall: {why}, which --attach needs; without one: {command}", err=True)
         raise SystemExit(2)
     from nodes.cli.serve import up  # noqa: PLC0415 - only then is it needed
 
-    click.echo("rollcall: no terminal, so no screen: runs as 'rollcall-nodes up' does", err=True)
+    click.echo(f"rollcall: {why}, so no screen: runs as 'rollcall-nodes up' does", err=True)
     click.get_current_context().invoke(up, **hosted)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console import effects
-from console.export import export
-from console.screens.confirm import ConfirmScreen, MessageScreen, StoppingScreen
+from console.export import exists, export
+from console.screens.confirm import ConfirmScreen, StoppingScreen
 from console.screens.help import HelpScreen
 from console.screens.worker import WorkerScreen
-from console.status import Condition
-from console.text import clean
 from nodes.errors import BadRequest
+from nodes.support.units import counted
 
 if TYPE_CHECKING:
     from console.app import RollcallApp
@@ -35,24 +34,25 @@ class Actions:
         self.quitting = False
 
     def focus_query(self, lookup: str = "") -> None:
-        """Goes to the query box, with `lookup` typed into it if there is one."""
-        panel = self._app.main.query_panel
-        panel.remove_class("-hidden")
+        """Goes to the query line; what is typed next replaces what is there."""
+        prompt = self._app.main.prompt
         if lookup:
-            panel.prompt.value = lookup
-        panel.prompt.focus()
+            prompt.value = lookup
+            prompt.cursor_position = len(lookup)
+        prompt.focus()
+        if not lookup:
+            prompt.select_all()
 
     def show_details(self, worker_id: str = "") -> None:
-        """Opens the screen of a worker, the selected one unless it is named."""
+        """Opens the screen of a worker, the one under the cursor unless it is named."""
         app = self._app
         worker_id = worker_id or app.main.table.cursor
         if app.worker(worker_id) is None:
-            text = f"there is no worker {worker_id}" if worker_id else "select a worker first"
-            app.notify(clean(text), severity="warning", markup=False)
+            app.say(f"there is no worker {worker_id}".rstrip(), bad=True)
             return
         screen = WorkerScreen(worker_id, app.driver, app.glyphs)
         app.push_screen(screen)
-        app.call_after_refresh(lambda: app.draw_worker(screen))
+        app.call_after_refresh(app.show_seen)
 
     def open_filter(self, text: str = "") -> None:
         """Opens the line for a filter."""
@@ -64,39 +64,50 @@ class Actions:
 
     def sort_by_next_column(self) -> None:
         """Sorts the table with the focus."""
-        self._app.main.action_sort(1)
+        self._app.main.sort_next()
 
     def show_help(self) -> None:
         """Opens the list of every key and command."""
         self._app.push_screen(HelpScreen(read_only=self._app.read_only))
 
     def export_records(self, target: str = "") -> None:
-        """Writes the records found to a file; asks for its name unless it is given."""
+        """Writes the records found to a file, as they are sorted; asks for its name unless it is
+        given, and whether a file that is there is to be replaced.
+        """
         app = self._app
         if not target:
             app.main.open_line(":", "export ")
-            return
-        records = app.main.query_panel.records
+        elif exists(target):
+            app.push_screen(
+                ConfirmScreen(f"Replace {target}?", "There is such a file already."),
+                lambda yes: self._export(target, replace=True) if yes else None,
+            )
+        else:
+            self._export(target)
+
+    def _export(self, target: str, *, replace: bool = False) -> None:
+        records = self._app.main.answers.sorted_records
         try:
-            path = export(records, target)
+            path = export(records, target, replace=replace)
         except BadRequest as error:
-            app.push_screen(MessageScreen("Export: not done", str(error)))
+            self._app.say(f"export: not done: {error}", bad=True)
             return
-        app.notify(clean(f"{len(records)} record(s) in {path}"), markup=False)
+        self._app.say(f"{counted(len(records), 'record')} in {path}")
 
     def toggle_traffic(self, rate: str = "") -> None:
         """Starts the built-in load at `rate` lookups a second, or stops it if none is given."""
         app = self._app
         if app.traffic.running and not rate:
             app.traffic.stop()
-            app.set_condition(Condition.TRAFFIC, "")
+            app.say("traffic stopped")
         elif not app.driver.address:
-            app.notify("the cluster is not there yet", severity="warning", markup=False)
+            app.say("the cluster is not there yet", bad=True)
         elif rate and not int(rate):
-            app.notify("traffic takes lookups a second, as in :traffic 200", markup=False)
+            app.say("traffic takes lookups a second, as in :traffic 200", bad=True)
         else:
             app.traffic.start(app.driver.address, int(rate or DEFAULT_TRAFFIC_PER_S))
-            app.set_condition(Condition.TRAFFIC, f"TRAFFIC {app.traffic.rate}/s starts (t stops)")
+            app.say(f"traffic of {app.traffic.rate}/s starts (t stops it)")
+        app.show_seen()
 
     def confirm_quit(self) -> None:
         """Asks, says what stops with it, and quits."""
@@ -108,6 +119,7 @@ class Actions:
             attached=app.attached,
             traffic=app.traffic.running,
             frozen_here=app.driver.has_to_undo,
+            lost=bool(app.lost),
         )
         app.push_screen(ConfirmScreen("Quit?", effect), lambda yes: self._quit() if yes else None)
 

@@ -13,36 +13,36 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console import commands, messages
+from console import messages
 from console.actions import Actions
-from console.commands import (
-    BY_NAME,
-    Argument,
-    ClusterCommand,
-    Command,
-    ConsoleCommand,
-    usable,
-)
+from console.asking import Asking
+from console.colours import console_colours
+from console.command_text import parse
+from console.commands import BY_NAME, usable
 from console.driver import Driver, OpenCluster
 from console.history import History
 from console.notifications import NotificationFilter
-from console.query import completions
-from console.screens.confirm import ConfirmScreen, MessageScreen
+from console.screens.confirm import MessageScreen
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
+from console.seen import Seen
 from console.settings import Settings
-from console.status import Condition, Status
+from console.signals import heed_signals
+from console.steering import Steering
 from console.text import Glyphs, clean
 from console.traffic import Traffic
+from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton
-from console.widgets.query import QueryPanel
+from console.widgets.event_table import EventTable
+from console.widgets.prompt import Prompt
 from console.widgets.table import LiveTable
-from nodes.errors import BadRequest, RollcallError
+from nodes.errors import BadRequest
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 MAX_EVENTS = 2000
-MAX_TOASTS = 3
-"""Notifications for one snapshot; what is more is only counted."""
+
+AGE_EVERY_S = 1.0
+"""Seconds between two looks at how old the newest snapshot is."""
 
 
 class RollcallApp(App[int]):
@@ -59,9 +59,11 @@ class RollcallApp(App[int]):
     """
 
     TITLE = "Rollcall"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q,ctrl+c", "command('quit')", "Quit", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, priority=True),
     ]
 
     def __init__(
@@ -86,31 +88,50 @@ class RollcallApp(App[int]):
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.history = History()
         self.actions = Actions(self)
-        self._status = Status()
-        self._status.set(
-            Condition.STARTING, "connecting to the cluster" if attached else "starting the cluster"
-        )
+        self.steering = Steering(self)
+        self.asking = Asking(self)
+        self.lost = ""
+        self._taken = 0.0
+        self._traffic_report = ""
         self._notification_filter = NotificationFilter()
         self.main = MainScreen(
             settings=settings,
             glyphs=glyphs,
-            complete_query=self._complete_query,
-            complete_command=self._complete_command,
+            complete_query=self.asking.complete_query,
+            complete_command=self.asking.complete_command,
             read_only=read_only,
-            attached=attached,
         )
 
     def on_mount(self) -> None:
         """Shows the screen at once; the cluster comes up behind it."""
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
+        elif not self.is_headless and self.console.color_system == "standard":
+            self.theme = "ansi-dark"  # sixteen colours, as the terminal has them
+        self.set_class(self.glyphs.ascii, "-ascii")
+        if not self.is_headless:
+            heed_signals(self.leave)
         self.push_screen(self.main)
         self.driver.start()
-        self.call_after_refresh(self._show_status)
+        start = "connecting to the cluster" if self.attached else "starting the cluster"
+        self.call_after_refresh(lambda: self.main.head.show_start(start))
+        self.set_interval(AGE_EVERY_S, self._look_at_age)
+
+    def leave(self) -> None:
+        """A signal asks to end: the screen is put back; whoever runs the application lets go of
+        the cluster in order.
+        """
+        self.exit(0)
 
     def watch_theme(self, theme: str) -> None:
-        """Remembers the theme."""
-        self.settings.theme = theme
+        """Remembers the theme that was chosen."""
+        if self.is_running and theme != "ansi-dark":
+            self.settings.theme = theme
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's, and colours of states that can be read on it."""
+        variables = super().get_css_variables()
+        return {**variables, **console_colours(variables)}
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: Textual's own, and every command."""
@@ -122,69 +143,84 @@ class RollcallApp(App[int]):
                 command.label, command.help, partial(self.action_command, command.name)
             )
 
-    # -- what happened ------------------------------------------------------------
+    # -- what is seen -------------------------------------------------------------
 
     def on_snapshot_taken(self, message: messages.SnapshotTaken) -> None:
         """A snapshot of the cluster came."""
         first = self.snapshot is None
-        snapshot = self.snapshot = message.snapshot
-        self.history.add(snapshot)
+        self.snapshot = message.snapshot
+        self._taken = time.monotonic()
+        self.lost = ""
+        self.history.add(message.snapshot)
         self.events.extend(message.events)
-        self._status.set(Condition.STARTING, "")
-        self._status.set(Condition.LOST, "")
-        frozen = [worker.id for worker in snapshot.workers if worker.frozen]
-        self.set_condition(
-            Condition.FROZEN, f"FROZEN: {', '.join(frozen)} (f thaws)" if frozen else ""
-        )
-        self.set_condition(Condition.JOURNAL, snapshot.journal_trouble)
         if not first:
-            self._toast(message.events)
-        if self.main.is_composed:
-            rates = {worker.id: self.history.samples(worker.id) for worker in snapshot.workers}
-            self.main.show(snapshot, rates, self.events)
-        top = self._top()
-        if isinstance(top, WorkerScreen):
-            self.draw_worker(top)
+            self._tell(message.events)
+        self.show_seen()
+
+    def on_history_read(self, message: messages.HistoryRead) -> None:
+        """What the journal has of the time before."""
+        self.history.seed(message.seconds)
+        self.show_seen()
 
     def on_cluster_lost(self, message: messages.ClusterLost) -> None:
         """The cluster cannot be seen."""
-        at = time.strftime("%H:%M:%S", time.localtime(message.since))
-        self._status.set(Condition.STARTING, "")
-        self.set_condition(Condition.LOST, f"NOT SEEN since {at}: {message.why}; trying again")
-        self.main.show_lost()
+        self.lost = message.why
+        if self.snapshot is None and self.main.is_mounted:
+            self.main.head.show_start(f"not reached: {clean(message.why, 200)}; trying again")
+        self.show_seen()
+
+    def _look_at_age(self) -> None:
+        seen = self.seen
+        if seen is not None and seen.old:
+            self.show_seen()
+
+    @property
+    def seen(self) -> Seen | None:
+        """What there is to be seen now."""
+        if self.snapshot is None:
+            return None
+        return Seen(
+            self.snapshot,
+            self.history,
+            self.events,
+            time.monotonic() - self._taken if self.lost else 0.0,
+            self.lost,
+            self.traffic.rate if self.traffic.running else 0,
+            self._traffic_report if self.traffic.running else "",
+            self.read_only,
+            self.attached,
+        )
+
+    def show_seen(self) -> None:
+        """Draws what is seen, on every screen that shows some of it."""
+        seen = self.seen
+        if seen is None or not self.main.is_mounted:
+            return
+        self.main.seen = seen
+        self.main.workers_head.refuse(self.steering.refusal)
+        top = self._top()
+        if isinstance(top, WorkerScreen):
+            top.seen = seen
 
     def on_build_progressed(self, message: messages.BuildProgressed) -> None:
         """The catalog is being built."""
         share = message.done / message.total if message.total else 0.0
-        self.set_condition(Condition.STARTING, f"building the catalog: {message.stage} {share:.0%}")
+        if self.main.is_mounted:
+            self.main.head.show_start(f"building the catalog: {message.stage} {share:.0%}")
 
     def on_start_failed(self, message: messages.StartFailed) -> None:
         """There is no cluster, and there will be none."""
         done = "reached" if self.attached else "started"
-        self.set_condition(Condition.STARTING, f"the cluster could not be {done}")
+        self.main.head.show_start(f"the cluster could not be {done}", failed=True)
         self.push_screen(
             MessageScreen(f"The cluster could not be {done}", message.why),
             lambda _none: self.exit(2, return_code=2, message=clean(message.why)),
         )
 
-    def on_command_done(self, message: messages.CommandDone) -> None:
-        """A command was carried out."""
-        self.notify(clean(message.text), title=message.command.label, markup=False, timeout=4)
-
-    def on_command_failed(self, message: messages.CommandFailed) -> None:
-        """A command was not."""
-        title = f"{message.command.label} {message.argument}".strip()
-        self.push_screen(MessageScreen(f"{title}: not done", message.why))
-
-    def on_lookup_answered(self, message: messages.LookupAnswered) -> None:
-        """A lookup came back."""
-        if self.main.is_composed:
-            self.main.query_panel.show_answer(message)
-
-    def on_lookup_refused(self, message: messages.LookupRefused) -> None:
-        """A lookup did not."""
-        if self.main.is_composed:
-            self.main.query_panel.show_refusal(message)
+    def on_traffic_reported(self, message: messages.TrafficReported) -> None:
+        """The built-in load said how it goes."""
+        self._traffic_report = f"traffic {message.report}" if message.running else ""
+        self.show_seen()
 
     def on_log_read(self, message: messages.LogRead) -> None:
         """A part of a log came."""
@@ -192,140 +228,122 @@ class RollcallApp(App[int]):
         if isinstance(top, WorkerScreen):
             top.show_log(message)
 
-    def on_traffic_reported(self, message: messages.TrafficReported) -> None:
-        """The built-in load said how it goes."""
-        text = f"TRAFFIC {self.traffic.rate}/s wanted, {message.report} (t stops)"
-        self.set_condition(
-            Condition.TRAFFIC, text if message.running and self.traffic.running else ""
-        )
-
     def on_stopped(self, _message: messages.Stopped) -> None:
         """The cluster is closed."""
         if self.actions.quitting:
             self.exit(0)
 
-    def draw_worker(self, screen: WorkerScreen) -> None:
-        """Draws the newest snapshot's part of a worker's screen."""
-        worker_id = screen.worker_id
-        screen.show(self.worker(worker_id), self.history.samples(worker_id), self.events)
-
     def _top(self) -> Screen[object] | None:
         """The screen in front; None while the application goes down, and still hears things."""
         return self.screen_stack[-1] if self.screen_stack else None
 
-    def set_condition(self, condition: Condition, text: str) -> None:
-        """What the status line says of a condition; "" when it has ended."""
-        self._status.set(condition, text)
-        self._show_status()
+    # -- what is said -------------------------------------------------------------
 
-    def _show_status(self) -> None:
-        if self.main.is_composed:
-            self.main.show_status(self._status.line)
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Says what became of something, on the line at the bottom."""
+        self.main.message.say(text, bad=bad)
+        top = self._top()
+        if isinstance(top, WorkerScreen):
+            top.message.say(text, bad=bad)
 
-    def _toast(self, events: list[Event]) -> None:
+    def notify(self, message: str, *_args: object, severity: str = "", **_kw: object) -> None:
+        """What Textual itself has to say is said there as well: nothing floats."""
+        self.say(message, bad=severity in ("warning", "error"))
+
+    def action_message(self) -> None:
+        """Shows all of the newest message."""
+        if self.main.message.text:
+            self.push_screen(MessageScreen("Message", self.main.message.text))
+
+    def on_command_done(self, message: messages.CommandDone) -> None:
+        """A command was carried out, or was not."""
+        self.say(message.text, bad=message.failed)
+
+    def acted_on(self, worker_id: str) -> None:
+        """The operator did something to a worker: what follows is no news."""
+        self._notification_filter.acted_on(worker_id, time.monotonic())
+
+    def _tell(self, events: list[Event]) -> None:
         bad = self._notification_filter.select(events, time.monotonic())
-        for event in bad[:MAX_TOASTS]:
-            title = clean(f"{event.worker} {event.kind.replace('_', '-')}", 60)
-            self.notify(clean(event.text, 200), title=title, severity="warning", markup=False)
-        if len(bad) > MAX_TOASTS:
-            self.notify(f"and {len(bad) - MAX_TOASTS} more events", markup=False)
+        if bad:
+            event = bad[-1]
+            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            what = f"{event.worker} {event.kind.replace('_', '-')}".strip()
+            self.say(f"{what}: {event.text}{more}", bad=True)
 
     # -- commands -----------------------------------------------------------------
 
-    def on_command_button_pressed(self, event: CommandButton.Pressed) -> None:
-        """A button of the command bar."""
-        self._dispatch(event.command, "")
-
-    def action_command(self, name: str) -> None:
-        """Does a command, on the selected worker if it takes one."""
-        self._dispatch(BY_NAME[name], "")
-
-    def action_line(self, line: str) -> None:
-        """Does what was typed after `:`."""
-        try:
-            command, argument = commands.parse(line)
-        except BadRequest as error:
-            self.notify(clean(str(error)), severity="error", markup=False)
-            return
-        self._dispatch(command, argument)
-
-    def _dispatch(self, command: Command, argument: str) -> None:
-        match command:
-            case ConsoleCommand():
-                command.run(self.actions, argument)
-            case ClusterCommand() if self.read_only:
-                self.notify("this console is read-only", severity="warning", markup=False)
-            case ClusterCommand(argument=Argument.COUNT) if not argument:
-                self.main.open_line(":", f"{command.name} ")
-            case ClusterCommand():
-                self._confirm(command, argument)
-
-    def _confirm(self, command: ClusterCommand, argument: str) -> None:
-        """Has the cluster do it, once the operator has confirmed what is dangerous."""
-        worker: WorkerView | None = None
-        if command.argument is Argument.WORKER:
-            argument = argument or self.main.table.cursor
-            worker = self.worker(argument)
-            if worker is None:
-                text = f"there is no worker {argument}" if argument else "select a worker first"
-                self.notify(clean(text), severity="warning", markup=False)
-                return
-            if command.undo is not None and command.is_done(worker):
-                command = command.undo
-        if command.effect is None or self.snapshot is None:
-            self.run_on_cluster(command, argument)
-            return
-        # `argument` is of now: whatever is selected when the answer comes does not matter.
-        self.push_screen(
-            ConfirmScreen(
-                f"{command.label} {argument}".strip() + "?", command.effect(self.snapshot, worker)
-            ),
-            lambda yes: self.run_on_cluster(command, argument) if yes else None,
-        )
-
-    def run_on_cluster(self, command: ClusterCommand, argument: str) -> None:
-        """Has the cluster do it, without a question."""
-        if command.argument is Argument.WORKER:
-            self._notification_filter.acted_on(argument, time.monotonic())
-        self.driver.run(command, argument)
+    @property
+    def targets(self) -> list[str]:
+        """The ids of the workers that a command without one acts on: those on the screen."""
+        top = self._top()
+        if isinstance(top, WorkerScreen):
+            return [top.worker_id]
+        return self.main.table.targets if self.main.is_mounted else []
 
     def worker(self, worker_id: str) -> WorkerView | None:
         """A worker as the newest snapshot has it; None if it is not in it."""
         found = self.snapshot.workers if self.snapshot is not None else ()
         return next((worker for worker in found if worker.id == worker_id), None)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key does anything on a screen that is too small, but quit; a read-only console has
+        no key that steers.
+        """
+        if action != "command" or not parameters:
+            return True
+        command = BY_NAME[str(parameters[0])]
+        if command.steers and self.read_only:
+            return False
+        return command.name == "quit" or not self.main.too_small
+
+    def on_command_button_pressed(self, event: CommandButton.Pressed) -> None:
+        """A button of the worker list."""
+        if event.by_mouse:
+            self.main.table.focus()
+        self.steering.dispatch(event.command)
+
+    def action_command(self, name: str) -> None:
+        """Does a command, on the marked workers or the one under the cursor if it takes any."""
+        self.steering.dispatch(BY_NAME[name])
+
+    def action_line(self, line: str) -> None:
+        """Does what was typed after `:`."""
+        try:
+            command, argument = parse(line)
+        except BadRequest as error:
+            self.say(str(error), bad=True)
+            return
+        self.steering.dispatch(command, argument)
+
     # -- panels -------------------------------------------------------------------
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
-        """Enter on a worker shows it."""
-        if event.table.id == "workers":
+        """Enter on a worker shows it, on an event all of its text."""
+        if event.table is self.main.table:
             self.actions.show_details(event.key)
+        elif isinstance(event.table, EventTable):
+            self.push_screen(MessageScreen("Event", event.table.text_of(event.key)))
 
-    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
-        """An event, or a load bar, that is selected selects its worker."""
-        if event.table.id == "load" and event.key:
-            self.main.table.select(event.key)
-        if event.table.id == "events" and event.table.screen is self.main and event.key:
-            found = (one for one in reversed(self.events) if str(one.number) == event.key)
-            one = next(found, None)
-            if one is not None and one.worker:
-                self.main.table.select(one.worker)
-
-    def on_query_panel_asked(self, event: QueryPanel.Asked) -> None:
+    def on_input_submitted(self, event: Prompt.Submitted) -> None:
         """A lookup was typed."""
+        if event.input is self.main.prompt:
+            self.asking.ask(event.value.strip())
+
+    def on_answer_panel_more_wanted(self, event: AnswerPanel.MoreWanted) -> None:
+        """The next page of an answer."""
         self.driver.look_up(event.words, after=event.after)
 
-    def on_query_panel_export_wanted(self) -> None:
+    def on_answer_panel_export_wanted(self) -> None:
         """The records are to be written to a file."""
         self.actions.export_records()
 
-    def _complete_query(self, line: str) -> list[str]:
-        try:
-            shapes = self.driver.describe().lookups
-        except RollcallError:
-            return []  # nobody to ask yet
-        return completions(line, shapes, self.driver.values)
+    def on_lookup_answered(self, message: messages.LookupAnswered) -> None:
+        """A lookup came back."""
+        if self.main.is_mounted:
+            self.asking.answered(message)
 
-    def _complete_command(self, line: str) -> list[str]:
-        workers = self.snapshot.workers if self.snapshot is not None else ()
-        return commands.complete(line, [worker.id for worker in workers])
+    def on_lookup_refused(self, message: messages.LookupRefused) -> None:
+        """A lookup did not."""
+        if self.main.is_mounted:
+            self.asking.refused(message)

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from console import effects
-from nodes.errors import BadRequest, NotPossible
-from nodes.wire import ClusterSnapshot, WorkerView
+from nodes.errors import NotPossible
+from nodes.wire import ClusterSnapshot, WorkerView, is_crash_looping
 
 if TYPE_CHECKING:
     from console.actions import Actions
@@ -21,11 +21,8 @@ ClusterAction = Callable[["Cluster", str], str]
 ConsoleAction = Callable[["Actions", str], None]
 """`action(actions, argument)` is what the console does by itself, on the screen's thread."""
 
-Effect = Callable[[ClusterSnapshot, WorkerView | None], str]
-"""`effect(snapshot, worker)`: what will follow, for the confirmation."""
-
-MAX_NUMBER_DIGITS = 6
-"""Digits of a number: more than any count of workers or lookups a second has."""
+Effect = Callable[[ClusterSnapshot, Sequence[WorkerView]], str]
+"""`effect(snapshot, workers)`: what will follow, for the confirmation."""
 
 
 class Argument(StrEnum):
@@ -33,6 +30,7 @@ class Argument(StrEnum):
 
     NONE = "none"
     WORKER = "worker"  # an id; the selected one if it is left out
+    NEWEST = "newest"  # none is typed: the newest worker is meant
     COUNT = "count"
     OPTIONAL_COUNT = "optional count"
     TEXT = "text"
@@ -49,6 +47,9 @@ class Command:
         help: one sentence.
         argument: what it takes.
         button: whether there is a button for it.
+        footer: how important it is that the line of keys shows it; 0 for never.
+        steers: whether it changes what the cluster does: such keys act from the worker list and
+            the worker's own screen alone, and a read-only console has none.
     """
 
     name: str
@@ -57,6 +58,8 @@ class Command:
     key: str = ""
     argument: Argument = Argument.NONE
     button: bool = False
+    footer: int = 0
+    steers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +71,15 @@ class ClusterCommand(Command):
         effect: says what will follow; None for what needs no confirmation.
         undo: what takes it back, when the console quits at the latest.
         is_done: whether a worker is in the state that this brings about; then it is undone.
+        refusal: why it cannot be done to a worker now, "" if it can.
     """
 
     run: ClusterAction
     effect: Effect | None = None
     undo: ClusterCommand | None = None
     is_done: Callable[[WorkerView], bool] = lambda _worker: False
+    refusal: Callable[[WorkerView], str] = lambda _worker: ""
+    steers: bool = True
 
     @property
     def dangerous(self) -> bool:
@@ -96,11 +102,33 @@ def _spawn(cluster: Cluster, argument: str) -> str:
     return f"started {', '.join(cluster.spawn(int(argument or 1)))}"
 
 
-def _scale_by(cluster: Cluster, step: int) -> str:
+def _grow(cluster: Cluster) -> str:
     wanted = cluster.snapshot().wanted_workers
     if wanted is None:
         raise NotPossible("this master starts no workers: start and stop them where they run")
-    return cluster.scale(max(0, wanted + step))
+    return cluster.scale(wanted + 1)
+
+
+def _unreachable(worker: WorkerView) -> str:
+    """Why a worker cannot be reached at all."""
+    return f"{worker.id} is down" if worker.state == "down" else ""
+
+
+def _elsewhere(worker: WorkerView) -> str:
+    """Why the process of a worker cannot be."""
+    if worker.state == "down" and not is_crash_looping(worker):
+        return f"{worker.id} is down"
+    return "" if worker.local else f"{worker.id} runs elsewhere: only drain reaches it"
+
+
+def _no_process(worker: WorkerView) -> str:
+    return _unreachable(worker) or _elsewhere(worker)
+
+
+def _not_to_drain(worker: WorkerView) -> str:
+    if worker.state == "draining":
+        return f"{worker.id} drains already"
+    return "" if worker.local else _unreachable(worker)
 
 
 THAW = ClusterCommand(
@@ -108,6 +136,7 @@ THAW = ClusterCommand(
     label="Thaw",
     help="Let the selected frozen worker go on.",
     argument=Argument.WORKER,
+    refusal=_no_process,
     run=lambda cluster, worker_id: cluster.thaw(worker_id),
 )
 
@@ -119,15 +148,18 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Start one more worker.",
         argument=Argument.OPTIONAL_COUNT,
         button=True,
+        footer=93,
         run=_spawn,
     ),
     ClusterCommand(
         name="kill",
-        key="k",
+        key="K",
         label="Kill",
         help="End the selected worker at once.",
         argument=Argument.WORKER,
         button=True,
+        footer=92,
+        refusal=_no_process,
         run=lambda cluster, worker_id: cluster.kill(worker_id),
         effect=effects.kill,
     ),
@@ -138,6 +170,8 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Let the selected worker finish, then leave.",
         argument=Argument.WORKER,
         button=True,
+        footer=91,
+        refusal=_not_to_drain,
         run=lambda cluster, worker_id: cluster.drain(worker_id),
         effect=effects.drain,
     ),
@@ -148,6 +182,8 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Let the selected worker finish, then start it anew.",
         argument=Argument.WORKER,
         button=True,
+        footer=73,
+        refusal=_elsewhere,
         run=lambda cluster, worker_id: cluster.restart(worker_id),
         effect=effects.restart,
     ),
@@ -158,6 +194,8 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Stop the selected worker with SIGSTOP; again to thaw it.",
         argument=Argument.WORKER,
         button=True,
+        footer=60,
+        refusal=_no_process,
         run=lambda cluster, worker_id: cluster.freeze(worker_id),
         effect=effects.freeze,
         undo=THAW,
@@ -167,17 +205,20 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
     ClusterCommand(
         name="grow",
         key="plus",
-        label="+1",
+        label="Grow",
         help="Want one worker more.",
-        run=lambda cluster, _: _scale_by(cluster, 1),
+        footer=40,
+        run=lambda cluster, _: _grow(cluster),
     ),
     ClusterCommand(
         name="shrink",
         key="minus",
-        label="-1",
-        help="Want one worker less.",
-        run=lambda cluster, _: _scale_by(cluster, -1),
-        effect=effects.shrink,
+        label="Shrink",
+        help="Drain the newest worker, and want one less.",
+        argument=Argument.NEWEST,
+        footer=38,
+        run=lambda cluster, worker_id: cluster.drain(worker_id),
+        effect=effects.drain,
     ),
     ClusterCommand(
         name="scale",
@@ -185,7 +226,6 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Start or drain workers until N are wanted.",
         argument=Argument.COUNT,
         run=lambda cluster, count: cluster.scale(int(count)),
-        effect=effects.scale,
     ),
     ClusterCommand(
         name="reload",
@@ -193,6 +233,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         label="Reload",
         help="Bring changed records into service.",
         button=True,
+        footer=30,
         run=lambda cluster, _: cluster.reload().text,
         effect=effects.reload,
     ),
@@ -206,6 +247,8 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
         help="Start or stop a load of sample lookups.",
         argument=Argument.OPTIONAL_COUNT,
         button=True,
+        footer=50,
+        steers=True,
         run=lambda actions, rate: actions.toggle_traffic(rate),
     ),
     ConsoleCommand(
@@ -214,7 +257,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
         label="Ask",
         help="Type a lookup.",
         argument=Argument.TEXT,
-        button=True,
+        footer=89,
         run=lambda actions, lookup: actions.focus_query(lookup),
     ),
     ConsoleCommand(
@@ -227,6 +270,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
     ConsoleCommand(
         name="filter",
         key="slash",
+        footer=45,
         label="Filter",
         help="Show only the rows that contain a text.",
         argument=Argument.TEXT,
@@ -235,6 +279,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
     ConsoleCommand(
         name="sort",
         key="o",
+        footer=20,
         label="Sort",
         help="Sort by the next column; O turns the order round.",
         run=lambda actions, _: actions.sort_by_next_column(),
@@ -242,6 +287,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
     ConsoleCommand(
         name="command",
         key="colon",
+        footer=90,
         label="Command",
         help="Type any command.",
         argument=Argument.TEXT,
@@ -259,7 +305,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
         key="question_mark",
         label="Help",
         help="Show every key and command.",
-        button=True,
+        footer=95,
         run=lambda actions, _: actions.show_help(),
     ),
     ConsoleCommand(
@@ -267,7 +313,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
         key="q",
         label="Quit",
         help="Leave the console.",
-        button=True,
+        footer=55,
         run=lambda actions, _: actions.confirm_quit(),
     ),
 )
@@ -276,43 +322,15 @@ COMMANDS: tuple[ClusterCommand | ConsoleCommand, ...] = (*CLUSTER_COMMANDS, *CON
 
 BY_NAME = {command.name: command for command in COMMANDS}
 
+KEYS = {"plus": "+", "minus": "-", "slash": "/", "colon": ":", "question_mark": "?"}
+"""Keys whose name is not what is printed on them."""
+
+
+def key_text(command: Command) -> str:
+    """A command's key as a person knows it."""
+    return KEYS.get(command.key, command.key)
+
 
 def usable(*, read_only: bool) -> Sequence[ClusterCommand | ConsoleCommand]:
     """The commands that a console has; a read-only one changes nothing in the cluster."""
-    return CONSOLE_COMMANDS if read_only else COMMANDS
-
-
-def parse(line: str) -> tuple[ClusterCommand | ConsoleCommand, str]:
-    """The command and the argument of a line typed after `:`.
-
-    Raises:
-        BadRequest: there is no such command, or its argument is missing or not one.
-    """
-    name, _, argument = line.strip().partition(" ")
-    command = BY_NAME.get(name)
-    if command is None:
-        raise BadRequest(f"there is no command {name[:40]!r}; ? lists them")
-    argument = argument.strip()
-    match command.argument:
-        case Argument.NONE if argument:
-            raise BadRequest(f"{name} takes nothing after it")
-        case Argument.COUNT if not _is_number(argument):
-            raise BadRequest(f"{name} takes a number, as in :{name} 3")
-        case Argument.OPTIONAL_COUNT if argument and not _is_number(argument):
-            raise BadRequest(f"{name} takes a number, as in :{name} 3")
-    return command, argument
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS
-
-
-def complete(line: str, workers: list[str]) -> list[str]:
-    """Whole lines that the line may become: commands, then the ids of workers."""
-    name, space, argument = line.partition(" ")
-    if not space:
-        return [command.name for command in COMMANDS if command.name.startswith(name)]
-    command = BY_NAME.get(name)
-    if command is None or command.argument is not Argument.WORKER:
-        return []
-    return [f"{name} {worker}" for worker in workers if worker.startswith(argument.strip())]
+    return tuple(one for one in COMMANDS if not (read_only and one.steers))

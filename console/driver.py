@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from console.commands import ClusterCommand
+from console.history import HISTORY_S
 from console.messages import (
     BuildProgressed,
     ClusterLost,
     CommandDone,
-    CommandFailed,
+    HistoryRead,
     LogRead,
     LookupAnswered,
     LookupRefused,
@@ -28,6 +29,7 @@ from console.messages import (
     StartFailed,
     Stopped,
 )
+from console.query import correction
 from nodes.errors import BadRequest, RollcallError
 from nodes.wire import Description
 
@@ -112,6 +114,7 @@ class Driver:
             if self._cluster is None:
                 self._post(Stopped())
         try:
+            self._read_history(self._cluster)
             while not self._stopping.is_set():
                 self._poll(self._cluster)
                 self._wake.wait(self._poll_interval_s)
@@ -124,6 +127,15 @@ class Driver:
         if self._stopping.is_set():
             raise _Interrupted
         self._post(BuildProgressed(stage, done, total))
+
+    def _read_history(self, cluster: Cluster) -> None:
+        """Once, at the start: a console opened after an incident shows it."""
+        try:
+            seconds = cluster.history(int(HISTORY_S))
+        except RollcallError:
+            return  # charts begin empty
+        if seconds:
+            self._post(HistoryRead(seconds))
 
     def _poll(self, cluster: Cluster) -> None:
         try:
@@ -154,21 +166,25 @@ class Driver:
 
     # -- commands ----------------------------------------------------------------
 
-    def run(self, command: ClusterCommand, argument: str) -> None:
-        """Carries out a command; `CommandDone` or `CommandFailed` follows."""
+    def run(self, command: ClusterCommand, *arguments: str) -> None:
+        """Carries out a command for each argument; one `CommandDone` follows for all of them."""
 
         def work(cluster: Cluster) -> Message:
-            try:
-                text = command.run(cluster, argument)
-            except RollcallError as error:
-                return CommandFailed(command, argument, str(error))
-            if command.undo is not None:
-                self._to_undo[command.undo, argument] = None
-            self._to_undo.pop((command, argument), None)
+            done: list[str] = []
+            failed: list[str] = []
+            for argument in arguments:
+                try:
+                    done.append(command.run(cluster, argument))
+                except RollcallError as error:
+                    failed.append(f"{command.label} {argument}".strip() + f": not done: {error}")
+                else:
+                    if command.undo is not None:
+                        self._to_undo[command.undo, argument] = None
+                    self._to_undo.pop((command, argument), None)
             self._wake.set()
-            return CommandDone(command, text)
+            return CommandDone(command, "; ".join([*failed, *done]), failed=bool(failed))
 
-        self._submit(work, lambda why: CommandFailed(command, argument, why))
+        self._submit(work, lambda why: CommandDone(command, why, failed=True))
 
     @property
     def has_to_undo(self) -> bool:
@@ -210,10 +226,19 @@ class Driver:
                 took = (time.monotonic() - began) * 1000
                 near = [] if page.count or after else self._similar_values(cluster, words)
             except RollcallError as error:
-                return LookupRefused(words, str(error))
+                return LookupRefused(words, str(error), self._meant(cluster, words, error))
             return LookupAnswered(words, page, took, near, more=after is not None)
 
         self._submit(work, lambda why: LookupRefused(words, why))
+
+    def _meant(self, cluster: Cluster, words: list[str], error: RollcallError) -> str:
+        """The line that was meant, if the request was wrong and it can be told."""
+        if not isinstance(error, BadRequest):
+            return ""
+        try:
+            return correction(words, self.describe(cluster).lookups)
+        except RollcallError:
+            return ""
 
     def _similar_values(self, cluster: Cluster, words: list[str]) -> list[str]:
         """Values like the first argument, which found nothing."""

@@ -2,58 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from console.states import live
-from nodes.support.units import duration
+from nodes.support.natural import natural_key
+from nodes.support.units import counted, duration
 from nodes.wire import ClusterSnapshot, WorkerView
 
 
-def _in_flight(worker: WorkerView | None) -> str:
-    if worker is None:
-        return ""
-    lookups = "lookup" if worker.in_flight == 1 else "lookups"
-    return f"{worker.id} has {worker.in_flight} {lookups} in flight"
+def _in_flight(workers: Sequence[WorkerView]) -> str:
+    lookups = counted(sum(worker.in_flight for worker in workers), "lookup")
+    if len(workers) == 1:
+        return f"{workers[0].id} has {lookups} in flight"
+    return f"They have {lookups} in flight"
 
 
-def kill(_snapshot: ClusterSnapshot, worker: WorkerView | None) -> str:
-    return f"{_in_flight(worker)}; they will be rerouted. It is not started again."
+def _not_again(workers: Sequence[WorkerView]) -> str:
+    return "It is not started again." if len(workers) == 1 else "They are not started again."
 
 
-def drain(_snapshot: ClusterSnapshot, worker: WorkerView | None) -> str:
-    return f"{_in_flight(worker)}; it answers them, then leaves. It is not started again."
-
-
-def restart(_snapshot: ClusterSnapshot, worker: WorkerView | None) -> str:
-    return f"{_in_flight(worker)}; it answers them, then is started anew."
-
-
-def freeze(_snapshot: ClusterSnapshot, worker: WorkerView | None) -> str:
+def kill(snapshot: ClusterSnapshot, workers: Sequence[WorkerView]) -> str:
     return (
-        f"{_in_flight(worker)}; they will be rerouted. It stays frozen until it is thawed "
-        "or this console quits."
+        f"{_in_flight(workers)}; they will be rerouted. {_not_again(workers)}"
+        f"{_none_left(snapshot, workers)}"
     )
 
 
-def reload(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str:
+def drain(snapshot: ClusterSnapshot, workers: Sequence[WorkerView]) -> str:
+    return (
+        f"{_in_flight(workers)}; they are answered first. {_not_again(workers)}"
+        f"{_none_left(snapshot, workers)}"
+    )
+
+
+def restart(_snapshot: ClusterSnapshot, workers: Sequence[WorkerView]) -> str:
+    return f"{_in_flight(workers)}; they are answered first, then it is started anew."
+
+
+def freeze(snapshot: ClusterSnapshot, workers: Sequence[WorkerView]) -> str:
+    return (
+        f"{_in_flight(workers)}; they will be rerouted. Frozen until thawed, or until this "
+        f"console quits.{_none_left(snapshot, workers)}"
+    )
+
+
+def reload(snapshot: ClusterSnapshot, _workers: Sequence[WorkerView]) -> str:
     count = len(live(snapshot.workers))
     switch = "1 worker switches" if count == 1 else f"{count} workers switch, one after the other"
     return f"If the records changed, {switch}. No lookup waits for it."
 
 
-def shrink(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str:
-    if not snapshot.wanted_workers:
-        return "No worker is wanted now, so none will leave."
-    return (
-        f"The newest of {snapshot.wanted_workers} worker(s) answers its last lookups, then leaves."
-    )
+def _none_left(snapshot: ClusterSnapshot, workers: Sequence[WorkerView]) -> str:
+    leaving = {worker.id for worker in workers}
+    left = [one for one in live(snapshot.workers) if one.id not in leaving and not one.frozen]
+    return "" if left else " No worker is left then: every lookup will fail."
 
 
-def scale(snapshot: ClusterSnapshot, _worker: WorkerView | None) -> str:
-    wanted = snapshot.wanted_workers or 0
-    return f"{wanted} worker(s) are wanted now. Any too many answer their last lookups, then leave."
+def newest(snapshot: ClusterSnapshot, count: int) -> list[WorkerView]:
+    """The local workers that leave first when fewer are wanted: crash-looping ones, then the
+    newest.
+    """
+    staying = [one for one in snapshot.workers if one.local and one.state != "draining"]
+    staying.sort(key=lambda one: (one.state != "down", one.uptime_s, -one.generation))
+    return sorted(staying[: max(0, count)], key=lambda one: natural_key(one.id))
 
 
 def leave(
-    snapshot: ClusterSnapshot | None, *, attached: bool, traffic: bool, frozen_here: bool
+    snapshot: ClusterSnapshot | None,
+    *,
+    attached: bool,
+    traffic: bool,
+    frozen_here: bool,
+    lost: bool = False,
 ) -> str:
     """What follows from `quit`.
 
@@ -62,9 +82,12 @@ def leave(
         attached: whether the cluster runs elsewhere.
         traffic: whether the built-in load is on.
         frozen_here: whether this console has frozen workers that are not thawed.
+        lost: whether the cluster cannot be seen now.
     """
     if attached:
-        parts = ["The cluster runs on."]
+        parts = [
+            "The cluster is not seen now, and is left as it is." if lost else "The cluster runs on."
+        ]
     else:
         workers = live(snapshot.workers) if snapshot is not None else []
         own = sum(worker.local for worker in workers)

@@ -12,14 +12,24 @@ from typing import Any
 import msgspec
 
 from nodes.errors import BadRequest
+from nodes.support.files import write_atomically
 
 
-def export(records: Sequence[dict[str, Any]], target: str) -> Path:
+def exists(target: str) -> bool:
+    """Whether there is a file of that name already."""
+    try:
+        return Path(target).expanduser().is_file()
+    except (RuntimeError, OSError, ValueError):
+        return False  # what is wrong with the name, `export` will say
+
+
+def export(records: Sequence[dict[str, Any]], target: str, *, replace: bool = False) -> Path:
     """Writes records to a new file, in the form its name ends with; returns where it is.
 
     Args:
         records: what to write.
         target: a path that ends in .json or .csv; "~" is the home folder.
+        replace: whether a file that is there is replaced.
 
     Raises:
         BadRequest: the name does not say which form, or is there already, or cannot be written.
@@ -32,6 +42,9 @@ def export(records: Sequence[dict[str, Any]], target: str) -> Path:
         raise BadRequest(f"{target[:80]!r}: end the name in .json or .csv")
     try:
         content = _json(records) if path.suffix == ".json" else _csv(records)
+        if replace:
+            write_atomically(path, content)
+            return path.resolve()
         # For its owner only, as what it was exported from is.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:

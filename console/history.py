@@ -1,14 +1,21 @@
-"""The last five minutes of every worker, gathered from snapshots; pure."""
+"""The last minutes of the cluster and of every worker, gathered from snapshots; pure."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from nodes.wire import ClusterSnapshot
+from console.charts import Mark, Point
+from console.lines import Tone
+from nodes.support.event_kinds import EventKind
+from nodes.wire import ClusterSnapshot, Event, Second, WorkerView
 
 HISTORY_S = 300.0
 """Seconds that are kept."""
+
+TREND_S = 60.0
+"""Seconds of a trend, and of a chart on a narrow screen."""
 
 
 class Sample(NamedTuple):
@@ -16,42 +23,158 @@ class Sample(NamedTuple):
 
     at: float
     lookups_per_s: float
-    p99_ms: float
+    p99_ms: float | None
     in_flight: int
     cpu_percent: float
     memory_bytes: int
+    hedged_away: int = 0
+
+
+class ClusterSample(NamedTuple):
+    """The cluster at one moment. `hedges` counts all so far."""
+
+    at: float
+    lookups_per_s: float
+    errors_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    hedges: int
+
+
+MARKS: dict[str, tuple[str, Tone]] = {
+    EventKind.SPAWNED: ("s", Tone.MUTED),
+    EventKind.KILLED: ("K", Tone.BAD),
+    EventKind.LOST: ("x", Tone.BAD),
+    EventKind.CRASH_LOOPING: ("X", Tone.BAD),
+    EventKind.FROZEN: ("F", Tone.WARNING),
+    EventKind.THAWED: ("f", Tone.GOOD),
+    EventKind.SUSPECT: ("?", Tone.WARNING),
+    EventKind.RESTARTING: ("r", Tone.MUTED),
+    EventKind.RELOAD: ("R", Tone.MUTED),
+    EventKind.BREAKER_OPENED: ("b", Tone.BAD),
+    EventKind.PANIC: ("P", Tone.BAD),
+}
+"""The letter by which an event is marked on the axis of time; the rest are not."""
+
+HEDGED = ("h", Tone.WARNING)
 
 
 class History:
-    """Samples by worker id, one a second at most, none older than `HISTORY_S`."""
+    """Samples of cluster and workers, one a second at most, none older than `HISTORY_S`."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, deque[Sample]] = {}
+        self._workers: dict[str, deque[Sample]] = {}
+        self._cluster: deque[ClusterSample] = deque()
+
+    def seed(self, seconds: Iterable[Second]) -> None:
+        """Takes up what the journal wrote down, older than what is there."""
+        first = self._cluster[0].at if self._cluster else float("inf")
+        answered: Second | None = None
+        earlier = []
+        for one in seconds:
+            failed = 0.0
+            if answered is not None and one.at > answered.at and one.errors >= answered.errors:
+                failed = (one.errors - answered.errors) / (one.at - answered.at)
+            answered = one
+            if one.at < first - 0.5:
+                earlier.append(
+                    ClusterSample(
+                        one.at, one.lookups_per_s, failed, one.p50_ms, one.p99_ms, one.hedges
+                    )
+                )
+        self._cluster.extendleft(reversed(earlier))
+        if self._cluster:
+            _forget(self._cluster, self._cluster[-1].at)
 
     def add(self, snapshot: ClusterSnapshot) -> None:
         """Adds a snapshot, and forgets the workers that are no longer in it."""
-        present = {worker.id for worker in snapshot.workers}
-        for gone in self._samples.keys() - present:
-            del self._samples[gone]
-        for worker in snapshot.workers:
-            samples = self._samples.setdefault(worker.id, deque())
-            if samples and snapshot.taken_at < samples[-1].at:
-                samples.clear()  # the clock was set back
-            if samples and snapshot.taken_at - samples[-1].at < 1.0:
-                continue
-            samples.append(
-                Sample(
-                    snapshot.taken_at,
-                    worker.lookups_per_s,
-                    worker.p99_ms or 0.0,
-                    worker.in_flight,
-                    worker.cpu_percent,
-                    worker.memory_bytes,
+        now = snapshot.taken_at
+        if _is_due(self._cluster, now):
+            self._cluster.append(
+                ClusterSample(
+                    now,
+                    snapshot.lookups_per_s,
+                    snapshot.errors_per_s,
+                    snapshot.p50_ms,
+                    snapshot.p99_ms,
+                    snapshot.hedges,
                 )
             )
-            while samples[0].at < snapshot.taken_at - HISTORY_S:
-                samples.popleft()
+            _forget(self._cluster, now)
+        present = {worker.id for worker in snapshot.workers}
+        for gone in self._workers.keys() - present:
+            del self._workers[gone]
+        for worker in snapshot.workers:
+            samples = self._workers.setdefault(worker.id, deque())
+            if _is_due(samples, now):
+                samples.append(_sample(worker, now))
+                _forget(samples, now)
 
     def samples(self, worker_id: str) -> list[Sample]:
         """A worker's samples, oldest first."""
-        return list(self._samples.get(worker_id, ()))
+        return list(self._workers.get(worker_id, ()))
+
+    @property
+    def cluster(self) -> list[ClusterSample]:
+        """The cluster's samples, oldest first."""
+        return list(self._cluster)
+
+    def points(self, value: Callable[[ClusterSample], float | None]) -> list[Point]:
+        """One figure of the cluster over time."""
+        return [Point(sample.at, value(sample)) for sample in self._cluster]
+
+    def worker_points(self, worker_id: str, value: Callable[[Sample], float | None]) -> list[Point]:
+        """One figure of a worker over time."""
+        return [Point(sample.at, value(sample)) for sample in self._workers.get(worker_id, ())]
+
+    def hedged_away(self, worker_id: str, span_s: float = TREND_S) -> int:
+        """Lookups of the last `span_s` seconds that went to another worker as this one was late."""
+        samples = self._workers.get(worker_id)
+        if not samples:
+            return 0
+        before = samples[-min(len(samples), int(span_s) + 1)]  # there is one a second
+        return max(0, samples[-1].hedged_away - before.hedged_away)
+
+    def token(self, worker_id: str) -> str:
+        """Another text whenever there is another sample of a worker."""
+        samples = self._workers.get(worker_id)
+        return f"{samples[-1].at:.0f}" if samples else ""
+
+    def hedge_marks(self) -> list[Mark]:
+        """A mark for each second with hedges."""
+        marks = []
+        before: ClusterSample | None = None
+        for sample in self._cluster:
+            if before is not None and sample.hedges > before.hedges:
+                marks.append(Mark(sample.at, *HEDGED))
+            before = sample
+        return marks
+
+
+def event_marks(events: Iterable[Event]) -> list[Mark]:
+    """The marks of events, for an axis of time."""
+    return [Mark(event.at, *MARKS[event.kind]) for event in events if event.kind in MARKS]
+
+
+def _sample(worker: WorkerView, now: float) -> Sample:
+    return Sample(
+        now,
+        worker.lookups_per_s,
+        worker.p99_ms,
+        worker.in_flight,
+        worker.cpu_percent,
+        worker.memory_bytes,
+        worker.hedged_away,
+    )
+
+
+def _is_due(samples: deque[ClusterSample] | deque[Sample], now: float) -> bool:
+    """Whether a second has passed since the newest sample."""
+    if samples and now < samples[-1].at:
+        samples.clear()  # the clock was set back
+    return not samples or now - samples[-1].at >= 1.0
+
+
+def _forget(samples: deque[ClusterSample] | deque[Sample], now: float) -> None:
+    while samples and samples[0].at < now - HISTORY_S:
+        samples.popleft()

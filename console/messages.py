@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.message import Message
 
 from console.commands import ClusterCommand
-from nodes.wire import ClusterSnapshot, Envelope, Event
+from nodes.wire import ClusterSnapshot, Envelope, Event, Second
 
 
 class SnapshotTaken(Message):
@@ -49,22 +49,24 @@ class StartFailed(Message):
 
 
 class CommandDone(Message):
-    """A command was carried out."""
+    """A command was carried out, on one worker or on several: what became of each, in words.
 
-    def __init__(self, command: ClusterCommand, text: str) -> None:
+    `failed` tells whether something was refused, or nobody answered.
+    """
+
+    def __init__(self, command: ClusterCommand, text: str, *, failed: bool = False) -> None:
         super().__init__()
         self.command = command
         self.text = text
+        self.failed = failed
 
 
-class CommandFailed(Message):
-    """A command was refused, or nobody answered it."""
+class HistoryRead(Message):
+    """What the journal has of the last minutes."""
 
-    def __init__(self, command: ClusterCommand, argument: str, why: str) -> None:
+    def __init__(self, seconds: list[Second]) -> None:
         super().__init__()
-        self.command = command
-        self.argument = argument
-        self.why = why
+        self.seconds = seconds
 
 
 class LookupAnswered(Message):
@@ -83,12 +85,13 @@ class LookupAnswered(Message):
 
 
 class LookupRefused(Message):
-    """A lookup ended with an error."""
+    """A lookup ended with an error. `meant` is the line that was meant, "" if nobody can tell."""
 
-    def __init__(self, words: list[str], why: str) -> None:
+    def __init__(self, words: list[str], why: str, meant: str = "") -> None:
         super().__init__()
         self.words = words
         self.why = why
+        self.meant = meant
 
 
 class LogRead(Message):

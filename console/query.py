@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -98,3 +99,27 @@ def _extended(raw: str, value: str) -> str:
     if "'" not in value:
         forms.append(f"'{value}'")
     return next((form for form in forms if form.startswith(raw)), forms[0])
+
+
+def correction(words: Sequence[str], shapes: Sequence[LookupShape]) -> str:
+    """The line that was meant, if it can be told: a name that is misspelt, or a value of several
+    words that was typed without quotes. "" for none.
+    """
+    if not words:
+        return ""
+    by_name = {shape.name: shape for shape in shapes}
+    name, *values = words
+    if name not in by_name:
+        near = difflib.get_close_matches(name, by_name, n=1, cutoff=0.6)
+        return " ".join((near[0], *map(quoted, values))) if near else ""
+    shape = by_name[name]
+    surplus = len(values) - len(shape.fields)
+    if surplus <= 0:
+        return ""
+    texts = [index for index, type_ in enumerate(shape.types) if type_ == "text"]
+    if not texts:
+        return ""
+    first = texts[0]
+    joined = " ".join(values[first : first + surplus + 1])
+    meant = (*values[:first], joined, *values[first + surplus + 1 :])
+    return " ".join((name, *map(quoted, meant)))

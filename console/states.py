@@ -1,48 +1,54 @@
-"""The states of a worker, as the console shows them.
+"""What a worker is, as the console shows it: a closed set, the worst first.
 
-They are those of `nodes.routing.State`, which the first screen does not wait to import.
+They are the states of `nodes.routing.State`, which the first screen does not wait to import, and
+two that lie across them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
+from typing import NamedTuple
 
-from nodes.wire import WorkerView
-
-
-class State(StrEnum):
-    """What a worker is, in the order in which they are counted on the screen."""
-
-    UP = "up"
-    STARTING = "starting"
-    SUSPECT = "suspect"
-    UNREADY = "unready"
-    DRAINING = "draining"
-    DOWN = "down"
+from console.lines import Tone
+from nodes.wire import WorkerView, is_crash_looping
 
 
-EXPLAINED = frozenset((State.SUSPECT, State.UNREADY, State.DRAINING, State.DOWN))
-"""Those in which a worker has a reason that is worth a line."""
+class ShownState(NamedTuple):
+    """A state as it is shown. The lowest rank is the worst."""
 
-DATED = frozenset((State.SUSPECT, State.DOWN))
-"""Those whose reason says since when."""
+    name: str
+    tone: Tone
+    rank: int
 
-_VARIANTS: dict[str, str] = {
-    State.UP: "good",
-    State.STARTING: "warning",
-    State.SUSPECT: "warning",
-    State.UNREADY: "bad",
-    State.DRAINING: "warning",
-    State.DOWN: "faint",
+
+STATES = {
+    state.name: state
+    for state in (
+        ShownState("unready", Tone.BAD, 0),
+        ShownState("suspect", Tone.WARNING, 1),
+        ShownState("frozen", Tone.WARNING, 2),
+        ShownState("slow", Tone.WARNING, 3),
+        ShownState("starting", Tone.WARNING, 4),
+        ShownState("draining", Tone.WARNING, 5),
+        ShownState("up", Tone.GOOD, 6),
+        ShownState("down", Tone.FAINT, 7),
+    )
 }
 
+CRASH_LOOPING = ShownState("down", Tone.BAD, 0)
 
-def variant(state: str) -> str:
-    """How the row of a worker in that state is coloured; "" for a state of a newer master."""
-    return _VARIANTS.get(state, "")
+
+def shown_state(worker: WorkerView) -> ShownState:
+    """The state of a worker that says most of it: each worker is in one."""
+    if worker.state == "down":
+        return CRASH_LOOPING if is_crash_looping(worker) else STATES["down"]
+    if worker.frozen:
+        return STATES["frozen"]
+    if worker.slow and worker.state == "up":
+        return STATES["slow"]
+    return STATES.get(worker.state, ShownState(worker.state, Tone.PLAIN, 6))
 
 
 def live(workers: Iterable[WorkerView]) -> list[WorkerView]:
     """The workers that are not down."""
-    return [worker for worker in workers if worker.state != State.DOWN]
+    return [worker for worker in workers if worker.state != "down"]

@@ -69,41 +69,81 @@ def memory_size(octets: float) -> str:
 
 
 class Glyphs(NamedTuple):
-    """The few signs beyond letters that the screens draw, in what the terminal can show."""
+    """The few signs beyond letters that the screens draw, in what the terminal can show.
+
+    `blocks` are the heights of a column, `eighths` the widths of a bar's last cell.
+    """
 
     states: dict[str, str]
     blocks: str
+    eighths: str
     bar: str
-    rest: str
+    rule: str
+    axis: str
+    fair: str
+    nothing: str
+    cursor: str
+    marked: str
+    ascending: str
+    descending: str
+    done: str
+    failed: str
+    cut: str
     ascii: bool
 
 
 UNICODE = Glyphs(
     states={
         "up": "●",
+        "slow": "◐",
         "starting": "◌",
-        "suspect": "◐",
+        "suspect": "◔",
         "unready": "◍",
         "draining": "▽",
+        "frozen": "‖",
         "down": "✗",
     },
     blocks=" ▁▂▃▄▅▆▇█",
+    eighths=" ▏▎▍▌▋▊▉",
     bar="█",
-    rest="░",
+    rule="─",
+    axis="│",
+    fair="┊",
+    nothing="·",
+    cursor="▌",
+    marked="◆",
+    ascending="▲",
+    descending="▼",
+    done="✓",
+    failed="✗",
+    cut="…",
     ascii=False,
 )
 ASCII = Glyphs(
     states={
         "up": "+",
+        "slow": "!",
         "starting": ".",
         "suspect": "?",
         "unready": "o",
         "draining": "v",
+        "frozen": "=",
         "down": "x",
     },
     blocks=" .:-=+*#@",
+    eighths=" ",
     bar="#",
-    rest=".",
+    rule="-",
+    axis="|",
+    fair="|",
+    nothing=".",
+    cursor=">",
+    marked="*",
+    ascending="^",
+    descending="v",
+    done="+",
+    failed="x",
+    cut="~",
     ascii=True,
 )
 
@@ -115,18 +155,21 @@ def terminal_glyphs() -> Glyphs:
     return ASCII if plain or "utf" not in encoding else UNICODE
 
 
-def sparkline(values: list[float], width: int, glyphs: Glyphs) -> str:
-    """The last `width` values as a line of blocks, the highest of them full height."""
-    recent = values[-width:] if width > 0 else []
-    top = max(recent, default=0.0)
-    if top <= 0:
-        return glyphs.blocks[0] * width
-    steps = len(glyphs.blocks) - 1
-    line = "".join(glyphs.blocks[min(steps, round(value / top * steps))] for value in recent)
-    return line.rjust(width)
+def middle_cut(text: str, width: int, glyphs: Glyphs) -> str:
+    """The text in at most `width` cells: what is too much is left out of its middle, as it is
+    the ends by which long ids differ.
+    """
+    if cell_len(text) <= width:
+        return text
+    if width < 3:
+        return fit(text, width)
+    tail = (width - 1) * 2 // 3
+    head = width - 1 - tail
+    return f"{set_cell_size(text, head)}{glyphs.cut}{_last_cells(text, tail)}"
 
 
-def bar(share: float, width: int, glyphs: Glyphs) -> str:
-    """A bar filled to `share` (0 to 1)."""
-    filled = min(width, max(0, round(share * width)))
-    return glyphs.bar * filled + glyphs.rest * (width - filled)
+def _last_cells(text: str, width: int) -> str:
+    end = text[-width:]
+    while cell_len(end) > width:
+        end = end[1:]
+    return end + " " * (width - cell_len(end))

@@ -30,6 +30,7 @@ from nodes.wire import (
     Event,
     LogPart,
     Reloaded,
+    Second,
     decode_envelope,
     describe,
 )
@@ -51,6 +52,9 @@ class Cluster(Protocol):
 
     def events(self, after: int = 0) -> list[Event]:
         """The events with a higher number than `after`."""
+
+    def history(self, last_s: int = 300) -> list[Second]:
+        """The figures of each of the last seconds, as far as they were written down."""
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""
@@ -144,6 +148,7 @@ class HostedCluster(Operations):
             orders=self.master.orders,
             event_log=self.master.events,
             take_snapshot=self.master.snapshot,
+            journal_path=lambda: None if self.master.journal is None else self.master.journal.path,
         )
         try:
             self.fleet = self._lead(build, tls)
@@ -261,6 +266,7 @@ class AttachedCluster:
 
     snapshot = Asked(ClusterSnapshot, repeatable=True)
     events = Asked(list[Event], repeatable=True)
+    history = Asked(list[Second], repeatable=True)
     log = Asked(LogPart, repeatable=True)
     spawn = Asked(list[str])
     scale = Asked(str)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from console.text import clean
+
+MIN_WIDTH, MIN_HEIGHT = 30, 8
+"""Cells and lines below which a question cannot be read, and so is not answered with yes."""
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -36,28 +40,44 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The question, its effect, two buttons; No has the focus."""
         with Vertical(id="dialog"):
-            yield Static(clean(self.question), id="question", markup=False)
-            yield Static(clean(self._effect), id="effect", markup=False)
+            with VerticalScroll(id="said", can_focus=False):
+                yield Static(clean(self.question), id="question", markup=False)
+                yield Static(clean(self._effect), id="effect", markup=False)
             with Horizontal(id="answers"):
                 yield Button("n No", id="no", compact=True)
                 yield Button("y Yes", id="yes", compact=True, variant="error")
+        yield Static("too small to ask: n leaves", id="too-small", markup=False)
 
     def on_mount(self) -> None:
         """Enter is never yes by default."""
         self.query_one("#no").focus()
 
+    @property
+    def readable(self) -> bool:
+        """Whether the question can be read, and its answers seen."""
+        width, height = self.app.size
+        if width < MIN_WIDTH or height < MIN_HEIGHT:
+            return False
+        lines = len(clean(self.question)) // max(1, min(width, 64) - 6) + 1
+        return lines <= height - 6
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """What cannot be read is not asked."""
+        self.set_class(not self.readable, "-too-small")
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """A button was clicked."""
         event.stop()
-        self.dismiss(event.button.id == "yes")
+        self.action_answer(event.button.id == "yes")
 
     def action_answer(self, answer: bool) -> None:
         """A key was pressed."""
-        self.dismiss(answer)
+        if not answer or self.readable:
+            self.dismiss(answer)
 
 
 class MessageScreen(ModalScreen[None]):
-    """Something that must be read: a request that failed. Any of Enter, Escape, Space closes it."""
+    """Something to read. Any of Enter, Escape, Space closes it."""
 
     CSS_PATH = "confirm.tcss"
 
@@ -71,8 +91,11 @@ class MessageScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The text, and a button."""
         with Vertical(id="dialog"):
-            yield Static(clean(self._title), id="question", markup=False)
-            yield Static(clean(self._text), id="effect", markup=False)
+            with VerticalScroll(id="said", can_focus=False):
+                yield Static(clean(self._title), id="question", markup=False)
+                yield Static(
+                    "\n".join(map(clean, self._text.split("\n"))), id="effect", markup=False
+                )
             with Horizontal(id="answers"):
                 yield Button("Close", compact=True)
 

@@ -10,19 +10,24 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from console.commands import Argument, usable
-from console.widgets.bar import key_text
+from console.commands import Argument, key_text, usable
 
 MORE = (
-    ("Enter", "details", "Show the selected worker: figures, events, log."),
-    ("< >", "", "Sort by the column before or after; O turns the order round."),
-    ("1 2 3", "", "Hide or show load bars, query box, events."),
-    ("m", "", "Maximise the panel with the focus; Escape brings the others back."),
-    ("Tab", "", "Go to the next panel; in a line, take the completion."),
-    ("Up Down", "", "Move the cursor; in a line, walk through what was typed before."),
-    ("n y Y e", "", "In the results: next page, copy one, copy all, export."),
-    ("Escape", "", "Leave a line, a filter, a screen."),
+    ("ENTER", "details", "Show the selected worker: figures, events, log."),
+    ("SPC", "", "Mark a worker: commands then act on all that are marked."),
+    ("j k g G", "", "Move the cursor: down, up, to the first, to the last."),
+    ("1 ... 6", "", "Go to a panel: workers, ask, events, slow, lookups, heat."),
+    ("z", "", "Give the panel with the focus the whole screen."),
+    ("O", "", "Turn the order of the sort round."),
+    ("v", "", "In the events: only those that are bad."),
+    ("n y Y e", "", "In an answer: next page, copy one, copy all, export."),
+    ("Tab", "", "In a line, take the completion; else go to the next panel."),
+    ("Up Down", "", "In a line, walk through what was typed before."),
+    ("!", "", "Show all of the message at the bottom."),
+    ("Escape", "", "Leave a line, a zoom, marks, a filter, a screen."),
     ("Ctrl+P", "", "Find a command by typing a part of it."),
+    ("Ctrl+Z", "", "Put the console to sleep; fg wakes it."),
+    ("marks", "", "s spawned, K killed, x lost, F frozen, f thawed, h hedged, R reload."),
 )
 
 

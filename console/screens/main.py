@@ -1,86 +1,90 @@
-"""The main screen: a header, workers, their load, the query box, events, and a command line."""
+"""The main screen: a head, charts, workers, the query line, and panels below."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.content import Content
+from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
 
-from console.commands import COMMANDS
-from console.history import Sample
-from console.settings import Settings
-from console.text import Glyphs
-from console.view import (
-    EVENT_COLUMNS,
-    LOAD_COLUMNS,
-    WORKER_COLUMNS,
-    event_row,
-    header,
-    load_rows,
-    reason,
-    totals_row,
-    worker_row,
+from console.commands import COMMANDS, KEYS
+from console.lines import Run, Tone
+from console.plan import (
+    LEFT_PANELS,
+    LOWER_PANELS,
+    PANELS,
+    RIGHT_PANELS,
+    Part,
+    make_plan,
 )
-from console.widgets.bar import CommandBar
+from console.seen import Seen
+from console.settings import Settings
+from console.text import Glyphs, clean
+from console.view import LOOKUP_COLUMNS, SLOW_COLUMNS, lookup_rows, slow_rows
+from console.widgets.answer import AnswerPanel
+from console.widgets.bar import CommandButton, WorkersHead
+from console.widgets.board import Board
+from console.widgets.command_line import CommandLine
+from console.widgets.drawn import Drawn
+from console.widgets.event_table import EventTable
+from console.widgets.message import KeyLine, MessageLine
+from console.widgets.panels import (
+    ASK_ACTION,
+    Charts,
+    Head,
+    HeatMap,
+    Hint,
+    Tabs,
+    TooSmall,
+    tabs_for,
+)
 from console.widgets.prompt import Complete, Prompt
-from console.widgets.query import QueryPanel
 from console.widgets.table import LiveTable
-from nodes.wire import ClusterSnapshot, Event
+from console.widgets.worker_table import WorkerTable
 
-W = TypeVar("W", bound=Widget)
-
-PANELS = ("load", "query", "events")
-"""What the keys 1, 2, 3 hide."""
+HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
+"""The heads of the panels below the workers."""
 
 
 class MainScreen(Screen[None]):
-    """Draws what it is shown; what the operator asks for goes to the application.
+    """Draws what is seen; what the operator asks for goes to the application.
 
     Args:
         settings: what was typed in earlier runs.
         glyphs: what the terminal can show.
         complete_query, complete_command: see `console.widgets.prompt.Complete`.
         read_only: whether the commands that steer are taken away.
-        attached: whether the cluster runs elsewhere.
     """
-
-    CSS_PATH = "main.tcss"
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
-        (0, "-narrow"),
-        (100, "-normal"),
-        (160, "-wide"),
-    ]
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
                 command.key,
                 f"app.command('{command.name}')",
-                command.label,
+                command.label.lower(),
                 tooltip=command.help,
                 id=command.name,
-                show=False,
+                key_display=KEYS.get(command.key, command.key),
+                show=bool(command.footer),
             )
             for command in COMMANDS
-            if command.key
+            if command.key and not command.steers
+        ),
+        *(
+            Binding(digit, f"screen.panel('{part}')", f"Go to panel {digit}", show=False)
+            for digit, part in PANELS.items()
         ),
         Binding("O", "turn", "Turn the order round", show=False),
-        Binding("greater_than_sign", "sort(1)", "Sort by the next column", show=False),
-        Binding("less_than_sign", "sort(-1)", "Sort by the column before", show=False),
-        Binding("1", "panel('load')", "Hide or show load", show=False),
-        Binding("2", "panel('query')", "Hide or show the query box", show=False),
-        Binding("3", "panel('events')", "Hide or show events", show=False),
-        Binding("m", "widen", "Maximise", show=False),
+        Binding("z", "zoom", "zoom"),
         Binding("escape", "back", "Back", show=False),
+        Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
+
+    seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
 
     def __init__(
         self,
@@ -90,207 +94,255 @@ class MainScreen(Screen[None]):
         complete_query: Complete,
         complete_command: Complete,
         read_only: bool,
-        attached: bool,
     ) -> None:
         super().__init__()
-        self._settings = settings
-        self._glyphs = glyphs
-        self._complete_query = complete_query
-        self._complete_command = complete_command
-        self._read_only = read_only
-        self._attached = attached
-        self._line_is = ""
-        self._reason = ""
-
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        yield Static("starting ...", id="header", markup=False)
-        yield Static("", id="status", markup=False)
-        yield CommandBar(read_only=self._read_only)
-        with Horizontal(id="middle"):
-            yield self._panel(LiveTable(WORKER_COLUMNS, sort=0, name="workers"), "Workers")
-            yield self._panel(LiveTable(LOAD_COLUMNS, sort=0, name="load"), "Load")
-        with Widget(id="lower"):
-            yield self._panel(
-                QueryPanel(history=self._settings.queries, complete=self._complete_query), "Ask"
-            )
-            yield self._panel(LiveTable(EVENT_COLUMNS, name="events"), "Events")
-        yield Prompt(
-            history=self._settings.commands,
-            complete=self._complete_command,
-            name="line",
-            placeholder="",
+        self.glyphs = glyphs
+        self.zoomed: Part | None = None
+        self._left, self._right, self._lower = Part.ANSWER, Part.EVENTS, Part.EVENTS
+        self._figures = Part.LOOKUPS
+        self.head = Head(Part.HEAD, glyphs)
+        self.workers_head = WorkersHead(glyphs, read_only=read_only)
+        self.table = WorkerTable(glyphs)
+        self.prompt = Prompt(
+            history=settings.queries,
+            complete=complete_query,
+            name=Part.ASK,
+            placeholder='getbyname xander   getbyyear "New York City" 2002',
+        )
+        self.answers = AnswerPanel(glyphs)
+        self.events = EventTable(glyphs)
+        self.message = MessageLine(glyphs)
+        self.line = CommandLine(history=settings.commands, complete=complete_command)
+        self._hint = Hint()
+        self._tabs = {part: Tabs(part, glyphs) for part in HEADS}
+        self._slow = LiveTable(
+            SLOW_COLUMNS,
+            sort="",
+            name=Part.SLOW,
+            glyphs=glyphs,
+            empty="No lookup was slow, and none failed, of late",
+        )
+        self._lookups = LiveTable(
+            LOOKUP_COLUMNS,
+            sort="LOOKUP",
+            name=Part.LOOKUPS,
+            glyphs=glyphs,
+            empty="Nothing asked yet: a asks, t sends sample traffic",
         )
 
-    def _panel(self, widget: W, title: str) -> W:
-        widget.add_class("panel")
-        widget.border_title = title
-        return widget
+    def compose(self) -> ComposeResult:
+        """The parts, each where the plan has it."""
+        seen = MainScreen.seen
+        parts: list[Widget] = [
+            TooSmall(id=Part.TOO_SMALL),
+            self.head.data_bind(seen),
+            self.workers_head,
+            self.table.data_bind(seen),
+            Charts(Part.CHARTS, self.glyphs).data_bind(seen),
+            *self._tabs.values(),
+            Drawn([(Run(" > ", Tone.STRONG, ASK_ACTION),)], id=Part.SIGN),
+            self.prompt,
+            self._hint,
+            self.answers,
+            self.events,
+            self._slow,
+            self._lookups,
+            HeatMap(Part.HEAT, self.glyphs).data_bind(seen),
+            self.line,
+            self.message,
+            KeyLine(),
+        ]
+        yield Board(*parts)
 
     def on_mount(self) -> None:
         """The keys work at once."""
-        self.set_class(self._glyphs.ascii, "-ascii")
         self.table.focus()
 
     @property
-    def is_composed(self) -> bool:
-        """Whether the parts are there to draw on: they come after the screen, and go before it."""
-        return len(self.query("#status, #header, #load, #workers, #events, #answer")) == 6
-
-    # -- parts --------------------------------------------------------------------
+    def board(self) -> Board:
+        """Where the parts stand."""
+        return self.query_one(Board)
 
     @property
-    def table(self) -> LiveTable:
-        """The worker table."""
-        return self.query_one("#workers", LiveTable)
-
-    @property
-    def event_table(self) -> LiveTable:
-        """The events."""
-        return self.query_one("#events", LiveTable)
-
-    @property
-    def query_panel(self) -> QueryPanel:
-        """The query box."""
-        return self.query_one(QueryPanel)
-
-    @property
-    def line(self) -> Prompt:
-        """The command line."""
-        return self.query_one("#line", Prompt)
+    def too_small(self) -> bool:
+        """Whether the screen has no room for anything."""
+        return self.is_mounted and Part.TOO_SMALL in self.board.plan
 
     # -- drawing ------------------------------------------------------------------
 
-    def show(
-        self,
-        snapshot: ClusterSnapshot,
-        rates: Mapping[str, Sequence[Sample]],
-        events: Sequence[Event],
-    ) -> None:
-        """Draws a snapshot; what has not changed is not drawn again."""
-        lines = header(snapshot, read_only=self._read_only, attached=self._attached)
-        self._update("#header", "\n".join(lines))
-        rows = [worker_row(w, snapshot.taken_at, self._glyphs) for w in snapshot.workers]
-        self.table.set_rows(rows, totals_row(snapshot))
-        self._reason = reason(snapshot, self.table.cursor, self._glyphs)
-        self._show_title()
-        load = self.query_one("#load", LiveTable)
-        load.set_rows(load_rows(snapshot.workers, rates, load.content_size.width, self._glyphs))
-        self.event_table.set_rows([event_row(event) for event in reversed(events)])
-        self.remove_class("-stale")
+    def watch_seen(self) -> None:
+        """Draws what is not bound to it by itself."""
+        seen = self.seen
+        if seen is None or not self.is_mounted:
+            return
+        self.events.show(seen.events)
+        if self._slow.display:
+            self._slow.set_rows(slow_rows(seen.snapshot.slow))
+        if self._lookups.display:
+            self._lookups.set_rows(lookup_rows(seen.snapshot.lookups))
+        self.message.expire()
+        # The table, which is bound as well, has its rows by then.
+        self.call_later(self.replan)
 
-    def show_status(self, text: str) -> None:
-        """Conditions that last; nothing for none."""
-        self._update("#status", text)
-        self.query_one("#status").set_class(bool(text), "-shown")
+    @on(Board.Resized)
+    def _resized(self) -> None:
+        self.replan()
 
-    def show_lost(self) -> None:
-        """What is on the screen is of the past."""
-        self.add_class("-stale")
+    def replan(self) -> None:
+        """Lays the parts out for the size and the rows that there are now."""
+        if not self.is_mounted:
+            return
+        plan = make_plan(
+            (self.size.width, self.size.height),
+            rows=self.table.lines_wanted,
+            left=self._left,
+            right=self._right,
+            lower=self._lower,
+            figures=self._figures,
+            zoomed=self.zoomed,
+            line_open=bool(self.line.kind),
+        )
+        was_small = self.too_small
+        self.board.follow(plan)
+        if self.too_small:
+            self.set_focus(None)
+        elif was_small or self.focused is None:
+            self.table.focus()
+        self._draw_heads()
 
-    def _show_title(self) -> None:
-        """The filter of the worker table, and why a worker is not up: beside the name of the
-        panel, as the column for it is off the screen of most terminals.
-        """
-        wanted = self.table.filter_text
-        parts = ["Workers", f"/{wanted}" if wanted else "", self._reason]
-        title = Content("  ".join(part for part in parts if part))
-        if str(self.table.border_title) != title.plain:
-            self.table.border_title = title
+    def _draw_heads(self) -> None:
+        focused = self.focused
+        amount = str(len(self.seen.snapshot.workers)) if self.seen is not None else ""
+        self.workers_head.show(
+            amount, focused=focused is self.table, order=self.table.order_fields()
+        )
+        here = self._panel_of(focused) if focused is not None else None
+        plan = self.board.plan
+        for part, tabs in tabs_for(plan, self.size.width).items():
+            named = [tab.part for tab in tabs]
+            # Of the panels that a head names, one is on the screen; the query line always is.
+            shown = next((one for one in named if one in plan), named[0])
+            self._tabs[part].show(tabs, shown, focused=here in named and here == shown)
 
-    def _update(self, selector: str, text: str) -> None:
-        widget = self.query_one(selector, Static)
-        if widget.content != text:
-            widget.update(text)
+    # -- panels -------------------------------------------------------------------
 
-    # -- keys ---------------------------------------------------------------------
+    def _panel_of(self, widget: Widget) -> Part:
+        """The panel that a widget belongs to."""
+        if widget in (self.prompt, self.answers, self.answers.results):
+            return Part.ANSWER
+        if isinstance(widget, CommandButton) or widget.id is None:
+            return Part.WORKERS
+        return Part(widget.id) if widget.id in set(Part) else Part.WORKERS
 
-    def _table(self) -> LiveTable:
-        """The table with the focus, else the workers'."""
-        return self.focused if isinstance(self.focused, LiveTable) else self.table
+    def show_panel(self, part: Part) -> None:
+        """Has a panel on the screen, without the focus."""
+        if self.zoomed is not None:
+            self.zoomed = part
+        if part in LEFT_PANELS:
+            self._left = part
+        if part in RIGHT_PANELS:
+            self._right = part
+        if part in LOWER_PANELS:
+            self._lower = part
+        if part in (Part.SLOW, Part.LOOKUPS):
+            self._figures = part
+        self.replan()
+        self.watch_seen()
 
-    def action_sort(self, step: int) -> None:
-        """Sorts the table by the column before or after."""
-        table = self._table()
-        if step > 0:
-            table.sort_next()
+    def action_panel(self, name: str) -> None:
+        """Goes to a panel."""
+        part = Part(name)
+        self.show_panel(part)
+        if part is Part.ANSWER:
+            self.prompt.focus()
         else:
-            table.sort_previous()
+            self.query_one(f"#{part}").focus()
 
-    def action_turn(self) -> None:
-        """Turns the order of the table round."""
-        table = self._table()
-        table.sort_by(table.sort_column, descending=not table.descending)
-
-    def action_panel(self, panel: str) -> None:
-        """Hides or shows a panel."""
-        self.query_one(f"#{panel}").toggle_class("-hidden")
-        lower = [self.query_one(f"#{name}").has_class("-hidden") for name in PANELS[1:]]
-        self.query_one("#lower").set_class(all(lower), "-hidden")
-
-    def action_widen(self) -> None:
-        """Gives the panel with the focus all of the screen."""
-        panel = self.focused
-        while panel is not None and not panel.has_class("panel"):
-            panel = panel.parent if isinstance(panel.parent, Widget) else None
-        if panel is not None:
-            self.maximize(panel, container=False)
+    def action_zoom(self) -> None:
+        """Gives the panel with the focus the whole screen, or takes it back."""
+        part = self._panel_of(self.focused) if self.focused is not None else Part.WORKERS
+        self.zoomed = None if self.zoomed is not None else part
+        self.replan()
 
     def action_back(self) -> None:
-        """Undoes the last of: a maximised panel, a filter; else goes to the workers."""
-        if self.maximized is not None:
-            self.minimize()
-        elif self._table().filter_text:
-            self._filter("")
+        """Takes back the last of: a zoom, marks, a filter; else goes to the workers."""
+        table = self._focused_table()
+        if self.zoomed is not None:
+            self.action_zoom()
+        elif table is self.table and self.table.unmark():
+            pass
+        elif table.filter_text:
+            table.set_filter("")
         else:
             self.table.focus()
 
-    # -- the line -----------------------------------------------------------------
+    def on_descendant_focus(self) -> None:
+        """The heads tell which panel has the focus."""
+        self._draw_heads()
+
+    def _focused_table(self) -> LiveTable:
+        """The table with the focus, else the workers'."""
+        return self.focused if isinstance(self.focused, LiveTable) else self.table
+
+    def action_turn(self) -> None:
+        """Turns the order of the table round."""
+        table = self._focused_table()
+        table.sort_by(table.sort_column, descending=not table.descending)
+
+    def sort_next(self) -> None:
+        """Sorts the table with the focus by the next column."""
+        self._focused_table().sort_step(1)
+
+    @on(LiveTable.Arranged)
+    def _arranged(self) -> None:
+        self.replan()
+
+    @on(AnswerPanel.Clicked)
+    def _answer_clicked(self) -> None:
+        self.prompt.focus()
+
+    @on(Prompt.Suggested, f"#{Part.ASK}")
+    def _suggested(self) -> None:
+        text = clean(self.prompt.hint, 200) if self.prompt.has_focus else ""
+        self._hint.say(text)
+
+    @on(Prompt.NothingToTake)
+    def _nothing_to_take(self) -> None:
+        self.message.say("nothing to complete here: ESC leaves the line", bad=True)
+
+    # -- the lines ----------------------------------------------------------------
 
     def open_line(self, kind: str, text: str = "") -> None:
         """Shows the command line: for a command (":") or for a filter ("/")."""
-        self._line_is = kind
-        self._filtered = self._table()
-        self.line.placeholder = "a command, or help" if kind == ":" else "show rows that contain"
-        self.line.add_class("-shown")
-        self.line.value = text
-        self.line.cursor_position = len(text)
+        self.line.open(kind, text, self._focused_table())
+        self.replan()
         self.line.focus()
 
     def _close_line(self) -> None:
-        self.line.remove_class("-shown")
-        self._line_is = ""
-        self._filtered.focus()
+        table = self.line.close()
+        self.replan()
+        table.focus()
 
-    def _filter(self, text: str) -> None:
-        table = self._filtered if self._line_is else self._table()
-        table.set_filter(text)
-        if table is self.table:
-            self._show_title()
-        elif table.has_class("panel"):
-            title = {"load": "Load", "events": "Events"}[table.id or ""]
-            table.border_title = Content(f"{title}  /{text}" if text else title)
-
-    @on(Prompt.Changed, "#line")
+    @on(Prompt.Changed, f"#{Part.LINE}")
     def _line_changed(self, event: Prompt.Changed) -> None:
-        if self._line_is == "/":
-            self._filter(event.value)
+        if self.line.kind == "/":
+            self.line.table.set_filter(event.value)
 
-    @on(Prompt.Submitted, "#line")
+    @on(Prompt.Submitted, f"#{Part.LINE}")
     def _line_submitted(self, event: Prompt.Submitted) -> None:
         event.stop()
-        kind = self._line_is
+        kind = self.line.kind
         self._close_line()
-        if kind == ":":
+        if kind == ":" and event.value.strip():
             self.line.remember(event.value)
             self.app.call_later(self.app.run_action, f"app.line({event.value!r})")
 
     @on(Prompt.Left)
     def _line_left(self, event: Prompt.Left) -> None:
         event.stop()
-        if event.prompt is self.line:
-            if self._line_is == "/":
-                self._filter("")
-            self._close_line()
-        else:
+        if event.prompt is not self.line:
             self.table.focus()
+            return
+        if self.line.kind == "/":
+            self.line.table.set_filter("")
+        self._close_line()

@@ -1,23 +1,34 @@
-"""One worker: its figures over the last five minutes, its events, its log."""
+"""One worker: its figures over the last five minutes, its events, its log; and the same keys."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
+from console.charts import resample, trend
 from console.driver import Driver
-from console.history import Sample
+from console.history import HISTORY_S, History, Sample
+from console.lines import Field, Line, Run, Tone, fit
 from console.messages import LogRead
-from console.text import Glyphs, clean, memory_size, number, sparkline
-from console.view import EVENT_COLUMNS, event_row, state_text
-from console.widgets.table import Column, LiveTable, Row
-from nodes.support.units import latency
-from nodes.wire import Event, WorkerView
+from console.plan import Part
+from console.seen import Seen
+from console.states import shown_state
+from console.text import Glyphs, clean, memory_size, number
+from console.widgets.drawn import Drawn
+from console.widgets.event_table import EventTable
+from console.widgets.message import KeyLine, MessageLine
+from console.widgets.panels import Head, Tab, Tabs
+from console.widgets.rows import Column, Row
+from console.widgets.table import LiveTable
+from console.widgets.worker_table import steering_bindings
+from nodes.support.units import duration, latency
+from nodes.wire import WorkerView
 
 MAX_LINES = 5000
 """Lines of the log that are kept on the screen."""
@@ -25,33 +36,70 @@ MAX_LINES = 5000
 LOG_POLL_S = 1.0
 """Seconds between two readings of the log."""
 
+FIGURE_CELLS = 24
+"""Cells before a trend: what it is of, and its value now."""
 
-def figures_text(
-    worker: WorkerView | None, samples: Sequence[Sample], width: int, glyphs: Glyphs
-) -> str:
+
+def figure_lines(
+    worker: WorkerView | None, history: History, now: float, width: int, glyphs: Glyphs
+) -> list[Line]:
     """What the top of the screen says; None for a worker that is gone."""
     if worker is None:
-        return "this worker is gone"
-    head = (
-        f"{clean(worker.id)}  {state_text(worker, glyphs)}  {clean(worker.why)}\n"
-        f"{clean(worker.address) or 'no address'}  pid {worker.pid or '-'}  catalog "
-        f"{clean(worker.catalog) or '-'}  registration {worker.generation}  "
-        f"restarts {worker.restarts}"
-    )
-    wide = max(10, min(300, width - 34))
-    lines = [
-        ("lookups/s", [s.lookups_per_s for s in samples], number(round(worker.lookups_per_s, 1))),
-        ("p99", [s.p99_ms for s in samples], latency(worker.p99_ms)),
-        ("in flight", [float(s.in_flight) for s in samples], str(worker.in_flight)),
-        ("CPU", [s.cpu_percent for s in samples], f"{worker.cpu_percent:.0f}%"),
-        ("memory", [float(s.memory_bytes) for s in samples], memory_size(worker.memory_bytes)),
+        return [(Run(" this worker is gone; ESC goes back", Tone.BAD),)]
+    state = shown_state(worker)
+    head = [
+        Field(f"{glyphs.states.get(state.name, ' ')} {state.name}", 10, state.tone),
+        Field(clean(worker.why, 300), 9, state.tone, shrinks=True),
+        Field(f"for {duration(now - worker.state_since)}", 8, Tone.MUTED),
+        Field(clean(worker.address) or "no address", 5, right=True),
+        Field(f"pid {worker.pid or '-'}", 6, right=True),
+        Field(f"catalog {clean(worker.catalog) or '-'}", 4, Tone.MUTED, right=True),
+        Field(f"up {duration(worker.uptime_s)}", 7, right=True),
+        Field(f"restarts {worker.restarts}", 3, Tone.MUTED, right=True),
     ]
-    drawn = [f"{name:<10}{now:>10}  {sparkline(v, wide, glyphs)}" for name, v, now in lines]
-    return "\n".join([head, *drawn])
+    lines: list[Line] = [fit(head, width)]
+    lines.append(fit(_counts(worker), width))
+    samples = history.samples(worker.id)
+    for name, value, shown in _figures(worker):
+        points = history.worker_points(worker.id, value)
+        room = max(10, width - FIGURE_CELLS - 2)
+        values = resample(points, now, HISTORY_S, room, mean=False)
+        top = max((v for v in (value(sample) for sample in samples) if v is not None), default=0.0)
+        lead = f" {name:<11}{shown:>10}  "
+        lines.append((Run(lead, Tone.STRONG), Run(trend(values, top, glyphs), Tone.MUTED)))
+    return lines
+
+
+def _bad_if(amount: int) -> Tone:
+    return Tone.WARNING if amount else Tone.PLAIN
+
+
+def _counts(worker: WorkerView) -> list[Field]:
+    away = f"{worker.hedged_away} hedged, {worker.rerouted_away} rerouted away"
+    return [
+        Field(f"served {worker.served}"),
+        Field(f"attempts {worker.attempts}"),
+        Field(f"errors {worker.errors}", tone=_bad_if(worker.errors)),
+        Field(away, tone=_bad_if(worker.hedged_away + worker.rerouted_away)),
+    ]
+
+
+Figure = tuple[str, Callable[[Sample], float | None], str]
+
+
+def _figures(worker: WorkerView) -> Sequence[Figure]:
+    """What is drawn over time: its name, its value in a sample, its value now."""
+    return (
+        ("lookups/s", lambda s: s.lookups_per_s, number(round(worker.lookups_per_s, 1))),
+        ("p99", lambda s: s.p99_ms, latency(worker.p99_ms)),
+        ("in flight", lambda s: float(s.in_flight), str(worker.in_flight)),
+        ("CPU", lambda s: s.cpu_percent, f"{worker.cpu_percent:.0f}%"),
+        ("memory", lambda s: float(s.memory_bytes), memory_size(worker.memory_bytes)),
+    )
 
 
 class WorkerScreen(Screen[None]):
-    """Shows one worker until Escape.
+    """Shows one worker until Escape. The keys that steer act on it.
 
     Args:
         worker_id: which.
@@ -62,49 +110,78 @@ class WorkerScreen(Screen[None]):
     CSS_PATH = "worker.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "Back"),
-        Binding("slash", "search", "Search the log"),
-        Binding("F", "follow", "Follow the log"),
+        Binding("escape,q", "close", "back", key_display="ESC"),
+        *steering_bindings(),
+        Binding("slash", "search", "search the log"),
+        Binding("F", "follow", "follow the log"),
+        Binding("question_mark", "app.command('help')", "help", id="help", key_display="?"),
+        Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
+
+    seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
 
     def __init__(self, worker_id: str, driver: Driver, glyphs: Glyphs) -> None:
         super().__init__()
         self.worker_id = worker_id
+        self.following = True
         self._driver = driver
         self._glyphs = glyphs
         self._end = -1
         self._partial = ""
         self._lines: list[Row] = []
         self._read = 0
-        self.following = True
+        self._path = Tabs(Part.WORKERS_HEAD, glyphs)
+        self._figures = Drawn(id="figures")
+        self._events = EventTable(glyphs, name="worker-events")
+        self._log_head = Tabs(Part.LEFT_TABS, glyphs)
+        self._log = LiveTable((Column("", 400),), name="log", glyphs=glyphs)
+        self._search = Input(placeholder="search the log", id="search", compact=True)
+        self.message = MessageLine(glyphs)
 
     def compose(self) -> ComposeResult:
-        """Figures, events, log, a line to search it."""
-        yield Static("", id="figures", markup=False)
-        yield LiveTable(EVENT_COLUMNS, name="events")
-        yield LiveTable((Column("", 400),), name="log")
-        yield Input(placeholder="search the log", id="search", compact=True)
+        """The verdict on the cluster; the way here; figures, events, log; a line to search it."""
+        yield Head(Part.HEAD, self._glyphs).data_bind(WorkerScreen.seen)
+        yield self._path
+        yield self._figures
+        yield self._events
+        yield self._log_head
+        yield self._log
+        yield self._search
+        yield self.message
+        yield KeyLine()
 
     def on_mount(self) -> None:
-        """Names the panels, and begins to read."""
-        self.query_one("#events").border_title = "Events"
-        log = self.query_one("#log")
-        log.border_title = "Log"
-        log.border_subtitle = "following   / search   F follow   Escape back"
-        log.focus()
+        """Begins to read."""
+        self._log.focus()
         self._ask_log()
         self.set_interval(LOG_POLL_S, self._ask_log)
+        self._draw_heads()
 
-    def show(
-        self, worker: WorkerView | None, samples: Sequence[Sample], events: Sequence[Event]
-    ) -> None:
-        """Draws a snapshot's part of it."""
-        text = figures_text(worker, samples, self.size.width, self._glyphs)
-        figures = self.query_one("#figures", Static)
-        if figures.content != text:
-            figures.update(text)
-        mine = [event_row(event) for event in reversed(events) if event.worker == self.worker_id]
-        self.query_one("#events", LiveTable).set_rows(mine)
+    def watch_seen(self) -> None:
+        """Draws its part of it."""
+        seen = self.seen
+        if seen is None or not self.is_mounted:
+            return
+        workers = seen.snapshot.workers
+        worker = next((one for one in workers if one.id == self.worker_id), None)
+        now, width = seen.snapshot.taken_at, self.size.width
+        self._figures.draw(figure_lines(worker, seen.history, now, width, self._glyphs))
+        mine = [event for event in seen.events if event.worker == self.worker_id]
+        self._events.show(mine)
+        self._draw_heads()
+
+    def _draw_heads(self) -> None:
+        name = Tab(Part.WORKERS, "", f"Workers > {clean(self.worker_id, 60)}")
+        self._path.show([name], Part.WORKERS, focused=False, note="ESC goes back")
+        log = Tab(Part.ANSWER, "", "Log")
+        note = "following" if self.following else "not following"
+        searched = f"/{clean(self._search.value, 60)}  " if self._search.value else ""
+        focused = self.focused is self._log
+        self._log_head.show([log], Part.ANSWER, focused=focused, note=f"{searched}{note}")
+
+    def action_panel(self, _name: str) -> None:
+        """A click on a head goes to the log."""
+        self._log.focus()
 
     def _ask_log(self) -> None:
         self._driver.read_log(self.worker_id, self._end)
@@ -113,10 +190,9 @@ class WorkerScreen(Screen[None]):
         """Draws a part of the log."""
         if part.worker_id != self.worker_id:
             return
-        table = self.query_one("#log", LiveTable)
         if part.why:
             if not self._lines:
-                table.set_rows([Row("0", (clean(part.why),), (0,), "faint")])
+                self._log.set_rows([Row("0", (clean(part.why),), (0,), Tone.FAINT)])
             return
         self._end = part.end
         *whole, self._partial = (self._partial + part.text).split("\n")
@@ -126,36 +202,35 @@ class WorkerScreen(Screen[None]):
         if not whole:
             return
         self._lines = self._lines[-MAX_LINES:]
-        table.set_rows(self._lines)
+        self._log.set_rows(self._lines)
         if self.following:
-            table.scroll_end(animate=False)
+            self._log.action_edge(1)
 
     def action_follow(self) -> None:
         """Shows new lines as they come, or stays where it is."""
         self.following = not self.following
-        log = self.query_one("#log", LiveTable)
-        state = "following" if self.following else "not following"
-        log.border_subtitle = f"{state}   / search   F follow   Escape back"
         if self.following:
-            log.scroll_end(animate=False)
+            self._log.action_edge(1)
+        self._draw_heads()
 
     def action_search(self) -> None:
         """Shows only the lines with a text."""
-        self.query_one("#search").focus()
+        self._search.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filters as it is typed."""
-        self.query_one("#log", LiveTable).set_filter(event.value)
+        self._log.set_filter(event.value)
+        self._draw_heads()
 
-    def on_input_submitted(self) -> None:
-        """Back to the lines."""
-        self.query_one("#log").focus()
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Back to the lines; the search stays."""
+        event.stop()
+        self._log.focus()
 
     def action_close(self) -> None:
         """Leaves the search, then the screen."""
-        search = self.query_one("#search", Input)
-        if search.value:
-            search.value = ""
-            self.query_one("#log").focus()
+        if self._search.value:
+            self._search.value = ""
+            self._log.focus()
         else:
             self.dismiss()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from rich.segment import Segment
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
@@ -21,11 +22,13 @@ class _Completer(Suggester):
     def __init__(self, complete: Complete) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._complete = complete
+        self.found: list[str] = []
 
     async def get_suggestion(self, value: str) -> str | None:
         """The first completion that goes on from what is typed."""
         found = await asyncio.to_thread(self._complete, value)
-        return next((line for line in found if line.startswith(value) and line != value), None)
+        self.found = [line for line in found if line.startswith(value) and line != value]
+        return next(iter(self.found), None)
 
 
 class Prompt(Input):
@@ -39,12 +42,12 @@ class Prompt(Input):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "older", "Older", show=False),
         Binding("down", "newer", "Newer", show=False),
-        Binding("tab", "take", "Complete", show=False),
-        Binding("escape", "leave", "Leave", show=False),
+        Binding("tab", "take", "complete", key_display="TAB"),
+        Binding("escape", "leave", "leave", key_display="ESC"),
     ]
 
-    class Left(Message):
-        """Escape was pressed."""
+    class OfPrompt(Message):
+        """Something happened to a line."""
 
         def __init__(self, prompt: Prompt) -> None:
             super().__init__()
@@ -52,20 +55,32 @@ class Prompt(Input):
 
         @property
         def control(self) -> Prompt:
-            """The line that was left."""
+            """That line."""
             return self.prompt
+
+    class Left(OfPrompt):
+        """Escape was pressed."""
+
+    class Suggested(OfPrompt):
+        """What Tab would take has changed."""
+
+    class NothingToTake(OfPrompt):
+        """Tab was pressed, and there is no completion."""
 
     def __init__(
         self, *, history: list[str], complete: Complete, placeholder: str, name: str
     ) -> None:
+        self._completer = _Completer(complete)
         super().__init__(
             placeholder=placeholder,
-            suggester=_Completer(complete),
+            suggester=self._completer,
             compact=True,
             id=name,
             max_length=10_000,
             select_on_focus=False,
         )
+        self.offered = ""
+        """A whole line that Tab takes in place of what is typed; "" for none."""
         self.history = history
         self._at = len(history)
         self._draft = ""
@@ -102,13 +117,47 @@ class Prompt(Input):
             self.value = self.history[index] if index < len(self.history) else self._draft
             self.cursor_position = len(self.value)
 
+    @property
+    def hint(self) -> str:
+        """What Tab would take, in a few words; "" for nothing."""
+        if self.offered and self.offered != self.value:
+            return f"TAB {self.offered}"
+        if not self._suggestion:
+            return ""
+        more = len(self._completer.found) - 1
+        end = self._suggestion[len(self.value) :].strip()
+        return f"TAB {end}{f'  {more} more' if more > 0 else ''}"
+
+    def offer(self, line: str) -> None:
+        """Lets Tab take a whole line in place of what is typed, until something else is typed."""
+        self.offered = line
+        self.post_message(self.Suggested(self))
+
+    def _watch__suggestion(self, _value: str) -> None:
+        self.post_message(self.Suggested(self))
+
+    def watch_value(self, _value: str) -> None:
+        """What was offered for another line is no longer."""
+        self.offered = ""
+        self.post_message(self.Suggested(self))
+
     def action_take(self) -> None:
-        """Takes the completion, or goes on to the next widget when there is none."""
-        if self._suggestion:
-            self.value = self._suggestion
-            self.cursor_position = len(self.value)
+        """Takes the completion. Without one it goes on to the next panel if nothing is typed."""
+        taken = self._suggestion or self.offered
+        if taken and taken != self.value:
+            self.value = taken
+            self.cursor_position = len(taken)
+        elif self.value:
+            self.post_message(self.NothingToTake(self))
         else:
             self.screen.focus_next()
+
+    def _on_paste(self, event: events.Paste) -> None:
+        """Lines that are pasted become one: nothing is dropped in silence."""
+        if "\n" in event.text or "\r" in event.text:
+            event.prevent_default()
+            event.stop()
+            self.insert_text_at_cursor(" ".join(event.text.split()))
 
     def action_leave(self) -> None:
         """Leaves the line."""

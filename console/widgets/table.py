@@ -2,13 +2,14 @@
 
 Textual's own DataTable keeps its cursor by position: after a sort or a removal it stands on
 another row, without a word. Here the cursor *is* the key of a row, so what is selected stays
-selected whatever sorts, comes or leaves, and only the lines on screen are ever drawn.
+selected whatever sorts, comes or leaves, and only the lines on screen are ever drawn. There is a
+cursor whenever there is a row, and it is on a row that is shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,65 +20,37 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from console.text import clean, fit
+from console.lines import Tone
+from console.text import UNICODE, Glyphs, clean, fit
+from console.widgets.drawn import TONE_CLASSES, tone_style
+from console.widgets.rows import Column, Row, sorted_rows
 
-
-class Column(NamedTuple):
-    """A column: its title, its width in cells, and whether it is set right."""
-
-    title: str
-    width: int
-    right: bool = False
-
-
-class Row(NamedTuple):
-    """A row: its key, what it shows, what it is sorted by (None last), and how it is coloured.
-
-    `variant` is the name of a component class without its "table--"; "" is the plain one.
-    """
-
-    key: str
-    cells: tuple[str, ...]
-    order: tuple[str | float | None, ...]
-    variant: str = ""
+NO_STYLE = Style()
 
 
 class LiveTable(ScrollView, can_focus=True):
-    """See the module. Posts `Selected` when the cursor moves and `Opened` for Enter."""
+    """See the module. Posts `Selected` when the cursor moves and `Opened` for Enter.
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "table--header",
-        "table--cursor",
-        "table--good",
-        "table--warning",
-        "table--bad",
-        "table--faint",
-    }
-
-    DEFAULT_CSS = """
-    LiveTable {
-        scrollbar-size-horizontal: 0;
-        scrollbar-size-vertical: 1;
-        & > .table--header { text-style: bold; color: $text-muted; }
-        & > .table--cursor { background: $surface-lighten-2; }
-        &:focus > .table--cursor { background: $primary; color: $text; text-style: bold; }
-        & > .table--good { color: $text-success; }
-        & > .table--warning { color: $text-warning; }
-        & > .table--bad { color: $text-error; }
-        & > .table--faint { color: $text-disabled; }
-    }
+    Args:
+        columns: may be others later.
+        sort: the name of the column to sort by; "" for the order in which rows are given.
+        name: its id.
+        glyphs: what the terminal can show.
+        empty: what is said when there is no row: what would fill it, and by which key.
     """
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = TONE_CLASSES
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", show=False),
-        Binding("down", "move(1)", "Down", show=False),
+        Binding("j,down", "move(1)", "move", key_display="jk"),
+        Binding("k,up", "move(-1)", "Up", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "edge(-1)", "First", show=False),
-        Binding("end", "edge(1)", "Last", show=False),
+        Binding("g,home", "edge(-1)", "First", show=False),
+        Binding("G,end", "edge(1)", "Last", show=False),
         Binding("left", "sideways(-8)", "Left", show=False),
         Binding("right", "sideways(8)", "Right", show=False),
-        Binding("enter", "open", "Details", show=False),
+        Binding("enter", "open", "open", key_display="ENTER"),
     ]
 
     class Selected(Message):
@@ -96,22 +69,37 @@ class LiveTable(ScrollView, can_focus=True):
     class Opened(Selected):
         """Enter was pressed on a row, or it was clicked again."""
 
+    class Arranged(Message):
+        """It is sorted or filtered otherwise, or has more rows, or fewer."""
+
+        def __init__(self, table: LiveTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> LiveTable:
+            """The table."""
+            return self.table
+
     def __init__(
         self,
         columns: Sequence[Column],
         *,
-        sort: int | None = None,
-        descending: bool = False,
+        sort: str = "",
         name: str,
+        glyphs: Glyphs = UNICODE,
+        empty: str = "",
     ) -> None:
         super().__init__(id=name)
+        self.glyphs = glyphs
+        self.empty = empty
         self._columns = tuple(columns)
         self._all: tuple[Row, ...] = ()
         self._footer: Row | None = None
         self._shown: list[Row] = []
         self._index: dict[str, int] = {}
         self.sort_column = sort
-        self.descending = descending
+        self.descending = False
         self.filter_text = ""
         self.cursor = ""
         self.draws = 0
@@ -120,11 +108,13 @@ class LiveTable(ScrollView, can_focus=True):
     # -- content ------------------------------------------------------------------
 
     def set_columns(self, columns: Sequence[Column]) -> None:
-        """Other columns; the rows must follow."""
-        self._columns = tuple(columns)
-        self.sort_column = None
-        self._all, self._footer = (), None
-        self._arrange()
+        """Other columns; rows that fit them must follow."""
+        fresh = tuple(columns)
+        if fresh != self._columns:
+            self._columns = fresh
+            self._all, self._footer = (), None
+            self._shown, self._index = [], {}
+            self.refresh()
 
     def set_rows(self, rows: Sequence[Row], footer: Row | None = None) -> None:
         """What there is now. Draws only if it differs from what there was."""
@@ -137,7 +127,21 @@ class LiveTable(ScrollView, can_focus=True):
     @property
     def rows(self) -> list[Row]:
         """The rows as they stand on the screen, from the top."""
-        return list(self._shown)
+        return [self.whole(row) for row in self._shown]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the rows that are shown, from the top."""
+        return [row.key for row in self._shown]
+
+    def whole(self, row: Row) -> Row:
+        """A row with its cells; for those that are made only when they are drawn."""
+        return row
+
+    @property
+    def footer(self) -> Row | None:
+        """The last line."""
+        return self._footer
 
     @property
     def total(self) -> int:
@@ -145,40 +149,43 @@ class LiveTable(ScrollView, can_focus=True):
         return len(self._all)
 
     def set_filter(self, text: str) -> None:
-        """Show only the rows with a cell that contains `text`, whatever its case."""
-        self.filter_text = text
-        self._arrange()
+        """Show only the rows that contain `text`, whatever its case."""
+        if text != self.filter_text:
+            self.filter_text = text
+            self._arrange()
+            self.post_message(self.Arranged(self))
 
-    def sort_by(self, column: int | None, *, descending: bool | None = None) -> None:
+    def sort_by(self, column: str, *, descending: bool | None = None) -> None:
         """Sort by a column; by the same one again turns the order round."""
         if descending is None:
             descending = not self.descending if column == self.sort_column else False
         self.sort_column, self.descending = column, descending
         self._arrange()
+        self.post_message(self.Arranged(self))
 
-    def sort_next(self) -> None:
-        """Sort by the column after the present one."""
-        now = -1 if self.sort_column is None else self.sort_column
-        self.sort_by((now + 1) % max(1, len(self._columns)), descending=False)
-
-    def sort_previous(self) -> None:
-        """Sort by the column before the present one."""
-        now = 0 if self.sort_column is None else self.sort_column
-        self.sort_by((now - 1) % max(1, len(self._columns)), descending=False)
+    def sort_step(self, step: int) -> None:
+        """Sort by the column after the present one, or before it."""
+        names = [column.name for column in self._columns]
+        if names:
+            now = names.index(self.sort_column) if self.sort_column in names else -1
+            self.sort_by(names[(now + step) % len(names)], descending=False)
 
     def _arrange(self) -> None:
         rows = list(self._all)
         if self.filter_text:
-            wanted = self.filter_text.casefold()
-            rows = [row for row in rows if any(wanted in c.casefold() for c in row.cells)]
-        if self.sort_column is not None:
-            rows = _sorted(rows, self.sort_column, descending=self.descending)
+            rows = [row for row in rows if row.matches(self.filter_text)]
+        names = [column.name for column in self._columns]
+        if self.sort_column and self.sort_column in names:
+            rows = sorted_rows(rows, names.index(self.sort_column), descending=self.descending)
+        was = self._index.get(self.cursor, 0)
         self._shown = rows
         self._index = {row.key: index for index, row in enumerate(rows)}
-        if self.cursor and not any(row.key == self.cursor for row in self._all):
-            self._put_cursor("")
+        if self.cursor not in self._index:
+            self._put_cursor(rows[min(was, len(rows) - 1)].key if rows else "")
         lines = len(rows) + 1 + (self._footer is not None)
-        width = sum(column.width + 1 for column in self._columns)
+        if lines != self.virtual_size.height:
+            self.post_message(self.Arranged(self))
+        width = self.lead_cells + sum(column.width + 1 for column in self._columns)
         if self.virtual_size != (width, lines):
             self.virtual_size = Size(width, lines)
         self.draws += 1
@@ -201,17 +208,16 @@ class LiveTable(ScrollView, can_focus=True):
             self.post_message(self.Selected(self, key))
 
     def _show_line(self, index: int) -> None:
-        # The header lies over the top line, so a row needs the line above its own as well.
-        self.scroll_to_region(Region(int(self.scroll_x), index, 1, 2), animate=False, force=True)
+        # The header lies over the top line and the total over the last: both need a line more.
+        lines = 2 + (self._footer is not None)
+        region = Region(int(self.scroll_x), index, 1, lines)
+        self.scroll_to_region(region, animate=False, force=True)
 
     def action_move(self, step: int) -> None:
         """Moves the cursor by rows."""
-        if not self._shown:
-            return
-        now = self._index.get(self.cursor)
-        if now is None:
-            now = -1 if step > 0 else len(self._shown)
-        self.select(self._shown[max(0, min(len(self._shown) - 1, now + step))].key)
+        if self._shown:
+            now = self._index.get(self.cursor, 0)
+            self.select(self._shown[max(0, min(len(self._shown) - 1, now + step))].key)
 
     def action_page(self, step: int) -> None:
         """Moves the cursor by screens."""
@@ -231,82 +237,111 @@ class LiveTable(ScrollView, can_focus=True):
             self.post_message(self.Opened(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
-        """A header sorts, a row is selected, a selected row is opened."""
+        """A header sorts, a row is selected, a selected row is opened by a double click."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
         if offset.y == 0:
-            self._sort_at(offset.x + int(self.scroll_x))
+            self._sort_at(offset.x + int(self.scroll_x) - self.lead_cells)
             return
-        index = offset.y - 1 + int(self.scroll_y)
-        if 0 <= index < len(self._shown):
+        index = self.index_at(offset.y)
+        if index is not None:
             key = self._shown[index].key
             if key == self.cursor and event.chain > 1:
                 self.action_open()
             self.select(key)
 
+    def index_at(self, y: int) -> int | None:
+        """The row at a line of the widget; None for none."""
+        if y == 0 or (self._footer_pinned and y == self.size.height - 1):
+            return None
+        index = y - 1 + int(self.scroll_y)
+        return index if index < len(self._shown) else None
+
     def _sort_at(self, x: int) -> None:
         left = 0
-        for index, column in enumerate(self._columns):
+        for column in self._columns:
             left += column.width + 1
             if x < left:
-                self.sort_by(index)
+                self.sort_by(column.name)
                 return
 
     # -- drawing ------------------------------------------------------------------
+
+    @property
+    def lead_cells(self) -> int:
+        """Cells before the first column: for the cursor."""
+        return 2
+
+    def lead_text(self, row: Row) -> str:
+        """What stands before a row."""
+        return f"{self.glyphs.cursor if row.key == self.cursor else ' '} "
+
+    @property
+    def _footer_pinned(self) -> bool:
+        return self._footer is not None and len(self._shown) + 2 > self.size.height
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen; the first is always the header."""
         left, top = self.scroll_offset
         base = self.rich_style
         if y == 0:
-            strip = self._header(self.get_component_rich_style("table--header"))
+            strip = self._header(tone_style(self, Tone.HEADER, base))
+        elif self._footer_pinned and y == self.size.height - 1:
+            strip = self._total(base)
         else:
             strip = self._body_line(y - 1 + top, base)
         return strip.crop_extend(left, left + self.size.width, base)
 
     def _header(self, style: Style) -> Strip:
         cells = []
-        for index, (title, width, right) in enumerate(self._columns):
-            mark = "" if index != self.sort_column else "v" if self.descending else "^"
-            cells.append(fit(f"{title}{mark}", width, right=right))
-        return Strip([Segment(" ".join(cells), style)])
+        for column in self._columns:
+            mark = ""
+            if self.sort_column and column.name == self.sort_column:
+                mark = self.glyphs.descending if self.descending else self.glyphs.ascending
+            room = column.width - len(mark)
+            title = column.title if len(column.title) <= room else column.title[: max(0, room)]
+            cells.append(fit(f"{title}{mark}", column.width, right=column.right))
+        return Strip([Segment(" " * self.lead_cells + " ".join(cells), style)])
 
     def _body_line(self, index: int, base: Style) -> Strip:
         if index < len(self._shown):
-            row = self._shown[index]
-            style = base
-            if row.variant:
-                style += self.get_component_rich_style(f"table--{row.variant}")
-            if row.key == self.cursor:
-                style += self.get_component_rich_style("table--cursor")
-            return self._line(row, style)
+            return self._line(self.whole(self._shown[index]), base)
         if index == len(self._shown) and self._footer is not None:
-            return self._line(self._footer, self.get_component_rich_style("table--header"))
+            return self._total(base)
+        if not self._shown and index == 0 and self.empty:
+            return Strip([Segment(f"  {self.empty}", tone_style(self, Tone.MUTED, base))])
         return Strip.blank(self.size.width, base)
 
-    def _line(self, row: Row, style: Style) -> Strip:
-        cells = (
-            fit(clean(cell, column.width + 1), column.width, right=column.right)
-            for cell, column in zip(row.cells, self._columns, strict=False)
+    def _total(self, base: Style) -> Strip:
+        assert self._footer is not None  # noqa: S101 - for the type checker
+        return self._cells(
+            self._footer, " " * self.lead_cells, tone_style(self, Tone.HEADER, base), ()
         )
-        return Strip([Segment(" ".join(cells), style)])
 
+    def _line(self, row: Row, base: Style) -> Strip:
+        style = tone_style(self, row.tone, base)
+        over = NO_STYLE
+        if row.key == self.cursor:
+            name = Tone.ROW_FOCUS if self.has_focus else Tone.ROW_CURSOR
+            cursor = self.get_component_rich_style(f"tone--{name}")
+            over = Style(bgcolor=cursor.bgcolor, bold=cursor.bold, reverse=cursor.reverse)
+        return self._cells(row, self.lead_text(row), style, row.tones, over)
 
-def _sorted(rows: list[Row], column: int, *, descending: bool) -> list[Row]:
-    """Sorted by a column, rows without a value last in either order; equal ones stay in the
-    order in which they were given.
-    """
-    present = [row for row in rows if _order(row, column) is not None]
-    absent = [row for row in rows if _order(row, column) is None]
-
-    def key(row: Row) -> tuple[bool, float, str]:
-        value = _order(row, column)
-        return (True, 0, value) if isinstance(value, str) else (False, value or 0, "")
-
-    present.sort(key=key, reverse=descending)
-    return present + absent
-
-
-def _order(row: Row, column: int) -> str | float | None:
-    return row.order[column] if column < len(row.order) else None
+    def _cells(
+        self, row: Row, lead: str, style: Style, tones: Sequence[Tone], over: Style | None = None
+    ) -> Strip:
+        over = over or NO_STYLE
+        segments = [Segment(lead, style + over)]
+        if row.spans:
+            segments.append(Segment(row.cells[0], style + over))
+            tones, row = (), row._replace(cells=())
+        for index, (cell, column) in enumerate(zip(row.cells, self._columns, strict=False)):
+            tone = tones[index] if index < len(tones) else Tone.PLAIN
+            shown = tone_style(self, tone, style) + over
+            text = fit(clean(cell, column.width + 1), column.width, right=column.right)
+            segments += (Segment(text, shown), Segment(" ", style + over))
+        if over is not NO_STYLE:
+            used = sum(segment.cell_length for segment in segments)
+            segments.append(Segment(" " * max(0, self.virtual_size.width - used), style + over))
+        return Strip(segments)

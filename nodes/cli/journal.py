@@ -13,8 +13,9 @@ from nodes.cli.common import (
     print_json,
 )
 from nodes.cli.steer import event_line
-from nodes.master.journal import Second, journal_file, read_events, read_seconds
+from nodes.master.journal import journal_file, read_events, read_seconds
 from nodes.support.addresses import parse_address
+from nodes.wire import Second
 
 
 @click.command()

@@ -20,7 +20,7 @@ from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
 from nodes.support.units import duration, latency
-from nodes.wire import ClusterSnapshot, Event, WorkerView
+from nodes.wire import ClusterSnapshot, Event, Verdict, WorkerView, verdict
 
 EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
@@ -61,7 +61,7 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
         return
     for line in summary(snapshot):
         click.echo(line)
-    _table(WORKER_COLUMNS, [_row(worker) for worker in snapshot.workers])
+    _table(WORKER_COLUMNS, [worker_row(worker) for worker in snapshot.workers])
 
 
 def summary(snapshot: ClusterSnapshot) -> list[str]:
@@ -69,6 +69,7 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
     up = sum(worker.state == "up" for worker in snapshot.workers)
     expires = expiry(snapshot.tls_expires_at, snapshot.taken_at)
     lines = [
+        verdict_line(verdict(snapshot)),
         f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
         f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
         f"workers {up} up of {len(snapshot.workers)}",
@@ -79,11 +80,14 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
         f"answered {snapshot.answered}  errors {snapshot.errors}{_by_code(snapshot)}  "
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
         f"refused logins {snapshot.refused_logins}",
-        snapshot.activity,
-        snapshot.journal_trouble,
         f"{expires}: see 'certs init --renew'" if expires else "",
     ]
     return [printable(line) for line in lines if line]
+
+
+def verdict_line(found: Verdict) -> str:
+    """A verdict, with the command that helps."""
+    return f"{found.line} ('rollcall-nodes {found.hint}')" if found.hint else found.line
 
 
 def _by_code(snapshot: ClusterSnapshot) -> str:
@@ -91,7 +95,8 @@ def _by_code(snapshot: ClusterSnapshot) -> str:
     return f" ({', '.join(f'{code} {count}' for code, count in by_code)})" if by_code else ""
 
 
-def _row(worker: WorkerView) -> list[str]:
+def worker_row(worker: WorkerView) -> list[str]:
+    """A worker's line in the table of `ps`, a text for each of `WORKER_COLUMNS`."""
     return [
         worker.id,
         worker.address,

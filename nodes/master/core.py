@@ -17,7 +17,7 @@ from nodes.errors import (
 )
 from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog, registered
-from nodes.master.journal import Journal, Second, read_events
+from nodes.master.journal import Journal, read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership
@@ -38,6 +38,7 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     ClusterSnapshot,
     Description,
+    Second,
 )
 
 BLOCKING_THREADS = 4
@@ -127,6 +128,7 @@ class MasterCore:
             orders=self.orders,
             event_log=self.events,
             take_snapshot=self.snapshot,
+            journal_path=lambda: None if self.journal is None else self.journal.path,
         )
         return {name: validated(getattr(operations, name)) for name in OPERATIONS}
 

@@ -16,8 +16,7 @@ import msgspec
 
 from nodes.errors import DataError
 from nodes.support.paths import make_private, state_dir
-from nodes.support.structs import ready
-from nodes.wire import Event
+from nodes.wire import Event, Second
 
 logger = logging.getLogger("rollcall.journal")
 
@@ -44,22 +43,6 @@ CREATE TABLE IF NOT EXISTS seconds (at REAL PRIMARY KEY, lookups_per_s REAL NOT 
     errors INTEGER NOT NULL, reroutes INTEGER NOT NULL, hedges INTEGER NOT NULL,
     up INTEGER NOT NULL) WITHOUT ROWID;
 """
-
-
-@ready
-class Second(msgspec.Struct, frozen=True):
-    """A master's figures at one moment; `at` is Unix time in seconds, `up` counts workers."""
-
-    at: float
-    lookups_per_s: float
-    p50_ms: float | None
-    p99_ms: float | None
-    in_flight: int
-    answered: int
-    errors: int
-    reroutes: int
-    hedges: int
-    up: int
 
 
 def journal_file(port: int) -> Path:

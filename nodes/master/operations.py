@@ -6,17 +6,25 @@ cluster asks for them by a table of its own (`nodes.cluster`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 
+from nodes.errors import DataError
 from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
+from nodes.master.journal import read_seconds
 from nodes.master.membership import Membership
 from nodes.master.worker_orders import WorkerOrders
 from nodes.transport import LoopThread
-from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded
+from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded, Second
 
 INSTANT = frozenset(("snapshot", "events"))
 """The operations that do not wait for anything."""
+
+
+MAX_HISTORY_S = 3600
+"""Seconds that `history` goes back at most."""
 
 
 class Operations:
@@ -29,6 +37,7 @@ class Operations:
         orders: to the membership's workers.
         event_log: the master's.
         take_snapshot: takes one of now, from any thread.
+        journal_path: where the master's journal is; None without one.
     """
 
     def __init__(
@@ -39,12 +48,14 @@ class Operations:
         orders: WorkerOrders,
         event_log: EventLog,
         take_snapshot: Callable[[], ClusterSnapshot],
+        journal_path: Callable[[], Path | None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._membership = membership
         self._orders = orders
         self._event_log = event_log
         self._take_snapshot = take_snapshot
+        self._journal_path = journal_path
 
     @property
     def _fleet(self) -> FleetControl:
@@ -57,6 +68,17 @@ class Operations:
     def events(self, after: int = 0) -> list[Event]:
         """The events with a higher number than `after`."""
         return self._event_log.after(after)
+
+    def history(self, last_s: int = 300) -> list[Second]:
+        """The figures of each of the last seconds, as far as the journal has them."""
+        path = self._journal_path()
+        if path is None:
+            return []
+        last_s = min(max(0, last_s), MAX_HISTORY_S)
+        try:
+            return read_seconds(path, since=time.time() - last_s, most=MAX_HISTORY_S)
+        except DataError:
+            return []  # nothing is written down yet, or it cannot be read: the master says so
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""

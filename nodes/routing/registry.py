@@ -29,6 +29,10 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
         self.holder = holder
 
 
+LEFT = "it left, as it was to"
+"""Why a worker is down whose connection ended after it was drained."""
+
+
 class Registry:
     """All registrations, newest generation last; tombstones included."""
 
@@ -202,6 +206,8 @@ class Registry:
         worker = self._live.get(generation)
         if worker is None:
             return None
+        if worker.state is State.DRAINING:
+            why = LEFT
         told = self._tell_local(worker, ProcessChange.CONNECTION_ENDED, "its connection ended", now)
         # Nobody but its supervisor knows of a process more than that its connection ended.
         return self.lost(generation, why, now, died=None if told else True)

@@ -52,12 +52,14 @@ from nodes.wire.messages import (
     encode_request,
     new_instance,
 )
+from nodes.wire.verdict import Level, Verdict, is_crash_looping, verdict
 from nodes.wire.views import (
     ClusterSnapshot,
     Event,
     LogPart,
     LookupView,
     Reloaded,
+    Second,
     SlowLookup,
     WorkerView,
 )
@@ -78,6 +80,7 @@ __all__ = [
     "Description",
     "Envelope",
     "Event",
+    "Level",
     "LogPart",
     "LookupRequest",
     "LookupShape",
@@ -89,9 +92,11 @@ __all__ = [
     "Registered",
     "Registration",
     "Reloaded",
+    "Second",
     "SlowLookup",
     "Type",
     "Verb",
+    "Verdict",
     "Version",
     "WantedId",
     "WorkerAnswer",
@@ -112,7 +117,9 @@ __all__ = [
     "encode_batch",
     "encode_request",
     "error_envelope",
+    "is_crash_looping",
     "item_envelope",
     "new_instance",
     "result_envelope",
+    "verdict",
 ]

@@ -19,6 +19,22 @@ class Event(msgspec.Struct, frozen=True):
 
 
 @ready
+class Second(msgspec.Struct, frozen=True):
+    """A master's figures at one moment; `at` is Unix time in seconds, `up` counts workers."""
+
+    at: float
+    lookups_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    in_flight: int
+    answered: int
+    errors: int
+    reroutes: int
+    hedges: int
+    up: int
+
+
+@ready
 class Reloaded(msgspec.Struct, frozen=True):
     """What a reload has done, in words. `behind` are the workers that did not follow, by their
     ids, each with why: they are sent no lookups.
@@ -123,7 +139,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     `waiting` are calls that wait for their turn. `errors_by_code` adds up to `errors`; `latencies`
     holds pairs of an upper bound in milliseconds, and how many lookups of the last 60 s took so
     long and longer than the bound before. `slow` are the latest that failed, and then the slowest,
-    of the last 10 minutes. What workers answered without the master is in `answered` and the rates.
+    of the last 10 minutes. What workers are asked without the master is in `answered`,
+    `in_flight` and the rates alone.
 
     `refused_logins` counts wrong tokens; `hedges_left` and `retries_left` are what the budgets
     hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from nodes.cli.steer import summary
+import pytest
+
+from nodes.cli.steer import WORKER_COLUMNS, summary, worker_row
 from tests.console.fakes import cluster_snapshot, worker_view
 
 
-def test_a_healthy_cluster_is_three_lines() -> None:
-    cluster, figures, counts = summary(
-        cluster_snapshot([worker_view(1), worker_view(2, state="down")])
-    )
+@pytest.mark.parametrize(
+    ("state", "slow", "shown"),
+    [("up", False, "up"), ("up", True, "slow"), ("suspect", True, "suspect")],
+)
+def test_a_worker_s_trouble_is_in_its_row(state: str, slow: bool, shown: str) -> None:
+    view = worker_view(1, state=state, slow=slow, hedged_away=18, errors=3, p99_ms=152.0)
+    cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
+    assert cells["STATE"] == shown
+    assert (cells["HEDGED"], cells["ERR"], cells["P99"]) == ("18", "3", "152 ms")
+
+
+def test_a_healthy_cluster_is_four_lines() -> None:
+    workers = [worker_view(1), worker_view(2, state="down", local=False)]
+    said, cluster, figures, counts = summary(cluster_snapshot(workers, wanted_workers=1))
+    assert said.startswith("HEALTHY")
     assert cluster.startswith("master 127.0.0.1:23000  up 1m15s  dataset people (5f2c91d0a3b4)")
     assert cluster.endswith("workers 1 up of 2")
     assert figures.startswith("0.0 lookups/s (mean 0.0)  p50 - ")
@@ -17,7 +30,7 @@ def test_a_healthy_cluster_is_three_lines() -> None:
 
 
 def test_rates_say_what_they_are_of_and_errors_have_their_codes() -> None:
-    _, figures, counts = summary(
+    _, _, figures, counts = summary(
         cluster_snapshot(
             lookups_per_s=200.0,
             mean_lookups_per_s=198.0,
@@ -33,6 +46,10 @@ def test_rates_say_what_they_are_of_and_errors_have_their_codes() -> None:
     assert "errors 12 (deadline 10, no_workers 2)" in counts
 
 
-def test_what_lasts_has_a_line_each() -> None:
-    lines = summary(cluster_snapshot(activity="reload: 1 of 3", journal_trouble="lost\x1b[31m"))
-    assert lines[3:] == ["reload: 1 of 3", "lost\\x1b[31m"]
+def test_what_is_wrong_comes_first_with_the_command_that_helps() -> None:
+    assert summary(cluster_snapshot())[0] == "OUTAGE  no workers ('rollcall-nodes spawn')"
+    one = [worker_view(1)]
+    lines = summary(
+        cluster_snapshot(one, activity="reload: 1 of 3", journal_trouble="lost\x1b[31m")
+    )
+    assert lines[0] == "DEGRADED  lost\\x1b[31m  reload: 1 of 3"

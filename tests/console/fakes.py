@@ -21,7 +21,7 @@ from console.messages import SnapshotTaken
 from console.screens.confirm import ConfirmScreen
 from console.settings import Settings
 from console.text import UNICODE, Glyphs
-from console.widgets.table import LiveTable
+from console.widgets.worker_table import WorkerTable
 from nodes.errors import RollcallError, UnknownWorker
 from nodes.wire import (
     PAGE_RECORDS,
@@ -32,6 +32,7 @@ from nodes.wire import (
     LogPart,
     LookupShape,
     Reloaded,
+    Second,
     WorkerView,
 )
 from tests.kit import PATIENCE
@@ -47,7 +48,8 @@ SHAPES = (
 
 
 def worker_view(number: int = 1, **changes: Any) -> WorkerView:
-    """A worker that is up; `changes` are fields of its view."""
+    """A worker that is up; `changes` are fields of its view. Its rate is its mean, unless told."""
+    changes.setdefault("mean_lookups_per_s", changes.get("lookups_per_s", 0.0))
     view = WorkerView(
         id=f"w{number}",
         generation=number,
@@ -153,6 +155,7 @@ class FakeCluster:
         text: every worker's log.
         refusal: raised by everything that is asked of it, except a look.
         poll_error: raised by a look.
+        seconds: what the journal wrote down.
         requests: what was asked to be changed: ("kill", "w2").
         killed: the ids that were to be killed, in order.
         polls: how often it was looked at.
@@ -170,6 +173,7 @@ class FakeCluster:
         self.poll_error: RollcallError | None = None
         self.requests: list[tuple[str, ...]] = []
         self.killed: list[str] = []
+        self.seconds: list[Second] = []
         self.polls = 0
         self.closed = 0
 
@@ -192,6 +196,10 @@ class FakeCluster:
     def events(self, after: int = 0) -> list[Event]:
         """Those with a higher number."""
         return [one for one in self.happened if one.number > after]
+
+    def history(self, last_s: int = 300) -> list[Second]:
+        """The prepared seconds."""
+        return [one for one in self.seconds if one.at >= self.now.taken_at - last_s]
 
     def _asked(self, verb: str, *args: object) -> str:
         if self.refusal is not None:
@@ -317,7 +325,17 @@ class Shown:
         return str(self.app.screen.query_one(selector, Static).content)
 
     @property
-    def table(self) -> LiveTable:
+    def head(self) -> str:
+        """The first line."""
+        return self.lines()[0]
+
+    @property
+    def message(self) -> str:
+        """What the line at the bottom says."""
+        return self.app.main.message.text
+
+    @property
+    def table(self) -> WorkerTable:
         """The worker table."""
         return self.app.main.table
 
@@ -353,7 +371,7 @@ async def shown(
             console = Shown(app, cluster, pilot)
             if cluster.poll_error is None:
                 await console.until(lambda: app.snapshot is not None)
-                await console.until(lambda: app.main.is_composed)
+                await console.until(lambda: app.main.is_mounted)
                 await pilot.pause()
             yield console
     finally:

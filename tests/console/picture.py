@@ -19,6 +19,8 @@ from nodes.security.tokens import ensure_token
 
 PICTURE = Path(__file__).parent / "picture.svg"
 
+KILL = next(command for command in CLUSTER_COMMANDS if command.name == "kill")
+
 
 async def take() -> None:
     """Drives the console as a person would, and takes the picture."""
@@ -34,16 +36,15 @@ async def take() -> None:
             while app.snapshot is None or sum(w.state == "up" for w in app.snapshot.workers) < 4:
                 await pilot.pause(0.05)
             app.action_line("traffic 200")
-            kill = next(command for command in CLUSTER_COMMANDS if command.name == "kill")
-            while app.snapshot.answered < 1000:
+            while app.snapshot.answered < 4500:
                 await pilot.pause(0.1)
-            app.run_on_cluster(kill, "w3")
+            app.steering.run(KILL, "w3")
             while "down" not in [worker.state for worker in app.snapshot.workers]:
                 await pilot.pause(0.1)
             await pilot.press("a")
-            app.main.query_panel.prompt.value = 'getbyyear "New York City" 2002'
+            app.main.prompt.value = 'getbyyear "New York City" 2002'
             await pilot.press("enter")
-            while not app.main.query_panel.records or app.snapshot.answered < 2500:
+            while not app.main.answers.records or app.snapshot.answered < 9000:
                 await pilot.pause(0.1)
             PICTURE.write_text(app.export_screenshot(title="rollcall"))
     finally:

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from console.states import STATES
 from console.text import (
     ASCII,
     UNICODE,
     Glyphs,
-    bar,
     clean,
     count,
     fit,
     memory_size,
+    middle_cut,
     number,
-    sparkline,
     terminal_glyphs,
 )
 from nodes.routing import State
@@ -176,46 +176,32 @@ def test_a_size_fits_its_column(octets: int) -> None:
     assert len(memory_size(octets)) <= 6
 
 
+@given(WIDE, st.integers(0, 40))
+def test_a_long_id_is_cut_in_its_middle(text: str, width: int) -> None:
+    shown = middle_cut(clean(text), width, UNICODE)
+    assert cell_len(shown) <= max(width, cell_len(shown) if cell_len(clean(text)) <= width else 0)
+
+
+def test_ids_that_differ_at_their_ends_differ_when_they_are_cut() -> None:
+    ids = [f"worker-eu-west-1{letter}-{n}" for letter in "abc" for n in range(3)]
+    assert len({middle_cut(one, 12, UNICODE) for one in ids}) == len(ids)
+    assert middle_cut("worker-eu-west-1a-2", 12, ASCII) == "work~st-1a-2"
+
+
 # -- drawing -----------------------------------------------------------------------
 
 
-@BOTH
-@given(
-    values=st.lists(st.floats(0, 1e9), max_size=80),
-    width=st.integers(0, 60),
-)
-def test_a_sparkline_is_as_wide_as_wanted(values: list[float], width: int, glyphs: Glyphs) -> None:
-    line = sparkline(values, width, glyphs)
-    assert len(line) == cell_len(line) == width
-    assert set(line) <= set(glyphs.blocks)
-    if width and max(values[-width:], default=0) > 0:
-        assert glyphs.blocks[-1] in line  # the highest of those shown is full
-
-
-@BOTH
-def test_a_sparkline_rises_with_its_values_and_grows_from_the_right(glyphs: Glyphs) -> None:
-    steps = len(glyphs.blocks) - 1
-    assert sparkline([float(n) for n in range(steps + 1)], steps + 1, glyphs) == glyphs.blocks
-    assert sparkline([5.0], 4, glyphs) == f"   {glyphs.blocks[-1]}"
-    assert sparkline([9.0, 0.0, 0.0], 2, glyphs) == "  "  # what is no longer shown sets no scale
-
-
-@BOTH
-@given(share=st.floats(-1, 2), width=st.integers(0, 60))
-def test_a_bar_is_as_wide_as_wanted(share: float, width: int, glyphs: Glyphs) -> None:
-    line = bar(share, width, glyphs)
-    assert len(line) == cell_len(line) == width
-    filled = line.count(glyphs.bar)
-    assert line == glyphs.bar * filled + glyphs.rest * (width - filled)
-    assert abs(filled - min(1.0, max(0.0, share)) * width) <= 0.5
-
-
 def test_ascii_is_ascii_and_every_state_has_a_sign_of_its_own() -> None:
-    assert ASCII.ascii and "".join((*ASCII.states.values(), ASCII.blocks, ASCII.bar)).isascii()
+    assert ASCII.ascii and all(text_of(sign).isascii() for sign in ASCII)
     for glyphs in (ASCII, UNICODE):
-        assert set(glyphs.states) == {*State}
-        assert len(set(glyphs.states.values())) == len(State)
-        assert glyphs.bar != glyphs.rest
+        assert set(glyphs.states) == set(STATES)
+        assert set(glyphs.states) >= {*State}
+        assert len(set(glyphs.states.values())) == len(glyphs.states)
+
+
+def text_of(sign: object) -> str:
+    """All signs of a part of the glyphs."""
+    return "".join(sign.values()) if isinstance(sign, dict) else str(sign)
 
 
 @pytest.mark.parametrize(

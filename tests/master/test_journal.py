@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from nodes.cluster import AttachedCluster
 from nodes.errors import DataError
 from nodes.master.events import EventLog
 from nodes.master.journal import (
     MAX_WAITING_EVENTS,
     Journal,
-    Second,
     journal_file,
     read_events,
     read_seconds,
 )
 from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
-from nodes.wire import Event
+from nodes.wire import Event, Second
 from tests.kit import Node, poll_for, run_nodes
 
 
@@ -215,3 +215,11 @@ def test_a_master_that_ended_can_be_read_by_command() -> None:
     missing = run_nodes("journal", "--master", "127.0.0.1:1")
     assert missing.returncode != 0
     assert "no journal" in missing.stderr
+
+
+def test_an_operator_is_told_what_the_journal_has_of_the_last_minutes() -> None:
+    with Node("up", "--workers", "1", "--port", "0", "--json") as node:
+        with AttachedCluster(node.ready["master"]) as cluster:
+            poll_for(lambda: len(cluster.history(60)) >= 2)
+            assert [second.up for second in cluster.history(60)][-1] == 1
+            assert cluster.history(0) == []

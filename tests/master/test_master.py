@@ -265,6 +265,7 @@ GUARDED = {
     "leave": (),
     "snapshot": (),
     "events": (0,),
+    "history": (),
     "spawn": (1,),
     "kill": ("w1",),
     "drain": ("w1",),

@@ -61,6 +61,7 @@ MASTER = {
     "renew": WORKERS,
     "drain": MAY_OPERATE,
     "events": MAY_OPERATE,
+    "history": MAY_OPERATE,
     "freeze": MAY_OPERATE,
     "kill": MAY_OPERATE,
     "log": MAY_OPERATE,

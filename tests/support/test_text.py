@@ -20,7 +20,7 @@ from nodes.catalog import ensure_catalog
 from nodes.cli import cli
 from nodes.errors import BadRequest, DataError, UnknownWorker
 from nodes.fleet.logs import Logs
-from nodes.master.journal import Journal, Second, journal_file
+from nodes.master.journal import Journal, journal_file
 from nodes.support.text import LogFormatter, printable, printable_json
 from nodes.transport import Service, Utf8
 from nodes.wire import (
@@ -29,6 +29,7 @@ from nodes.wire import (
     Event,
     LookupShape,
     Reloaded,
+    Second,
     WorkerView,
     answer_envelope,
     answer_part,

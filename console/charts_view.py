@@ -1,0 +1,165 @@
+"""The charts of the main screen, side by side; and the heat map: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from console.charts import Mark, ago, chart, heat_cell, histogram, resample, rule
+from console.history import HISTORY_S, TREND_S, event_marks
+from console.lines import Line, Run, Tone, line_width
+from console.plan import is_wide
+from console.seen import Seen
+from console.text import Glyphs, clean, fit, middle_cut
+from nodes.support.natural import natural_key
+from nodes.support.units import latency
+
+GAP_CELLS = 1
+
+SPANS_S = (TREND_S, 2 * TREND_S, HISTORY_S)
+"""Seconds that a wide chart may show."""
+
+HEAT_ID_CELLS = 8
+
+
+def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
+    """Lookups a second, latencies, and on a wide screen their histogram."""
+    width, height = size
+    span_s = _span_s(seen) if is_wide(width) else TREND_S
+    now = seen.snapshot.taken_at
+    marks = [*seen.history.hedge_marks(), *event_marks(seen.events)]
+    if not is_wide(width):
+        half = (width - GAP_CELLS) // 2
+        parts = [
+            (half, _rates(seen, (half, height), now, span_s, marks, glyphs)),
+            (width - half - GAP_CELLS, []),
+        ]
+        parts[1] = (parts[1][0], _latencies(seen, (parts[1][0], height), now, span_s, glyphs))
+        return _greyed(beside(parts), old=seen.old)
+    third = width * 36 // 100
+    last = width - 2 * third - 2 * GAP_CELLS
+    parts = [
+        (third, _rates(seen, (third, height), now, span_s, marks, glyphs)),
+        (third, _latencies(seen, (third, height), now, span_s, glyphs)),
+        (last, _histogram(seen, (last, height), glyphs)),
+    ]
+    return _greyed(beside(parts), old=seen.old)
+
+
+def _span_s(seen: Seen) -> float:
+    """Seconds that wide charts show: as long as there is little to show, the time is stretched."""
+    samples = seen.history.cluster
+    age_s = seen.snapshot.taken_at - samples[0].at if samples else 0.0
+    return next((span_s for span_s in SPANS_S if age_s <= span_s), SPANS_S[-1])
+
+
+def _rates(
+    seen: Seen,
+    size: tuple[int, int],
+    now: float,
+    span_s: float,
+    marks: Sequence[Mark],
+    glyphs: Glyphs,
+) -> list[Line]:
+    points = seen.history.points(lambda sample: sample.lookups_per_s)
+    values = resample(points, now, span_s, size[0] - 6)
+    title = "Lookups/s" if size[1] >= 4 else "/s"
+    return chart(title, values, size=size, glyphs=glyphs, marks=marks, now=now, span_s=span_s)
+
+
+def _latencies(
+    seen: Seen, size: tuple[int, int], now: float, span_s: float, glyphs: Glyphs
+) -> list[Line]:
+    width = size[0] - 6
+    high = resample(seen.history.points(lambda s: s.p99_ms), now, span_s, width, mean=False)
+    low = resample(seen.history.points(lambda s: s.p50_ms), now, span_s, width)
+    title = "p99 over p50, ms" if size[1] >= 4 else "p99"
+    errors = [
+        Mark(sample.at, "E", Tone.BAD) for sample in seen.history.cluster if sample.errors_per_s
+    ]
+    return chart(
+        title,
+        high,
+        size=size,
+        glyphs=glyphs,
+        marks=[*seen.history.hedge_marks(), *errors],
+        now=now,
+        span_s=span_s,
+        low=low,
+        unit="ms",
+    )
+
+
+def _histogram(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
+    lines = histogram(seen.snapshot.latencies, (size[0], size[1] - 1), glyphs)
+    if not lines:
+        lines = [(Run("  no lookup yet: t sends sample traffic", Tone.MUTED),)]
+    return [rule("Latency, ms, 60 s", size[0], glyphs), *lines]
+
+
+def beside(parts: Sequence[tuple[int, Sequence[Line]]]) -> list[Line]:
+    """Blocks of lines, side by side, each as wide as it says."""
+    joined: list[Line] = []
+    blocks = [lines for _, lines in parts]
+    for row in zip_longest(*blocks, fillvalue=()):
+        line: list[Run] = []
+        for (width, _), part in zip(parts, row, strict=True):
+            if line:
+                line.append(Run(" " * GAP_CELLS))
+            line += part
+            line.append(Run(" " * max(0, width - line_width(part))))
+        joined.append(tuple(line))
+    return joined
+
+
+def _greyed(lines: list[Line], *, old: bool) -> list[Line]:
+    if not old:
+        return lines
+    return [tuple(Run(run.text, Tone.FAINT) for run in line) for line in lines]
+
+
+def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
+    """Workers down, time across: the p99 of each as a digit, high ones in the tone of trouble."""
+    width, height = size
+    now, room = seen.snapshot.taken_at, width - HEAT_ID_CELLS - 2
+    span_s = _span_s(seen) if room >= HISTORY_S / 5 else TREND_S
+    workers = sorted(
+        (one for one in seen.snapshot.workers if one.state != "down"),
+        key=lambda one: (not one.slow, natural_key(one.id)),
+    )
+    grid = [
+        resample(
+            seen.history.worker_points(one.id, lambda s: s.p99_ms), now, span_s, room, mean=False
+        )
+        for one in workers
+    ]
+    values = sorted(value for row in grid for value in row if value is not None)
+    if not values or room < 10:
+        return [(Run("  No latencies yet: a asks, t sends sample traffic", Tone.MUTED),)]
+    top, usual = values[-1], values[len(values) // 4]
+    back = ago(span_s)
+    lines: list[Line] = [
+        (
+            Run(fit("  p99", HEAT_ID_CELLS + 2), Tone.HEADER),
+            Run(fit(f"{back}   9 is {latency(top)}", room - 3), Tone.MUTED),
+            Run("now", Tone.MUTED),
+        )
+    ]
+    for worker, row in zip(workers[: height - 1], grid, strict=False):
+        name = middle_cut(clean(worker.id), HEAT_ID_CELLS, glyphs)
+        cells = [
+            Run(heat_cell(value, top, glyphs), _heat_tone(value, usual, old=seen.old))
+            for value in row
+        ]
+        lines.append((Run(f"  {fit(name, HEAT_ID_CELLS)}", Tone.STRONG), *cells))
+    return lines
+
+
+def _heat_tone(value: float | None, usual: float, *, old: bool) -> Tone:
+    if value is None or old:
+        return Tone.FAINT
+    if value < usual * 2:
+        return Tone.FAINT
+    if value > 25 * usual:
+        return Tone.BAD
+    return Tone.WARNING if value > 5 * usual else Tone.MUTED

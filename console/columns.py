@@ -1,0 +1,278 @@
+"""The columns of the worker table: one list; what fits is shown, the least important left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from console.charts import resample, share_bar, trend
+from console.history import TREND_S, History
+from console.lines import Tone
+from console.states import shown_state
+from console.text import Glyphs, clean, count, memory_size, middle_cut, number
+from nodes.support.natural import natural_key
+from nodes.support.units import duration, milliseconds
+from nodes.wire import ClusterSnapshot, WorkerView
+
+
+class Scene(NamedTuple):
+    """What the cells of one drawing have in common: one scale for all rows."""
+
+    snapshot: ClusterSnapshot
+    history: History
+    glyphs: Glyphs
+    shown: Sequence[WorkerView]
+    mean_per_s: float
+    live: int
+    top_per_s: float
+    stale: bool
+    searched: bool
+
+
+class Cell(NamedTuple):
+    """What a cell shows, and in which tone."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerColumn:
+    """A column of the worker table.
+
+    Attributes:
+        title: its heading.
+        width: cells that it takes.
+        priority: the highest is left out last.
+        cell: what it shows of a worker.
+        key: what rows are sorted by; None stands last.
+        total: what the last row shows.
+        right: whether it is set right.
+        part: of the whole width, that it takes where there is room.
+        most: cells that it takes at most.
+    """
+
+    title: str
+    width: int
+    priority: int
+    cell: Callable[[WorkerView, Scene, int], Cell]
+    key: Callable[[WorkerView, Scene], str | float | None]
+    total: Callable[[Scene], str] = lambda _scene: ""
+    right: bool = True
+    part: float = 0.0
+    most: int = 0
+
+
+def _id(worker: WorkerView, scene: Scene, width: int) -> Cell:
+    return Cell(middle_cut(clean(worker.id), width, scene.glyphs), Tone.STRONG)
+
+
+def _state(worker: WorkerView, scene: Scene, _width: int) -> Cell:
+    state = shown_state(worker)
+    return Cell(f"{scene.glyphs.states.get(state.name, ' ')} {state.name}", state.tone)
+
+
+def _share(worker: WorkerView, scene: Scene) -> float:
+    return worker.mean_lookups_per_s / scene.mean_per_s if scene.mean_per_s else 0.0
+
+
+def _share_bar(worker: WorkerView, scene: Scene, width: int) -> Cell:
+    if worker.state == "down" or not scene.live:
+        return Cell("")
+    bar = share_bar(_share(worker, scene), 1 / scene.live, width - 1, scene.glyphs)
+    return Cell(bar, Tone.BAR)
+
+
+def _p99(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
+    text = milliseconds(worker.p99_ms)
+    return Cell(f"{text}!", Tone.WARNING) if worker.slow else Cell(text)
+
+
+def _counted(amount: int, width: int, tone: Tone) -> Cell:
+    return Cell(count(amount, width), tone if amount else Tone.FAINT)
+
+
+def _hedged(worker: WorkerView, scene: Scene, width: int) -> Cell:
+    return _counted(scene.history.hedged_away(worker.id), width, Tone.WARNING)
+
+
+def _trend(worker: WorkerView, scene: Scene, width: int) -> Cell:
+    points = scene.history.worker_points(worker.id, lambda sample: sample.lookups_per_s)
+    values = resample(points, scene.snapshot.taken_at, TREND_S, width)
+    return Cell(trend(values, scene.top_per_s, scene.glyphs), Tone.BAR)
+
+
+def _why(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
+    return Cell(clean(worker.why), Tone.MUTED)
+
+
+def _sum(value: Callable[[WorkerView], float]) -> Callable[[Scene], float]:
+    return lambda scene: sum(value(worker) for worker in scene.shown)
+
+
+def _up(scene: Scene) -> str:
+    up = sum(worker.state == "up" for worker in scene.shown)
+    return f"{up} up of {len(scene.shown)}" if up != len(scene.shown) else f"{up} up"
+
+
+WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
+    WorkerColumn(
+        title="ID",
+        width=5,
+        priority=100,
+        cell=_id,
+        key=lambda worker, _: natural_key(worker.id),
+        right=False,
+    ),
+    WorkerColumn(
+        title="STATE",
+        width=11,
+        priority=99,
+        cell=_state,
+        key=lambda worker, _: shown_state(worker).rank,
+        total=_up,
+        right=False,
+    ),
+    WorkerColumn(
+        title="SHARE",
+        width=16,
+        priority=90,
+        cell=_share_bar,
+        key=_share,
+        right=False,
+        part=0.2,
+        most=28,
+    ),
+    WorkerColumn(
+        title="/S",
+        width=5,
+        priority=98,
+        cell=lambda worker, *_: Cell(number(round(worker.lookups_per_s, 1))),
+        key=lambda worker, _: worker.lookups_per_s,
+        total=lambda scene: number(round(_sum(lambda w: w.lookups_per_s)(scene), 1)),
+    ),
+    WorkerColumn(
+        title="P50",
+        width=5,
+        priority=60,
+        cell=lambda worker, *_: Cell(milliseconds(worker.p50_ms)),
+        key=lambda worker, _: worker.p50_ms,
+    ),
+    WorkerColumn(
+        title="P99",
+        width=5,
+        priority=97,
+        cell=_p99,
+        key=lambda worker, _: worker.p99_ms,
+    ),
+    WorkerColumn(
+        title="INFL",
+        width=4,
+        priority=70,
+        cell=lambda worker, _, width: Cell(count(worker.in_flight, width)),
+        key=lambda worker, _: worker.in_flight,
+        total=lambda scene: count(int(_sum(lambda w: w.in_flight)(scene)), 4),
+    ),
+    WorkerColumn(
+        title="HEDGED",
+        width=6,
+        priority=80,
+        cell=_hedged,
+        key=lambda worker, scene: scene.history.hedged_away(worker.id),
+        total=lambda scene: count(sum(scene.history.hedged_away(one.id) for one in scene.shown), 6),
+    ),
+    WorkerColumn(
+        title="ERR",
+        width=4,
+        priority=85,
+        cell=lambda worker, _, width: _counted(worker.errors, width, Tone.BAD),
+        key=lambda worker, _: worker.errors,
+        total=lambda scene: count(int(_sum(lambda w: w.errors)(scene)), 4),
+    ),
+    WorkerColumn(
+        title="CPU",
+        width=4,
+        priority=50,
+        cell=lambda worker, *_: Cell(
+            "-" if worker.state == "down" else f"{min(worker.cpu_percent, 999):.0f}%"
+        ),
+        key=lambda worker, _: worker.cpu_percent,
+        total=lambda scene: f"{min(_sum(lambda w: w.cpu_percent)(scene), 9999):.0f}%",
+    ),
+    WorkerColumn(
+        title="MEM",
+        width=6,
+        priority=48,
+        cell=lambda worker, *_: Cell(memory_size(worker.memory_bytes)),
+        key=lambda worker, _: worker.memory_bytes,
+        total=lambda scene: memory_size(_sum(lambda w: w.memory_bytes)(scene)),
+    ),
+    WorkerColumn(
+        title="60 S, ONE SCALE",
+        width=12,
+        priority=75,
+        cell=_trend,
+        key=lambda worker, _: worker.lookups_per_s,
+        right=False,
+        part=0.2,
+        most=60,
+    ),
+    WorkerColumn(
+        title="SERVED",
+        width=7,
+        priority=30,
+        cell=lambda worker, _, width: Cell(count(worker.served, width)),
+        key=lambda worker, _: worker.served,
+        total=lambda scene: count(int(_sum(lambda w: w.served)(scene)), 7),
+    ),
+    WorkerColumn(
+        title="UP",
+        width=6,
+        priority=28,
+        cell=lambda worker, *_: Cell(duration(worker.uptime_s) if worker.state != "down" else "-"),
+        key=lambda worker, _: worker.uptime_s,
+    ),
+    WorkerColumn(
+        title="RST",
+        width=4,
+        priority=26,
+        cell=lambda worker, _, width: _counted(worker.restarts, width, Tone.WARNING),
+        key=lambda worker, _: worker.restarts,
+        total=lambda scene: count(int(_sum(lambda w: w.restarts)(scene)), 4),
+    ),
+    WorkerColumn(
+        title="PID",
+        width=8,
+        priority=20,
+        cell=lambda worker, *_: Cell(str(worker.pid or "-")),
+        key=lambda worker, _: worker.pid,
+    ),
+    WorkerColumn(
+        title="ADDRESS",
+        width=21,
+        priority=18,
+        cell=lambda worker, *_: Cell(clean(worker.address) or "-"),
+        key=lambda worker, _: worker.address,
+        right=False,
+    ),
+    WorkerColumn(
+        title="CATALOG",
+        width=12,
+        priority=16,
+        cell=lambda worker, *_: Cell(clean(worker.catalog) or "-"),
+        key=lambda worker, _: worker.catalog,
+        right=False,
+    ),
+    WorkerColumn(
+        title="WHY",
+        width=20,
+        priority=24,
+        cell=_why,
+        key=lambda worker, _: worker.why,
+        right=False,
+        part=0.2,
+        most=60,
+    ),
+)
+"""All of them, in their order on the screen."""

@@ -1,0 +1,53 @@
+"""The events: like ones in one line, all of them or only the bad."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from console.events_view import EVENT_COLUMNS, event_rows, event_text, fold
+from console.plan import Part
+from console.text import Glyphs
+from console.widgets.table import LiveTable
+from nodes.support.event_kinds import BAD
+from nodes.wire import Event
+
+
+class EventTable(LiveTable):
+    """See the module."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "severity", "bad only")]
+
+    def __init__(self, glyphs: Glyphs, *, name: str = Part.EVENTS) -> None:
+        super().__init__(EVENT_COLUMNS, name=name, glyphs=glyphs, empty="Nothing has happened yet")
+        self._events: Sequence[Event] = ()
+        self._newest: tuple[int, int] = (0, 0)
+        self.bad_only = False
+
+    def show(self, events: Sequence[Event]) -> None:
+        """Shows these events; does nothing if there are no new ones."""
+        newest = (len(events), events[-1].number if events else 0)
+        if newest != self._newest:
+            self._newest, self._events = newest, tuple(events)
+            self._draw()
+
+    def _draw(self) -> None:
+        at_top = not self.keys or self.cursor == self.keys[0]
+        self.set_rows(event_rows(self._shown_events()))
+        if at_top and self.keys:
+            self.select(self.keys[0])
+
+    def _shown_events(self) -> list[Event]:
+        return [event for event in self._events if not self.bad_only or event.kind in BAD]
+
+    def action_severity(self) -> None:
+        """Shows the bad ones alone, or all again."""
+        self.bad_only = not self.bad_only
+        self._draw()
+
+    def text_of(self, key: str) -> str:
+        """All that is known of the events of a row; "" if there are none of that key."""
+        lines = fold(self._shown_events())
+        return next((event_text(one) for one in lines if str(one.last.number) == key), "")

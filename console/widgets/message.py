@@ -1,0 +1,125 @@
+"""The line at the bottom that says what became of what was done; and the line of keys."""
+
+from __future__ import annotations
+
+import time
+
+from textual.binding import Binding
+from textual.dom import NoScreen
+from textual.widgets import Input
+
+from console.commands import BY_NAME, KEYS
+from console.lines import Field, Run, Tone, fit, line_width
+from console.plan import Part
+from console.text import Glyphs, clean
+from console.widgets.drawn import Drawn
+
+KEEP_S = 60.0
+"""Seconds for which a message is shown."""
+
+
+class MessageLine(Drawn):
+    """Shows the newest message until it is old; a click, or `!`, shows all of a long one."""
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__(id=Part.MESSAGE)
+        self._glyphs = glyphs
+        self._text = ""
+        self._bad = False
+        self._at = ""
+        self._until = 0.0
+
+    @property
+    def text(self) -> str:
+        """The newest message, "" when there is none."""
+        return self._text
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Shows a message."""
+        self._text, self._bad = text, bad
+        self._at = time.strftime("%H:%M:%S")
+        self._until = time.monotonic() + KEEP_S
+        self.arrange_lines()
+
+    def expire(self) -> None:
+        """Takes a message away that is old."""
+        if self._text and time.monotonic() > self._until:
+            self._text = ""
+            self.arrange_lines()
+
+    def arrange_lines(self) -> None:
+        """Draws it in the room that there is."""
+        if not self._text:
+            self.draw([])
+            return
+        sign = self._glyphs.failed if self._bad else self._glyphs.done
+        tone = Tone.BAD if self._bad else Tone.GOOD
+        said = clean(self._text.replace("\n", " "), 1000)
+        whole = len(said) + 14 <= self.size.width
+        fields = [
+            Field(sign, 10, tone),
+            Field(said, 1, Tone.PLAIN, "app.message", shrinks=True),
+            Field(self._at, 2, Tone.MUTED),
+            Field("" if whole else "! shows all", 8, Tone.MUTED, "app.message", right=True),
+        ]
+        self.draw([fit(fields, self.size.width, gap=1)])
+
+
+SHORT_KEYS = {"ctrl+c": "^C", "escape": "ESC", "space": "SPC", "question_mark": "?"}
+
+
+class KeyLine(Drawn):
+    """The keys that do something where the focus is, and no others: from the bindings that are
+    active. What does not fit is left out from the least important on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id=Part.KEYS)
+
+    def on_mount(self) -> None:
+        """Follows the focus."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.arrange_lines())
+
+    def arrange_lines(self) -> None:
+        """Draws it anew."""
+        try:
+            active = self.screen.active_bindings.values()
+        except NoScreen:
+            return
+        fields = []
+        told: set[tuple[str, str]] = set()
+        typing = isinstance(self.screen.focused, Input)
+        for node, binding, enabled, _tooltip in active:
+            typed = typing and (len(binding.key) == 1 or binding.key in KEYS)
+            same = (binding.action, binding.description)
+            if binding.show and binding.description and not typed and same not in told:
+                told.add(same)
+                key = binding.key_display or self._key(binding)
+                tone = Tone.PLAIN if enabled else Tone.FAINT
+                action = f"app.simulate_key('{binding.key}')"
+                own = 100 if node is self.screen.focused and not binding.id else 0
+                priority = _priority(binding) or own or 60
+                fields.append((priority, key, binding.description, tone, action))
+        self.draw([_key_line(fields, self.size.width)])
+
+    def _key(self, binding: Binding) -> str:
+        key = binding.key.split(",")[0]
+        return SHORT_KEYS.get(key) or self.app.get_key_display(binding)
+
+
+def _priority(binding: Binding) -> int:
+    command = BY_NAME.get(binding.id or "")
+    return command.footer if command is not None else 0
+
+
+def _key_line(fields: list[tuple[int, str, str, Tone, str]], width: int) -> tuple[Run, ...]:
+    """The line: keys strong, what they do beside them."""
+    whole = [Field(f"{key} {what}", priority) for priority, key, what, _, _ in fields]
+    fitted = {run.text for run in fit(whole, width)}
+    runs: list[Run] = [Run(" ")]
+    for (_, key, what, tone, action), field in zip(fields, whole, strict=True):
+        if field.text in fitted:
+            strong = Tone.STRONG if tone is Tone.PLAIN else tone
+            shade = Tone.MUTED if tone is Tone.PLAIN else tone
+            runs += (Run(key, strong, action), Run(f" {what}", shade, action), Run("  "))
+    return (*runs, Run(" " * max(0, width - line_width(runs))))

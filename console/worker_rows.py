@@ -1,0 +1,155 @@
+"""The rows of the worker table: the columns that fit, one scale for all rows, the totals; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len
+
+from console.charts import share_scale
+from console.columns import WORKER_COLUMNS, Scene, WorkerColumn
+from console.history import TREND_S, History
+from console.lines import Tone
+from console.states import shown_state
+from console.text import Glyphs
+from console.widgets.rows import Column, Row
+from nodes.wire import ClusterSnapshot, WorkerView
+
+MAX_ID_CELLS = 40
+
+TREND_SAMPLES = int(TREND_S)
+"""Samples of a trend: there is one a second."""
+
+
+class Chosen(NamedTuple):
+    """A column that fits, and the cells that it has."""
+
+    column: WorkerColumn
+    width: int
+
+
+def choose(width: int, ids: Sequence[str], *, troubled: bool = False) -> list[Chosen]:
+    """The columns that fit into `width` cells, as wide as they may be.
+
+    Args:
+        width: cells of the table.
+        ids: of the workers: as much of them is shown as there is room for.
+        troubled: whether a worker has a reason to tell, for which room is made.
+    """
+    longest = max((cell_len(one) for one in ids), default=2)
+    widths = {column.title: _preferred(column, width) for column in WORKER_COLUMNS}
+    widths["ID"] = max(4, min(longest, MAX_ID_CELLS, width // 4))
+    room = width - 2
+    chosen: set[str] = set()
+    for column in sorted(WORKER_COLUMNS, key=lambda c: -_priority(c, troubled=troubled)):
+        least = min(column.width, widths[column.title]) + 1
+        if least <= room:
+            chosen.add(column.title)
+            widths[column.title] = min(widths[column.title], room - 1)
+            room -= widths[column.title] + 1
+    for column in WORKER_COLUMNS:
+        if column.title in chosen and column.most and room > 0:
+            more = max(0, min(column.most - widths[column.title], room))
+            widths[column.title] += more
+            room -= more
+    return [Chosen(c, widths[c.title]) for c in WORKER_COLUMNS if c.title in chosen]
+
+
+def _preferred(column: WorkerColumn, width: int) -> int:
+    """The cells of a column: more on a wide screen, if it can use them."""
+    return max(column.width, min(column.most, int(width * column.part)))
+
+
+def _priority(column: WorkerColumn, *, troubled: bool) -> int:
+    return 72 if column.title == "WHY" and troubled else column.priority
+
+
+def table_columns(chosen: Sequence[Chosen]) -> list[Column]:
+    """The headings, for the table."""
+    return [
+        Column(
+            share_scale(width - 1) if column.title == "SHARE" else column.title,
+            width,
+            right=column.right,
+            sorted_as=column.title,
+        )
+        for column, width in chosen
+    ]
+
+
+def make_scene(
+    snapshot: ClusterSnapshot,
+    history: History,
+    shown: Sequence[WorkerView],
+    glyphs: Glyphs,
+    *,
+    stale: bool = False,
+    searched: bool = False,
+) -> Scene:
+    """What the rows have in common."""
+    live = [worker for worker in snapshot.workers if worker.state != "down"]
+    lately = (history.samples(one.id)[-TREND_SAMPLES:] for one in snapshot.workers)
+    rates = (sample.lookups_per_s for samples in lately for sample in samples)
+    return Scene(
+        snapshot,
+        history,
+        glyphs,
+        shown,
+        sum(worker.mean_lookups_per_s for worker in live),
+        len(live),
+        max(rates, default=0.0),
+        stale,
+        searched,
+    )
+
+
+def worker_row(worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene) -> Row:
+    """One worker's row."""
+    cells = [column.cell(worker, drawn, width) for column, width in chosen]
+    down = worker.state == "down" or drawn.stale
+    return Row(
+        key=worker.id,
+        cells=tuple(cell.text for cell in cells),
+        order=tuple(column.key(worker, drawn) for column, _ in chosen),
+        tone=Tone.FAINT if down else Tone.PLAIN,
+        tones=() if drawn.stale else tuple(cell.tone for cell in cells),
+        search=search_text(worker),
+    )
+
+
+def bare_row(
+    worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene, *, sort: str, below: bool
+) -> Row:
+    """One worker's row as long as it is not drawn: there may be very many, and few on the screen.
+
+    Args:
+        worker: whose it is.
+        chosen: the columns.
+        drawn: what all rows have in common.
+        sort: the title of the column by which rows are sorted.
+        below: whether it stands below the others.
+    """
+    token = drawn.history.token(worker.id) if drawn.top_per_s else ""
+    return Row(
+        key=worker.id,
+        cells=(),
+        order=tuple(
+            column.key(worker, drawn) if column.title == sort else None for column, _ in chosen
+        ),
+        search=search_text(worker) if drawn.searched else worker.id,
+        below=below,
+        data=(worker, drawn.stale, drawn.live, round(drawn.mean_per_s), token),
+    )
+
+
+def total_row(chosen: Sequence[Chosen], drawn: Scene) -> Row:
+    """The last row: of what is shown, and of nothing else."""
+    cells = tuple(column.total(drawn) for column, _ in chosen)
+    return Row("", cells, ())
+
+
+def search_text(worker: WorkerView) -> str:
+    """What a filter looks at."""
+    state = f"{worker.state} {shown_state(worker).name}"
+    return f"{worker.id} {state} {worker.address} {worker.catalog} {worker.why}"

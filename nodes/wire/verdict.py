@@ -1,0 +1,245 @@
+"""The verdict: what is to be said of a whole cluster in one line, the worst first.
+
+A pure function of a snapshot and its age, so that the console, `ps` and whoever else asks say
+the same of the same cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from nodes.support.units import counted, duration
+from nodes.wire.views import ClusterSnapshot, WorkerView
+
+LOST_AFTER_S = 3.0
+"""Age of a snapshot from which nobody knows how the cluster is."""
+
+STARTING_S = 15.0
+"""Seconds after the master's start within which it is no outage that no worker is up yet."""
+
+RECENT_S = 60.0
+"""Seconds for which a worker that went, or came back, is spoken of."""
+
+FLAPPING_RESTARTS = 2
+"""Restarts from which a worker that is up again, but not for long, is not well."""
+
+MAX_NAMED = 3
+"""Workers that a sentence names; of more it tells the number."""
+
+BUSY_PATIENCE = 1.5
+"""`ClusterSnapshot.patience` from which the machine is said to be busy: probes come late then."""
+
+
+class Level(IntEnum):
+    """How bad it is, the worst first."""
+
+    OUTAGE = 0
+    MASTER_LOST = 1
+    DEGRADED = 2
+    STARTING = 3
+    HEALTHY = 4
+
+    @property
+    def word(self) -> str:
+        """As it is shown."""
+        return self.name.replace("_", " ")
+
+
+class Verdict(NamedTuple):
+    """What is to be said.
+
+    Attributes:
+        level: how bad it is.
+        text: what is wrong, the worst first; "" when there is nothing to say.
+        hint: the name of the operation that helps, as "spawn"; "" for none.
+        purpose: what is not as usual, and no fault of the cluster: mostly, somebody wants it so.
+    """
+
+    level: Level
+    text: str = ""
+    hint: str = ""
+    purpose: str = ""
+
+    @property
+    def line(self) -> str:
+        """All of it, for one line."""
+        return "  ".join(part for part in (self.level.word, self.text, self.purpose) if part)
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, and the operation that helps."""
+
+    text: str
+    hint: str = ""
+
+
+def verdict(
+    snapshot: ClusterSnapshot,
+    age_s: float = 0.0,
+    *,
+    lost: str = "",
+    traffic_per_s: int = 0,
+    read_only: bool = False,
+) -> Verdict:
+    """Judges a cluster.
+
+    Args:
+        snapshot: the newest there is.
+        age_s: seconds since it was taken.
+        lost: why there is no newer one, if that is known.
+        traffic_per_s: what the built-in load asks for, 0 when it is off.
+        read_only: whether who looks may change nothing.
+    """
+    purpose = _purpose(snapshot, traffic_per_s=traffic_per_s, read_only=read_only)
+    if lost or age_s > LOST_AFTER_S:
+        why = f": {lost}" if lost else ""
+        return Verdict(Level.MASTER_LOST, f"{duration(age_s)} ago{why}, trying again", "", purpose)
+    outage = _outage(snapshot)
+    if outage is not None:
+        return Verdict(*outage, purpose)
+    found = list(_degraded(snapshot))
+    if found:
+        hint = next((finding.hint for finding in found if finding.hint), "")
+        text = "; ".join(finding.text for finding in found)
+        return Verdict(Level.DEGRADED, text, hint, purpose)
+    return Verdict(Level.HEALTHY, "; ".join(_recently(snapshot)), "", purpose)
+
+
+def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
+    """Whether every lookup fails."""
+    states = [worker.state for worker in snapshot.workers]
+    if any(state in ("up", "suspect") for state in states):
+        if snapshot.errors_per_s > 0 and not snapshot.lookups_per_s:
+            code = max(snapshot.errors_by_code.items(), key=lambda item: item[1], default=("", 0))
+            last = f": {code[0]}" if code[0] else ""
+            return Level.OUTAGE, f"every lookup fails, {snapshot.errors_per_s:.0f}/s{last}", ""
+        return None
+    coming = states.count("starting")
+    if coming and snapshot.uptime_s < STARTING_S:
+        return Level.STARTING, f"0 of {counted(coming, 'worker')} up", ""
+    failing = "every lookup fails: " if snapshot.errors_per_s > 0 else ""
+    return Level.OUTAGE, f"{failing}{_why_none(snapshot, coming)}", "" if coming else "spawn"
+
+
+def _why_none(snapshot: ClusterSnapshot, coming: int) -> str:
+    if coming:
+        return f"no worker is up, {counted(coming, 'is', 'are')} starting"
+    looping = [one for one in snapshot.workers if is_crash_looping(one)]
+    if looping:
+        return f"{_named(looping)} died too often and will not be started again"
+    unready = [one for one in snapshot.workers if one.state == "unready"]
+    if unready:
+        return f"{_named(unready)} with other records than are served"
+    draining = [one for one in snapshot.workers if one.state == "draining"]
+    return f"no workers, {_named(draining)} draining" if draining else "no workers"
+
+
+def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
+    workers = snapshot.workers
+    if snapshot.panic:
+        yield Finding("most workers fail, so all of them are tried")
+    if slow := [one for one in workers if one.slow and not one.frozen]:
+        hedged = sum(one.hedged_away for one in slow)
+        yield Finding(f"{_named(slow)} slow{_away(hedged, 'hedge')}", "restart")
+    if suspect := [one for one in workers if one.state == "suspect" and not one.frozen]:
+        yield Finding(f"{_named(suspect)} silent", "restart")
+    if broken := [one for one in workers if one.breaker_open and one.state != "down"]:
+        yield Finding(f"{_named(broken)} failing, not asked for a while", "restart")
+    if looping := [one for one in workers if is_crash_looping(one)]:
+        yield Finding(f"{_named(looping)} crash-looping, not started again", "restart")
+    if flapping := [one for one in workers if _is_flapping(one)]:
+        times = max(one.restarts for one in flapping)
+        yield Finding(f"{_named(flapping)} keeps dying, {counted(times, 'restart')}")
+    if unready := [one for one in workers if one.state == "unready"]:
+        yield Finding(f"{_named(unready)} with other records, not asked", "reload")
+    if len(snapshot.catalogs) > 1:
+        yield Finding(f"{len(snapshot.catalogs)} versions of the records are served", "reload")
+    yield from _missing(snapshot, looping)
+    if gone := [one for one in workers if _was_lost(one, snapshot.taken_at)]:
+        yield Finding(f"{_named(gone)} lost {_ago(gone, snapshot.taken_at)}: {gone[0].why}")
+    if snapshot.hedges_left < 1 and snapshot.lookups_per_s:
+        yield Finding("more lookups are late than are hedged")
+    if snapshot.journal_trouble:
+        yield Finding(snapshot.journal_trouble)
+
+
+def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterator[Finding]:
+    """Workers that are wanted, and are neither here nor spoken of already."""
+    if snapshot.wanted_workers is None or (
+        snapshot.uptime_s < STARTING_S and not snapshot.answered
+    ):
+        return
+    here = [one for one in snapshot.workers if one.local and one.state not in ("down", "starting")]
+    coming = [one for one in snapshot.workers if one.local and one.state == "starting"]
+    missing = snapshot.wanted_workers - len(here) - len(looping)
+    if missing > 0:
+        which = f": {_named(coming)} starting" if coming else ""
+        yield Finding(f"{len(here)} of {snapshot.wanted_workers} workers up{which}")
+
+
+def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
+    """What an operator did, or what mended itself, a moment ago."""
+    now = snapshot.taken_at
+    for one in snapshot.workers:
+        down_s = now - one.state_since
+        if one.state == "down" and down_s < RECENT_S:
+            how = "left" if _left(one) else one.why
+            yield f"{one.id} {how} {duration(down_s)} ago"
+        elif one.restarts and 0 < one.uptime_s < RECENT_S and one.state == "up":
+            yield f"{one.id} restarted {duration(one.uptime_s)} ago"
+
+
+def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) -> str:
+    workers = snapshot.workers
+    frozen = [one for one in workers if one.frozen]
+    draining = [one for one in workers if one.state == "draining"]
+    parts = [
+        f"frozen {_named(frozen)}" if frozen else "",
+        f"draining {_named(draining)}" if draining else "",
+        snapshot.activity,
+        "busy machine" if snapshot.patience > BUSY_PATIENCE else "",
+        f"traffic {traffic_per_s}/s" if traffic_per_s else "",
+        "read-only" if read_only else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def is_crash_looping(worker: WorkerView) -> bool:
+    """Whether a local worker died too often, and is not started again."""
+    return worker.state == "down" and worker.why.startswith("crash-looping")
+
+
+def _is_flapping(worker: WorkerView) -> bool:
+    return (
+        worker.restarts >= FLAPPING_RESTARTS
+        and worker.state in ("up", "starting", "suspect")
+        and worker.uptime_s < RECENT_S
+    )
+
+
+def _left(worker: WorkerView) -> bool:
+    return worker.why in ("", "exited with status 0") or worker.why.startswith("it left")
+
+
+def _was_lost(worker: WorkerView, now: float) -> bool:
+    """Whether it went by itself: an operator's kill is a signal, and a worker that left says so."""
+    gone = worker.state == "down" and now - worker.state_since < RECENT_S
+    told_to = _left(worker) or is_crash_looping(worker) or worker.why.startswith("killed by")
+    return gone and not told_to
+
+
+def _ago(workers: Sequence[WorkerView], now: float) -> str:
+    return f"{duration(now - max(one.state_since for one in workers))} ago"
+
+
+def _away(hedged: int, noun: str) -> str:
+    return f", {counted(hedged, noun)}" if hedged else ""
+
+
+def _named(workers: Iterable[WorkerView]) -> str:
+    ids = [one.id for one in workers]
+    if len(ids) > MAX_NAMED:
+        return f"{len(ids)} workers"
+    return ", ".join(ids)

@@ -1,0 +1,270 @@
+"""The panels: what they show, what they say when they are empty, and where a key leads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.charts_view import heat_lines
+from console.export import export
+from console.history import History
+from console.lines import Tone, line_text
+from console.messages import LookupAnswered, LookupRefused
+from console.plan import Part
+from console.query import correction
+from console.screens.confirm import MessageScreen
+from console.screens.worker import WorkerScreen
+from console.seen import Seen
+from console.text import UNICODE
+from nodes.errors import BadRequest
+from nodes.wire import LookupView, Second, SlowLookup
+from tests.console.fakes import (
+    NOON,
+    SHAPES,
+    FakeCluster,
+    cluster_snapshot,
+    envelope,
+    event,
+    run,
+    shown,
+    worker_view,
+)
+
+
+def second(at: float, rate: float, hedges: int = 0, errors: int = 0) -> Second:
+    """What a journal has of a second."""
+    return Second(at, rate, 0.3, 2.0, 1, 100, errors, 0, hedges, 3)
+
+
+# -- charts ------------------------------------------------------------------------------
+
+
+def test_a_console_that_is_opened_later_shows_what_was_before() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        cluster.seconds = [second(NOON - 200 + n, 500.0, hedges=n // 50) for n in range(180)]
+        async with shown(cluster) as console:
+            await console.until(lambda: len(console.app.history.cluster) > 150)
+            await console.until(lambda: "500" in console.text())
+            assert "█" in console.lines()[5]
+            axis = next(line for line in console.lines() if "-5m" in line)
+            assert axis.count("h") >= 2
+
+    run(test)
+
+
+def test_what_the_journal_has_is_older_than_what_was_seen() -> None:
+    history = History()
+    history.add(cluster_snapshot([], lookups_per_s=7.0))
+    history.seed([second(NOON - 2, 5.0), second(NOON - 1, 6.0, errors=4), second(NOON + 1, 9.0)])
+    samples = history.cluster
+    assert [sample.lookups_per_s for sample in samples] == [5.0, 6.0, 7.0]
+    assert samples[1].errors_per_s == 4.0
+    assert [sample.at for sample in samples] == sorted(sample.at for sample in samples)
+
+
+def test_hedges_of_the_last_minute_are_counted_for_the_worker_they_went_away_from() -> None:
+    history = History()
+    for at in range(200):
+        worker = worker_view(1, hedged_away=at * 2)
+        history.add(cluster_snapshot([worker], taken_at=NOON + at))
+    assert history.hedged_away("w1") == 120
+    assert history.hedged_away("w9") == 0
+
+
+def test_the_heat_map_has_the_sickest_on_top_and_is_told_by_digits() -> None:
+    history = History()
+    workers = [worker_view(1, p99_ms=2.0), worker_view(2, p99_ms=150.0, slow=True)]
+    for at in range(30):
+        history.add(cluster_snapshot(workers, taken_at=NOON + at))
+    seen = Seen(cluster_snapshot(workers, taken_at=NOON + 30), history, ())
+    head, sick, well = heat_lines(seen, (60, 6), UNICODE)
+    assert "9 is 150 ms" in line_text(head)
+    assert line_text(sick).split()[0] == "w2"
+    assert "9" in line_text(sick) and "9" not in line_text(well)
+    assert {run.tone for run in sick} & {Tone.BAD, Tone.WARNING}
+
+
+# -- where keys lead -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 30), (120, 36)])
+def test_each_digit_leads_to_its_panel_and_z_gives_it_the_screen(size: tuple[int, int]) -> None:
+    async def test() -> None:
+        snapshot = cluster_snapshot(
+            [worker_view(1)],
+            lookups=(LookupView("getbyname", 12.0, 0.2, 1.0, 90, 4, 0),),
+            slow=(SlowLookup(NOON, "getbyname", "xander", 152.0, 2, "w1", "hedged", ""),),
+        )
+        cluster = FakeCluster(snapshot, [event(1, "proved", "w1", "answers probes")])
+        async with shown(cluster, size=size) as console:
+            for digit, part, said in (
+                ("3", Part.EVENTS, "answers probes"),
+                ("4", Part.SLOW, "getbyname xander"),
+                ("5", Part.LOOKUPS, "FOUND"),
+                ("6", Part.HEAT, "No latencies yet"),
+                ("1", Part.WORKERS, "w1"),
+            ):
+                await console.press(digit)
+                assert console.app.focused is not None
+                assert console.app.focused.id == part
+                assert said in console.text(), part
+                before = console.app.main.board.plan[part].height
+                await console.press("z")
+                assert console.app.main.board.plan[part].height > before
+                assert said in console.text(), part
+                await console.press("escape")
+                assert console.app.main.zoomed is None
+
+    run(test)
+
+
+def test_empty_panels_say_what_would_fill_them() -> None:
+    async def test() -> None:
+        async with shown(FakeCluster(cluster_snapshot())) as console:
+            text = console.text()
+            assert "No workers: s spawns one" in text
+            assert "Nothing asked yet: a asks, t sends sample traffic" in text
+            assert "Nothing has happened yet" in text
+            await console.press("4")
+            assert "No lookup was slow, and none failed" in console.text()
+
+    run(test)
+
+
+def test_many_that_are_gone_are_one_line_until_they_are_opened() -> None:
+    async def test() -> None:
+        gone = [
+            worker_view(n, state="down", local=False, why="killed by SIGKILL") for n in range(2, 9)
+        ]
+        async with shown(
+            FakeCluster(cluster_snapshot([worker_view(1), *gone], wanted_workers=1))
+        ) as console:
+            assert "7 gone" in console.text()
+            assert len(console.table.rows) == 2
+            await console.press("G", "K")
+            assert not console.open_question
+            await console.press("enter")
+            assert len(console.table.rows) == 8
+            assert console.table.keys[0] == "w1"
+
+    run(test)
+
+
+def test_the_worker_s_screen_has_the_keys_of_the_list() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]))
+        async with shown(cluster) as console:
+            await console.press("j", "enter")
+            await console.until(lambda: isinstance(console.app.screen, WorkerScreen))
+            await console.until(lambda: "Workers > w2" in console.text())
+            assert "K kill" in console.lines()[-1]
+            await console.press("K")
+            await console.until(lambda: console.open_question == "Kill w2?")
+            await console.press("y")
+            await console.until(lambda: cluster.killed == ["w2"])
+            await console.until(lambda: "kill w2" in console.lines()[-2])
+            await console.press("slash", "K", "escape")
+            assert not console.open_question
+
+    run(test)
+
+
+# -- answers -------------------------------------------------------------------------------
+
+
+def test_old_records_do_not_stay_below_a_new_error() -> None:
+    async def test() -> None:
+        async with shown(FakeCluster(cluster_snapshot([worker_view(1)]))) as console:
+            app = console.app
+            answer = envelope({"name": "xander"}, {"name": "carrie"})
+            app.post_message(LookupAnswered(["getbyname", "x"], answer, 0.5, [], more=False))
+            await console.until(lambda: "carrie" in console.text())
+            app.post_message(LookupRefused(["x"], "no worker is registered"))
+            await console.until(lambda: "no worker is registered" in console.text())
+            assert "carrie" not in console.text()
+
+    run(test)
+
+
+def test_what_was_meant_is_offered_and_tab_takes_it() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        cluster.refusal = BadRequest("getbylocation takes 1 argument: location")
+        async with shown(cluster) as console:
+            meant = 'getbylocation "New York City"'
+            refusal = LookupRefused(["getbylocation", "New", "York", "City"], "takes 1", meant)
+            await console.press("a", *"getbylocation")
+            console.app.post_message(refusal)
+            await console.until(lambda: f"did you mean {meant}?" in console.app.main.answers.text)
+            await console.press("tab")
+            assert console.app.main.prompt.value == meant
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("getbylocation New York City", 'getbylocation "New York City"'),
+        ("getbyyear New York City 2002", 'getbyyear "New York City" 2002'),
+        ("getbynam xander", "getbyname xander"),
+        ("getbyname xander", ""),
+        ("getbyyear Miami", ""),
+        ("zzz", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_meant(line: str, meant: str) -> None:
+    assert correction(line.split(), SHAPES) == meant
+
+
+def test_records_are_exported_as_they_are_sorted_and_a_file_is_replaced_if_wanted(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        async with shown(FakeCluster(cluster_snapshot([worker_view(1)]))) as console:
+            app = console.app
+            answer = envelope({"n": 2}, {"n": 3}, {"n": 1})
+            app.post_message(LookupAnswered(["x"], answer, 0.5, [], more=False))
+            await console.until(lambda: app.main.answers.records)
+            app.main.answers.results.sort_by("n", descending=True)
+            target = str(tmp_path / "found.csv")
+            export([{"n": 9}], target)
+            app.action_line(f"export {target}")
+            await console.until(lambda: console.open_question == f"Replace {target}?")
+            await console.press("y")
+            await console.until(lambda: "3 records in" in console.message)
+            assert Path(target).read_text().split() == ["n", "3", "2", "1"]
+
+    run(test)
+
+
+# -- what is told --------------------------------------------------------------------------
+
+
+def test_nothing_floats_and_bad_news_is_told_at_the_bottom() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]))
+        async with shown(cluster, size=(80, 24)) as console:
+            news = [event(n, "lost", "w2", "its connection ended") for n in range(5, 9)]
+            await console.show_snapshot(cluster.now, news)
+            assert console.message == "w2 lost: its connection ended (and 3 more)"
+            assert not console.app.screen.query("Toast")
+            assert not isinstance(console.app.screen, MessageScreen)
+            console.app.notify("of Textual's own", severity="error")
+            assert console.message == "of Textual's own"
+
+    run(test)
+
+
+def test_a_command_that_there_is_not_is_told_with_the_one_that_was_meant() -> None:
+    async def test() -> None:
+        async with shown(FakeCluster(cluster_snapshot([worker_view(1)]))) as console:
+            await console.press("colon", *"kil", "space", *"w1", "enter")
+            await console.until(lambda: "did you mean :kill?" in console.message)
+            await console.press("colon", "q", "enter")
+            await console.until(lambda: console.open_question == "Quit?")
+
+    run(test)

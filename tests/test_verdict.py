@@ -1,0 +1,216 @@
+"""What the verdict says of each scene: one line must tell all of them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nodes.wire import ClusterSnapshot, Level, Verdict, WorkerView, verdict
+from nodes.wire.verdict import LOST_AFTER_S
+from tests.console.fakes import NOON, cluster_snapshot, worker_view
+
+
+def three(*changed: WorkerView, **changes: Any) -> ClusterSnapshot:
+    """Three workers, some of them changed, in a cluster that wants three."""
+    workers = {one.id: one for one in (worker_view(n) for n in (1, 2, 3))}
+    workers |= {one.id: one for one in changed}
+    return cluster_snapshot(list(workers.values()), **{"wanted_workers": 3, **changes})
+
+
+def gone(number: int, why: str, **changes: Any) -> WorkerView:
+    """A worker that went five seconds ago."""
+    return worker_view(
+        number, **{"state": "down", "why": why, "state_since": NOON - 5, "local": False, **changes}
+    )
+
+
+SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
+    "all is well": (three(), {}, Level.HEALTHY, "", ""),
+    "killed by an operator": (
+        three(gone(3, "killed by SIGKILL"), wanted_workers=2),
+        {},
+        Level.HEALTHY,
+        "w3 killed by SIGKILL 5s ago",
+        "",
+    ),
+    "killed by itself, restarting": (
+        three(worker_view(3, state="starting", restarts=1, uptime_s=0.0)),
+        {},
+        Level.DEGRADED,
+        "2 of 3 workers up: w3 starting",
+        "",
+    ),
+    "killed by itself, restarted": (
+        three(worker_view(3, restarts=1, uptime_s=4.0)),
+        {},
+        Level.HEALTHY,
+        "w3 restarted 4s ago",
+        "",
+    ),
+    "lost on another machine": (
+        three(gone(3, "its connection ended"), wanted_workers=2),
+        {},
+        Level.DEGRADED,
+        "w3 lost 5s ago: its connection ended",
+        "",
+    ),
+    "frozen": (
+        three(worker_view(2, state="suspect", frozen=True, why="no answer within 1.0 s")),
+        {},
+        Level.HEALTHY,
+        "",
+        "frozen w2",
+    ),
+    "silent": (
+        three(worker_view(2, state="suspect")),
+        {},
+        Level.DEGRADED,
+        "w2 silent",
+        "",
+    ),
+    "slow": (
+        three(worker_view(2, slow=True, hedged_away=18)),
+        {},
+        Level.DEGRADED,
+        "w2 slow, 18 hedges",
+        "",
+    ),
+    "flapping": (
+        three(worker_view(3, restarts=4, uptime_s=3.0)),
+        {},
+        Level.DEGRADED,
+        "w3 keeps dying, 4 restarts",
+        "",
+    ),
+    "crash loop": (
+        three(gone(3, "crash-looping: exited with status 1", local=True)),
+        {},
+        Level.DEGRADED,
+        "w3 crash-looping, not started again",
+        "",
+    ),
+    "breaker": (
+        three(worker_view(1, breaker_open=True)),
+        {},
+        Level.DEGRADED,
+        "w1 failing, not asked for a while",
+        "",
+    ),
+    "all gone": (
+        cluster_snapshot([], wanted_workers=0, errors_per_s=180.0),
+        {},
+        Level.OUTAGE,
+        "every lookup fails: no workers",
+        "",
+    ),
+    "all crash-looping": (
+        cluster_snapshot([gone(1, "crash-looping: x", local=True)]),
+        {},
+        Level.OUTAGE,
+        "w1 died too often and will not be started again",
+        "",
+    ),
+    "all starting anew": (
+        cluster_snapshot([worker_view(1, state="starting")], uptime_s=100.0),
+        {},
+        Level.OUTAGE,
+        "no worker is up, 1 is starting",
+        "",
+    ),
+    "first start": (
+        cluster_snapshot([worker_view(1, state="starting")], uptime_s=1.0),
+        {},
+        Level.STARTING,
+        "0 of 1 worker up",
+        "",
+    ),
+    "every answer is an error": (
+        three(errors_per_s=12.0, lookups_per_s=0.0, errors_by_code={"timeout": 9, "overloaded": 2}),
+        {},
+        Level.OUTAGE,
+        "every lookup fails, 12/s: timeout",
+        "",
+    ),
+    "master lost": (
+        three(),
+        {"age_s": 18.4, "lost": "connection refused"},
+        Level.MASTER_LOST,
+        "18s ago: connection refused, trying again",
+        "",
+    ),
+    "mixed catalogs": (
+        three(catalogs=("a", "b")),
+        {},
+        Level.DEGRADED,
+        "2 versions of the records are served",
+        "",
+    ),
+    "a worker with other records": (
+        three(worker_view(2, state="unready")),
+        {},
+        Level.DEGRADED,
+        "w2 with other records, not asked",
+        "",
+    ),
+    "draining": (
+        three(worker_view(1, state="draining"), wanted_workers=2),
+        {},
+        Level.HEALTHY,
+        "",
+        "draining w1",
+    ),
+    "traffic, by who may change nothing": (
+        three(),
+        {"traffic_per_s": 200, "read_only": True},
+        Level.HEALTHY,
+        "",
+        "traffic 200/s, read-only",
+    ),
+    "the worst first": (
+        three(
+            worker_view(1, slow=True),
+            worker_view(2, state="suspect"),
+            worker_view(3, frozen=True),
+            panic=True,
+        ),
+        {},
+        Level.DEGRADED,
+        "most workers fail, so all of them are tried; w1 slow; w2 silent",
+        "frozen w3",
+    ),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_each_scene_has_its_words(scene: str) -> None:
+    snapshot, facts, level, text, purpose = SCENES[scene]
+    found = verdict(snapshot, **facts)
+    assert (found.level, found.text, found.purpose) == (level, text, purpose)
+
+
+def test_the_first_line_tells_all_scenes_apart() -> None:
+    lines = [verdict(snapshot, **facts).line for snapshot, facts, *_ in SCENES.values()]
+    assert len(set(lines)) == len(lines)
+
+
+def test_many_workers_are_counted_and_not_named() -> None:
+    slow = cluster_snapshot([worker_view(n, slow=True) for n in range(1, 31)])
+    assert verdict(slow).text == "30 workers slow"
+
+
+def test_what_helps_is_named() -> None:
+    assert verdict(cluster_snapshot()).hint == "spawn"
+    assert verdict(three(catalogs=("a", "b"))).hint == "reload"
+    assert verdict(three()).hint == ""
+
+
+def test_an_old_snapshot_is_no_health() -> None:
+    assert verdict(three(), LOST_AFTER_S).level is Level.HEALTHY
+    assert verdict(three(), LOST_AFTER_S + 0.1).level is Level.MASTER_LOST
+    assert verdict(three(), 0.5, lost="refused").level is Level.MASTER_LOST
+
+
+def test_a_line_has_the_level_first_and_what_is_on_purpose_last() -> None:
+    found = Verdict(Level.MASTER_LOST, "18s ago", "", "read-only")
+    assert found.line == "MASTER LOST  18s ago  read-only"
