@@ -25,7 +25,7 @@ from nodes.transport.patience import Patience
 from nodes.transport.peer import Peer
 from nodes.transport.requester import Pending, Requester
 from nodes.transport.responder import Awaited, Goodbye, Responder, too_long
-from nodes.transport.tls import certificate, lost_link
+from nodes.transport.tls import lost_link
 from nodes.transport.values import Value
 from nodes.transport.writer import MAX_UNSENT_BYTES, FrameWriter
 
@@ -76,7 +76,6 @@ class Connection(asyncio.Protocol):
         self._sock = sock
         self._handle = TransportHandle(sock)
         self._owner = owner
-        self._secure = False
         self._make_service = make_service
         self._service: Service | None = None
         self._drops_abandoned = False
@@ -97,11 +96,7 @@ class Connection(asyncio.Protocol):
         made = cast("asyncio.Transport", transport)
         self._handle.open(made)
         self._writer.open(made)
-        tls = transport.get_extra_info("ssl_object")
-        self._secure = tls is not None
-        if tls is not None:
-            shown = certificate(tls.getpeercert())
-            self.peer = msgspec.structs.replace(self.peer, certificate=shown)
+        self.peer = msgspec.structs.replace(self.peer, certificate=self._handle.certificate)
         try:
             service = self._make_service()
             self._responder = Responder(service, self._limits.frame_reply, self)
@@ -134,7 +129,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """No more will come; what was asked of a server is answered yet."""
         self._ending = True
-        return self.busy and self._owner is not None and not self._secure
+        return self.busy and self._owner is not None and not self._handle.secure
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended: the service, and who waits for an answer, are told."""
@@ -309,12 +304,9 @@ class Connection(asyncio.Protocol):
 
     def overdue(self, now: float) -> str:
         """Why the peer is too slow to be kept, "" if it is not; see `Patience`."""
+        sent, unsent = self._writer.sent_bytes, self.unsent_bytes
         return self._patience.overdue(
-            now,
-            sent=self._writer.sent_bytes,
-            unsent=self.unsent_bytes,
-            busy=self.busy,
-            reading=self._reading,
+            now, sent=sent, unsent=unsent, busy=self.busy, reading=self._reading
         )
 
     @property

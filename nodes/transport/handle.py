@@ -7,6 +7,9 @@ import contextlib
 import socket
 import threading
 
+from nodes.transport.peer import Certificate
+from nodes.transport.tls import certificate
+
 
 class TransportHandle:
     """A handle on an asyncio transport, of use before it is there and from any thread.
@@ -18,12 +21,16 @@ class TransportHandle:
 
     Attributes:
         aborted: whether it was ended by `abort`.
+        secure: whether it is encrypted.
+        certificate: what the peer has proved to be; None without TLS, or if it showed none.
     """
 
-    __slots__ = ("_loop", "_sock", "_thread", "_transport", "aborted")
+    __slots__ = ("_loop", "_sock", "_thread", "_transport", "aborted", "certificate", "secure")
 
     def __init__(self, sock: socket.socket | None) -> None:
         self.aborted = False
+        self.secure = False
+        self.certificate: Certificate | None = None
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._sock = sock
@@ -32,6 +39,10 @@ class TransportHandle:
     def open(self, transport: asyncio.Transport) -> None:
         """The transport is there. One that was aborted before is for the caller to abort again."""
         self._transport = transport
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.secure = True
+            self.certificate = certificate(tls.getpeercert())
 
     @property
     def unsent_bytes(self) -> int:
