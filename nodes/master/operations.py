@@ -7,13 +7,15 @@ cluster asks for them by a table of its own (`nodes.cluster`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
 from nodes.master.membership import Membership
+from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.master.worker_orders import WorkerOrders
 from nodes.transport import LoopThread
-from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded
+from nodes.wire import ClusterSnapshot, Event, LogPart, RecordingPart, Reloaded
 
 INSTANT = frozenset(("snapshot", "events"))
 """The operations that do not wait for anything."""
@@ -29,6 +31,7 @@ class Operations:
         orders: to the membership's workers.
         event_log: the master's.
         take_snapshot: takes one of now, from any thread.
+        recording_path: where the master's recording is; None without one.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class Operations:
         orders: WorkerOrders,
         event_log: EventLog,
         take_snapshot: Callable[[], ClusterSnapshot],
+        recording_path: Callable[[], Path | None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._membership = membership
         self._orders = orders
         self._event_log = event_log
         self._take_snapshot = take_snapshot
+        self._recording_path = recording_path
 
     @property
     def _fleet(self) -> FleetControl:
@@ -57,6 +62,10 @@ class Operations:
     def events(self, after: int = 0) -> list[Event]:
         """The events with a higher number than `after`."""
         return self._event_log.after(after)
+
+    def recording(self, from_time: float = 0.0, max_bytes: int = MAX_PART_BYTES) -> RecordingPart:
+        """The part of the recording after that time; the minute that is not written yet apart."""
+        return read_part(self._recording_path(), from_time, max_bytes)
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""

@@ -7,6 +7,7 @@ WORKER_VERBS = ("register", "renew", "leave")
 OPERATIONS = (
     "snapshot",
     "events",
+    "recording",
     "spawn",
     "scale",
     "kill",

@@ -31,6 +31,7 @@ from nodes.wire import (
     Event,
     LogPart,
     LookupShape,
+    RecordingPart,
     Reloaded,
     WorkerView,
 )
@@ -192,6 +193,10 @@ class FakeCluster:
     def events(self, after: int = 0) -> list[Event]:
         """Those with a higher number."""
         return [one for one in self.happened if one.number > after]
+
+    def recording(self, from_time: float = 0.0, max_bytes: int = 0) -> RecordingPart:
+        """Nothing is recorded."""
+        return RecordingPart(blocks=b"", until=from_time, more=False)
 
     def _asked(self, verb: str, *args: object) -> str:
         if self.refusal is not None:
