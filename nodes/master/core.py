@@ -22,10 +22,12 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership
 from nodes.master.operations import Operations
+from nodes.master.recorder import Recorder
+from nodes.master.recording import SUFFIX
 from nodes.master.snapshot import MasterFacts, take_snapshot
 from nodes.master.ticker import Ticker
 from nodes.master.worker_orders import WorkerOrders
-from nodes.routing import NO_WORKERS, POLICIES, Address, State
+from nodes.routing import NO_WORKERS, POLICIES, Address
 from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
@@ -38,7 +40,6 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     ClusterSnapshot,
     Description,
-    Second,
 )
 
 BLOCKING_THREADS = 4
@@ -64,6 +65,7 @@ class MasterCore:
         member_list: what direct clients follow.
         orders: to single workers.
         loop: the thread that all of it runs on.
+        recording_path: where its snapshots are recorded; None if they are not.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
     """
@@ -86,6 +88,7 @@ class MasterCore:
         self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
         self._expiry = ExpiryWatch()
         self.journal: Journal | None = None
+        self.recording_path: Path | None = None
         self.events = EventLog()
         self.authenticator = Authenticator(
             tokens=tokens, note=self.events.note, require_token=require_token
@@ -129,6 +132,7 @@ class MasterCore:
             event_log=self.events,
             take_snapshot=self.snapshot,
             journal_path=lambda: None if self.journal is None else self.journal.path,
+            recording_path=lambda: self.recording_path,
         )
         return {name: validated(getattr(operations, name)) for name in OPERATIONS}
 
@@ -141,12 +145,14 @@ class MasterCore:
         """See `Membership.led_by`."""
         self.loop.call(self.membership.led_by, fleet)
 
-    def keep_journal(self, path: Path, *, remember: bool) -> None:
-        """Writes what happens to that file, from `start` on.
+    def keep_journal(self, path: Path, *, remember: bool, recorder: Recorder | None = None) -> None:
+        """Writes what happens to that file, and what snapshots say to one beside it, from
+        `start` on.
 
         Args:
             path: see `nodes.master.journal.journal_file`.
             remember: whether to take up the events that an earlier master left there.
+            recorder: of the snapshots; None for one that writes beside the journal.
         """
         if remember and path.exists():
             try:
@@ -158,23 +164,10 @@ class MasterCore:
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
                 self.membership.expect_until(time.monotonic() + REJOIN_WITHIN_S)
-        self.journal = Journal(path, self._second)
+        recorder = recorder or Recorder(path.with_suffix(SUFFIX))
+        self.recording_path = recorder.path
+        self.journal = Journal(path, self.snapshot, recorder=recorder)
         self.events.listener = self.journal.note
-
-    def _second(self) -> Second:
-        now = self.snapshot()
-        return Second(
-            at=now.taken_at,
-            lookups_per_s=now.lookups_per_s,
-            p50_ms=now.p50_ms,
-            p99_ms=now.p99_ms,
-            in_flight=now.in_flight,
-            answered=now.answered,
-            errors=now.errors,
-            reroutes=now.reroutes,
-            hedges=now.hedges,
-            up=sum(worker.state == State.UP for worker in now.workers),
-        )
 
     @property
     def tls_expires_at(self) -> float | None:
