@@ -71,7 +71,9 @@ class Requester:
         self._root: IdPack | None = None
         self._heads: dict[str, bytes] = {}
         self._unresolved: dict[str, list[tuple[bytes, Pending]]] = {}
-        self._free = list(range(MAX_PENDING_CALLS, 0, -1))
+        # Sequence numbers: those that are free again, and how many there have been. Few are needed.
+        self._free: list[int] = []
+        self._numbers = 0
         self._pending: dict[int, Pending] = {}
         self._lost: TransportError | None = None
 
@@ -89,14 +91,14 @@ class Requester:
         if len(arguments) > self._max_arguments_bytes:
             # The peer would hang up on it, and look like one that died of it.
             raise ValueError(f"{len(arguments)} bytes of arguments are too many")
-        if self._lost is not None or not self._free:
+        if self._lost is not None or len(self._pending) >= MAX_PENDING_CALLS:
             pending.failed(self._lost or LinkLost("too many calls wait for their answer"))
             return
         head = self._heads.get(verb)
         if head is None:
             self._resolve(verb, (arguments, pending))
             return
-        number = self._free.pop()
+        number = self._free.pop() if self._free else self._new_number()
         self._pending[number] = pending
         self._send(messages.call_request(number, head, arguments))
 
@@ -148,6 +150,10 @@ class Requester:
         self._free.append(number)
         return pending
 
+    def _new_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
     def _resolve(self, verb: str, call: tuple[bytes, Pending]) -> None:
         waiting = self._unresolved.get(verb)
         if waiting is not None:
@@ -157,7 +163,7 @@ class Requester:
         if self._root is not None:
             self._ask_for_verb(verb, self._root)
         elif len(self._unresolved) == 1:
-            number = self._free.pop()
+            number = self._free.pop() if self._free else self._new_number()
             self._pending[number] = _Resolving(self._root_found, self._root_failed)
             self._send(messages.root_request(number))
 
@@ -174,7 +180,7 @@ class Requester:
                 pending.failed(error)
 
     def _ask_for_verb(self, verb: str, root: IdPack) -> None:
-        number = self._free.pop()
+        number = self._free.pop() if self._free else self._new_number()
         self._pending[number] = _Resolving(
             lambda ref: self._verb_found(verb, ref), lambda error: self._verb_failed(verb, error)
         )
