@@ -86,6 +86,7 @@ def _run(attach: str | None, hosted: dict[str, Any], *, read_only: bool) -> int:
     from console.cluster_factory import attaching, hosting  # noqa: PLC0415
     from console.settings import load_settings, save_settings  # noqa: PLC0415
     from console.text import terminal_glyphs  # noqa: PLC0415
+    from nodes.support.collection import freeze_permanent_objects  # noqa: PLC0415
 
     # Nothing that logs may write on the screen.
     logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
@@ -98,6 +99,7 @@ def _run(attach: str | None, hosted: dict[str, Any], *, read_only: bool) -> int:
         tls=tls,
         read_only=read_only,
     )
+    freeze_permanent_objects()
     try:
         app.run()
     finally:

@@ -18,7 +18,7 @@ from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_tokens
-from nodes.support.addresses import beside, check_host, explain_bind, named
+from nodes.support.listening import beside, check_host, explain_bind, named
 from nodes.support.paths import state_dir
 from nodes.transport import Value
 from nodes.wire import (
@@ -288,18 +288,18 @@ class AttachedCluster:
     ) -> Envelope:
         """Asks a lookup: one page of its answer."""
         return self.master.call(
-            "lookup", name, *args, timeout=self.timeout, again=True, limit=limit, after=after
+            "lookup", name, *args, timeout=self.timeout, named={"limit": limit, "after": after}
         )
 
     def describe(self) -> Description:
         """What is served."""
-        reply = self.master.call("describe", timeout=self.timeout, again=True)
+        reply = self.master.call("describe", timeout=self.timeout)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
         reply = self.master.call(
-            "suggest", field, prefix, timeout=self.timeout, again=True, limit=limit
+            "suggest", field, prefix, timeout=self.timeout, named={"limit": limit}
         )
         return msgspec.convert(reply.result, list[str])
 

@@ -59,3 +59,24 @@ def test_the_first_screen_waits_for_nothing_that_only_a_cluster_needs() -> None:
     loaded = set(done.stdout.split())
     assert "textual.app" in loaded
     assert loaded.isdisjoint({"rpyc", "psutil", "sqlite3", "nodes.cluster", "nodes.catalog"})
+
+
+def test_a_client_loads_nothing_that_only_some_need() -> None:
+    code = "import sys; from nodes import Client; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "nodes.client.blocking" in loaded
+    assert loaded.isdisjoint(
+        {
+            "asyncio",
+            "hashlib",
+            "logging",
+            "nodes.client.direct",
+            "nodes.security.tls",
+            "nodes.security.tokens",
+            "pathlib",
+            "psutil",
+            "rpyc",
+            "ssl",
+        }
+    )

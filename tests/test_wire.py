@@ -17,8 +17,9 @@ from nodes.dispatch.replies import is_answer, is_batch_answer, is_probe_answer, 
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
 from nodes.master.events import EventLog
 from nodes.security.tokens import TokenRole, ValidToken, ensure_token, read_token, role_of
-from nodes.support.addresses import check_host, explain_bind, parse_address
+from nodes.support.addresses import parse_address
 from nodes.support.event_kinds import EventKind
+from nodes.support.listening import check_host, explain_bind
 from nodes.support.nesting import MAX_NESTING
 from nodes.wire import (
     MAX_REFUSAL_CHARS,

@@ -66,10 +66,11 @@ def _to_text(value: object) -> Argument:
         raise _BadArgument(f"must be text, not {_type_name(value)}")
     if len(value) > MAX_TEXT_CHARS:
         raise _BadArgument(f"has {len(value)} characters, at most {MAX_TEXT_CHARS} are allowed")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise _BadArgument(f"is not valid Unicode: {quoted(value)}") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _BadArgument(f"is not valid Unicode: {quoted(value)}") from None
     return value
 
 

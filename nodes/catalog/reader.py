@@ -15,20 +15,25 @@ from types import TracebackType
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, quoted, usage
+from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, coerce, quoted, usage
 from nodes.catalog.model import CatalogInfo, Page
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
+from nodes.support.slices import Sliced, finish
 
 MAX_PAGE_RECORDS = 10_000
 MAX_SUGGESTIONS = 100
-MAX_PAGE_BYTES = 4 << 20
-"""A page ends before its body exceeds this, except that it has at least one record."""
+MAX_PAGE_BYTES = 512 << 10
+"""A page ends before its body exceeds this, except that it has at least one record. Whoever passes
+a page of that size on is not held up by it for more than 5 ms, however deep its records nest."""
+
+SLICE_RECORDS = 250
+"""Records of a page that are read without a break: about a millisecond's work."""
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
 _SQLITE_MAGIC = b"SQLite format 3\0"
-_ARGUMENT_TYPES = frozenset((str, int, float))
+_FAST_TYPES = {"text": str, "integer": int}
 _DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading a damaged file may raise: rows and messages can hold anything then."""
 
@@ -81,6 +86,11 @@ class Reader:
         self._lookups = {
             lookup.name: (lookup, schema.find(lookup.fields)) for lookup in info.lookups
         }
+        self._singles = {
+            name: (tuple(_FAST_TYPES[kind] for kind in lookup.types), statement)
+            for name, (lookup, statement) in self._lookups.items()
+            if _FAST_TYPES.keys() >= set(lookup.types)
+        }
         self._types = {
             field: kind
             for lookup in info.lookups
@@ -107,18 +117,19 @@ class Reader:
         self._db.close()
 
     def find(
-        self,
-        lookup: str,
-        args: Sequence[Argument],
-        *,
-        limit: int = 1000,
-        start: int = 0,
+        self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
     ) -> Page:
+        """`find_in_slices`, all of it at once."""
+        return finish(self.find_in_slices(lookup, args, limit=limit, start=start))
+
+    def find_in_slices(
+        self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
+    ) -> Sliced[Page]:
         """Find the records whose fields equal `args`, in the order of the files.
 
         Args:
             lookup: The lookup's name.
-            args: A value for each of its fields, as `coerce` returns them.
+            args: A value for each of its fields; see `coerce`.
             limit: The most records on the page, 1 to `MAX_PAGE_RECORDS`. A page is also
                 limited to `MAX_PAGE_BYTES`.
             start: `after` of the page before, 0 for the first page.
@@ -127,20 +138,47 @@ class Reader:
             BadRequest: There is no such lookup, or the arguments are wrong.
             DataError: The catalog is damaged.
         """
-        if lookup not in self._lookups:
+        found = self._lookups.get(lookup)
+        if found is None:
             known = ", ".join(usage(shape) for shape in self._info.lookups)
             raise BadRequest(f"there is no lookup {quoted(lookup)}; there are {known[:500]}")
-        shape, statement = self._lookups[lookup]
-        if len(args) != len(shape.fields) or not _ARGUMENT_TYPES.issuperset(map(type, args)):
-            raise BadRequest(f"{usage(shape)}: one text or number for each is needed")
+        shape, statement = found
+        values = coerce(shape, args)
         if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
         try:
-            return self._page(self._db.execute(statement, (*args, start, limit + 1)), limit)
+            rows = self._db.execute(statement, (*values, start, limit + 1))
+            return (yield from self._page(rows, limit))
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
         except _DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
+
+    def find_single(
+        self, lookup: str, args: Sequence[Argument]
+    ) -> tuple[bytes, tuple[str, ...]] | None:
+        """The fast path of `find`, for a lookup that finds one record or none.
+
+        Args:
+            lookup: The lookup's name.
+            args: Texts of at most `MAX_TEXT_CHARS` and integers of 64 bits.
+
+        Returns:
+            What the page has within its brackets, and the names of its files; None if `find` has
+            to look.
+        """
+        found = self._singles.get(lookup)
+        if found is None or found[0] != tuple(map(type, args)):
+            return None
+        try:
+            rows = self._db.execute(found[1], (*args, 0, 2)).fetchall()
+            if len(rows) > 1:
+                return None
+            for _, file, body in rows:
+                return b"%b" % body, (self._info.files[file],)
+        except _DAMAGE_ERRORS:
+            return None  # and have it said there
+        return b"", ()
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """Suggest distinct values of a lookup's field that start with `prefix`, in order.
@@ -203,7 +241,7 @@ class Reader:
         if None not in row and (hit is None or hit[0] != self._last_pinged + 1):
             raise self._damage_error("its index has lost a record")
 
-    def _page(self, rows: sqlite3.Cursor, limit: int) -> Page:
+    def _page(self, rows: sqlite3.Cursor, limit: int) -> Sliced[Page]:
         bodies: list[bytes] = []
         files: dict[int, str] = {}
         size = last = 0
@@ -217,6 +255,8 @@ class Reader:
             if file not in files:
                 files[file] = self._info.files[file]
             last = number
+            if not len(bodies) % SLICE_RECORDS:
+                yield
         rows.close()
         return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
 

@@ -13,7 +13,7 @@ from nodes.cli.common import (
     json_option,
     print_json,
 )
-from nodes.support.addresses import tls_folder
+from nodes.support.listening import tls_folder
 
 
 @click.group()

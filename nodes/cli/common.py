@@ -16,7 +16,8 @@ from typing import NoReturn, ParamSpec, TypeVar
 import click
 
 from nodes.errors import RollcallError, code_of
-from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, insecurity, is_loopback
+from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT
+from nodes.support.listening import insecurity, is_loopback
 from nodes.support.text import LogFormatter, printable, printable_json
 
 logger = logging.getLogger("rollcall.cli")

@@ -31,6 +31,7 @@ from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
 from nodes.support.addresses import DEFAULT_PORT
+from nodes.support.collection import freeze_permanent_objects
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import ClusterSnapshot
@@ -84,6 +85,7 @@ def up(
         insecure=insecure,
     ) as cluster:
         say_insecurity(host, tls)
+        freeze_permanent_objects()
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
             _say_ready(ready, workers, as_json=as_json)
@@ -151,6 +153,7 @@ def master(
         insecure=insecure,
     )
     say_insecurity(host, tls)
+    freeze_permanent_objects()
     running.start()
     try:
         if as_json:

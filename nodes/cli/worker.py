@@ -28,7 +28,9 @@ from nodes.cli.common import (
 from nodes.errors import StartError
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
-from nodes.support.addresses import check_host, explain_bind, named, parse_address
+from nodes.support.addresses import parse_address
+from nodes.support.collection import freeze_permanent_objects
+from nodes.support.listening import check_host, explain_bind, named
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
@@ -94,6 +96,7 @@ def worker(
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     StopSignals(running.drain)
+    freeze_permanent_objects()
     running.start()
     try:
         wait_for(running.registration.settled)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import functools
 import itertools
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import msgspec
 
 from nodes.client.connection import MasterConnection
-from nodes.client.direct import DirectClient
-from nodes.errors import BadRequest, LookupFailed, Overloaded
-from nodes.security.tls import Tls
-from nodes.security.tokens import client_token
+from nodes.errors import BadRequest, LookupFailed
 from nodes.support.addresses import DEFAULT_ADDRESS
-from nodes.support.deadline import seconds_left
 from nodes.transport import Value
 from nodes.wire import LOOKUP_TIMEOUT_S, PAGE_RECORDS, Description, Envelope, decode_envelopes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nodes.client.direct import DirectClient
+    from nodes.security.tls import Tls
 
 Record = dict[str, Any]
 """One record, as plain data."""
 
 Answered = list[Record] | LookupFailed
 """The outcome of one lookup of a batch."""
+
+ANSWER_GRACE_S = 0.5
+"""Seconds that an answer may take to arrive after the lookup's own deadline."""
 
 BATCH_LOOKUPS = 1000
 """Lookups sent in one message; a longer list takes several."""
@@ -56,9 +58,6 @@ class Client:
         StartError: `tls` has no usable CA.
     """
 
-    ANSWER_GRACE_S = 0.5
-    """Seconds that an answer may take to arrive after the lookup's own deadline."""
-
     def __init__(
         self,
         address: str = DEFAULT_ADDRESS,
@@ -70,15 +69,14 @@ class Client:
     ) -> None:
         self.timeout = timeout
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
-        secure = None if tls is None else Tls(Path(tls), None)
+        secure = None if tls is None else _certificates(tls)
         self._master = MasterConnection(
             address,
-            token=client_token if token is None else lambda: token,
+            token=_users_token if token is None else lambda: token,
             patient=True,
             tls=None if secure is None else secure.to_master(),
         )
-        to_workers = None if secure is None else secure.to_workers()
-        self._direct = DirectClient(self._master, tls=to_workers) if direct else None
+        self._direct = _direct_client(self._master, secure) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -141,23 +139,9 @@ class Client:
             options["after"] = after
         if self.timeout != LOOKUP_TIMEOUT_S:
             options["timeout_s"] = self.timeout
-        return self._ask("lookup", name, *args, **options)
-
-    def _ask(self, verb: str, *args: str | float, **options: Value) -> Envelope:
-        deadline = time.monotonic() + self.timeout
-        while True:
-            left = seconds_left(deadline, time.monotonic())
-            try:
-                return self._master.call(
-                    verb, *args, timeout=left + self.ANSWER_GRACE_S, again=True, **options
-                )
-            except Overloaded as busy:
-                # Jittered, so that clients refused together do not come back together.
-                jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
-                wait = (busy.retry_after_ms or 0) / 1000 * jitter
-                if not wait or time.monotonic() + wait >= deadline:
-                    raise
-                time.sleep(wait)
+        return self._master.call(
+            "lookup", name, *args, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
+        )
 
     def lookup_many(self, lookups: Iterable[Sequence[str | float]]) -> list[Answered]:
         """Many lookups in few messages, split over the workers and answered in order.
@@ -194,7 +178,9 @@ class Client:
             options["limit"] = limit
         if self.timeout != LOOKUP_TIMEOUT_S:
             options["timeout_s"] = self.timeout
-        reply = self._ask("lookup_many", text, **options)
+        reply = self._master.call(
+            "lookup_many", text, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
+        )
         return msgspec.convert(reply.result, list[Envelope])
 
     def _finished(self, lookup: list[str | float], envelope: Envelope) -> Answered:
@@ -211,7 +197,7 @@ class Client:
 
     def describe(self) -> Description:
         """What is served: the dataset, its version, and its lookups with their fields and types."""
-        reply = self._master.call("describe", timeout=self.timeout, again=True)
+        reply = self._master.call("describe", timeout=self.timeout)
         return msgspec.convert(reply.result, Description)
 
     def suggest(self, field: str, prefix: str = "", *, limit: int = 10) -> list[str]:
@@ -220,9 +206,9 @@ class Client:
             "suggest",
             field,
             prefix,
-            timeout=self.timeout + self.ANSWER_GRACE_S,
-            again=True,
-            limit=limit,
+            timeout=self.timeout,
+            grace_s=ANSWER_GRACE_S,
+            named={"limit": limit},
         )
         return cast("list[str]", reply.result)
 
@@ -240,3 +226,26 @@ class Client:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+# What most clients do without is loaded late: with it, the import takes twice as long.
+
+
+def _certificates(folder: Path | str) -> Tls:
+    from pathlib import Path  # noqa: PLC0415 - see above
+
+    from nodes.security.tls import Tls  # noqa: PLC0415 - see above
+
+    return Tls(Path(folder), None)
+
+
+def _users_token() -> str | None:
+    from nodes.security.tokens import client_token  # noqa: PLC0415 - see above
+
+    return client_token()
+
+
+def _direct_client(master: MasterConnection, secure: Tls | None) -> DirectClient:
+    from nodes.client.direct import DirectClient  # noqa: PLC0415 - see above
+
+    return DirectClient(master, tls=None if secure is None else secure.to_workers())

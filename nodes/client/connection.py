@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,11 +19,13 @@ from nodes.transport import (
     LanePool,
     LinkLost,
     RemoteFailure,
-    Secure,
     TransportError,
     Value,
 )
 from nodes.wire import Envelope, decode_envelope
+
+if TYPE_CHECKING:
+    from nodes.transport import Secure
 
 MAX_BREAKS = 3
 """Connections that may break under one call before it is given up. The call itself may be what
@@ -63,14 +66,23 @@ class MasterConnection:
         self._pool = LanePool(self.host, self.port, tls=tls)
 
     def call(
-        self, verb: str, *args: Value, timeout: float, again: bool, **named: Value
+        self,
+        verb: str,
+        *args: Value,
+        timeout: float,
+        grace_s: float = 0.0,
+        again: bool = True,
+        named: Mapping[str, Value] | None = None,
     ) -> Envelope:
         """Calls a verb and returns its envelope, a success.
 
         Args:
-            verb, args, named: the master's verb and its by-value arguments.
+            verb, args: the master's verb and its by-value arguments.
+            named: arguments by name.
             timeout: seconds, for all of it.
-            again: whether the call only reads, and so may be sent again if its connection broke.
+            grace_s: seconds more that the answer may take to arrive.
+            again: whether the call only reads, and so may be sent again if its connection broke,
+                or the master has too much to do.
 
         Raises:
             MasterLost: no answer came.
@@ -78,25 +90,33 @@ class MasterConnection:
             BadRequest: an argument cannot be sent.
         """
         deadline = time.monotonic() + timeout
+        left = timeout + grace_s
         tries = breaks = 0
         stopping: Stopping | None = None
         while True:
             tries += 1
             try:
-                reply = self._once(verb, args, named, deadline, again=again)
-                break
+                reply = self._once(verb, args, named, left, again=again)
+                self._met = True
+                return reply.checked() if reply.error else reply
+            except Overloaded as busy:
+                # Jittered, so that clients refused together do not come back together.
+                jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
+                wait = (busy.retry_after_ms or 0) / 1000 * jitter
+                if not again or not wait or time.monotonic() + wait >= deadline:
+                    raise
+                time.sleep(wait)
             except (LinkLost, Stopping, DialFailed) as error:
                 breaks += isinstance(error, LinkLost)
                 if isinstance(error, Stopping):
                     stopping = error  # says more than the failures that follow
-                wait = self._pause(error, tries, breaks) if again else None
-                if wait is None or time.monotonic() + wait >= deadline:
+                pause = self._pause(error, tries, breaks) if again else None
+                if pause is None or time.monotonic() + pause >= deadline + grace_s:
                     raise self._lost(stopping or error) from error
-                time.sleep(wait)
+                time.sleep(pause)
             except (TransportError, msgspec.MsgspecError) as error:
                 raise self._lost(stopping or error) from error
-        self._met = True
-        return reply.checked()
+            left = seconds_left(deadline + grace_s, time.monotonic())
 
     def _pause(self, error: Exception, tries: int, breaks: int) -> float | None:
         """Seconds to wait before the call is sent again; None to give it up."""
@@ -117,15 +137,17 @@ class MasterConnection:
         self,
         verb: str,
         args: tuple[Value, ...],
-        named: dict[str, Value],
-        deadline: float,
+        named: Mapping[str, Value] | None,
+        timeout: float,
         *,
         again: bool,
     ) -> Envelope:
-        left = seconds_left(deadline, time.monotonic())
-        lane = self._pool.take(timeout=left, sure=not again)
+        deadline = time.monotonic() + timeout
+        lane = self._pool.take(timeout=timeout, sure=not again)
         try:
-            envelope = _envelope(lane.call(verb, *args, timeout=left, named=named))
+            envelope = _envelope(lane.call(verb, *args, timeout=timeout, named=named))
+            if not envelope.error:
+                return envelope
             if envelope.code == Forbidden.code and (token := self._token()) is not None:
                 # The call was not carried out. A lane keeps its role: it logs in once.
                 left = seconds_left(deadline, time.monotonic())

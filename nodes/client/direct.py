@@ -192,7 +192,7 @@ class DirectClient:
             return self._loop
 
     def _refresh(self, loop: LoopThread, timeout: float) -> None:
-        reply = self._master.call("members", timeout=timeout, again=True)
+        reply = self._master.call("members", timeout=timeout)
         loop.call(self._follow, msgspec.convert(reply.result, Members))
 
     def _follow(self, members: Members) -> None:

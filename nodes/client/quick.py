@@ -27,10 +27,24 @@ SLOW_FLOOR_S = 0.02
 seconds at least; it is then asked by so much less."""
 
 
+FADE_PER_PROBE = 0.8
+"""Of what is known of a worker's latency, what is left after each probe that it answers."""
+
+
 class QuickWorker:
     """A worker, as the short way sees it."""
 
-    __slots__ = ("estimate_s", "excess", "in_flight", "key", "late", "pool", "served", "worker")
+    __slots__ = (
+        "dialled",
+        "estimate_s",
+        "excess",
+        "in_flight",
+        "key",
+        "late",
+        "pool",
+        "served",
+        "worker",
+    )
 
     def __init__(self, worker: Worker, key: str, tls: Secure | None, served: int) -> None:
         self.worker = worker
@@ -38,6 +52,7 @@ class QuickWorker:
         self.pool = LanePool(*worker.address, dial_timeout=DIAL_TIMEOUT_S, tls=tls)
         self.in_flight = 0
         self.served = served
+        self.dialled = False
         self.estimate_s = 0.0
         self.excess = 1.0
         self.late = False
@@ -97,7 +112,11 @@ class QuickLookups:
         """That worker has answered its master since."""
         one = self._workers.get(generation)
         if one is not None:
-            one.late = False
+            with self._lock:
+                one.late = False
+                # Nobody asks one that was slow: it is tried again once that has faded.
+                one.estimate_s *= FADE_PER_PROBE
+                self._compare(one)
 
     def ask(self, name: str, args: tuple[str | float, ...]) -> QuickAnswer | QuickFailure:
         """Asks one worker. After a failure, the general way is to be gone.
@@ -149,7 +168,15 @@ class QuickLookups:
         return best
 
     def _measure(self, one: QuickWorker, took_s: float) -> None:
+        if not one.dialled:
+            one.dialled = True  # the first answer took a connection as well: it is no sample
+            return
         one.estimate_s += (took_s - one.estimate_s) / 8 if one.estimate_s else took_s
-        quickest = min(other.estimate_s or took_s for other in self._list) if self._list else 0.0
+        self._compare(one)
+
+    def _compare(self, one: QuickWorker) -> None:
+        """Works out anew by how much that worker is slower than the quickest."""
+        known = [other.estimate_s for other in self._list if other.estimate_s]
+        quickest = min(known, default=0.0)
         slow = one.estimate_s >= max(SLOW_FLOOR_S, SLOW_FACTOR * quickest)
         one.excess = one.estimate_s / quickest if slow and quickest else 1.0

@@ -31,8 +31,12 @@ PARTS_PER_WORKER = 2
 """Parts under way at once for each worker, of all batches together: one to work on, and the next.
 More wait here, so that lookups which come alone are not kept waiting for long."""
 
-MAX_REPLY_BYTES = 24 << 20
-"""Bytes of a batch's answers together, unless said otherwise."""
+MAX_REPLY_BYTES = 2 << 20
+"""Bytes of a batch's answers together, unless said otherwise: to put them together holds up nobody
+for more than 5 ms."""
+
+MAX_PART_BYTES = 512 << 10
+"""Bytes of a part's answers; as long to look at as a page."""
 
 _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -79,7 +83,7 @@ class Batches:
         lookups = _questions(text)
         batch = _Batch(len(lookups), done)
         starts = range(0, len(lookups), PART_LOOKUPS)
-        most = self._reply_bytes // max(1, len(starts))
+        most = min(MAX_PART_BYTES, self._reply_bytes // max(1, len(starts)))
         for index, start in enumerate(starts):
             part = lookups[start : start + PART_LOOKUPS]
             body = encode_batch(b",".join(part), limit=limit, most=most, within=timeout_s)

@@ -110,7 +110,7 @@ class Dispatcher:
         """Calls `verb` on that very worker (a probe, `retire`)."""
         link = self._links.get(worker.generation)
         if link is None:
-            pending.failed(DialFailed("its registration is over"))
+            pending.failed(_over())
         else:
             link.call(verb, arguments, pending)
 
@@ -159,7 +159,11 @@ class Dispatcher:
         call.worker = worker
         call.sent_at = now
         self._first[call] = None
-        self.call_worker(worker, call.verb, call.arguments, call)
+        link = self._links.get(worker.generation)
+        if link is None:
+            call.failed(_over())
+        else:
+            link.call(call.verb, call.arguments, call)
 
     def first_replied(self, call: Call, value: Value) -> None:
         """The first worker that a call was sent to has replied."""
@@ -178,7 +182,7 @@ class Dispatcher:
             self.router.took(worker, now - call.sent_at, call.tasks)
         else:
             worker.released(call.tasks)
-        self._end()
+        self.under_way -= 1
         call.answered(Answer(value, worker, 1, now - call.began))
         if self._waiting:
             self._let_in(now)
@@ -204,11 +208,8 @@ class Dispatcher:
 
     def _over(self, now: float) -> None:
         """A tracked call has ended."""
-        self._end()
-        self._let_in(now)
-
-    def _end(self) -> None:
         self.under_way -= 1
+        self._let_in(now)
 
     def _let_in(self, now: float) -> None:
         """Sends what waits for its turn, as far as there is room."""
@@ -240,7 +241,7 @@ class Dispatcher:
         self._tracked.tick(now)
         while self._waiting and now >= self._waiting[0].began + self._waiting[0].timeout_s:
             call = self._waiting.popleft()
-            self._end()
+            self.under_way -= 1
             call.gave_up(
                 DeadlineExceeded(
                     "its turn did not come in time; ask fewer at once, or start more workers"
@@ -249,3 +250,7 @@ class Dispatcher:
         self._let_in(now)
         if self.under_way:
             self._wake()
+
+
+def _over() -> DialFailed:
+    return DialFailed("its registration is over")

@@ -74,7 +74,8 @@ def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
         return False
     try:
         # The decoder skips text without a look at its encoding; a client's would not.
-        values.decode()
+        if not values.isascii():
+            values.decode()
         part = _decode_part(b"{%b}" % values)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False

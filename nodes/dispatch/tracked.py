@@ -82,8 +82,7 @@ class TrackedCalls:
         """A worker has replied to a call that has a state."""
         state, now = call.state, self._clock()
         if state is None or worker.generation not in state.pending:
-            worker.alive_at = max(worker.alive_at, call.began)  # given up: too late for this call
-            worker.late = False
+            worker.came_late(call.began)
             if state is not None:
                 state.settled(worker, now)
             return

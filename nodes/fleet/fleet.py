@@ -13,8 +13,8 @@ from nodes.errors import DataError, NotPossible
 from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
 from nodes.routing import Address
-from nodes.support.addresses import beside, is_loopback, is_wildcard
 from nodes.support.event_kinds import EventKind
+from nodes.support.listening import beside, is_loopback, is_wildcard
 from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")

@@ -9,16 +9,16 @@ from typing import Protocol
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.errors import LookupFailed
-from nodes.transport import PeerConnection, Utf8
+from nodes.transport import PeerConnection
 
 
 class Envelopes(Protocol):
     """Who counts what became of a lookup, and makes its envelope."""
 
-    def answered_one(self, call: Call, answer: Answer) -> Utf8:
+    def answered_one(self, call: Call, answer: Answer) -> bytes:
         """A lookup was answered."""
 
-    def failed_one(self, call: Call, error: LookupFailed, took_s: float) -> Utf8:
+    def failed_one(self, call: Call, error: LookupFailed, took_s: float) -> bytes:
         """A lookup has failed after so many seconds."""
 
 

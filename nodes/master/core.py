@@ -101,12 +101,12 @@ class MasterCore:
         )
         self._ticker = Ticker(
             self.membership.lag,
-            each_tick=self.membership.look,
+            each_tick=self._look,
             each_second=self._look_around,
         )
         self.lookups = LookupHandler(
             self.membership.dispatcher,
-            lambda: self.membership.description,
+            self.membership.served,
             wait_for_worker=self.membership.wait_for_worker,
             note=self.events.note,
         )
@@ -177,9 +177,12 @@ class MasterCore:
         """See `ClusterSnapshot`."""
         return min(tuple(self.expiries.values()), default=None)
 
+    def _look(self, now: float) -> None:
+        self.membership.look(now)
+        self.lookups.fold(now)
+
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)
-        self.lookups.stats.fold(now)
         warning = self._expiry.due(self.tls_expires_at, time.time())
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)
@@ -212,7 +215,7 @@ class MasterCore:
         described = self.membership.description
         if described is None:
             raise NoWorkers(NO_WORKERS)
-        return msgspec.structs.replace(described, versions=self.snapshot().catalogs)
+        return msgspec.structs.replace(described, versions=self.membership.registry.versions())
 
     def members(self) -> Members:
         """Every live worker that is sent lookups, for clients that ask them themselves.

@@ -136,6 +136,7 @@ class LookupStats:
         self.errors_by_code: dict[str, int] = {}
         self._answered = 0
         self._unfolded: list[tuple[float, float, Asked, bool]] = []
+        self._declared: Iterable[str] = ()
         self._by_name: dict[bytes, _NameFigures] = {}
         self._other = _NameFigures()
         self._failures = WindowedHistogram()
@@ -156,6 +157,9 @@ class LookupStats:
 
     def declare(self, names: Iterable[str]) -> None:
         """Those are the lookups that there are from now on."""
+        if names is self._declared:
+            return
+        self._declared = names
         before = self._by_name
         self._by_name = {
             name: before.pop(name) if name in before else _NameFigures()

@@ -21,15 +21,15 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall
-from nodes.master.lookup_stats import LookupStats
+from nodes.master.lookup_stats import LookupFigures, LookupStats
+from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
-from nodes.transport import PeerConnection, Utf8, encode_arguments, shortcuts
+from nodes.transport import PeerConnection, encode_arguments, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     PAGE_RECORDS,
-    Description,
     LookupRequest,
     answer_envelope,
     batch_envelope,
@@ -56,7 +56,7 @@ class LookupHandler:
 
     Args:
         dispatcher: finds a worker for each.
-        description: asked what is served; None while nobody has said so.
+        served: says which lookups can be asked.
         wait_for_worker: waits until a worker is there or none is expected any more, at most so
             many seconds.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
@@ -69,7 +69,7 @@ class LookupHandler:
     def __init__(
         self,
         dispatcher: Dispatcher,
-        description: Callable[[], Description | None],
+        served: ServedCatalog,
         *,
         wait_for_worker: Callable[[float], Awaitable[None]],
         note: Callable[[EventKind, str, str], None],
@@ -77,29 +77,21 @@ class LookupHandler:
         self._note = note
         self._dispatcher = dispatcher
         self._batches = Batches(dispatcher)
-        self._description = description
+        self._served = served
         self._wait_for_worker = wait_for_worker
-        self._known: tuple[Description | None, dict[str, Lookup], dict[bytes, int]] = (None, {}, {})
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
         self.stats = LookupStats()
 
-    def declared(self) -> dict[str, Lookup]:
-        """The lookups that can be asked now, by name."""
-        return self._shapes()[1]
+    def fold(self, now: float) -> None:
+        """Folds in what was answered since the last fold. To be called about each second."""
+        self.stats.declare(self._served.lookups)
+        self.stats.fold(now)
 
-    def _shapes(self) -> tuple[Description | None, dict[str, Lookup], dict[bytes, int]]:
-        """The lookups that can be asked now, and by their encoded names how many arguments each
-        takes.
-        """
-        now = self._description()
-        if now is self._known[0] or now is None:
-            return self._known
-        known = {one.name: Lookup(one.name, one.fields, one.types) for one in now.lookups}
-        arities = {name.encode(): len(one.fields) for name, one in known.items()}
-        self._known = (now, known, arities)
-        self.stats.declare(known)
-        return self._known
+    def figures(self, now: float, wall: float) -> LookupFigures:
+        """What lookups were like, at `now` (monotonic, seconds), which is the Unix time `wall`."""
+        self.stats.declare(self._served.lookups)
+        return self.stats.figures(now, wall)
 
     # -- what nearly every client asks ------------------------------------------------
 
@@ -108,7 +100,7 @@ class LookupHandler:
         texts = shortcuts.short_arguments(arguments)
         if not texts or self._finished is not None or self.in_flight >= MAX_LOOKUPS:
             return False
-        if self._shapes()[2].get(texts[0]) != len(texts) - 1:
+        if self._served.arities.get(texts[0]) != len(texts) - 1:
             return False
         self.in_flight += 1
         self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
@@ -127,18 +119,12 @@ class LookupHandler:
 
     def answered_one(
         self, call: Call, answer: Answer, request: LookupRequest | None = None
-    ) -> Utf8:
+    ) -> bytes:
         """A lookup was answered: its envelope."""
         self._leave()
         self.stats.answered_one(call, answer, time.monotonic(), request)
-        return Utf8(
-            answer_envelope(
-                answer.part,
-                worker=answer.worker.id,
-                attempts=answer.attempts,
-                elapsed_ms=answer.took_s * 1000,
-            )
-        )
+        part, worker, attempts, took_s = answer
+        return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
 
     def failed_one(
         self,
@@ -146,16 +132,17 @@ class LookupHandler:
         error: LookupFailed,
         took_s: float,
         request: LookupRequest | None = None,
-    ) -> Utf8:
+    ) -> bytes:
         """A lookup has failed: its envelope."""
         self._leave()
         if not isinstance(error, BadRequest):
+            self.stats.declare(self._served.lookups)
             self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:
             error = Stopping(STOPPING)
-        return Utf8(error_envelope(error))
+        return error_envelope(error)
 
     # -- all that may be asked ----------------------------------------------------------
 
@@ -181,12 +168,11 @@ class LookupHandler:
         """
         _check_timeout(timeout_s)
         began = time.monotonic()
-        if not self.declared():
+        if not self._served.lookups:
             await self.await_worker(timeout_s)
             timeout_s = max(0.001, timeout_s - (time.monotonic() - began))
-        known = self.declared()
         try:
-            checked = _checked(known, name, args)
+            checked = _checked(self._served.lookups, name, args)
         except NoWorkers as error:
             self.stats.refused(error, time.monotonic())
             raise

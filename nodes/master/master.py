@@ -11,11 +11,14 @@ from nodes.routing import Address
 from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
 from nodes.support.event_kinds import EventKind
-from nodes.transport import Server
+from nodes.transport import Limits, Server
 from nodes.wire import Description
 
 FINISH_TIMEOUT_S = 10.0
 """Seconds that a master which stops may take for the lookups that it has taken in."""
+
+CONNECTION_LIMITS = Limits(trusted=2048)
+"""Workers do not take the place of clients, who have as many connections as at any server."""
 
 LAST_ANSWERS_S = 0.5
 """Seconds for the last answers to go out, before all connections are closed."""
@@ -54,6 +57,7 @@ class Master(MasterCore):
                 lambda: MasterService(self),
                 host=host,
                 port=port,
+                limits=CONNECTION_LIMITS,
                 tls=None if tls is None else tls.listening(),
             )
         except BaseException:

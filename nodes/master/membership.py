@@ -42,6 +42,7 @@ class Membership:
 
     Attributes:
         fleet: the launcher's; see `led_by`.
+        served: which catalog is served.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Membership:
         self._ticking = False
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
-        self._served = ServedCatalog(self.registry, description)
+        self.served = ServedCatalog(self.registry, description)
         self.router = Router(registry=self.registry, policy=policy)
         self.health = HealthWatch(self.router)
         self.dispatcher = Dispatcher(
@@ -74,7 +75,9 @@ class Membership:
         )
         self.lag = Lag()
         self._connections: dict[int, PeerConnection] = {}
-        self._prober = Prober(self.dispatcher, answered=self._proved, missed=self._missed)
+        self._prober = Prober(
+            self.dispatcher, answered=self._proved, missed=self._missed, later=loop.call_later
+        )
 
     def _wake_dispatcher(self) -> None:
         if not self._ticking:
@@ -91,7 +94,7 @@ class Membership:
         """
         self.fleet = fleet
         self.registry.local.supervised = True
-        self._served.fixed = fleet.says_what_is_served
+        self.served.fixed = fleet.says_what_is_served
 
     def expect_until(self, moment: float) -> None:
         """Workers of an earlier master are looking for this one, until then (monotonic)."""
@@ -143,6 +146,7 @@ class Membership:
     def look_around(self, now: float) -> None:
         """Works out anew what follows from all workers together. To be called each second."""
         self.succeed(now)
+        self.registry.purge(now)
         for kind, text in self.health.look(now):
             self.note(kind, "", text)
 
@@ -158,8 +162,8 @@ class Membership:
         Raises:
             Conflict: a live worker holds its address, or serves another dataset.
         """
-        self._served.check(registration.catalog)
-        self._served.offer(registration.catalog, time.monotonic())
+        self.served.check(registration.catalog)
+        self.served.offer(registration.catalog, time.monotonic())
         before = {worker.generation for worker in self.registry.live()}
         try:
             worker = self.registry.register(
@@ -189,23 +193,23 @@ class Membership:
     @property
     def description(self) -> Description | None:
         """What is served, None while nobody has said so."""
-        return self._served.description
+        return self.served.description
 
     def serves(self, description: Description) -> None:
         """That is what is served from now on; a worker with another catalog gets no lookups."""
-        self._served.serve(description, time.monotonic())
+        self.served.serve(description, time.monotonic())
         self.changed()
 
     def accepts(self, version: str) -> None:
         """Workers are about to switch to that version: both are served until all have."""
-        self._served.accept(version, time.monotonic())
+        self.served.accept(version, time.monotonic())
         self.changed()
 
     def succeed(self, now: float) -> None:
         """Serves another catalog, where nobody is left with the one that is served. To be called
         whenever a worker has left.
         """
-        following = self._served.succeed(now)
+        following = self.served.succeed(now)
         if following is not None:
             said = f"catalog {following.version}, as nobody is left with another"
             self.note(EventKind.SERVES, "", said)
@@ -213,7 +217,7 @@ class Membership:
 
     def has(self, generation: int) -> bool:
         """Whether that registration is not over."""
-        return any(worker.generation == generation for worker in self.registry.live())
+        return self.registry.has(generation)
 
     def is_local(self, worker_id: str) -> bool:
         """Whether that worker is one of the fleet's."""
@@ -264,16 +268,16 @@ class Membership:
 
     def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
         served, in_flight, _errors, version, cpu, memory = report
-        self.registry.probe_answered(
+        if self.registry.probe_answered(
             worker.generation,
             version=version,
             cpu=cpu,
             memory=memory,
             now=time.monotonic(),
             direct=(served, in_flight),
-        )
-        self.registry.purge(time.monotonic())
-        self.changed()
-        # It may have to wait for an operation of the fleet that is under way.
-        measured = (worker.id, worker.instance, memory)
-        self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)
+        ):
+            self.changed()
+        if self.is_local(worker.id):
+            # It may have to wait for an operation of the fleet that is under way.
+            measured = (worker.id, worker.instance, memory)
+            self._loop.run_in_executor(self._executor, self.fleet.memory_measured, *measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from nodes.dispatch.dispatcher import Dispatcher
@@ -15,6 +16,11 @@ PROBE_INTERVAL_S = 1.0
 PROBE_TIMEOUT_S = 1.0
 """Seconds between two probes of one worker, and how long one may take."""
 
+PROBES_AT_ONCE = 50
+PROBES_PAUSE_S = 0.01
+"""Probes sent in one step, and seconds before the next step: a thousand at once would hold up
+the lookups."""
+
 
 class Prober:
     """Probes workers, through the connections that lookups take. No clock of its own.
@@ -23,6 +29,7 @@ class Prober:
         dispatcher: the way to a worker.
         answered: told of each report.
         missed: told why there is none.
+        later: asked to call something so many seconds later.
     """
 
     def __init__(
@@ -31,16 +38,31 @@ class Prober:
         *,
         answered: Callable[[Worker, ProbeAnswer], None],
         missed: Callable[[Worker, str], None],
+        later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         self._dispatcher = dispatcher
         self._answered = answered
         self._missed = missed
+        self._later = later
         self._probes: dict[int, _Probe] = {}
+        self._due: deque[_Probe] = deque()
+        self._pausing = False
 
     def probe(self, worker: Worker, now: float) -> None:
-        """Asks that worker."""
+        """Asks that worker, when it is its turn."""
         probe = self._probes[worker.generation] = _Probe(self, worker, now)
-        self._dispatcher.call_worker(worker, "probe", NO_ARGUMENTS, probe)
+        self._due.append(probe)
+        if not self._pausing:
+            self._pausing = True
+            self._later(0.0, self._send_some)
+
+    def _send_some(self) -> None:
+        due = self._due
+        for probe in [due.popleft() for _ in range(min(len(due), PROBES_AT_ONCE))]:
+            self._dispatcher.call_worker(probe.worker, "probe", NO_ARGUMENTS, probe)
+        self._pausing = bool(due)
+        if due:
+            self._later(PROBES_PAUSE_S, self._send_some)
 
     def look(self, workers: Iterable[Worker], now: float) -> None:
         """Asks those whose time it is, and gives up on answers that are late."""
@@ -74,8 +96,8 @@ class _Probe:
     def __init__(self, prober: Prober, worker: Worker, asked_at: float) -> None:
         self.asked_at = asked_at
         self.over = False
+        self.worker = worker
         self._prober = prober
-        self._worker = worker
 
     def replied(self, value: Value) -> None:
         self._end(value)
@@ -86,4 +108,4 @@ class _Probe:
     def _end(self, reply: Value | TransportError) -> None:
         if not self.over:
             self.over = True
-            self._prober.take(self._worker, reply)
+            self._prober.take(self.worker, reply)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from nodes.catalog import Lookup
 from nodes.errors import Conflict
 from nodes.routing import Registry, State
 from nodes.wire import Description
@@ -22,6 +23,8 @@ class ServedCatalog:
 
     Attributes:
         description: what is served, None while nobody has said so.
+        lookups: that can be asked, by name.
+        arities: how many arguments each takes, by its encoded name.
         fixed: whether that is the launcher's to say, and no worker's.
     """
 
@@ -29,8 +32,19 @@ class ServedCatalog:
         self._registry = registry
         self._offered: dict[str, Description] = {}
         self._unserved_since: float | None = None
-        self.description = description
+        self.description: Description | None = None
+        self.lookups: dict[str, Lookup] = {}
+        self.arities: dict[bytes, int] = {}
         self.fixed = False
+        if description is not None:
+            self._describe(description)
+
+    def _describe(self, description: Description) -> None:
+        self.description = description
+        self.lookups = {
+            one.name: Lookup(one.name, one.fields, one.types) for one in description.lookups
+        }
+        self.arities = {name.encode(): len(one.fields) for name, one in self.lookups.items()}
 
     def check(self, offered: Description) -> None:
         """Raises `Conflict` for a catalog of another dataset."""
@@ -54,7 +68,7 @@ class ServedCatalog:
 
     def serve(self, description: Description, now: float) -> None:
         """That is what is served from now on; a worker with another gets no lookups."""
-        self.description = description
+        self._describe(description)
         self._registry.serve([description.version], now)
 
     def accept(self, version: str, now: float) -> None:

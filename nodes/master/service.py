@@ -16,7 +16,7 @@ from nodes.security.authenticator import Session, WrongToken
 from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
-from nodes.support.addresses import registered_host
+from nodes.support.listening import registered_host
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
 from nodes.wire import (
@@ -61,7 +61,7 @@ class MasterService(Service):
 
     def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
         """The verb of that name: one of those above, or a lookup that the dataset declares."""
-        lookups = self._master.lookups
+        lookups, served = self._master.lookups, self._master.membership.served
         if name == "lookup":
             return self._asked(lookups.take, self._lookup)
         if name in self._verbs:
@@ -69,13 +69,13 @@ class MasterService(Service):
             if role is None:
                 return functools.partial(self._answer, do)
             return functools.partial(self._guarded_answer, role, do)
-        if name in CLASSIC or name in lookups.declared():
+        if name in CLASSIC or name in served.lookups:
             return self._asked(lookups.take_named(name), functools.partial(self._lookup, name))
         return None
 
     def verbs(self) -> Iterable[str]:
         """All of them: that there is a verb is no secret."""
-        return {"lookup", *self._verbs, *CLASSIC, *self._master.lookups.declared()}
+        return {"lookup", *self._verbs, *CLASSIC, *self._master.membership.served.lookups}
 
     def _asked(
         self, take: Callable[[PeerConnection, bytes, bytes], bool], general: Callable[..., object]

@@ -36,7 +36,7 @@ def take_snapshot(
     now = time.monotonic()
     wall = time.time()
     registry, router, described = membership.registry, membership.router, membership.description
-    figures = lookups.stats.figures(now, wall)
+    figures = lookups.figures(now, wall)
     direct_per_s = sum(worker.direct.per_s for worker in registry.live())
     workers = worker_views(registry, router.slow(now), now, wall)
     return ClusterSnapshot(
@@ -45,7 +45,7 @@ def take_snapshot(
         balance=facts.balance,
         uptime_s=now - facts.started,
         dataset=described.dataset if described else "",
-        catalogs=tuple(sorted({worker.version for worker in registry.available})),
+        catalogs=registry.versions(),
         records=described.records if described else 0,
         wanted_workers=registry.local.wanted,
         lookups_per_s=figures.lookups_per_s + direct_per_s,

@@ -9,9 +9,9 @@ class PeakEwma:
     """A decaying mean of a worker's latency that rises faster than it falls.
 
     One slow answer is noise (a busy core, a garbage collection); two in a row are a trend. So
-    each sample counts as the smaller of itself and the one before it. Rises weigh more than
-    falls, as in Finagle's Peak-EWMA. An estimate without new samples fades, so that a worker
-    that was slow is tried again.
+    each sample counts as the smaller of itself and the one before it, and the first one alone
+    counts for nothing. Rises weigh more than falls, as in Finagle's Peak-EWMA. An estimate
+    without new samples fades, so that a worker that was slow is tried again.
     """
 
     RISE = 0.3
@@ -30,10 +30,11 @@ class PeakEwma:
 
     def answered(self, seconds: float, now: float) -> None:
         """Notes an answer that took `seconds`."""
-        if math.isinf(self._last):
-            self._mean = seconds
-        else:
-            self._blend(min(seconds, self._last), now)
+        sample = min(seconds, self._last)
+        if self._mean:
+            self._blend(sample, now)
+        elif self._last < math.inf:
+            self._mean = sample
         self._last = seconds
         self._at = now
 
@@ -48,7 +49,7 @@ class PeakEwma:
         self._mean = mean + (sample - mean) * (self.RISE if sample > mean else self.FALL)
 
     def estimate(self, now: float) -> float:
-        """The latency to expect, in seconds; 0.0 before the first answer."""
+        """The latency to expect, in seconds; 0.0 before the second answer."""
         if not self._mean:
             return 0.0
         idle = now - self._at

@@ -26,6 +26,8 @@ class RoutingLimits(msgspec.Struct, frozen=True, kw_only=True):
         round_pause_s: seconds before a second round, when every worker has failed a lookup.
         death_notice_s: seconds after the end of a worker's connection within which the news of
             its death may still arrive.
+        ranked_from: workers from which on they are ranked in a heap: below, to look at each of
+            them is quicker.
     """
 
     hedge_floor_s: float = 0.05
@@ -38,6 +40,7 @@ class RoutingLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_calls: int = 16
     round_pause_s: float = 0.05
     death_notice_s: float = 0.1
+    ranked_from: int = 16
 
 
 DEFAULT_LIMITS = RoutingLimits()

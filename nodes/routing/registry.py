@@ -46,6 +46,8 @@ class Registry:
         self._live: dict[int, Worker] = {}
         self.available: tuple[Worker, ...] = ()
         """Every worker that may be sent a lookup: looked at for each, and seldom another."""
+        self.moved: set[Worker] = set()
+        """Workers that may come sooner than they did for the next lookup; see `Router`."""
         self.local = LocalWorkers()
         self._generation = 0
         self.direct = 0
@@ -67,9 +69,17 @@ class Registry:
         """The latest registration of that id, a tombstone included."""
         return self._workers.get(worker_id)
 
+    def has(self, generation: int) -> bool:
+        """Whether that registration is not over."""
+        return generation in self._live
+
     def live(self) -> list[Worker]:
         """Every worker that has not been given up, draining ones included."""
         return list(self._live.values())
+
+    def versions(self) -> tuple[str, ...]:
+        """The versions of the catalog that are served now, in order."""
+        return tuple(sorted({worker.version for worker in self.available}))
 
     # -- coming and going -----------------------------------------------------
 
@@ -117,14 +127,15 @@ class Registry:
             registered_at=now,
             breaker=Breaker(self._random),
             listener=self._listener,
+            moved=self.moved,
         )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
         self._tell_local(worker, ProcessChange.REGISTERED, "", now)
         self._listener(EventKind.REGISTERED, worker, f"at {worker.address}, pid {pid}")
+        self.available += (worker,)
         self._place(worker, now)
-        self._sort_out()
         return worker
 
     def serve(self, versions: Collection[str], now: float) -> None:
@@ -134,7 +145,6 @@ class Registry:
         self._versions = frozenset(versions)
         for worker in self.live():
             self._place(worker, now)
-        self._sort_out()
 
     def switched(self, generation: int, version: str, now: float) -> None:
         """That worker has another catalog from now on."""
@@ -142,7 +152,6 @@ class Registry:
         if worker is not None and worker.version != version:
             worker.version = version
             self._place(worker, now)
-            self._sort_out()
 
     def _place(self, worker: Worker, now: float) -> None:
         """Out of rotation with a worker whose catalog is not served, and back with one whose is."""
@@ -156,12 +165,14 @@ class Registry:
 
     def _change(self, worker: Worker, change: Change, why: str, now: float) -> bool:
         """Something happened to that worker; whether it changed its state, of which is told."""
+        before = worker.state in IN_ROTATION
         kind = worker.change(change, why, now)
         if kind is None:
             return False
         if worker.state in (State.STARTING, State.UP):
             worker.why = ""  # nothing is wrong with it any more
-        self._sort_out()
+        if (worker.state in IN_ROTATION) is not before:
+            self.available = tuple(w for w in self._live.values() if w.state in IN_ROTATION)
         self._listener(kind, worker, why)
         return True
 
@@ -261,9 +272,6 @@ class Registry:
             if index < surplus or now - worker.since > self.KEEP_TOMBSTONES_S:
                 del self._workers[worker.id]
 
-    def _sort_out(self) -> None:
-        self.available = tuple(w for w in self._live.values() if w.state in IN_ROTATION)
-
     # -- probes ---------------------------------------------------------------
 
     def probe_answered(
@@ -275,21 +283,24 @@ class Registry:
         memory: int,
         now: float,
         direct: tuple[int, int] = (0, 0),
-    ) -> None:
+    ) -> bool:
         """A probe through the serving path came back, with the worker's report: its catalog's
         version, CPU in percent of one core, memory of its own in bytes, and how many lookups
-        it has answered and is answering that did not come through here.
+        it has answered and is answering that did not come through here. Returns whether it is in
+        another state or has another catalog than before.
         """
         worker = self._live.get(generation)
         if worker is None:
-            return
+            return False
         self.direct += worker.note_probe(cpu=cpu, memory=memory, now=now, direct=direct)
+        before = (worker.state, worker.version)
         self.switched(generation, version, now)
         if worker.state is State.SUSPECT:
             # What was held against it was that it did not answer; it does.
             worker.latency = PeakEwma()
             worker.breaker = Breaker(self._random)
         self._change(worker, Change.PROBE_ANSWERED, "answers probes", now)
+        return (worker.state, worker.version) != before
 
     def probe_missed(
         self, generation: int, why: str, now: float, *, patience: float = 1.0

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from nodes.routing.balancer import Policy, is_slow, pick, usual_of
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
+from nodes.routing.ranking import Key, Ranking
 from nodes.routing.registry import Registry
 from nodes.routing.worker import Worker
+
+FOLD_MANY_S = 0.1
+"""Seconds between two folds of the estimates of workers that are so many that they are ranked."""
 
 
 class Router:
@@ -40,13 +46,19 @@ class Router:
         self._usual = 0.0
         self._now = 0.0
         self._samples: list[tuple[Worker, float, int]] = []
+        self._ranking = Ranking(self._key)
+        self._ranked: tuple[tuple[Worker, ...], Policy] | None = None
+        self._estimated_at = -math.inf
 
     def pick_first(self) -> Worker | None:
         """The worker for a lookup that no worker has been sent yet; None if there is none, or all
         have as much to do as they should have at a time.
 
-        The same choice as `pick`, from latencies as of the last fold: one key for each worker.
+        The same choice as `pick`, from latencies as of the last fold: one key for each worker, or
+        from a heap where there are many.
         """
+        if len(self.registry.available) >= self.limits.ranked_from:
+            return self._pick_ranked()
         policy, usual = self.policy, self._usual
         best, least = None, None
         for worker in self.registry.available:
@@ -58,6 +70,25 @@ class Router:
         if best is None or best.calls >= self.limits.max_calls:
             return None
         return best
+
+    def _pick_ranked(self) -> Worker | None:
+        available, moved, ranking = self.registry.available, self.registry.moved, self._ranking
+        ranked = self._ranked
+        if ranked is None or ranked[0] is not available or ranked[1] is not self.policy:
+            ranking.rebuild(available)
+            self._ranked = (available, self.policy)
+        else:
+            for worker in moved:
+                ranking.moved(worker)
+        moved.clear()
+        best = ranking.first()
+        # Whether breakers are honoured is of no matter to one that has not failed.
+        if best is None or best.breaker.failures:
+            return self._pick_with_breakers()
+        return None if best.calls >= self.limits.max_calls else best
+
+    def _key(self, worker: Worker) -> Key:
+        return (worker.rank + worker.late, *self.policy(worker, worker.estimate, self._usual))
 
     def _pick_with_breakers(self) -> Worker | None:
         best = pick(self.registry.available, self.policy, self._now)
@@ -81,6 +112,16 @@ class Router:
             self.retrying.earn(lookups)
             for worker, seconds, tasks in samples:
                 worker.took(seconds, now, tasks)
+        if len(self.registry.available) < self.limits.ranked_from:
+            self._estimate(now)
+        elif now - self._estimated_at >= FOLD_MANY_S:
+            self._estimate(now)
+            self._ranked = None  # every key may be another
+
+    def _estimate(self, now: float) -> None:
+        """Works out what latency to expect of each worker."""
+        self._estimated_at = now
+        self.registry.moved.clear()
         estimates = []
         for worker in self.registry.available:
             worker.estimate = worker.latency.estimate(now)

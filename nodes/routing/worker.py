@@ -42,6 +42,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
 
     Attributes:
         instance: the secret by which its process is known.
+        moved: workers that may come sooner than they did for the next lookup; it adds itself.
         version: of the catalog that it has.
         head_start: tasks that count for who is next, and that it never performed.
         calls: that it was sent and has not answered; `in_flight` are the lookups in them.
@@ -74,6 +75,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     registered_at: float
     breaker: Breaker
     listener: Listener
+    moved: set[Worker] = msgspec.field(default_factory=set)
     state: State = State.STARTING
     rank: int = State.STARTING.rank
     why: str = ""
@@ -129,6 +131,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
             return None
         self.state, kind = following
         self.rank = self.state.rank
+        self.moved.add(self)
         self.why = why
         self.since = now
         return kind
@@ -147,6 +150,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.probes_answered += 1
         self.probed_at = now
         self.late = False
+        self.moved.add(self)
         return fresh
 
     # -- lookups ------------------------------------------------------------------
@@ -172,9 +176,16 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.in_flight -= tasks
         self.served += tasks
         self.late = False
+        self.moved.add(self)
         self.alive_at = max(self.alive_at, began)
         if self.breaker.failures and self.breaker.succeeded():
             self.listener(EventKind.BREAKER_CLOSED, self, "answers again")
+
+    def came_late(self, began: float) -> None:
+        """It has answered a call, begun at `began`, that others have answered or given up."""
+        self.alive_at = max(self.alive_at, began)
+        self.late = False
+        self.moved.add(self)
 
     def took(self, seconds: float, now: float, tasks: int) -> None:
         """So long took an answer noted by `replied`."""
@@ -188,6 +199,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.in_flight -= tasks
         self.errors += 1
         self.failures.add(seconds, now)
+        self.moved.add(self)
         self.latency.failed(max(seconds, 1.0), now)
         if self.breaker.failed(now):
             self.listener(EventKind.BREAKER_OPENED, self, why)
@@ -198,6 +210,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.in_flight -= tasks
         self.latency.failed(seconds, now)
         self.breaker.released()
+        self.moved.add(self)
 
     def refused(self, seconds: float, now: float, tasks: int = 1) -> None:
         """The worker found the lookup wrong: no fault of its own, and no reason to be next."""
@@ -210,4 +223,5 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         """The lookup ended with no verdict on the worker."""
         self.calls -= 1
         self.in_flight -= tasks
+        self.moved.add(self)
         self.breaker.released()

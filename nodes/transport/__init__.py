@@ -15,9 +15,12 @@ Imports `nodes.support` only; any package above may import it. Everything crosse
 `Value`. The logger is ``rollcall.transport``.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from nodes.transport import messages, shortcuts
-from nodes.transport.connection import Connection
-from nodes.transport.dialling import dial
 from nodes.transport.errors import (
     CallTimeout,
     DialFailed,
@@ -25,25 +28,31 @@ from nodes.transport.errors import (
     LinkLost,
     ProtocolError,
     RemoteFailure,
+    TlsFailed,
     TransportError,
 )
 from nodes.transport.lane import Lane
 from nodes.transport.limits import Limits
-from nodes.transport.loop import LoopThread
 from nodes.transport.messages import arguments as encode_arguments
-from nodes.transport.peer import Certificate, Peer
 from nodes.transport.pool import LanePool
-from nodes.transport.requester import PeerConnection, Pending
-from nodes.transport.server import Server
-from nodes.transport.service import Service
-from nodes.transport.tls import Secure, TlsFailed, TlsStream
-from nodes.transport.values import RawVerb, RemoteReference, Utf8, Value
+from nodes.transport.values import FastVerb, RawVerb, RemoteReference, Utf8, Value, Verb
+
+if TYPE_CHECKING:
+    from nodes.transport.connection import Connection
+    from nodes.transport.dialling import dial
+    from nodes.transport.loop import LoopThread
+    from nodes.transport.peer import Certificate, Peer
+    from nodes.transport.requester import PeerConnection, Pending
+    from nodes.transport.server import Server
+    from nodes.transport.service import Service
+    from nodes.transport.tls import Secure, TlsStream
 
 __all__ = [
     "CallTimeout",
     "Certificate",
     "Connection",
     "DialFailed",
+    "FastVerb",
     "HandshakeFailed",
     "Lane",
     "LanePool",
@@ -65,8 +74,32 @@ __all__ = [
     "TransportError",
     "Utf8",
     "Value",
+    "Verb",
     "dial",
     "encode_arguments",
     "messages",
     "shortcuts",
 ]
+
+_LOADED_LATE = {
+    "Certificate": "peer",
+    "Connection": "connection",
+    "LoopThread": "loop",
+    "Peer": "peer",
+    "PeerConnection": "requester",
+    "Pending": "requester",
+    "Secure": "tls",
+    "Server": "server",
+    "Service": "service",
+    "TlsStream": "tls",
+    "dial": "dialling",
+}
+"""What a client does without, each with its module: event loops, TLS, and RPyC itself take three
+times as long to load as all of the rest."""
+
+
+def __getattr__(name: str) -> object:
+    """Loads one of those when it is first named."""
+    if name not in _LOADED_LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LOADED_LATE[name]}"), name)

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from rpyc.core import consts
 
-from nodes.transport import messages
+from nodes.transport import consts, messages
 from nodes.transport.asking import ask
 from nodes.transport.errors import ProtocolError
 from nodes.transport.eviction import Owner
@@ -26,10 +25,10 @@ from nodes.transport.frames import FrameReader, MalformedError
 from nodes.transport.patience import Patience
 from nodes.transport.peer import Peer
 from nodes.transport.requester import Requester
-from nodes.transport.responder import Awaited, Goodbye, RawCall, Responder
+from nodes.transport.responder import Awaited, Goodbye, Responder, too_long
 from nodes.transport.tls import certificate, lost_link
 from nodes.transport.values import Value
-from nodes.transport.writer import FrameWriter
+from nodes.transport.writer import MAX_UNSENT_BYTES, FrameWriter
 
 if TYPE_CHECKING:
     from nodes.transport.limits import Limits
@@ -73,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._patience = Patience(limits, self._loop.time())
-        self._writer = FrameWriter(self._patience.sent)
+        self._writer = FrameWriter()
         self.requester = Requester(self._writer.write, limits.frame_in)
         self._sock = sock
         self._owner = owner
@@ -82,6 +81,8 @@ class Connection(asyncio.Protocol):
         self._secure = False
         self._make_service = make_service
         self._service: Service | None = None
+        self._drops_abandoned = False
+        self._refusal: tuple[str, str] | None = None
         self._aborted = False
         self._reader = FrameReader(limits.frame_in if owner is not None else limits.frame_reply)
         self._backlog: deque[bytes] = deque()
@@ -105,7 +106,9 @@ class Connection(asyncio.Protocol):
             self.peer = msgspec.structs.replace(self.peer, certificate=shown)
         try:
             service = self._make_service()
-            self._responder = Responder(service, self._limits.frame_reply)
+            self._responder = Responder(service, self._limits.frame_reply, self)
+            self._drops_abandoned = service.drops_abandoned
+            self._refusal = service.refusal
             service.connection = self
             self._service = service
             service.on_open(self.peer)
@@ -124,10 +127,11 @@ class Connection(asyncio.Protocol):
         except MalformedError as error:
             self._drop(str(error))
             return
-        self._backlog.extend(payloads)
-        self._go_on()
         partial = bool(self._reader.buffered)
         self._patience.heard(self._loop.time(), partial=partial, whole=bool(payloads))
+        if payloads:
+            self._backlog.extend(payloads)
+            self._go_on()
 
     def eof_received(self) -> bool:
         """No more will come; what was asked of a server is answered yet."""
@@ -185,9 +189,12 @@ class Connection(asyncio.Protocol):
         """From now on, the peer is asked something: its frames may be as large as replies are."""
         self._reader.max_bytes = self._limits.frame_reply
 
-    def answer(self, seq: bytes, result: object) -> None:
-        """Answers the request of that sequence number, one of a `RawVerb`, by value."""
-        self.reply(self._responder.encode(seq, result))
+    def answer(self, seq: bytes, text: bytes) -> None:
+        """Answers the request of that sequence number, one of a `RawVerb`, with finished text."""
+        frame = messages.text_reply(seq, text)
+        if len(frame) > self._limits.frame_reply:
+            frame = self._responder.failure(seq, too_long(frame))
+        self.reply(frame)
 
     async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
         """Calls a verb of the peer, and waits for its value; see `nodes.transport.asking.ask`."""
@@ -200,24 +207,60 @@ class Connection(asyncio.Protocol):
         self._writer.write(frame)
         self.proved = True
         self._patience.since = self._loop.time()
-        if not self._writer.holding:  # else it is gone on with once all that came is taken in
+        # While frames are held back, what is left is seen to once all that came is taken in.
+        if (self._backlog or self._ending or not self._reading) and not self._writer.holding:
             self._continue()
 
     def _go_on(self) -> None:
-        """Takes in what has come, and sends what is to be answered at once in one go."""
+        """Takes in what has come, as far as it may be answered; sends all answers in one go."""
+        if self._drops_abandoned and self._owner is not None and self._owner.is_gone(self._sock):
+            self._backlog.clear()
+            return
+        backlog, writer = self._backlog, self._writer
         ending: Goodbye | MalformedError | None = None
-        self._writer.hold()
+        writer.holding = True
         try:
-            self._work_off()
+            while backlog and (
+                self._writable
+                and self.in_flight < MAX_CALLS_IN_FLIGHT
+                and writer.held_bytes <= MAX_UNSENT_BYTES
+            ):
+                payload = backlog.popleft()
+                if payload[0] == consts.MSG_REQUEST:
+                    self._answer(payload)
+                else:
+                    self._take_in(payload)
         except (Goodbye, MalformedError) as error:
             ending = error
-        self._writer.release()
+        writer.release()
         if isinstance(ending, Goodbye):
             self.close()
         elif ending is not None:
             self._drop(str(ending))
-        else:
+        elif backlog or self._ending or not self._reading:
             self._continue()
+
+    def _answer(self, payload: bytes) -> None:
+        """A request has come."""
+        if self._refusal is not None:
+            self._writer.write(self._responder.refuse(payload, *self._refusal))
+            raise Goodbye
+        answer = self._responder.answer(payload)
+        if type(answer) is bytes:
+            self._writer.write(answer)
+            self.proved = True
+        elif type(answer) is Awaited:
+            self.in_flight += 1
+            task = self._loop.create_task(self._await(answer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _take_in(self, payload: bytes) -> None:
+        """Something else than a request has come: a reply to one of ours, most likely."""
+        if messages.is_old(payload):
+            self._writer.write(self._responder.refuse_old(payload))
+            raise MalformedError("the peer uses RPyC 5 or older")
+        self.requester.take(payload)
 
     def _continue(self) -> None:
         """Sees to what is left: requests that wait, the end, or what is still to be read."""
@@ -233,47 +276,11 @@ class Connection(asyncio.Protocol):
     @property
     def _may_answer(self) -> bool:
         """Whether one more request may be answered: too many are not, nor too many bytes."""
-        full = self.in_flight >= MAX_CALLS_IN_FLIGHT or self._writer.full
-        return self._writable and not full
-
-    def _work_off(self) -> None:
-        """Takes in what has come, as far as it may be answered."""
-        backlog = self._backlog
-        abandoned = self._service is not None and self._service.drops_abandoned
-        if backlog and abandoned and self._owner is not None and self._owner.is_gone(self._sock):
-            backlog.clear()
-            return
-        while backlog and self._may_answer:
-            payload = backlog.popleft()
-            if payload[0] == consts.MSG_REQUEST:
-                self._answer(payload)
-            elif messages.is_old(payload):
-                self._writer.write(self._responder.refuse_old(payload))
-                raise MalformedError("the peer uses RPyC 5 or older")
-            else:
-                self.requester.take(payload)
-
-    def _answer(self, payload: bytes) -> None:
-        refusal = None if self._service is None else self._service.refusal
-        if refusal is not None:
-            self._writer.write(self._responder.refuse(payload, *refusal))
-            raise Goodbye
-        answer = self._responder.answer(payload)
-        if type(answer) is RawCall:
-            seq, verb, start = answer
-            self.in_flight += 1
-            if verb.take(self, seq, payload[start:]):
-                return
-            self.in_flight -= 1
-            answer = self._responder.answer_generally(answer, payload)
-        if type(answer) is Awaited:
-            self.in_flight += 1
-            task = self._loop.create_task(self._await(answer))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        else:
-            self._writer.write(cast("bytes", answer))
-            self.proved = True
+        return (
+            self._writable
+            and self.in_flight < MAX_CALLS_IN_FLIGHT
+            and self._writer.held_bytes <= MAX_UNSENT_BYTES
+        )
 
     async def _await(self, awaited: Awaited) -> None:
         self.reply(await self._responder.finish(awaited))
@@ -300,7 +307,11 @@ class Connection(asyncio.Protocol):
     def overdue(self, now: float) -> str:
         """Why the peer is too slow to be kept, "" if it is not; see `Patience`."""
         return self._patience.overdue(
-            now, unsent=self.unsent_bytes, busy=self.busy, reading=self._reading
+            now,
+            sent=self._writer.sent_bytes,
+            unsent=self.unsent_bytes,
+            busy=self.busy,
+            reading=self._reading,
         )
 
     @property

@@ -74,3 +74,7 @@ class RequestRefused(Exception):  # noqa: N818 - an answer, not a defect
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
+
+
+class TlsFailed(OSError):  # noqa: N818 - named for what happened
+    """TLS says no; the message says why, in words for an operator."""

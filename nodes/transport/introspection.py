@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from rpyc.core import consts
-
+from nodes.transport import consts
 from nodes.transport.errors import RequestRefused
 from nodes.transport.values import IdPack
 

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from nodes.transport.caller import Caller
 from nodes.transport.errors import (
@@ -21,12 +21,16 @@ from nodes.transport.errors import (
     LinkLost,
     ProtocolError,
     RemoteFailure,
+    TlsFailed,
+    TransportError,
 )
 from nodes.transport.frames import FrameReader, MalformedError
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.stream import Stream
-from nodes.transport.tls import Secure, TlsFailed, dial_tls
 from nodes.transport.values import Value
+
+if TYPE_CHECKING:
+    from nodes.transport.tls import Secure
 
 T = TypeVar("T")
 
@@ -99,6 +103,8 @@ class Lane:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if tls is None:
                 return cls(sock, limits)
+            from nodes.transport.tls import dial_tls  # noqa: PLC0415 - 30 ms, without TLS for nothing
+
             return cls(sock, limits, dial_tls(sock, tls, host, deadline))
         except (TlsFailed, ValueError) as exc:  # the latter: a name that cannot be checked
             sock.close()
@@ -127,8 +133,25 @@ class Lane:
             TypeError, ValueError: an argument cannot cross; nothing was sent, and the
                 lane is idle.
         """
-        self._accept(verb, args, named)
-        return self._guard(self._exchange, timeout)
+        stream = self._stream
+        request = self._begin(verb, args, named)
+        deadline = time.monotonic() + timeout
+        try:
+            stream.send(request, deadline)
+            data = stream.read(deadline)
+            value = self._caller.receive_whole(data, self._reader.max_bytes)
+            if value is None:
+                return self._finish(data, deadline)
+            if stream.buffered():
+                raise MalformedError("more than one answer")
+            return value
+        except RemoteFailure:
+            raise
+        except (TimeoutError, MalformedError, EOFError, OSError) as error:
+            raise self._ended(error, timeout) from error
+        except BaseException:
+            self.close()
+            raise
 
     def send(
         self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
@@ -139,8 +162,8 @@ class Lane:
         it; that is sent here, and the rest is up to `receive` or `arrived`.
         Arguments and errors are those of `call`.
         """
-        self._accept(verb, args, named)
-        self._guard(self._ask, timeout)
+        request = self._begin(verb, args, named)
+        self._guard(lambda deadline: self._stream.send(request, deadline), timeout)
 
     def arrived(self, *, timeout: float) -> tuple[Value] | None:
         """The value of the call sent, if it arrives within `timeout` seconds.
@@ -231,47 +254,44 @@ class Lane:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _accept(
+    def _begin(
         self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None
-    ) -> None:
+    ) -> bytes:
         if self._closed:
             raise LinkLost(f"{self._where}: the lane is closed")
-        self._caller.begin(verb, args, named)
+        return self._caller.begin(verb, args, named)
 
     def _guard(self, work: Callable[[float], T], timeout: float) -> T:
         """Do `work` by its deadline; whatever goes wrong is named, and closes the lane."""
         if self._closed:
             raise LinkLost(f"{self._where}: the lane is closed")
-        deadline = time.monotonic() + timeout
         try:
-            return work(deadline)
+            return work(time.monotonic() + timeout)
         except RemoteFailure:
             raise
-        except TimeoutError as exc:
-            self.close()
-            raise CallTimeout(self._where, timeout) from exc
-        except MalformedError as exc:
-            self.close()
-            raise ProtocolError(f"{self._where}: {exc}") from exc
-        except (EOFError, OSError) as exc:
-            self.close()
-            raise LinkLost(f"{self._where}: {exc}") from exc
+        except (TimeoutError, MalformedError, EOFError, OSError) as error:
+            raise self._ended(error, timeout) from error
         except BaseException:
             self.close()
             raise
+
+    def _ended(self, error: Exception, timeout: float) -> TransportError:
+        """What the caller is told after that; the lane is closed."""
+        self.close()
+        if isinstance(error, TimeoutError):
+            return CallTimeout(self._where, timeout)
+        if isinstance(error, MalformedError):
+            return ProtocolError(f"{self._where}: {error}")
+        return LinkLost(f"{self._where}: {error}")
 
     @property
     def _where(self) -> str:
         return f"{self.address[0]}:{self.address[1]}"
 
-    def _exchange(self, deadline: float) -> Value:
-        stream, caller = self._stream, self._caller
-        stream.send(caller.request(), deadline)
-        # One whole reply, and nothing else: what nearly every read gives.
-        payload = self._reader.take(stream.read(deadline))
-        if payload is None or self._reader.buffered or stream.buffered():
-            payload = self._whole(payload, deadline)
-        reply = caller.receive(payload)
+    def _finish(self, data: bytes, deadline: float) -> Value:
+        """The value of a call of whose reply, or of what leads to it, that has been read."""
+        payload = self._whole(self._reader.take(data), deadline)
+        reply = self._caller.receive(payload)
         if reply is not None:
             return reply[0]
         self._ask(max(deadline, time.monotonic() + RESOLVE_STEP_S))

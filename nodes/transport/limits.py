@@ -17,6 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             accepts it, inflated.
         connections: connections a server keeps; one more gets the place of a silent one, or is
             told that there is none.
+        trusted: connections beyond those that a server keeps of peers that it trusts.
         first_byte: seconds a new connection may stay silent.
         frame: seconds from a frame's first byte to its last, in either direction;
             a peer that reads its reply more slowly is cut off.
@@ -33,6 +34,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     frame_in: int = 4 * 1024 * 1024
     frame_reply: int = 32 * 1024 * 1024
     connections: int = 512
+    trusted: int = 0
     first_byte: float = 10.0
     frame: float = 10.0
     idle: float = 3600.0

@@ -14,9 +14,8 @@ import io
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from rpyc.core import brine, consts
-
-from nodes.transport.frames import MalformedError, frame
+from nodes.transport import brine, consts
+from nodes.transport.frames import HEADER, MalformedError, frame
 from nodes.transport.values import IdPack, Utf8
 
 T = TypeVar("T")
@@ -37,6 +36,11 @@ ONE_BYTE_SEQUENCES = 100
 MAX_KEPT_SEQUENCES = 4096
 """Sequence numbers whose encodings are kept."""
 
+MAX_TINY_BYTES = 4
+"""Of bytes and text that brine encodes in another way than longer ones."""
+
+pack_header = HEADER.pack
+
 REQUEST = brine.I1.pack(consts.MSG_REQUEST) + brine.TAG_TUP2
 REPLY = brine.I1.pack(consts.MSG_REPLY) + brine.TAG_TUP2
 _EXCEPTION = brine.I1.pack(consts.MSG_EXCEPTION) + brine.TAG_TUP2
@@ -55,14 +59,16 @@ _DENIED = ((("_remote_version", "<version denied>"),), "<traceback denied>")
 
 
 class _Numbers(dict[int, bytes]):
-    """Sequence numbers, encoded: small ones once, others each time."""
+    """Sequence numbers, encoded: small ones once, when they are first used; others each time."""
 
     def __missing__(self, seq: int) -> bytes:
-        encoded: bytes = brine.dump(seq)
+        encoded = brine.dump(seq)
+        if 0 <= seq < MAX_KEPT_SEQUENCES:
+            self[seq] = encoded
         return encoded
 
 
-_NUMBERS = _Numbers({number: brine.dump(number) for number in range(MAX_KEPT_SEQUENCES)})
+_NUMBERS = _Numbers()
 
 
 class Message(NamedTuple):
@@ -109,7 +115,7 @@ def load(payload: bytes, reads: int) -> Message:
 def _bytes(value: bytes) -> bytes:
     """Bytes, encoded as brine does it."""
     size = len(value)
-    if 4 < size < 256:
+    if MAX_TINY_BYTES < size < 256:
         return b"%b%c%b" % (brine.TAG_STR_L1, size, value)
     if 256 <= size < 1 << 32:
         return b"%b%b%b" % (brine.TAG_STR_L4, size.to_bytes(4), value)
@@ -123,7 +129,7 @@ def decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
     stream = io.BytesIO(payload) if len(payload) <= reads else _Counted(payload, reads)
     stream.seek(start)
     try:
-        value = brine._load(stream)
+        value = brine.load(stream)
     except MalformedError:
         raise
     # The decoder checks nothing, so what a wrong byte raises can be anything at all:
@@ -144,20 +150,52 @@ def value_reply(seq: int | bytes, value: object) -> bytes:
         TypeError: the value does not cross by value.
         ValueError: it would, but for its content (a lone surrogate, a huge integer).
     """
+    encoded = _as_encoded(seq)
     if type(value) is Utf8:
-        body = brine.TAG_UNICODE + _bytes(value)
-    else:
-        body = _bytes(value) if type(value) is bytes else brine.dump(value)
-    return frame(REPLY, _encoded(seq), BY_VALUE, body)
+        return text_reply(encoded, value)
+    if type(value) is bytes and len(value) > MAX_TINY_BYTES:
+        return _finished_reply(encoded, value, *_BYTES)
+    return frame(REPLY, encoded, BY_VALUE, brine.dump(value))
 
 
-def _encoded(seq: int | bytes) -> bytes:
+def text_reply(seq: bytes, text: bytes) -> bytes:
+    """The frame that answers a request with finished text.
+
+    Args:
+        seq: how the request's sequence number is encoded.
+        text: UTF-8.
+    """
+    if len(text) > MAX_TINY_BYTES:
+        return _finished_reply(seq, text, *_TEXT)
+    return frame(REPLY, seq, BY_VALUE, brine.TAG_UNICODE, brine.dump(bytes(text)))
+
+
+_TEXT = (
+    BY_VALUE + brine.TAG_UNICODE + brine.TAG_STR_L1,
+    BY_VALUE + brine.TAG_UNICODE + brine.TAG_STR_L4,
+)
+_BYTES = (BY_VALUE + brine.TAG_STR_L1, BY_VALUE + brine.TAG_STR_L4)
+"""How a value that is text or bytes begins, one shorter than 256 bytes and a longer one: what
+follows is its size."""
+
+
+def _finished_reply(seq: bytes, value: bytes, short: bytes, long: bytes) -> bytes:
+    size = len(value)
+    if size < 256:
+        length = len(seq) + len(short) + size + 3
+        return b"%b%b%b%b%c%b\n" % (pack_header(length, 0), REPLY, seq, short, size, value)
+    length = len(seq) + len(long) + size + 6
+    sized = size.to_bytes(4)
+    return b"%b%b%b%b%b%b\n" % (pack_header(length, 0), REPLY, seq, long, sized, value)
+
+
+def _as_encoded(seq: int | bytes) -> bytes:
     return seq if type(seq) is bytes else _NUMBERS[seq]  # type: ignore[index]
 
 
 def reference_reply(seq: int | bytes, ref: IdPack) -> bytes:
     """The frame that answers request `seq` with a reference to an object kept here."""
-    return frame(REPLY, _encoded(seq), brine.dump((consts.LABEL_REMOTE_REF, ref)))
+    return frame(REPLY, _as_encoded(seq), brine.dump((consts.LABEL_REMOTE_REF, ref)))
 
 
 def exception_reply(seq: int | bytes, module: str, kind: str, text: str) -> bytes:
@@ -165,7 +203,7 @@ def exception_reply(seq: int | bytes, module: str, kind: str, text: str) -> byte
 
     RPyC would send the traceback, the file paths and its version.
     """
-    return frame(_EXCEPTION, _encoded(seq), brine.dump(((module, kind), (text,), *_DENIED)))
+    return frame(_EXCEPTION, _as_encoded(seq), brine.dump(((module, kind), (text,), *_DENIED)))
 
 
 _OLD_FORM: int = brine.TAG_TUP3[0]
@@ -220,9 +258,14 @@ CALL_HEAD_BYTES = len(call_head(VERB))
 """Bytes of a `call_head`, as long as the verb's number is one byte."""
 
 
+_SHORT_TEXT = brine.TAG_UNICODE + brine.TAG_STR_L1
+
+
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
-    return frame(REQUEST, _NUMBERS[seq], head, encoded)
+    number = _NUMBERS[seq]
+    length = len(number) + len(head) + len(encoded) + 2
+    return b"%b%b%b%b%b\n" % (pack_header(length, 0), REQUEST, number, head, encoded)
 
 
 def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = None) -> bytes:
@@ -238,7 +281,11 @@ def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = Non
     parts = [TUPLES[len(args)]]
     for arg in args:
         if type(arg) is str:
-            parts += (brine.TAG_UNICODE, _bytes(arg.encode()))
+            text = arg.encode()
+            if MAX_TINY_BYTES < len(text) < 256:
+                parts.append(b"%b%c%b" % (_SHORT_TEXT, len(text), text))
+            else:
+                parts += (brine.TAG_UNICODE, _bytes(text))
         else:
             parts.append(_bytes(arg) if type(arg) is bytes else brine.dump(arg))
     parts.append(keywords)

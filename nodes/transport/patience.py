@@ -21,7 +21,6 @@ class Patience:
         self._limits = limits
         self._heard = False
         self._partial_since: float | None = None
-        self._sent_bytes = 0
         self._to_be_taken: tuple[float, int] | None = None
 
     def heard(self, now: float, *, partial: bool, whole: bool) -> None:
@@ -39,17 +38,14 @@ class Patience:
         elif whole or self._partial_since is None:
             self._partial_since = now
 
-    def sent(self, size: int) -> None:
-        """So many bytes are on their way to the peer."""
-        self._sent_bytes += size
-
-    def overdue(self, now: float, *, unsent: int, busy: bool, reading: bool) -> str:
+    def overdue(self, now: float, *, sent: int, unsent: int, busy: bool, reading: bool) -> str:
         """Why the peer is too slow to be kept, "" if it is not.
 
         Args:
             now: the time.
-            unsent: bytes that it has not taken. What is there at one look has to be taken within
-                the time of a frame, whatever is added.
+            sent: bytes that were ever sent to it.
+            unsent: those of them that it has not taken. What is there at one look has to be taken
+                within the time of a frame, whatever is added.
             busy: whether a request of its is being answered.
             reading: whether anything is read from it now; if not, the rest of a frame may be
                 on its way for as long as that.
@@ -61,8 +57,8 @@ class Patience:
             return "a frame that does not end"
         if not unsent:
             self._to_be_taken = None
-        elif self._to_be_taken is None or self._sent_bytes - unsent >= self._to_be_taken[1]:
-            self._to_be_taken = (now, self._sent_bytes)
+        elif self._to_be_taken is None or sent - unsent >= self._to_be_taken[1]:
+            self._to_be_taken = (now, sent)
         elif now - self._to_be_taken[0] > limits.frame:
             return "answers that it does not take"
         silence = limits.idle if self._heard else limits.first_byte

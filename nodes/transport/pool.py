@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from nodes.support import forks
 from nodes.transport.errors import LinkLost
 from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits
-from nodes.transport.tls import Secure
+
+if TYPE_CHECKING:
+    from nodes.transport.tls import Secure
 
 FRESH_S = 1.0
 """Seconds within which a lane that was given back is not looked at before it is used: no

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from rpyc.core import consts
-
-from nodes.transport import messages, shortcuts
+from nodes.transport import consts, messages, shortcuts
 from nodes.transport.caller import CALL_OVERHEAD_BYTES, failure, reference
 from nodes.transport.errors import LinkLost, RemoteFailure, TransportError
 from nodes.transport.frames import MalformedError
@@ -31,7 +29,13 @@ class Pending(Protocol):
 
 
 class PeerConnection(Protocol):
-    """A connection, as those see it who answer its peer or ask it something."""
+    """A connection, as those see it who answer its peer or ask it something.
+
+    Attributes:
+        in_flight: requests of the peer that wait for their answer.
+    """
+
+    in_flight: int
 
     @property
     def requester(self) -> Requester:
@@ -40,8 +44,8 @@ class PeerConnection(Protocol):
     async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
         """Calls a verb of the peer, and waits for its value. Raises `TransportError`."""
 
-    def answer(self, seq: bytes, result: object) -> None:
-        """Answers a call of a `RawVerb`."""
+    def answer(self, seq: bytes, text: bytes) -> None:
+        """Answers a call of a `RawVerb` with finished text."""
 
     def expect_replies(self) -> None:
         """The peer is going to be asked something."""
@@ -104,7 +108,12 @@ class Requester:
         """
         short = shortcuts.find_value(payload)
         if short is not None:
-            self._answered(short[0]).replied(short[1])
+            number, text = short
+            pending = self._pending.pop(number, None)
+            if pending is None:
+                raise MalformedError("not the answer to what was asked")
+            self._free.append(number)
+            pending.replied(text)
             return
         match messages.load(payload, messages.MAX_REPLY_READS):
             case (consts.MSG_REPLY, int() as number, (consts.LABEL_REMOTE_REF, ref)):

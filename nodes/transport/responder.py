@@ -11,15 +11,14 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
-from rpyc.core import brine, consts
-
-from nodes.transport import messages, shortcuts
+from nodes.transport import brine, consts, messages, shortcuts
 from nodes.transport.errors import RequestRefused
 from nodes.transport.frames import MalformedError
 from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name
-from nodes.transport.values import IdPack, RawVerb, RemoteReference
+from nodes.transport.requester import PeerConnection
+from nodes.transport.values import FastVerb, IdPack, RawVerb, RemoteReference, Verb
 
 logger = logging.getLogger("rollcall.transport")
 
@@ -38,19 +37,11 @@ MAX_SHORT_CALLS = 64
 class Verbs(Protocol):
     """Where a responder finds its verbs; a `Service` is one."""
 
-    def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
+    def verb(self, name: str) -> Verb | None:
         """The verb of that name, or None."""
 
     def verbs(self) -> Iterable[str]:
         """The names of verbs, for a person who looks around."""
-
-
-class RawCall(NamedTuple):
-    """A call of a `RawVerb`: its arguments have yet to be looked at."""
-
-    seq: bytes
-    verb: RawVerb
-    start: int
 
 
 class Awaited(NamedTuple):
@@ -70,17 +61,19 @@ class Responder:
     Args:
         verbs: what may be called.
         max_reply_bytes: of a reply; one that is longer becomes an exception.
+        connection: that the requests come on.
     """
 
-    def __init__(self, verbs: Verbs, max_reply_bytes: int) -> None:
+    def __init__(self, verbs: Verbs, max_reply_bytes: int, connection: PeerConnection) -> None:
         self._service = verbs
         self._max_reply_bytes = max_reply_bytes
+        self._connection = connection
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
         # end: whatever a peer says (or forgets to say) of its references changes nothing.
         self._root = Exported(ROOT, None)
         self._exported: dict[IdPack, Exported] = {ROOT: self._root}
         self._verbs: dict[str, Exported] = {}
-        self._heads: dict[bytes, Callable[..., object] | RawVerb] = {}
+        self._heads: dict[bytes, Verb] = {}
         self._handlers: dict[int, Callable[..., object]] = {
             consts.HANDLE_PING: self._ping,
             consts.HANDLE_GETROOT: self._getroot,
@@ -97,11 +90,12 @@ class Responder:
         self._verbs.clear()
         self._heads.clear()
 
-    def answer(self, payload: bytes) -> bytes | RawCall | Awaited:
+    def answer(self, payload: bytes) -> bytes | Awaited | None:
         """What becomes of one request.
 
         Returns:
-            The frame that answers it, or what has to be done for it first.
+            The frame that answers it, what has to be awaited for it first, or None: a `RawVerb`
+            has taken it, and answers it on the connection.
 
         Raises:
             MalformedError: it is no request.
@@ -110,11 +104,22 @@ class Responder:
         found = shortcuts.find_call(payload, self._heads)
         if found is not None:
             seq, verb, start = found
-            if type(verb) is RawVerb:
-                return RawCall(seq, verb, start)
+            if type(verb) is FastVerb:
+                value = verb.fast(payload[start:])
+                if value is not None:
+                    return self._reply(seq, value)
+                work = verb.general
+            elif type(verb) is RawVerb:
+                self._connection.in_flight += 1
+                if verb.take(self._connection, seq, payload[start:]):
+                    return None
+                self._connection.in_flight -= 1
+                work = verb.general
+            else:
+                work = cast("Callable[..., object]", verb)
             args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
             if args is not None:
-                return self.perform(seq, verb, args)  # type: ignore[arg-type]
+                return self.perform(seq, work, args)
         match messages.load(payload, messages.MAX_REQUEST_READS):
             case (consts.MSG_REQUEST, number, (int() as handler, boxed)):
                 pass
@@ -137,17 +142,6 @@ class Responder:
         """
         return messages.old_exception_reply(payload, "rollcall", "VersionMismatch", OLD_CLIENT)
 
-    def answer_generally(self, call: RawCall, payload: bytes) -> bytes | Awaited:
-        """What becomes of a raw call whose arguments are not as its verb wants them."""
-        args = shortcuts.call_arguments(payload, call.start, messages.MAX_REQUEST_READS)
-        if args is not None:
-            return self.perform(call.seq, call.verb.general, args)
-        message = messages.load(payload, messages.MAX_REQUEST_READS)
-        match message.body:
-            case (int() as handler, boxed):
-                return self.perform(call.seq, self._handle, (handler, boxed))
-        raise MalformedError("not a request")
-
     def perform(
         self, seq: bytes, work: Callable[..., object], args: tuple[object, ...]
     ) -> bytes | Awaited:
@@ -157,14 +151,14 @@ class Responder:
             MalformedError: its arguments are none.
         """
         try:
-            result = _apply(work, args)
+            result = work(*args)
             if type(result) is not bytes and inspect.isawaitable(result):
                 return Awaited(seq, result)
             return self._reply(seq, result)
         except MalformedError:
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit does not end our process either
-            return self.failure(seq, error)
+            return self.failure(seq, _misfit(error) or error)
 
     async def finish(self, awaited: Awaited) -> bytes:
         """The frame that answers a call, once its verb is done."""
@@ -177,13 +171,6 @@ class Responder:
             return self.failure(awaited.seq, error)
         except BaseException as error:  # noqa: BLE001 - as in `perform`
             return self.failure(awaited.seq, error)
-
-    def encode(self, seq: bytes, result: object) -> bytes:
-        """The frame that answers a request with that value, or with why it cannot cross."""
-        try:
-            return self._reply(seq, result)
-        except (TypeError, ValueError, OverflowError) as error:
-            return self.failure(seq, error)
 
     def failure(self, seq: bytes, error: BaseException) -> bytes:
         """The frame that answers a request with what went wrong: nothing of ours is told."""
@@ -198,8 +185,7 @@ class Responder:
             return messages.reference_reply(seq, result.ref)
         answer = messages.value_reply(seq, result)
         if len(answer) > self._max_reply_bytes:
-            # Sent, it would cost the peer its connection, and it would ask elsewhere.
-            raise OverflowError(f"a reply of {len(answer)} bytes")
+            raise too_long(answer)
         return answer
 
     def _handle(self, handler: int, boxed: object) -> object:
@@ -254,9 +240,9 @@ class Responder:
             if len(self._verbs) >= MAX_VERBS:
                 raise RequestRefused("AttributeError", "too many verbs for one connection")
             kind, cls, _number = messages.VERB
-            general = verb.general if type(verb) is RawVerb else verb
+            general = verb.general if isinstance(verb, RawVerb | FastVerb) else verb
             ref = (kind, cls, len(self._verbs) + 1)
-            exported = Exported(ref, general, name)  # type: ignore[arg-type]
+            exported = Exported(ref, general, name)
             self._verbs[name] = self._exported[exported.ref] = exported
             if len(self._heads) < MAX_SHORT_CALLS:
                 self._heads[messages.call_head(exported.ref)] = verb
@@ -274,6 +260,11 @@ class Responder:
         """Nothing to do: see `_exported`."""
 
 
+def too_long(reply: bytes) -> OverflowError:
+    """Why a reply is not sent: it would cost the peer its connection, and be asked for again."""
+    return OverflowError(f"a reply of {len(reply)} bytes")
+
+
 def _unbox(package: object) -> object:
     match package:
         case (consts.LABEL_VALUE, value):
@@ -288,16 +279,25 @@ def _unbox(package: object) -> object:
 def _apply(
     function: Callable[..., object], args: Any, named: dict[str, object] | None = None
 ) -> object:
-    """Call, and tell the peer's mistake (arguments that do not fit) from a defect.
-
-    A call that Python itself refused left no frame below this one.
-    """
+    """Call, and tell the peer's mistake from a defect."""
     try:
         return function(*args, **named) if named else function(*args)
-    except TypeError as exc:
-        if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
-            raise RequestRefused("TypeError", "the arguments do not fit") from None
-        raise
+    except TypeError as error:
+        misfit = _misfit(error)
+        if misfit is None:
+            raise
+        raise misfit from None
+
+
+def _misfit(error: BaseException) -> RequestRefused | None:
+    """What a peer is told whose arguments do not fit what it calls; None for any other error.
+
+    A call that Python itself refused left no frame below the one that made it.
+    """
+    frames = error.__traceback__
+    if type(error) is TypeError and frames is not None and frames.tb_next is None:
+        return RequestRefused("TypeError", "the arguments do not fit")
+    return None
 
 
 def _as_tuple(args: object) -> tuple[object, ...]:

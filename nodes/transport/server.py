@@ -68,6 +68,8 @@ class Server:
         self.refused = 0
         self.given_up = 0
         self._max_connections = affordable(limits.connections, 2)
+        most = affordable(limits.connections + limits.trusted, 2)
+        self._max_trusted = most - self._max_connections
         self._make_service = make_service
         self._tls = tls
         if tls is not None:
@@ -222,6 +224,9 @@ class Server:
     def _make_room(self, peer: Peer) -> bool:
         """Whether one more connection can be kept, if need be in the place of another."""
         if len(self._connections) < self._max_connections:
+            return True
+        trusted = sum(one.trusted for one in self._connections) if self._max_trusted else 0
+        if len(self._connections) - min(trusted, self._max_trusted) < self._max_connections:
             return True
         now = self._loop.time()
         silent = longest_silent(self._connections, now, settled_s=self.limits.settled)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import rpyc
 
 from nodes.transport.peer import Peer
 from nodes.transport.requester import PeerConnection
-from nodes.transport.values import RawVerb
+from nodes.transport.values import Verb
 
 
 class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
@@ -39,7 +39,7 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
     """The connection that this answers, to ask its peer something, or to end it; set before
     `on_open`."""
 
-    def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
+    def verb(self, name: str) -> Verb | None:
         """The verb a peer may call by `name`, or None if there is none.
 
         The only way in: nothing else of this object, or of a verb, can be reached.

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from rpyc.core import brine
-
-from nodes.transport import messages
-from nodes.transport.frames import MalformedError
+from nodes.transport import brine, messages
+from nodes.transport.frames import FRAME_OVERHEAD_BYTES, HEADER, TRAILER, MalformedError
 
 T = TypeVar("T")
 
@@ -26,6 +24,7 @@ SHORTEST_REPLY_BYTES = 7
 _SMALLEST, _LARGEST = 0x20, 0xEF
 """How the integers begin, and end, that are one byte."""
 _ZERO = 0x50
+_NEWLINE = TRAILER[0]
 _INTEGER: int = brine.TAG_INT_L1[0]
 _TEXT: int = brine.TAG_UNICODE[0]
 _EMPTY: int = brine.TAG_EMPTY_STR[0]
@@ -69,7 +68,22 @@ def call_arguments(payload: bytes, start: int, reads: int) -> tuple[object, ...]
     Raises:
         MalformedError: they are none.
     """
-    args, end = _decode_arguments(payload, start, reads)
+    size = _SIZES.get(payload[start : start + 1])
+    if size is None:
+        return _decoded_arguments(payload, start, reads)
+    args: list[object] = []
+    end = start + 1
+    for _ in range(size):
+        plain = _plain(payload, end)
+        if plain is None:
+            return _decoded_arguments(payload, start, reads)
+        value, end = plain
+        args.append(value)
+    return tuple(args) if payload[end:] == messages.NO_KEYWORDS else None
+
+
+def _decoded_arguments(payload: bytes, start: int, reads: int) -> tuple[object, ...] | None:
+    args, end = messages.decode(payload, start, reads)
     if payload[end:] != messages.NO_KEYWORDS or type(args) is not tuple:
         return None
     return args
@@ -94,7 +108,10 @@ def short_arguments(encoded: bytes) -> list[bytes] | None:
         for _ in range(size):
             form = encoded[at]
             if form == _TEXT:
-                start, end = _short_text(encoded, at + 1)
+                if encoded[at + 1] == _SHORT:
+                    start, end = at + 3, at + 3 + encoded[at + 2]
+                else:
+                    start, end = _tiny_text(encoded, at + 1)
                 text = encoded[start:end]
                 if not text.isascii():
                     text.decode()  # it would end the connection it is passed on to
@@ -115,20 +132,52 @@ def short_arguments(encoded: bytes) -> list[bytes] | None:
     return items if encoded[at:] == messages.NO_KEYWORDS else None
 
 
+def short_values(encoded: bytes) -> list[str | int] | None:
+    """The values of encoded arguments that `short_arguments` would pass on; None if they are
+    others.
+    """
+    size = _SIZES.get(encoded[:1])
+    if size is None:
+        return None
+    values: list[str | int] = []
+    at = 1
+    try:
+        for _ in range(size):
+            form = encoded[at]
+            if form == _TEXT and encoded[at + 1] == _SHORT:
+                start = at + 3
+                at = start + encoded[at + 2]
+                values.append(encoded[start:at].decode())
+            elif form == _TEXT:
+                start, at = _tiny_text(encoded, at + 1)
+                values.append(encoded[start:at].decode())
+            elif form == _INTEGER:
+                start = at + 2
+                at = start + encoded[at + 1]
+                if not encoded[start:at].isdigit() or at - start > MAX_DIGITS:
+                    return None
+                values.append(int(encoded[start:at]))
+            elif _SMALLEST <= form <= _LARGEST:
+                at += 1
+                values.append(form - _ZERO)
+            else:
+                return None
+    except (IndexError, UnicodeDecodeError, ValueError):
+        return None
+    return values if encoded[at:] == messages.NO_KEYWORDS else None
+
+
 def first_text(encoded: bytes) -> bytes:
     """The first of encoded arguments in which `short_arguments` has found a text there."""
-    start, end = _short_text(encoded, 2)
+    start, end = (4, 4 + encoded[3]) if encoded[2] == _SHORT else _tiny_text(encoded, 2)
     return encoded[start:end]
 
 
-def _short_text(encoded: bytes, at: int) -> tuple[int, int]:
-    """Where the short bytes at `at` begin and end. Raises `ValueError` for others."""
+def _tiny_text(encoded: bytes, at: int) -> tuple[int, int]:
+    """Where the tiny bytes at `at` begin and end. Raises `ValueError` for others."""
     form = encoded[at]
-    if form == _SHORT:
-        return at + 2, at + 2 + encoded[at + 1]
-    if form == _EMPTY:
-        return at + 1, at + 1
-    return at + 1, at + 1 + _TINY.index(form) + 1
+    size = 0 if form == _EMPTY else _TINY.index(form) + 1
+    return at + 1, at + 1 + size
 
 
 def with_name(name: str, encoded: bytes) -> bytes:
@@ -167,6 +216,36 @@ def find_value(payload: bytes) -> tuple[int, bytes | str] | None:
     return number, plain[0]
 
 
+_REPLY_HEADS = tuple(
+    messages.REPLY + brine.dump(number) + messages.BY_VALUE
+    for number in range(messages.ONE_BYTE_SEQUENCES)
+)
+_VALUE_AT = HEADER.size + len(_REPLY_HEADS[0])
+
+
+def framed_value(data: bytes, number: int) -> bytes | str | None:
+    """The value in a read that is one plain frame and nothing else, and in it a reply by value
+    to the request of that number, with bytes or text.
+
+    Args:
+        data: what was read.
+        number: of the request, below `messages.ONE_BYTE_SEQUENCES`.
+
+    Returns:
+        The value; None if it is anything else, and has to be looked at piece by piece.
+    """
+    if not data.startswith(_REPLY_HEADS[number], HEADER.size) or data[-1] != _NEWLINE:
+        return None
+    size = len(data) - FRAME_OVERHEAD_BYTES
+    if data[: HEADER.size] != HEADER.pack(size, 0):
+        return None
+    try:
+        plain = _plain(data, _VALUE_AT)
+    except MalformedError:
+        return None
+    return plain[0] if plain is not None and plain[1] == len(data) - 1 else None
+
+
 def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
     """Bytes or text from `start` on, and where they end; None if something else is there.
 
@@ -189,19 +268,3 @@ def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:
         return None  # so short that it does not say how long it is
     except UnicodeDecodeError as exc:
         raise MalformedError("not a message: no text") from exc
-
-
-def _decode_arguments(payload: bytes, start: int, reads: int) -> tuple[object, int]:
-    """A call's arguments by position; a few of text or bytes the short way."""
-    end = start + 1
-    size = _SIZES.get(payload[start:end])
-    if size is None:
-        return messages.decode(payload, start, reads)
-    args: list[object] = []
-    for _ in range(size):
-        plain = _plain(payload, end)
-        if plain is None:
-            return messages.decode(payload, start, reads)
-        args.append(plain[0])
-        end = plain[1]
-    return tuple(args), end

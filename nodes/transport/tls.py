@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from nodes.transport.errors import LinkLost
+from nodes.transport.errors import LinkLost, TlsFailed
 from nodes.transport.peer import Certificate
 from nodes.transport.stream import CHUNK_BYTES, Stream
 
@@ -98,10 +98,6 @@ class Secure:
         if self._renew is not None and self._process != os.getpid():
             self._context, self._process = self._renew(), os.getpid()
         return self._context
-
-
-class TlsFailed(OSError):  # noqa: N818 - named for what happened
-    """TLS says no; the message says why, in words for an operator."""
 
 
 class TlsStream(Stream):

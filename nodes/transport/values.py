@@ -48,3 +48,20 @@ class RawVerb(NamedTuple):
 
     take: Callable[..., bool]
     general: Callable[..., object]
+
+
+class FastVerb(NamedTuple):
+    """A verb with a fast path for the common form of its calls.
+
+    Attributes:
+        fast: called with the encoded arguments of a call. Returns the answer, or None to have
+            `general` called, which says the same or more.
+        general: called with the decoded arguments.
+    """
+
+    fast: Callable[[bytes], bytes | None]
+    general: Callable[..., object]
+
+
+Verb: TypeAlias = Callable[..., object] | RawVerb | FastVerb
+"""What a peer may call."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 MAX_UNSENT_BYTES = 1 << 20
 """Bytes of answers that a peer has not taken, above which nothing more is read from it."""
@@ -12,19 +11,20 @@ MAX_UNSENT_BYTES = 1 << 20
 class FrameWriter:
     """Writes frames to a transport, and holds them back while more are about to come.
 
-    Args:
-        sent: told how many bytes were handed over, each time.
-
     Attributes:
-        holding: whether frames are held back at present.
+        holding: whether frames are held back at present; see `hold`.
+        held_bytes: of those.
+        sent_bytes: handed to the transport so far.
     """
 
-    def __init__(self, sent: Callable[[int], None]) -> None:
+    __slots__ = ("_held", "_transport", "held_bytes", "holding", "sent_bytes")
+
+    def __init__(self) -> None:
         self.holding = False
-        self._sent = sent
+        self.held_bytes = 0
+        self.sent_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._held: list[bytes] = []
-        self._held_bytes = 0
 
     def open(self, transport: asyncio.Transport) -> None:
         """That is where frames go from now on; before, and after `close`, they go nowhere."""
@@ -39,9 +39,10 @@ class FrameWriter:
         """Sends a frame, or holds it back until `release`."""
         if self.holding:
             self._held.append(frame)
-            self._held_bytes += len(frame)
-        else:
-            self._send(frame)
+            self.held_bytes += len(frame)
+        elif self._transport is not None:
+            self.sent_bytes += len(frame)
+            self._transport.write(frame)
 
     def hold(self) -> None:
         """Holds back what is written until `release`."""
@@ -50,16 +51,8 @@ class FrameWriter:
     def release(self) -> None:
         """Sends what was held back, in one go."""
         self.holding = False
-        held, self._held, self._held_bytes = self._held, [], 0
+        held = self._held
         if held:
-            self._send(held[0] if len(held) == 1 else b"".join(held))
-
-    @property
-    def full(self) -> bool:
-        """Whether too much is held back for more to be added."""
-        return self._held_bytes > MAX_UNSENT_BYTES
-
-    def _send(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._sent(len(data))
-            self._transport.write(data)
+            self._held = []
+            self.held_bytes = 0
+            self.write(held[0] if len(held) == 1 else b"".join(held))

@@ -16,6 +16,7 @@ crosses there are plain tuples (`WorkerRefusal`, `ProbeAnswer`), which RPyC pass
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -64,6 +65,11 @@ def batch_body(answer: WorkerAnswer) -> bytes:
     return answer[answer.index(b"[") + 1 : -1]
 
 
+def batch_size(answer: WorkerAnswer) -> int:
+    """How many envelopes there are in a `batch_answer`."""
+    return int(answer[: answer.index(b"[")])
+
+
 decode_envelope = msgspec.json.Decoder(Envelope).decode
 """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
 
@@ -76,19 +82,30 @@ NOTHING_FOUND = _RESULT + b"[]"
 """How a worker's part begins when its lookup has found nothing."""
 
 
+MAX_KEPT_SOURCES = 256
+"""Of which the encoding is kept; a worker with so many files begins anew with some of them."""
+
+
 def answer_part(
     body: bytes, *, count: int, after: str | None, catalog: str, files: tuple[str, ...]
 ) -> WorkerAnswer:
     """A worker's part of the envelope, around finished JSON: `body` is an array of `count`."""
-    return b'%b%b,"count":%d,"truncated":%b,"after":%b,"catalog":%b,"files":%b' % (
+    source = _encode_source(catalog, files)
+    if after is None:
+        return b'%b%b,"count":%d,"truncated":false,"after":null,%b' % (_RESULT, body, count, source)
+    return b'%b%b,"count":%d,"truncated":true,"after":%b,%b' % (
         _RESULT,
         body,
         count,
-        b"false" if after is None else b"true",
         _encode(after),
-        _encode(catalog),
-        _encode(files),
+        source,
     )
+
+
+@functools.lru_cache(MAX_KEPT_SOURCES)
+def _encode_source(catalog: str, files: tuple[str, ...]) -> bytes:
+    """Which catalog, and which of its files, an answer is from: the same again and again."""
+    return b'"catalog":%b,"files":%b' % (_encode(catalog), _encode(files))
 
 
 def answer_envelope(part: WorkerAnswer, *, worker: str, attempts: int, elapsed_ms: float) -> bytes:

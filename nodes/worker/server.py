@@ -29,6 +29,7 @@ from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.counters import Counters
 from nodes.worker.registration import RegistrationKeeper
 from nodes.worker.service import DirectService, Lookups, MasterFacingService
+from nodes.worker.warmup import warm_up
 
 logger = logging.getLogger("rollcall.worker")
 
@@ -109,11 +110,12 @@ class WorkerServer:
         return self.registration.id
 
     def start(self) -> None:
-        """Listens, then registers in the background; see `RegistrationKeeper.settled`."""
+        """Warms up, listens, then registers in the background; see `RegistrationKeeper.settled`."""
         self._loop.start()
         self._loop.call(self._start)
 
     def _start(self) -> None:
+        warm_up(self._lookups, self._versions)
         self.server.start()
         self._running = self._loop.loop.create_task(self.registration.run())
 

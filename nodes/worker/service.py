@@ -4,10 +4,11 @@ ask it themselves on its own port.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 import psutil
@@ -21,7 +22,8 @@ from nodes.errors import (
     LookupFailed,
 )
 from nodes.support import validation
-from nodes.transport import Service
+from nodes.support.slices import Sliced, begin, finish, single
+from nodes.transport import FastVerb, Service, Verb, shortcuts
 from nodes.wire import (
     PAGE_RECORDS,
     ProbeAnswer,
@@ -29,6 +31,7 @@ from nodes.wire import (
     WorkerRefusal,
     answer_part,
     batch_answer,
+    batch_size,
     decode_batch,
     decode_request,
 )
@@ -38,9 +41,15 @@ from nodes.worker.counters import Counters
 
 logger = logging.getLogger("rollcall.worker")
 
-LATE_MESSAGE = "answered too late to be of use"
+Operation = Callable[..., object]
 
-Verb = Callable[..., object]
+Reply = WorkerAnswer | WorkerRefusal | Awaitable[WorkerAnswer | WorkerRefusal]
+"""What a worker says to a lookup: at once, or as soon as a large page is read."""
+
+SLICE_LOOKUPS = 50
+"""Lookups of a batch that are answered without a break."""
+
+LATE_MESSAGE = "answered too late to be of use"
 
 
 class Lookups:
@@ -56,39 +65,45 @@ class Lookups:
         self._versions = versions
         self._process = psutil.Process()
 
-    def ask(self, name: object, *args: object) -> WorkerAnswer | WorkerRefusal:
+    def ask(self, name: object, *args: object) -> Reply:
         """Answers a lookup in the common form, the first page of it, with finished JSON."""
-        try:
-            return self._versions.present.answer(
-                name if type(name) is str else "", args, limit=PAGE_RECORDS, after=None
-            )
-        except LookupFailed as refusal:
-            return (refusal.code, refusal.message)
-        except (DataError, sqlite3.Error) as fault:
-            return self._broken(fault)
 
-    def lookup(self, request: object) -> WorkerAnswer | WorkerRefusal:
+        def find() -> Sliced[WorkerAnswer]:
+            asked = name if type(name) is str else ""
+            present = self._versions.present
+            return (yield from present.answer(asked, args, limit=PAGE_RECORDS, after=None))
+
+        return begin(self._told(find()))
+
+    def ask_fast(self, arguments: bytes) -> WorkerAnswer | None:
+        """The fast path of `ask`, from its encoded arguments."""
+        asked = shortcuts.short_values(arguments)
+        return self._versions.present.answer_fast(asked) if asked else None
+
+    def lookup(self, request: object) -> Reply:
         """Answers a `nodes.wire.LookupRequest` with finished JSON."""
         arrived = time.monotonic()
 
-        def find() -> WorkerAnswer:
+        def find() -> Sliced[WorkerAnswer]:
             try:
                 asked = decode_request(request if type(request) is bytes else b"")
             except msgspec.MsgspecError as error:
                 raise BadRequest(f"this is no lookup: {error}") from error
             opened = self._versions.for_page(asked.after)
-            answer = opened.answer(asked.name, asked.args, limit=asked.limit, after=asked.after)
+            answer = yield from opened.answer(
+                asked.name, asked.args, limit=asked.limit, after=asked.after
+            )
             if time.monotonic() - arrived > asked.within:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return answer
 
-        return self._told(find)
+        return begin(self._told(find()))
 
-    def lookup_many(self, request: object) -> WorkerAnswer | WorkerRefusal:
+    def lookup_many(self, request: object) -> Reply:
         """Answers a `nodes.wire.BatchRequest`: an envelope for each lookup, in order."""
         arrived = time.monotonic()
 
-        def find() -> WorkerAnswer:
+        def find() -> Sliced[WorkerAnswer]:
             try:
                 asked = decode_batch(request if type(request) is bytes else b"")
             except (msgspec.MsgspecError, RecursionError) as error:
@@ -96,16 +111,18 @@ class Lookups:
             left = asked.most
             envelopes: list[bytes] = []
             for item in asked.lookups:
-                envelope = self._versions.present.answer_item(
+                envelope = yield from self._versions.present.answer_item(
                     item, limit=asked.limit, room=left > 0
                 )
                 left -= len(envelope)
                 envelopes.append(envelope)
+                if not len(envelopes) % SLICE_LOOKUPS:
+                    yield
             if time.monotonic() - arrived > asked.within:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
-        return self._told(find)
+        return begin(self._told(find()))
 
     def suggest(
         self, field: object, prefix: object, limit: object = 10
@@ -122,7 +139,7 @@ class Lookups:
                 body, count=len(values), after=None, catalog=opened.version, files=()
             )
 
-        return self._told(find)
+        return finish(self._told(single(find)))
 
     def probe(self) -> ProbeAnswer:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
@@ -139,10 +156,10 @@ class Lookups:
             memory.rss - getattr(memory, "shared", 0),
         )
 
-    def _told(self, find: Callable[[], WorkerAnswer]) -> WorkerAnswer | WorkerRefusal:
+    def _told(self, work: Sliced[WorkerAnswer]) -> Sliced[WorkerAnswer | WorkerRefusal]:
         """An answer, or why there is none."""
         try:
-            return find()
+            return (yield from work)
         except LookupFailed as refusal:
             return (refusal.code, refusal.message)
         except (DataError, sqlite3.Error) as fault:
@@ -163,9 +180,9 @@ class MasterFacingService(Service):
         switch: has it serve the catalog at a path; returns its version, or why it does not.
     """
 
-    def __init__(self, lookups: Lookups, *, retire: Verb, switch: Verb) -> None:
+    def __init__(self, lookups: Lookups, *, retire: Operation, switch: Operation) -> None:
         self._verbs: dict[str, Verb] = {
-            "ask": lookups.ask,
+            "ask": FastVerb(lookups.ask_fast, lookups.ask),
             "lookup": lookups.lookup,
             "lookup_many": lookups.lookup_many,
             "suggest": lookups.suggest,
@@ -199,9 +216,9 @@ class DirectService(Service):
         self._shown = False
         self._verbs: dict[str, Verb] = {
             "login": self._login,
-            "ask": self._counted(lookups.ask),
-            "lookup": self._counted(lookups.lookup),
-            "lookup_many": self._many,
+            "ask": FastVerb(self._ask_fast, self._counted(lookups.ask, lambda _: 1)),
+            "lookup": self._counted(lookups.lookup, lambda _: 1),
+            "lookup_many": self._counted(lookups.lookup_many, batch_size),
             "suggest": self._checked(lookups.suggest),
             "probe": lookups.probe,
         }
@@ -219,7 +236,14 @@ class DirectService(Service):
         self._shown = self._access.is_direct_client(key)
         return self._shown
 
-    def _checked(self, do: Verb) -> Verb:
+    def _ask_fast(self, arguments: bytes) -> WorkerAnswer | None:
+        if not (self._access.is_open or self._shown):
+            return None
+        part = self._lookups.ask_fast(arguments)
+        self._lookups.counters.served += part is not None
+        return part
+
+    def _checked(self, do: Operation) -> Operation:
         def answer(*args: object) -> object:
             if not (self._access.is_open or self._shown):
                 return (Forbidden.code, "this worker answers its master only: ask the master")
@@ -230,18 +254,19 @@ class DirectService(Service):
 
         return answer
 
-    def _counted(self, do: Verb) -> Verb:
+    def _counted(self, do: Operation, lookups_in: Callable[[bytes], int]) -> Operation:
         checked = self._checked(do)
+
+        def count(reply: object) -> object:
+            if type(reply) is bytes:
+                self._lookups.counters.served += lookups_in(reply)
+            return reply
+
+        async def count_later(reply: Awaitable[object]) -> object:
+            return count(await reply)
 
         def answer(*args: object) -> object:
             reply = checked(*args)
-            self._lookups.counters.served += type(reply) is bytes
-            return reply
+            return count_later(reply) if inspect.isawaitable(reply) else count(reply)
 
         return answer
-
-    def _many(self, request: object) -> object:
-        reply = self._checked(self._lookups.lookup_many)(request)
-        if type(reply) is bytes:
-            self._lookups.counters.served += int(reply[: reply.index(b"[")])
-        return reply

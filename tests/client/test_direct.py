@@ -192,8 +192,8 @@ class ListedWorkers:
     def __init__(self, members: Members) -> None:
         self.members = members
 
-    def call(self, _verb: str, *, timeout: float, again: bool) -> Envelope:
-        del timeout, again
+    def call(self, _verb: str, *, timeout: float) -> Envelope:
+        del timeout
         return Envelope(error=False, result=msgspec.to_builtins(self.members))
 
 

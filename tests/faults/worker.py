@@ -23,7 +23,7 @@ from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
 from nodes.worker.server import WorkerServer
-from nodes.worker.service import Lookups, Verb
+from nodes.worker.service import Lookups, Operation
 
 SLOW = 0.02
 """Seconds that the slow one adds to each lookup: some twenty times what one takes."""
@@ -35,20 +35,20 @@ def misbehave(behaviour: str) -> None:
         WorkerServer._switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
         return
 
-    def mute(_well: Verb, *_args: object) -> object:
+    def mute(_well: Operation, *_args: object) -> object:
         return asyncio.get_running_loop().create_future()
 
-    def garbage(_well: Verb, *_args: object) -> object:
+    def garbage(_well: Operation, *_args: object) -> object:
         return b"\x00garbage" * 100
 
-    def failing(_well: Verb, *_args: object) -> object:
+    def failing(_well: Operation, *_args: object) -> object:
         return ("internal", "this one always fails")
 
-    def slow(well: Verb, *args: object) -> object:
+    def slow(well: Operation, *args: object) -> object:
         time.sleep(SLOW)
         return well(*args)
 
-    def deadly(well: Verb, *args: object) -> object:
+    def deadly(well: Operation, *args: object) -> object:
         if any(
             b"deadly" in (arg.encode() if isinstance(arg, str) else arg)
             for arg in args
@@ -66,6 +66,7 @@ def misbehave(behaviour: str) -> None:
         "deadly": deadly,
     }
     way = ways[behaviour]
+    Lookups.ask_fast = lambda *_: None  # type: ignore[method-assign] # none takes the fast path
     for verb in ("ask", "lookup"):
         _replace(verb, way)
 

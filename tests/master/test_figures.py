@@ -90,7 +90,7 @@ def idle(cluster: HostedCluster) -> ClusterSnapshot:
 
 def test_all_lookups_are_in_the_figures_once() -> None:
     with hosted(2) as cluster, Client(cluster.address) as client:
-        for _ in range(20):
+        for _ in range(10):  # all that are asked alone are among the slowest that are kept
             client.getbyname("xander")
         client.getbyname("nobody of that name")
         client.getbyyear("Kansas City", 2004)
@@ -98,11 +98,11 @@ def test_all_lookups_are_in_the_figures_once() -> None:
         client.lookup_many([("getbyname", "xander")] * 5)
         shown = idle(cluster)
     named = {one.name: (one.answered, one.empty) for one in shown.lookups}
-    assert named["getbyname"] == (21, 1)
+    assert named["getbyname"] == (11, 1)
     assert (named["getbyyear"][0], named["getbylocation"], named["other"]) == (1, (1, 0), (5, 0))
-    assert shown.answered == sum(view.served for view in shown.workers) == 28
-    assert sum(count for _, count in shown.latencies) == 28
-    assert sum(view.attempts for view in shown.workers) >= 28
+    assert shown.answered == sum(view.served for view in shown.workers) == 18
+    assert sum(count for _, count in shown.latencies) == 18
+    assert sum(view.attempts for view in shown.workers) >= 18
     assert sum(view.hedged_away for view in shown.workers) == shown.hedges
     assert (shown.errors, shown.errors_by_code, shown.waiting) == (0, {}, 0)
     assert "'Kansas City' 2004" in {one.arguments for one in shown.slow}

@@ -299,7 +299,7 @@ def test_an_operator_with_a_wrong_token_is_told(served: Master) -> None:
     link = MasterConnection(str(served.address), token=lambda: "wrong")
     try:
         with pytest.raises(Forbidden):
-            link.call("snapshot", timeout=2.0, again=True)
+            link.call("snapshot", timeout=2.0)
     finally:
         link.close()
 

@@ -21,6 +21,7 @@ from nodes.master.events import registered
 from nodes.master.journal import journal_file, read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
+from nodes.master.served_catalog import ServedCatalog
 from nodes.transport import Service
 from nodes.wire import Description, Event, LookupShape, error_envelope, result_envelope
 from nodes.worker.registration import REGISTER_BACKOFF
@@ -71,7 +72,7 @@ def link_to(fake: FakeMaster, *, patient: bool) -> Iterator[MasterConnection]:
 
 def ask(link: MasterConnection, timeout: float = PATIENCE) -> object:
     """What a call that only reads comes to."""
-    return link.call("describe", timeout=timeout, again=True).result
+    return link.call("describe", timeout=timeout).result
 
 
 def test_a_master_that_stops_is_waited_for_however_often_it_says_so() -> None:
@@ -124,7 +125,7 @@ def handler_of(s: DispatcherHarness) -> LookupHandler:
 
     return LookupHandler(
         s.dispatcher,
-        lambda: SERVED,
+        ServedCatalog(s.registry, SERVED),
         wait_for_worker=wait_for_worker,
         note=lambda _k, _w, _t: None,
     )

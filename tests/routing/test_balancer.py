@@ -84,6 +84,21 @@ def test_equal_workers_share_equally(policy: str, spread: int) -> None:
     assert max(served) - min(served) <= spread
 
 
+@pytest.mark.parametrize("policy", ["load", "tasks"])
+@pytest.mark.parametrize("first_s", [0.005, 0.05, 0.5])
+def test_a_slow_first_answer_costs_a_worker_no_lookups(policy: str, first_s: float) -> None:
+    group = WorkerGroup(3, policy)
+    for _ in range(1000):
+        worker = group.pick()
+        assert worker is not None
+        worker.began(group.now)
+        took = 0.0003 if worker.served else first_s if worker is group.workers[0] else 0.001
+        group.now += took
+        worker.answered(took, group.now)
+    served = [worker.served for worker in group.workers]
+    assert max(served) - min(served) <= 0.05 * max(served)
+
+
 def test_a_newcomer_takes_its_part_and_not_everything() -> None:
     group = WorkerGroup(3)
     group.serve(1000)

@@ -87,6 +87,8 @@ def test_one_slow_answer_is_noise_and_two_are_a_trend() -> None:
 def test_an_estimate_nobody_refreshes_fades() -> None:
     latency = PeakEwma()
     latency.answered(1.0, 0.0)
+    assert latency.estimate(0.0) == 0.0  # one answer says nothing
+    latency.answered(1.0, 0.0)
     assert latency.estimate(0.5) == 1.0
     assert latency.estimate(11.0) < 0.2
     assert PeakEwma().estimate(5.0) == 0.0

@@ -30,7 +30,7 @@ from nodes.security.tokens import (
     token_file,
     worker_token,
 )
-from nodes.support.addresses import registered_host
+from nodes.support.listening import registered_host
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, Value
 from nodes.transport.requester import Requester
@@ -128,7 +128,7 @@ def token_is_read(master: Master) -> bool:
     reads: list[str] = []
     connection = MasterConnection(str(master.address), token=lambda: reads.append("read"))
     try:
-        connection.call("lookup", "getbyname", "xander", timeout=PATIENCE, again=True)
+        connection.call("lookup", "getbyname", "xander", timeout=PATIENCE)
     except Forbidden as error:
         assert "client" in str(error)
     finally:

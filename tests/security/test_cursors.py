@@ -19,6 +19,7 @@ from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
 from nodes.security.cursors import OLD_PAGES_S, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file
+from nodes.support.slices import finish
 from nodes.worker.catalogs import CatalogVersions
 from tests.kit import Node, hosted, kill_process, poll_for
 
@@ -141,7 +142,7 @@ class PagedWorker:
     def page(self, after: str | None = None) -> tuple[list[int], str]:
         """The years of the next two records, and the cursor of the page after them."""
         opened = self.served.for_page(after)
-        part = opened.answer("getbyname", ("ann",), limit=2, after=after)
+        part = finish(opened.answer("getbyname", ("ann",), limit=2, after=after))
         page = json.loads(b"{%b}" % part)
         return [record["year"] for record in page["result"]], page["after"]
 

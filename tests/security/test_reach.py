@@ -360,6 +360,6 @@ def call_misfit(lane: Lane, verb: str) -> object:
 def test_the_lists_hold_every_verb_there_is(pair: tuple[Master, WorkerServer]) -> None:
     """Those that the services know by themselves, without a peer."""
     master, worker = pair
-    verbs = {*MasterService(master)._verbs, "lookup", *master.lookups.declared()}
+    verbs = {*MasterService(master)._verbs, "lookup", *master.membership.served.lookups}
     assert verbs == set(MASTER)
     assert set(DirectService(worker._lookups, worker._access)._verbs) == set(WORKER)

@@ -23,7 +23,7 @@ from nodes.security.certificates import make_certificates
 from nodes.security.expiry import ExpiryWatch, expiry
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import read_token
-from nodes.support.addresses import beside, is_wildcard
+from nodes.support.listening import beside, is_wildcard
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane, RemoteFailure
 from nodes.wire import decode_envelope

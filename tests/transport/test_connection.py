@@ -60,7 +60,7 @@ class PassingService(RecordingService):
 
     def verb(self, name: str) -> Any:
         def take(connection: PeerConnection, seq: bytes, _arguments: bytes) -> bool:
-            connection.answer(seq, "at once")
+            connection.answer(seq, b"at once")
             return True
 
         return RawVerb(take, lambda: None) if name == "pass" else super().verb(name)

@@ -123,6 +123,19 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
     assert (running.server.refused, running.server.given_up) == (0, 1)
 
 
+def test_those_who_are_trusted_take_nobodys_place(start_server: StartServer, dial: Dials) -> None:
+    running = start_server(limits=Limits(connections=1, trusted=1, settled=600.0))
+    trusted = dial(running)
+    trusted.call("echo", timeout=PATIENCE)
+    running.services[0].trusted = True
+    stranger = dial(running)
+    assert stranger.call("echo", 1, timeout=PATIENCE) == (1,)
+    running.services[1].trusted = True  # one more than are kept beyond the others
+    with pytest.raises(RemoteFailure, match="Overloaded"):
+        dial(running).call("echo", timeout=PATIENCE)
+    assert trusted.call("echo", 2, timeout=PATIENCE) == (2,)
+
+
 def test_who_is_being_answered_is_kept(
     start_server: StartServer, dial: Dials, raw: ConnectRaw
 ) -> None:

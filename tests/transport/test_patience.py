@@ -16,9 +16,15 @@ def patience() -> Patience:
 
 
 def overdue(
-    patience: Patience, now: float, *, unsent: int = 0, busy: bool = False, reading: bool = True
+    patience: Patience,
+    now: float,
+    *,
+    sent: int = 0,
+    unsent: int = 0,
+    busy: bool = False,
+    reading: bool = True,
 ) -> str:
-    return patience.overdue(now, unsent=unsent, busy=busy, reading=reading)
+    return patience.overdue(now, sent=sent, unsent=unsent, busy=busy, reading=reading)
 
 
 def test_the_first_byte_has_a_time(patience: Patience) -> None:
@@ -60,18 +66,16 @@ def test_what_is_not_read_may_come_late(patience: Patience) -> None:
 
 def test_what_is_there_to_be_taken_has_a_time(patience: Patience) -> None:
     patience.heard(0.0, partial=False, whole=True)
-    patience.sent(1000)
-    assert overdue(patience, 1.0, unsent=900) == ""
-    patience.sent(500)
-    assert overdue(patience, 21.0, unsent=600) == ""
-    assert overdue(patience, 21.1, unsent=600) == "answers that it does not take"
+    assert overdue(patience, 1.0, sent=1000, unsent=900) == ""
+    assert overdue(patience, 21.0, sent=1500, unsent=600) == ""
+    assert overdue(patience, 21.1, sent=1500, unsent=600) == "answers that it does not take"
 
 
 def test_who_takes_it_gets_time_for_the_rest(patience: Patience) -> None:
     patience.heard(0.0, partial=False, whole=True)
+    sent = 0
     for now in range(1, 90, 15):
-        patience.sent(1000)
-        assert overdue(patience, float(now), unsent=1000) == ""
-    assert overdue(patience, 100.0, unsent=0) == ""
-    patience.sent(10)
-    assert overdue(patience, 119.0, unsent=10) == ""
+        sent += 1000
+        assert overdue(patience, float(now), sent=sent, unsent=1000) == ""
+    assert overdue(patience, 100.0, sent=sent, unsent=0) == ""
+    assert overdue(patience, 119.0, sent=sent + 10, unsent=10) == ""

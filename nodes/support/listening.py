@@ -1,0 +1,113 @@
+"""Listening: on which addresses one may, and where one is found who does."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import shlex
+import socket
+from pathlib import Path
+
+from nodes.errors import BadRequest, StartError
+from nodes.support.paths import state_dir
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address. A name other than localhost is none."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether that is every address of this machine: one to listen on, and none to dial."""
+    try:
+        return not host or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def named(host: str) -> str:
+    """The address that a certificate must be for to listen there, "" for any."""
+    return "" if is_wildcard(host) else host
+
+
+def beside(host: str) -> str:
+    """The address, of this machine only, for a node beside one that listens on `host`."""
+    if is_loopback(host):
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
+
+
+def tls_folder() -> Path:
+    """Where certificates are made, unless another folder is named."""
+    return state_dir() / "tls"
+
+
+def check_host(host: str, *, tls: bool, insecure: bool) -> None:
+    """Raises `StartError` for an address that others than this machine reach, unless it is
+    encrypted, or is meant not to be.
+    """
+    if tls or insecure or is_loopback(host):
+        return
+    name = socket.gethostname() if is_wildcard(host) else host
+    raise StartError(
+        f"{host} can be reached from other machines, where anybody could read along and take "
+        f"the token; run 'rollcall-nodes certs init --host {shlex.quote(name)}', then add "
+        f"--tls {shlex.quote(str(tls_folder()))} (or stay here: --host 127.0.0.1; or do without: "
+        "--insecure)"
+    )
+
+
+def insecurity(host: str) -> str:
+    """What `--insecure` gives up at that address, in a line."""
+    return (
+        f"insecure: {host} is not encrypted; whoever is on the network can read lookups, "
+        "answers and the cluster token, and with that steer the cluster"
+    )
+
+
+def registered_host(claimed: str, peer: str, here: str) -> str:
+    """Where a worker that claims an address is dialled: nobody registers another's machine.
+
+    Args:
+        claimed: the address it says it listens on.
+        peer: the address its own connection comes from.
+        here: the address the master listens on; who comes from there is on this machine.
+
+    Raises:
+        BadRequest: that is another machine's.
+    """
+    if is_loopback(claimed) and (is_loopback(peer) or peer == here):
+        return claimed
+    try:
+        listens = ipaddress.ip_address(claimed)
+        # One that listens on every address is dialled where it comes from.
+        if listens.is_unspecified or listens == ipaddress.ip_address(peer):
+            return peer
+    except ValueError:
+        pass  # a name: whose it is, others say
+    raise BadRequest(
+        f"a worker cannot register {claimed[:80]!r} from {peer}: "
+        f"start it with --host {peer}, or on the machine that has that address"
+    )
+
+
+def explain_bind(error: OSError, host: str, port: int) -> str:
+    """Why a port could not be had, by whom it is held if that can be seen, and what to do."""
+    if error.errno != errno.EADDRINUSE:
+        return f"cannot listen on {host}:{port}: {error.strerror}"
+    return f"port {port} is taken{_holder(port)}; choose another with --port, or 0 for any"
+
+
+def _holder(port: int) -> str:
+    import psutil  # noqa: PLC0415 - seldom needed, and slow to import
+
+    try:
+        for link in psutil.net_connections("tcp"):
+            if link.status == psutil.CONN_LISTEN and link.laddr[1:] == (port,) and link.pid:
+                return f" by {psutil.Process(link.pid).name()} (pid {link.pid})"
+    except psutil.Error:
+        pass
+    return ""

@@ -1,0 +1,26 @@
+"""RPyC's numbers, as `rpyc.core.consts` has them; see `nodes.transport.brine` for why."""
+
+from __future__ import annotations
+
+MSG_REQUEST = 1
+MSG_REPLY = 2
+MSG_EXCEPTION = 3
+
+LABEL_VALUE = 1
+LABEL_TUPLE = 2
+LABEL_LOCAL_REF = 3
+LABEL_REMOTE_REF = 4
+
+HANDLE_PING = 1
+HANDLE_CLOSE = 2
+HANDLE_GETROOT = 3
+HANDLE_GETATTR = 4
+HANDLE_CALL = 7
+HANDLE_CALLATTR = 8
+HANDLE_REPR = 9
+HANDLE_STR = 10
+HANDLE_CMP = 11
+HANDLE_HASH = 12
+HANDLE_DIR = 13
+HANDLE_DEL = 15
+HANDLE_INSPECT = 16
