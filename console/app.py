@@ -33,13 +33,15 @@ from console.text import Glyphs, clean
 from console.traffic import Traffic
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton
-from console.widgets.event_table import EventTable
 from console.widgets.prompt import Prompt
 from console.widgets.table import LiveTable
 from nodes.errors import BadRequest
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
 MAX_EVENTS = 2000
+
+LATE_LOOKS = 4
+"""Looks at the cluster after which the next one is late."""
 
 AGE_EVERY_S = 1.0
 """Seconds between two looks at how old the newest snapshot is."""
@@ -183,13 +185,19 @@ class RollcallApp(App[int]):
             self.snapshot,
             self.history,
             self.events,
-            time.monotonic() - self._taken if self.lost else 0.0,
+            self._age_s,
             self.lost,
             self.traffic.rate if self.traffic.running else 0,
             self._traffic_report if self.traffic.running else "",
             self.read_only,
             self.attached,
         )
+
+    @property
+    def _age_s(self) -> float:
+        """How old the newest snapshot is; 0 while the next is not late."""
+        age_s = time.monotonic() - self._taken
+        return age_s if self.lost or age_s > LATE_LOOKS * self.driver.poll_interval_s else 0.0
 
     def show_seen(self) -> None:
         """Draws what is seen, on every screen that shows some of it."""
@@ -319,11 +327,9 @@ class RollcallApp(App[int]):
     # -- panels -------------------------------------------------------------------
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
-        """Enter on a worker shows it, on an event all of its text."""
+        """Enter on a worker shows it."""
         if event.table is self.main.table:
             self.actions.show_details(event.key)
-        elif isinstance(event.table, EventTable):
-            self.push_screen(MessageScreen("Event", event.table.text_of(event.key)))
 
     def on_input_submitted(self, event: Prompt.Submitted) -> None:
         """A lookup was typed."""

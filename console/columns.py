@@ -161,7 +161,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="P99",
-        width=5,
+        width=6,
         priority=97,
         cell=_p99,
         key=lambda worker, _: worker.p99_ms,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from console import effects
 from nodes.errors import NotPossible
-from nodes.wire import ClusterSnapshot, WorkerView, is_crash_looping
+from nodes.wire import ClusterSnapshot, WorkerView
 
 if TYPE_CHECKING:
     from console.actions import Actions
@@ -109,26 +109,22 @@ def _grow(cluster: Cluster) -> str:
     return cluster.scale(wanted + 1)
 
 
-def _unreachable(worker: WorkerView) -> str:
-    """Why a worker cannot be reached at all."""
-    return f"{worker.id} is down" if worker.state == "down" else ""
-
-
-def _elsewhere(worker: WorkerView) -> str:
-    """Why the process of a worker cannot be."""
-    if worker.state == "down" and not is_crash_looping(worker):
-        return f"{worker.id} is down"
-    return "" if worker.local else f"{worker.id} runs elsewhere: only drain reaches it"
-
-
 def _no_process(worker: WorkerView) -> str:
-    return _unreachable(worker) or _elsewhere(worker)
+    """Why the process of a worker cannot be reached: a local one may live though its registration
+    is over, as one does that was frozen until it was given up.
+    """
+    if worker.local:
+        return ""
+    if worker.state == "down":
+        return f"{worker.id} is down"
+    return f"{worker.id} runs elsewhere: only drain reaches it"
 
 
 def _not_to_drain(worker: WorkerView) -> str:
     if worker.state == "draining":
         return f"{worker.id} drains already"
-    return "" if worker.local else _unreachable(worker)
+    gone = worker.state == "down" and not worker.local
+    return f"{worker.id} is down" if gone else ""
 
 
 THAW = ClusterCommand(
@@ -183,7 +179,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=73,
-        refusal=_elsewhere,
+        refusal=_no_process,
         run=lambda cluster, worker_id: cluster.restart(worker_id),
         effect=effects.restart,
     ),

@@ -67,7 +67,7 @@ class Driver:
     ) -> None:
         self._open = open_cluster
         self._post = post
-        self._poll_interval_s = poll_interval_s
+        self.poll_interval_s = poll_interval_s
         self._cluster: Cluster | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -117,7 +117,7 @@ class Driver:
             self._read_history(self._cluster)
             while not self._stopping.is_set():
                 self._poll(self._cluster)
-                self._wake.wait(self._poll_interval_s)
+                self._wake.wait(self.poll_interval_s)
                 self._wake.clear()
         finally:
             self._undo_and_close(self._cluster)

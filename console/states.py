@@ -40,7 +40,7 @@ CRASH_LOOPING = ShownState("down", Tone.BAD, 0)
 
 def shown_state(worker: WorkerView) -> ShownState:
     """The state of a worker that says most of it: each worker is in one."""
-    if worker.state == "down":
+    if worker.state == "down" and not worker.frozen:
         return CRASH_LOOPING if is_crash_looping(worker) else STATES["down"]
     if worker.frozen:
         return STATES["frozen"]

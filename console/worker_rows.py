@@ -107,7 +107,7 @@ def make_scene(
 def worker_row(worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene) -> Row:
     """One worker's row."""
     cells = [column.cell(worker, drawn, width) for column, width in chosen]
-    down = worker.state == "down" or drawn.stale
+    down = (worker.state == "down" and not worker.frozen) or drawn.stale
     return Row(
         key=worker.id,
         cells=tuple(cell.text for cell in cells),

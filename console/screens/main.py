@@ -21,6 +21,7 @@ from console.plan import (
     Part,
     make_plan,
 )
+from console.screens.confirm import MessageScreen
 from console.seen import Seen
 from console.settings import Settings
 from console.text import Glyphs, clean
@@ -167,6 +168,12 @@ class MainScreen(Screen[None]):
     def too_small(self) -> bool:
         """Whether the screen has no room for anything."""
         return self.is_mounted and Part.TOO_SMALL in self.board.plan
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key does anything on a screen that is too small."""
+        if action in ("panel", "zoom", "turn", "back") and self.too_small:
+            return False
+        return super().check_action(action, parameters)
 
     # -- drawing ------------------------------------------------------------------
 
@@ -318,31 +325,17 @@ class MainScreen(Screen[None]):
         self.replan()
         self.line.focus()
 
-    def _close_line(self) -> None:
-        table = self.line.close()
+    @on(CommandLine.Closed)
+    def _line_closed(self, event: CommandLine.Closed) -> None:
         self.replan()
-        table.focus()
+        self.line.table.focus()
+        if event.command:
+            self.app.call_later(self.app.run_action, f"app.line({event.command!r})")
 
-    @on(Prompt.Changed, f"#{Part.LINE}")
-    def _line_changed(self, event: Prompt.Changed) -> None:
-        if self.line.kind == "/":
-            self.line.table.set_filter(event.value)
+    @on(Prompt.Left, f"#{Part.ASK}")
+    def _ask_left(self) -> None:
+        self.table.focus()
 
-    @on(Prompt.Submitted, f"#{Part.LINE}")
-    def _line_submitted(self, event: Prompt.Submitted) -> None:
-        event.stop()
-        kind = self.line.kind
-        self._close_line()
-        if kind == ":" and event.value.strip():
-            self.line.remember(event.value)
-            self.app.call_later(self.app.run_action, f"app.line({event.value!r})")
-
-    @on(Prompt.Left)
-    def _line_left(self, event: Prompt.Left) -> None:
-        event.stop()
-        if event.prompt is not self.line:
-            self.table.focus()
-            return
-        if self.line.kind == "/":
-            self.line.table.set_filter("")
-        self._close_line()
+    @on(LiveTable.Opened, f"#{Part.EVENTS}")
+    def _event_opened(self, event: LiveTable.Opened) -> None:
+        self.app.push_screen(MessageScreen("Event", self.events.text_of(event.key)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
@@ -17,6 +18,7 @@ from console.history import HISTORY_S, History, Sample
 from console.lines import Field, Line, Run, Tone, fit
 from console.messages import LogRead
 from console.plan import Part
+from console.screens.confirm import MessageScreen
 from console.seen import Seen
 from console.states import shown_state
 from console.text import Glyphs, clean, memory_size, number
@@ -182,6 +184,10 @@ class WorkerScreen(Screen[None]):
     def action_panel(self, _name: str) -> None:
         """A click on a head goes to the log."""
         self._log.focus()
+
+    @on(LiveTable.Opened, "#worker-events")
+    def _event_opened(self, event: LiveTable.Opened) -> None:
+        self.app.push_screen(MessageScreen("Event", self._events.text_of(event.key)))
 
     def _ask_log(self) -> None:
         self._driver.read_log(self.worker_id, self._end)

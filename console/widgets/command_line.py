@@ -10,7 +10,7 @@ PLACEHOLDERS = {":": "a command, or help", "/": "show rows that contain"}
 
 
 class CommandLine(Prompt):
-    """See the module.
+    """See the module. A filter acts as it is typed; a command is told of by `Closed`.
 
     Attributes:
         kind: ":" or "/"; "" while it is closed.
@@ -18,6 +18,13 @@ class CommandLine(Prompt):
     """
 
     table: LiveTable
+
+    class Closed(Prompt.OfPrompt):
+        """It is done with; `command` is what is to be carried out, "" for nothing."""
+
+        def __init__(self, line: CommandLine, command: str) -> None:
+            super().__init__(line)
+            self.command = command
 
     def __init__(self, *, history: list[str], complete: Complete) -> None:
         super().__init__(history=history, complete=complete, name=Part.LINE, placeholder="")
@@ -31,7 +38,27 @@ class CommandLine(Prompt):
         self.value = text
         self.cursor_position = len(text)
 
-    def close(self) -> LiveTable:
-        """Ends it; returns what has the focus afterwards."""
+    def on_input_changed(self, event: Prompt.Changed) -> None:
+        """A filter acts as it is typed."""
+        event.stop()
+        if self.kind == "/":
+            self.table.set_filter(event.value)
+
+    def on_input_submitted(self, event: Prompt.Submitted) -> None:
+        """A filter stays; a command is carried out."""
+        event.stop()
+        command = event.value if self.kind == ":" and event.value.strip() else ""
+        if command:
+            self.remember(command)
+        self._close(command)
+
+    def on_prompt_left(self, event: Prompt.Left) -> None:
+        """Nothing is to be done; a filter ends."""
+        event.stop()
+        if self.kind == "/":
+            self.table.set_filter("")
+        self._close()
+
+    def _close(self, command: str = "") -> None:
         self.kind = ""
-        return self.table
+        self.post_message(self.Closed(self, command))

@@ -21,11 +21,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.lines import Tone
-from console.text import UNICODE, Glyphs, clean, fit
+from console.text import UNICODE, Glyphs
 from console.widgets.drawn import TONE_CLASSES, tone_style
 from console.widgets.rows import Column, Row, sorted_rows
-
-NO_STYLE = Style()
+from console.widgets.table_lines import NO_STYLE, cells_strip, header_strip
 
 
 class LiveTable(ScrollView, can_focus=True):
@@ -266,6 +265,14 @@ class LiveTable(ScrollView, can_focus=True):
                 self.sort_by(column.name)
                 return
 
+    def on_focus(self) -> None:
+        """The cursor is drawn otherwise."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """And back again."""
+        self.refresh()
+
     # -- drawing ------------------------------------------------------------------
 
     @property
@@ -286,23 +293,16 @@ class LiveTable(ScrollView, can_focus=True):
         left, top = self.scroll_offset
         base = self.rich_style
         if y == 0:
-            strip = self._header(tone_style(self, Tone.HEADER, base))
+            sign = self.glyphs.descending if self.descending else self.glyphs.ascending
+            style = tone_style(self, Tone.HEADER, base)
+            strip = header_strip(
+                self._columns, {self.sort_column: sign}, " " * self.lead_cells, style
+            )
         elif self._footer_pinned and y == self.size.height - 1:
             strip = self._total(base)
         else:
             strip = self._body_line(y - 1 + top, base)
         return strip.crop_extend(left, left + self.size.width, base)
-
-    def _header(self, style: Style) -> Strip:
-        cells = []
-        for column in self._columns:
-            mark = ""
-            if self.sort_column and column.name == self.sort_column:
-                mark = self.glyphs.descending if self.descending else self.glyphs.ascending
-            room = column.width - len(mark)
-            title = column.title if len(column.title) <= room else column.title[: max(0, room)]
-            cells.append(fit(f"{title}{mark}", column.width, right=column.right))
-        return Strip([Segment(" " * self.lead_cells + " ".join(cells), style)])
 
     def _body_line(self, index: int, base: Style) -> Strip:
         if index < len(self._shown):
@@ -315,33 +315,14 @@ class LiveTable(ScrollView, can_focus=True):
 
     def _total(self, base: Style) -> Strip:
         assert self._footer is not None  # noqa: S101 - for the type checker
-        return self._cells(
-            self._footer, " " * self.lead_cells, tone_style(self, Tone.HEADER, base), ()
-        )
+        style = tone_style(self, Tone.HEADER, base)
+        return cells_strip(self, self._footer, self._columns, " " * self.lead_cells, style)
 
     def _line(self, row: Row, base: Style) -> Strip:
         style = tone_style(self, row.tone, base)
         over = NO_STYLE
         if row.key == self.cursor:
-            name = Tone.ROW_FOCUS if self.has_focus else Tone.ROW_CURSOR
+            name = Tone.ROW_FOCUS if self.screen.focused is self else Tone.ROW_CURSOR
             cursor = self.get_component_rich_style(f"tone--{name}")
             over = Style(bgcolor=cursor.bgcolor, bold=cursor.bold, reverse=cursor.reverse)
-        return self._cells(row, self.lead_text(row), style, row.tones, over)
-
-    def _cells(
-        self, row: Row, lead: str, style: Style, tones: Sequence[Tone], over: Style | None = None
-    ) -> Strip:
-        over = over or NO_STYLE
-        segments = [Segment(lead, style + over)]
-        if row.spans:
-            segments.append(Segment(row.cells[0], style + over))
-            tones, row = (), row._replace(cells=())
-        for index, (cell, column) in enumerate(zip(row.cells, self._columns, strict=False)):
-            tone = tones[index] if index < len(tones) else Tone.PLAIN
-            shown = tone_style(self, tone, style) + over
-            text = fit(clean(cell, column.width + 1), column.width, right=column.right)
-            segments += (Segment(text, shown), Segment(" ", style + over))
-        if over is not NO_STYLE:
-            used = sum(segment.cell_length for segment in segments)
-            segments.append(Segment(" " * max(0, self.virtual_size.width - used), style + over))
-        return Strip(segments)
+        return cells_strip(self, row, self._columns, self.lead_text(row), style, over)

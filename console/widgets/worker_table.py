@@ -202,7 +202,7 @@ class WorkerTable(LiveTable):
 
 def _is_gone(worker: WorkerView) -> bool:
     """Down, and not to come again by itself: crash-looping ones stay among the others."""
-    return worker.state == "down" and not is_crash_looping(worker)
+    return worker.state == "down" and not worker.frozen and not is_crash_looping(worker)
 
 
 def _newest(gone: list[WorkerView]) -> list[WorkerView]:

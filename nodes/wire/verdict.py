@@ -171,8 +171,9 @@ def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterat
         snapshot.uptime_s < STARTING_S and not snapshot.answered
     ):
         return
-    here = [one for one in snapshot.workers if one.local and one.state not in ("down", "starting")]
-    coming = [one for one in snapshot.workers if one.local and one.state == "starting"]
+    local = [one for one in snapshot.workers if one.local]
+    here = [one for one in local if one.frozen or one.state not in ("down", "starting")]
+    coming = [one for one in local if one.state == "starting"]
     missing = snapshot.wanted_workers - len(here) - len(looping)
     if missing > 0:
         which = f": {_named(coming)} starting" if coming else ""
@@ -184,7 +185,7 @@ def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
     now = snapshot.taken_at
     for one in snapshot.workers:
         down_s = now - one.state_since
-        if one.state == "down" and down_s < RECENT_S:
+        if one.state == "down" and down_s < RECENT_S and not one.frozen:
             how = "left" if _left(one) else one.why
             yield f"{one.id} {how} {duration(down_s)} ago"
         elif one.restarts and 0 < one.uptime_s < RECENT_S and one.state == "up":
@@ -225,7 +226,7 @@ def _left(worker: WorkerView) -> bool:
 
 def _was_lost(worker: WorkerView, now: float) -> bool:
     """Whether it went by itself: an operator's kill is a signal, and a worker that left says so."""
-    gone = worker.state == "down" and now - worker.state_since < RECENT_S
+    gone = worker.state == "down" and now - worker.state_since < RECENT_S and not worker.frozen
     told_to = _left(worker) or is_crash_looping(worker) or worker.why.startswith("killed by")
     return gone and not told_to
 

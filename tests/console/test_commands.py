@@ -154,6 +154,7 @@ def test_the_newest_leave_first_and_before_them_those_that_do_nothing() -> None:
             "",
         ),  # crash-looping: it starts again
         ("freeze", worker_view(1), ""),
+        ("freeze", worker_view(1, state="down", frozen=True), ""),  # it can be thawed
     ],
 )
 def test_what_cannot_be_done_to_a_worker_is_said_before_it_is_asked(

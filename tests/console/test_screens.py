@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -270,6 +271,25 @@ def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
             cluster.poll_error = None
             await console.until(lambda: "MASTER LOST" not in console.head)
             assert [row.tone for row in console.table.rows] == [Tone.PLAIN]
+
+    run(test)
+
+
+def test_figures_that_nobody_renews_are_old_even_while_nobody_says_why() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster, poll_interval_s=0.2) as console:
+            held = threading.Event()
+
+            def hold(now: ClusterSnapshot) -> ClusterSnapshot:
+                held.wait(PATIENCE)
+                return now
+
+            cluster.then = hold
+            await console.until(lambda: "figures of" in console.lines()[1])
+            await console.until(lambda: "MASTER LOST" in console.head)
+            held.set()
+            await console.until(lambda: "HEALTHY" in console.head)
 
     run(test)
 

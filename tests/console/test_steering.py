@@ -277,6 +277,7 @@ def test_on_a_screen_that_is_too_small_no_key_does_anything_but_quit() -> None:
                 await console.press(key)
             assert nothing_happened(console)
             assert console.app.screen is console.app.main
+            assert console.app.main.zoomed is None
             await console.press("q")
             await console.until(lambda: console.open_question == "Quit?")
 
