@@ -1,24 +1,31 @@
 """Rollcall without a screen: catalog, workers, master, client, launcher.
 
-`Client`, which scripts need, is imported when it is first named. `console` imports what is here,
-and never the other way round.
+`Client` and `AsyncClient`, which scripts need, are imported when they are first named. `console`
+imports what is here, and never the other way round.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nodes.client.blocking import Client, Record
+    from nodes.client.asynchronous import AsyncClient
+    from nodes.client.blocking import Client
+    from nodes.client.lookups import Record
 
-__all__ = ["Client", "Record"]
+__all__ = ["AsyncClient", "Client", "Record"]
 __version__ = "0.1.0"
+
+_MODULES = {
+    "AsyncClient": "nodes.client.asynchronous",
+    "Client": "nodes.client.blocking",
+    "Record": "nodes.client.lookups",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Loads `Client` when it is first asked for: a worker starts without it."""
-    if name in __all__:
-        from nodes.client import blocking  # noqa: PLC0415 - that is the point
-
-        return getattr(blocking, name)
+    """Loads a client when it is first asked for: a worker starts without it."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(name)

@@ -16,6 +16,7 @@ from nodes.master.fleet_reports import FleetReports
 from nodes.master.journal import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
+from nodes.master.recording import MAX_PART_BYTES
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token, operator_token, valid_tokens
 from nodes.support.listening import beside, check_host, explain_bind, named
@@ -29,6 +30,7 @@ from nodes.wire import (
     Envelope,
     Event,
     LogPart,
+    RecordingPart,
     Reloaded,
     Second,
     decode_envelope,
@@ -55,6 +57,9 @@ class Cluster(Protocol):
 
     def history(self, last_s: int = 300) -> list[Second]:
         """The figures of each of the last seconds, as far as they were written down."""
+
+    def recording(self, from_time: float = 0.0, max_bytes: int = MAX_PART_BYTES) -> RecordingPart:
+        """The part of the recording after that time; the minute that is not written yet apart."""
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""
@@ -149,6 +154,7 @@ class HostedCluster(Operations):
             event_log=self.master.events,
             take_snapshot=self.master.snapshot,
             journal_path=lambda: None if self.master.journal is None else self.master.journal.path,
+            recording_path=lambda: self.master.recording_path,
         )
         try:
             self.fleet = self._lead(build, tls)
@@ -267,6 +273,7 @@ class AttachedCluster:
     snapshot = Asked(ClusterSnapshot, repeatable=True)
     events = Asked(list[Event], repeatable=True)
     history = Asked(list[Second], repeatable=True)
+    recording = Asked(RecordingPart, repeatable=True)
     log = Asked(LogPart, repeatable=True)
     spawn = Asked(list[str])
     scale = Asked(str)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "ps": "steer",
     "events": "steer",
     "journal": "journal",
+    "recording": "recording",
     "spawn": "steer",
     "scale": "steer",
     "drain": "steer",

@@ -18,7 +18,8 @@ from nodes.cli.common import (
     master_options,
     print_json,
 )
-from nodes.client.blocking import BATCH_LOOKUPS, Client
+from nodes.client.blocking import Client
+from nodes.client.lookups import BATCH_LOOKUPS
 from nodes.load import LoadPlan, LoadReport, LoadStats, sample_lookups
 from nodes.load.client_process import BenchWork
 from nodes.load.process_group import ProcessGroup

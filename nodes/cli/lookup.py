@@ -22,7 +22,8 @@ from nodes.cli.common import (
     master_options,
     print_json,
 )
-from nodes.client.blocking import BATCH_LOOKUPS, Client
+from nodes.client.blocking import Client
+from nodes.client.lookups import BATCH_LOOKUPS
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable

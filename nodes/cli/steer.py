@@ -56,6 +56,11 @@ def ps(master: str, tls: Path | None, as_json: bool) -> None:
     """Show the cluster and every worker."""
     with AttachedCluster(master, tls=tls) as cluster:
         snapshot = cluster.snapshot()
+    print_snapshot(snapshot, as_json=as_json)
+
+
+def print_snapshot(snapshot: ClusterSnapshot, *, as_json: bool) -> None:
+    """The cluster and every worker."""
     if as_json:
         print_json(snapshot)
         return

@@ -5,14 +5,22 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 
 from nodes.client.connection import MasterConnection
-from nodes.errors import BadRequest, LookupFailed
+from nodes.client.lookups import (
+    ANSWER_GRACE_S,
+    BATCH_LOOKUPS,
+    Answered,
+    Record,
+    batch_text,
+    checked_timeout,
+    lookup_options,
+)
+from nodes.errors import LookupFailed
 from nodes.support.addresses import DEFAULT_ADDRESS
-from nodes.transport import Value
 from nodes.wire import LOOKUP_TIMEOUT_S, PAGE_RECORDS, Description, Envelope, decode_envelopes
 
 if TYPE_CHECKING:
@@ -20,18 +28,6 @@ if TYPE_CHECKING:
 
     from nodes.client.direct import DirectClient
     from nodes.security.tls import Tls
-
-Record = dict[str, Any]
-"""One record, as plain data."""
-
-Answered = list[Record] | LookupFailed
-"""The outcome of one lookup of a batch."""
-
-ANSWER_GRACE_S = 0.5
-"""Seconds that an answer may take to arrive after the lookup's own deadline."""
-
-BATCH_LOOKUPS = 1000
-"""Lookups sent in one message; a longer list takes several."""
 
 
 class Client:
@@ -55,6 +51,7 @@ class Client:
     with: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
 
     Raises:
+        ValueError: the timeout is no finite number above 0.
         StartError: `tls` has no usable CA.
     """
 
@@ -67,16 +64,14 @@ class Client:
         direct: bool = False,
         tls: Path | str | None = None,
     ) -> None:
-        self.timeout = timeout
+        self.timeout = checked_timeout(timeout)
         self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
         secure = None if tls is None else _certificates(tls)
+        given = _users_token if token is None else lambda: token
         self._master = MasterConnection(
-            address,
-            token=_users_token if token is None else lambda: token,
-            patient=True,
-            tls=None if secure is None else secure.to_master(),
+            address, token=given, patient=True, tls=None if secure is None else secure.to_master()
         )
-        self._direct = _direct_client(self._master, secure) if direct else None
+        self._direct = _direct_client(address, given, secure) if direct else None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -131,14 +126,7 @@ class Client:
         """
         if self._direct is not None:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
-        # The master's own defaults need not be sent with each lookup.
-        options: dict[str, Value] = {}
-        if limit != PAGE_RECORDS:
-            options["limit"] = limit
-        if after is not None:
-            options["after"] = after
-        if self.timeout != LOOKUP_TIMEOUT_S:
-            options["timeout_s"] = self.timeout
+        options = lookup_options(limit, after, self.timeout)
         return self._master.call(
             "lookup", name, *args, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
         )
@@ -167,17 +155,10 @@ class Client:
 
         The envelope of a lookup that failed holds the error; `Envelope.checked` raises it.
         """
-        try:
-            text = msgspec.json.encode(lookups).decode()
-        except (TypeError, UnicodeEncodeError) as error:
-            raise BadRequest(f"a lookup of the batch cannot be sent: {error}") from error
+        text = batch_text(lookups)
         if self._direct is not None:
             return decode_envelopes(self._direct.many(text, limit=limit, timeout=self.timeout))
-        options: dict[str, Value] = {}
-        if limit != PAGE_RECORDS:
-            options["limit"] = limit
-        if self.timeout != LOOKUP_TIMEOUT_S:
-            options["timeout_s"] = self.timeout
+        options = lookup_options(limit, timeout_s=self.timeout)
         reply = self._master.call(
             "lookup_many", text, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
         )
@@ -245,7 +226,14 @@ def _users_token() -> str | None:
     return client_token()
 
 
-def _direct_client(master: MasterConnection, secure: Tls | None) -> DirectClient:
+def _direct_client(
+    address: str, token: Callable[[], str | None], secure: Tls | None
+) -> DirectClient:
+    from nodes.client.async_connection import AsyncMasterConnection  # noqa: PLC0415 - see above
     from nodes.client.direct import DirectClient  # noqa: PLC0415 - see above
 
-    return DirectClient(master, tls=None if secure is None else secure.to_workers())
+    to_master = None if secure is None else secure.to_master()
+    return DirectClient(
+        functools.partial(AsyncMasterConnection, address, token=token, tls=to_master),
+        tls=None if secure is None else secure.to_workers(),
+    )

@@ -7,21 +7,23 @@ for a while.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from concurrent.futures import Future
 from random import Random
+from typing import Any
 
-import msgspec
-
-from nodes.client.connection import MasterConnection
 from nodes.client.membership_view import MembershipView
+from nodes.client.membership_watch import MasterCalls, MembershipWatch
 from nodes.client.quick import FIRST_WAIT_S, QuickAnswer, QuickFailure, QuickLookups
 from nodes.client.worker_link import WorkerLink
 from nodes.dispatch.batches import Answers, Batches
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import TICK_S, Dispatcher
-from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
+from nodes.errors import BadRequest, LookupFailed, MasterLost
 from nodes.routing import POLICIES, Registry, Router, RoutingLimits, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
@@ -41,39 +43,40 @@ from nodes.wire import (
     encode_request,
 )
 
-REFRESH_EVERY_S = 0.5
-"""Seconds between two requests to the master for its list of workers."""
-
-REFRESH_SOON_S = 0.1
-"""The same while a worker is expected to register."""
-
-REFRESH_TIMEOUT_S = 1.0
-"""Seconds that the master's answer to such a request may take."""
+REFRESH_ROUTER_S = 1.0
+"""Seconds after which it is worked out anew when a lookup is late."""
 
 DIRECT_LIMITS = RoutingLimits(death_notice_s=0.3)
 """A master's, except that the news of a death takes longer: it comes by way of the master."""
 
 
+_inherited: list[object] = []
+"""In a forked child: the event loops and connections of its parent. They are never freed here, as
+that would take the parent's sockets out of the parent's selector, which both have."""
+
+
 class DirectClient:
-    """Sends lookups to workers. Thread-safe, and usable on both sides of a fork.
+    """Sends lookups to workers. Thread-safe, and usable on both sides of a fork. One that nobody
+    holds any more is closed.
 
     Args:
-        master: the one that knows them.
+        connect: makes a connection to the master that knows them, on an event loop.
         tls: how workers are checked; None for no TLS.
         limits: when lookups are sent again, and how often.
     """
 
     def __init__(
         self,
-        master: MasterConnection,
+        connect: Callable[[], MasterCalls],
         *,
         tls: Secure | None = None,
         limits: RoutingLimits = DIRECT_LIMITS,
     ) -> None:
-        self._master = master
+        self._connect = connect
         self._tls = tls
         self._limits = limits
-        self._closed = threading.Event()
+        self._closed = False
+        self._end: weakref.finalize[Any, Any] | None = None
         self.renew()
         forks.enlist(self)
 
@@ -89,19 +92,20 @@ class DirectClient:
             clock=time.monotonic,
             wake=self._wake,
             expecting=lambda: self._expecting,
-            on_failure=lambda: self._hurry.set(),  # noqa: PLW0108 - a forked child has another event
+            on_failure=self._hurry,
         )
         self._quick = QuickLookups(self._tls)
         self._members = MembershipView(self._dispatcher, registry, self._make_link, self._quick)
         self._batches = Batches(self._dispatcher)
         self._beginning = threading.Lock()
-        self._hurry = threading.Event()
-        closed, self._closed = self._closed, threading.Event()
-        if closed.is_set():
-            self._closed.set()
         self._ticking = False
+        self._refresh_at = 0.0
         self._loop: LoopThread | None = None
-        self._watcher: threading.Thread | None = None
+        self._watch: MembershipWatch | None = None
+        self._following = False
+        detached = None if self._end is None else self._end.detach()
+        if detached is not None:
+            _inherited.append(detached[2])
 
     def _wake(self) -> None:
         if not self._ticking:
@@ -110,6 +114,10 @@ class DirectClient:
 
     def _tick(self) -> None:
         self._ticking = False
+        now = time.monotonic()
+        if now >= self._refresh_at:
+            self._refresh_at = now + REFRESH_ROUTER_S
+            self._router.refresh(now)
         self._dispatcher.tick()
 
     def _make_link(self, worker: Worker, key: str) -> WorkerLink:
@@ -135,7 +143,7 @@ class DirectClient:
                 failed = tried
                 timeout -= FIRST_WAIT_S
             request = encode_request(LookupRequest(name, args, limit, after, timeout))
-            call = _DirectCall(encode_arguments((request,)), timeout)
+            call = _DirectCall(encode_arguments((request,)), timeout, self._hurry)
         except (TypeError, ValueError, OverflowError) as error:
             raise BadRequest(f"an argument of {name} cannot be sent: {error}") from error
         call.version = cursor_version(after) if after else ""
@@ -144,8 +152,6 @@ class DirectClient:
         else:
             loop.post(self._dispatcher.take_over, call, failed.worker, failed.error)
         answer = call.outcome.result()
-        if answer.attempts > 1:
-            self._hurry.set()
         return _envelope(answer.part, answer.worker.id, answer.attempts, answer.took_s)
 
     def many(self, text: str, *, limit: int, timeout: float) -> bytes:
@@ -161,41 +167,44 @@ class DirectClient:
 
     def close(self) -> None:
         """Lets go of every worker."""
-        self._closed.set()
-        self._hurry.set()
-        if self._watcher is not None:
-            self._watcher.join(REFRESH_TIMEOUT_S + 1.0)
+        self._closed = True
+        watch, loop = self._watch, self._loop
+        if watch is not None and loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed by another thread just now
+                loop.post(watch.close)  # first, so that nobody waits for a master that is away
         with self._beginning:
             loop, self._loop = self._loop, None
-        if loop is not None:
+        if loop is not None and self._end is not None:
+            self._end.detach()
             loop.call(self._members.close)
             loop.stop()
 
     def _begin(self, timeout: float) -> LoopThread:
         """Asks for the list of workers, which the first lookup has to wait for."""
         loop = self._loop
-        if loop is not None and self._watcher is not None:
+        if loop is not None and self._following:
             return loop
         with self._beginning:
-            if self._closed.is_set():
+            if self._closed:
                 raise MasterLost("this client is closed")
-            if self._loop is None:
-                self._loop = LoopThread("direct")
-                self._loop.start()
-            if self._watcher is None:
-                self._refresh(self._loop, timeout)
-                watcher = threading.Thread(
-                    target=self._keep_refreshing, args=(self._loop,), name="direct", daemon=True
-                )
-                watcher.start()
-                self._watcher = watcher
+            if self._loop is None or self._watch is None:
+                loop = self._loop = LoopThread("direct")
+                watch = self._watch = MembershipWatch(self._connect(), self)
+                self._end = weakref.finalize(self, _let_go, loop, watch, self._members.close)
+                self._end.atexit = False
+                loop.start()
+            if not self._following:
+                self._loop.run(self._watch.start(timeout))
+                self._following = True
             return self._loop
 
-    def _refresh(self, loop: LoopThread, timeout: float) -> None:
-        reply = self._master.call("members", timeout=timeout)
-        loop.call(self._follow, msgspec.convert(reply.result, Members))
+    @property
+    def in_doubt(self) -> bool:
+        """See `Follower`."""
+        return self._quick.in_doubt or any(one.late for one in self._router.registry.available)
 
-    def _follow(self, members: Members) -> None:
+    def follow(self, members: Members) -> None:
+        """See `Follower`."""
         now = time.monotonic()
         self._router.policy = POLICIES.get(members.balance, POLICIES["load"])
         # Who waits for a worker that is gone must not hear, halfway, that nobody is left.
@@ -206,18 +215,25 @@ class DirectClient:
         self._router.registry.purge(now)
         self._dispatcher.changed()
 
-    def _keep_refreshing(self, loop: LoopThread) -> None:
-        while not self._closed.is_set():
-            self._hurry.wait(REFRESH_SOON_S if self._expecting else REFRESH_EVERY_S)
-            self._hurry.clear()
-            if self._closed.wait(0.05):  # however often it is hurried
-                return
-            try:
-                self._refresh(loop, REFRESH_TIMEOUT_S)
-            except (RollcallError, msgspec.MsgspecError):
-                # The master is away: its workers are taken to be still there, and those of
-                # the next master to be on their way.
-                self._expecting = True
+    def master_away(self) -> None:
+        """See `Follower`."""
+        self._expecting = True
+
+    def _hurry(self) -> None:
+        if self._watch is not None:
+            self._watch.hurry()
+
+
+def _let_go(loop: LoopThread, watch: MembershipWatch, close_links: Callable[[], None]) -> None:
+    """Ends what a client has open; it holds none of these, or it would never be forgotten."""
+
+    def end() -> None:
+        watch.close()
+        close_links()
+        loop.stop()
+
+    with contextlib.suppress(RuntimeError):  # it has ended
+        loop.post(end)
 
 
 def _envelope(part: WorkerAnswer, worker: str, attempts: int, took_s: float) -> Envelope:
@@ -231,15 +247,18 @@ class _DirectCall(Call):
 
     verb = "lookup"
 
-    __slots__ = ("outcome", "timeout_s", "version")
+    __slots__ = ("_was_late", "outcome", "timeout_s", "version")
 
-    def __init__(self, arguments: bytes, timeout_s: float) -> None:
+    def __init__(self, arguments: bytes, timeout_s: float, was_late: Callable[[], None]) -> None:
         super().__init__(arguments)
+        self._was_late = was_late
         self.timeout_s = timeout_s
         self.version = ""
         self.outcome: Future[Answer] = Future()
 
     def answered(self, answer: Answer) -> None:
+        if answer.attempts > 1:
+            self._was_late()
         self.outcome.set_result(answer)
 
     def gave_up(self, error: LookupFailed) -> None:

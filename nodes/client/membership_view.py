@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 
 from nodes.client.quick import QuickLookups
 from nodes.client.worker_link import WorkerLink
@@ -19,6 +20,9 @@ class MembershipView:
         registry: the dispatcher's.
         make_link: makes the way to a worker, which wants to be shown that key.
         quick: told who joins and who leaves as well.
+
+    Attributes:
+        close: ends the connections to all workers; it holds nothing but these.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class MembershipView:
         self._master = ""
         self._known: dict[tuple[str, int], Worker] = {}
         self._probes_answered: dict[int, int] = {}
+        self.close = functools.partial(_close, quick, self._links)
 
     def apply(self, members: Members, now: float) -> None:
         """Takes over the master's list of workers, received at `now` (seconds).
@@ -77,12 +82,6 @@ class MembershipView:
         self._quick.joined(worker, member.key)
         return worker
 
-    def close(self) -> None:
-        """Ends the connections to all workers."""
-        self._quick.close()
-        for link in self._links.values():
-            link.close()
-
     def _follow(self, worker: Worker, member: Member, now: float) -> None:
         probed = self._probes_answered.get(worker.generation)
         if member.state == State.DRAINING:
@@ -96,3 +95,9 @@ class MembershipView:
             )
             self._quick.proved(worker.generation)
         self._probes_answered[worker.generation] = member.probes_answered
+
+
+def _close(quick: QuickLookups, links: Mapping[int, WorkerLink]) -> None:
+    quick.close()
+    for link in links.values():
+        link.close()

@@ -108,6 +108,11 @@ class QuickLookups:
         for generation in list(self._workers):
             self.left(generation)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a worker is asked less, or not at all, until it has answered probes."""
+        return any(one.late or one.excess > 1.0 for one in self._list)
+
     def proved(self, generation: int) -> None:
         """That worker has answered its master since."""
         one = self._workers.get(generation)

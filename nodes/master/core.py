@@ -19,12 +19,15 @@ from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal, read_events
 from nodes.master.lookups import LookupHandler
+from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership
 from nodes.master.operations import Operations
+from nodes.master.recorder import Recorder
+from nodes.master.recording import SUFFIX
 from nodes.master.snapshot import MasterFacts, take_snapshot
 from nodes.master.ticker import Ticker
 from nodes.master.worker_orders import WorkerOrders
-from nodes.routing import NO_WORKERS, POLICIES, Address, State
+from nodes.routing import NO_WORKERS, POLICIES, Address
 from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
@@ -37,10 +40,6 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     ClusterSnapshot,
     Description,
-    Member,
-    Members,
-    Second,
-    direct_key,
 )
 
 BLOCKING_THREADS = 4
@@ -63,8 +62,10 @@ class MasterCore:
     Attributes:
         address: where clients and workers find it.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
+        member_list: what direct clients follow.
         orders: to single workers.
         loop: the thread that all of it runs on.
+        recording_path: where its snapshots are recorded; None if they are not.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
     """
@@ -87,6 +88,7 @@ class MasterCore:
         self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
         self._expiry = ExpiryWatch()
         self.journal: Journal | None = None
+        self.recording_path: Path | None = None
         self.events = EventLog()
         self.authenticator = Authenticator(
             tokens=tokens, note=self.events.note, require_token=require_token
@@ -110,11 +112,16 @@ class MasterCore:
             wait_for_worker=self.membership.wait_for_worker,
             note=self.events.note,
         )
+        self.member_list = MemberList(
+            self.membership,
+            balance=balance,
+            show_keys=require_token,
+            check_open=self.lookups.check_open,
+        )
         self.orders = WorkerOrders(self.membership)
         # Once, not for each connection: to look at a signature takes a while.
         self.operator_verbs = self._make_operator_verbs()
         self._balance = balance
-        self._name = secrets.token_hex(8)
         self._started = time.monotonic()
 
     def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
@@ -125,6 +132,7 @@ class MasterCore:
             event_log=self.events,
             take_snapshot=self.snapshot,
             journal_path=lambda: None if self.journal is None else self.journal.path,
+            recording_path=lambda: self.recording_path,
         )
         return {name: validated(getattr(operations, name)) for name in OPERATIONS}
 
@@ -137,12 +145,14 @@ class MasterCore:
         """See `Membership.led_by`."""
         self.loop.call(self.membership.led_by, fleet)
 
-    def keep_journal(self, path: Path, *, remember: bool) -> None:
-        """Writes what happens to that file, from `start` on.
+    def keep_journal(self, path: Path, *, remember: bool, recorder: Recorder | None = None) -> None:
+        """Writes what happens to that file, and what snapshots say to one beside it, from
+        `start` on.
 
         Args:
             path: see `nodes.master.journal.journal_file`.
             remember: whether to take up the events that an earlier master left there.
+            recorder: of the snapshots; None for one that writes beside the journal.
         """
         if remember and path.exists():
             try:
@@ -154,23 +164,10 @@ class MasterCore:
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
                 self.membership.expect_until(time.monotonic() + REJOIN_WITHIN_S)
-        self.journal = Journal(path, self._second)
+        recorder = recorder or Recorder(path.with_suffix(SUFFIX))
+        self.recording_path = recorder.path
+        self.journal = Journal(path, self.snapshot, recorder=recorder)
         self.events.listener = self.journal.note
-
-    def _second(self) -> Second:
-        now = self.snapshot()
-        return Second(
-            at=now.taken_at,
-            lookups_per_s=now.lookups_per_s,
-            p50_ms=now.p50_ms,
-            p99_ms=now.p99_ms,
-            in_flight=now.in_flight,
-            answered=now.answered,
-            errors=now.errors,
-            reroutes=now.reroutes,
-            hedges=now.hedges,
-            up=sum(worker.state == State.UP for worker in now.workers),
-        )
 
     @property
     def tls_expires_at(self) -> float | None:
@@ -216,34 +213,3 @@ class MasterCore:
         if described is None:
             raise NoWorkers(NO_WORKERS)
         return msgspec.structs.replace(described, versions=self.membership.registry.versions())
-
-    def members(self) -> Members:
-        """Every live worker that is sent lookups, for clients that ask them themselves.
-
-        Raises:
-            Stopping: the next master will say.
-        """
-        self.lookups.check_open()
-        key = direct_key if self.authenticator.require_token else lambda _instance: ""
-        members = tuple(
-            Member(
-                id=one.id,
-                generation=one.generation,
-                host=one.address.host,
-                port=one.address.port,
-                state=str(one.state),
-                version=one.version,
-                probes_answered=one.probes_answered,
-                key=key(one.instance),
-            )
-            for one in self.membership.registry.live()
-            if one.state is not State.UNREADY
-        )
-        died = tuple(worker.generation for worker in self.membership.registry.deaths.latest)
-        return Members(
-            master=self._name,
-            balance=self._balance,
-            expecting=self.membership.expecting(),
-            members=members,
-            died=died,
-        )

@@ -15,8 +15,10 @@ from pathlib import Path
 import msgspec
 
 from nodes.errors import DataError
+from nodes.master.recorder import Recorder
+from nodes.routing import State
 from nodes.support.paths import make_private, state_dir
-from nodes.wire import Event, Second
+from nodes.wire import ClusterSnapshot, Event, Second
 
 logger = logging.getLogger("rollcall.journal")
 
@@ -45,6 +47,22 @@ CREATE TABLE IF NOT EXISTS seconds (at REAL PRIMARY KEY, lookups_per_s REAL NOT 
 """
 
 
+def second_of(snapshot: ClusterSnapshot) -> Second:
+    """The figures of a snapshot that are written down."""
+    return Second(
+        at=snapshot.taken_at,
+        lookups_per_s=snapshot.lookups_per_s,
+        p50_ms=snapshot.p50_ms,
+        p99_ms=snapshot.p99_ms,
+        in_flight=snapshot.in_flight,
+        answered=snapshot.answered,
+        errors=snapshot.errors,
+        reroutes=snapshot.reroutes,
+        hedges=snapshot.hedges,
+        up=sum(worker.state == State.UP for worker in snapshot.workers),
+    )
+
+
 def journal_file(port: int) -> Path:
     """Where the journal of the master on that port is."""
     return state_dir() / "journal" / f"{port}.sqlite3"
@@ -55,7 +73,8 @@ class Journal:
 
     Args:
         path: the file; it and its folder are made, for their owner only.
-        sample: the figures of now; asked each second.
+        take_snapshot: takes one of now; asked each second.
+        recorder: is given each snapshot; None for no recording.
         clock: Unix time in seconds.
         keep_bytes: that the file may have; the oldest goes first.
         write_every_s: seconds between two writes.
@@ -68,8 +87,9 @@ class Journal:
     def __init__(
         self,
         path: Path,
-        sample: Callable[[], Second],
+        take_snapshot: Callable[[], ClusterSnapshot],
         *,
+        recorder: Recorder | None = None,
         clock: Callable[[], float] = time.time,
         keep_bytes: int = KEEP_BYTES,
         write_every_s: float = WRITE_EVERY_S,
@@ -77,7 +97,8 @@ class Journal:
         self.path = path
         self.trouble = ""
         self.dropped = 0
-        self._sample = sample
+        self._take_snapshot = take_snapshot
+        self._recorder = recorder
         self._clock = clock
         self._keep_bytes = keep_bytes
         self._write_every_s = write_every_s
@@ -100,9 +121,12 @@ class Journal:
 
     @property
     def losses(self) -> str:
-        """What its reader will miss, in words: the trouble it is in, the events it has lost."""
+        """What its reader will miss, in words: the trouble it is in, the events it has lost; and
+        the same of the recording.
+        """
         lost = f"{self.dropped} event(s) are missing from the journal" if self.dropped else ""
-        return "; ".join(part for part in (self.trouble, lost) if part)
+        recording = "" if self._recorder is None else self._recorder.losses
+        return "; ".join(part for part in (self.trouble, lost, recording) if part)
 
     def close(self) -> None:
         """Writes what waits, if it can be written, and ends."""
@@ -117,8 +141,11 @@ class Journal:
         while not stopping:
             stopping = self._stopping.wait(wait)
             batch += self._taken(MAX_WAITING_EVENTS - len(batch))
+            snapshot = self._take_snapshot()
+            if self._recorder is not None:
+                self._recorder.add(snapshot)
             try:
-                self._write(batch)
+                self._write(batch, second_of(snapshot))
             except (sqlite3.Error, OSError) as error:
                 self._failed(error)
                 wait = min(MAX_RETRY_S, wait * 2)
@@ -128,6 +155,8 @@ class Journal:
                 self.trouble = ""
                 batch = []
                 wait = self._write_every_s
+        if self._recorder is not None:
+            self._recorder.close()
         self._let_go()
 
     def _taken(self, most: int) -> list[Event]:
@@ -139,16 +168,18 @@ class Journal:
                 break
         return taken
 
-    def _write(self, batch: list[Event]) -> None:
+    def _write(self, batch: list[Event], second: Second) -> None:
         db = self._db or self._open()
         now = self._clock()
-        second = msgspec.structs.astuple(self._sample())
         with db:
             db.executemany(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
                 [(event.at, event.number, event.kind, event.worker, event.text) for event in batch],
             )
-            db.execute("INSERT OR REPLACE INTO seconds VALUES (?,?,?,?,?,?,?,?,?,?)", second)
+            db.execute(
+                "INSERT OR REPLACE INTO seconds VALUES (?,?,?,?,?,?,?,?,?,?)",
+                msgspec.structs.astuple(second),
+            )
         if not 0 <= now - self._cleaned < CLEAN_EVERY_S:
             self._clean(db, now)
             self._cleaned = now

@@ -104,6 +104,7 @@ class Master(MasterCore):
     async def _finish(self) -> None:
         self._server.leave_port()
         self.membership.close()
+        self.member_list.close()
         await self.lookups.finish(FINISH_TIMEOUT_S)
 
     async def _end(self) -> None:

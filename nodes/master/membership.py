@@ -227,6 +227,7 @@ class Membership:
         """A worker wants no more lookups. Returns how many it still has to answer."""
         self.registry.drain(generation, "it leaves", time.monotonic())
         self.succeed(time.monotonic())
+        self.changed()
         for worker in self.registry.live():
             if worker.generation == generation:
                 return worker.in_flight

@@ -15,9 +15,10 @@ from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
 from nodes.master.journal import read_seconds
 from nodes.master.membership import Membership
+from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.master.worker_orders import WorkerOrders
 from nodes.transport import LoopThread
-from nodes.wire import ClusterSnapshot, Event, LogPart, Reloaded, Second
+from nodes.wire import ClusterSnapshot, Event, LogPart, RecordingPart, Reloaded, Second
 
 INSTANT = frozenset(("snapshot", "events"))
 """The operations that do not wait for anything."""
@@ -38,6 +39,7 @@ class Operations:
         event_log: the master's.
         take_snapshot: takes one of now, from any thread.
         journal_path: where the master's journal is; None without one.
+        recording_path: where the master's recording is; None without one.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Operations:
         event_log: EventLog,
         take_snapshot: Callable[[], ClusterSnapshot],
         journal_path: Callable[[], Path | None] = lambda: None,
+        recording_path: Callable[[], Path | None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._membership = membership
@@ -56,6 +59,7 @@ class Operations:
         self._event_log = event_log
         self._take_snapshot = take_snapshot
         self._journal_path = journal_path
+        self._recording_path = recording_path
 
     @property
     def _fleet(self) -> FleetControl:
@@ -79,6 +83,10 @@ class Operations:
             return read_seconds(path, since=time.time() - last_s, most=MAX_HISTORY_S)
         except DataError:
             return []  # nothing is written down yet, or it cannot be read: the master says so
+
+    def recording(self, from_time: float = 0.0, max_bytes: int = MAX_PART_BYTES) -> RecordingPart:
+        """The part of the recording after that time; the minute that is not written yet apart."""
+        return read_part(self._recording_path(), from_time, max_bytes)
 
     def spawn(self, count: int = 1) -> list[str]:
         """Starts workers; returns their ids at once."""

@@ -23,6 +23,7 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     MAX_REGISTRATION_CHARS,
     PAGE_RECORDS,
+    Members,
     Registration,
     error_envelope,
     result_envelope,
@@ -51,7 +52,7 @@ class MasterService(Service):
             "login": (None, self._login),
             "lookup_many": (self._asking, self._lookup_many),
             "describe": (self._asking, master.describe),
-            "members": (self._asking, master.members),
+            "members": (self._asking, self._members),
             "suggest": (self._asking, self._suggest),
             "register": (TokenRole.WORKER, self._register),
             "renew": (TokenRole.WORKER, self._renew),
@@ -178,6 +179,11 @@ class MasterService(Service):
             validation.text("prefix", prefix),
             limit=validation.count("limit", limit),
             timeout_s=LOOKUP_TIMEOUT_S,
+        )
+
+    async def _members(self, known: object = "", wait_s: object = 0) -> Members:
+        return await self._master.member_list.after(
+            validation.text("known", known), validation.seconds("wait_s", wait_s)
         )
 
     async def _login(self, token: object) -> str:

@@ -3,7 +3,7 @@
 Imports support only; imported by dispatch, client and master.
 """
 
-from nodes.routing.balancer import POLICIES, Policy, pick
+from nodes.routing.balancer import POLICIES, Policy, key_now, pick
 from nodes.routing.budget import Budget
 from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
@@ -38,6 +38,7 @@ __all__ = [
     "WaitUntil",
     "WindowedHistogram",
     "Worker",
+    "key_now",
     "panics",
     "pick",
 ]

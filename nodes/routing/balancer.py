@@ -38,9 +38,10 @@ def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     starts level with the worker that has served least; otherwise it would get every lookup of
     its first second.
     """
-    excess = estimate / usual if is_slow(estimate, usual) else 1.0
-    queue = worker.in_flight + worker.direct.in_flight + 1
-    return (queue * excess, worker.performed)
+    queue: float = worker.in_flight + worker.direct.in_flight + 1
+    if estimate >= NOISE_S and is_slow(estimate, usual):  # most are spared the call
+        queue *= estimate / usual
+    return (queue, worker.served + worker.refusals + worker.head_start)
 
 
 def fewest_tasks(worker: Worker, _estimate: float, _usual: float) -> SortKey:
@@ -60,8 +61,23 @@ POLICIES: dict[str, Policy] = {
 }
 
 
+Key = tuple[float, ...]
+KeyOf = Callable[["Worker"], Key]
+"""What workers are compared by: the one with the lowest is picked."""
+
+
+def key_now(workers: Iterable[Worker], policy: Policy, now: float) -> KeyOf:
+    """A policy's key, from the latencies to expect of those workers at `now` (seconds)."""
+    estimates = {worker.generation: worker.latency.estimate(now) for worker in workers}
+    usual = usual_of(estimates.values())
+    return lambda worker: (
+        worker.rank + worker.late,
+        *policy(worker, estimates[worker.generation], usual),
+    )
+
+
 def pick(
-    workers: Iterable[Worker], policy: Policy, now: float, exclude: Set[int] = frozenset()
+    workers: Iterable[Worker], key: KeyOf, now: float, exclude: Set[int] = frozenset()
 ) -> Worker | None:
     """The worker to send the next lookup to, or None if none is left to try.
 
@@ -71,8 +87,8 @@ def pick(
 
     Args:
         workers: all that may be sent lookups.
-        policy: one of `POLICIES`.
-        now: seconds, by the clock of the workers' latencies.
+        key: the lowest is picked.
+        now: seconds, by the clock of the breakers.
         exclude: generations already tried for this lookup.
     """
     live = tuple(workers)
@@ -88,13 +104,4 @@ def pick(
         candidates = [w for w in allowed if w.generation not in exclude] or [
             w for w in shunned if w.generation not in exclude
         ]
-    if len(candidates) < 2:
-        return candidates[0] if candidates else None
-    estimates = {w.generation: w.latency.estimate(now) for w in live}
-    usual = usual_of(estimates.values())
-    best, least = None, None
-    for worker in candidates:
-        key = (worker.rank + worker.late, *policy(worker, estimates[worker.generation], usual))
-        if least is None or key < least:
-            best, least = worker, key
-    return best
+    return min(candidates, key=key, default=None)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing.balancer import pick
-from nodes.routing.poison import DEADLY, Suspicion
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers
+from nodes.routing.candidates import Candidates
+from nodes.routing.poison import Suspicion
 from nodes.routing.router import Router
 from nodes.routing.worker import Worker
 
@@ -78,6 +78,7 @@ class CallState:
     one may be about to switch catalogs, or be wrong itself."""
 
     __slots__ = (
+        "_candidates",
         "_counted",
         "_failed_by",
         "_hedge_at",
@@ -87,8 +88,6 @@ class CallState:
         "_router",
         "_suspicion",
         "_tasks",
-        "_tried",
-        "_version",
         "asked",
         "attempts",
         "deadline",
@@ -102,12 +101,11 @@ class CallState:
         self._router = router
         self._tasks = tasks
         self._counted = counted
-        self._version = version
-        self._tried: set[int] = set()
+        self._candidates = Candidates(router, version)
         self._suspicion: Suspicion | None = None
         self._last_error = ""
         self._failed_by: Worker | None = None
-        self._refusals: list[tuple[Worker, str]] = []
+        self._refusals: list[str] = []
         self._hedge_at = math.inf
         self._rest_until = 0.0
         self.deadline = deadline
@@ -118,7 +116,7 @@ class CallState:
 
     def adopt(self, worker: Worker, began: float) -> None:
         """The call is under way at that worker already, since `began` (seconds)."""
-        self._tried.add(worker.generation)
+        self._candidates.tried.add(worker.generation)
         self.attempts = 1
         self.asked = worker
         self.pending[worker.generation] = Attempt(worker, began, alone=False)
@@ -173,19 +171,23 @@ class CallState:
         if self._refusals:
             return self._second_opinion(now)
         if self._suspicion is not None:
-            self._stop_poison(self._suspicion)
+            self._suspicion.check(router.registry.deaths, router.registry.live())
             decided_at = self._suspicion.decided_at()
             if now < decided_at:
                 return self._wait_until(decided_at)
         if now < self._rest_until:
             return self._wait_until(self._rest_until)
         worker = self._candidate(now)
-        if worker is None and router.registry.available and not self._would_share():
+        if (
+            worker is None
+            and router.registry.available
+            and not (self.suspected and self._candidates.any_has_suspect())
+        ):
             # Every worker has failed it, yet none is down: perhaps only the connections broke.
             # After a pause they are all tried again, while the budget lasts.
             if self._rest_until and router.retrying.spend(now):
                 self._rest_until = 0.0
-                self._tried.clear()
+                self._candidates.tried.clear()
                 worker = self._candidate(now)
             else:
                 self._rest_until = now + router.limits.round_pause_s
@@ -207,21 +209,8 @@ class CallState:
         enough = len(self._refusals) >= self.REFUSALS_NEEDED
         worker = None if enough else self._candidate(now)
         if worker is None:
-            raise BadRequest(self._refusals[-1][1])
+            raise BadRequest(self._refusals[-1])
         return self._send(worker, now)
-
-    def _stop_poison(self, suspicion: Suspicion) -> None:
-        victims = suspicion.victims()
-        if len(victims) < DEADLY:
-            return
-        registry = self._router.registry
-        if len(victims) > DEADLY or not registry.deaths.have_another_cause(
-            victims, registry.live()
-        ):
-            raise PoisonLookup(
-                f"{' and '.join(worker.id for worker in victims)} died one after the other while "
-                "they answered this lookup; it is not sent to another"
-            )
 
     @property
     def suspected(self) -> bool:
@@ -264,24 +253,7 @@ class CallState:
         return until
 
     def _candidate(self, now: float) -> Worker | None:
-        router = self._router
-        workers = router.registry.available
-        if self._version:
-            same = tuple(worker for worker in workers if worker.version == self._version)
-            workers = same or workers
-        if self._refusals:
-            same = tuple(w for w in workers if w.version != self._refusals[-1][0].version)
-            workers = same or workers
-        if self._suspicion is not None:
-            workers = tuple(worker for worker in workers if not worker.has_suspect)
-        return pick(workers, router.policy, now, self._tried)
-
-    def _would_share(self) -> bool:
-        """Whether a worker that could be asked has another lookup that may be deadly."""
-        return self.suspected and any(
-            worker.has_suspect and worker.generation not in self._tried
-            for worker in self._router.registry.available
-        )
+        return self._candidates.pick(now, alone=self.suspected)
 
     def _send(self, worker: Worker, now: float) -> Ask:
         router = self._router
@@ -289,7 +261,7 @@ class CallState:
             router.hedging.earn()
             router.retrying.earn()
         worker.began(now, self._tasks)
-        self._tried.add(worker.generation)
+        self._candidates.tried.add(worker.generation)
         self.attempts += 1
         self.asked = worker
         alone = self._suspicion is not None
@@ -320,7 +292,8 @@ class CallState:
     def refused(self, worker: Worker, why: str, now: float) -> None:
         """That worker found the request wrong. It is not blamed, and another is asked."""
         attempt = self._ended(worker)
-        self._refusals.append((worker, why))
+        self._refusals.append(why)
+        self._candidates.refused_by = worker
         worker.refused(now - attempt.began, now, self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:

@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from nodes.errors import PoisonLookup
+
 if TYPE_CHECKING:
     from nodes.routing.worker import Worker
 
@@ -93,6 +95,25 @@ class Suspicion:
             for broken in self._breaks
             if broken.worker.died and broken.worker.since <= broken.at + self._death_notice_s
         ]
+
+    def check(self, deaths: Deaths, live: Iterable[Worker]) -> None:
+        """Ends a lookup that is poison.
+
+        Args:
+            deaths: of all workers.
+            live: the workers that there are.
+
+        Raises:
+            PoisonLookup: it is.
+        """
+        victims = self.victims()
+        if len(victims) < DEADLY:
+            return
+        if len(victims) > DEADLY or not deaths.have_another_cause(victims, live):
+            raise PoisonLookup(
+                f"{' and '.join(worker.id for worker in victims)} died one after the other while "
+                "they answered this lookup; it is not sent to another"
+            )
 
     def decided_at(self) -> float:
         """When it will be known which of the workers died whose connections ended; 0.0 if it is

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
+from nodes.routing.balancer import Key, KeyOf
 from nodes.routing.worker import Worker
-
-Key = tuple[float, ...]
 
 Entry = tuple[Key, int, Worker]
 """A worker's key, its generation (which decides between equal keys), and itself."""
@@ -26,7 +25,7 @@ class Ranking:
         key: of a worker, as it is now; the lowest comes first.
     """
 
-    def __init__(self, key: Callable[[Worker], Key]) -> None:
+    def __init__(self, key: KeyOf) -> None:
         self._key = key
         self._heap: list[Entry] = []
         self._entries: dict[int, Entry] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from nodes.routing.balancer import Policy, is_slow, pick, usual_of
+from nodes.routing.balancer import Key, Policy, is_slow, pick, usual_of
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
-from nodes.routing.ranking import Key, Ranking
+from nodes.routing.ranking import Ranking
 from nodes.routing.registry import Registry
 from nodes.routing.worker import Worker
 
@@ -91,7 +91,7 @@ class Router:
         return (worker.rank + worker.late, *self.policy(worker, worker.estimate, self._usual))
 
     def _pick_with_breakers(self) -> Worker | None:
-        best = pick(self.registry.available, self.policy, self._now)
+        best = pick(self.registry.available, self._key, self._now)
         if best is None or best.calls >= self.limits.max_calls:
             return None
         return best

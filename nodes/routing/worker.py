@@ -201,6 +201,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.failures.add(seconds, now)
         self.moved.add(self)
         self.latency.failed(max(seconds, 1.0), now)
+        self.estimate = self.latency.estimate(now)  # at once: the next lookup goes elsewhere
         if self.breaker.failed(now):
             self.listener(EventKind.BREAKER_OPENED, self, why)
 

@@ -24,16 +24,19 @@ def call(do: Callable[..., object], args: tuple[object, ...], named: dict[str, o
 
 
 def validated(do: Callable[..., object]) -> Callable[..., object]:
-    """`do`, which takes texts and whole numbers, for callers who may give anything.
+    """`do`, which takes texts and numbers, for callers who may give anything.
 
-    What is asked of each argument is its annotation's to say: `str` is any text, `int` a whole
-    number from 0 up, or any if its default is below 0. Raises `BadRequest`.
+    What is asked of each argument is its annotation's to say: `str` is any text, `float` a number
+    of seconds, `int` a whole number from 0 up, or any if its default is below 0. Raises
+    `BadRequest`.
     """
     signature = inspect.signature(do, eval_str=True)
 
     def check(parameter: inspect.Parameter, value: object) -> object:
         if parameter.annotation is str:
             return text(parameter.name, value)
+        if parameter.annotation is float:
+            return seconds(parameter.name, value)
         lowest = parameter.default if type(parameter.default) is int else 0
         return whole(parameter.name, value) if lowest < 0 else count(parameter.name, value)
 

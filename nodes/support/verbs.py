@@ -8,6 +8,7 @@ OPERATIONS = (
     "snapshot",
     "events",
     "history",
+    "recording",
     "spawn",
     "scale",
     "kill",

@@ -27,6 +27,9 @@ class Caller:
 
     Args:
         max_request_bytes: of the largest request that the peer accepts.
+
+    Attributes:
+        verb: of the call that was begun and whose reply was not received, "" if there is none.
     """
 
     def __init__(self, max_request_bytes: int) -> None:
@@ -35,13 +38,8 @@ class Caller:
         self._heads: dict[str, bytes] = {}
         # Where it begins is its own: what answers another's question is no answer here.
         self._seq = random.randrange(messages.ONE_BYTE_SEQUENCES)  # noqa: S311 - no secret
-        self._verb = ""  # of the call in flight
+        self.verb = ""
         self._args = b""
-
-    @property
-    def in_flight(self) -> bool:
-        """Whether a call was begun whose reply was not received."""
-        return bool(self._verb)
 
     def knows(self, verb: str) -> bool:
         """Whether that verb has been resolved."""
@@ -64,7 +62,7 @@ class Caller:
             TypeError, ValueError: an argument cannot cross; no call is begun.
             RuntimeError: one is in flight.
         """
-        if self._verb:
+        if self.verb:
             raise RuntimeError("a call is in flight on this lane")
         encoded = messages.arguments(args, named)
         if len(encoded) > self._max_arguments_bytes:
@@ -73,21 +71,21 @@ class Caller:
         head = self._heads.get(verb)
         if head is None:
             verb.encode()  # raises here, not when the verb is half resolved
-            self._verb, self._args = verb, encoded
+            self.verb, self._args = verb, encoded
             return self.request()
-        self._verb, self._args = verb, encoded
+        self.verb, self._args = verb, encoded
         self._seq = self._seq % (messages.ONE_BYTE_SEQUENCES - 1) + 1
         return messages.call_request(self._seq, head, encoded)
 
     def request(self) -> bytes:
         """The next frame to send, once `receive` has taken the verb one step nearer."""
-        head = self._heads.get(self._verb)
+        head = self._heads.get(self.verb)
         # One call at a time: any number but that of the request before tells its reply.
         self._seq = self._seq % (messages.ONE_BYTE_SEQUENCES - 1) + 1
         if head is not None:
             return messages.call_request(self._seq, head, self._args)
         if self._root is not None:
-            return messages.verb_request(self._seq, self._root, self._verb)
+            return messages.verb_request(self._seq, self._root, self.verb)
         return messages.root_request(self._seq)
 
     def receive_whole(self, data: bytes, max_bytes: int) -> bytes | str | None:
@@ -101,11 +99,11 @@ class Caller:
         Returns:
             The call's value; None, and nothing is taken in, if `data` is anything else.
         """
-        if self._verb not in self._heads or len(data) > max_bytes:
+        if self.verb not in self._heads or len(data) > max_bytes:
             return None
         found = shortcuts.framed_value(data, self._seq)
         if found is not None:
-            self._verb = ""
+            self.verb = ""
         return found
 
     def receive(self, payload: bytes) -> tuple[Value] | None:
@@ -118,7 +116,7 @@ class Caller:
             RemoteFailure: the peer answered with an exception; the call is over.
             MalformedError: that is no reply to the request.
         """
-        if self._verb not in self._heads:
+        if self.verb not in self._heads:
             self._resolve(reference(self._boxed(payload)))
             return None
         found = shortcuts.find_value(payload)
@@ -128,21 +126,21 @@ class Caller:
             label, value = self._boxed(payload)
             if label != consts.LABEL_VALUE:
                 raise MalformedError("the answer is not by value")
-        self._verb = ""
+        self.verb = ""
         return (cast("Value", value),)  # nothing else can be decoded
 
     def _resolve(self, found: IdPack) -> None:
         if self._root is None:
             self._root = found
         else:
-            self._heads[self._verb] = messages.call_head(found)
+            self._heads[self.verb] = messages.call_head(found)
 
     def _boxed(self, payload: bytes) -> tuple[object, object]:
         match messages.load(payload, messages.MAX_REPLY_READS):
             case (consts.MSG_REPLY, self._seq, (label, value)):
                 return label, value
             case (consts.MSG_EXCEPTION, self._seq, body):
-                self._verb = ""
+                self.verb = ""
                 raise failure(body)
         raise MalformedError("not the answer to what was asked")
 

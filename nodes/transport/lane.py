@@ -1,8 +1,4 @@
-"""The asking end: one connection, one by-value call in flight, one deadline over it.
-
-A lane is a socket, so a caller may wait for either of two lanes with one `select`
-on their `fileno`, and give up on one by closing it.
-"""
+"""The asking end of a connection: one by-value call at a time, and one deadline over it."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 from nodes.transport.caller import Caller
 from nodes.transport.errors import (
@@ -31,12 +27,6 @@ from nodes.transport.values import Value
 
 if TYPE_CHECKING:
     from nodes.transport.tls import Secure
-
-T = TypeVar("T")
-
-RESOLVE_STEP_S = 0.1
-"""Seconds that the next request may take to be sent while a verb is resolved: a few bytes, on a
-connection on which nothing is under way."""
 
 
 class Lane:
@@ -58,6 +48,7 @@ class Lane:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self._sock = sock
         self._stream = stream or Stream(sock)
+        self._encrypted = stream is not None
         self._reader = FrameReader(limits.frame_reply)
         self._caller = Caller(limits.frame_in)
         self._ending = threading.Lock()
@@ -119,7 +110,7 @@ class Lane:
     def call(
         self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
     ) -> Value:
-        """Call a verb and wait for its value: `send` and `receive` under one deadline.
+        """Call a verb and wait for its value.
 
         Args:
             verb: its name; resolved once a lane (two more round trips), then kept.
@@ -132,17 +123,20 @@ class Lane:
             RemoteFailure: the peer answered with an exception; the lane is idle again.
             TypeError, ValueError: an argument cannot cross; nothing was sent, and the
                 lane is idle.
+            RuntimeError: another thread's call is in flight.
         """
-        stream = self._stream
-        request = self._begin(verb, args, named)
+        if self._closed:
+            raise LinkLost(f"{self._where}: the lane is closed")
+        stream, caller = self._stream, self._caller
+        request = caller.begin(verb, args, named)
         deadline = time.monotonic() + timeout
         try:
             stream.send(request, deadline)
             data = stream.read(deadline)
-            value = self._caller.receive_whole(data, self._reader.max_bytes)
+            value: Value = caller.receive_whole(data, self._reader.max_bytes)
             if value is None:
-                return self._finish(data, deadline)
-            if stream.buffered():
+                value = self._finish(data, deadline)
+            elif self._encrypted and stream.buffered():
                 raise MalformedError("more than one answer")
             return value
         except RemoteFailure:
@@ -153,52 +147,6 @@ class Lane:
             self.close()
             raise
 
-    def send(
-        self, verb: str, *args: Value, timeout: float, named: Mapping[str, Value] | None = None
-    ) -> None:
-        """Send a call without waiting for its answer; `receive` must follow.
-
-        The lane becomes readable when something arrives. The first call of a verb resolves
-        it; that is sent here, and the rest is up to `receive` or `arrived`.
-        Arguments and errors are those of `call`.
-        """
-        request = self._begin(verb, args, named)
-        self._guard(lambda deadline: self._stream.send(request, deadline), timeout)
-
-    def arrived(self, *, timeout: float) -> tuple[Value] | None:
-        """The value of the call sent, if it arrives within `timeout` seconds.
-
-        None says that it did not: the lane waits on, and may be asked again. Other errors
-        are those of `call`.
-        """
-        if not (self._caller.in_flight or self._closed):
-            raise RuntimeError("nothing was sent on this lane")
-        return self._guard(self._await_some, timeout)
-
-    def receive(self, *, timeout: float) -> Value:
-        """Wait up to `timeout` seconds for the value of the call sent; errors as `call`."""
-        if not (self._caller.in_flight or self._closed):
-            raise RuntimeError("nothing was sent on this lane")
-        return self._guard(self._await, timeout)
-
-    def wait_closed(self, timeout: float) -> bool:
-        """Whether the peer of an idle lane closed it within `timeout` seconds.
-
-        A peer that sends anything now is answering a question that was not asked:
-        the lane is closed for that as well.
-        """
-        if self._closed:
-            return True
-        if self._caller.in_flight:
-            raise RuntimeError("a call is in flight on this lane")
-        try:
-            if not self._guard(self._listen, timeout):
-                return False
-        except LinkLost:
-            return True
-        self.close()
-        return True
-
     def knows(self, verb: str) -> bool:
         """Whether that verb has been resolved here."""
         return self._caller.knows(verb)
@@ -207,7 +155,7 @@ class Lane:
     def stale(self) -> bool:
         """Whether an idle lane is of no more use: its peer has closed it, or spoken unasked."""
         try:
-            return self._closed or self._stream.readable(0.0)
+            return self._closed or self._stream.readable()
         except (OSError, ValueError):  # the latter: the descriptor is closed already
             return True
 
@@ -219,17 +167,13 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether a call may be sent."""
-        return not (self._caller.in_flight or self._closed)
-
-    def fileno(self) -> int:
-        """The socket's descriptor, to select on; -1 once closed."""
-        return self._sock.fileno()
+        return not (self._caller.verb or self._closed)
 
     def abort(self) -> None:
         """End the connection but keep the descriptor: for a thread that is not the owner.
 
-        A call in flight, or a `select`, wakes at once, and the owner gets `LinkLost`;
-        the owner still has to `close`. Never raises.
+        A call in flight ends at once, and the owner gets `LinkLost`; the owner still has to
+        `close`. Never raises.
         """
         with self._ending:  # or the descriptor could be another connection's by now
             self._closed = True
@@ -254,26 +198,19 @@ class Lane:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _begin(
-        self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None
-    ) -> bytes:
-        if self._closed:
-            raise LinkLost(f"{self._where}: the lane is closed")
-        return self._caller.begin(verb, args, named)
-
-    def _guard(self, work: Callable[[float], T], timeout: float) -> T:
-        """Do `work` by its deadline; whatever goes wrong is named, and closes the lane."""
-        if self._closed:
-            raise LinkLost(f"{self._where}: the lane is closed")
-        try:
-            return work(time.monotonic() + timeout)
-        except RemoteFailure:
-            raise
-        except (TimeoutError, MalformedError, EOFError, OSError) as error:
-            raise self._ended(error, timeout) from error
-        except BaseException:
-            self.close()
-            raise
+    def _finish(self, data: bytes, deadline: float) -> Value:
+        """The value of a call, whatever its replies look like; `data` is the first read of them."""
+        stream, caller, reader = self._stream, self._caller, self._reader
+        while True:
+            while (payload := reader.take(data)) is None:
+                data = stream.read(deadline)
+            if reader.buffered or stream.buffered():
+                raise MalformedError("more than one answer")
+            reply = caller.receive(payload)
+            if reply is not None:
+                return reply[0]
+            stream.send(caller.request(), deadline)
+            data = stream.read(deadline)
 
     def _ended(self, error: Exception, timeout: float) -> TransportError:
         """What the caller is told after that; the lane is closed."""
@@ -287,42 +224,3 @@ class Lane:
     @property
     def _where(self) -> str:
         return f"{self.address[0]}:{self.address[1]}"
-
-    def _finish(self, data: bytes, deadline: float) -> Value:
-        """The value of a call of whose reply, or of what leads to it, that has been read."""
-        payload = self._whole(self._reader.take(data), deadline)
-        reply = self._caller.receive(payload)
-        if reply is not None:
-            return reply[0]
-        self._ask(max(deadline, time.monotonic() + RESOLVE_STEP_S))
-        return self._await(deadline)
-
-    def _whole(self, payload: bytes | None, deadline: float) -> bytes:
-        if payload is None:
-            payload = self._stream.receive(self._reader, deadline)
-        if self._reader.buffered or self._stream.buffered():
-            raise MalformedError("more than one answer")
-        return payload
-
-    def _ask(self, deadline: float) -> None:
-        self._stream.send(self._caller.request(), deadline)
-
-    def _await_some(self, deadline: float) -> tuple[Value] | None:
-        try:
-            return (self._await(deadline),)
-        except TimeoutError:
-            return None
-
-    def _await(self, deadline: float) -> Value:
-        while (reply := self._caller.receive(self._payload(deadline))) is None:
-            # Sent even if the time of this wait is up just now: whoever waits on would wait for
-            # the answer to a question that was never asked.
-            self._ask(max(deadline, time.monotonic() + RESOLVE_STEP_S))
-        return reply[0]
-
-    def _payload(self, deadline: float) -> bytes:
-        return self._whole(None, deadline)
-
-    def _listen(self, deadline: float) -> bool:
-        # No time left still means one look: that is how a pool tells a stale lane.
-        return self._stream.readable(deadline)

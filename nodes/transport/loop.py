@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from nodes.support import forks
 
 T = TypeVar("T")
 
@@ -33,10 +36,12 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self.loop = new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._woken: threading.Event | None = None
 
     def start(self) -> None:
         """Begins to run. Once only."""
         self._thread.start()
+        forks.enlist_resting(self)
 
     @property
     def is_current(self) -> bool:
@@ -69,6 +74,27 @@ class LoopThread:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine on the loop, and waits for its end. Not to be called on the loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def rest(self, timeout_s: float) -> None:
+        """See `nodes.support.forks.Resting`: the loop is between two callbacks."""
+        if self.is_current or not self._thread.is_alive():
+            return
+        resting, woken = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            resting.set()
+            woken.wait(timeout_s)
+
+        with contextlib.suppress(RuntimeError):  # it has been stopped
+            self.loop.call_soon_threadsafe(wait)
+            self._woken = woken
+            resting.wait(timeout_s)
+
+    def wake(self) -> None:
+        """See `nodes.support.forks.Resting`."""
+        woken, self._woken = self._woken, None
+        if woken is not None:
+            woken.set()
 
     def stop(self, timeout: float = 2.0) -> bool:
         """Ends the loop and what runs on it. Returns whether the thread has ended in time; harmless

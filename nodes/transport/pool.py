@@ -143,7 +143,7 @@ class LanePool:
             taken = list(self._taken)
         self.empty()
         for lane in taken:
-            # Only its taker may close the descriptor: it may be in a `select` on it.
+            # Only its taker may close the descriptor: it may be waiting on it.
             lane.abort()
 
     def _gone(self) -> LinkLost:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from nodes.transport import brine, messages
-from nodes.transport.frames import FRAME_OVERHEAD_BYTES, HEADER, TRAILER, MalformedError
+from nodes.transport.frames import HEADER, TRAILER, MalformedError
 
 T = TypeVar("T")
 
@@ -221,6 +221,8 @@ _REPLY_HEADS = tuple(
     for number in range(messages.ONE_BYTE_SEQUENCES)
 )
 _VALUE_AT = HEADER.size + len(_REPLY_HEADS[0])
+_SHORTEST_FRAMED_BYTES = _VALUE_AT + 6
+"""Of a frame with a value whose size can be anything: what says how long it is takes so many."""
 
 
 def framed_value(data: bytes, number: int) -> bytes | str | None:
@@ -234,16 +236,26 @@ def framed_value(data: bytes, number: int) -> bytes | str | None:
     Returns:
         The value; None if it is anything else, and has to be looked at piece by piece.
     """
-    if not data.startswith(_REPLY_HEADS[number], HEADER.size) or data[-1] != _NEWLINE:
+    end = len(data) - 1
+    if end < _SHORTEST_FRAMED_BYTES or not data.startswith(_REPLY_HEADS[number], HEADER.size):
         return None
-    size = len(data) - FRAME_OVERHEAD_BYTES
-    if data[: HEADER.size] != HEADER.pack(size, 0):
+    if data[: HEADER.size] != HEADER.pack(end - HEADER.size, 0) or data[end] != _NEWLINE:
+        return None
+    text = data[_VALUE_AT] == _TEXT
+    start = _VALUE_AT + text + 2
+    if data[start - 2] == _LONG:
+        start += 3
+        size = int.from_bytes(data[start - 4 : start])
+    elif data[start - 2] == _SHORT:
+        size = data[start - 1]
+    else:
+        return None
+    if start + size != end:
         return None
     try:
-        plain = _plain(data, _VALUE_AT)
-    except MalformedError:
+        return data[start:end].decode() if text else data[start:end]
+    except UnicodeDecodeError:
         return None
-    return plain[0] if plain is not None and plain[1] == len(data) - 1 else None
 
 
 def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:

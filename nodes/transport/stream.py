@@ -1,4 +1,4 @@
-"""A socket with deadlines that cost nothing while they are kept. Both ends use this."""
+"""A socket with deadlines that cost nothing while they are kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nodes.transport.frames import FrameReader
     from nodes.transport.peer import Certificate
 
 CHUNK_BYTES = 64 * 1024
@@ -29,7 +28,7 @@ def remaining(deadline: float) -> float:
 
 
 class Stream:
-    """Bytes out and payloads in, by deadlines.
+    """Bytes out and in, by deadlines.
 
     Python's own socket timeouts cost two system calls at each step: one that sets the
     timeout, and one that polls first. Here the kernel keeps the time (``SO_RCVTIMEO``,
@@ -108,21 +107,6 @@ class Stream:
         """Whether the next `read` would wait for nothing, though the system holds no bytes."""
         return False
 
-    def readable(self, deadline: float) -> bool:
-        """Whether `read` would give something, or the end, by `deadline`. One look at least."""
-        return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
-
-    def receive(self, reader: FrameReader, deadline: float) -> bytes:
-        """The next payload, which must be complete by `deadline`.
-
-        One deadline for all of it: a peer that sends a byte now and then would start a
-        wait anew with each.
-
-        Raises:
-            MalformedError: what came is no frame.
-            TimeoutError, EOFError, OSError: as `read`.
-        """
-        payload = reader.next() if reader.buffered else None
-        while payload is None:
-            payload = reader.take(self.read(deadline))
-        return payload
+    def readable(self) -> bool:
+        """Whether `read` would give something, or the end, at once."""
+        return bool(self._poll.poll(0))

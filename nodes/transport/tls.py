@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from nodes.support import forks
 from nodes.transport.errors import LinkLost, TlsFailed
 from nodes.transport.peer import Certificate
 from nodes.transport.stream import CHUNK_BYTES, Stream
@@ -130,7 +131,8 @@ class TlsStream(Stream):
         try:
             while True:
                 try:
-                    self._explained(self._tls.do_handshake)
+                    with forks.held_off():
+                        self._explained(self._tls.do_handshake)
                     break
                 except ssl.SSLWantReadError:
                     self._flush(deadline)
@@ -173,10 +175,10 @@ class TlsStream(Stream):
                 self._ended = not self._early
         return bool(self._early)
 
-    def readable(self, deadline: float) -> bool:
+    def readable(self) -> bool:
         """As `Stream.readable`; TLS's own messages, a session ticket say, do not count."""
         while not (self.buffered() or self._ended):
-            if not super().readable(deadline):
+            if not super().readable():
                 return False
             with contextlib.suppress(BlockingIOError):
                 data = self._sock.recv(CHUNK_BYTES, socket.MSG_DONTWAIT)

@@ -183,8 +183,8 @@ class Registered(msgspec.Struct, frozen=True):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A live worker, for clients that ask it themselves. `proofs` counts the probes that it
-    answered; `key` is what it wants to be shown, "" where it answers everybody.
+    """A live worker, for clients that ask it themselves. `probes_answered` counts the probes that
+    it answered; `key` is what it wants to be shown, "" where it answers everybody.
     """
 
     id: str
@@ -201,7 +201,8 @@ class Member(msgspec.Struct, frozen=True):
 class Members(msgspec.Struct, frozen=True):
     """All of them. `master` is another for each master that there is in turn: generations
     count anew. `expecting` says whether a worker is about to register; `died` are the generations
-    of those whose processes ended by themselves of late.
+    of those whose processes ended by themselves of late. `version` is another whenever the list
+    is (probes aside), and "" from a master that cannot be told to wait for that.
     """
 
     master: str
@@ -209,6 +210,7 @@ class Members(msgspec.Struct, frozen=True):
     expecting: bool
     members: tuple[Member, ...]
     died: tuple[int, ...] = ()
+    version: str = ""
 
 
 encode_request = msgspec.msgpack.Encoder().encode

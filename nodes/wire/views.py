@@ -52,6 +52,17 @@ class LogPart(msgspec.Struct, frozen=True):
     text: str
 
 
+@ready
+class RecordingPart(msgspec.Struct, frozen=True):
+    """A part of a recording: whole blocks of it, as they lie in its file. `until` is the time to
+    ask for the next part from, Unix time in seconds, and `more` whether there is one already.
+    """
+
+    blocks: bytes
+    until: float
+    more: bool
+
+
 class WorkerView(msgspec.Struct, frozen=True):
     """One worker in a snapshot. Times in seconds or milliseconds as named, memory in bytes; rates
     are of the last whole second, a mean of the last 10 s.

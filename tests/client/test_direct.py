@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from nodes.client.async_connection import AsyncMasterConnection
 from nodes.client.blocking import Client
-from nodes.client.connection import MasterConnection
 from nodes.client.direct import DirectClient
 from nodes.cluster import AttachedCluster, HostedCluster
 from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
 from nodes.routing import RoutingLimits
 from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file
-from nodes.transport import Lane
+from nodes.transport import Lane, Value
 from nodes.wire import PAGE_RECORDS, Envelope, LookupRequest, Member, Members, encode_request
 from tests.kit import (
     PATIENCE,
@@ -57,12 +58,11 @@ def served(cluster: HostedCluster) -> dict[str, int]:
 def patient_client(address: str) -> Iterator[DirectClient]:
     """Asks no second worker: on a busy machine a lookup may be late, and two would perform it."""
     limits = RoutingLimits(hedge_floor_s=PATIENCE, attempt_timeout_s=PATIENCE)
-    master = MasterConnection(address, token=client_token)
-    client = DirectClient(master, limits=limits)
+    connect = functools.partial(AsyncMasterConnection, address, token=client_token)
+    client = DirectClient(connect, limits=limits)
     try:
         yield client
     finally:
-        master.close()
         client.close()
 
 
@@ -187,14 +187,20 @@ def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_i
 
 
 class ListedWorkers:
-    """A master in name only: it says who is there, and nothing else."""
+    """A master in name only, a version of Rollcall back: it says who is there, and nothing else."""
 
     def __init__(self, members: Members) -> None:
         self.members = members
 
-    def call(self, _verb: str, *, timeout: float) -> Envelope:
-        del timeout
+    async def call(
+        self, _verb: str, *args: Value, timeout: float, patient: bool = True
+    ) -> Envelope:
+        del timeout, patient
+        assert not args
         return Envelope(error=False, result=msgspec.to_builtins(self.members))
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def listed(master: str, host: str, port: int) -> Members:
@@ -215,8 +221,8 @@ def listed(master: str, host: str, port: int) -> Members:
 def test_when_all_workers_are_others_nobody_hears_that_there_are_none() -> None:
     with hosted(1) as cluster, SilentServer() as silent, ThreadPoolExecutor(1) as threads:
         [worker] = cluster.master.loop.call(cluster.master.membership.registry.live)
-        master: Any = ListedWorkers(listed("one", "127.0.0.1", silent.port))
-        client = DirectClient(master, limits=RoutingLimits(attempt_timeout_s=PATIENCE))
+        master = ListedWorkers(listed("one", "127.0.0.1", silent.port))
+        client = DirectClient(lambda: master, limits=RoutingLimits(attempt_timeout_s=PATIENCE))
         try:
             asked = threads.submit(
                 client.page,

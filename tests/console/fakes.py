@@ -31,6 +31,7 @@ from nodes.wire import (
     Event,
     LogPart,
     LookupShape,
+    RecordingPart,
     Reloaded,
     Second,
     WorkerView,
@@ -200,6 +201,10 @@ class FakeCluster:
     def history(self, last_s: int = 300) -> list[Second]:
         """The prepared seconds."""
         return [one for one in self.seconds if one.at >= self.now.taken_at - last_s]
+
+    def recording(self, from_time: float = 0.0, max_bytes: int = 0) -> RecordingPart:
+        """Nothing is recorded."""
+        return RecordingPart(blocks=b"", until=from_time, more=False)
 
     def _asked(self, verb: str, *args: object) -> str:
         if self.refusal is not None:

@@ -100,6 +100,7 @@ CALLS = (
     ("register", ("{}",)),
     ("log", ("w99", 0)),
     ("events", (2**40,)),
+    ("recording", (0.0, 1000)),
     ("probe", ()),
     ("retire", ("secret",)),
     ("switch", ("secret", "/path")),

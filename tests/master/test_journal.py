@@ -23,7 +23,8 @@ from nodes.master.journal import (
 )
 from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
-from nodes.wire import Event, Second
+from nodes.wire import ClusterSnapshot, Event
+from tests.console.fakes import cluster_snapshot, worker_view
 from tests.kit import Node, poll_for, run_nodes
 
 
@@ -32,15 +33,17 @@ def event(number: int, at: float | None = None, text: str = "something") -> Even
     return Event(number, time.time() if at is None else at, "proved", "w1", text)
 
 
-def second() -> Second:
-    """WindowedHistogram of now."""
-    return Second(time.time(), 12.5, 0.4, None, 2, 100, 1, 3, 4, 2)
+def snapshot() -> ClusterSnapshot:
+    """One of now."""
+    return cluster_snapshot(
+        [worker_view(1), worker_view(2)], taken_at=time.time(), lookups_per_s=12.5, p50_ms=0.4
+    )
 
 
 @contextmanager
 def journal(path: Path, *, keep_bytes: int = 50_000_000) -> Iterator[Journal]:
     """A journal that is being written."""
-    made = Journal(path, second, keep_bytes=keep_bytes, write_every_s=0.02)
+    made = Journal(path, snapshot, keep_bytes=keep_bytes, write_every_s=0.02)
     made.start()
     try:
         yield made
@@ -123,7 +126,7 @@ def test_a_full_disk_is_told_and_waited_out(
 
     with monkeypatch.context() as full:
         full.setattr(Journal, "_open", on_a_full_disk)
-        made = Journal(path, second, write_every_s=0.02)
+        made = Journal(path, snapshot, write_every_s=0.02)
         made.start()
         for number in range(1, 501):
             made.note(event(number, text="x" * 500))

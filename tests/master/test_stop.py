@@ -14,7 +14,8 @@ import pytest
 import rpyc
 
 from nodes.client.blocking import Client
-from nodes.client.connection import MAX_BREAKS, MasterConnection
+from nodes.client.connection import MasterConnection
+from nodes.client.retry import MAX_BREAKS
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
 from nodes.fleet.fleet import Fleet
 from nodes.master.events import registered

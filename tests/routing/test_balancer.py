@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from nodes.routing import POLICIES, Address, Registry, State, Worker, pick
+from nodes.routing import POLICIES, Address, Registry, State, Worker, key_now, pick
 from nodes.routing.breaker import Breaker
 
 
@@ -42,7 +42,8 @@ class WorkerGroup:
     def pick(self, *exclude: Worker) -> Worker | None:
         """Who would be next."""
         generations = {worker.generation for worker in exclude}
-        return pick(self.registry.available, self.policy, self.now, generations)
+        workers = self.registry.available
+        return pick(workers, key_now(workers, self.policy, self.now), self.now, generations)
 
     def serve(self, times: int, seconds: float = 0.001) -> None:
         """One lookup after the other, each answered in `seconds`."""

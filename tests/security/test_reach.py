@@ -65,6 +65,7 @@ MASTER = {
     "freeze": MAY_OPERATE,
     "kill": MAY_OPERATE,
     "log": MAY_OPERATE,
+    "recording": MAY_OPERATE,
     "reload": MAY_OPERATE,
     "restart": MAY_OPERATE,
     "scale": MAY_OPERATE,

@@ -21,6 +21,8 @@ from nodes.cli import cli
 from nodes.errors import BadRequest, DataError, UnknownWorker
 from nodes.fleet.logs import Logs
 from nodes.master.journal import Journal, journal_file
+from nodes.master.recorder import Recorder
+from nodes.master.recording import recording_file
 from nodes.support.text import LogFormatter, printable, printable_json
 from nodes.transport import Service, Utf8
 from nodes.wire import (
@@ -29,7 +31,6 @@ from nodes.wire import (
     Event,
     LookupShape,
     Reloaded,
-    Second,
     WorkerView,
     answer_envelope,
     answer_part,
@@ -209,11 +210,16 @@ def test_what_is_offered_to_complete_is_text(evil: str, monkeypatch: pytest.Monk
 def test_what_a_journal_holds_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLCALL_STATE", str(tmp_path))
     path = journal_file(7)
-    journal = Journal(path, lambda: Second(time.time(), 0.0, None, None, 0, 0, 0, 0, 0, 0))
+    journal = Journal(path, snapshot, recorder=Recorder(recording_file(7)))
     journal.note(Event(1, time.time(), EVIL, EVIL, EVIL))
     journal.start()
     journal.close()
     for options in ((), ("--json",)):
+        shown = CliRunner().invoke(
+            cli, ["recording", "--master", "127.0.0.1:7", "--last", *options]
+        )
+        assert "forged" in shown.output
+        assert harmless(shown.output)
         done = CliRunner().invoke(cli, ["journal", "--master", "127.0.0.1:7", *options])
         assert "forged" in done.output
         assert harmless(done.output)

@@ -9,6 +9,7 @@ import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -327,13 +328,25 @@ def ask(lane: Lane, verb: str, *args: Any, **named: Any) -> object:
     return lane.call(verb, *args, timeout=PATIENCE, named=named)
 
 
+@contextlib.contextmanager
+def calling(lane: Lane, verb: str, *args: Any) -> Iterator[Future[object]]:
+    """A call under way in a thread of its own, and what becomes of it."""
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(ask, lane, verb, *args)
+
+
+def descriptor(lane: Lane) -> int:
+    """That of a lane's socket, -1 if it is closed."""
+    return lane._sock.fileno()
+
+
 def lost(lane: Lane) -> str:
     """What a lane says when its next call ends with the connection; it must be closed then."""
     try:
         got = lane.call("anything", timeout=PATIENCE)
     except LinkLost as exc:
         assert lane.closed
-        assert lane.fileno() == -1
+        assert descriptor(lane) == -1
         return str(exc)
     raise AssertionError(f"the call was answered: {got!r}")
 

@@ -43,7 +43,7 @@ def test_a_verb_is_resolved_once_and_then_called() -> None:
         request = asked(caller)
         handlers.append(request.body[0])  # type: ignore[index]
         assert caller.receive(payload(messages.value_reply(request.seq, 7))) == (7,)
-        assert not caller.in_flight
+        assert not caller.verb
         caller.begin("verb", ("x",))
     assert handlers == [consts.HANDLE_GETROOT, consts.HANDLE_GETATTR, *[consts.HANDLE_CALL] * 2]
 
@@ -58,7 +58,7 @@ def test_a_failure_ends_the_call() -> None:
     caller, seq = resolved()
     with pytest.raises(RemoteFailure, match="ValueError: no"):
         caller.receive(payload(messages.exception_reply(seq, "builtins", "ValueError", "no")))
-    assert not caller.in_flight
+    assert not caller.verb
 
 
 @pytest.mark.parametrize("ahead", [-1, 1])
@@ -74,4 +74,4 @@ def test_arguments_that_the_peer_would_not_take_begin_no_call() -> None:
         caller.begin("verb", (bytes(MAX_BYTES - CALL_OVERHEAD_BYTES),))
     with pytest.raises(TypeError):
         caller.begin("verb", ([],))  # type: ignore[arg-type]
-    assert not caller.in_flight
+    assert not caller.verb

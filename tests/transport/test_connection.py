@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rpyc.core import brine, consts
 
-from nodes.transport import Lane, Limits, LinkLost, PeerConnection, RawVerb, messages
+from nodes.transport import CallTimeout, Lane, Limits, LinkLost, PeerConnection, RawVerb, messages
 from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
 from nodes.transport.frames import frame
 from nodes.transport.responder import ROOT
@@ -20,7 +20,15 @@ from nodes.transport.server import SLEPT_S
 from nodes.transport.writer import MAX_UNSENT_BYTES
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import Gate, RawPeer, RecordingService, RunningServer, Verb, defect
+from tests.transport.kit import (
+    Gate,
+    RawPeer,
+    RecordingService,
+    RunningServer,
+    Verb,
+    calling,
+    defect,
+)
 
 ConnectRaw = Callable[[RunningServer], RawPeer]
 Dials = Callable[[RunningServer], Lane]
@@ -162,11 +170,10 @@ def test_a_stop_in_the_middle_of_a_verb_is_no_defect(
     gate = Gate()
     running = start_server({"wait": gate.wait})
     lane = dial(running)
-    lane.send("wait", timeout=PATIENCE)
-    poll_for(lambda: lane.arrived(timeout=0.01) is None and gate.entered)
-    running.stop()
-    with pytest.raises(LinkLost):
-        lane.receive(timeout=PATIENCE)
+    with calling(lane, "wait") as answer:
+        poll_for(lambda: gate.entered)
+        running.stop()
+        assert isinstance(answer.exception(PATIENCE), LinkLost)
     assert [r.getMessage() for r in caplog.records if r.levelno > logging.DEBUG] == []
 
 
@@ -203,10 +210,9 @@ def test_what_was_asked_of_a_frozen_process_by_who_is_gone(
 
     running.loop.post(freeze)
     assert frozen.wait(PATIENCE)
-    gone.send("note", "gone", timeout=PATIENCE)
-    gone.close()
-    waiting.send("note", "waiting", timeout=PATIENCE)
-    assert waiting.receive(timeout=PATIENCE) is None
+    with pytest.raises(CallTimeout):
+        gone.call("note", "gone", timeout=0.01)
+    assert waiting.call("note", "waiting", timeout=PATIENCE) is None
     poll_for(lambda: running.server.connections == 1)
     assert sorted(done) == carried_out
     done.clear()

@@ -14,7 +14,7 @@ from nodes.transport.eviction import affordable, longest_silent
 from nodes.transport.frames import HEADER
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import Gate, RawPeer, RunningServer, serves, still_open
+from tests.transport.kit import Gate, RawPeer, RunningServer, calling, serves, still_open
 
 ConnectRaw = Callable[[RunningServer], RawPeer]
 Dials = Callable[[RunningServer], Lane]
@@ -118,7 +118,7 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
     resting.call("echo", timeout=PATIENCE)
     newcomer = dial(running)
     assert newcomer.call("echo", 1, timeout=PATIENCE) == (1,)
-    assert resting.wait_closed(PATIENCE)
+    poll_for(lambda: resting.stale)
     assert trusted.call("echo", 2, timeout=PATIENCE) == (2,)
     assert (running.server.refused, running.server.given_up) == (0, 1)
 
@@ -142,15 +142,14 @@ def test_who_is_being_answered_is_kept(
     gate = Gate()
     running = start_server({"wait": gate.wait}, limits=Limits(connections=1, settled=0.0))
     lane = dial(running)
-    lane.send("wait", timeout=PATIENCE)
-    # The verb's look-up is all that arrives.
-    poll_for(lambda: lane.arrived(timeout=0.01) is None and gate.entered)
-    peer = raw(running)
-    peer.send(messages.root_request(0))
-    (told,) = peer.answers()
-    assert "Overloaded" in str(told.body)
-    gate.open(running)
-    assert lane.receive(timeout=PATIENCE) == 1
+    with calling(lane, "wait") as answer:
+        poll_for(lambda: gate.entered)
+        peer = raw(running)
+        peer.send(messages.root_request(0))
+        (told,) = peer.answers()
+        assert "Overloaded" in str(told.body)
+        gate.open(running)
+        assert answer.result() == 1
 
 
 def test_the_silent_wait_in_nobodys_place(

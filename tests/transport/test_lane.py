@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import select
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -37,13 +35,13 @@ from tests.transport.kit import (
     ScriptedServer,
     after_resolving,
     ask,
+    calling,
     lane_to,
     value,
     values,
 )
 
 Dials = Callable[[RunningServer], Lane]
-SHORT = 0.05
 
 
 # -- calls that succeed ---------------------------------------------------------
@@ -66,8 +64,6 @@ def test_arguments_by_name(start_server: StartServer, dial: Dials) -> None:
     assert ask(lane, "named", first=None, second=(1, b"2")) == (None, (1, b"2"))
     assert lane.call("named", 1, timeout=PATIENCE, named={}) == (1, None)
     assert lane.call("named", 1, timeout=PATIENCE, named=None) == (1, None)
-    lane.send("named", 1, timeout=PATIENCE, named={"second": 2})
-    assert lane.receive(timeout=PATIENCE) == (1, 2)
 
 
 def test_finished_text_arrives_as_str(start_server: StartServer, dial: Dials) -> None:
@@ -152,43 +148,16 @@ def test_a_value_encoded_in_another_way_is_still_one() -> None:
         assert ask(lane, "verb") == "value"
 
 
-def test_waiting_for_either_of_two(start_server: StartServer, dial: Dials) -> None:
+def test_a_slow_answer_holds_up_no_other_lane(start_server: StartServer, dial: Dials) -> None:
     gate = Gate()
     running = start_server({"wait": gate.wait})
     slow, fast = dial(running), dial(running)
-    slow.send("wait", timeout=PATIENCE)
-    fast.send("echo", "first", timeout=PATIENCE)
-    answers: list[object] = []
-    waiting = [slow, fast]
-    while not answers:
-        # What is readable may be no more than the verb's look-up.
-        readable, _, _ = select.select(waiting, [], [], PATIENCE)
-        assert readable
-        answers = [arrived for lane in readable if (arrived := lane.arrived(timeout=0.01))]
-    assert answers == [(("first",),)]
-    assert fast.idle and not slow.idle
-    assert slow.arrived(timeout=0.01) is None
-    gate.open(running)
-    assert slow.receive(timeout=PATIENCE) == 1
-    assert slow.idle
-
-
-def test_a_wait_that_ends_between_two_steps_of_a_look_up_loses_neither(
-    start_server: StartServer, dial: Dials, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hear = Lane._payload
-
-    def hear_and_dawdle(self: Lane, deadline: float) -> bytes:
-        payload = hear(self, deadline)
-        threading.Event().wait(deadline - time.monotonic())
-        return payload
-
-    monkeypatch.setattr(Lane, "_payload", hear_and_dawdle)
-    lane = dial(start_server())
-    lane.send("echo", "x", timeout=PATIENCE)
-    answer = poll_for(lambda: lane.arrived(timeout=0.02))
-    assert answer == (("x",),)
-    assert lane.idle
+    with calling(slow, "wait") as answer:
+        poll_for(lambda: gate.entered)
+        assert ask(fast, "echo", "first") == ("first",)
+        assert not answer.done()
+        gate.open(running)
+        assert answer.result() == 1
 
 
 # -- a server of the real library ---------------------------------------------------
@@ -242,20 +211,17 @@ def test_a_list_of_a_stock_server_is_no_answer(stock: tuple[str, int]) -> None:
 
 
 def test_one_call_in_flight(start_server: StartServer, dial: Dials) -> None:
-    lane = dial(start_server())
-    with pytest.raises(RuntimeError, match="nothing was sent"):
-        lane.receive(timeout=PATIENCE)
-    lane.send("echo", 1, timeout=PATIENCE)
-    assert not lane.idle
-    misuses: list[Callable[[], object]] = [
-        lambda: ask(lane, "echo"),
-        lambda: lane.send("echo", timeout=PATIENCE),
-        lambda: lane.wait_closed(0),
-    ]
-    for misuse in misuses:
+    gate = Gate()
+    running = start_server({"wait": gate.wait})
+    lane = dial(running)
+    with calling(lane, "wait") as answer:
+        poll_for(lambda: gate.entered)
+        assert not lane.idle
         with pytest.raises(RuntimeError, match="in flight"):
-            misuse()
-    assert lane.receive(timeout=PATIENCE) == (1,)
+            ask(lane, "echo")
+        gate.open(running)
+        assert answer.result() == 1
+    assert ask(lane, "echo", 1) == (1,)
     assert lane.idle
 
 

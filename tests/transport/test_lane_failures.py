@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import select
 import socket
 import threading
 from collections.abc import Callable
@@ -34,6 +33,8 @@ from tests.transport.kit import (
     Script,
     after_resolving,
     ask,
+    calling,
+    descriptor,
     lane_to,
     lost,
     squeezed,
@@ -54,15 +55,10 @@ def test_a_late_answer_closes_the_lane(start_server: StartServer, dial: Dials) -
         lane.call("wait", timeout=SHORT)
     assert lane.closed
     assert not lane.idle
-    assert lane.fileno() == -1
-    attempts: list[Callable[[], object]] = [
-        lambda: ask(lane, "echo"),
-        lambda: lane.receive(timeout=1),
-    ]
-    for attempt in attempts:
-        with pytest.raises(LinkLost, match="closed"):
-            attempt()
-    assert lane.wait_closed(0)
+    assert lane.stale
+    assert descriptor(lane) == -1
+    with pytest.raises(LinkLost, match="closed"):
+        ask(lane, "echo")
 
 
 def test_the_deadline_is_over_all_of_a_call() -> None:
@@ -195,52 +191,40 @@ def test_random_bytes_end_in_an_error_of_ours() -> None:
 def test_another_thread_ends_a_call(start_server: StartServer, dial: Dials, how: str) -> None:
     gate = Gate()
     lane = dial(start_server({"wait": gate.wait}))
-    ended: list[Exception] = []
-
-    def call() -> None:
-        try:
-            ask(lane, "wait")
-        except TransportError as exc:
-            ended.append(exc)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    poll_for(lambda: gate.entered)
-    getattr(lane, how)()
-    thread.join(PATIENCE)
-    assert [type(exc) for exc in ended] == [LinkLost]
+    with calling(lane, "wait") as answer:
+        poll_for(lambda: gate.entered)
+        getattr(lane, how)()
+        assert type(answer.exception(PATIENCE)) is LinkLost
     assert lane.closed
-    assert lane.fileno() == -1
+    assert descriptor(lane) == -1
 
 
 def test_a_lane_that_was_ended_keeps_its_descriptor_until_closed(
     start_server: StartServer, dial: Dials
 ) -> None:
     lane = dial(start_server())
-    lane.send("echo", timeout=PATIENCE)
     lane.abort()
-    assert lane.fileno() >= 0
-    assert select.select([lane], [], [], PATIENCE)[0] == [lane]
     with pytest.raises(LinkLost):
-        lane.receive(timeout=PATIENCE)
+        ask(lane, "echo")
+    assert lane.closed
+    assert descriptor(lane) >= 0
     lane.close()
     lane.close()
     lane.abort()
-    assert lane.fileno() == -1
+    assert descriptor(lane) == -1
 
 
 def test_seeing_the_peer_leave(start_server: StartServer, dial: Dials) -> None:
     running = start_server()
     lane = dial(running)
     ask(lane, "echo")
-    assert not lane.wait_closed(0)
-    assert not lane.wait_closed(0.001)
+    assert not lane.stale
     assert ask(lane, "echo", 1) == (1,), "looking changed nothing"
     running.services[0].connection.abort()
-    assert lane.wait_closed(PATIENCE)
-    assert lane.closed
-    assert lane.fileno() == -1
-    assert lane.wait_closed(0)
+    poll_for(lambda: lane.stale)
+    assert not lane.closed, "that is for who looks"
+    lost(lane)
+    assert lane.stale
 
 
 def test_an_answer_to_nothing_asked_closes_the_lane() -> None:
@@ -248,10 +232,10 @@ def test_an_answer_to_nothing_asked_closes_the_lane() -> None:
         lane = Lane.dial(*listener.getsockname())
         peer, _ = listener.accept()
         with peer, lane:
-            assert not lane.wait_closed(0)
+            assert not lane.stale
             peer.sendall(messages.value_reply(1, "early"))
-            assert lane.wait_closed(PATIENCE)
-            assert lane.closed
+            poll_for(lambda: lane.stale)
+            assert "closed by the peer" not in lost(lane)
 
 
 # -- dialling -------------------------------------------------------------------------
@@ -327,6 +311,6 @@ def test_lanes_of_a_stopped_server_see_it(start_server: StartServer, dial: Dials
     lane = dial(running)
     ask(lane, "echo")
     running.stop()
-    poll_for(lambda: lane.wait_closed(0))
+    poll_for(lambda: lane.stale)
     with pytest.raises(DialFailed):
         Lane.dial(*running.address)

@@ -18,7 +18,7 @@ from nodes.security.tls import CertificateRole, Tls
 from nodes.transport import CallTimeout, DialFailed, Lane, LanePool, LinkLost
 from tests.kit import FORK_WARNING, PATIENCE, ForkedChild, ServerThread, make_tls, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import COMMON, Gate, RecordingService, RunningServer
+from tests.transport.kit import COMMON, Gate, RecordingService, RunningServer, calling, descriptor
 
 MOST_IDLE = 3
 
@@ -86,17 +86,22 @@ def test_a_lane_whose_call_failed_is_dropped(pool: LanePool, start_server: Start
     with pytest.raises(CallTimeout):
         lane.call("wait", timeout=0.02)
     late.give(lane)
-    assert lane.fileno() == -1
+    assert descriptor(lane) == -1
     assert use(late) is not lane
     late.close()
 
 
-def test_a_lane_given_back_with_a_call_in_flight_is_closed(pool: LanePool) -> None:
-    lane = pool.take(timeout=PATIENCE)
-    lane.send("echo", timeout=PATIENCE)
-    pool.give(lane)
-    assert lane.closed
-    assert use(pool) is not lane
+def test_a_lane_given_back_with_a_call_in_flight_is_closed(start_server: StartServer) -> None:
+    gate = Gate()
+    running = start_server({"wait": gate.wait})
+    with contextlib.closing(LanePool(*running.address)) as pool:
+        lane = pool.take(timeout=PATIENCE)
+        with calling(lane, "wait") as answer:
+            poll_for(lambda: gate.entered)
+            pool.give(lane)
+            assert lane.closed
+            assert isinstance(answer.exception(PATIENCE), LinkLost)
+        assert use(pool) is not lane
 
 
 def hung_up_on(pool: LanePool, running: RunningServer, count: int) -> list[Lane]:
@@ -179,7 +184,7 @@ def test_closing_ends_idle_lanes_and_calls_in_flight(start_server: StartServer) 
     pool.close()
     thread.join(PATIENCE)
     assert len(errors) == 1
-    assert [lane.fileno() for lane in (idle, *lanes)] == [-1, -1]
+    assert [descriptor(lane) for lane in (idle, *lanes)] == [-1, -1]
     with pytest.raises(LinkLost, match="no longer in use"):
         pool.take(timeout=PATIENCE)
     pool.close()
@@ -191,9 +196,9 @@ def test_a_lane_given_back_after_closing_is_closed(running: RunningServer) -> No
     lane.call("echo", timeout=PATIENCE)
     pool.close()
     assert lane.closed
-    assert lane.fileno() >= 0, "its taker may be waiting on the descriptor"
+    assert descriptor(lane) >= 0, "its taker may be waiting on the descriptor"
     pool.give(lane)
-    assert lane.fileno() == -1
+    assert descriptor(lane) == -1
 
 
 def test_closing_during_a_dial(running: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +214,7 @@ def test_closing_during_a_dial(running: RunningServer, monkeypatch: pytest.Monke
     monkeypatch.setattr(Lane, "dial", close_meanwhile)
     with pytest.raises(LinkLost, match="no longer in use"):
         pool.take(timeout=PATIENCE)
-    assert [lane.fileno() for lane in dialled] == [-1]
+    assert [descriptor(lane) for lane in dialled] == [-1]
 
 
 def test_failed_dials_leave_nothing(running: RunningServer, pool: LanePool) -> None:
@@ -245,7 +250,7 @@ def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
     pool.give(idle)
 
     def work() -> bool:
-        assert (idle.closed, idle.fileno(), taken.closed, taken.fileno()) == (True, -1, True, -1)
+        assert all(lane.closed and descriptor(lane) == -1 for lane in (idle, taken))
         own = use(pool, "child")
         assert own not in (idle, taken)
         pool.give(taken)

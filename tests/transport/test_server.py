@@ -16,7 +16,16 @@ from nodes.transport import Lane, Limits, Server, messages
 from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, ServerThread, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import COMMON, FIRST_VERB, Gate, RawPeer, RecordingService, RunningServer
+from tests.transport.kit import (
+    COMMON,
+    FIRST_VERB,
+    Gate,
+    RawPeer,
+    RecordingService,
+    RunningServer,
+    calling,
+    descriptor,
+)
 
 Dials = Callable[[RunningServer], Lane]
 
@@ -79,7 +88,7 @@ def test_stopping_ends_every_connection(start_server: StartServer, dial: Dials) 
     assert len(server_threads()) == 1
     running.stop()
     assert server_threads() == []
-    assert all(lane.wait_closed(PATIENCE) for lane in lanes)
+    poll_for(lambda: all(lane.stale for lane in lanes))
     assert [service.closed for service in running.services] == [1] * 5
     assert running.server.connections == 0
     with pytest.raises(ConnectionRefusedError):
@@ -127,14 +136,14 @@ def test_who_finishes_answers_what_was_asked_and_ends_the_rest(
     idle, busy = dial(running), dial(running)
     for lane in (idle, busy):
         lane.call("echo", timeout=PATIENCE)
-    busy.send("wait", timeout=PATIENCE)
-    poll_for(lambda: busy.arrived(timeout=0.01) is None and gate.entered)
-    running.loop.run(running.server.finish(0.01))
-    assert idle.wait_closed(PATIENCE)
-    assert running.server.connections == 1
-    gate.open(running)
-    assert busy.arrived(timeout=PATIENCE) == (1,)
-    assert busy.wait_closed(PATIENCE)
+    with calling(busy, "wait") as answer:
+        poll_for(lambda: gate.entered)
+        running.loop.run(running.server.finish(0.01))
+        poll_for(lambda: idle.stale)
+        assert running.server.connections == 1
+        gate.open(running)
+        assert answer.result() == 1
+    poll_for(lambda: busy.stale)
     running.loop.run(running.server.finish(PATIENCE))
     assert running.server.connections == 0
 
@@ -155,7 +164,7 @@ def test_accepted_connections_do_not_wait_to_send(start_server: StartServer, dia
     (connection,) = running.server._connections
     accepted = connection._sock
     assert accepted is not None
-    with socket.socket(fileno=socket.dup(lane.fileno())) as dialled:
+    with socket.socket(fileno=socket.dup(descriptor(lane))) as dialled:
         for sock in (accepted, dialled):
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import select
@@ -26,9 +25,8 @@ from nodes.transport import (
 )
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import ask, listens_with
+from tests.transport.kit import Gate, ask, calling, descriptor, listens_with
 
-SHORT = 0.05
 LONG = Limits(first_byte=600.0, frame=600.0, idle=600.0)
 
 
@@ -40,8 +38,8 @@ def test_a_session_ticket_is_no_word_of_the_peer(
     trusts = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     foreign.configure_trust(trusts)
     with Lane.dial(*start_server(tls=listening).address, tls=Secure(trusts)) as lane:
-        assert select.select([lane], [], [], PATIENCE)[0], "something came"
-        assert not lane.wait_closed(SHORT)
+        assert select.select([descriptor(lane)], [], [], PATIENCE)[0], "something came"
+        assert not lane.stale
         assert ask(lane, "echo", 1) == (1,)
 
 
@@ -77,7 +75,7 @@ def test_what_is_decrypted_already_is_not_forgotten(ends: Any) -> None:
     assert dialling.read(deadline) == b"one"
     assert not select.select([near], [], [], 0.0)[0], "the system has none left"
     assert dialling.buffered()
-    assert dialling.readable(0.0)
+    assert dialling.readable()
     over = time.monotonic() - 1.0
     assert [dialling.read(over), dialling.read(over)] == [b"two", b"three"]
     assert not dialling.buffered()
@@ -90,7 +88,7 @@ def test_an_end_is_an_end(ends: Any) -> None:
     deadline = time.monotonic() + PATIENCE
     answering.sendall(b"last")
     answering.shutdown(socket.SHUT_WR)
-    assert dialling.readable(deadline)
+    poll_for(dialling.readable)
     assert dialling.read(deadline) == b"last"
     with pytest.raises(EOFError):
         dialling.read(deadline)
@@ -116,7 +114,7 @@ def test_a_goodbye_is_an_end_after_the_last_word(foreign: trustme.CA) -> None:
             deadline = time.monotonic() + PATIENCE
             stream.shake_hands(deadline)
             assert stream.read(deadline) == b"last"
-            assert stream.readable(deadline)
+            poll_for(stream.readable)
             assert not stream.buffered()
             for _ in range(2):
                 with pytest.raises(EOFError):
@@ -134,12 +132,10 @@ def test_bytes_changed_on_the_way_are_noticed(ends: Any) -> None:
 def test_an_abort_wakes_the_owner(
     start_server: StartServer, master: ssl.SSLContext, to_master: Secure
 ) -> None:
-    running = start_server({"wait": asyncio.Event().wait}, tls=master)
+    gate = Gate()
+    running = start_server({"wait": gate.wait}, tls=master)
     with Lane.dial(*running.address, tls=to_master) as lane:
-        ask(lane, "echo")
-        lane.send("wait", timeout=PATIENCE)
-        timer = threading.Timer(SHORT, lane.abort)
-        timer.start()
-        with pytest.raises(LinkLost):
-            lane.receive(timeout=PATIENCE)
-        timer.join()
+        with calling(lane, "wait") as answer:
+            poll_for(lambda: gate.entered)
+            lane.abort()
+            assert isinstance(answer.exception(PATIENCE), LinkLost)

@@ -9,7 +9,6 @@ from rpyc.core import protocol
 
 from nodes.transport import Lane, PeerConnection, messages
 from nodes.transport.caller import Caller
-from nodes.transport.frames import FrameReader
 from nodes.transport.introspection import Exported
 from nodes.transport.responder import Responder, Verbs
 from nodes.transport.stream import Stream
@@ -51,12 +50,14 @@ class AnyReplyCaller(Caller):
 class RenewedWaitStream(Stream):
     """Begins its wait anew with every piece, as a socket's own timeout does."""
 
-    def receive(self, reader: FrameReader, deadline: float) -> bytes:
-        seconds = deadline - time.monotonic()
-        payload = None
-        while payload is None:
-            payload = reader.take(self.read(time.monotonic() + seconds))
-        return payload
+    _deadline = 0.0
+    _seconds = 0.0
+
+    def read(self, deadline: float) -> bytes:
+        now = time.monotonic()
+        if deadline != self._deadline:
+            self._deadline, self._seconds = deadline, deadline - now
+        return super().read(now + self._seconds)
 
 
 class UnwokenLane(Lane):
