@@ -275,7 +275,9 @@ class CallState:
             return NoWorkers("no worker came up in time; 'rollcall-nodes ps' shows how they are")
         last = self._last_error
         if self.pending:
-            last = f"{' and '.join(a.worker.id for a in self.pending.values())}: no answer yet"
+            asked = " and ".join(one.worker.id for one in self.pending.values())
+            before = f", and before {last}" if last else ""  # it may be why all of them fail
+            last = f"{asked}: no answer yet{before}"
         detail = f"; last: {last}" if last else ""
         return DeadlineExceeded(f"no answer in time, after {self.attempts} attempt(s){detail}")
 

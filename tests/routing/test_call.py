@@ -204,3 +204,13 @@ def test_an_answer_ends_the_call_and_the_others_are_abandoned() -> None:
 def test_with_nothing_to_decide_but_the_deadline_it_waits_for_that() -> None:
     harness = CallHarness("a", RoutingLimits(attempt_timeout_s=math.inf))
     run(harness, [(0.0, "", "a"), (0.25, "", DEADLINE_S)])
+
+
+def test_a_deadline_names_what_failed_before_as_well_as_who_is_silent() -> None:
+    s = CallHarness("a", NO_HEDGES)
+    assert isinstance(s.call.next_action(0.0, expecting=lambda: False), Ask)
+    s.call.failed(s.workers["a"], "boom", 0.5)
+    s.call.next_action(0.5, expecting=lambda: False)
+    assert isinstance(s.call.next_action(1.0, expecting=lambda: False), Ask)
+    with pytest.raises(DeadlineExceeded, match="last: a: no answer yet, and before a: boom"):
+        s.call.next_action(DEADLINE_S, expecting=lambda: False)
