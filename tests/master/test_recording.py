@@ -485,7 +485,8 @@ def test_a_master_that_ended_can_be_read_by_command(tmp_path: Path) -> None:
     assert shown.returncode == 0 and "from 20" in shown.stdout
     span = json.loads(run_nodes("recording", "--master", address, "--json").stdout)
     assert span["snapshots"] >= 1
-    assert time.time() - 60 < span["first"] <= span["last"] <= time.time()
+    # An earlier master may have had that port, and its recording is gone on with.
+    assert span["first"] <= span["last"] and time.time() - 60 < span["last"] <= time.time()
     last = run_nodes("recording", "--master", address, "--last")
     assert "as recorded at" in last.stdout and "w1" in last.stdout and "RESTARTS" in last.stdout
     at = run_nodes("recording", "--at", str(span["last"]), "--json", "--file", span["file"])
