@@ -11,7 +11,6 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-from console.commands import COMMANDS, KEYS
 from console.lines import Run, Tone
 from console.plan import (
     LEFT_PANELS,
@@ -45,7 +44,7 @@ from console.widgets.panels import (
 )
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import LiveTable
-from console.widgets.worker_table import WorkerTable
+from console.widgets.worker_table import WorkerTable, command_bindings
 
 HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
 """The heads of the panels below the workers."""
@@ -62,19 +61,7 @@ class MainScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                command.key,
-                f"app.command('{command.name}')",
-                command.label.lower(),
-                tooltip=command.help,
-                id=command.name,
-                key_display=KEYS.get(command.key, command.key),
-                show=bool(command.footer),
-            )
-            for command in COMMANDS
-            if command.key and not command.steers
-        ),
+        *command_bindings(steers=False),
         *(
             Binding(digit, f"screen.panel('{part}')", f"Go to panel {digit}", show=False)
             for digit, part in PANELS.items()

@@ -28,7 +28,7 @@ from console.widgets.message import KeyLine, MessageLine
 from console.widgets.panels import Head, Tab, Tabs
 from console.widgets.rows import Column, Row
 from console.widgets.table import LiveTable
-from console.widgets.worker_table import steering_bindings
+from console.widgets.worker_table import command_bindings
 from nodes.support.units import duration, latency
 from nodes.wire import WorkerView
 
@@ -113,7 +113,7 @@ class WorkerScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", "back", key_display="ESC"),
-        *steering_bindings(),
+        *command_bindings(steers=True),
         Binding("slash", "search", "search the log"),
         Binding("F", "follow", "follow the log"),
         Binding("question_mark", "app.command('help')", "help", id="help", key_display="?"),

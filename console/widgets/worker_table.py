@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from console.columns import Scene
-from console.commands import COMMANDS, KEYS
+from console.commands import COMMANDS, key_text
 from console.lines import Field, Tone
 from console.plan import Part
 from console.seen import Seen
@@ -37,8 +37,10 @@ GONE_KEY = "*gone"
 """The key of that line: no worker can be called so."""
 
 
-def steering_bindings() -> list[BindingType]:
-    """The keys of the commands that steer: for the worker list and a worker's own screen."""
+def command_bindings(*, steers: bool) -> list[BindingType]:
+    """The keys of the commands: those that steer are for the worker list and a worker's own screen,
+    the others for every part of a screen.
+    """
     return [
         Binding(
             command.key,
@@ -46,11 +48,11 @@ def steering_bindings() -> list[BindingType]:
             command.label.lower(),
             tooltip=command.help,
             id=command.name,
-            key_display=KEYS.get(command.key, command.key),
+            key_display=key_text(command),
             show=bool(command.footer),
         )
         for command in COMMANDS
-        if command.key and command.steers
+        if command.key and command.steers is steers
     ]
 
 
@@ -63,7 +65,7 @@ class WorkerTable(LiveTable):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", key_display="SPC"),
-        *steering_bindings(),
+        *command_bindings(steers=True),
     ]
 
     seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)

@@ -79,26 +79,23 @@ class MasterConnection:
         """
         deadline = time.monotonic() + timeout
         left = timeout + grace_s
-        retry: Retry | None = None  # most calls need none
+        retry = Retry(self._where, again=again)
         while True:
             try:
                 reply = self._once(verb, args, named, left, again=again)
                 self._met = True
                 return reply.checked() if reply.error else reply
             except Overloaded as busy:
-                retry = retry or Retry(self._where, again=again)
                 wait = retry.overload_wait_s(busy, deadline - time.monotonic())
                 if wait is None:
                     raise
                 time.sleep(wait)
             except (LinkLost, Stopping, DialFailed) as error:
-                retry = retry or Retry(self._where, again=again)
                 pause = retry.wait_s(error, patient=self._patient and self._met)
                 if pause is None or time.monotonic() + pause >= deadline + grace_s:
                     raise retry.lost(error) from error
                 time.sleep(pause)
             except (TransportError, msgspec.MsgspecError) as error:
-                retry = retry or Retry(self._where, again=again)
                 raise retry.lost(error) from error
             left = seconds_left(deadline + grace_s, time.monotonic())
 

@@ -11,7 +11,7 @@ import time
 from typing import NamedTuple
 
 from nodes.dispatch.replies import is_answer
-from nodes.routing import IN_ROTATION, Worker
+from nodes.routing import IN_ROTATION, Worker, is_slow
 from nodes.transport import LanePool, Secure, TransportError
 from nodes.wire import WorkerAnswer
 
@@ -20,12 +20,6 @@ FIRST_WAIT_S = 0.05
 
 DIAL_TIMEOUT_S = 0.25
 """Seconds that a connection to a worker may take."""
-
-SLOW_FACTOR = 2.0
-SLOW_FLOOR_S = 0.02
-"""A worker is slow whose answers take so many times as long as those of the quickest, and so many
-seconds at least; it is then asked by so much less."""
-
 
 FADE_PER_PROBE = 0.8
 """Of what is known of a worker's latency, what is left after each probe that it answers."""
@@ -183,5 +177,5 @@ class QuickLookups:
         """Works out anew by how much that worker is slower than the quickest."""
         known = [other.estimate_s for other in self._list if other.estimate_s]
         quickest = min(known, default=0.0)
-        slow = one.estimate_s >= max(SLOW_FLOOR_S, SLOW_FACTOR * quickest)
-        one.excess = one.estimate_s / quickest if slow and quickest else 1.0
+        slow = is_slow(one.estimate_s, quickest)  # it is then asked by so much less
+        one.excess = one.estimate_s / quickest if slow else 1.0

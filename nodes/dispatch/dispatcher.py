@@ -110,7 +110,7 @@ class Dispatcher:
         """Calls `verb` on that very worker (a probe, `retire`)."""
         link = self._links.get(worker.generation)
         if link is None:
-            pending.failed(_over())
+            pending.failed(DialFailed("its registration is over"))
         else:
             link.call(verb, arguments, pending)
 
@@ -159,11 +159,7 @@ class Dispatcher:
         call.worker = worker
         call.sent_at = now
         self._first[call] = None
-        link = self._links.get(worker.generation)
-        if link is None:
-            call.failed(_over())
-        else:
-            link.call(call.verb, call.arguments, call)
+        self.call_worker(worker, call.verb, call.arguments, call)
 
     def first_replied(self, call: Call, value: Value) -> None:
         """The first worker that a call was sent to has replied."""
@@ -250,7 +246,3 @@ class Dispatcher:
         self._let_in(now)
         if self.under_way:
             self._wake()
-
-
-def _over() -> DialFailed:
-    return DialFailed("its registration is over")

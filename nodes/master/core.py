@@ -176,7 +176,7 @@ class MasterCore:
 
     def _look(self, now: float) -> None:
         self.membership.look(now)
-        self.lookups.fold(now)
+        self.lookups.stats.fold(now)
 
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)

@@ -6,7 +6,7 @@ import functools
 import shlex
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from nodes.dispatch.call import Answer, Call
@@ -14,7 +14,7 @@ from nodes.errors import LookupFailed
 from nodes.routing import WindowedHistogram
 from nodes.routing.histogram import merge, quantile
 from nodes.support.text import excerpt
-from nodes.support.units import rounded_ms
+from nodes.support.units import known_ms, rounded_ms
 from nodes.transport import messages, shortcuts
 from nodes.wire import NOTHING_FOUND, LookupRequest, LookupView, SlowLookup
 
@@ -128,15 +128,20 @@ class LookupStats:
     An answer costs one append; the rest is done by `fold`. Only answers count as throughput, and
     only they have a latency here.
 
+    Args:
+        declared: returns the names of the lookups that there are: the same object as long as these
+            are the same.
+
     Attributes:
         errors_by_code: lookups that failed, by the code of their error.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, declared: Callable[[], Iterable[str]]) -> None:
+        self._declared = declared
         self.errors_by_code: dict[str, int] = {}
         self._answered = 0
         self._unfolded: list[tuple[float, float, Asked, bool]] = []
-        self._declared: Iterable[str] = ()
+        self._names: Iterable[str] = ()
         self._by_name: dict[bytes, _NameFigures] = {}
         self._other = _NameFigures()
         self._failures = WindowedHistogram()
@@ -155,11 +160,11 @@ class LookupStats:
         """Lookups that failed so far."""
         return sum(self.errors_by_code.values())
 
-    def declare(self, names: Iterable[str]) -> None:
-        """Those are the lookups that there are from now on."""
-        if names is self._declared:
+    def _take_over_names(self) -> None:
+        names = self._declared()
+        if names is self._names:
             return
-        self._declared = names
+        self._names = names
         before = self._by_name
         self._by_name = {
             name: before.pop(name) if name in before else _NameFigures()
@@ -200,6 +205,7 @@ class LookupStats:
         request: LookupRequest | None = None,
     ) -> None:
         """A lookup has failed after so many seconds; see `answered_one`."""
+        self._take_over_names()
         asked = call.arguments if request is None else request
         attempts, worker = 0, ""
         if call.state is not None and call.state.asked is not None:
@@ -231,6 +237,7 @@ class LookupStats:
 
     def fold(self, now: float) -> None:
         """Folds in what was answered since the last fold. To be called about each second."""
+        self._take_over_names()
         samples, self._unfolded = self._unfolded, []
         self._answered += len(samples)
         seconds: dict[tuple[bytes, int], tuple[list[float], list[bool]]] = {}
@@ -316,12 +323,11 @@ def _arguments(asked: Asked) -> str:
 
 def _lookup_view(name: str, figures: _NameFigures, now: float) -> LookupView:
     counts = merge((figures.histogram,), now)
-    p50_s, p99_s = quantile(counts, 0.5), quantile(counts, 0.99)
     return LookupView(
         name=name,
         per_s=figures.histogram.last_second(now),
-        p50_ms=None if p50_s is None else rounded_ms(p50_s),
-        p99_ms=None if p99_s is None else rounded_ms(p99_s),
+        p50_ms=known_ms(quantile(counts, 0.5)),
+        p99_ms=known_ms(quantile(counts, 0.99)),
         answered=figures.answered,
         empty=figures.empty,
         errors=figures.errors,

@@ -21,7 +21,7 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall
-from nodes.master.lookup_stats import LookupFigures, LookupStats
+from nodes.master.lookup_stats import LookupStats
 from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
@@ -81,41 +81,43 @@ class LookupHandler:
         self._wait_for_worker = wait_for_worker
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
-        self.stats = LookupStats()
-
-    def fold(self, now: float) -> None:
-        """Folds in what was answered since the last fold. To be called about each second."""
-        self.stats.declare(self._served.lookups)
-        self.stats.fold(now)
-
-    def figures(self, now: float, wall: float) -> LookupFigures:
-        """What lookups were like, at `now` (monotonic, seconds), which is the Unix time `wall`."""
-        self.stats.declare(self._served.lookups)
-        return self.stats.figures(now, wall)
+        self.stats = LookupStats(lambda: served.lookups)
 
     # -- what nearly every client asks ------------------------------------------------
 
     def take(self, connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
         """Takes in `lookup(name, *args)` as it came; the `take` of a `RawVerb`."""
-        texts = shortcuts.short_arguments(arguments)
-        if not texts or self._finished is not None or self.in_flight >= MAX_LOOKUPS:
+        values = shortcuts.short_arguments(arguments)
+        if not values or not self._may_take(values[0], len(values) - 1):
             return False
-        if self._served.arities.get(texts[0]) != len(texts) - 1:
-            return False
-        self.in_flight += 1
-        self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
+        self._submit(ClientCall(arguments, self, connection, seq))
         return True
 
     def take_named(self, name: str) -> Callable[[PeerConnection, bytes, bytes], bool]:
         """As `take`, for the verb that a lookup is by itself: `getbyname(*args)`."""
 
         def take(connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
-            texts = shortcuts.short_arguments(arguments)
-            if texts is None or len(texts) > MAX_PREFIXED:
+            values = shortcuts.short_arguments(arguments)
+            if values is None or len(values) > MAX_PREFIXED:
                 return False
-            return self.take(connection, seq, shortcuts.with_name(name, arguments))
+            if not self._may_take(name, len(values)):
+                return False
+            prefixed = shortcuts.with_name(name, arguments)
+            self._submit(ClientCall(prefixed, self, connection, seq))
+            return True
 
         return take
+
+    def _may_take(self, name: str | int, count: int) -> bool:
+        """Whether there is such a lookup of so many arguments, and room for one more."""
+        if self._finished is not None or self.in_flight >= MAX_LOOKUPS:
+            return False
+        lookup = self._served.lookups.get(name) if type(name) is str else None
+        return lookup is not None and len(lookup.fields) == count
+
+    def _submit(self, call: ClientCall) -> None:
+        self.in_flight += 1
+        self._dispatcher.submit(call)
 
     def answered_one(
         self, call: Call, answer: Answer, request: LookupRequest | None = None
@@ -123,8 +125,7 @@ class LookupHandler:
         """A lookup was answered: its envelope."""
         self._leave()
         self.stats.answered_one(call, answer, time.monotonic(), request)
-        part, worker, attempts, took_s = answer
-        return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
+        return _envelope(answer)
 
     def failed_one(
         self,
@@ -136,7 +137,6 @@ class LookupHandler:
         """A lookup has failed: its envelope."""
         self._leave()
         if not isinstance(error, BadRequest):
-            self.stats.declare(self._served.lookups)
             self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
@@ -234,12 +234,7 @@ class LookupHandler:
             raise
         finally:
             self._leave()
-        return answer_envelope(
-            answer.part,
-            worker=answer.worker.id,
-            attempts=answer.attempts,
-            elapsed_ms=answer.took_s * 1000,
-        )
+        return _envelope(answer)
 
     async def await_worker(self, timeout_s: float) -> None:
         """Waits up to `timeout_s` seconds for the first worker, who will say what is served, as
@@ -302,6 +297,11 @@ def _checked(known: dict[str, Lookup], name: str, args: tuple[object, ...]) -> t
     if known:
         raise BadRequest(f"there is no lookup {name[:80]!r}; there are {', '.join(known)}")
     raise NoWorkers(NO_WORKERS)
+
+
+def _envelope(answer: Answer) -> bytes:
+    part, worker, attempts, took_s = answer
+    return answer_envelope(part, worker=worker.id, attempts=attempts, elapsed_ms=took_s * 1000)
 
 
 def _check_timeout(timeout_s: float) -> None:

@@ -24,7 +24,6 @@ class ServedCatalog:
     Attributes:
         description: what is served, None while nobody has said so.
         lookups: that can be asked, by name.
-        arities: how many arguments each takes, by its encoded name.
         fixed: whether that is the launcher's to say, and no worker's.
     """
 
@@ -34,7 +33,6 @@ class ServedCatalog:
         self._unserved_since: float | None = None
         self.description: Description | None = None
         self.lookups: dict[str, Lookup] = {}
-        self.arities: dict[bytes, int] = {}
         self.fixed = False
         if description is not None:
             self._describe(description)
@@ -44,7 +42,6 @@ class ServedCatalog:
         self.lookups = {
             one.name: Lookup(one.name, one.fields, one.types) for one in description.lookups
         }
-        self.arities = {name.encode(): len(one.fields) for name, one in self.lookups.items()}
 
     def check(self, offered: Description) -> None:
         """Raises `Conflict` for a catalog of another dataset."""

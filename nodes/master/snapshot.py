@@ -10,7 +10,7 @@ from nodes.master.membership import Membership
 from nodes.routing import BETWEEN_REGISTRATIONS, LocalWorker, Phase, Registry, State, Worker
 from nodes.routing.histogram import quantile
 from nodes.support.natural import natural_key
-from nodes.support.units import rounded_ms
+from nodes.support.units import known_ms
 from nodes.wire import ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
@@ -36,7 +36,7 @@ def take_snapshot(
     now = time.monotonic()
     wall = time.time()
     registry, router, described = membership.registry, membership.router, membership.description
-    figures = lookups.figures(now, wall)
+    figures = lookups.stats.figures(now, wall)
     direct_per_s = sum(worker.direct.per_s for worker in registry.live())
     workers = worker_views(registry, router.slow(now), now, wall)
     return ClusterSnapshot(
@@ -51,8 +51,8 @@ def take_snapshot(
         lookups_per_s=figures.lookups_per_s + direct_per_s,
         mean_lookups_per_s=figures.mean_lookups_per_s + direct_per_s,
         errors_per_s=figures.errors_per_s,
-        p50_ms=_ms(figures.p50_s),
-        p99_ms=_ms(figures.p99_s),
+        p50_ms=known_ms(figures.p50_s),
+        p99_ms=known_ms(figures.p99_s),
         latencies=figures.latencies,
         answered=lookups.stats.answered + registry.direct,
         errors=lookups.stats.errors,
@@ -128,8 +128,8 @@ def _registered(
         lookups_per_s=answers.last_second(now) + direct.per_s if worker.live else 0.0,
         mean_lookups_per_s=answers.rate(now) + direct.per_s if worker.live else 0.0,
         errors_per_s=failures.last_second(now) if worker.live else 0.0,
-        p50_ms=_ms(quantile(latencies, 0.5)),
-        p99_ms=_ms(quantile(latencies, 0.99)),
+        p50_ms=known_ms(quantile(latencies, 0.5)),
+        p99_ms=known_ms(quantile(latencies, 0.99)),
         cpu_percent=worker.cpu if worker.live else 0.0,
         memory_bytes=worker.memory if worker.live else 0,
         catalog=worker.version,
@@ -172,7 +172,3 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
         frozen=local.frozen,
         breaker_open=False,
     )
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else rounded_ms(seconds)

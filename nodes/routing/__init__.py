@@ -3,7 +3,7 @@
 Imports support only; imported by dispatch, client and master.
 """
 
-from nodes.routing.balancer import POLICIES, Policy, key_now, pick
+from nodes.routing.balancer import NOISE_S, POLICIES, Policy, is_slow, key_now, pick
 from nodes.routing.budget import Budget
 from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
@@ -18,6 +18,7 @@ __all__ = [
     "BETWEEN_REGISTRATIONS",
     "DEFAULT_LIMITS",
     "IN_ROTATION",
+    "NOISE_S",
     "NO_WORKERS",
     "POLICIES",
     "REGISTERS_WITHIN_S",
@@ -38,6 +39,7 @@ __all__ = [
     "WaitUntil",
     "WindowedHistogram",
     "Worker",
+    "is_slow",
     "key_now",
     "panics",
     "pick",

@@ -38,10 +38,9 @@ def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     starts level with the worker that has served least; otherwise it would get every lookup of
     its first second.
     """
-    queue: float = worker.in_flight + worker.direct.in_flight + 1
-    if estimate >= NOISE_S and is_slow(estimate, usual):  # most are spared the call
-        queue *= estimate / usual
-    return (queue, worker.served + worker.refusals + worker.head_start)
+    excess = estimate / usual if is_slow(estimate, usual) else 1.0
+    queue = worker.in_flight + worker.direct.in_flight + 1
+    return (queue * excess, worker.performed)
 
 
 def fewest_tasks(worker: Worker, _estimate: float, _usual: float) -> SortKey:
@@ -66,14 +65,16 @@ KeyOf = Callable[["Worker"], Key]
 """What workers are compared by: the one with the lowest is picked."""
 
 
+def key_of(worker: Worker, policy: Policy, estimate: float, usual: float) -> Key:
+    """What a worker is compared by: first whether it should be spared, then the policy's key."""
+    return (worker.rank + worker.late, *policy(worker, estimate, usual))
+
+
 def key_now(workers: Iterable[Worker], policy: Policy, now: float) -> KeyOf:
     """A policy's key, from the latencies to expect of those workers at `now` (seconds)."""
     estimates = {worker.generation: worker.latency.estimate(now) for worker in workers}
     usual = usual_of(estimates.values())
-    return lambda worker: (
-        worker.rank + worker.late,
-        *policy(worker, estimates[worker.generation], usual),
-    )
+    return lambda worker: key_of(worker, policy, estimates[worker.generation], usual)
 
 
 def pick(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nodes.routing.balancer import Key, Policy, is_slow, pick, usual_of
+from nodes.routing.balancer import Key, Policy, is_slow, key_of, pick, usual_of
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
@@ -57,21 +57,21 @@ class Router:
         The same choice as `pick`, from latencies as of the last fold: one key for each worker, or
         from a heap where there are many.
         """
-        if len(self.registry.available) >= self.limits.ranked_from:
-            return self._pick_ranked()
-        policy, usual = self.policy, self._usual
+        ranked = len(self.registry.available) >= self.limits.ranked_from
+        best = self._first_ranked() if ranked else self._first()
+        return None if best is None or best.calls >= self.limits.max_calls else best
+
+    def _first(self) -> Worker | None:
         best, least = None, None
         for worker in self.registry.available:
             if worker.breaker.failures:
                 return self._pick_with_breakers()
-            key = (worker.rank + worker.late, *policy(worker, worker.estimate, usual))
+            key = self._key(worker)
             if least is None or key < least:
                 best, least = worker, key
-        if best is None or best.calls >= self.limits.max_calls:
-            return None
         return best
 
-    def _pick_ranked(self) -> Worker | None:
+    def _first_ranked(self) -> Worker | None:
         available, moved, ranking = self.registry.available, self.registry.moved, self._ranking
         ranked = self._ranked
         if ranked is None or ranked[0] is not available or ranked[1] is not self.policy:
@@ -85,16 +85,13 @@ class Router:
         # Whether breakers are honoured is of no matter to one that has not failed.
         if best is None or best.breaker.failures:
             return self._pick_with_breakers()
-        return None if best.calls >= self.limits.max_calls else best
+        return best
 
     def _key(self, worker: Worker) -> Key:
-        return (worker.rank + worker.late, *self.policy(worker, worker.estimate, self._usual))
+        return key_of(worker, self.policy, worker.estimate, self._usual)
 
     def _pick_with_breakers(self) -> Worker | None:
-        best = pick(self.registry.available, self._key, self._now)
-        if best is None or best.calls >= self.limits.max_calls:
-            return None
-        return best
+        return pick(self.registry.available, self._key, self._now)
 
     def took(self, worker: Worker, seconds: float, tasks: int) -> None:
         """A lookup was answered by that worker after `seconds`: folded in by the next `fold`."""

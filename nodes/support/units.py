@@ -31,6 +31,11 @@ def rounded_ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+def known_ms(seconds: float | None) -> float | None:
+    """`rounded_ms` of a latency that may not be known."""
+    return None if seconds is None else rounded_ms(seconds)
+
+
 def measured(seconds: float | None) -> str:
     """A measured time in three digits with its unit: 410 us, 8.31 ms; "-" for none."""
     if seconds is None:

@@ -68,17 +68,12 @@ class Caller:
         if len(encoded) > self._max_arguments_bytes:
             # The peer would hang up on it, and look like one that died of it.
             raise ValueError(f"{len(encoded)} bytes of arguments are too many")
-        head = self._heads.get(verb)
-        if head is None:
-            verb.encode()  # raises here, not when the verb is half resolved
-            self.verb, self._args = verb, encoded
-            return self.request()
+        verb.encode()  # raises here, not when the verb is half resolved
         self.verb, self._args = verb, encoded
-        self._seq = self._seq % (messages.ONE_BYTE_SEQUENCES - 1) + 1
-        return messages.call_request(self._seq, head, encoded)
+        return self.request()
 
     def request(self) -> bytes:
-        """The next frame to send, once `receive` has taken the verb one step nearer."""
+        """The next frame to send: the call or, while its verb is unresolved, what leads there."""
         head = self._heads.get(self.verb)
         # One call at a time: any number but that of the request before tells its reply.
         self._seq = self._seq % (messages.ONE_BYTE_SEQUENCES - 1) + 1
@@ -98,6 +93,9 @@ class Caller:
 
         Returns:
             The call's value; None, and nothing is taken in, if `data` is anything else.
+
+        Raises:
+            MalformedError: the value is none.
         """
         if self.verb not in self._heads or len(data) > max_bytes:
             return None

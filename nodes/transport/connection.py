@@ -222,13 +222,9 @@ class Connection(asyncio.Protocol):
             return
         backlog, writer = self._backlog, self._writer
         ending: Goodbye | MalformedError | None = None
-        writer.holding = True
+        writer.hold()
         try:
-            while backlog and (
-                self._writable
-                and self.in_flight < MAX_CALLS_IN_FLIGHT
-                and writer.held_bytes <= MAX_UNSENT_BYTES
-            ):
+            while backlog and self._may_answer:
                 payload = backlog.popleft()
                 if payload[0] == consts.MSG_REQUEST:
                     self._answer(payload)

@@ -98,9 +98,7 @@ class Requester:
         if head is None:
             self._resolve(verb, (arguments, pending))
             return
-        number = self._free.pop() if self._free else self._new_number()
-        self._pending[number] = pending
-        self._send(messages.call_request(number, head, arguments))
+        self._send(messages.call_request(self._number_of(pending), head, arguments))
 
     def take(self, payload: bytes) -> None:
         """Takes in a reply or an exception of the peer.
@@ -110,12 +108,7 @@ class Requester:
         """
         short = shortcuts.find_value(payload)
         if short is not None:
-            number, text = short
-            pending = self._pending.pop(number, None)
-            if pending is None:
-                raise MalformedError("not the answer to what was asked")
-            self._free.append(number)
-            pending.replied(text)
+            self._answered(short[0]).replied(short[1])
             return
         match messages.load(payload, messages.MAX_REPLY_READS):
             case (consts.MSG_REPLY, int() as number, (consts.LABEL_REMOTE_REF, ref)):
@@ -150,9 +143,14 @@ class Requester:
         self._free.append(number)
         return pending
 
-    def _new_number(self) -> int:
-        self._numbers += 1
-        return self._numbers
+    def _number_of(self, pending: Pending) -> int:
+        """A sequence number for a call that is about to be sent."""
+        if self._free:
+            number = self._free.pop()
+        else:
+            number = self._numbers = self._numbers + 1
+        self._pending[number] = pending
+        return number
 
     def _resolve(self, verb: str, call: tuple[bytes, Pending]) -> None:
         waiting = self._unresolved.get(verb)
@@ -163,9 +161,8 @@ class Requester:
         if self._root is not None:
             self._ask_for_verb(verb, self._root)
         elif len(self._unresolved) == 1:
-            number = self._free.pop() if self._free else self._new_number()
-            self._pending[number] = _Resolving(self._root_found, self._root_failed)
-            self._send(messages.root_request(number))
+            resolving = _Resolving(self._root_found, self._root_failed)
+            self._send(messages.root_request(self._number_of(resolving)))
 
     def _root_found(self, ref: IdPack) -> None:
         self._root = ref
@@ -180,11 +177,10 @@ class Requester:
                 pending.failed(error)
 
     def _ask_for_verb(self, verb: str, root: IdPack) -> None:
-        number = self._free.pop() if self._free else self._new_number()
-        self._pending[number] = _Resolving(
+        resolving = _Resolving(
             lambda ref: self._verb_found(verb, ref), lambda error: self._verb_failed(verb, error)
         )
-        self._send(messages.verb_request(number, root, verb))
+        self._send(messages.verb_request(self._number_of(resolving), root, verb))
 
     def _verb_found(self, verb: str, ref: IdPack) -> None:
         self._heads[verb] = messages.call_head(ref)

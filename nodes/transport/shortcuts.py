@@ -89,52 +89,15 @@ def _decoded_arguments(payload: bytes, start: int, reads: int) -> tuple[object, 
     return args
 
 
-def short_arguments(encoded: bytes) -> list[bytes] | None:
-    """Looks at the form of encoded arguments that are to be passed on as they are.
+def short_arguments(encoded: bytes) -> list[str | int] | None:
+    """The values of encoded arguments, up to four short texts and integers, which may be passed on
+    as they came.
 
     Args:
         encoded: what `arguments` made.
 
     Returns:
-        The texts among up to four short texts and integers, b"" in the place of each integer; None
-        if there is anything else, keywords say, and they have to be decoded to be judged.
-    """
-    size = _SIZES.get(encoded[:1])
-    if size is None:
-        return None
-    items = []
-    at = 1
-    try:
-        for _ in range(size):
-            form = encoded[at]
-            if form == _TEXT:
-                if encoded[at + 1] == _SHORT:
-                    start, end = at + 3, at + 3 + encoded[at + 2]
-                else:
-                    start, end = _tiny_text(encoded, at + 1)
-                text = encoded[start:end]
-                if not text.isascii():
-                    text.decode()  # it would end the connection it is passed on to
-                items.append(text)
-            elif form == _INTEGER:
-                start, end = at + 2, at + 2 + encoded[at + 1]
-                if not encoded[start:end].isdigit() or end - start > MAX_DIGITS:
-                    return None
-                items.append(b"")
-            elif _SMALLEST <= form <= _LARGEST:
-                end = at + 1
-                items.append(b"")
-            else:
-                return None
-            at = end
-    except (IndexError, UnicodeDecodeError, ValueError):
-        return None
-    return items if encoded[at:] == messages.NO_KEYWORDS else None
-
-
-def short_values(encoded: bytes) -> list[str | int] | None:
-    """The values of encoded arguments that `short_arguments` would pass on; None if they are
-    others.
+        None if there is anything else, keywords say, and they have to be decoded to be judged.
     """
     size = _SIZES.get(encoded[:1])
     if size is None:
@@ -221,8 +184,6 @@ _REPLY_HEADS = tuple(
     for number in range(messages.ONE_BYTE_SEQUENCES)
 )
 _VALUE_AT = HEADER.size + len(_REPLY_HEADS[0])
-_SHORTEST_FRAMED_BYTES = _VALUE_AT + 6
-"""Of a frame with a value whose size can be anything: what says how long it is takes so many."""
 
 
 def framed_value(data: bytes, number: int) -> bytes | str | None:
@@ -235,27 +196,17 @@ def framed_value(data: bytes, number: int) -> bytes | str | None:
 
     Returns:
         The value; None if it is anything else, and has to be looked at piece by piece.
+
+    Raises:
+        MalformedError: the value is none.
     """
     end = len(data) - 1
-    if end < _SHORTEST_FRAMED_BYTES or not data.startswith(_REPLY_HEADS[number], HEADER.size):
+    if not data.startswith(_REPLY_HEADS[number], HEADER.size) or data[end] != _NEWLINE:
         return None
-    if data[: HEADER.size] != HEADER.pack(end - HEADER.size, 0) or data[end] != _NEWLINE:
+    if data[: HEADER.size] != HEADER.pack(end - HEADER.size, 0):
         return None
-    text = data[_VALUE_AT] == _TEXT
-    start = _VALUE_AT + text + 2
-    if data[start - 2] == _LONG:
-        start += 3
-        size = int.from_bytes(data[start - 4 : start])
-    elif data[start - 2] == _SHORT:
-        size = data[start - 1]
-    else:
-        return None
-    if start + size != end:
-        return None
-    try:
-        return data[start:end].decode() if text else data[start:end]
-    except UnicodeDecodeError:
-        return None
+    plain = _plain(data, _VALUE_AT)
+    return plain[0] if plain is not None and plain[1] == end else None
 
 
 def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:

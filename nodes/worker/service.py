@@ -77,7 +77,7 @@ class Lookups:
 
     def ask_fast(self, arguments: bytes) -> WorkerAnswer | None:
         """The fast path of `ask`, from its encoded arguments."""
-        asked = shortcuts.short_values(arguments)
+        asked = shortcuts.short_arguments(arguments)
         return self._versions.present.answer_fast(asked) if asked else None
 
     def lookup(self, request: object) -> Reply:
@@ -236,8 +236,12 @@ class DirectService(Service):
         self._shown = self._access.is_direct_client(key)
         return self._shown
 
+    @property
+    def _may_ask(self) -> bool:
+        return self._access.is_open or self._shown
+
     def _ask_fast(self, arguments: bytes) -> WorkerAnswer | None:
-        if not (self._access.is_open or self._shown):
+        if not self._may_ask:
             return None
         part = self._lookups.ask_fast(arguments)
         self._lookups.counters.served += part is not None
@@ -245,7 +249,7 @@ class DirectService(Service):
 
     def _checked(self, do: Operation) -> Operation:
         def answer(*args: object) -> object:
-            if not (self._access.is_open or self._shown):
+            if not self._may_ask:
                 return (Forbidden.code, "this worker answers its master only: ask the master")
             try:
                 return validation.call(do, args, {})

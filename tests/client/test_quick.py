@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from random import Random
 
-from nodes.client.quick import SLOW_FLOOR_S, QuickLookups, QuickWorker
-from nodes.routing import Address, Registry
+from nodes.client.quick import QuickLookups, QuickWorker
+from nodes.routing import NOISE_S, Address, Registry
 from nodes.wire import answer_part
 
 ANSWER = answer_part(b"[]", count=0, after=None, catalog="v", files=())
@@ -40,7 +40,7 @@ class Direct(QuickLookups):
         self.asked[one.worker.generation] += 1
         if one.worker.address.port == 1 and self.slow:
             self.slow -= 1
-            time.sleep(1.5 * SLOW_FLOOR_S)  # what it is to be slow
+            time.sleep(1.5 * NOISE_S)  # what it is to be slow
         return ANSWER
 
     def ask_many(self, times: int) -> list[int]:

@@ -31,8 +31,8 @@ class StatsHarness:
     """Statistics of two lookups, and a worker that answers."""
 
     def __init__(self) -> None:
-        self.stats = LookupStats()
-        self.stats.declare(["getbyname", "getbyyear"])
+        self.declared = ["getbyname", "getbyyear"]
+        self.stats = LookupStats(lambda: self.declared)
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random(0))
         self.router = Router(registry=registry, policy=POLICIES["load"])
         self.worker = self._register(registry)
@@ -125,7 +125,7 @@ def test_a_name_that_is_declared_no_more_is_counted_on_among_the_others() -> Non
     s.answered("getbyname", "a")
     s.answered("getbyyear", "a", 1)
     s.stats.fold(NOW)
-    s.stats.declare(["getbyname", "getbylocation"])
+    s.declared = ["getbyname", "getbylocation"]
     named = {one.name: one.answered for one in s.stats.figures(NOW, WALL).lookups}
     assert named == {"getbyname": 1, "getbylocation": 0, "other": 1}
 

@@ -91,17 +91,17 @@ def test_what_finds_one_record_or_none_takes_the_fast_path(
 
 
 @given(st.tuples(VALUES, VALUES))
-def test_short_values_are_those_that_were_encoded(values: tuple[Any, ...]) -> None:
+def test_short_arguments_are_those_that_were_encoded(values: tuple[Any, ...]) -> None:
     try:
         encoded = encode_arguments(values)
     except ValueError:
         return
-    found = shortcuts.short_values(encoded)
+    found = shortcuts.short_arguments(encoded)
     assert found is None or (tuple(found), list(map(type, found))) == (
         values,
         list(map(type, values)),
     )
-    assert shortcuts.short_values(encoded[:-1]) is None
+    assert shortcuts.short_arguments(encoded[:-1]) is None
 
 
 def steps(work: object) -> tuple[object, int]:

@@ -21,7 +21,7 @@ class RecordedLookups(Lookups):
 
     def ask_fast(self, arguments: bytes) -> bytes | None:
         part = super().ask_fast(arguments)
-        [name, *_] = shortcuts.short_values(arguments) or [""]
+        [name, *_] = shortcuts.short_arguments(arguments) or [""]
         self.found.setdefault(name, []).append(part is None or not part.startswith(NOTHING_FOUND))
         return part
 
