@@ -65,7 +65,7 @@ def attaching(address: str, tls: Path | None = None) -> OpenCluster:
     """Watches and steers the cluster of the master at `address`."""
 
     def open_cluster(_progress: Progress) -> Cluster:
-        from nodes.cluster import AttachedCluster
+        from nodes.client.attached import AttachedCluster
 
         return AttachedCluster(address, tls=tls)
 

@@ -15,8 +15,9 @@ import psutil
 import pytest
 import rpyc
 
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.cluster import AttachedCluster, HostedCluster
+from nodes.cluster import HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
 from nodes.fleet.supervisor import MAX_WORKER_MEMORY_BYTES
 from nodes.routing.balancer import NOISE_S

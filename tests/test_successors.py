@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from nodes.cluster import AttachedCluster
+from nodes.client.attached import AttachedCluster
 from tests.kit import ClientResults, Node, load_from_threads, poll_for, shipped_records
 
 RECORDS = shipped_records()

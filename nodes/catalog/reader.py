@@ -16,7 +16,7 @@ from types import TracebackType
 import msgspec
 
 from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, coerce, quoted, usage
-from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.model import CatalogInfo, Lookup, Page
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
 from nodes.support.slices import Sliced, finish
@@ -138,11 +138,7 @@ class Reader:
             BadRequest: There is no such lookup, or the arguments are wrong.
             DataError: The catalog is damaged.
         """
-        found = self._lookups.get(lookup)
-        if found is None:
-            known = ", ".join(usage(shape) for shape in self._info.lookups)
-            raise BadRequest(f"there is no lookup {quoted(lookup)}; there are {known[:500]}")
-        shape, statement = found
+        shape, statement = self._find_lookup(lookup)
         values = coerce(shape, args)
         if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
             raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
@@ -179,6 +175,17 @@ class Reader:
         except _DAMAGE_ERRORS:
             return None  # and have it said there
         return b"", ()
+
+    def coerced(self, lookup: str, args: Sequence[object]) -> tuple[Argument, ...]:
+        """A lookup's arguments as `find` takes them. Raises `BadRequest` as it does."""
+        return coerce(self._find_lookup(lookup)[0], args)
+
+    def _find_lookup(self, name: str) -> tuple[Lookup, str]:
+        found = self._lookups.get(name)
+        if found is None:
+            known = ", ".join(usage(shape) for shape in self._info.lookups)
+            raise BadRequest(f"there is no lookup {quoted(name)}; there are {known[:500]}")
+        return found
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """Suggest distinct values of a lookup's field that start with `prefix`, in order.

@@ -14,7 +14,7 @@ from nodes.cli.common import (
     master_options,
     print_json,
 )
-from nodes.cluster import AttachedCluster
+from nodes.client.attached import AttachedCluster
 from nodes.errors import RollcallError
 from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS

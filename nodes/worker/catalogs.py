@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nodes.catalog import Argument, Catalog, coerce
+from nodes.catalog import Argument, Catalog
 from nodes.errors import BadRequest, DataError, InternalError
 from nodes.security.cursors import Cursor, Cursors, Question, cursor_version
 from nodes.support.slices import Sliced
@@ -89,7 +89,6 @@ class OpenCatalog:
         self._versions = versions
         self.reader = catalog.reader()
         self.version = catalog.info.version
-        self._lookups = {one.name: one for one in catalog.info.lookups}
 
     def close(self) -> None:
         """Lets go of it."""
@@ -133,10 +132,7 @@ class OpenCatalog:
 
     def _question(self, name: str, args: tuple[object, ...]) -> Question:
         """What a cursor goes on with."""
-        shape = self._lookups.get(name)
-        if shape is None:
-            raise BadRequest(f"no such lookup; there are {', '.join(self._lookups)}")
-        return name, coerce(shape, args)
+        return name, self.reader.coerced(name, args)
 
     def _read(self, after: str, question: Question) -> Cursor:
         present = self._versions.present.version

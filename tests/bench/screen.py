@@ -29,7 +29,7 @@ from console.cluster_factory import hosting
 from console.driver import OpenCluster
 from console.settings import Settings
 from console.text import UNICODE
-from nodes.cluster import AttachedCluster
+from nodes.client.attached import AttachedCluster
 from nodes.security.tokens import ensure_token
 from nodes.wire import ClusterSnapshot
 from tests.console.fakes import FakeCluster, cluster_snapshot, worker_view

@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from nodes.client.async_connection import AsyncMasterConnection
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.client.direct import DirectClient
-from nodes.cluster import AttachedCluster, HostedCluster
+from nodes.cluster import HostedCluster
 from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
 from nodes.routing import RoutingLimits
 from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file

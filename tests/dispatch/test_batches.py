@@ -13,8 +13,8 @@ import rpyc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.cluster import AttachedCluster
 from nodes.dispatch.batches import Answers, Batches
 from nodes.errors import BadRequest, NoWorkers
 from nodes.master.master import Master

@@ -21,8 +21,9 @@ from typing import NamedTuple, Self
 
 import psutil
 
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.cluster import AttachedCluster, Cluster
+from nodes.cluster import Cluster
 from nodes.support.addresses import parse_address
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.cluster import AttachedCluster
+from nodes.client.attached import AttachedCluster
 from nodes.errors import DataError
 from nodes.master.events import EventLog
 from nodes.master.journal import (

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import rpyc
 
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.client.connection import MasterConnection
-from nodes.cluster import AttachedCluster
 from nodes.errors import (
     CODES,
     BadRequest,

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from nodes.catalog import CatalogInfo, Progress
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, Conflict, RollcallError
 from nodes.master.master import Master
 from nodes.routing import Address, Registry, State, Worker

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.cluster import AttachedCluster
+from nodes.client.attached import AttachedCluster
 from nodes.errors import DataError
 from nodes.master.journal import Journal
 from nodes.master.master import Master

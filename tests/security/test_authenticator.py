@@ -13,9 +13,9 @@ import pytest
 import rpyc
 
 from nodes.catalog import Catalog, ensure_catalog
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.client.connection import MasterConnection
-from nodes.cluster import AttachedCluster
 from nodes.dispatch.replies import is_answer, is_batch_answer
 from nodes.errors import BadRequest, Conflict, Forbidden, RollcallError
 from nodes.fleet.control import NoFleet

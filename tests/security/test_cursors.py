@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.catalog import Catalog, ensure_catalog
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.cluster import AttachedCluster
 from nodes.errors import BadRequest, InternalError
 from nodes.security.cursors import OLD_PAGES_S, Cursors, cursor_version
 from nodes.security.tokens import cursor_key, ensure_token, rotate_token, token_file

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from nodes.catalog import Catalog, ensure_catalog
 from nodes.cli import cli
 from nodes.cli.common import say_insecurity
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, LookupFailed, MasterLost, StartError
 from nodes.security.certificates import make_certificates
 from nodes.security.expiry import ExpiryWatch, expiry

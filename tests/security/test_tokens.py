@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from console.export import export
 from console.settings import Settings, save_settings
 from nodes.cli import cli
+from nodes.client.attached import AttachedCluster
 from nodes.client.connection import MasterConnection
-from nodes.cluster import AttachedCluster
 from nodes.errors import Forbidden, StartError
 from nodes.security.tokens import (
     MAX_OLD_TOKENS,
