@@ -107,8 +107,16 @@ def _why(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
     return Cell(clean(worker.why), Tone.MUTED)
 
 
-def _sum(value: Callable[[WorkerView], float]) -> Callable[[Scene], float]:
-    return lambda scene: sum(value(worker) for worker in scene.shown)
+def _total(
+    value: Callable[[WorkerView], float], text: Callable[[float], str]
+) -> Callable[[Scene], str]:
+    """The sum over the workers that are shown."""
+    return lambda scene: text(sum(value(worker) for worker in scene.shown))
+
+
+def _count_total(value: Callable[[WorkerView], int], width: int) -> Callable[[Scene], str]:
+    """The same of a number of things, in so many cells."""
+    return _total(value, lambda total: count(int(total), width))
 
 
 def _up(scene: Scene) -> str:
@@ -150,7 +158,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=98,
         cell=lambda worker, *_: Cell(number(round(worker.lookups_per_s, 1))),
         key=lambda worker, _: worker.lookups_per_s,
-        total=lambda scene: number(round(_sum(lambda w: w.lookups_per_s)(scene), 1)),
+        total=_total(lambda w: w.lookups_per_s, lambda total: number(round(total, 1))),
     ),
     WorkerColumn(
         title="P50",
@@ -172,7 +180,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=70,
         cell=lambda worker, _, width: Cell(count(worker.in_flight, width)),
         key=lambda worker, _: worker.in_flight,
-        total=lambda scene: count(int(_sum(lambda w: w.in_flight)(scene)), 4),
+        total=_count_total(lambda w: w.in_flight, 4),
     ),
     WorkerColumn(
         title="HEDGED",
@@ -188,7 +196,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=85,
         cell=lambda worker, _, width: _counted(worker.errors, width, Tone.BAD),
         key=lambda worker, _: worker.errors,
-        total=lambda scene: count(int(_sum(lambda w: w.errors)(scene)), 4),
+        total=_count_total(lambda w: w.errors, 4),
     ),
     WorkerColumn(
         title="CPU",
@@ -198,7 +206,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
             "-" if worker.state == "down" else f"{min(worker.cpu_percent, 999):.0f}%"
         ),
         key=lambda worker, _: worker.cpu_percent,
-        total=lambda scene: f"{min(_sum(lambda w: w.cpu_percent)(scene), 9999):.0f}%",
+        total=_total(lambda w: w.cpu_percent, lambda total: f"{min(total, 9999):.0f}%"),
     ),
     WorkerColumn(
         title="MEM",
@@ -206,7 +214,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=48,
         cell=lambda worker, *_: Cell(memory_size(worker.memory_bytes)),
         key=lambda worker, _: worker.memory_bytes,
-        total=lambda scene: memory_size(_sum(lambda w: w.memory_bytes)(scene)),
+        total=_total(lambda w: w.memory_bytes, memory_size),
     ),
     WorkerColumn(
         title="60 S, ONE SCALE",
@@ -224,7 +232,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=30,
         cell=lambda worker, _, width: Cell(count(worker.served, width)),
         key=lambda worker, _: worker.served,
-        total=lambda scene: count(int(_sum(lambda w: w.served)(scene)), 7),
+        total=_count_total(lambda w: w.served, 7),
     ),
     WorkerColumn(
         title="UP",
@@ -239,7 +247,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=26,
         cell=lambda worker, _, width: _counted(worker.restarts, width, Tone.WARNING),
         key=lambda worker, _: worker.restarts,
-        total=lambda scene: count(int(_sum(lambda w: w.restarts)(scene)), 4),
+        total=_count_total(lambda w: w.restarts, 4),
     ),
     WorkerColumn(
         title="PID",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from console.commands import BY_NAME, Argument, ClusterCommand, Command, ConsoleCommand
+from console.commands import CLUSTER_COMMANDS, Argument, ClusterCommand, Command, ConsoleCommand
 from console.effects import newest
 from console.screens.confirm import ConfirmScreen
 from nodes.support.units import counted
@@ -163,8 +163,4 @@ class Steering:
         self._app.driver.run(command, *arguments)
 
 
-_SHRINK = next(
-    command
-    for command in BY_NAME.values()
-    if isinstance(command, ClusterCommand) and command.name == "shrink"
-)
+_SHRINK = next(command for command in CLUSTER_COMMANDS if command.name == "shrink")

@@ -142,7 +142,8 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding("most workers fail, so all of them are tried")
     if slow := [one for one in workers if one.slow and not one.frozen]:
         hedged = sum(one.hedged_away for one in slow)
-        yield Finding(f"{_named(slow)} slow{_away(hedged, 'hedge')}", "restart")
+        away = f", {counted(hedged, 'hedge')}" if hedged else ""
+        yield Finding(f"{_named(slow)} slow{away}", "restart")
     if suspect := [one for one in workers if one.state == "suspect" and not one.frozen]:
         yield Finding(f"{_named(suspect)} silent", "restart")
     if broken := [one for one in workers if one.breaker_open and one.state != "down"]:
@@ -233,10 +234,6 @@ def _was_lost(worker: WorkerView, now: float) -> bool:
 
 def _ago(workers: Sequence[WorkerView], now: float) -> str:
     return f"{duration(now - max(one.state_since for one in workers))} ago"
-
-
-def _away(hedged: int, noun: str) -> str:
-    return f", {counted(hedged, noun)}" if hedged else ""
 
 
 def _named(workers: Iterable[WorkerView]) -> str:
