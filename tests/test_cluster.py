@@ -216,6 +216,7 @@ def test_a_frozen_worker_costs_nobody_an_answer_and_comes_back_as_itself() -> No
         assert cluster.snapshot().in_flight == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("direct", [False, True])
 def test_who_asks_while_every_worker_was_given_up_is_answered_once_one_goes_on(
     direct: bool,

@@ -131,6 +131,7 @@ def test_a_worker_that_was_late_is_forgiven_when_it_has_answered_a_probe() -> No
             counted.client.close()
 
 
+@pytest.mark.long
 def test_a_client_that_nobody_holds_any_more_ends_by_itself() -> None:
     def direct_threads() -> int:
         return [thread.name for thread in threading.enumerate()].count("direct")

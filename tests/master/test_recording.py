@@ -459,6 +459,7 @@ def blocks_in(path: Path) -> int:
         return len(list(find_blocks(file)))
 
 
+@pytest.mark.long
 def test_a_master_that_is_killed_leaves_all_but_the_last_block(tmp_path: Path) -> None:
     path = tmp_path / "r.recording"
     block_s = 2.0
