@@ -119,7 +119,7 @@ class Actions:
             attached=app.attached,
             traffic=app.traffic.running,
             frozen_here=app.driver.has_to_undo,
-            lost=bool(app.lost),
+            lost=bool(app.watched.lost),
         )
         app.push_screen(ConfirmScreen("Quit?", effect), lambda yes: self._quit() if yes else None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,6 @@ from console.colours import console_colours
 from console.command_text import parse
 from console.commands import BY_NAME, usable
 from console.driver import Driver, OpenCluster
-from console.history import History
 from console.notifications import NotificationFilter
 from console.screens.confirm import MessageScreen
 from console.screens.main import MainScreen
@@ -31,17 +29,13 @@ from console.signals import heed_signals
 from console.steering import Steering
 from console.text import Glyphs, clean
 from console.traffic import Traffic
+from console.watched import WatchedCluster
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton
 from console.widgets.prompt import Prompt
 from console.widgets.table import LiveTable
 from nodes.errors import BadRequest
 from nodes.wire import ClusterSnapshot, Event, WorkerView
-
-MAX_EVENTS = 2000
-
-LATE_LOOKS = 4
-"""Looks at the cluster after which the next one is late."""
 
 AGE_EVERY_S = 1.0
 """Seconds between two looks at how old the newest snapshot is."""
@@ -86,14 +80,10 @@ class RollcallApp(App[int]):
         self.read_only = read_only
         self.driver = Driver(open_cluster, self.post_message, poll_interval_s=poll_interval_s)
         self.traffic = Traffic(self.post_message, tls=tls)
-        self.snapshot: ClusterSnapshot | None = None
-        self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
-        self.history = History()
+        self.watched = WatchedCluster(poll_interval_s)
         self.actions = Actions(self)
         self.steering = Steering(self)
         self.asking = Asking(self)
-        self.lost = ""
-        self._taken = 0.0
         self._traffic_report = ""
         self._notification_filter = NotificationFilter()
         self.main = MainScreen(
@@ -147,26 +137,27 @@ class RollcallApp(App[int]):
 
     # -- what is seen -------------------------------------------------------------
 
+    @property
+    def snapshot(self) -> ClusterSnapshot | None:
+        """The newest; None before the first."""
+        return self.watched.snapshot
+
     def on_snapshot_taken(self, message: messages.SnapshotTaken) -> None:
         """A snapshot of the cluster came."""
         first = self.snapshot is None
-        self.snapshot = message.snapshot
-        self._taken = time.monotonic()
-        self.lost = ""
-        self.history.add(message.snapshot)
-        self.events.extend(message.events)
+        self.watched.take(message.snapshot, message.events)
         if not first:
             self._tell(message.events)
         self.show_seen()
 
     def on_history_read(self, message: messages.HistoryRead) -> None:
         """What the journal has of the time before."""
-        self.history.seed(message.seconds)
+        self.watched.seed(message.seconds)
         self.show_seen()
 
     def on_cluster_lost(self, message: messages.ClusterLost) -> None:
         """The cluster cannot be seen."""
-        self.lost = message.why
+        self.watched.lose(message.why)
         if self.snapshot is None and self.main.is_mounted:
             self.main.head.show_start(f"not reached: {clean(message.why, 200)}; trying again")
         self.show_seen()
@@ -183,21 +174,15 @@ class RollcallApp(App[int]):
             return None
         return Seen(
             self.snapshot,
-            self.history,
-            self.events,
-            self._age_s,
-            self.lost,
+            self.watched.history,
+            self.watched.events,
+            self.watched.age_s,
+            self.watched.lost,
             self.traffic.rate if self.traffic.running else 0,
             self._traffic_report if self.traffic.running else "",
             self.read_only,
             self.attached,
         )
-
-    @property
-    def _age_s(self) -> float:
-        """How old the newest snapshot is; 0 while the next is not late."""
-        age_s = time.monotonic() - self._taken
-        return age_s if self.lost or age_s > LATE_LOOKS * self.driver.poll_interval_s else 0.0
 
     def show_seen(self) -> None:
         """Draws what is seen, on every screen that shows some of it."""
@@ -291,8 +276,7 @@ class RollcallApp(App[int]):
 
     def worker(self, worker_id: str) -> WorkerView | None:
         """A worker as the newest snapshot has it; None if it is not in it."""
-        found = self.snapshot.workers if self.snapshot is not None else ()
-        return next((worker for worker in found if worker.id == worker_id), None)
+        return self.watched.worker(worker_id)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key does anything on a screen that is too small, but quit; a read-only console has

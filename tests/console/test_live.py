@@ -182,7 +182,7 @@ def test_no_is_the_default(answer: str) -> None:
             await shown.until(lambda: shown.app.screen.query("#no"))
             await shown.press(answer)
             await shown.until(lambda: not isinstance(shown.app.screen, ConfirmScreen))
-            assert "killed" not in [event.kind for event in shown.app.events]
+            assert "killed" not in [event.kind for event in shown.app.watched.events]
             assert psutil.pid_exists(shown.worker("w1").pid)
 
     run(test)
@@ -351,7 +351,7 @@ def test_a_read_only_console_steers_nothing() -> None:
             assert not shown.app.query("#do-kill")
             shown.app.action_line("kill w1")
             await shown.pilot.pause()
-            kinds = [event.kind for event in shown.app.events]
+            kinds = [event.kind for event in shown.app.watched.events]
             assert kinds == ["started", "spawned", "registered", "proved"]
 
     run(test)

@@ -45,7 +45,7 @@ def test_a_console_that_is_opened_later_shows_what_was_before() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
         cluster.seconds = [second(NOON - 200 + n, 500.0, hedges=n // 50) for n in range(180)]
         async with shown(cluster) as console:
-            await console.until(lambda: len(console.app.history.cluster) > 150)
+            await console.until(lambda: len(console.app.watched.history.cluster) > 150)
             await console.until(lambda: "500" in console.text())
             assert "█" in console.lines()[5]
             axis = next(line for line in console.lines() if "-5m" in line)
