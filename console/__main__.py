@@ -23,6 +23,14 @@ from nodes.errors import RollcallError
 from nodes.support.text import printable
 
 
+def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from console.config_sample import sample  # noqa: PLC0415 - only then is it needed
+
+        click.echo(sample(), nl=False)
+        ctx.exit()
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rollcall-console", prog_name="rollcall")
 @port_option
@@ -38,8 +46,25 @@ from nodes.support.text import printable
     default=None,
     help="Watch and steer a cluster that runs elsewhere, in place of hosting one.",
 )
+@click.option(
+    "--settings",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=None,
+    envvar="ROLLCALL_SETTINGS",
+    show_envvar=True,
+    help="Your keys, columns, panels, theme.  [default: rollcall/console.toml in ~/.config]",
+)
+@click.option(
+    "--print-settings",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_settings,
+    help="Print a settings file with all that can be set, and leave.",
+)
 @click.option("--read-only", is_flag=True, help="Without the commands that change the cluster.")
-def rollcall(attach: str | None, read_only: bool, **hosted: Any) -> None:
+def rollcall(attach: str | None, settings: Path | None, read_only: bool, **hosted: Any) -> None:
     """Lookups over records, answered by workers behind one master: see it and steer it.
 
     Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
@@ -48,7 +73,7 @@ def rollcall(attach: str | None, read_only: bool, **hosted: Any) -> None:
         _run_without_screen(why, attach, hosted)
         return
     try:
-        code = _run(attach, hosted, read_only=read_only)
+        code = _run(attach, hosted, settings, read_only=read_only)
     except RollcallError as error:
         click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
@@ -75,7 +100,9 @@ def _run_without_screen(why: str, attach: str | None, hosted: dict[str, Any]) ->
     click.get_current_context().invoke(up, **hosted)
 
 
-def _run(attach: str | None, hosted: dict[str, Any], *, read_only: bool) -> int:
+def _run(
+    attach: str | None, hosted: dict[str, Any], settings_file: Path | None, *, read_only: bool
+) -> int:
     """Runs the console; `hosted` are the options of the cluster that it hosts, by name."""
     tls: Path | None = hosted["tls"]
     if attach is not None:
@@ -84,12 +111,15 @@ def _run(attach: str | None, hosted: dict[str, Any], *, read_only: bool) -> int:
         parse_address(attach)
     from console.app import RollcallApp  # noqa: PLC0415
     from console.cluster_factory import attaching, hosting  # noqa: PLC0415
+    from console.config import load_config  # noqa: PLC0415
+    from console.fixed_keys import fixed_keys  # noqa: PLC0415
     from console.settings import load_settings, save_settings  # noqa: PLC0415
     from console.text import terminal_glyphs  # noqa: PLC0415
     from nodes.support.collection import freeze_permanent_objects  # noqa: PLC0415
 
     # Nothing that logs may write on the screen.
     logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
+    config = load_config(settings_file, fixed_keys())
     settings = load_settings()
     app = RollcallApp(
         open_cluster=hosting(**hosted) if attach is None else attaching(attach, tls),
@@ -98,6 +128,7 @@ def _run(attach: str | None, hosted: dict[str, Any], *, read_only: bool) -> int:
         attached=attach is not None,
         tls=tls,
         read_only=read_only,
+        config=config,
     )
     freeze_permanent_objects()
     try:

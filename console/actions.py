@@ -68,7 +68,7 @@ class Actions:
 
     def show_help(self) -> None:
         """Opens the list of every key and command."""
-        self._app.push_screen(HelpScreen(read_only=self._app.read_only))
+        self._app.push_screen(HelpScreen(self._app.config.keys, read_only=self._app.read_only))
 
     def export_records(self, target: str = "") -> None:
         """Writes the records found to a file, as they are sorted; asks for its name unless it is
@@ -106,7 +106,8 @@ class Actions:
             app.say("traffic takes lookups a second, as in :traffic 200", bad=True)
         else:
             app.traffic.start(app.driver.address, int(rate or DEFAULT_TRAFFIC_PER_S))
-            app.say(f"traffic of {app.traffic.rate}/s starts (t stops it)")
+            key = app.config.keys.typed("traffic")
+            app.say(f"traffic of {app.traffic.rate}/s starts ({key} stops it)")
         app.show_seen()
 
     def confirm_quit(self) -> None:

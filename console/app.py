@@ -18,6 +18,7 @@ from console.asking import Asking
 from console.colours import console_colours
 from console.command_text import parse
 from console.commands import BY_NAME, usable
+from console.config import Config
 from console.driver import Driver, OpenCluster
 from console.notifications import NotificationFilter
 from console.screens.confirm import MessageScreen
@@ -51,7 +52,8 @@ class RollcallApp(App[int]):
         attached: whether the cluster runs on without this console.
         read_only: takes the commands that steer away.
         tls: the folder of certificates for the built-in load; None for no TLS.
-        poll_interval_s: between two polls of the cluster.
+        config: what the operator's settings file says; None for nothing.
+        poll_interval_s: between two polls of the cluster; None for what the file says.
     """
 
     TITLE = "Rollcall"
@@ -70,11 +72,15 @@ class RollcallApp(App[int]):
         glyphs: Glyphs,
         attached: bool,
         read_only: bool = False,
-        poll_interval_s: float = 0.5,
+        config: Config | None = None,
+        poll_interval_s: float | None = None,
         tls: Path | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
+        self.config = config = config or Config()
+        if poll_interval_s is None:
+            poll_interval_s = config.refresh_s
         self.glyphs = glyphs
         self.attached = attached
         self.read_only = read_only
@@ -92,12 +98,15 @@ class RollcallApp(App[int]):
             complete_query=self.asking.complete_query,
             complete_command=self.asking.complete_command,
             read_only=read_only,
+            config=config,
         )
+        self.set_keymap(config.keys.keymap)
 
     def on_mount(self) -> None:
         """Shows the screen at once; the cluster comes up behind it."""
-        if self.settings.theme in self.available_themes:
-            self.theme = self.settings.theme
+        chosen = self.config.theme or self.settings.theme
+        if chosen in self.available_themes:
+            self.theme = chosen
         elif not self.is_headless and self.console.color_system == "standard":
             self.theme = "ansi-dark"  # sixteen colours, as the terminal has them
         self.set_class(self.glyphs.ascii, "-ascii")
@@ -182,6 +191,7 @@ class RollcallApp(App[int]):
             self._traffic_report if self.traffic.running else "",
             self.read_only,
             self.attached,
+            self.config.keys,
         )
 
     def show_seen(self) -> None:

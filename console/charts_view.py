@@ -93,7 +93,14 @@ def _latencies(
 def _histogram(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     lines = histogram(seen.snapshot.latencies, (size[0], size[1] - 1), glyphs)
     if not lines:
-        lines = [(Run("  no lookup yet: t sends sample traffic", Tone.MUTED),)]
+        lines = [
+            (
+                Run(
+                    f"  no lookup yet: {seen.keys.typed('traffic')} sends sample traffic",
+                    Tone.MUTED,
+                ),
+            )
+        ]
     return [rule("Latency, ms, 60 s", size[0], glyphs), *lines]
 
 
@@ -135,7 +142,7 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     ]
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
-        return [(Run("  No latencies yet: a asks, t sends sample traffic", Tone.MUTED),)]
+        return [(Run(f"  No latencies yet: {seen.keys.lookups_come}", Tone.MUTED),)]
     top, usual = values[-1], values[len(values) // 4]
     back = ago(span_s)
     lines: list[Line] = [

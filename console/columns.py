@@ -51,6 +51,8 @@ class WorkerColumn:
         right: whether it is set right.
         part: of the whole width, that it takes where there is room.
         most: cells that it takes at most.
+        letter: the capital letter that sorts by it, where that is free; "" for none.
+        called: its name in a settings file, where that is not its title.
     """
 
     title: str
@@ -62,6 +64,13 @@ class WorkerColumn:
     right: bool = True
     part: float = 0.0
     most: int = 0
+    letter: str = ""
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in a settings file."""
+        return self.called or self.title.lower()
 
 
 def _id(worker: WorkerView, scene: Scene, width: int) -> Cell:
@@ -127,6 +136,7 @@ def _up(scene: Scene) -> str:
 WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     WorkerColumn(
         title="ID",
+        letter="I",
         width=5,
         priority=100,
         cell=_id,
@@ -135,6 +145,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="STATE",
+        letter="S",
         width=11,
         priority=99,
         cell=_state,
@@ -154,6 +165,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="/S",
+        called="rate",
         width=5,
         priority=98,
         cell=lambda worker, *_: Cell(number(round(worker.lookups_per_s, 1))),
@@ -169,6 +181,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="P99",
+        letter="P",
         width=6,
         priority=97,
         cell=_p99,
@@ -176,6 +189,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="INFL",
+        letter="N",
         width=4,
         priority=70,
         cell=lambda worker, _, width: Cell(count(worker.in_flight, width)),
@@ -184,6 +198,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="HEDGED",
+        letter="H",
         width=6,
         priority=80,
         cell=_hedged,
@@ -192,6 +207,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="ERR",
+        letter="E",
         width=4,
         priority=85,
         cell=lambda worker, _, width: _counted(worker.errors, width, Tone.BAD),
@@ -200,6 +216,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="CPU",
+        letter="C",
         width=4,
         priority=50,
         cell=lambda worker, *_: Cell(
@@ -210,6 +227,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="MEM",
+        letter="M",
         width=6,
         priority=48,
         cell=lambda worker, *_: Cell(memory_size(worker.memory_bytes)),
@@ -218,6 +236,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="60 S, ONE SCALE",
+        called="trend",
         width=12,
         priority=75,
         cell=_trend,
@@ -228,6 +247,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="SERVED",
+        letter="V",
         width=7,
         priority=30,
         cell=lambda worker, _, width: Cell(count(worker.served, width)),
@@ -236,6 +256,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="UP",
+        letter="U",
         width=6,
         priority=28,
         cell=lambda worker, *_: Cell(duration(worker.uptime_s) if worker.state != "down" else "-"),
@@ -266,6 +287,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="CATALOG",
+        letter="T",
         width=12,
         priority=16,
         cell=lambda worker, *_: Cell(clean(worker.catalog) or "-"),
@@ -274,6 +296,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="WHY",
+        letter="W",
         width=20,
         priority=24,
         cell=_why,

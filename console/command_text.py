@@ -24,7 +24,7 @@ def parse(line: str) -> tuple[ClusterCommand | ConsoleCommand, str]:
     command = BY_NAME.get(SHORT.get(name, name))
     if command is None:
         near = difflib.get_close_matches(name, BY_NAME, n=1, cutoff=0.5)
-        meant = f"did you mean :{near[0]}?" if near else "? lists them"
+        meant = f"did you mean :{near[0]}?" if near else ":help lists them"
         raise BadRequest(f"there is no command {name[:40]!r}; {meant}")
     argument = argument.strip()
     match command.argument:

@@ -58,6 +58,9 @@ RIGHT_PANELS = (Part.EVENTS, Part.HEAT)
 LOWER_PANELS = (Part.EVENTS, Part.SLOW, Part.LOOKUPS, Part.HEAT, Part.ANSWER)
 """The panels below the workers: left and right on a wide screen, else in one place."""
 
+PLACES = {"left": LEFT_PANELS, "right": RIGHT_PANELS, "lower": LOWER_PANELS}
+"""The places for panels, and what can be shown in each: the last is for a narrow screen."""
+
 PANELS = {
     "1": Part.WORKERS,
     "2": Part.ANSWER,
@@ -78,6 +81,20 @@ TITLES = {
 }
 
 Plan = Mapping[Part, Region]
+
+
+def panels_at_start(wanted: Mapping[str, Part], last: Mapping[str, str]) -> dict[str, Part]:
+    """Which panel each place shows at first.
+
+    Args:
+        wanted: what the operator's settings file says.
+        last: what was shown last, by its id; it may be of another version.
+    """
+    panels = {"left": Part.ANSWER, "right": Part.EVENTS, "lower": Part.EVENTS}
+    for place, possible in PLACES.items():
+        before = next((part for part in possible if part == last.get(place)), panels[place])
+        panels[place] = wanted.get(place, before)
+    return panels
 
 
 def is_wide(width: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from console.history import History
+from console.keys import DECLARED_KEYS, Keys
 from nodes.wire import ClusterSnapshot, Event, Verdict, verdict
 
 OLD_AFTER_S = 2.0
@@ -23,6 +24,7 @@ class Seen(NamedTuple):
         lost: why there is no newer one, "" while there is.
         traffic: what the built-in load says of itself, "" when it is off.
         attached: whether the cluster runs elsewhere.
+        keys: of the commands that help.
     """
 
     snapshot: ClusterSnapshot
@@ -34,6 +36,7 @@ class Seen(NamedTuple):
     traffic: str = ""
     read_only: bool = False
     attached: bool = False
+    keys: Keys = DECLARED_KEYS
 
     @property
     def old(self) -> bool:

@@ -1,4 +1,7 @@
-"""What the console remembers between runs: the theme, and what was typed."""
+"""What the console remembers between runs: the theme, the layout, and what was typed.
+
+What an operator writes is in `console.config`, and comes before it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,11 @@ class Settings(msgspec.Struct):
     theme: str = ""
     queries: list[str] = []
     commands: list[str] = []
+    panels: dict[str, str] = {}
+    """Which was shown last in each of `console.config.PLACES`, by its id."""
+    sort: str = "ID"
+    """The title of the column that the workers are sorted by."""
+    descending: bool = False
 
 
 def settings_file() -> Path:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 
 from console.charts import resample, trend
-from console.commands import BY_NAME, key_text
+from console.commands import BY_NAME
 from console.history import TREND_S
+from console.keys import Keys
 from console.lines import Field, Line, Tone, fit
 from console.seen import Seen
 from console.text import Glyphs, clean, number
@@ -33,12 +34,12 @@ TEXT_TONES = {
 }
 
 
-def hint_text(found: Verdict, *, read_only: bool) -> str:
+def hint_text(found: Verdict, keys: Keys, *, read_only: bool) -> str:
     """The key that helps, "" for none."""
     command = BY_NAME.get(found.hint)
     if command is None or read_only:
         return ""
-    return f"({key_text(command)} {command.label.lower()}s)"
+    return f"({keys.typed(command.name)} {command.label.lower()}s)"
 
 
 def head_lines(seen: Seen, width: int, glyphs: Glyphs) -> tuple[Line, Line]:
@@ -56,7 +57,7 @@ def _verdict_fields(seen: Seen) -> list[Field]:
     return [
         Field(f" {found.level.word} ", 100, LEVEL_TONES[found.level]),
         Field(clean(found.text, 300), 99, TEXT_TONES[found.level], shrinks=True),
-        Field(hint_text(found, read_only=seen.read_only), 96),
+        Field(hint_text(found, seen.keys, read_only=seen.read_only), 96),
         Field(clean(found.purpose, 200), 97, purpose, shrinks=True),
         Field("Rollcall", 10, Tone.MUTED, right=True),
         Field(dataset, 50, Tone.MUTED, right=True),

@@ -29,31 +29,38 @@ class Chosen(NamedTuple):
     width: int
 
 
-def choose(width: int, ids: Sequence[str], *, troubled: bool = False) -> list[Chosen]:
+def choose(
+    width: int,
+    ids: Sequence[str],
+    *,
+    troubled: bool = False,
+    columns: Sequence[WorkerColumn] = WORKER_COLUMNS,
+) -> list[Chosen]:
     """The columns that fit into `width` cells, as wide as they may be.
 
     Args:
         width: cells of the table.
         ids: of the workers: as much of them is shown as there is room for.
         troubled: whether a worker has a reason to tell, for which room is made.
+        columns: all that may be shown, in their order.
     """
     longest = max((cell_len(one) for one in ids), default=2)
-    widths = {column.title: _preferred(column, width) for column in WORKER_COLUMNS}
+    widths = {column.title: _preferred(column, width) for column in columns}
     widths["ID"] = max(4, min(longest, MAX_ID_CELLS, width // 4))
     room = width - 2
     chosen: set[str] = set()
-    for column in sorted(WORKER_COLUMNS, key=lambda c: -_priority(c, troubled=troubled)):
+    for column in sorted(columns, key=lambda c: -_priority(c, troubled=troubled)):
         least = min(column.width, widths[column.title]) + 1
         if least <= room:
             chosen.add(column.title)
             widths[column.title] = min(widths[column.title], room - 1)
             room -= widths[column.title] + 1
-    for column in WORKER_COLUMNS:
+    for column in columns:
         if column.title in chosen and column.most and room > 0:
             more = max(0, min(column.most - widths[column.title], room))
             widths[column.title] += more
             room -= more
-    return [Chosen(c, widths[c.title]) for c in WORKER_COLUMNS if c.title in chosen]
+    return [Chosen(c, widths[c.title]) for c in columns if c.title in chosen]
 
 
 def _preferred(column: WorkerColumn, width: int) -> int:
@@ -62,7 +69,7 @@ def _preferred(column: WorkerColumn, width: int) -> int:
 
 
 def _priority(column: WorkerColumn, *, troubled: bool) -> int:
-    return 72 if column.title == "WHY" and troubled else column.priority
+    return max(72, column.priority) if column.title == "WHY" and troubled else column.priority
 
 
 def table_columns(chosen: Sequence[Chosen]) -> list[Column]:

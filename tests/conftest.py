@@ -25,12 +25,16 @@ new_event_loop().close()
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """State and cache of the session are its own: no test sees or touches the user's."""
+    """State, cache and settings of the session are its own: no test sees or touches the user's."""
     folder = tmp_path_factory.mktemp("rollcall")
-    names = {"ROLLCALL_STATE": folder / "state", "ROLLCALL_CACHE": folder / "cache"}
+    names = {
+        "ROLLCALL_STATE": folder / "state",
+        "ROLLCALL_CACHE": folder / "cache",
+        "XDG_CONFIG_HOME": folder / "config",
+    }
     before = dict(os.environ)
     os.environ.update({name: str(path) for name, path in names.items()})
-    for name in ("ROLLCALL_MASTER", "ROLLCALL_TOKEN_FILE", "ROLLCALL_TLS"):
+    for name in ("ROLLCALL_MASTER", "ROLLCALL_TOKEN_FILE", "ROLLCALL_TLS", "ROLLCALL_SETTINGS"):
         os.environ.pop(name, None)
     ensure_token()
     yield folder

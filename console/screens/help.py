@@ -10,7 +10,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from console.commands import Argument, key_text, usable
+from console.columns import WORKER_COLUMNS
+from console.commands import Argument, usable
+from console.keys import DECLARED_KEYS, Keys, key_sign
 
 MORE = (
     ("ENTER", "details", "Show the selected worker: figures, events, log."),
@@ -31,16 +33,29 @@ MORE = (
 )
 
 
-def help_lines(*, read_only: bool) -> list[str]:
+def help_lines(keys: Keys = DECLARED_KEYS, *, read_only: bool) -> list[str]:
     """One line for each command that can be used, then for what is no command."""
     lines = []
     for command in usable(read_only=read_only):
         takes = {Argument.WORKER: " ID", Argument.COUNT: " N"}.get(command.argument, "")
         typed = f":{command.name}{takes}"
-        lines.append(f"{key_text(command):<8} {typed:<14} {command.help}")
+        signs = " ".join(map(key_sign, keys.of(command.name)))
+        lines.append(f"{signs:<8} {typed:<14} {command.help}")
     lines.append("")
-    lines += [f"{keys:<8} {f':{name}' if name else '':<14} {text}" for keys, name, text in MORE]
-    return lines
+    lines += [f"{signs:<8} {f':{name}' if name else '':<14} {text}" for signs, name, text in MORE]
+    return lines + letter_lines(keys)
+
+
+def letter_lines(keys: Keys) -> list[str]:
+    """Which capital letter sorts by which column, as long as it is no key of a command."""
+    told = [
+        f"{column.letter} {column.name}"
+        for column in WORKER_COLUMNS
+        if column.letter and column.letter not in keys.used
+    ]
+    half = (len(told) + 1) // 2
+    lines = (f"Sort the workers: {', '.join(told[:half])},", f"{', '.join(told[half:])}.")
+    return [f"{'' if index else 'capitals':<24}{line}" for index, line in enumerate(lines)]
 
 
 class HelpScreen(ModalScreen[None]):
@@ -48,10 +63,15 @@ class HelpScreen(ModalScreen[None]):
 
     CSS_PATH = "help.tcss"
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "close", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close"),
+        Binding("q", "close", "Close", id="quit"),
+        Binding("question_mark", "close", "Close", id="help"),
+    ]
 
-    def __init__(self, *, read_only: bool) -> None:
+    def __init__(self, keys: Keys, *, read_only: bool) -> None:
         super().__init__()
+        self._keys = keys
         self._read_only = read_only
 
     def compose(self) -> ComposeResult:
@@ -59,7 +79,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(id="help") as scroll:
             scroll.border_title = "Keys and commands"
             scroll.border_subtitle = "Escape closes"
-            yield Static("\n".join(help_lines(read_only=self._read_only)), markup=False)
+            yield Static("\n".join(help_lines(self._keys, read_only=self._read_only)), markup=False)
 
     def action_close(self) -> None:
         """A key was pressed."""

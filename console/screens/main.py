@@ -11,14 +11,14 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from console.config import Config
 from console.lines import Run, Tone
 from console.plan import (
-    LEFT_PANELS,
-    LOWER_PANELS,
     PANELS,
-    RIGHT_PANELS,
+    PLACES,
     Part,
     make_plan,
+    panels_at_start,
 )
 from console.screens.confirm import MessageScreen
 from console.seen import Seen
@@ -58,6 +58,7 @@ class MainScreen(Screen[None]):
         glyphs: what the terminal can show.
         complete_query, complete_command: see `console.widgets.prompt.Complete`.
         read_only: whether the commands that steer are taken away.
+        config: what the operator's settings file says.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -82,22 +83,26 @@ class MainScreen(Screen[None]):
         complete_query: Complete,
         complete_command: Complete,
         read_only: bool,
+        config: Config,
     ) -> None:
         super().__init__()
         self.glyphs = glyphs
         self.zoomed: Part | None = None
-        self._left, self._right, self._lower = Part.ANSWER, Part.EVENTS, Part.EVENTS
+        self._settings = settings
+        self._panels = panels_at_start(config.panels, settings.panels)
         self._figures = Part.LOOKUPS
         self.head = Head(Part.HEAD, glyphs)
         self.workers_head = WorkersHead(glyphs, read_only=read_only)
-        self.table = WorkerTable(glyphs)
+        self.table = WorkerTable(glyphs, columns=config.columns, keys=config.keys)
+        if settings.sort in {column.title for column in config.columns}:
+            self.table.sort_column, self.table.descending = settings.sort, settings.descending
         self.prompt = Prompt(
             history=settings.queries,
             complete=complete_query,
             name=Part.ASK,
             placeholder='getbyname xander   getbyyear "New York City" 2002',
         )
-        self.answers = AnswerPanel(glyphs)
+        self.answers = AnswerPanel(glyphs, config.keys)
         self.events = EventTable(glyphs)
         self.message = MessageLine(glyphs)
         self.line = CommandLine(history=settings.commands, complete=complete_command)
@@ -115,7 +120,7 @@ class MainScreen(Screen[None]):
             sort="LOOKUP",
             name=Part.LOOKUPS,
             glyphs=glyphs,
-            empty="Nothing asked yet: a asks, t sends sample traffic",
+            empty=f"Nothing asked yet: {config.keys.lookups_come}",
         )
 
     def compose(self) -> ComposeResult:
@@ -189,9 +194,7 @@ class MainScreen(Screen[None]):
         plan = make_plan(
             (self.size.width, self.size.height),
             rows=self.table.lines_wanted,
-            left=self._left,
-            right=self._right,
-            lower=self._lower,
+            **self._panels,
             figures=self._figures,
             zoomed=self.zoomed,
             line_open=bool(self.line.kind),
@@ -232,12 +235,10 @@ class MainScreen(Screen[None]):
         """Has a panel on the screen, without the focus."""
         if self.zoomed is not None:
             self.zoomed = part
-        if part in LEFT_PANELS:
-            self._left = part
-        if part in RIGHT_PANELS:
-            self._right = part
-        if part in LOWER_PANELS:
-            self._lower = part
+        for place, possible in PLACES.items():
+            if part in possible:
+                self._panels[place] = part
+                self._settings.panels[place] = str(part)
         if part in (Part.SLOW, Part.LOOKUPS):
             self._figures = part
         self.replan()
@@ -289,6 +290,10 @@ class MainScreen(Screen[None]):
 
     @on(LiveTable.Arranged)
     def _arranged(self) -> None:
+        self._settings.sort, self._settings.descending = (
+            self.table.sort_column,
+            self.table.descending,
+        )
         self.replan()
 
     @on(AnswerPanel.Clicked)

@@ -112,11 +112,12 @@ class WorkerScreen(Screen[None]):
     CSS_PATH = "worker.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "close", "back", key_display="ESC"),
+        Binding("escape", "close", "back"),
+        Binding("q", "close", "back", id="quit", show=False),
         *command_bindings(steers=True),
-        Binding("slash", "search", "search the log"),
+        Binding("slash", "search", "search the log", id="filter"),
         Binding("F", "follow", "follow the log"),
-        Binding("question_mark", "app.command('help')", "help", id="help", key_display="?"),
+        Binding("question_mark", "app.command('help')", "help", id="help"),
         Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
 

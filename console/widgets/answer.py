@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
+from console.keys import Keys
 from console.lines import Field, Tone, fit
 from console.messages import LookupAnswered, LookupRefused
 from console.plan import Part
@@ -25,15 +26,13 @@ from nodes.support.units import counted, latency
 MAX_COLUMN_CELLS = 40
 """Cells that a column of the records may take."""
 
-NOTHING_ASKED = "Nothing asked yet: a asks, t sends sample traffic"
-
 
 class AnswerLine(Drawn):
     """One line of fields."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys) -> None:
         super().__init__(id="answer-line")
-        self._fields = [Field(NOTHING_ASKED, 1, Tone.MUTED)]
+        self._fields = [Field(f"Nothing asked yet: {keys.lookups_come}", 1, Tone.MUTED)]
 
     def say(self, fields: list[Field]) -> None:
         """Says something else."""
@@ -74,9 +73,9 @@ class AnswerPanel(Vertical):
     class Clicked(Message):
         """It was clicked where there is no record."""
 
-    def __init__(self, glyphs: Glyphs) -> None:
+    def __init__(self, glyphs: Glyphs, keys: Keys) -> None:
         super().__init__(id=Part.ANSWER)
-        self._line = AnswerLine()
+        self._line = AnswerLine(keys)
         self.results = LiveTable((), name="results", glyphs=glyphs)
         self._words: list[str] = []
         self._after: str | None = None

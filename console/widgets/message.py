@@ -8,7 +8,8 @@ from textual.binding import Binding
 from textual.dom import NoScreen
 from textual.widgets import Input
 
-from console.commands import BY_NAME, KEYS
+from console.commands import BY_NAME
+from console.keys import NO_KEY, key_sign
 from console.lines import Field, Run, Tone, fit, line_width
 from console.plan import Part
 from console.text import Glyphs, clean
@@ -65,9 +66,6 @@ class MessageLine(Drawn):
         self.draw([fit(fields, self.size.width, gap=1)])
 
 
-SHORT_KEYS = {"ctrl+c": "^C", "escape": "ESC", "space": "SPC", "question_mark": "?"}
-
-
 class KeyLine(Drawn):
     """The keys that do something where the focus is, and no others: from the bindings that are
     active. What does not fit is left out from the least important on.
@@ -90,21 +88,18 @@ class KeyLine(Drawn):
         told: set[tuple[str, str]] = set()
         typing = isinstance(self.screen.focused, Input)
         for node, binding, enabled, _tooltip in active:
-            typed = typing and (len(binding.key) == 1 or binding.key in KEYS)
+            typed = typing and len(key_sign(binding.key)) == 1
             same = (binding.action, binding.description)
-            if binding.show and binding.description and not typed and same not in told:
+            named = binding.show and binding.description and not binding.key.startswith(NO_KEY)
+            if named and not typed and same not in told:
                 told.add(same)
-                key = binding.key_display or self._key(binding)
+                key = binding.key_display or key_sign(binding.key)
                 tone = Tone.PLAIN if enabled else Tone.FAINT
                 action = f"app.simulate_key('{binding.key}')"
                 own = 100 if node is self.screen.focused and not binding.id else 0
                 priority = _priority(binding) or own or 60
                 fields.append((priority, key, binding.description, tone, action))
         self.draw([_key_line(fields, self.size.width)])
-
-    def _key(self, binding: Binding) -> str:
-        key = binding.key.split(",")[0]
-        return SHORT_KEYS.get(key) or self.app.get_key_display(binding)
 
 
 def _priority(binding: Binding) -> int:

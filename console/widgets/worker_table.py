@@ -9,8 +9,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
-from console.columns import Scene
-from console.commands import COMMANDS, key_text
+from console.columns import WORKER_COLUMNS, Scene, WorkerColumn
+from console.commands import COMMANDS
+from console.keys import DECLARED_KEYS, Keys, unbound
 from console.lines import Field, Tone
 from console.plan import Part
 from console.seen import Seen
@@ -33,6 +34,9 @@ from nodes.wire import WorkerView, is_crash_looping
 MAX_GONE = 3
 """Workers that are gone and have a line each; more are one line."""
 
+SORT_ACTION = "sort_letter("
+"""What the action of a column's letter begins with."""
+
 GONE_KEY = "*gone"
 """The key of that line: no worker can be called so."""
 
@@ -43,16 +47,15 @@ def command_bindings(*, steers: bool) -> list[BindingType]:
     """
     return [
         Binding(
-            command.key,
+            command.key or unbound(command.name),
             f"app.command('{command.name}')",
             command.label.lower(),
             tooltip=command.help,
             id=command.name,
-            key_display=key_text(command),
             show=bool(command.footer),
         )
         for command in COMMANDS
-        if command.key and command.steers is steers
+        if command.steers is steers
     ]
 
 
@@ -66,14 +69,26 @@ class WorkerTable(LiveTable):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", key_display="SPC"),
         *command_bindings(steers=True),
+        *(
+            Binding(column.letter, f"{SORT_ACTION}'{column.title}')", show=False)
+            for column in WORKER_COLUMNS
+            if column.letter
+        ),
     ]
 
     seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
 
-    def __init__(self, glyphs: Glyphs) -> None:
-        super().__init__(
-            (), sort="ID", name=Part.WORKERS, glyphs=glyphs, empty="No workers: s spawns one"
-        )
+    def __init__(
+        self,
+        glyphs: Glyphs,
+        *,
+        columns: Sequence[WorkerColumn] = WORKER_COLUMNS,
+        keys: Keys = DECLARED_KEYS,
+    ) -> None:
+        empty = f"No workers: {keys.typed('spawn')} spawns one"
+        super().__init__((), sort="ID", name=Part.WORKERS, glyphs=glyphs, empty=empty)
+        self._possible_columns = columns
+        self._taken_keys = keys.used
         self.marked: set[str] = set()
         self._unfolded = False
         self._scene: Scene | None = None
@@ -96,7 +111,8 @@ class WorkerTable(LiveTable):
         self.marked &= {worker.id for worker in workers}
         shown = self._unfiltered(workers)
         troubled = any(one.why for one in shown)
-        chosen = choose(self.size.width, [one.id for one in workers], troubled=troubled)
+        ids = [one.id for one in workers]
+        chosen = choose(self.size.width, ids, troubled=troubled, columns=self._possible_columns)
         scene = make_scene(
             seen.snapshot,
             seen.history,
@@ -176,6 +192,19 @@ class WorkerTable(LiveTable):
         """The cursor, and the mark."""
         cursor = self.glyphs.cursor if row.key == self.cursor else " "
         return f"{cursor}{self.glyphs.marked if row.key in self.marked else ' '}"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A letter that has become the key of a command does not sort."""
+        if action != "sort_letter":
+            return True
+        return any(
+            column.title == parameters[0] and column.letter not in self._taken_keys
+            for column in self._possible_columns
+        )
+
+    def action_sort_letter(self, title: str) -> None:
+        """Sorts by a column; by the same one again turns the order round."""
+        self.sort_by(title)
 
     def action_mark(self) -> None:
         """Marks the row under the cursor, or takes its mark away, and goes on to the next."""

@@ -1,4 +1,4 @@
-"""Where Rollcall keeps its files: the shipped records, the catalog cache, the state directory."""
+"""Where Rollcall keeps its files: shipped records, catalog cache, state and configuration."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def state_dir() -> Path:
     import platformdirs  # noqa: PLC0415 - as above
 
     return Path(platformdirs.user_state_dir("rollcall"))
+
+
+def config_dir() -> Path:
+    """Where the operator's settings file is, in the user's configuration."""
+    import platformdirs  # noqa: PLC0415 - as above
+
+    return Path(platformdirs.user_config_dir("rollcall"))
 
 
 def make_private(folder: Path) -> None:

@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from console.app import RollcallApp
+from console.config import Config
 from console.messages import SnapshotTaken
 from console.screens.confirm import ConfirmScreen
 from console.settings import Settings
@@ -359,6 +360,7 @@ async def shown(
     poll_interval_s: float = 3600.0,
     glyphs: Glyphs = UNICODE,
     settings: Settings | None = None,
+    config: Config | None = None,
     attached: bool = False,
     read_only: bool = False,
 ) -> AsyncIterator[Shown]:
@@ -369,6 +371,7 @@ async def shown(
         glyphs=glyphs,
         attached=attached,
         read_only=read_only,
+        config=config,
         poll_interval_s=poll_interval_s,
     )
     try:

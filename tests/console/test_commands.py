@@ -327,7 +327,7 @@ def test_completions_are_commands_then_workers() -> None:
 
 def test_help_has_a_line_for_every_command_and_key() -> None:
     lines = help_lines(read_only=False)
-    assert len(lines) == len(COMMANDS) + 1 + len(MORE)
+    assert len(lines) == len(COMMANDS) + 1 + len(MORE) + 2
     for command, line in zip(COMMANDS, lines, strict=False):
         assert line.startswith(f"{key_text(command):<8} :{command.name}")
         assert line.endswith(command.help)

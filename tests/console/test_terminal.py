@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -237,3 +238,15 @@ def _is_grey(code: bytes) -> bool:
     """Whether the true colours in a sequence have no hue."""
     found = re.findall(rb"8;2;(\d+);(\d+);(\d+)", code)
     return all(len(set(parts)) == 1 for parts in found)
+
+
+def test_settings_of_no_use_are_told_before_there_is_a_screen(tmp_path: Path) -> None:
+    settings = tmp_path / "console.toml"
+    settings.write_text('[keys]\nkill = "d"\n')
+    refused = Terminal({"ROLLCALL_SETTINGS": str(settings)})
+    try:
+        assert refused.ended() == 2
+        assert refused.text().startswith(f"rollcall: {settings}, line 2: [keys] kill: ")
+        assert ALTERNATE_SCREEN not in refused.output
+    finally:
+        refused.close()
