@@ -295,7 +295,7 @@ class RollcallApp(App[int]):
         if action != "command" or not parameters:
             return True
         command = BY_NAME[str(parameters[0])]
-        if command.steers and self.read_only:
+        if (command.steers and self.read_only) or not self.steering.offered(command):
             return False
         return command.name == "quit" or not self.main.too_small
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from console import effects
+from console import effects, refusals
 from nodes.errors import NotPossible
 from nodes.wire import ClusterSnapshot, WorkerView
 
@@ -72,6 +72,7 @@ class ClusterCommand(Command):
         undo: what takes it back, when the console quits at the latest.
         is_done: whether a worker is in the state that this brings about; then it is undone.
         refusal: why it cannot be done to a worker now, "" if it can.
+        offered: whether there may be anything to do: only then does its key act.
     """
 
     run: ClusterAction
@@ -79,6 +80,7 @@ class ClusterCommand(Command):
     undo: ClusterCommand | None = None
     is_done: Callable[[WorkerView], bool] = lambda _worker: False
     refusal: Callable[[WorkerView], str] = lambda _worker: ""
+    offered: Callable[[ClusterSnapshot], bool] = lambda _snapshot: True
     steers: bool = True
 
     @property
@@ -109,30 +111,12 @@ def _grow(cluster: Cluster) -> str:
     return cluster.scale(wanted + 1)
 
 
-def _no_process(worker: WorkerView) -> str:
-    """Why the process of a worker cannot be reached: a local one may live though its registration
-    is over, as one does that was frozen until it was given up.
-    """
-    if worker.local:
-        return ""
-    if worker.state == "down":
-        return f"{worker.id} is down"
-    return f"{worker.id} runs elsewhere: only drain reaches it"
-
-
-def _not_to_drain(worker: WorkerView) -> str:
-    if worker.state == "draining":
-        return f"{worker.id} drains already"
-    gone = worker.state == "down" and not worker.local
-    return f"{worker.id} is down" if gone else ""
-
-
 THAW = ClusterCommand(
     name="thaw",
     label="Thaw",
     help="Let the selected frozen worker go on.",
     argument=Argument.WORKER,
-    refusal=_no_process,
+    refusal=refusals.no_process,
     run=lambda cluster, worker_id: cluster.thaw(worker_id),
 )
 
@@ -155,7 +139,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=92,
-        refusal=_no_process,
+        refusal=refusals.no_process,
         run=lambda cluster, worker_id: cluster.kill(worker_id),
         effect=effects.kill,
     ),
@@ -167,7 +151,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=91,
-        refusal=_not_to_drain,
+        refusal=refusals.not_to_drain,
         run=lambda cluster, worker_id: cluster.drain(worker_id),
         effect=effects.drain,
     ),
@@ -179,9 +163,29 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=73,
-        refusal=_no_process,
+        refusal=refusals.no_process,
         run=lambda cluster, worker_id: cluster.restart(worker_id),
         effect=effects.restart,
+    ),
+    ClusterCommand(
+        name="again",
+        key="A",
+        label="Again",
+        help="Start the selected worker that is gone under its id.",
+        argument=Argument.WORKER,
+        footer=88,
+        refusal=refusals.not_gone,
+        offered=refusals.any_down,
+        run=lambda cluster, worker_id: cluster.again(worker_id),
+    ),
+    ClusterCommand(
+        name="clear",
+        key="c",
+        label="Clear",
+        help="Forget the workers that are gone.",
+        footer=87,
+        offered=refusals.any_down,
+        run=lambda cluster, _: cluster.clear(),
     ),
     ClusterCommand(
         name="freeze",
@@ -191,7 +195,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=60,
-        refusal=_no_process,
+        refusal=refusals.no_process,
         run=lambda cluster, worker_id: cluster.freeze(worker_id),
         effect=effects.freeze,
         undo=THAW,

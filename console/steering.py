@@ -59,6 +59,13 @@ class Steering:
             case _:
                 self._on_cluster(command, argument)
 
+    def offered(self, command: Command) -> bool:
+        """Whether there may be anything to do for a command."""
+        snapshot = self._app.snapshot
+        if snapshot is None or not isinstance(command, ClusterCommand):
+            return True
+        return command.offered(snapshot)
+
     def refusal(self, command: Command) -> str:
         """Why a command is not possible for its targets now, "" if it is for one of them."""
         if command.steers and self._app.read_only:

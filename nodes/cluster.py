@@ -73,6 +73,12 @@ class Cluster(Protocol):
     def restart(self, worker_id: str) -> str:
         """Lets a local worker answer its last lookups, then starts it anew."""
 
+    def again(self, worker_id: str) -> str:
+        """Starts a local worker that is gone under the same id."""
+
+    def clear(self) -> str:
+        """Forgets the workers that are gone: no snapshot has them any more."""
+
     def freeze(self, worker_id: str) -> str:
         """Stops a local worker with SIGSTOP, to rehearse the failure that no exit reports."""
 

@@ -50,7 +50,7 @@ LINES = [
 SCREEN = [line for line in LINES if line.split()[0] == "rollcall"]
 LAUNCH = [line for line in LINES if re.match(r"rollcall-nodes (up|master|worker)\b", line)]
 SHELL = [line for line in LINES if line not in SCREEN + LAUNCH]
-CHANGES = re.compile(r"rollcall-nodes (scale|spawn|drain|kill|restart|reload|token)\b")
+CHANGES = re.compile(r"rollcall-nodes (scale|spawn|drain|kill|restart|again|clear|reload|token)\b")
 LINK = re.compile(r"\]\(([^)]+)\)")
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 

@@ -11,6 +11,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from console.commands import CLUSTER_COMMANDS
 from console.config import Config
 from console.lines import Run, Tone
 from console.plan import (
@@ -91,6 +92,7 @@ class MainScreen(Screen[None]):
         self._settings = settings
         self._panels = panels_at_start(config.panels, settings.panels)
         self._figures = Part.LOOKUPS
+        self._offered: list[str] = []
         self.head = Head(Part.HEAD, glyphs)
         self.workers_head = WorkersHead(glyphs, read_only=read_only)
         self.table = WorkerTable(glyphs, columns=config.columns, keys=config.keys)
@@ -174,6 +176,10 @@ class MainScreen(Screen[None]):
         seen = self.seen
         if seen is None or not self.is_mounted:
             return
+        offered = [one.name for one in CLUSTER_COMMANDS if one.offered(seen.snapshot)]
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
         self.events.show(seen.events)
         if self._slow.display:
             self._slow.set_rows(slow_rows(seen.snapshot.slow))

@@ -89,6 +89,7 @@ class WorkerTable(LiveTable):
         super().__init__((), sort="ID", name=Part.WORKERS, glyphs=glyphs, empty=empty)
         self._possible_columns = columns
         self._taken_keys = keys.used
+        self._clear_key = keys.typed("clear")
         self.marked: set[str] = set()
         self._unfolded = False
         self._scene: Scene | None = None
@@ -123,10 +124,11 @@ class WorkerTable(LiveTable):
         )
         self._chosen, self._scene = chosen, scene
         gone = [one for one in workers if _is_gone(one)]
+        self._unfolded &= len(gone) > MAX_GONE
         folded = len(gone) > MAX_GONE and not self._unfolded and not self.filter_text
         rows = [self._bare(one) for one in workers if not _is_gone(one)]
         if folded:
-            text = f"{len(gone)} gone (ENTER shows them)"
+            text = f"{len(gone)} gone (ENTER shows them, {self._clear_key} forgets them)"
             rows.append(Row(GONE_KEY, (text,), (), Tone.MUTED, below=True, spans=True))
         else:
             rows += [self._bare(one, below=True) for one in _newest(gone)]

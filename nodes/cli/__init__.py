@@ -24,6 +24,8 @@ _COMMANDS = {
     "drain": "steer",
     "kill": "steer",
     "restart": "steer",
+    "again": "steer",
+    "clear": "steer",
     "reload": "steer",
     "data": "data",
     "certs": "certs",

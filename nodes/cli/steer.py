@@ -201,6 +201,25 @@ def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> Non
 
 
 @click.command()
+@_id
+@master_options
+@json_option
+@explained
+def again(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
+    """Start a worker that is gone under the same id."""
+    _steer(master, tls, lambda cluster: cluster.again(worker_id), as_json=as_json)
+
+
+@click.command()
+@master_options
+@json_option
+@explained
+def clear(master: str, tls: Path | None, as_json: bool) -> None:
+    """Forget the workers that are gone."""
+    _steer(master, tls, lambda cluster: cluster.clear(), as_json=as_json)
+
+
+@click.command()
 @master_options
 @json_option
 @explained

@@ -82,6 +82,8 @@ class AttachedCluster:
     kill = Asked(str)
     drain = Asked(str)
     restart = Asked(str)
+    again = Asked(str)
+    clear = Asked(str)
     freeze = Asked(str)
     thaw = Asked(str)
     reload = Asked(Reloaded, timeout=RELOAD_TIMEOUT_S)

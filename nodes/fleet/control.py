@@ -37,6 +37,9 @@ class FleetControl(Protocol):
     def restart(self, worker_id: str) -> str:
         """Lets a worker finish, then starts it anew."""
 
+    def again(self, worker_id: str) -> str:
+        """Starts a worker that is gone under the same id."""
+
     def freeze(self, worker_id: str) -> str:
         """Stops a worker with SIGSTOP."""
 
@@ -71,7 +74,7 @@ class NoFleet:
             "workers where they run"
         )
 
-    spawn = kill = drain = restart = freeze = thaw = log = scale = reload = _refuse
+    spawn = kill = drain = restart = again = freeze = thaw = log = scale = reload = _refuse
 
     def stop(self) -> None:
         """There is nothing to stop."""

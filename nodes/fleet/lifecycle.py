@@ -25,6 +25,9 @@ class WorkerObserver(Protocol):
     def reserve(self, count: int) -> list[str]:
         """Ids for so many workers to come."""
 
+    def reserve_again(self, worker_id: str) -> bool:
+        """The id of a worker that is gone, for one to come; False if another has it by now."""
+
     def release(self, worker_id: str) -> None:
         """Nobody will come for that id."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nodes.errors import NotPossible, UnknownWorker
@@ -58,6 +58,8 @@ class Supervisor:
             start_timeout_s=start_timeout_s,
         )
         self._children: dict[str, WorkerProcess] = {}
+        self._gone: set[str] = set()
+        """The ids of those that have ended for good: they can be started again."""
         self._stopping = False
 
     def log_file(self, worker_id: str) -> Path:
@@ -89,20 +91,51 @@ class Supervisor:
             NotPossible: there would be more than `MAX_WORKERS`.
         """
         with self._lock:
-            if self._stopping:
-                raise NotPossible("this cluster is stopping")
-            if sum(child.wanted for child in self._children.values()) + count > MAX_WORKERS:
-                raise NotPossible(f"a fleet has at most {MAX_WORKERS} workers")
-            fresh = [WorkerProcess(worker_id) for worker_id in self._observer.reserve(count)]
-            for child in fresh:
-                self._children[child.id] = child
-                child.thread = threading.Thread(
-                    target=self._live, args=(child,), name=f"fleet-{child.id}", daemon=True
-                )
-                child.thread.start()
-        for child in fresh:
-            self._observer.note(EventKind.SPAWNED, child.id, f"log: {self.log_file(child.id)}")
-        return [child.id for child in fresh]
+            self._check_room(count)
+            ids = self._observer.reserve(count)
+            self._begin(ids)
+        for worker_id in ids:
+            self._observer.note(EventKind.SPAWNED, worker_id, f"log: {self.log_file(worker_id)}")
+        return ids
+
+    def _check_room(self, count: int) -> None:
+        if self._stopping:
+            raise NotPossible("this cluster is stopping")
+        if sum(child.wanted for child in self._children.values()) + count > MAX_WORKERS:
+            raise NotPossible(f"a fleet has at most {MAX_WORKERS} workers")
+
+    def _begin(self, ids: Sequence[str]) -> None:
+        for worker_id in ids:
+            child = self._children[worker_id] = WorkerProcess(worker_id)
+            child.thread = threading.Thread(
+                target=self._live, args=(child,), name=f"fleet-{worker_id}", daemon=True
+            )
+            child.thread.start()
+
+    def again(self, worker_id: str) -> str:
+        """Starts a worker of this fleet that is gone, or died too often, under the same id.
+
+        Raises:
+            NotPossible: it is not gone, another has its id, or there would be too many.
+            UnknownWorker: this fleet had none of that id.
+        """
+        with self._lock:
+            child = self._children.get(worker_id)
+            if child is not None and not child.crash_looping:
+                raise NotPossible(f"{worker_id} is not gone")
+            if child is None:
+                if worker_id not in self._gone:
+                    raise UnknownWorker(
+                        f"this fleet had no worker {worker_id[:80]!r}: start it where it ran"
+                    )
+                self._check_room(1)
+                if not self._observer.reserve_again(worker_id):
+                    raise NotPossible(f"another worker is {worker_id} by now: spawn one more")
+                self._begin([worker_id])
+        if child is not None:
+            return self.restart(worker_id)
+        self._observer.note(EventKind.SPAWNED, worker_id, f"again; log: {self.log_file(worker_id)}")
+        return f"{worker_id} starts again"
 
     def kill(self, worker_id: str) -> str:
         """Ends a worker at once, with SIGKILL; it is not started again."""
@@ -247,4 +280,5 @@ class Supervisor:
             self._observer.release(child.id)
             with self._lock:
                 del self._children[child.id]
+                self._gone.add(child.id)
                 self._lock.notify_all()

@@ -39,6 +39,10 @@ class FleetReports:
 
         return self._loop.call(reserve)
 
+    def reserve_again(self, worker_id: str) -> bool:
+        """The id of a worker that is gone, for one to come; False if another has it by now."""
+        return self._loop.call(self._registry.reserve_again, worker_id, time.monotonic())
+
     def release(self, worker_id: str) -> None:
         """Nobody will come for that id."""
 

@@ -17,6 +17,8 @@ from nodes.master.journal import read_seconds
 from nodes.master.membership import Membership
 from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.master.worker_orders import WorkerOrders
+from nodes.support.event_kinds import EventKind
+from nodes.support.natural import natural_key
 from nodes.transport import LoopThread
 from nodes.wire import ClusterSnapshot, Event, LogPart, RecordingPart, Reloaded, Second
 
@@ -110,6 +112,19 @@ class Operations:
     def restart(self, worker_id: str) -> str:
         """Lets a local worker answer its last lookups, then starts it anew."""
         return self._fleet.restart(worker_id)
+
+    def again(self, worker_id: str) -> str:
+        """Starts a local worker that is gone under the same id."""
+        return self._fleet.again(worker_id)
+
+    def clear(self) -> str:
+        """Forgets the workers that are gone: no snapshot has them any more."""
+        gone = self._loop.call(self._membership.registry.forget_gone)
+        if not gone:
+            return "no worker is gone: nothing to forget"
+        text = f"{', '.join(sorted(gone, key=natural_key))} forgotten"
+        self._event_log.note(EventKind.CLEARED, "", text)
+        return text
 
     def freeze(self, worker_id: str) -> str:
         """Stops a local worker with SIGSTOP, to rehearse the failure that no exit reports."""

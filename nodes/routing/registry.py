@@ -89,6 +89,14 @@ class Registry:
         self.local.add(worker_id, now)
         return worker_id
 
+    def reserve_again(self, worker_id: str, now: float) -> bool:
+        """The same with the id of one that is gone; False if another has it by now."""
+        held = self._workers.get(worker_id)
+        if worker_id in self.local or (held is not None and held.live):
+            return False
+        self.local.add(worker_id, now)
+        return True
+
     def register(
         self,
         *,
@@ -271,6 +279,15 @@ class Registry:
         for index, worker in enumerate(down):
             if index < surplus or now - worker.since > self.KEEP_TOMBSTONES_S:
                 del self._workers[worker.id]
+
+    def forget_gone(self) -> list[str]:
+        """Forgets every worker that is down and that nobody means to start again. Returns their
+        ids.
+        """
+        gone = [w.id for w in self._workers.values() if not w.live and w.id not in self.local]
+        for worker_id in gone:
+            del self._workers[worker_id]
+        return gone
 
     # -- probes ---------------------------------------------------------------
 

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     FROZEN = "frozen"
     THAWED = "thawed"
     CRASH_LOOPING = "crash_looping"
+    CLEARED = "cleared"
     # the records
     RELOAD = "reload"
     SWITCHED = "switched"

@@ -14,6 +14,8 @@ OPERATIONS = (
     "kill",
     "drain",
     "restart",
+    "again",
+    "clear",
     "freeze",
     "thaw",
     "log",

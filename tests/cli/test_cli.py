@@ -206,9 +206,16 @@ def test_steering_from_another_terminal() -> None:
         poll_for(lambda: states()["w3"] == "down")
         assert run_nodes("restart", "w1", "--master", master).returncode == 0
         poll_for(lambda: states()["w1"] == "up")
-        assert "w4" in run_nodes("scale", "2", "--master", master).stdout
+        assert "w2 starts again" in run_nodes("again", "w2", "--master", master).stdout
+        poll_for(lambda: states()["w2"] == "up")
+        assert run_nodes("clear", "--master", master).stdout == "w3 forgotten\n"
+        assert list(states()) == ["w1", "w2"]
+        assert "nothing to forget" in run_nodes("clear", "--master", master).stdout
+        assert "w2" in run_nodes("kill", "w2", "--master", master).stdout
+        poll_for(lambda: states()["w2"] == "down")
+        assert "w3" in run_nodes("scale", "2", "--master", master).stdout
         assert "nothing to do" in run_nodes("reload", "--master", master).stdout
-        for command in ("kill", "drain", "restart"):
+        for command in ("kill", "drain", "restart", "again"):
             unknown = run_nodes(command, "w9", "--json", "--master", master)
             assert unknown.returncode == 2
             assert json.loads(unknown.stdout)["code"] == "unknown_worker"

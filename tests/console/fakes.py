@@ -237,6 +237,16 @@ class FakeCluster:
         """Writes it down."""
         return self._steered("restart", worker_id)
 
+    def again(self, worker_id: str) -> str:
+        """Writes it down."""
+        return self._steered("again", worker_id)
+
+    def clear(self) -> str:
+        """Writes it down, and forgets those that are down."""
+        left = tuple(worker for worker in self.now.workers if worker.state != "down")
+        self.now = msgspec.structs.replace(self.now, workers=left)
+        return self._asked("clear")
+
     def freeze(self, worker_id: str) -> str:
         """Writes it down."""
         return self._steered("freeze", worker_id)

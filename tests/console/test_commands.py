@@ -28,7 +28,7 @@ from nodes.wire import WorkerView
 from tests.console.fakes import FakeCluster, cluster_snapshot, worker_view
 
 EACH = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-ON_A_WORKER = ("kill", "drain", "restart", "freeze", "thaw")
+ON_A_WORKER = ("kill", "drain", "restart", "again", "freeze", "thaw")
 
 
 # -- declarations ------------------------------------------------------------------
@@ -142,17 +142,22 @@ def test_the_newest_leave_first_and_before_them_those_that_do_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "worker", "why"),
     [
-        ("kill", worker_view(1, state="down", local=False), "w1 is down"),
+        ("kill", worker_view(1, state="down", local=False), "w1 is down (:again starts it)"),
         ("kill", worker_view(1, local=False), "w1 runs elsewhere: only drain reaches it"),
         ("drain", worker_view(1, local=False), ""),
         ("drain", worker_view(1, state="draining"), "w1 drains already"),
-        ("drain", worker_view(1, state="down", local=False), "w1 is down"),
-        ("restart", worker_view(1, state="down", local=False), "w1 is down"),
+        ("drain", worker_view(1, state="down", local=False), "w1 is down (:again starts it)"),
+        ("restart", worker_view(1, state="down", local=False), "w1 is down (:again starts it)"),
         (
             "restart",
             worker_view(1, state="down", why="crash-looping: x"),
             "",
         ),  # crash-looping: it starts again
+        ("again", worker_view(1), "w1 is not gone"),
+        ("again", worker_view(1, state="draining"), "w1 is not gone"),
+        ("again", worker_view(1, state="down", frozen=True), "w1 is frozen: thaw it"),
+        ("again", worker_view(1, state="down", local=False), ""),
+        ("again", worker_view(1, state="down", why="crash-looping: x"), ""),
         ("freeze", worker_view(1), ""),
         ("freeze", worker_view(1, state="down", frozen=True), ""),  # it can be thawed
     ],
@@ -232,6 +237,7 @@ def test_a_verb_is_asked_of_the_cluster_for_that_worker(name: str) -> None:
         ("scale 12", ("scale", "12")),
         ("grow", ("scale", "3")),
         ("reload", ("reload",)),
+        ("clear", ("clear",)),
     ],
 )
 def test_the_rest_is_asked_of_the_cluster(line: str, request_: tuple[str, ...]) -> None:

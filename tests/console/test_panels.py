@@ -148,6 +148,18 @@ def test_many_that_are_gone_are_one_line_until_they_are_opened() -> None:
             await console.press("enter")
             assert len(console.table.rows) == 8
             assert console.table.keys[0] == "w1"
+            console.table.select("w5")
+            await console.press("A")
+            await console.until(lambda: ("again", "w5") in console.cluster.requests)
+            console.table.select("w1")
+            await console.press("A")
+            assert "w1 is not gone" in console.message
+            assert "A again" in console.lines()[-1] and "c clear" in console.lines()[-1]
+            await console.press("c")
+            await console.until(lambda: ("clear",) in console.cluster.requests)
+            assert console.cluster.requests == [("again", "w5"), ("clear",)]
+            await console.until(lambda: console.table.keys == ["w1"])
+            await console.until(lambda: "again" not in console.lines()[-1])
 
     run(test)
 

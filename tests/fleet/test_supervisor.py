@@ -245,6 +245,45 @@ def test_a_frozen_one_goes_on_and_does_not_hold_up_the_stop(tmp_path: Path) -> N
     assert not process.is_running()
 
 
+def test_one_that_is_gone_is_started_again_under_its_id(tmp_path: Path) -> None:
+    with fleet(tmp_path) as (made, observer):
+        made.spawn(2)
+        poll_for(lambda: started(made, "w1") and started(made, "w2"))
+        with pytest.raises(NotPossible, match="w1 is not gone"):
+            made.again("w1")
+        pid = pid_of(observer, "w1")
+        made.kill("w1")
+        poll_for(lambda: observer.released == ["w1"])
+        assert poll_for(lambda: _again(made, "w1")) == "w1 starts again"
+        poll_for(lambda: pid_of(observer, "w1") not in (0, pid))
+        assert sorted(observer.workers()) == ["w1", "w2"]
+        assert observer.notes.count(("spawned", "w1")) == 2
+        with pytest.raises(NotPossible, match="w1 is not gone"):
+            made.again("w1")
+        made.drain("w2")
+        poll_for(lambda: observer.released == ["w1", "w2"])
+        observer.register("w2", "0" * 32)
+        poll_for(lambda: "w2" in made._gone)
+        with pytest.raises(NotPossible, match="another worker is w2 by now"):
+            made.again("w2")
+
+
+def _again(made: Supervisor, worker_id: str) -> str:
+    """Starts it again, as soon as it is gone."""
+    try:
+        return made.again(worker_id)
+    except NotPossible:
+        return ""
+
+
+def test_one_that_died_too_often_is_started_again_as_well(tmp_path: Path) -> None:
+    with fleet(tmp_path, DIES) as (made, observer):
+        made.spawn(1)
+        poll_for(lambda: observer.worker("w1").phase is Phase.CRASH_LOOPING)
+        assert made.again("w1") == "w1 restarts"
+        poll_for(lambda: len(observer.ends()) == 12)
+
+
 def test_an_id_is_kept_for_the_process_that_was_started_for_it(tmp_path: Path) -> None:
     with fleet(tmp_path) as (made, observer):
         assert observer.membership.expecting(), "a fleet is about to start its first worker"
@@ -260,7 +299,15 @@ def test_an_id_is_kept_for_the_process_that_was_started_for_it(tmp_path: Path) -
 
 def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
     with fleet(tmp_path) as (made, _observer):
-        for steer in (made.kill, made.drain, made.restart, made.freeze, made.thaw, made.log):
+        for steer in (
+            made.kill,
+            made.drain,
+            made.restart,
+            made.freeze,
+            made.thaw,
+            made.again,
+            made.log,
+        ):
             with pytest.raises(UnknownWorker):
                 steer("w9")
         with pytest.raises(UnknownWorker):

@@ -271,6 +271,8 @@ GUARDED = {
     "kill": ("w1",),
     "drain": ("w1",),
     "restart": ("w1",),
+    "again": ("w1",),
+    "clear": (),
     "freeze": ("w1",),
     "thaw": ("w1",),
     "log": ("w1",),
@@ -311,6 +313,7 @@ def test_a_master_without_a_fleet_says_what_it_cannot_do(served: Master) -> None
             lambda: cluster.spawn(1),
             lambda: cluster.kill("w1"),
             lambda: cluster.restart("w1"),
+            lambda: cluster.again("w1"),
             lambda: cluster.scale(2),
             cluster.reload,
         ):

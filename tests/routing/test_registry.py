@@ -232,10 +232,15 @@ def test_many_tombstones_are_forgotten_oldest_first(count: int) -> None:
     assert kept[-1] == f"x{count - 1}"
 
 
-def register(registry: Registry, name: str) -> Worker:
-    """The worker of that name, which is its instance as well, registers at 0.0."""
+def register(registry: Registry, name: str, instance: str = "") -> Worker:
+    """The worker of that name, which is its instance as well unless told, registers at 0.0."""
     return registry.register(
-        wanted_id=name, instance=name, address=Address(name, 1), pid=7, version="v", now=0.0
+        wanted_id=name,
+        instance=instance or name,
+        address=Address(name, 1),
+        pid=7,
+        version="v",
+        now=0.0,
     )
 
 
@@ -319,3 +324,20 @@ def test_one_that_is_asked_to_leave_is_sent_no_more_lookups() -> None:
     registry.report(ProcessEvent("b", ProcessChange.ASKED_TO_LEAVE, "by an operator"), 1.0)
     assert registry.available == (stays,)
     assert (leaves.state, leaves.why) == (State.DRAINING, "by an operator")
+
+
+def test_those_that_are_gone_are_forgotten_and_their_ids_can_be_had_again() -> None:
+    registry, [stays, leaves, dies] = registry_with("a", "b", "c")
+    registry.local.add("c", 0.0)
+    registry.lost(leaves.generation, "EOF", 1.0)
+    registry.lost(dies.generation, "EOF", 1.0)
+    assert not registry.reserve_again("a", 2.0), "it lives"
+    assert not registry.reserve_again("c", 2.0), "it is about to come"
+    assert registry.forget_gone() == ["b"]
+    assert [worker.id for worker in registry] == ["a", "c"]
+    assert registry.forget_gone() == []
+    registry.local.remove("c")
+    assert registry.reserve_again("c", 3.0)
+    registry.report(ProcessEvent("c", ProcessChange.PREPARED, instance="new"), 3.0)
+    assert register(registry, "c", instance="new").id == "c"
+    assert registry.live() == [stays, registry.get("c")]

@@ -59,6 +59,8 @@ MASTER = {
     "leave": WORKERS,
     "register": WORKERS,
     "renew": WORKERS,
+    "again": MAY_OPERATE,
+    "clear": MAY_OPERATE,
     "drain": MAY_OPERATE,
     "events": MAY_OPERATE,
     "history": MAY_OPERATE,

@@ -179,6 +179,8 @@ def evil() -> Iterator[str]:
         ("drain", "w1"),
         ("kill", "w1"),
         ("restart", "w1"),
+        ("again", "w1"),
+        ("clear",),
         ("reload",),
         ("lookup", "getbyname", "x"),
         ("lookup", "getbyname", EVIL),
