@@ -31,6 +31,7 @@ from console.messages import (
 )
 from console.query import correction
 from nodes.errors import BadRequest, RollcallError
+from nodes.support.actor import acting_as
 from nodes.wire import Description
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ logger = logging.getLogger("rollcall.console")
 
 OpenCluster = Callable[["Progress"], "Cluster"]
 """Opens the cluster: hosts one, telling how far its catalog is, or attaches to one."""
+
+HOST = "the console that hosts it"
+"""Who acts on a cluster that is hosted here, for its events; of others their master knows it."""
 
 MAX_REQUESTS = 16
 """Requests under way at once; the operator's fingers are slower."""
@@ -159,7 +163,8 @@ class Driver:
     def _undo_and_close(self, cluster: Cluster) -> None:
         for command, argument in list(self._to_undo):
             try:
-                command.run(cluster, argument)
+                with acting_as(HOST):
+                    command.run(cluster, argument)
             except RollcallError as error:
                 logger.info("%s %s failed: %s", command.name, argument, error)
         cluster.close()
@@ -174,7 +179,8 @@ class Driver:
             failed: list[str] = []
             for argument in arguments:
                 try:
-                    done.append(command.run(cluster, argument))
+                    with acting_as(HOST):
+                        done.append(command.run(cluster, argument))
                 except RollcallError as error:
                     failed.append(f"{command.label} {argument}".strip() + f": not done: {error}")
                 else:

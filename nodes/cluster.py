@@ -20,6 +20,7 @@ from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token, valid_tokens
+from nodes.support.actor import LAUNCHER, acting_as
 from nodes.support.listening import beside, check_host, explain_bind, named
 from nodes.support.paths import state_dir
 from nodes.wire import (
@@ -165,7 +166,8 @@ class HostedCluster(Operations):
         try:
             self.fleet = self._lead(build, tls)
             self.master.start()
-            self.fleet.spawn(workers)
+            with acting_as(LAUNCHER):
+                self.fleet.spawn(workers)
             if watch:
                 self.fleet.watch()
         except BaseException:

@@ -21,6 +21,7 @@ from nodes.cluster import HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
 from nodes.fleet.supervisor import MAX_WORKER_MEMORY_BYTES
 from nodes.routing.balancer import NOISE_S
+from nodes.support.actor import acting_as
 from tests.faults.scenarios import BadWorker
 from tests.kit import (
     PATIENCE,
@@ -263,6 +264,19 @@ def test_killed_stays_dead_drained_leaves_restarted_comes_back() -> None:
         wait_up(cluster, 2)
         assert cluster.scale(1) == "draining w4"
         wait_up(cluster, 1)
+
+
+def test_events_tell_who_acted() -> None:
+    with hosted(1) as cluster, AttachedCluster(cluster.address) as attached:
+        with acting_as("the tests"):
+            cluster.freeze("w1")
+        attached.thaw("w1")
+        attached.restart("w1")
+        poll_for(lambda: "restarting" in [event.kind for event in cluster.events()])
+        told = {event.kind: event.text for event in cluster.events() if "by " in event.text}
+    operator = "by an operator at 127.0.0.1 (operator token)"
+    assert told.pop("spawned").startswith("by the launcher; log: ")
+    assert told == {"frozen": "by the tests", "thawed": operator, "restarting": operator}
 
 
 @pytest.mark.parametrize("direct", [False, True])

@@ -13,6 +13,7 @@ from nodes.errors import DataError, NotPossible
 from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
 from nodes.routing import Address
+from nodes.support.actor import LAUNCHER, acting_as, by_actor
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import beside, is_loopback, is_wildcard
 from nodes.wire import Description, Reloaded, describe
@@ -143,7 +144,7 @@ class Fleet(Supervisor):
             self.catalog = fresh
             old.close()
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
-            self._observer.note(EventKind.RELOAD, "", done)
+            self._observer.note(EventKind.RELOAD, "", f"{done}, {by_actor()}")
             left_behind = self._switch_all()
             for worker_id, why in left_behind.items():
                 done += f"; {worker_id} did not follow: {why}"
@@ -213,7 +214,8 @@ class Fleet(Supervisor):
         said = ""
         while not self._ended.wait(WATCH_EVERY_S):
             try:
-                self.reload(retry=False)
+                with acting_as(f"{LAUNCHER}, as the files have changed"):
+                    self.reload(retry=False)
                 said = ""
             except NotPossible:
                 continue  # one is under way

@@ -13,6 +13,7 @@ from nodes.fleet.lifecycle import Lifecycle, WorkerObserver
 from nodes.fleet.logs import Logs
 from nodes.fleet.process import WorkerProcess
 from nodes.routing import REGISTERS_WITHIN_S, ProcessChange, ProcessEvent
+from nodes.support.actor import by_actor
 from nodes.support.event_kinds import EventKind
 
 logger = logging.getLogger("rollcall.fleet")
@@ -95,8 +96,13 @@ class Supervisor:
             ids = self._observer.reserve(count)
             self._begin(ids)
         for worker_id in ids:
-            self._observer.note(EventKind.SPAWNED, worker_id, f"log: {self.log_file(worker_id)}")
+            self._note_spawned(worker_id, by_actor())
         return ids
+
+    def _note_spawned(self, worker_id: str, text: str) -> None:
+        self._observer.note(
+            EventKind.SPAWNED, worker_id, f"{text}; log: {self.log_file(worker_id)}"
+        )
 
     def _check_room(self, count: int) -> None:
         if self._stopping:
@@ -134,14 +140,14 @@ class Supervisor:
                 self._begin([worker_id])
         if child is not None:
             return self.restart(worker_id)
-        self._observer.note(EventKind.SPAWNED, worker_id, f"again; log: {self.log_file(worker_id)}")
+        self._note_spawned(worker_id, f"again, {by_actor()}")
         return f"{worker_id} starts again"
 
     def kill(self, worker_id: str) -> str:
         """Ends a worker at once, with SIGKILL; it is not started again."""
         child = self._end(worker_id, ProcessChange.KILLED)
         child.send(signal.SIGKILL)
-        self._observer.note(EventKind.KILLED, child.id, "by an operator")
+        self._observer.note(EventKind.KILLED, child.id, by_actor())
         return f"{child.id} killed"
 
     def drain(self, worker_id: str) -> str:
@@ -155,7 +161,7 @@ class Supervisor:
         child = self._child(worker_id)
         with self._lock:
             child.budget.clear()
-        self._renew(child, "by an operator")
+        self._renew(child, by_actor())
         return f"{child.id} restarts"
 
     def _renew(self, child: WorkerProcess, why: str) -> None:
@@ -174,14 +180,14 @@ class Supervisor:
                 raise NotPossible(f"{child.id} has no process to freeze")
             child.send(signal.SIGSTOP)
             self._report(child, ProcessChange.FROZEN)
-        self._observer.note(EventKind.FROZEN, child.id, "by an operator")
+        self._observer.note(EventKind.FROZEN, child.id, by_actor())
         return f"{child.id} is frozen"
 
     def thaw(self, worker_id: str) -> str:
         """Lets a frozen worker go on."""
         child = self._child(worker_id)
         self._thaw(child)
-        self._observer.note(EventKind.THAWED, child.id, "by an operator")
+        self._observer.note(EventKind.THAWED, child.id, by_actor())
         return f"{child.id} goes on"
 
     def _thaw(self, child: WorkerProcess) -> None:
@@ -253,7 +259,7 @@ class Supervisor:
 
     def _end(self, worker_id: str, change: ProcessChange) -> WorkerProcess:
         child = self._child(worker_id)
-        self._report(child, change, "by an operator")
+        self._report(child, change, by_actor())
         with self._lock:
             child.wanted = False
             child.wake.set()

@@ -17,6 +17,7 @@ from nodes.master.journal import read_seconds
 from nodes.master.membership import Membership
 from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.master.worker_orders import WorkerOrders
+from nodes.support.actor import by_actor
 from nodes.support.event_kinds import EventKind
 from nodes.support.natural import natural_key
 from nodes.transport import LoopThread
@@ -106,7 +107,7 @@ class Operations:
         """Lets a worker answer its last lookups, then leave for good, whoever started it."""
         if self._loop.call(self._membership.is_local, worker_id):
             return self._fleet.drain(worker_id)
-        self._loop.run(self._orders.retire(worker_id))
+        self._loop.run(self._orders.retire(worker_id, by_actor()))
         return f"{worker_id} drains, then leaves"
 
     def restart(self, worker_id: str) -> str:
@@ -123,7 +124,7 @@ class Operations:
         if not gone:
             return "no worker is gone: nothing to forget"
         text = f"{', '.join(sorted(gone, key=natural_key))} forgotten"
-        self._event_log.note(EventKind.CLEARED, "", text)
+        self._event_log.note(EventKind.CLEARED, "", f"{text}, {by_actor()}")
         return text
 
     def freeze(self, worker_id: str) -> str:

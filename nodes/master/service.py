@@ -16,7 +16,9 @@ from nodes.security.authenticator import Session, WrongToken
 from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
+from nodes.support.actor import acting_as
 from nodes.support.listening import registered_host
+from nodes.support.text import excerpt
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
 from nodes.wire import (
@@ -35,6 +37,10 @@ there is no worker, which tells a stock client more than "no such verb"."""
 
 CERTIFIED = {TokenRole.WORKER: MAY_REGISTER, TokenRole.OPERATOR: MAY_OPERATE}
 """With TLS, the certificates that go with a token's role; a client needs none."""
+
+
+MAX_NAME_CHARS = 60
+"""Characters of a certificate's name that an event tells."""
 
 
 class MasterService(Service):
@@ -140,11 +146,21 @@ class MasterService(Service):
             return do
 
         async def elsewhere(*args: object, **named: object) -> object:
-            loop = asyncio.get_running_loop()
-            work = functools.partial(do, *args, **named)
-            return await loop.run_in_executor(self._master.executor, work)
+            def work() -> object:
+                with acting_as(who):
+                    return do(*args, **named)
+
+            who = self._who()
+            return await asyncio.get_running_loop().run_in_executor(self._master.executor, work)
 
         return elsewhere
+
+    def _who(self) -> str:
+        """Whoever is at the other end, for events: by token, by certificate, by address."""
+        shown = [f"{self._session.role} token"]
+        if self._certificate is not None:
+            shown.append(f"certificate {excerpt(self._certificate.name, MAX_NAME_CHARS)!r}")
+        return f"an operator at {self._peer} ({', '.join(shown)})"
 
     # -- for clients ----------------------------------------------------------------
 

@@ -30,8 +30,8 @@ class WorkerOrders:
         self._membership = membership
         self._switch_timeout_s = switch_timeout_s
 
-    async def retire(self, worker_id: str) -> None:
-        """Has a worker that nobody here started drain and leave.
+    async def retire(self, worker_id: str, why: str) -> None:
+        """Has a worker that nobody here started drain and leave; `why` is told of it.
 
         Raises:
             UnknownWorker: no live worker has that id.
@@ -40,7 +40,7 @@ class WorkerOrders:
         worker = membership.registry.get(worker_id)
         if worker is None or not worker.live:
             raise UnknownWorker(f"no live worker is called {worker_id[:80]!r}")
-        membership.registry.drain(worker.generation, "by an operator", time.monotonic())
+        membership.registry.drain(worker.generation, why, time.monotonic())
         membership.succeed(time.monotonic())
         membership.changed()
         # One that does not hear it is not sent lookups either, and its probes end it.

@@ -152,6 +152,11 @@ class Session:
         self._role: TokenRole | None = None
         self._checked_at = 0.0
 
+    @property
+    def role(self) -> TokenRole | None:
+        """The role that the connection had when it was last checked."""
+        return self._role
+
     def login(self, token: object) -> str:
         """Gives the connection the role of a token. Returns it; raises `WrongToken`."""
         role = self._authenticator.role_of(token)

@@ -11,10 +11,12 @@ class Certificate(msgspec.Struct, frozen=True):
     Attributes:
         role: as the certificate names it; "" if it names none.
         expires_at: Unix time in seconds.
+        name: whom it was made for; "" if it does not say.
     """
 
     role: str
     expires_at: float
+    name: str = ""
 
 
 class Peer(msgspec.Struct, frozen=True):

@@ -226,7 +226,9 @@ def certificate(shown: Mapping[str, Any] | None) -> Certificate | None:
     named = [name for name in names if name.startswith(ROLE_URI_PREFIX)]
     # One that names several has none: nobody makes those by mistake.
     role = named[0].removeprefix(ROLE_URI_PREFIX) if len(named) == 1 else ""
-    return Certificate(role, float(ssl.cert_time_to_seconds(shown["notAfter"])))
+    subject = [pair for part in shown.get("subject", ()) for pair in part]
+    name = next((text for kind, text in subject if kind == "commonName"), "")
+    return Certificate(role, float(ssl.cert_time_to_seconds(shown["notAfter"])), name)
 
 
 def dial_tls(sock: socket.socket, secure: Secure, host: str, deadline: float) -> TlsStream:

@@ -24,6 +24,7 @@ from console.settings import Settings
 from console.text import UNICODE, Glyphs
 from console.widgets.worker_table import WorkerTable
 from nodes.errors import RollcallError, UnknownWorker
+from nodes.support.actor import by_actor
 from nodes.wire import (
     PAGE_RECORDS,
     ClusterSnapshot,
@@ -159,6 +160,7 @@ class FakeCluster:
         poll_error: raised by a look.
         seconds: what the journal wrote down.
         requests: what was asked to be changed: ("kill", "w2").
+        acts: the same, each with who had it done.
         killed: the ids that were to be killed, in order.
         polls: how often it was looked at.
         closed: how often it was closed.
@@ -174,6 +176,7 @@ class FakeCluster:
         self.refusal: RollcallError | None = None
         self.poll_error: RollcallError | None = None
         self.requests: list[tuple[str, ...]] = []
+        self.acts: list[str] = []
         self.killed: list[str] = []
         self.seconds: list[Second] = []
         self.polls = 0
@@ -211,6 +214,7 @@ class FakeCluster:
         if self.refusal is not None:
             raise self.refusal
         self.requests.append((verb, *map(str, args)))
+        self.acts.append(f"{verb} {by_actor()}")
         return " ".join((verb, *map(str, args)))
 
     def _steered(self, verb: str, worker_id: str) -> str:

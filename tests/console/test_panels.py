@@ -158,6 +158,7 @@ def test_many_that_are_gone_are_one_line_until_they_are_opened() -> None:
             await console.press("c")
             await console.until(lambda: ("clear",) in console.cluster.requests)
             assert console.cluster.requests == [("again", "w5"), ("clear",)]
+            assert console.cluster.acts[1] == "clear by the console that hosts it"
             await console.until(lambda: console.table.keys == ["w1"])
             await console.until(lambda: "again" not in console.lines()[-1])
 

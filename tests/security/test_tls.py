@@ -320,6 +320,10 @@ def test_a_cluster_with_tls(folder: Path, tmp_path: Path) -> None:
             assert operator.kill("w3") == "w3 killed"
             wait_up(cluster, 2)
             assert operator.snapshot().tls_expires_at is not None
+            told = [event.text for event in operator.events() if event.kind == "killed"]
+            assert told == [
+                "by an operator at 127.0.0.1 (operator token, certificate 'Rollcall operator')"
+            ]
 
 
 def test_a_reload_with_tls(folder: Path, tmp_path: Path) -> None:
