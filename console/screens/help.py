@@ -22,6 +22,7 @@ MORE = (
     ("z", "", "Give the panel with the focus the whole screen."),
     ("O", "", "Turn the order of the sort round."),
     ("v", "", "In the events: only those that are bad."),
+    ("F p", "", "In a worker's log: follow it; go to the run before."),
     ("n y Y e", "", "In an answer: next page, copy one, copy all, export."),
     ("Tab", "", "In a line, take the completion; else go to the next panel."),
     ("Up Down", "", "In a line, walk through what was typed before."),

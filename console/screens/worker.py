@@ -15,6 +15,7 @@ from textual.widgets import Input
 from console.charts import resample, trend
 from console.driver import Driver
 from console.history import HISTORY_S, History, Sample
+from console.last_words import last_words_lines, run_before
 from console.lines import Field, Line, Run, Tone, fit
 from console.messages import LogRead
 from console.plan import Part
@@ -117,6 +118,7 @@ class WorkerScreen(Screen[None]):
         *command_bindings(steers=True),
         Binding("slash", "search", "search the log", id="filter"),
         Binding("F", "follow", "follow the log"),
+        Binding("p", "run_before", "run before"),
         Binding("question_mark", "app.command('help')", "help", id="help"),
         Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
@@ -135,6 +137,8 @@ class WorkerScreen(Screen[None]):
         self._read = 0
         self._path = Tabs(Part.WORKERS_HEAD, glyphs)
         self._figures = Drawn(id="figures")
+        self._end_head = Tabs(Part.RIGHT_TABS, glyphs)
+        self._last_words = Drawn(id="last-words")
         self._events = EventTable(glyphs, name="worker-events")
         self._log_head = Tabs(Part.LEFT_TABS, glyphs)
         self._log = LiveTable((Column("", 400),), name="log", glyphs=glyphs)
@@ -142,10 +146,14 @@ class WorkerScreen(Screen[None]):
         self.message = MessageLine(glyphs)
 
     def compose(self) -> ComposeResult:
-        """The verdict on the cluster; the way here; figures, events, log; a line to search it."""
+        """The verdict on the cluster; the way here; figures, last words, events, log; a line to
+        search it.
+        """
         yield Head(Part.HEAD, self._glyphs).data_bind(WorkerScreen.seen)
         yield self._path
         yield self._figures
+        yield self._end_head
+        yield self._last_words
         yield self._events
         yield self._log_head
         yield self._log
@@ -169,22 +177,53 @@ class WorkerScreen(Screen[None]):
         worker = next((one for one in workers if one.id == self.worker_id), None)
         now, width = seen.snapshot.taken_at, self.size.width
         self._figures.draw(figure_lines(worker, seen.history, now, width, self._glyphs))
+        self._draw_end(worker)
         mine = [event for event in seen.events if event.worker == self.worker_id]
         self._events.show(mine)
         self._draw_heads()
 
+    def _draw_end(self, worker: WorkerView | None) -> None:
+        """Its last words, if it is down."""
+        log = [row.cells[0] for row in self._lines]
+        lines = last_words_lines(worker, log) if worker is not None else []
+        if bool(lines) is not self._last_words.display:
+            self._end_head.display = self._last_words.display = bool(lines)
+            self.refresh_bindings()  # of what can be done now
+        self._last_words.styles.height = len(lines)
+        self._last_words.draw(lines)
+
     def _draw_heads(self) -> None:
         name = Tab(Part.WORKERS, "", f"Workers > {clean(self.worker_id, 60)}")
         self._path.show([name], Part.WORKERS, focused=False, note="ESC goes back")
+        self._end_head.show(
+            [Tab(Part.EVENTS, "", "Last words")], None, focused=False, note="p: the run before"
+        )
         log = Tab(Part.ANSWER, "", "Log")
         note = "following" if self.following else "not following"
         searched = f"/{clean(self._search.value, 60)}  " if self._search.value else ""
         focused = self.focused is self._log
         self._log_head.show([log], Part.ANSWER, focused=focused, note=f"{searched}{note}")
 
-    def action_panel(self, _name: str) -> None:
-        """A click on a head goes to the log."""
-        self._log.focus()
+    def action_panel(self, name: str) -> None:
+        """A click on the way here goes back; one on another head goes to the log."""
+        if name == Part.WORKERS:
+            self.dismiss()
+        else:
+            self._log.focus()
+
+    def action_run_before(self) -> None:
+        """Goes to where the run before the one under the cursor starts."""
+        log = [row.cells[0] for row in self._lines]
+        keys = [row.key for row in self._lines]
+        now = keys.index(self._log.cursor) if self._log.cursor in keys else len(keys)
+        start = run_before(log, now)
+        if start is None:
+            self.message.say("the log has no run before this one", bad=True)
+            return
+        self.following = False
+        self._log.set_filter("")
+        self._log.select(keys[start])
+        self._draw_heads()
 
     @on(LiveTable.Opened, "#worker-events")
     def _event_opened(self, event: LiveTable.Opened) -> None:

@@ -115,10 +115,11 @@ class Lifecycle:
                 child.late.cancel()
                 child.late = None
         why = unready or ending(status)
+        said = self._logs.last_words(child.id)
+        self._logs.note_end(child.id, why)
         if self._observer.has_registered(child.instance):
             return why
         # One that never came up has no better witness than its own last words.
-        said = self._logs.last_words(child.id)
         return f"{why}; its log ends: {said}" if said else why
 
     def _await_ready(self, child: WorkerProcess, process: subprocess.Popen[bytes]) -> str:
