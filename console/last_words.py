@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from console.lines import Line, Run, Tone
+from console.lines import Field, Line, Run, Tone, fit
 from console.text import clean
 from nodes.fleet.logs import MARK, STARTED
 from nodes.wire import WorkerView
@@ -15,17 +15,16 @@ MAX_SAID = 3
 """Lines that are shown of what it said last."""
 
 MEANINGS = {
-    "killed by SIGKILL": "ended at once from outside: by an operator, or by the system when memory "
-    "was short",
-    "killed by SIGTERM": "told to end, before it could do so in order",
+    "killed by SIGKILL": "by an operator, or for want of memory",
+    "killed by SIGTERM": "told to end, before it could in order",
     "killed by SIGINT": "interrupted from a keyboard",
     "killed by SIGHUP": "its terminal was closed",
-    "killed by SIGSEGV": "crashed: it touched memory that is not its own",
-    "killed by SIGBUS": "crashed: a file that it had mapped was cut short, or memory failed",
-    "killed by SIGABRT": "gave up by itself on an error that it could not go on with",
-    "killed by SIGILL": "crashed: its code is not for this processor",
-    "killed by SIGFPE": "crashed: a calculation that cannot be done",
-    "exited with status 0": "left in order",
+    "killed by SIGSEGV": "it crashed, in memory not its own",
+    "killed by SIGBUS": "it crashed: a file was cut short, or memory failed",
+    "killed by SIGABRT": "it gave up on an error by itself",
+    "killed by SIGILL": "it crashed: not built for this processor",
+    "killed by SIGFPE": "it crashed in a calculation",
+    "exited with status 0": "it left in order",
 }
 """What an ending means."""
 
@@ -70,7 +69,7 @@ def meaning(ended: str) -> str:
         if what in ended:
             return words
     if re.search(r"exited with status \d", ended):
-        return "ended by itself on an error: what it said last tells which"
+        return "by itself, on an error"
     return ""
 
 
@@ -85,20 +84,24 @@ def run_before(lines: Sequence[str], index: int) -> int | None:
     return earlier[-2] if len(earlier) > 1 else None
 
 
-def last_words_lines(worker: WorkerView, lines: Sequence[str]) -> list[Line]:
-    """What the screen of a worker that is down says of its end; none for one that is not."""
+def last_words_lines(
+    worker: WorkerView, lines: Sequence[str], width: int, *, most: int = MAX_SAID
+) -> list[Line]:
+    """What the screen of a worker that is down says of its end; none for one that is not.
+
+    Args:
+        worker: whose screen it is.
+        lines: of its log.
+        width: cells of a line.
+        most: lines of what it said last.
+    """
     if worker.state != "down":
         return []
     end = last_words(lines, worker.why)
-    words = meaning(end.ended)
-    drawn: list[Line] = [
-        (
-            Run(f" {clean(end.ended, 300) or 'nobody knows how it ended'}", Tone.STRONG),
-            Run(f"  {end.at}" if end.at else "", Tone.MUTED),
-            Run(f"  {words}" if words else ""),
-        )
+    head = [
+        Field(clean(end.ended, 300) or "nobody knows how", 10, Tone.STRONG, shrinks=True),
+        Field(meaning(end.ended), 5),
+        Field(f"at {end.at.partition(' ')[2]}" if end.at else "", 7, Tone.MUTED),
     ]
-    if not end.said:
-        drawn.append((Run("   it said nothing", Tone.MUTED),))
-    drawn += [(Run(f"   {clean(line, 300)}", Tone.MUTED),) for line in end.said]
-    return drawn
+    said = end.said[-most:] or ["(it said nothing)"]
+    return [fit(head, width), *((Run(f"   {clean(one, 300)}", Tone.MUTED),) for one in said)]

@@ -15,7 +15,7 @@ from textual.widgets import Input
 from console.charts import resample, trend
 from console.driver import Driver
 from console.history import HISTORY_S, History, Sample
-from console.last_words import last_words_lines, run_before
+from console.last_words import MAX_SAID, last_words_lines, run_before
 from console.lines import Field, Line, Run, Tone, fit
 from console.messages import LogRead
 from console.plan import Part
@@ -38,6 +38,9 @@ MAX_LINES = 5000
 
 LOG_POLL_S = 1.0
 """Seconds between two readings of the log."""
+
+LOW_LINES = 30
+"""Lines of a screen below which a worker's last words take the place of its charts."""
 
 FIGURE_CELLS = 24
 """Cells before a trend: what it is of, and its value now."""
@@ -185,7 +188,11 @@ class WorkerScreen(Screen[None]):
     def _draw_end(self, worker: WorkerView | None) -> None:
         """Its last words, if it is down."""
         log = [row.cells[0] for row in self._lines]
-        lines = last_words_lines(worker, log) if worker is not None else []
+        low = self.size.height < LOW_LINES
+        lines: list[Line] = []
+        if worker is not None:
+            lines = last_words_lines(worker, log, self.size.width, most=1 if low else MAX_SAID)
+        self._figures.styles.height = 2 if lines and low else 7
         if bool(lines) is not self._last_words.display:
             self._end_head.display = self._last_words.display = bool(lines)
             self.refresh_bindings()  # of what can be done now

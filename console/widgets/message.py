@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
-from textual.binding import Binding
+from textual.binding import ActiveBinding, Binding
 from textual.dom import NoScreen
 from textual.widgets import Input
 
@@ -81,7 +82,7 @@ class KeyLine(Drawn):
     def arrange_lines(self) -> None:
         """Draws it anew."""
         try:
-            active = self.screen.active_bindings.values()
+            active = in_declared_order(self.screen.active_bindings.values())
         except NoScreen:
             return
         fields = []
@@ -100,6 +101,21 @@ class KeyLine(Drawn):
                 priority = _priority(binding) or own or 60
                 fields.append((priority, key, binding.description, tone, action))
         self.draw([_key_line(fields, self.size.width)])
+
+
+def in_declared_order(active: Iterable[ActiveBinding]) -> list[ActiveBinding]:
+    """The bindings of commands in the order of the commands, wherever their keys were moved; all
+    others where they are.
+    """
+    found = list(active)
+    places = [index for index, one in enumerate(found) if one.binding.id in BY_NAME]
+    names = list(BY_NAME)
+    ordered = sorted(
+        (found[place] for place in places), key=lambda o: names.index(str(o.binding.id))
+    )
+    for place, one in zip(places, ordered, strict=True):
+        found[place] = one
+    return found
 
 
 def _priority(binding: Binding) -> int:

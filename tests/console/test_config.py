@@ -168,7 +168,7 @@ def test_moved_keys_act_and_are_what_every_text_says() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]))
         async with shown(cluster, config=parsed(MOVED)) as console:
             foot = console.lines()[-1]
-            assert "x kill" in foot and "P spawn" in foot and "F1 help" in foot
+            assert "P spawn  x kill  r restart" in foot and "F1 help" in foot
             assert "K kill" not in foot and "drain" not in foot
             await console.press("K", "d", "question_mark")
             assert len(console.app.screen_stack) == 2
@@ -210,7 +210,7 @@ def test_the_screen_is_laid_out_as_the_file_says() -> None:
     run(test)
 
 
-def test_the_layout_is_remembered_unless_the_file_says_otherwise() -> None:
+def test_the_layout_is_remembered() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]))
         async with shown(cluster, size=(120, 24)) as console:
@@ -221,9 +221,6 @@ def test_the_layout_is_remembered_unless_the_file_says_otherwise() -> None:
             assert {Part.SLOW, Part.HEAT} <= set(console.app.main.board.plan)
             assert (console.table.sort_column, console.table.descending) == ("P99", True)
             assert console.app.main.zoomed is None
-        config = parsed('[panels]\nleft = "lookups"\n')
-        async with shown(cluster, size=(120, 24), settings=settings, config=config) as console:
-            assert {Part.LOOKUPS, Part.HEAT} <= set(console.app.main.board.plan)
 
     run(test)
 

@@ -37,11 +37,11 @@ def test_the_end_is_that_of_the_last_run(
 @pytest.mark.parametrize(
     ("ended", "words"),
     [
-        ("killed by SIGKILL", "ended at once from outside"),
-        ("killed by SIGSEGV", "crashed"),
-        ("exited with status 0", "left in order"),
-        ("exited with status 3", "ended by itself on an error"),
-        ("crash-looping: exited with status 3; its log ends: oh no", "ended by itself on an error"),
+        ("killed by SIGKILL", "by an operator"),
+        ("killed by SIGSEGV", "it crashed"),
+        ("exited with status 0", "it left in order"),
+        ("exited with status 3", "by itself, on an error"),
+        ("crash-looping: exited with status 3; its log ends: oh no", "by itself, on an error"),
         ("killed by SIGUSR2", ""),
         ("its connection ended", ""),
     ],
@@ -61,9 +61,12 @@ def _text(lines: list[Line]) -> str:
 
 
 def test_only_one_that_is_down_has_last_words() -> None:
-    assert last_words_lines(worker_view(1), LOG) == []
+    assert last_words_lines(worker_view(1), LOG, 80) == []
     dead = worker_view(1, state="down", why="\x1b[2J")
-    assert _text(last_words_lines(dead, [])) == " \\x1b[2J\n   it said nothing"
+    assert _text(last_words_lines(dead, [], 80)).split("\n") == [
+        f"{' ' + chr(92) + 'x1b[2J':<80}",
+        "   (it said nothing)",
+    ]
 
 
 def test_the_screen_of_a_dead_worker_tells_how_it_ended_and_leads_to_the_run_before() -> None:
@@ -80,7 +83,7 @@ def test_the_screen_of_a_dead_worker_tells_how_it_ended_and_leads_to_the_run_bef
             await console.show_snapshot(cluster_snapshot([worker_view(1), dead]))
             await console.until(lambda: "Last words" in console.text())
             text = console.text()
-            assert " killed by SIGKILL  2026-01-31 12:04:10  ended at once from outside" in text
+            assert " killed by SIGKILL  by an operator, or for want of memory  at 12:04:10" in text
             assert "   b" in text and "   d" in text
             assert "A again" in console.lines()[-1]
             screen = console.app.screen

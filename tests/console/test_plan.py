@@ -17,6 +17,7 @@ from console.plan import (
     Part,
     Plan,
     make_plan,
+    panels_at_start,
 )
 
 SIZES = [(60, 16), (80, 24), (120, 36), (200, 60)]
@@ -94,3 +95,19 @@ def test_the_command_line_stands_where_the_message_was() -> None:
     opened = make_plan((80, 24), rows=5, line_open=True)
     assert opened[Part.LINE] == message
     assert Part.MESSAGE not in opened
+
+
+@pytest.mark.parametrize(
+    ("wanted", "last", "shown"),
+    [
+        ({}, {}, "answer events events"),
+        ({}, {"left": "slow", "right": "heat", "lower": "lookups"}, "slow heat lookups"),
+        ({"left": Part.LOOKUPS}, {"left": "slow", "right": "heat"}, "lookups heat events"),
+        ({}, {"left": "heat", "right": "nonsense", "middle": "slow"}, "answer events events"),
+    ],
+)
+def test_what_is_shown_at_start_is_what_the_file_says_else_what_was_last(
+    wanted: dict[str, Part], last: dict[str, str], shown: str
+) -> None:
+    panels = panels_at_start(wanted, last)
+    assert " ".join(panels[place] for place in ("left", "right", "lower")) == shown

@@ -13,7 +13,14 @@ from nodes.support.paths import state_dir
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "new" / "console.json"
-    kept = Settings(theme="nord", queries=['getbyname "名 [/x]"', "\x1b[31m"], commands=["scale 3"])
+    kept = Settings(
+        theme="nord",
+        queries=['getbyname "名 [/x]"', "\x1b[31m"],
+        commands=["scale 3"],
+        panels={"left": "slow"},
+        sort="P99",
+        descending=True,
+    )
     save_settings(kept, path)
     assert load_settings(path) == kept
     assert [one.name for one in path.parent.iterdir()] == ["console.json"]  # no draft is left
