@@ -87,7 +87,7 @@ def run_before(lines: Sequence[str], index: int) -> int | None:
 def last_words_lines(
     worker: WorkerView, lines: Sequence[str], width: int, *, most: int = MAX_SAID
 ) -> list[Line]:
-    """What the screen of a worker that is down says of its end; none for one that is not.
+    """What the screen of a worker that is down says of its end.
 
     Args:
         worker: whose screen it is.
@@ -95,8 +95,6 @@ def last_words_lines(
         width: cells of a line.
         most: lines of what it said last.
     """
-    if worker.state != "down":
-        return []
     end = last_words(lines, worker.why)
     head = [
         Field(clean(end.ended, 300) or "nobody knows how", 10, Tone.STRONG, shrinks=True),

@@ -187,10 +187,10 @@ class WorkerScreen(Screen[None]):
 
     def _draw_end(self, worker: WorkerView | None) -> None:
         """Its last words, if it is down."""
-        log = [row.cells[0] for row in self._lines]
         low = self.size.height < LOW_LINES
         lines: list[Line] = []
-        if worker is not None:
+        if worker is not None and worker.state == "down":
+            log = [row.cells[0] for row in self._lines]
             lines = last_words_lines(worker, log, self.size.width, most=1 if low else MAX_SAID)
         self._figures.styles.height = 2 if lines and low else 7
         if bool(lines) is not self._last_words.display:

@@ -60,8 +60,7 @@ def _text(lines: list[Line]) -> str:
     return "\n".join("".join(run.text for run in line) for line in lines)
 
 
-def test_only_one_that_is_down_has_last_words() -> None:
-    assert last_words_lines(worker_view(1), LOG, 80) == []
+def test_what_comes_from_outside_moves_no_cursor() -> None:
     dead = worker_view(1, state="down", why="\x1b[2J")
     assert _text(last_words_lines(dead, [], 80)).split("\n") == [
         f"{' ' + chr(92) + 'x1b[2J':<80}",
