@@ -63,17 +63,31 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
     callback=_print_settings,
     help="Print a settings file with all that can be set, and leave.",
 )
+@click.option(
+    "--replay",
+    metavar="FILE|PORT",
+    default=None,
+    help="Show a recording in place of a cluster: its file, or the port of a master that ran here.",
+)
 @click.option("--read-only", is_flag=True, help="Without the commands that change the cluster.")
-def rollcall(attach: str | None, settings: Path | None, read_only: bool, **hosted: Any) -> None:
+def rollcall(
+    attach: str | None,
+    replay: str | None,
+    settings: Path | None,
+    read_only: bool,
+    **hosted: Any,
+) -> None:
     """Lookups over records, answered by workers behind one master: see it and steer it.
 
     Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
     """
+    if attach is not None and replay is not None:
+        raise click.UsageError("--attach shows a cluster, and --replay a recording: give one")
     if why := _why_no_screen():
-        _run_without_screen(why, attach, hosted)
+        _run_without_screen(why, attach, replay, hosted)
         return
     try:
-        code = _run(attach, hosted, settings, read_only=read_only)
+        code = _run(attach, replay, hosted, settings, read_only=read_only)
     except RollcallError as error:
         click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
@@ -89,7 +103,14 @@ def _why_no_screen() -> str:
     return ""
 
 
-def _run_without_screen(why: str, attach: str | None, hosted: dict[str, Any]) -> None:
+def _run_without_screen(
+    why: str, attach: str | None, replay: str | None, hosted: dict[str, Any]
+) -> None:
+    if replay is not None:
+        which = f"--master 127.0.0.1:{replay}" if replay.isdigit() else f"--file {replay}"
+        command = f"rollcall-nodes recording {printable(which)} --last"
+        click.echo(f"rollcall: {why}, which --replay needs; without one: {command}", err=True)
+        raise SystemExit(2)
     if attach is not None:
         command = f"rollcall-nodes ps --master {printable(attach)}"
         click.echo(f"rollcall: {why}, which --attach needs; without one: {command}", err=True)
@@ -101,10 +122,20 @@ def _run_without_screen(why: str, attach: str | None, hosted: dict[str, Any]) ->
 
 
 def _run(
-    attach: str | None, hosted: dict[str, Any], settings_file: Path | None, *, read_only: bool
+    attach: str | None,
+    replay: str | None,
+    hosted: dict[str, Any],
+    settings_file: Path | None,
+    *,
+    read_only: bool,
 ) -> int:
     """Runs the console; `hosted` are the options of the cluster that it hosts, by name."""
     tls: Path | None = hosted["tls"]
+    recorded = None
+    if replay is not None:
+        from console.recorded_file import RecordedFile  # noqa: PLC0415 - only then is it needed
+
+        recorded = RecordedFile(replay)
     if attach is not None:
         from nodes.support.addresses import parse_address  # noqa: PLC0415 - only then is it needed
 
@@ -127,8 +158,9 @@ def _run(
         glyphs=terminal_glyphs(),
         attached=attach is not None,
         tls=tls,
-        read_only=read_only,
+        read_only=read_only or recorded is not None,
         config=config,
+        recorded=recorded,
     )
     freeze_permanent_objects()
     try:

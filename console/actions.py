@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from console import effects
 from console.export import exists, export
+from console.replay import Way
 from console.screens.confirm import ConfirmScreen, StoppingScreen
 from console.screens.help import HelpScreen
 from console.screens.worker import WorkerScreen
@@ -110,10 +111,28 @@ class Actions:
             app.say(f"traffic of {app.traffic.rate}/s starts ({key} stops it)")
         app.show_seen()
 
+    def move(self, way: Way) -> None:
+        """Shows another time."""
+        self._app.replaying.move(way)
+
+    def move_to(self, time: str = "") -> None:
+        """Shows the time that is named; asks for it if none is."""
+        if time:
+            self._app.replaying.move(Way.TO, time)
+        else:
+            self._app.main.open_line(":", "at ")
+
+    def show_now(self) -> None:
+        """Shows the cluster as it is now."""
+        self._app.replaying.leave()
+
     def confirm_quit(self) -> None:
         """Asks, says what stops with it, and quits."""
         app = self._app
         if self.quitting or isinstance(app.screen, ConfirmScreen):
+            return
+        if app.replaying.recorded is not None:
+            app.exit(0)  # nothing stops with it
             return
         effect = effects.leave(
             app.snapshot,

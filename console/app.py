@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -21,6 +21,7 @@ from console.commands import BY_NAME, usable
 from console.config import Config
 from console.driver import Driver, OpenCluster
 from console.notifications import NotificationFilter
+from console.replaying import Replaying
 from console.screens.confirm import MessageScreen
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
@@ -38,6 +39,9 @@ from console.widgets.table import LiveTable
 from nodes.errors import BadRequest
 from nodes.wire import ClusterSnapshot, Event, WorkerView
 
+if TYPE_CHECKING:
+    from console.recorded_file import RecordedFile
+
 AGE_EVERY_S = 1.0
 """Seconds between two looks at how old the newest snapshot is."""
 
@@ -54,6 +58,7 @@ class RollcallApp(App[int]):
         tls: the folder of certificates for the built-in load; None for no TLS.
         config: what the operator's settings file says; None for nothing.
         poll_interval_s: between two polls of the cluster; None for what the file says.
+        recorded: what is shown in the place of a cluster; None where there is one.
     """
 
     TITLE = "Rollcall"
@@ -75,6 +80,7 @@ class RollcallApp(App[int]):
         config: Config | None = None,
         poll_interval_s: float | None = None,
         tls: Path | None = None,
+        recorded: RecordedFile | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -90,6 +96,7 @@ class RollcallApp(App[int]):
         self.actions = Actions(self)
         self.steering = Steering(self)
         self.asking = Asking(self)
+        self.replaying = Replaying(self, recorded)
         self._traffic_report = ""
         self._notification_filter = NotificationFilter()
         self.main = MainScreen(
@@ -113,10 +120,17 @@ class RollcallApp(App[int]):
         if not self.is_headless:
             heed_signals(self.leave)
         self.push_screen(self.main)
+        if self.replaying.recorded is not None:
+            self.call_after_refresh(self.replaying.open)
+            return
         self.driver.start()
         start = "connecting to the cluster" if self.attached else "starting the cluster"
         self.call_after_refresh(lambda: self.main.head.show_start(start))
         self.set_interval(AGE_EVERY_S, self._look_at_age)
+
+    def on_unmount(self) -> None:
+        """Whatever of a recording is being read is given up."""
+        self.replaying.stop()
 
     def leave(self) -> None:
         """A signal asks to end: the screen is put back; whoever runs the application lets go of
@@ -164,6 +178,10 @@ class RollcallApp(App[int]):
         self.watched.seed(message.seconds)
         self.show_seen()
 
+    def on_replayed(self, message: messages.Replayed) -> None:
+        """Another time was read, or was not."""
+        self.replaying.replayed(message)
+
     def on_cluster_lost(self, message: messages.ClusterLost) -> None:
         """The cluster cannot be seen."""
         self.watched.lose(message.why)
@@ -173,12 +191,17 @@ class RollcallApp(App[int]):
 
     def _look_at_age(self) -> None:
         seen = self.seen
-        if seen is not None and seen.old:
+        if seen is not None and (seen.old or seen.replay_at is not None):
             self.show_seen()
 
     @property
     def seen(self) -> Seen | None:
-        """What there is to be seen now."""
+        """What there is to be seen: of now, or of another time."""
+        now = self._seen_now
+        return self.replaying.seen(now) or now
+
+    @property
+    def _seen_now(self) -> Seen | None:
         if self.snapshot is None:
             return None
         return Seen(
@@ -271,8 +294,9 @@ class RollcallApp(App[int]):
         if bad:
             event = bad[-1]
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+            now = "now: " if self.replaying.frame is not None else ""
             what = f"{event.worker} {event.kind.replace('_', '-')}".strip()
-            self.say(f"{what}: {event.text}{more}", bad=True)
+            self.say(f"{now}{what}: {event.text}{more}", bad=True)
 
     # -- commands -----------------------------------------------------------------
 
@@ -285,8 +309,9 @@ class RollcallApp(App[int]):
         return self.main.table.targets if self.main.is_mounted else []
 
     def worker(self, worker_id: str) -> WorkerView | None:
-        """A worker as the newest snapshot has it; None if it is not in it."""
-        return self.watched.worker(worker_id)
+        """A worker as it is seen; None if it is not there."""
+        workers = self.seen.snapshot.workers if self.seen is not None else ()
+        return next((worker for worker in workers if worker.id == worker_id), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key does anything on a screen that is too small, but quit; a read-only console has
@@ -297,6 +322,8 @@ class RollcallApp(App[int]):
         command = BY_NAME[str(parameters[0])]
         if (command.steers and self.read_only) or not self.steering.offered(command):
             return False
+        if command.name == "live" and self.replaying.recorded is not None:
+            return False  # a recording has no now
         return command.name == "quit" or not self.main.too_small
 
     def on_command_button_pressed(self, event: CommandButton.Pressed) -> None:
@@ -332,6 +359,9 @@ class RollcallApp(App[int]):
 
     def on_answer_panel_more_wanted(self, event: AnswerPanel.MoreWanted) -> None:
         """The next page of an answer."""
+        if why := self.replaying.refusal:
+            self.say(why, bad=True)
+            return
         self.driver.look_up(event.words, after=event.after)
 
     def on_answer_panel_export_wanted(self) -> None:

@@ -29,6 +29,9 @@ class Asking:
         main = self._app.main
         if not line:
             return
+        if why := self._app.replaying.refusal:
+            self._app.say(why, bad=True)
+            return
         main.prompt.remember(line)
         main.show_panel(Part.ANSWER)
         try:

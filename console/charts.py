@@ -125,19 +125,26 @@ def ago(span_s: float) -> str:
     return f"-{span_s:.0f}s" if span_s < 120 else f"-{span_s / 60:.0f}m"
 
 
-def time_axis(marks: Iterable[Mark], now: float, span_s: float, width: int) -> Line:
-    """The line under a chart: how far back it goes, and the marks of what happened. Where two
-    fall on one place the first is shown, but a hedge only if there is nothing else.
+def time_axis(
+    marks: Iterable[Mark], now: float, span_s: float, width: int, end: str = "now"
+) -> Line:
+    """The line under a chart: how far back it goes, the marks of what happened, and what its end
+    is called. Where two marks fall on one place the first is shown, but a hedge only if there is
+    nothing else.
     """
     start = ago(span_s)
     cells = [Run(" ", Tone.FAINT)] * width
-    for offset, text in ((0, start), (width - 3, "now")):
+    for offset, text in ((0, start), (width - len(end), end)):
         for index, char in enumerate(text):
             if 0 <= offset + index < width:
                 cells[offset + index] = Run(char, Tone.FAINT)
     for mark in marks:
         place = place_of(mark.at, now, span_s, width)
-        if place is not None and len(start) < place < width - 4 and cells[place].text in " h":
+        if (
+            place is not None
+            and len(start) < place < width - len(end) - 1
+            and cells[place].text in " h"
+        ):
             cells[place] = Run(mark.letter, mark.tone)
     return merged(cells)
 
@@ -153,6 +160,7 @@ def chart(
     span_s: float,
     low: Values | None = None,
     unit: str = "",
+    end: str = "now",
 ) -> list[Line]:
     """A chart with its axes. The title is on the first line where there are four or more.
 
@@ -165,6 +173,7 @@ def chart(
         now, span_s: the time at the right end, and how far back the left end is.
         low: see `columns`.
         unit: what the figures at the axis are in: "ms" for a latency, else a number.
+        end: what the right end is called.
     """
     width, height = size
     titled = height >= 4
@@ -178,7 +187,7 @@ def chart(
         label = "" if index else label
         scale = Run(f"{fit(figure, AXIS_CELLS - 1, right=True)}{glyphs.axis}", Tone.FAINT)
         lines.append((scale, *body))
-    axis = time_axis(marks, now, span_s, width - AXIS_CELLS)
+    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, end)
     lead = fit(f" {title}", AXIS_CELLS) if not titled else " " * AXIS_CELLS
     lines.append((Run(lead, Tone.MUTED), *axis))
     return lines

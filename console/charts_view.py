@@ -10,7 +10,7 @@ from console.history import HISTORY_S, TREND_S, event_marks
 from console.lines import Line, Run, Tone, line_width
 from console.plan import is_wide
 from console.seen import Seen
-from console.text import Glyphs, clean, fit, middle_cut
+from console.text import Glyphs, clean, fit, middle_cut, time_of_day
 from nodes.support.natural import natural_key
 from nodes.support.units import latency
 
@@ -64,7 +64,26 @@ def _rates(
     points = seen.history.points(lambda sample: sample.lookups_per_s)
     values = resample(points, now, span_s, size[0] - 6)
     title = "Lookups/s" if size[1] >= 4 else "/s"
-    return chart(title, values, size=size, glyphs=glyphs, marks=marks, now=now, span_s=span_s)
+    return chart(
+        title,
+        values,
+        size=size,
+        glyphs=glyphs,
+        marks=marks,
+        now=now,
+        span_s=span_s,
+        end=_end(seen),
+    )
+
+
+def _hint(seen: Seen, keys: str) -> str:
+    """The keys that would fill an empty place, while they act."""
+    return f": {keys}" if seen.replay_at is None else ""
+
+
+def _end(seen: Seen) -> str:
+    """What the right end of a chart is called."""
+    return "now" if seen.replay_at is None else time_of_day(seen.replay_at)
 
 
 def _latencies(
@@ -87,20 +106,15 @@ def _latencies(
         span_s=span_s,
         low=low,
         unit="ms",
+        end=_end(seen),
     )
 
 
 def _histogram(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     lines = histogram(seen.snapshot.latencies, (size[0], size[1] - 1), glyphs)
     if not lines:
-        lines = [
-            (
-                Run(
-                    f"  no lookup yet: {seen.keys.typed('traffic')} sends sample traffic",
-                    Tone.MUTED,
-                ),
-            )
-        ]
+        hint = _hint(seen, f"{seen.keys.typed('traffic')} sends sample traffic")
+        lines = [(Run(f"  no lookup yet{hint}", Tone.MUTED),)]
     return [rule("Latency, ms, 60 s", size[0], glyphs), *lines]
 
 
@@ -142,14 +156,15 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     ]
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
-        return [(Run(f"  No latencies yet: {seen.keys.lookups_come}", Tone.MUTED),)]
+        hint = _hint(seen, seen.keys.lookups_come)
+        return [(Run(f"  No latencies yet{hint}", Tone.MUTED),)]
     top, usual = values[-1], values[len(values) // 4]
-    back = ago(span_s)
+    back, end = ago(span_s), _end(seen)
     lines: list[Line] = [
         (
             Run(fit("  p99", HEAT_ID_CELLS + 2), Tone.HEADER),
-            Run(fit(f"{back}   9 is {latency(top)}", room - 3), Tone.MUTED),
-            Run("now", Tone.MUTED),
+            Run(fit(f"{back}   9 is {latency(top)}", room - len(end)), Tone.MUTED),
+            Run(end, Tone.MUTED),
         )
     ]
     for worker, row in zip(workers[: height - 1], grid, strict=False):

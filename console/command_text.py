@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import difflib
 
-from console.commands import BY_NAME, COMMANDS, Argument, ClusterCommand, ConsoleCommand
+from console.command import Argument, ClusterCommand, ConsoleCommand
+from console.commands import BY_NAME, COMMANDS
 from nodes.errors import BadRequest
 
 MAX_NUMBER_DIGITS = 6
 """Digits of a number: more than any count of workers or lookups a second has."""
 
-SHORT = {"q": "quit", "wq": "quit", "q!": "quit", "h": "help", "e": "export"}
-"""What those who come from other programs type."""
+SHORT = {
+    "q": "quit",
+    "wq": "quit",
+    "q!": "quit",
+    "h": "help",
+    "e": "export",
+    "time": "at",
+    "now": "live",
+}
+"""What those who come from other programs type, or call otherwise."""
 
 
 def parse(line: str) -> tuple[ClusterCommand | ConsoleCommand, str]:

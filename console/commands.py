@@ -2,102 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from console import effects, refusals
+from console.command import Argument, ClusterCommand, Command, ConsoleCommand, When
+from console.replay import Way
 from nodes.errors import NotPossible
-from nodes.wire import ClusterSnapshot, WorkerView
 
 if TYPE_CHECKING:
-    from console.actions import Actions
     from nodes.cluster import Cluster
-
-ClusterAction = Callable[["Cluster", str], str]
-"""`action(cluster, argument)` changes the cluster, off the screen's thread, and says how."""
-
-ConsoleAction = Callable[["Actions", str], None]
-"""`action(actions, argument)` is what the console does by itself, on the screen's thread."""
-
-Effect = Callable[[ClusterSnapshot, Sequence[WorkerView]], str]
-"""`effect(snapshot, workers)`: what will follow, for the confirmation."""
-
-
-class Argument(StrEnum):
-    """What a command takes after its name."""
-
-    NONE = "none"
-    WORKER = "worker"  # an id; the selected one if it is left out
-    NEWEST = "newest"  # none is typed: the newest worker is meant
-    COUNT = "count"
-    OPTIONAL_COUNT = "optional count"
-    TEXT = "text"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """Something the operator can have the cluster, or the console, do.
-
-    Attributes:
-        name: what is typed after `:`.
-        key: the key that does it; "" for none.
-        label: on buttons and in the palette.
-        help: one sentence.
-        argument: what it takes.
-        button: whether there is a button for it.
-        footer: how important it is that the line of keys shows it; 0 for never.
-        steers: whether it changes what the cluster does: such keys act from the worker list and
-            the worker's own screen alone, and a read-only console has none.
-    """
-
-    name: str
-    label: str
-    help: str
-    key: str = ""
-    argument: Argument = Argument.NONE
-    button: bool = False
-    footer: int = 0
-    steers: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClusterCommand(Command):
-    """A command that changes the cluster; a read-only console has none of these.
-
-    Attributes:
-        run: does it.
-        effect: says what will follow; None for what needs no confirmation.
-        undo: what takes it back, when the console quits at the latest.
-        is_done: whether a worker is in the state that this brings about; then it is undone.
-        refusal: why it cannot be done to a worker now, "" if it can.
-        offered: whether there may be anything to do: only then does its key act.
-    """
-
-    run: ClusterAction
-    effect: Effect | None = None
-    undo: ClusterCommand | None = None
-    is_done: Callable[[WorkerView], bool] = lambda _worker: False
-    refusal: Callable[[WorkerView], str] = lambda _worker: ""
-    offered: Callable[[ClusterSnapshot], bool] = lambda _snapshot: True
-    steers: bool = True
-
-    @property
-    def dangerous(self) -> bool:
-        """Whether it is asked to be confirmed."""
-        return self.effect is not None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConsoleCommand(Command):
-    """A command that the console carries out by itself.
-
-    Attributes:
-        run: does it.
-    """
-
-    run: ConsoleAction
 
 
 def _spawn(cluster: Cluster, argument: str) -> str:
@@ -258,6 +172,7 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
         help="Type a lookup.",
         argument=Argument.TEXT,
         footer=89,
+        when=When.NOW,
         run=lambda actions, lookup: actions.focus_query(lookup),
     ),
     ConsoleCommand(
@@ -318,11 +233,64 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
     ),
 )
 
-COMMANDS: tuple[ClusterCommand | ConsoleCommand, ...] = (*CLUSTER_COMMANDS, *CONSOLE_COMMANDS)
+
+def _move(name: str, key: str, way: Way, label: str, text: str, footer: int) -> ConsoleCommand:
+    return ConsoleCommand(
+        name=name,
+        key=key,
+        label=label,
+        help=text,
+        footer=footer,
+        when=When.ALWAYS if way is Way.BACK else When.REPLAY,
+        run=lambda actions, _: actions.move(way),
+    )
+
+
+TIME_COMMANDS: tuple[ConsoleCommand, ...] = (
+    _move("earlier", "left_square_bracket", Way.BACK, "Earlier", "Go back by a second.", 44),
+    _move("later", "right_square_bracket", Way.FORTH, "Later", "Go on by a second.", 42),
+    _move("rewind", "left_curly_bracket", Way.REWIND, "-1 min", "Go back by a minute.", 39),
+    _move("forward", "right_curly_bracket", Way.FORWARD, "+1 min", "Go on by a minute.", 38),
+    _move("previous", "p", Way.PREVIOUS_BAD, "Previous bad", "Go to when it last went wrong.", 41),
+    _move("next", "n", Way.NEXT_BAD, "Next bad", "Go to when it went wrong next.", 40),
+    ConsoleCommand(
+        name="at",
+        label="At",
+        help="Show the cluster at a time, as in :at 12:31:00.",
+        argument=Argument.TEXT,
+        run=lambda actions, time: actions.move_to(time),
+    ),
+    ConsoleCommand(
+        name="live",
+        key="L",
+        label="Live",
+        help="Show the cluster as it is now.",
+        footer=43,
+        when=When.REPLAY,
+        run=lambda actions, _: actions.show_now(),
+    ),
+)
+"""Those that show another time than now."""
+
+COMMANDS: tuple[ClusterCommand | ConsoleCommand, ...] = (
+    *CLUSTER_COMMANDS,
+    *CONSOLE_COMMANDS,
+    *TIME_COMMANDS,
+)
 
 BY_NAME = {command.name: command for command in COMMANDS}
 
-KEYS = {"plus": "+", "minus": "-", "slash": "/", "colon": ":", "question_mark": "?"}
+KEYS = {
+    "plus": "+",
+    "minus": "-",
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+}
 """Keys whose name is not what is printed on them."""
 
 

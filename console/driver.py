@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from console.commands import ClusterCommand
+from console.command import ClusterCommand
 from console.history import HISTORY_S
 from console.messages import (
     BuildProgressed,
@@ -30,9 +30,9 @@ from console.messages import (
     Stopped,
 )
 from console.query import correction
-from nodes.errors import BadRequest, RollcallError
+from nodes.errors import BadRequest, MasterLost, RollcallError
 from nodes.support.actor import acting_as
-from nodes.wire import Description
+from nodes.wire import Description, RecordingPart
 
 if TYPE_CHECKING:
     from nodes.catalog import Progress
@@ -286,6 +286,16 @@ class Driver:
             return cluster.suggest(field, prefix, limit=limit)
         except RollcallError:
             return []  # a completion that cannot be had is no event
+
+    def recording(self, after: float) -> RecordingPart:
+        """The part of the recording after a time; see `nodes.cluster.Cluster`. Waits: call it on
+        a thread that may.
+        """
+        if self._cluster is None:
+            raise BadRequest("the cluster is not there yet")
+        if self._lost_since is not None:
+            raise MasterLost("the master is lost")  # it would take its time to say so
+        return self._cluster.recording(after)
 
     def read_log(self, worker_id: str, after: int) -> None:
         """Reads a worker's log from the place `after`; `LogRead` follows."""

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from console.lines import Tone
-from console.text import clean
-from console.view import time_of_day
+from console.text import clean, time_of_day
 from console.widgets.rows import Column, Row
 from nodes.support.event_kinds import BAD, GOOD
 from nodes.wire import Event

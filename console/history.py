@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from console.charts import Mark, Point
@@ -60,11 +60,26 @@ HEDGED = ("h", Tone.WARNING)
 
 
 class History:
-    """Samples of cluster and workers, one a second at most, none older than `HISTORY_S`."""
+    """Samples of cluster and workers, one a second at most, none older than `HISTORY_S`.
 
-    def __init__(self) -> None:
+    Args:
+        endless: whether all of them are kept, of workers that are gone as well; for `until`.
+    """
+
+    def __init__(self, *, endless: bool = False) -> None:
+        self._endless = endless
         self._workers: dict[str, deque[Sample]] = {}
         self._cluster: deque[ClusterSample] = deque()
+
+    def until(self, at: float, worker_ids: Collection[str]) -> History:
+        """What it was at an earlier moment, when there were these workers."""
+        earlier = History()
+        since = at - HISTORY_S
+        earlier._cluster.extend(one for one in self._cluster if since <= one.at <= at)
+        for worker_id in worker_ids:
+            samples = self._workers.get(worker_id, ())
+            earlier._workers[worker_id] = deque(one for one in samples if since <= one.at <= at)
+        return earlier
 
     def seed(self, seconds: Iterable[Second]) -> None:
         """Takes up what the journal wrote down, older than what is there."""
@@ -84,7 +99,7 @@ class History:
                 )
         self._cluster.extendleft(reversed(earlier))
         if self._cluster:
-            _forget(self._cluster, self._cluster[-1].at)
+            self._forget(self._cluster, self._cluster[-1].at)
 
     def add(self, snapshot: ClusterSnapshot) -> None:
         """Adds a snapshot, and forgets the workers that are no longer in it."""
@@ -100,15 +115,19 @@ class History:
                     snapshot.hedges,
                 )
             )
-            _forget(self._cluster, now)
+            self._forget(self._cluster, now)
         present = {worker.id for worker in snapshot.workers}
-        for gone in self._workers.keys() - present:
+        for gone in () if self._endless else self._workers.keys() - present:
             del self._workers[gone]
         for worker in snapshot.workers:
             samples = self._workers.setdefault(worker.id, deque())
             if _is_due(samples, now):
                 samples.append(_sample(worker, now))
-                _forget(samples, now)
+                self._forget(samples, now)
+
+    def _forget(self, samples: deque[ClusterSample] | deque[Sample], now: float) -> None:
+        while samples and samples[0].at < now - HISTORY_S and not self._endless:
+            samples.popleft()
 
     def samples(self, worker_id: str) -> list[Sample]:
         """A worker's samples, oldest first."""
@@ -173,8 +192,3 @@ def _is_due(samples: deque[ClusterSample] | deque[Sample], now: float) -> bool:
     if samples and now < samples[-1].at:
         samples.clear()  # the clock was set back
     return not samples or now - samples[-1].at >= 1.0
-
-
-def _forget(samples: deque[ClusterSample] | deque[Sample], now: float) -> None:
-    while samples and samples[0].at < now - HISTORY_S:
-        samples.popleft()

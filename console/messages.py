@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from textual.message import Message
 
-from console.commands import ClusterCommand
+from console.command import ClusterCommand
+from console.replay import Frame
 from nodes.wire import ClusterSnapshot, Envelope, Event, Second
 
 
@@ -67,6 +68,29 @@ class HistoryRead(Message):
     def __init__(self, seconds: list[Second]) -> None:
         super().__init__()
         self.seconds = seconds
+
+
+class Replayed(Message):
+    """A move in recorded time came to a moment; `frame` is None if it came to none. `note` is what
+    is to be said of it, and `journey` the number of the journey that it is of.
+    """
+
+    def __init__(
+        self,
+        journey: int,
+        frame: Frame | None,
+        note: str = "",
+        *,
+        failed: bool = False,
+        past_end: bool = False,
+    ) -> None:
+        super().__init__()
+        self.journey = journey
+        self.frame = frame
+        self.note = note
+        self.failed = failed
+        self.past_end = past_end
+        """Whether it went to where nothing is recorded yet."""
 
 
 class LookupAnswered(Message):

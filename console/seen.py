@@ -25,6 +25,9 @@ class Seen(NamedTuple):
         traffic: what the built-in load says of itself, "" when it is off.
         attached: whether the cluster runs elsewhere.
         keys: of the commands that help.
+        replay_at: the time that is shown, Unix time in seconds; None for now.
+        now: what is to be said of the cluster now, while another time is shown; None where there
+            is no cluster.
     """
 
     snapshot: ClusterSnapshot
@@ -37,6 +40,8 @@ class Seen(NamedTuple):
     read_only: bool = False
     attached: bool = False
     keys: Keys = DECLARED_KEYS
+    replay_at: float | None = None
+    now: Verdict | None = None
 
     @property
     def old(self) -> bool:
@@ -51,5 +56,5 @@ class Seen(NamedTuple):
             self.age_s,
             lost=self.lost,
             traffic_per_s=self.traffic_per_s,
-            read_only=self.read_only,
+            read_only=self.read_only and self.replay_at is None,
         )

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from console.commands import CLUSTER_COMMANDS, Argument, ClusterCommand, Command, ConsoleCommand
+from console.command import Argument, ClusterCommand, Command, ConsoleCommand
+from console.commands import CLUSTER_COMMANDS
 from console.effects import newest
 from console.screens.confirm import ConfirmScreen
 from nodes.support.units import counted
@@ -39,7 +40,9 @@ class Steering:
 
     def dispatch(self, command: Command, argument: str = "") -> None:
         """Does a command, or asks whether it is to be done, or says why it cannot be."""
-        if command.steers and self._app.read_only:
+        if why := self._not_now(command):
+            self._app.say(f"{command.label}: {why}", bad=True)
+        elif command.steers and self._app.read_only:
             self._app.say("this console is read-only", bad=True)
         elif isinstance(command, ConsoleCommand):
             command.run(self._app.actions, argument)
@@ -68,6 +71,8 @@ class Steering:
 
     def refusal(self, command: Command) -> str:
         """Why a command is not possible for its targets now, "" if it is for one of them."""
+        if why := self._not_now(command):
+            return why
         if command.steers and self._app.read_only:
             return "this console is read-only"
         if not isinstance(command, ClusterCommand) or command.argument is not Argument.WORKER:
@@ -77,6 +82,10 @@ class Steering:
             return "there is no worker under the cursor"
         refusals = [command.refusal(worker) for worker in workers]
         return refusals[0] if all(refusals) else ""
+
+    def _not_now(self, command: Command) -> str:
+        """Why a command is not possible as another time than now is shown, "" if it is."""
+        return "" if command.acts(replaying=True) else self._app.replaying.refusal
 
     def _known(self, ids: Sequence[str]) -> list[WorkerView]:
         found = (self._app.worker(worker_id) for worker_id in ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import locale
 import os
 import sys
+import time
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -66,6 +67,18 @@ def memory_size(octets: float) -> str:
         return f"{mebi:.0f}M"
     gibi = mebi / 1024
     return f"{gibi:.1f}G" if gibi < 999.95 else f"{gibi:.0f}G"
+
+
+def time_of_day(at: float) -> str:
+    """A moment (Unix, seconds) as a clock on the wall shows it."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def clock(at: float) -> str:
+    """The same, with its date if that is not today's."""
+    then = time.localtime(at)
+    today = time.strftime("%F", then) == time.strftime("%F")
+    return time_of_day(at) if today else time.strftime("%F %H:%M:%S", then)
 
 
 class Glyphs(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from console.charts import resample, trend
@@ -11,7 +10,7 @@ from console.history import TREND_S
 from console.keys import Keys
 from console.lines import Field, Line, Tone, fit
 from console.seen import Seen
-from console.text import Glyphs, clean, number
+from console.text import Glyphs, clean, clock, number, time_of_day
 from console.widgets.rows import Column, Row
 from nodes.security.expiry import expiry
 from nodes.support.units import counted, duration, latency, milliseconds
@@ -54,11 +53,17 @@ def _verdict_fields(seen: Seen) -> list[Field]:
     less = any(one.frozen or one.state == "draining" for one in snapshot.workers)
     purpose = Tone.WARNING if less else Tone.MUTED
     where = "attached to" if seen.attached else "hosting"
+    shown_time, now = "", ""
+    if seen.replay_at is not None:
+        where, shown_time = "recorded from", f" REPLAY {clock(seen.replay_at)} "
+        now = f"now {seen.now.level.word}" if seen.now is not None else ""
     return [
+        Field(shown_time, 101, Tone.FOCUS),
         Field(f" {found.level.word} ", 100, LEVEL_TONES[found.level]),
         Field(clean(found.text, 300), 99, TEXT_TONES[found.level], shrinks=True),
         Field(hint_text(found, seen.keys, read_only=seen.read_only), 96),
         Field(clean(found.purpose, 200), 97, purpose, shrinks=True),
+        Field(now, 100, TEXT_TONES[seen.now.level] if seen.now else Tone.PLAIN, right=True),
         Field("Rollcall", 10, Tone.MUTED, right=True),
         Field(dataset, 50, Tone.MUTED, right=True),
         Field(counted(snapshot.records, "record"), 20, Tone.MUTED, right=True),
@@ -134,11 +139,6 @@ LOOKUP_COLUMNS = (
     Column("EMPTY", 7, right=True),
     Column("ERR", 6, right=True),
 )
-
-
-def time_of_day(at: float) -> str:
-    """A moment (Unix, seconds) as a clock on the wall shows it."""
-    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def slow_rows(slow: Sequence[SlowLookup]) -> list[Row]:

@@ -7,9 +7,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from console.history import History
-from nodes.wire import ClusterSnapshot, Event, Second, WorkerView
+from nodes.master.recording_blocks import EncodedSnapshot, encode_snapshot
+from nodes.wire import ClusterSnapshot, Event, Second
 
 MAX_EVENTS = 2000
+
+MAX_SEEN = 300
+"""Snapshots that are kept, one a second: a master writes its recording a minute at a time."""
+
+SEEN_EVERY_S = 1.0
+"""Seconds between two of them; the newest is always there."""
 
 LATE_LOOKS = 4
 """Looks at the cluster after which the next one is late."""
@@ -26,6 +33,7 @@ class WatchedCluster:
         snapshot: the newest; None before the first.
         events: of late, oldest first.
         history: of the last minutes.
+        seen: snapshots of the last minutes, oldest first.
         lost: why there is no newer snapshot, "" while there is.
     """
 
@@ -33,6 +41,7 @@ class WatchedCluster:
         self.snapshot: ClusterSnapshot | None = None
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.history = History()
+        self.seen: deque[EncodedSnapshot] = deque(maxlen=MAX_SEEN)
         self.lost = ""
         self._late_after_s = LATE_LOOKS * poll_interval_s
         self._clock = clock
@@ -44,6 +53,9 @@ class WatchedCluster:
         self._taken = self._clock()
         self.lost = ""
         self.history.add(snapshot)
+        if len(self.seen) > 1 and self.seen[-1].taken_at - self.seen[-2].taken_at < SEEN_EVERY_S:
+            self.seen.pop()
+        self.seen.append(encode_snapshot(snapshot))
         self.events.extend(events)
 
     def seed(self, seconds: list[Second]) -> None:
@@ -59,8 +71,3 @@ class WatchedCluster:
         """How old the newest snapshot is; 0 while the next is not late."""
         age_s = self._clock() - self._taken
         return age_s if self.lost or age_s > self._late_after_s else 0.0
-
-    def worker(self, worker_id: str) -> WorkerView | None:
-        """A worker as the newest snapshot has it; None if it is not in it."""
-        found = self.snapshot.workers if self.snapshot is not None else ()
-        return next((worker for worker in found if worker.id == worker_id), None)

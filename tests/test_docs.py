@@ -191,7 +191,10 @@ def test_a_launcher_line_comes_up(line: str, address: str) -> None:
 @pytest.mark.parametrize("line", SCREEN)
 def test_the_console_comes_up_and_quits(line: str, address: str) -> None:
     words = shlex.split(line.replace("127.0.0.1:23000", address))
-    if "--attach" not in words:
+    replays = "--replay" in words
+    if replays:
+        words[-1] = address.rpartition(":")[2]
+    elif "--attach" not in words:
         words += ["--port", "0"]
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
@@ -205,10 +208,11 @@ def test_the_console_comes_up_and_quits(line: str, address: str) -> None:
     )
     os.close(slave)
     try:
-        _read_until(master, b"3 up")
+        _read_until(master, b" REPLAY " if replays else b"3 up")
         os.write(master, b"q")
-        _read_until(master, b"Quit?")
-        os.write(master, b"y")
+        if not replays:
+            _read_until(master, b"Quit?")
+            os.write(master, b"y")
         _read_until(master, None)
         assert process.wait(PATIENCE) == 0
     finally:

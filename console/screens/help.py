@@ -11,7 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.columns import WORKER_COLUMNS
-from console.commands import Argument, usable
+from console.command import Argument
+from console.commands import usable
 from console.keys import DECLARED_KEYS, Keys, key_sign
 
 MORE = (
@@ -22,12 +23,12 @@ MORE = (
     ("z", "", "Give the panel with the focus the whole screen."),
     ("O", "", "Turn the order of the sort round."),
     ("v", "", "In the events: only those that are bad."),
-    ("F p", "", "In a worker's log: follow it; go to the run before."),
+    ("F b", "", "In a worker's log: follow it; go to the run before."),
     ("n y Y e", "", "In an answer: next page, copy one, copy all, export."),
     ("Tab", "", "In a line, take the completion; else go to the next panel."),
     ("Up Down", "", "In a line, walk through what was typed before."),
     ("!", "", "Show all of the message at the bottom."),
-    ("Escape", "", "Leave a line, a zoom, marks, a filter, a screen."),
+    ("Escape", "", "Leave a line, a zoom, marks, a filter, a screen, another time."),
     ("Ctrl+P", "", "Find a command by typing a part of it."),
     ("Ctrl+Z", "", "Put the console to sleep; fg wakes it."),
     ("marks", "", "s spawned, K killed, x lost, F frozen, f thawed, h hedged, R reload."),

@@ -122,8 +122,14 @@ class MainScreen(Screen[None]):
             sort="LOOKUP",
             name=Part.LOOKUPS,
             glyphs=glyphs,
-            empty=f"Nothing asked yet: {config.keys.lookups_come}",
         )
+
+        self._empty: dict[LiveTable, tuple[str, str]] = {
+            self.table: (f"No workers: {config.keys.typed('spawn')} spawns one", "No workers"),
+            self.events: (self.events.empty, "No event of that time, or before it, is known"),
+            self._lookups: (f"Nothing asked yet: {config.keys.lookups_come}", "Nothing was asked"),
+        }
+        """What tables say that are empty: now, and of another time."""
 
     def compose(self) -> ComposeResult:
         """The parts, each where the plan has it."""
@@ -181,6 +187,8 @@ class MainScreen(Screen[None]):
             self._offered = offered
             self.refresh_bindings()
         self.events.show(seen.events)
+        for table, (now, then) in self._empty.items():
+            table.say_empty(now if seen.replay_at is None else then)
         if self._slow.display:
             self._slow.set_rows(slow_rows(seen.snapshot.slow))
         if self._lookups.display:
@@ -274,6 +282,8 @@ class MainScreen(Screen[None]):
             pass
         elif table.filter_text:
             table.set_filter("")
+        elif self.seen is not None and self.seen.replay_at is not None and self.seen.now:
+            self.app.call_later(self.app.run_action, "app.command('live')")
         else:
             self.table.focus()
 

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from console.charts import resample, trend
+from console.commands import TIME_COMMANDS
 from console.driver import Driver
 from console.history import HISTORY_S, History, Sample
 from console.last_words import MAX_SAID, last_words_lines, run_before
@@ -119,9 +120,10 @@ class WorkerScreen(Screen[None]):
         Binding("escape", "close", "back"),
         Binding("q", "close", "back", id="quit", show=False),
         *command_bindings(steers=True),
+        *command_bindings(steers=False, commands=TIME_COMMANDS),
         Binding("slash", "search", "search the log", id="filter"),
         Binding("F", "follow", "follow the log"),
-        Binding("p", "run_before", "run before"),
+        Binding("b", "run_before", "run before"),
         Binding("question_mark", "app.command('help')", "help", id="help"),
         Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
@@ -138,6 +140,7 @@ class WorkerScreen(Screen[None]):
         self._partial = ""
         self._lines: list[Row] = []
         self._read = 0
+        self._replaying = False
         self._path = Tabs(Part.WORKERS_HEAD, glyphs)
         self._figures = Drawn(id="figures")
         self._end_head = Tabs(Part.RIGHT_TABS, glyphs)
@@ -176,6 +179,9 @@ class WorkerScreen(Screen[None]):
         seen = self.seen
         if seen is None or not self.is_mounted:
             return
+        replaying, self._replaying = self._replaying, seen.replay_at is not None
+        if replaying != self._replaying:
+            self._show_lines()
         workers = seen.snapshot.workers
         worker = next((one for one in workers if one.id == self.worker_id), None)
         now, width = seen.snapshot.taken_at, self.size.width
@@ -190,8 +196,10 @@ class WorkerScreen(Screen[None]):
         low = self.size.height < LOW_LINES
         lines: list[Line] = []
         if worker is not None and worker.state == "down":
-            log = [row.cells[0] for row in self._lines]
+            # Logs are not recorded: what this one has may have been said later.
+            log = [] if self._replaying else [row.cells[0] for row in self._lines]
             lines = last_words_lines(worker, log, self.size.width, most=1 if low else MAX_SAID)
+            lines = lines[:1] if self._replaying else lines
         self._figures.styles.height = 2 if lines and low else 7
         if bool(lines) is not self._last_words.display:
             self._end_head.display = self._last_words.display = bool(lines)
@@ -203,10 +211,14 @@ class WorkerScreen(Screen[None]):
         name = Tab(Part.WORKERS, "", f"Workers > {clean(self.worker_id, 60)}")
         self._path.show([name], Part.WORKERS, focused=False, note="ESC goes back")
         self._end_head.show(
-            [Tab(Part.EVENTS, "", "Last words")], None, focused=False, note="p: the run before"
+            [Tab(Part.EVENTS, "", "Last words")],
+            None,
+            focused=False,
+            note="" if self._replaying else "b: the run before",
         )
         log = Tab(Part.ANSWER, "", "Log")
         note = "following" if self.following else "not following"
+        note = "" if self._replaying else note
         searched = f"/{clean(self._search.value, 60)}  " if self._search.value else ""
         focused = self.focused is self._log
         self._log_head.show([log], Part.ANSWER, focused=focused, note=f"{searched}{note}")
@@ -220,6 +232,9 @@ class WorkerScreen(Screen[None]):
 
     def action_run_before(self) -> None:
         """Goes to where the run before the one under the cursor starts."""
+        if self._replaying:
+            self.message.say("logs are not recorded", bad=True)
+            return
         log = [row.cells[0] for row in self._lines]
         keys = [row.key for row in self._lines]
         now = keys.index(self._log.cursor) if self._log.cursor in keys else len(keys)
@@ -237,6 +252,8 @@ class WorkerScreen(Screen[None]):
         self.app.push_screen(MessageScreen("Event", self._events.text_of(event.key)))
 
     def _ask_log(self) -> None:
+        if self._replaying:
+            return
         self._driver.read_log(self.worker_id, self._end)
 
     def show_log(self, part: LogRead) -> None:
@@ -244,7 +261,7 @@ class WorkerScreen(Screen[None]):
         if part.worker_id != self.worker_id:
             return
         if part.why:
-            if not self._lines:
+            if not self._lines and not self._replaying:
                 self._log.set_rows([Row("0", (clean(part.why),), (0,), Tone.FAINT)])
             return
         self._end = part.end
@@ -255,6 +272,13 @@ class WorkerScreen(Screen[None]):
         if not whole:
             return
         self._lines = self._lines[-MAX_LINES:]
+        self._show_lines()
+
+    def _show_lines(self) -> None:
+        """Draws the log, which is of now alone."""
+        if self._replaying:
+            self._log.set_rows([Row("0", ("logs are not recorded",), (0,), Tone.FAINT)])
+            return
         self._log.set_rows(self._lines)
         if self.following:
             self._log.action_edge(1)

@@ -11,7 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 
-from console.commands import Command, usable
+from console.command import Command
+from console.commands import usable
 from console.lines import Field, Run, Tone, fit, line_width
 from console.plan import Part
 from console.text import Glyphs

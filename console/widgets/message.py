@@ -9,7 +9,7 @@ from textual.binding import ActiveBinding, Binding
 from textual.dom import NoScreen
 from textual.widgets import Input
 
-from console.commands import BY_NAME
+from console.commands import BY_NAME, TIME_COMMANDS
 from console.keys import NO_KEY, key_sign
 from console.lines import Field, Run, Tone, fit, line_width
 from console.plan import Part
@@ -67,6 +67,10 @@ class MessageLine(Drawn):
         self.draw([fit(fields, self.size.width, gap=1)])
 
 
+REPLAY_PRIORITY = 100
+"""What the keys that move in time have before all others, while another time is shown."""
+
+
 class KeyLine(Drawn):
     """The keys that do something where the focus is, and no others: from the bindings that are
     active. What does not fit is left out from the least important on.
@@ -87,18 +91,21 @@ class KeyLine(Drawn):
             return
         fields = []
         told: set[tuple[str, str]] = set()
+        seen = getattr(self.screen, "seen", None)
+        replaying = seen is not None and seen.replay_at is not None
         typing = isinstance(self.screen.focused, Input)
         for node, binding, enabled, _tooltip in active:
             typed = typing and len(key_sign(binding.key)) == 1
             same = (binding.action, binding.description)
             named = binding.show and binding.description and not binding.key.startswith(NO_KEY)
-            if named and not typed and same not in told:
+            acts = _acts(binding, replaying=replaying)
+            if named and acts and not typed and same not in told:
                 told.add(same)
                 key = binding.key_display or key_sign(binding.key)
                 tone = Tone.PLAIN if enabled else Tone.FAINT
                 action = f"app.simulate_key('{binding.key}')"
                 own = 100 if node is self.screen.focused and not binding.id else 0
-                priority = _priority(binding) or own or 60
+                priority = _priority(binding, replaying=replaying) or own or 60
                 fields.append((priority, key, binding.description, tone, action))
         self.draw([_key_line(fields, self.size.width)])
 
@@ -118,9 +125,16 @@ def in_declared_order(active: Iterable[ActiveBinding]) -> list[ActiveBinding]:
     return found
 
 
-def _priority(binding: Binding) -> int:
+def _priority(binding: Binding, *, replaying: bool) -> int:
     command = BY_NAME.get(binding.id or "")
-    return command.footer if command is not None else 0
+    if command is None:
+        return 0
+    return command.footer + (REPLAY_PRIORITY if replaying and command in TIME_COMMANDS else 0)
+
+
+def _acts(binding: Binding, *, replaying: bool) -> bool:
+    command = BY_NAME.get(binding.id or "")
+    return command is None or command.acts(replaying=replaying)
 
 
 def _key_line(fields: list[tuple[int, str, str, Tone, str]], width: int) -> tuple[Run, ...]:

@@ -123,6 +123,12 @@ class LiveTable(ScrollView, can_focus=True):
         self._all, self._footer = fresh, footer
         self._arrange()
 
+    def say_empty(self, text: str) -> None:
+        """Something else is said when there is no row."""
+        if text != self.empty:
+            self.empty = text
+            self.refresh()
+
     @property
     def rows(self) -> list[Row]:
         """The rows as they stand on the screen, from the top."""

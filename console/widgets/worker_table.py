@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from console.columns import WORKER_COLUMNS, Scene, WorkerColumn
+from console.command import Command
 from console.commands import COMMANDS
 from console.keys import DECLARED_KEYS, Keys, unbound
 from console.lines import Field, Tone
@@ -41,8 +42,8 @@ GONE_KEY = "*gone"
 """The key of that line: no worker can be called so."""
 
 
-def command_bindings(*, steers: bool) -> list[BindingType]:
-    """The keys of the commands: those that steer are for the worker list and a worker's own screen,
+def command_bindings(*, steers: bool, commands: Sequence[Command] = COMMANDS) -> list[BindingType]:
+    """The keys of commands: those that steer are for the worker list and a worker's own screen,
     the others for every part of a screen.
     """
     return [
@@ -54,7 +55,7 @@ def command_bindings(*, steers: bool) -> list[BindingType]:
             id=command.name,
             show=bool(command.footer),
         )
-        for command in COMMANDS
+        for command in commands
         if command.steers is steers
     ]
 
@@ -85,8 +86,7 @@ class WorkerTable(LiveTable):
         columns: Sequence[WorkerColumn] = WORKER_COLUMNS,
         keys: Keys = DECLARED_KEYS,
     ) -> None:
-        empty = f"No workers: {keys.typed('spawn')} spawns one"
-        super().__init__((), sort="ID", name=Part.WORKERS, glyphs=glyphs, empty=empty)
+        super().__init__((), sort="ID", name=Part.WORKERS, glyphs=glyphs)
         self._possible_columns = columns
         self._taken_keys = keys.used
         self._clear_key = keys.typed("clear")
@@ -128,7 +128,8 @@ class WorkerTable(LiveTable):
         folded = len(gone) > MAX_GONE and not self._unfolded and not self.filter_text
         rows = [self._bare(one) for one in workers if not _is_gone(one)]
         if folded:
-            text = f"{len(gone)} gone (ENTER shows them, {self._clear_key} forgets them)"
+            forgets = f", {self._clear_key} forgets them" if seen.replay_at is None else ""
+            text = f"{len(gone)} gone (ENTER shows them{forgets})"
             rows.append(Row(GONE_KEY, (text,), (), Tone.MUTED, below=True, spans=True))
         else:
             rows += [self._bare(one, below=True) for one in _newest(gone)]

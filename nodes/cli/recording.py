@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -18,33 +18,19 @@ from nodes.cli.steer import print_snapshot
 from nodes.errors import DataError
 from nodes.master.recording import Recording, recording_file
 from nodes.support.addresses import parse_address
+from nodes.support.moments import parse_moment
 from nodes.support.text import printable
 from nodes.support.units import counted, duration
 
 
 def _asked_time(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
-    """A time of the command line, as Unix time in seconds.
-
-    It may be given so; as 2026-01-31T12:00:00, local time unless it says otherwise; or as 12:00
-    or 12:00:00, the last time that the clock showed that.
-    """
+    """A time of the command line, as Unix time in seconds."""
     try:
-        return None if text is None else _moment(text, datetime.now())
-    except (ValueError, OverflowError, OSError) as error:
+        return None if text is None else parse_moment(text, datetime.now())
+    except ValueError as error:
         raise click.BadParameter(
             f"{text!r} is no time: give one as 12:00:00 or 2026-01-31T12:00:00"
         ) from error
-
-
-def _moment(text: str, now: datetime) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    if "-" in text:
-        return datetime.fromisoformat(text).timestamp()
-    clock = datetime.fromisoformat(f"{now.date().isoformat()}T{text}")
-    return (clock if clock <= now else clock - timedelta(days=1)).timestamp()
 
 
 @click.command()

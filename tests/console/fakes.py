@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,11 +20,13 @@ from textual.widgets import Static
 from console.app import RollcallApp
 from console.config import Config
 from console.messages import SnapshotTaken
+from console.recorded_file import RecordedFile
 from console.screens.confirm import ConfirmScreen
 from console.settings import Settings
 from console.text import UNICODE, Glyphs
 from console.widgets.worker_table import WorkerTable
 from nodes.errors import RollcallError, UnknownWorker
+from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.support.actor import by_actor
 from nodes.wire import (
     PAGE_RECORDS,
@@ -157,11 +160,13 @@ class FakeCluster:
         values: what `suggest` gives those of that start with the prefix.
         text: every worker's log.
         refusal: raised by everything that is asked of it, except a look.
-        poll_error: raised by a look.
+        poll_error: raised by a look, and when its recording is asked for.
         seconds: what the journal wrote down.
         requests: what was asked to be changed: ("kill", "w2").
         acts: the same, each with who had it done.
         killed: the ids that were to be killed, in order.
+        recorded: the file of its recording; None for nothing recorded.
+        read_from: the times after which parts of it were asked for.
         polls: how often it was looked at.
         closed: how often it was closed.
     """
@@ -178,6 +183,8 @@ class FakeCluster:
         self.requests: list[tuple[str, ...]] = []
         self.acts: list[str] = []
         self.killed: list[str] = []
+        self.recorded: Path | None = None
+        self.read_from: list[float] = []
         self.seconds: list[Second] = []
         self.polls = 0
         self.closed = 0
@@ -207,8 +214,11 @@ class FakeCluster:
         return [one for one in self.seconds if one.at >= self.now.taken_at - last_s]
 
     def recording(self, from_time: float = 0.0, max_bytes: int = 0) -> RecordingPart:
-        """Nothing is recorded."""
-        return RecordingPart(blocks=b"", until=from_time, more=False)
+        """The parts of the prepared file."""
+        if self.poll_error is not None:
+            raise self.poll_error
+        self.read_from.append(from_time)
+        return read_part(self.recorded, from_time, max_bytes or MAX_PART_BYTES)
 
     def _asked(self, verb: str, *args: object) -> str:
         if self.refusal is not None:
@@ -377,6 +387,7 @@ async def shown(
     config: Config | None = None,
     attached: bool = False,
     read_only: bool = False,
+    recorded: RecordedFile | None = None,
 ) -> AsyncIterator[Shown]:
     """A console over `cluster` that looks once, unless it is told to look more often."""
     app = RollcallApp(
@@ -387,11 +398,12 @@ async def shown(
         read_only=read_only,
         config=config,
         poll_interval_s=poll_interval_s,
+        recorded=recorded,
     )
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             console = Shown(app, cluster, pilot)
-            if cluster.poll_error is None:
+            if cluster.poll_error is None and recorded is None:
                 await console.until(lambda: app.snapshot is not None)
                 await console.until(lambda: app.main.is_mounted)
                 await pilot.pause()

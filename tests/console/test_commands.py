@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console import effects
+from console.command import ClusterCommand, Command
 from console.command_text import SHORT, complete, parse
 from console.commands import (
     BY_NAME,
@@ -14,8 +15,7 @@ from console.commands import (
     COMMANDS,
     CONSOLE_COMMANDS,
     KEYS,
-    ClusterCommand,
-    Command,
+    TIME_COMMANDS,
     key_text,
     usable,
 )
@@ -68,7 +68,8 @@ def _key(binding: object) -> str:
 def test_a_read_only_console_has_no_command_of_the_cluster() -> None:
     assert usable(read_only=False) == COMMANDS
     left = usable(read_only=True)
-    assert left == tuple(one for one in CONSOLE_COMMANDS if one.name != "traffic")
+    own = tuple(one for one in CONSOLE_COMMANDS if one.name != "traffic")
+    assert left == (*own, *TIME_COMMANDS)
 
 
 def test_what_can_be_undone_is_undone_by_a_command_for_the_same() -> None:

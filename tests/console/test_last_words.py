@@ -87,10 +87,10 @@ def test_the_screen_of_a_dead_worker_tells_how_it_ended_and_leads_to_the_run_bef
             assert "A again" in console.lines()[-1]
             screen = console.app.screen
             assert isinstance(screen, WorkerScreen)
-            await console.press("p")
+            await console.press("b")
             assert screen._log.cursor == "1"
             assert not screen.following
-            await console.press("p")
+            await console.press("b")
             assert "no run before" in screen.message.text
             await console.press("A")
             await console.until(lambda: ("again", "w2") in cluster.requests)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from console.__main__ import rollcall
 from nodes.client.blocking import Client
 from tests.kit import Node
 
@@ -25,13 +27,20 @@ def test_the_cluster_runs_without_a_screen_and_says_so(tmp_path: Path) -> None:
     assert "rollcall-nodes up" in line
 
 
-def test_a_screen_that_attaches_needs_a_terminal_and_says_what_does_not() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "console", "--attach", "127.0.0.1:9"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.endswith("rollcall-nodes ps --master 127.0.0.1:9\n")
+@pytest.mark.parametrize(
+    ("options", "instead"),
+    [
+        (["--attach", "127.0.0.1:9"], "rollcall-nodes ps --master 127.0.0.1:9"),
+        (["--replay", "9"], "rollcall-nodes recording --master 127.0.0.1:9 --last"),
+        (["--replay", "r.recording"], "rollcall-nodes recording --file r.recording --last"),
+    ],
+)
+def test_what_needs_a_terminal_says_what_does_not(options: list[str], instead: str) -> None:
+    done = CliRunner().invoke(rollcall, options)
+    assert done.exit_code == 2
+    assert done.stderr.endswith(f"{instead}\n")
+
+
+def test_a_recording_is_shown_in_place_of_a_cluster() -> None:
+    done = CliRunner().invoke(rollcall, ["--replay", "9", "--attach", "127.0.0.1:9"])
+    assert done.exit_code == 2 and "give one" in done.stderr
