@@ -92,7 +92,13 @@ class Client:
             name: a lookup that the dataset declares; `describe()` lists them.
             args: one value for each of its fields.
         """
-        page = self.page(name, *args)
+        if self._direct is None and self.timeout == LOOKUP_TIMEOUT_S:
+            # `page` as well, were it not that each function more is felt.
+            page = self._master.call(
+                "lookup", name, *args, timeout=LOOKUP_TIMEOUT_S, grace_s=ANSWER_GRACE_S
+            )
+        else:
+            page = self.page(name, *args)
         records = cast("list[Record]", page.result)
         while page.after is not None:
             page = self.page(name, *args, after=page.after)
@@ -126,7 +132,8 @@ class Client:
         """
         if self._direct is not None:
             return self._direct.page(name, args, limit=limit, after=after, timeout=self.timeout)
-        options = lookup_options(limit, after, self.timeout)
+        usual = after is None and limit == PAGE_RECORDS and self.timeout == LOOKUP_TIMEOUT_S
+        options = None if usual else lookup_options(limit, after, self.timeout)
         return self._master.call(
             "lookup", name, *args, timeout=self.timeout, grace_s=ANSWER_GRACE_S, named=options
         )

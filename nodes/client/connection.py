@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nodes.client.retry import Retry, read_reply, refused
-from nodes.errors import BadRequest, Forbidden, Overloaded, Stopping
+from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded, Stopping
 from nodes.support.addresses import parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
@@ -19,8 +20,9 @@ from nodes.transport import (
     RemoteFailure,
     TransportError,
     Value,
+    fast_call,
 )
-from nodes.wire import Envelope
+from nodes.wire import Envelope, decode_envelope
 
 if TYPE_CHECKING:
     from nodes.transport import Secure
@@ -79,59 +81,76 @@ class MasterConnection:
         """
         deadline = time.monotonic() + timeout
         left = timeout + grace_s
-        retry = Retry(self._where, again=again)
+        retry: Retry | None = None
         while True:
             try:
-                reply = self._once(verb, args, named, left, again=again)
+                value = fast_call(self._pool, verb, args, left) if again and not named else None
+                if value is None:
+                    value = self._call(verb, args, named, left, sure=not again)
+                reply = decode_envelope(value) if type(value) is str else read_reply(value)
+                if reply.error:
+                    ask = functools.partial(self._call, verb, args, named, sure=not again)
+                    reply = self._after_error(reply, ask, deadline + grace_s)
                 self._met = True
-                return reply.checked() if reply.error else reply
-            except Overloaded as busy:
-                wait = retry.overload_wait_s(busy, deadline - time.monotonic())
-                if wait is None:
-                    raise
-                time.sleep(wait)
-            except (LinkLost, Stopping, DialFailed) as error:
-                pause = retry.wait_s(error, patient=self._patient and self._met)
-                if pause is None or time.monotonic() + pause >= deadline + grace_s:
-                    raise retry.lost(error) from error
-                time.sleep(pause)
+                return reply
+            except (Overloaded, LinkLost, Stopping, DialFailed, RemoteFailure) as error:
+                retry = retry or Retry(self._where, again=again)
+                pause = self._pause_s(retry, verb, error, deadline, grace_s)
             except (TransportError, msgspec.MsgspecError) as error:
-                raise retry.lost(error) from error
+                raise Retry(self._where, again=again).lost(error) from error
+            except (TypeError, ValueError) as error:
+                raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
+            time.sleep(pause)
             left = seconds_left(deadline + grace_s, time.monotonic())
 
-    def _once(
+    def _call(
         self,
         verb: str,
         args: tuple[Value, ...],
         named: Mapping[str, Value] | None,
         timeout: float,
         *,
-        again: bool,
-    ) -> Envelope:
+        sure: bool,
+        token: str | None = None,
+    ) -> Value:
+        """The value of a call, whatever is called; logs in before, if there is a token."""
         deadline = time.monotonic() + timeout
-        lane = self._pool.take(timeout=timeout, sure=not again)
+        lane = self._pool.take(timeout=timeout, sure=sure)
         try:
-            envelope = read_reply(lane.call(verb, *args, timeout=timeout, named=named))
-            if not envelope.error:
-                return envelope
-            if envelope.code == Forbidden.code and (token := self._token()) is not None:
-                # The call was not carried out. A lane keeps its role: it logs in once.
-                left = seconds_left(deadline, time.monotonic())
-                read_reply(lane.call("login", token, timeout=left)).checked()
-                left = seconds_left(deadline, time.monotonic())
-                envelope = read_reply(lane.call(verb, *args, timeout=left, named=named))
-            if envelope.code == Stopping.code:
-                self._met = True
-                lane.close()
-                self._pool.empty()  # its other lanes lead to the same master
-                raise Stopping(envelope.error_message)
-            return envelope
-        except RemoteFailure as error:
-            raise refused(verb, error) from error
-        except (TypeError, ValueError) as error:
-            raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
+            if token is not None:
+                read_reply(lane.call("login", token, timeout=timeout)).checked()
+                timeout = seconds_left(deadline, time.monotonic())
+            return lane.call(verb, *args, timeout=timeout, named=named)
         finally:
             self._pool.give(lane)
+
+    def _after_error(self, reply: Envelope, ask: Callable[..., Value], deadline: float) -> Envelope:
+        """The reply after all, where a token helps; raises the error else."""
+        self._met = True
+        if reply.code == Forbidden.code and (token := self._token()) is not None:
+            # The call was not carried out. A connection keeps its role: each logs in once.
+            reply = read_reply(ask(seconds_left(deadline, time.monotonic()), token=token))
+        if reply.code == Stopping.code:
+            self._pool.empty()  # all its connections lead to the same master
+        return reply.checked()
+
+    def _pause_s(
+        self, retry: Retry, verb: str, error: Exception, deadline: float, grace_s: float
+    ) -> float:
+        """Seconds after which the call is sent again; raises what it comes to if it is not."""
+        refusal = refused(verb, error) if isinstance(error, RemoteFailure) else error
+        now = time.monotonic()
+        if isinstance(refusal, Overloaded):
+            pause = retry.overload_wait_s(refusal, deadline - now)
+        elif isinstance(refusal, MasterLost):
+            pause = None
+        else:
+            pause = retry.wait_s(refusal, patient=self._patient and self._met)
+            if pause is None or now + pause >= deadline + grace_s:
+                raise retry.lost(refusal) from error
+        if pause is None:
+            raise refusal from error
+        return pause
 
     def close(self) -> None:
         """Closes every lane; calls under way raise MasterLost."""

@@ -31,6 +31,7 @@ from nodes.transport.errors import (
     TlsFailed,
     TransportError,
 )
+from nodes.transport.fast_call import fast_call
 from nodes.transport.lane import Lane
 from nodes.transport.limits import Limits
 from nodes.transport.messages import arguments as encode_arguments
@@ -77,6 +78,7 @@ __all__ = [
     "Verb",
     "dial",
     "encode_arguments",
+    "fast_call",
     "messages",
     "shortcuts",
 ]

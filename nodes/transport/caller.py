@@ -30,20 +30,25 @@ class Caller:
 
     Attributes:
         verb: of the call that was begun and whose reply was not received, "" if there is none.
+        heads: how calls of the verbs that have been resolved begin.
+        seq: the sequence number of the last request.
+        max_arguments_bytes: of the arguments of one call.
     """
 
+    __slots__ = ("_args", "_root", "heads", "max_arguments_bytes", "seq", "verb")
+
     def __init__(self, max_request_bytes: int) -> None:
-        self._max_arguments_bytes = max_request_bytes - CALL_OVERHEAD_BYTES
+        self.max_arguments_bytes = max_request_bytes - CALL_OVERHEAD_BYTES
         self._root: IdPack | None = None
-        self._heads: dict[str, bytes] = {}
+        self.heads: dict[str, bytes] = {}
         # Where it begins is its own: what answers another's question is no answer here.
-        self._seq = random.randrange(messages.ONE_BYTE_SEQUENCES)  # noqa: S311 - no secret
+        self.seq = random.randrange(messages.ONE_BYTE_SEQUENCES)  # noqa: S311 - no secret
         self.verb = ""
         self._args = b""
 
     def knows(self, verb: str) -> bool:
         """Whether that verb has been resolved."""
-        return verb in self._heads
+        return verb in self.heads
 
     def begin(
         self, verb: str, args: tuple[Value, ...], named: Mapping[str, Value] | None = None
@@ -65,7 +70,7 @@ class Caller:
         if self.verb:
             raise RuntimeError("a call is in flight on this lane")
         encoded = messages.arguments(args, named)
-        if len(encoded) > self._max_arguments_bytes:
+        if len(encoded) > self.max_arguments_bytes:
             # The peer would hang up on it, and look like one that died of it.
             raise ValueError(f"{len(encoded)} bytes of arguments are too many")
         verb.encode()  # raises here, not when the verb is half resolved
@@ -74,35 +79,14 @@ class Caller:
 
     def request(self) -> bytes:
         """The next frame to send: the call or, while its verb is unresolved, what leads there."""
-        head = self._heads.get(self.verb)
+        head = self.heads.get(self.verb)
         # One call at a time: any number but that of the request before tells its reply.
-        self._seq = self._seq % (messages.ONE_BYTE_SEQUENCES - 1) + 1
+        self.seq = self.seq % messages.LAST_SEQUENCE + 1
         if head is not None:
-            return messages.call_request(self._seq, head, self._args)
+            return messages.call_request(self.seq, head, self._args)
         if self._root is not None:
-            return messages.verb_request(self._seq, self._root, self.verb)
-        return messages.root_request(self._seq)
-
-    def receive_whole(self, data: bytes, max_bytes: int) -> bytes | str | None:
-        """The fast path of `receive`: takes in a read that is one whole frame, and in it the reply
-        by value that nearly every call gets.
-
-        Args:
-            data: what was read.
-            max_bytes: of the largest payload accepted.
-
-        Returns:
-            The call's value; None, and nothing is taken in, if `data` is anything else.
-
-        Raises:
-            MalformedError: the value is none.
-        """
-        if self.verb not in self._heads or len(data) > max_bytes:
-            return None
-        found = shortcuts.framed_value(data, self._seq)
-        if found is not None:
-            self.verb = ""
-        return found
+            return messages.verb_request(self.seq, self._root, self.verb)
+        return messages.root_request(self.seq)
 
     def receive(self, payload: bytes) -> tuple[Value] | None:
         """Take in the reply to the last request.
@@ -114,11 +98,11 @@ class Caller:
             RemoteFailure: the peer answered with an exception; the call is over.
             MalformedError: that is no reply to the request.
         """
-        if self.verb not in self._heads:
+        if self.verb not in self.heads:
             self._resolve(reference(self._boxed(payload)))
             return None
         found = shortcuts.find_value(payload)
-        if found is not None and found[0] == self._seq:
+        if found is not None and found[0] == self.seq:
             value: object = found[1]
         else:
             label, value = self._boxed(payload)
@@ -131,13 +115,13 @@ class Caller:
         if self._root is None:
             self._root = found
         else:
-            self._heads[self.verb] = messages.call_head(found)
+            self.heads[self.verb] = messages.call_head(found)
 
     def _boxed(self, payload: bytes) -> tuple[object, object]:
         match messages.load(payload, messages.MAX_REPLY_READS):
-            case (consts.MSG_REPLY, self._seq, (label, value)):
+            case (consts.MSG_REPLY, self.seq, (label, value)):
                 return label, value
-            case (consts.MSG_EXCEPTION, self._seq, body):
+            case (consts.MSG_EXCEPTION, self.seq, body):
                 self.verb = ""
                 raise failure(body)
         raise MalformedError("not the answer to what was asked")

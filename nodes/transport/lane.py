@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -40,19 +41,43 @@ class Lane:
         sock: connected, and the lane's own from now on.
         limits: the peer's, as far as is known; `frame_in` and `frame_reply` matter here.
         stream: over that socket, if it is another than a plain one.
+
+    Attributes:
+        idle: whether a call may be sent.
+        used_at: when it was last given back to its pool, monotonic; for the pool alone.
+        max_reply_bytes: of an answer.
+        sock, stream, caller, encrypted: its parts, for `nodes.transport.fast_call` alone.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_ending",
+        "_reader",
+        "address",
+        "caller",
+        "encrypted",
+        "idle",
+        "max_reply_bytes",
+        "sock",
+        "stream",
+        "used_at",
+    )
 
     def __init__(
         self, sock: socket.socket, limits: Limits = DEFAULTS, stream: Stream | None = None
     ) -> None:
         self.address: tuple[str, int] = sock.getpeername()[:2]
-        self._sock = sock
-        self._stream = stream or Stream(sock)
-        self._encrypted = stream is not None
+        self.sock = sock
+        self.stream = stream or Stream(sock)
+        self.encrypted = stream is not None
         self._reader = FrameReader(limits.frame_reply)
-        self._caller = Caller(limits.frame_in)
+        self.max_reply_bytes = limits.frame_reply
+        self.caller = Caller(limits.frame_in)
         self._ending = threading.Lock()
         self._closed = False
+        self.idle = True
+        self.used_at = -math.inf
 
     @classmethod
     def dial(
@@ -127,35 +152,33 @@ class Lane:
         """
         if self._closed:
             raise LinkLost(f"{self._where}: the lane is closed")
-        stream, caller = self._stream, self._caller
+        stream, caller = self.stream, self.caller
         request = caller.begin(verb, args, named)
+        self.idle = False
         deadline = time.monotonic() + timeout
         try:
             stream.send(request, deadline)
-            data = stream.read(deadline)
-            value: Value = caller.receive_whole(data, self._reader.max_bytes)
-            if value is None:
-                value = self._finish(data, deadline)
-            elif self._encrypted and stream.buffered():
-                raise MalformedError("more than one answer")
-            return value
+            value = self.receive(stream.read(deadline), deadline)
         except RemoteFailure:
+            self.idle = not self._closed
             raise
         except (TimeoutError, MalformedError, EOFError, OSError) as error:
-            raise self._ended(error, timeout) from error
+            raise self.ended(error, timeout) from error
         except BaseException:
             self.close()
             raise
+        self.idle = not self._closed
+        return value
 
     def knows(self, verb: str) -> bool:
         """Whether that verb has been resolved here."""
-        return self._caller.knows(verb)
+        return self.caller.knows(verb)
 
     @property
     def stale(self) -> bool:
         """Whether an idle lane is of no more use: its peer has closed it, or spoken unasked."""
         try:
-            return self._closed or self._stream.readable()
+            return self._closed or self.stream.readable()
         except (OSError, ValueError):  # the latter: the descriptor is closed already
             return True
 
@@ -163,11 +186,6 @@ class Lane:
     def closed(self) -> bool:
         """Whether it was closed at this end, by a caller or by an error."""
         return self._closed
-
-    @property
-    def idle(self) -> bool:
-        """Whether a call may be sent."""
-        return not (self._caller.verb or self._closed)
 
     def abort(self) -> None:
         """End the connection but keep the descriptor: for a thread that is not the owner.
@@ -177,20 +195,22 @@ class Lane:
         """
         with self._ending:  # or the descriptor could be another connection's by now
             self._closed = True
+            self.idle = False
             with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the connection, any number of times. Never raises."""
         self.abort()
         with self._ending:
-            self._sock.close()
+            self.sock.close()
 
     def disown(self) -> None:
         """Let go of the descriptor alone, in a forked child: the connection is the parent's."""
         self._ending = threading.Lock()  # a thread that was not forked may hold the other
         self._closed = True
-        self._sock.close()
+        self.idle = False
+        self.sock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -198,9 +218,11 @@ class Lane:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _finish(self, data: bytes, deadline: float) -> Value:
-        """The value of a call, whatever its replies look like; `data` is the first read of them."""
-        stream, caller, reader = self._stream, self._caller, self._reader
+    def receive(self, data: bytes, deadline: float) -> Value:
+        """The value of a call, whatever its replies look like; `data` is the first read of them.
+        Raises what reading does, `RemoteFailure` and `MalformedError`.
+        """
+        stream, caller, reader = self.stream, self.caller, self._reader
         while True:
             while (payload := reader.take(data)) is None:
                 data = stream.read(deadline)
@@ -212,7 +234,7 @@ class Lane:
             stream.send(caller.request(), deadline)
             data = stream.read(deadline)
 
-    def _ended(self, error: Exception, timeout: float) -> TransportError:
+    def ended(self, error: Exception, timeout: float) -> TransportError:
         """What the caller is told after that; the lane is closed."""
         self.close()
         if isinstance(error, TimeoutError):

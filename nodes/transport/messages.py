@@ -33,6 +33,9 @@ asked, and may name thousands of files.
 ONE_BYTE_SEQUENCES = 100
 """Sequence numbers below this are one byte on the wire, and cost nothing to encode."""
 
+LAST_SEQUENCE = ONE_BYTE_SEQUENCES - 1
+"""After which one call at a time begins with 1 again."""
+
 MAX_KEPT_SEQUENCES = 4096
 """Sequence numbers whose encodings are kept."""
 
@@ -68,7 +71,8 @@ class _Numbers(dict[int, bytes]):
         return encoded
 
 
-_NUMBERS = _Numbers()
+NUMBERS = _Numbers()
+"""Sequence numbers, encoded."""
 
 
 class Message(NamedTuple):
@@ -190,7 +194,7 @@ def _finished_reply(seq: bytes, value: bytes, short: bytes, long: bytes) -> byte
 
 
 def _as_encoded(seq: int | bytes) -> bytes:
-    return seq if type(seq) is bytes else _NUMBERS[seq]  # type: ignore[index]
+    return seq if type(seq) is bytes else NUMBERS[seq]  # type: ignore[index]
 
 
 def reference_reply(seq: int | bytes, ref: IdPack) -> bytes:
@@ -258,12 +262,16 @@ CALL_HEAD_BYTES = len(call_head(VERB))
 """Bytes of a `call_head`, as long as the verb's number is one byte."""
 
 
-_SHORT_TEXT = brine.TAG_UNICODE + brine.TAG_STR_L1
+_TEXT_TAG = brine.TAG_UNICODE
+TEXT_HEADS = tuple(
+    _TEXT_TAG + brine.dump(bytes(size))[: 1 + (size > MAX_TINY_BYTES)] for size in range(256)
+)
+"""How texts of fewer than 256 bytes begin, by their size."""
 
 
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
-    number = _NUMBERS[seq]
+    number = NUMBERS[seq]
     length = len(number) + len(head) + len(encoded) + 2
     return b"%b%b%b%b%b\n" % (pack_header(length, 0), REQUEST, number, head, encoded)
 
@@ -282,10 +290,7 @@ def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = Non
     for arg in args:
         if type(arg) is str:
             text = arg.encode()
-            if MAX_TINY_BYTES < len(text) < 256:
-                parts.append(b"%b%c%b" % (_SHORT_TEXT, len(text), text))
-            else:
-                parts += (brine.TAG_UNICODE, _bytes(text))
+            parts += (TEXT_HEADS[len(text)], text) if len(text) < 256 else (_TEXT_TAG, _bytes(text))
         else:
             parts.append(_bytes(arg) if type(arg) is bytes else brine.dump(arg))
     parts.append(keywords)

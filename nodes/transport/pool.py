@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,26 @@ class LanePool:
         dial_timeout: seconds; the most that a new connection may take.
         tls: as `Lane.dial`.
         fresh_s: see `FRESH_S`.
+
+    Attributes:
+        idle: lanes that nobody uses, the one used last at the end.
+        broke_at: when one has broken last, monotonic.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_dial_timeout",
+        "_host",
+        "_lanes",
+        "_limits",
+        "_most_idle",
+        "_port",
+        "_tls",
+        "broke_at",
+        "fresh_s",
+        "idle",
+    )
 
     def __init__(
         self,
@@ -50,20 +69,20 @@ class LanePool:
         self._limits = limits
         self._dial_timeout = dial_timeout
         self._tls = tls
-        self._fresh_s = fresh_s
+        self.fresh_s = fresh_s
         self._closed = False
         self._begin()
         forks.enlist(self)
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._idle: list[tuple[Lane, float]] = []  # and when it was given back
-        self._broke_at = -math.inf
-        self._taken: set[Lane] = set()
+        # Appending and popping are atomic: nobody waits for another's turn.
+        self.idle: list[Lane] = []
+        self.broke_at = -math.inf
+        self._lanes: set[Lane] = set()
 
     def renew(self) -> None:
         """Begin without a lane, in a forked child; the parent feels nothing of it."""
-        inherited = [*self._taken, *(lane for lane, _ in self._idle)]
+        inherited = self._lanes
         self._begin()
         for lane in inherited:
             lane.disown()
@@ -84,18 +103,17 @@ class LanePool:
             LinkLost: the pool is closed.
         """
         while True:
-            with self._lock:
+            try:
+                lane = self.idle.pop()
+            except IndexError:
                 if self._closed:
-                    raise self._gone()
-                if not self._idle:
-                    break
-                lane, given_at = self._idle.pop()
-                self._taken.add(lane)
-            fresh = given_at > self._broke_at and time.monotonic() - given_at < self._fresh_s
+                    raise self._gone() from None
+                return self._dial(timeout)
+            rested_s = time.monotonic() - lane.used_at
+            fresh = lane.used_at > self.broke_at and rested_s < self.fresh_s
             if (fresh and not sure) or not lane.stale:
                 return lane
             self._drop(lane)
-        return self._dial(timeout)
 
     def _dial(self, timeout: float) -> Lane:
         lane = Lane.dial(
@@ -105,44 +123,40 @@ class LanePool:
             limits=self._limits,
             tls=self._tls,
         )
-        with self._lock:
-            if not self._closed:
-                self._taken.add(lane)
-                return lane
-        lane.close()
-        raise self._gone()
+        self._lanes.add(lane)
+        if self._closed:  # meanwhile
+            self._drop(lane)
+            raise self._gone()
+        return lane
 
     def give(self, lane: Lane) -> None:
         """Return a lane. One that is not idle is closed: its answer may still come."""
-        idle, now = lane.idle, time.monotonic()
-        with self._lock:
-            self._taken.discard(lane)
-            if not idle:
-                self._broke_at = now  # what ended it may have ended others
-            elif not self._closed and len(self._idle) < self._most_idle:
-                self._idle.append((lane, now))
-                return
-        lane.close()
+        lane.used_at = now = time.monotonic()
+        if not lane.idle:
+            self.broke_at = now  # what ended it may have ended others
+            self._drop(lane)
+        elif len(self.idle) >= self._most_idle:
+            self._drop(lane)
+        else:
+            self.idle.append(lane)
+            if self._closed:  # meanwhile
+                self.empty()
 
     def _drop(self, lane: Lane) -> None:
-        with self._lock:
-            self._taken.discard(lane)
+        self._lanes.discard(lane)
         lane.close()
 
     def empty(self) -> None:
         """Close idle lanes: whoever takes one next dials anew."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for lane, _ in idle:
-            lane.close()
+        while self.idle:
+            with contextlib.suppress(IndexError):  # another was quicker
+                self._drop(self.idle.pop())
 
     def close(self) -> None:
         """Close idle lanes and end those in use: their callers get `LinkLost` at once."""
-        with self._lock:
-            self._closed = True
-            taken = list(self._taken)
+        self._closed = True
         self.empty()
-        for lane in taken:
+        for lane in list(self._lanes):
             # Only its taker may close the descriptor: it may be waiting on it.
             lane.abort()
 

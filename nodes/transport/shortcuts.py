@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from nodes.transport import brine, messages
-from nodes.transport.frames import HEADER, TRAILER, MalformedError
+from nodes.transport.frames import MalformedError
 
 T = TypeVar("T")
 
@@ -24,7 +24,6 @@ SHORTEST_REPLY_BYTES = 7
 _SMALLEST, _LARGEST = 0x20, 0xEF
 """How the integers begin, and end, that are one byte."""
 _ZERO = 0x50
-_NEWLINE = TRAILER[0]
 _INTEGER: int = brine.TAG_INT_L1[0]
 _TEXT: int = brine.TAG_UNICODE[0]
 _EMPTY: int = brine.TAG_EMPTY_STR[0]
@@ -177,36 +176,6 @@ def find_value(payload: bytes) -> tuple[int, bytes | str] | None:
     if plain is None or plain[1] != len(payload):
         return None
     return number, plain[0]
-
-
-_REPLY_HEADS = tuple(
-    messages.REPLY + brine.dump(number) + messages.BY_VALUE
-    for number in range(messages.ONE_BYTE_SEQUENCES)
-)
-_VALUE_AT = HEADER.size + len(_REPLY_HEADS[0])
-
-
-def framed_value(data: bytes, number: int) -> bytes | str | None:
-    """The value in a read that is one plain frame and nothing else, and in it a reply by value
-    to the request of that number, with bytes or text.
-
-    Args:
-        data: what was read.
-        number: of the request, below `messages.ONE_BYTE_SEQUENCES`.
-
-    Returns:
-        The value; None if it is anything else, and has to be looked at piece by piece.
-
-    Raises:
-        MalformedError: the value is none.
-    """
-    end = len(data) - 1
-    if not data.startswith(_REPLY_HEADS[number], HEADER.size) or data[end] != _NEWLINE:
-        return None
-    if data[: HEADER.size] != HEADER.pack(end - HEADER.size, 0):
-        return None
-    plain = _plain(data, _VALUE_AT)
-    return plain[0] if plain is not None and plain[1] == end else None
 
 
 def _plain(payload: bytes, start: int) -> tuple[bytes | str, int] | None:

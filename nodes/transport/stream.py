@@ -40,16 +40,17 @@ class Stream:
 
     Attributes:
         certificate: what the peer has proved to be; None without TLS, or if it showed none.
+        shortest_s, longest_s: what a wait may be for the kernel to keep its time as told before.
     """
 
-    certificate: Certificate | None = None
+    __slots__ = ("_poll", "_sock", "certificate", "longest_s", "shortest_s")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(None)
+        self.certificate: Certificate | None = None
         self._sock = sock
-        # What a wait may be for the kernel's time to be right for it as it is.
-        self._shortest = math.inf
-        self._longest = 0.0
+        self.shortest_s = math.inf
+        self.longest_s = 0.0
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
 
@@ -72,9 +73,10 @@ class Stream:
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self._send_slowly(memoryview(data)[sent:], deadline)
+            self.send_slowly(memoryview(data)[sent:], deadline)
 
-    def _send_slowly(self, rest: memoryview, deadline: float) -> None:
+    def send_slowly(self, rest: memoryview, deadline: float) -> None:
+        """Sends what the kernel had no room for at once; errors as `send`."""
         while rest:
             self._allow(socket.SO_SNDTIMEO, deadline)
             try:
@@ -91,10 +93,10 @@ class Stream:
             OSError: the connection broke.
         """
         while True:
-            if not self._shortest <= deadline - time.monotonic() <= self._longest:
+            if not self.shortest_s <= deadline - time.monotonic() <= self.longest_s:
                 seconds = self._allow(socket.SO_RCVTIMEO, deadline)
                 # Shorter than asked is fine as well: the wait is then begun again.
-                self._shortest, self._longest = seconds / (1.0 + TIMEOUT_SLACK), 2 * seconds
+                self.shortest_s, self.longest_s = seconds / (1.0 + TIMEOUT_SLACK), 2 * seconds
             try:
                 data = self._sock.recv(CHUNK_BYTES)
             except BlockingIOError:

@@ -337,7 +337,7 @@ def calling(lane: Lane, verb: str, *args: Any) -> Iterator[Future[object]]:
 
 def descriptor(lane: Lane) -> int:
     """That of a lane's socket, -1 if it is closed."""
-    return lane._sock.fileno()
+    return lane.sock.fileno()
 
 
 def lost(lane: Lane) -> str:

@@ -268,13 +268,6 @@ def test_a_forked_child_has_lanes_of_its_own_and_the_parent_keeps_its(
 
 
 @pytest.mark.filterwarnings(FORK_WARNING)
-def test_a_forked_child_waits_for_nobody_who_was_not_forked(pool: LanePool) -> None:
-    use(pool)
-    with pool._lock:
-        assert ForkedChild(lambda: use(pool, "child").idle).result()
-
-
-@pytest.mark.filterwarnings(FORK_WARNING)
 def test_a_pool_that_is_closed_is_closed_in_a_child(pool: LanePool) -> None:
     pool.close()
 
