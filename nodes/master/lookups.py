@@ -90,7 +90,8 @@ class LookupHandler:
         values = shortcuts.short_arguments(arguments)
         if not values or not self._may_take(values[0], len(values) - 1):
             return False
-        self._submit(ClientCall(arguments, self, connection, seq))
+        self.in_flight += 1
+        self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
         return True
 
     def take_named(self, name: str) -> Callable[[PeerConnection, bytes, bytes], bool]:
@@ -103,7 +104,8 @@ class LookupHandler:
             if not self._may_take(name, len(values)):
                 return False
             prefixed = shortcuts.with_name(name, arguments)
-            self._submit(ClientCall(prefixed, self, connection, seq))
+            self.in_flight += 1
+            self._dispatcher.submit(ClientCall(prefixed, self, connection, seq))
             return True
 
         return take
@@ -114,10 +116,6 @@ class LookupHandler:
             return False
         lookup = self._served.lookups.get(name) if type(name) is str else None
         return lookup is not None and len(lookup.fields) == count
-
-    def _submit(self, call: ClientCall) -> None:
-        self.in_flight += 1
-        self._dispatcher.submit(call)
 
     def answered_one(
         self, call: Call, answer: Answer, request: LookupRequest | None = None

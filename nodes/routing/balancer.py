@@ -38,9 +38,11 @@ def least_load(worker: Worker, estimate: float, usual: float) -> SortKey:
     starts level with the worker that has served least; otherwise it would get every lookup of
     its first second.
     """
-    excess = estimate / usual if is_slow(estimate, usual) else 1.0
-    queue = worker.in_flight + worker.direct.in_flight + 1
-    return (queue * excess, worker.performed)
+    queue: float = worker.in_flight + worker.direct.in_flight + 1
+    if estimate >= NOISE_S and is_slow(estimate, usual):
+        queue *= estimate / usual
+    # `Worker.performed`: written out, as this is asked of each worker for each lookup.
+    return (queue, worker.served + worker.refusals + worker.head_start)
 
 
 def fewest_tasks(worker: Worker, _estimate: float, _usual: float) -> SortKey:

@@ -57,19 +57,21 @@ class Router:
         The same choice as `pick`, from latencies as of the last fold: one key for each worker, or
         from a heap where there are many.
         """
-        ranked = len(self.registry.available) >= self.limits.ranked_from
-        best = self._first_ranked() if ranked else self._first()
-        return None if best is None or best.calls >= self.limits.max_calls else best
-
-    def _first(self) -> Worker | None:
+        available = self.registry.available
         best, least = None, None
-        for worker in self.registry.available:
-            if worker.breaker.failures:
-                return self._pick_with_breakers()
-            key = self._key(worker)
-            if least is None or key < least:
-                best, least = worker, key
-        return best
+        if len(available) >= self.limits.ranked_from:
+            best = self._first_ranked()
+        else:
+            policy, usual = self.policy, self._usual
+            for worker in available:
+                if worker.breaker.failures:
+                    best = self._pick_with_breakers()
+                    break
+                # `key_of`, as `_key` has it
+                key = (worker.rank + worker.late, *policy(worker, worker.estimate, usual))
+                if least is None or key < least:
+                    best, least = worker, key
+        return None if best is None or best.calls >= self.limits.max_calls else best
 
     def _first_ranked(self) -> Worker | None:
         available, moved, ranking = self.registry.available, self.registry.moved, self._ranking

@@ -11,7 +11,7 @@ import zlib
 
 HEADER = struct.Struct("!LB")
 TRAILER = b"\n"
-_NEWLINE = TRAILER[0]
+NEWLINE = TRAILER[0]
 FRAME_OVERHEAD_BYTES = HEADER.size + len(TRAILER)
 
 TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
@@ -72,7 +72,7 @@ class FrameReader:
         while size - at > FRAME_OVERHEAD_BYTES:
             end = at + HEADER.size + int.from_bytes(data[at : at + 4])
             # What is not a plain frame, whole and within bounds, is looked at more closely.
-            plain = end < size and not data[at + 4] and data[end] == _NEWLINE
+            plain = end < size and not data[at + 4] and data[end] == NEWLINE
             if not plain or not HEADER.size < end - at <= self.max_bytes:
                 break
             payloads.append(data[at + HEADER.size : end])

@@ -157,8 +157,8 @@ def value_reply(seq: int | bytes, value: object) -> bytes:
     encoded = _as_encoded(seq)
     if type(value) is Utf8:
         return text_reply(encoded, value)
-    if type(value) is bytes and len(value) > MAX_TINY_BYTES:
-        return _finished_reply(encoded, value, *_BYTES)
+    if type(value) is bytes:
+        return bytes_reply(encoded, value)
     return frame(REPLY, encoded, BY_VALUE, brine.dump(value))
 
 
@@ -169,28 +169,31 @@ def text_reply(seq: bytes, text: bytes) -> bytes:
         seq: how the request's sequence number is encoded.
         text: UTF-8.
     """
-    if len(text) > MAX_TINY_BYTES:
-        return _finished_reply(seq, text, *_TEXT)
-    return frame(REPLY, seq, BY_VALUE, brine.TAG_UNICODE, brine.dump(bytes(text)))
+    size = len(text)
+    if size > 255:
+        start = b"%b%b%b%b" % (REPLY, seq, _LONG_TEXT, size.to_bytes(4))
+    else:
+        start = b"%b%b%b%b" % (REPLY, seq, BY_VALUE, TEXT_HEADS[size])
+    return b"%b%b%b\n" % (pack_header(len(start) + size, 0), start, text)
 
 
-_TEXT = (
-    BY_VALUE + brine.TAG_UNICODE + brine.TAG_STR_L1,
-    BY_VALUE + brine.TAG_UNICODE + brine.TAG_STR_L4,
-)
-_BYTES = (BY_VALUE + brine.TAG_STR_L1, BY_VALUE + brine.TAG_STR_L4)
-"""How a value that is text or bytes begins, one shorter than 256 bytes and a longer one: what
-follows is its size."""
-
-
-def _finished_reply(seq: bytes, value: bytes, short: bytes, long: bytes) -> bytes:
+def bytes_reply(seq: bytes, value: bytes) -> bytes:
+    """The same with bytes."""
     size = len(value)
-    if size < 256:
-        length = len(seq) + len(short) + size + 3
-        return b"%b%b%b%b%c%b\n" % (pack_header(length, 0), REPLY, seq, short, size, value)
-    length = len(seq) + len(long) + size + 6
-    sized = size.to_bytes(4)
-    return b"%b%b%b%b%b%b\n" % (pack_header(length, 0), REPLY, seq, long, sized, value)
+    if size > 255:
+        start = b"%b%b%b%b" % (REPLY, seq, _LONG_BYTES, size.to_bytes(4))
+    else:
+        start = b"%b%b%b%b" % (REPLY, seq, BY_VALUE, BYTES_HEADS[size])
+    return b"%b%b%b\n" % (pack_header(len(start) + size, 0), start, value)
+
+
+_LONG_BYTES = BY_VALUE + brine.TAG_STR_L4
+_LONG_TEXT = BY_VALUE + brine.TAG_UNICODE + brine.TAG_STR_L4
+"""How a value begins that is bytes, or text, of 256 bytes and more: what follows is its size."""
+
+BYTES_HEADS = tuple(brine.dump(bytes(size))[: 1 + (size > MAX_TINY_BYTES)] for size in range(256))
+TEXT_HEADS = tuple(brine.TAG_UNICODE + head for head in BYTES_HEADS)
+"""How shorter ones begin, by their size: bytes, and texts."""
 
 
 def _as_encoded(seq: int | bytes) -> bytes:
@@ -210,13 +213,8 @@ def exception_reply(seq: int | bytes, module: str, kind: str, text: str) -> byte
     return frame(_EXCEPTION, _as_encoded(seq), brine.dump(((module, kind), (text,), *_DENIED)))
 
 
-_OLD_FORM: int = brine.TAG_TUP3[0]
+OLD_FORM: int = brine.TAG_TUP3[0]
 """How the messages of RPyC 5 and older begin: triples of kind, sequence number and body."""
-
-
-def is_old(payload: bytes) -> bool:
-    """Whether a payload may be a message of RPyC 5 or older."""
-    return payload[0] == _OLD_FORM
 
 
 def old_exception_reply(payload: bytes, module: str, kind: str, text: str) -> bytes:
@@ -262,13 +260,6 @@ CALL_HEAD_BYTES = len(call_head(VERB))
 """Bytes of a `call_head`, as long as the verb's number is one byte."""
 
 
-_TEXT_TAG = brine.TAG_UNICODE
-TEXT_HEADS = tuple(
-    _TEXT_TAG + brine.dump(bytes(size))[: 1 + (size > MAX_TINY_BYTES)] for size in range(256)
-)
-"""How texts of fewer than 256 bytes begin, by their size."""
-
-
 def call_request(seq: int, head: bytes, encoded: bytes) -> bytes:
     """The frame that calls a verb; `encoded` is what `arguments` made."""
     number = NUMBERS[seq]
@@ -290,7 +281,11 @@ def arguments(args: tuple[object, ...], named: Mapping[str, object] | None = Non
     for arg in args:
         if type(arg) is str:
             text = arg.encode()
-            parts += (TEXT_HEADS[len(text)], text) if len(text) < 256 else (_TEXT_TAG, _bytes(text))
+            parts += (
+                (TEXT_HEADS[len(text)], text)
+                if len(text) < 256
+                else (brine.TAG_UNICODE, _bytes(text))
+            )
         else:
             parts.append(_bytes(arg) if type(arg) is bytes else brine.dump(arg))
     parts.append(keywords)

@@ -14,12 +14,13 @@ class Patience:
 
     Attributes:
         since: when the connection was made, or the peer last heard of.
+        has_spoken: whether anything ever came from the peer.
     """
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.since = now
         self._limits = limits
-        self._heard = False
+        self.has_spoken = False
         self._partial_since: float | None = None
         self._to_be_taken: tuple[float, int] | None = None
 
@@ -32,7 +33,7 @@ class Patience:
             whole: whether another came to its end, so that this one has begun since.
         """
         self.since = now
-        self._heard = True
+        self.has_spoken = True
         if not partial:
             self._partial_since = None
         elif whole or self._partial_since is None:
@@ -61,7 +62,7 @@ class Patience:
             self._to_be_taken = (now, sent)
         elif now - self._to_be_taken[0] > limits.frame:
             return "answers that it does not take"
-        silence = limits.idle if self._heard else limits.first_byte
+        silence = limits.idle if self.has_spoken else limits.first_byte
         if not busy and not unsent and now - self.since > silence:
             return "silent"
         return ""

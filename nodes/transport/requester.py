@@ -12,10 +12,13 @@ from nodes.transport import consts, messages, shortcuts
 from nodes.transport.caller import CALL_OVERHEAD_BYTES, failure, reference
 from nodes.transport.errors import LinkLost, RemoteFailure, TransportError
 from nodes.transport.frames import MalformedError
+from nodes.transport.messages import NUMBERS, REQUEST, pack_header
 from nodes.transport.values import IdPack, Value
 
 MAX_PENDING_CALLS = messages.MAX_KEPT_SEQUENCES - 1
 """Calls that wait for their answer at one time."""
+
+NOT_ASKED = "not the answer to what was asked"
 
 
 class Pending(Protocol):
@@ -98,7 +101,15 @@ class Requester:
         if head is None:
             self._resolve(verb, (arguments, pending))
             return
-        self._send(messages.call_request(self._number_of(pending), head, arguments))
+        # `_number_of` and `messages.call_request`, were it not that each function more is felt.
+        if self._free:
+            number = self._free.pop()
+        else:
+            number = self._numbers = self._numbers + 1
+        self._pending[number] = pending
+        encoded = NUMBERS[number]
+        size = len(encoded) + len(head) + len(arguments) + 2
+        self._send(b"%b%b%b%b%b\n" % (pack_header(size, 0), REQUEST, encoded, head, arguments))
 
     def take(self, payload: bytes) -> None:
         """Takes in a reply or an exception of the peer.
@@ -108,7 +119,11 @@ class Requester:
         """
         short = shortcuts.find_value(payload)
         if short is not None:
-            self._answered(short[0]).replied(short[1])
+            pending = self._pending.pop(short[0], None)
+            if pending is None:
+                raise MalformedError(NOT_ASKED)
+            self._free.append(short[0])
+            pending.replied(short[1])
             return
         match messages.load(payload, messages.MAX_REPLY_READS):
             case (consts.MSG_REPLY, int() as number, (consts.LABEL_REMOTE_REF, ref)):
@@ -122,7 +137,7 @@ class Requester:
             case (consts.MSG_EXCEPTION, int() as number, body):
                 self._answered(number).failed(failure(body))
             case _:
-                raise MalformedError("not the answer to what was asked")
+                raise MalformedError(NOT_ASKED)
 
     def lose(self, error: TransportError) -> None:
         """The connection has ended: so have all calls on it. Harmless when done before."""
@@ -139,7 +154,7 @@ class Requester:
     def _answered(self, number: int) -> Pending:
         pending = self._pending.pop(number, None)
         if pending is None:
-            raise MalformedError("not the answer to what was asked")
+            raise MalformedError(NOT_ASKED)
         self._free.append(number)
         return pending
 

@@ -107,7 +107,9 @@ class Responder:
             if type(verb) is FastVerb:
                 value = verb.fast(payload[start:])
                 if value is not None:
-                    return self._reply(seq, value)
+                    frame = messages.bytes_reply(seq, value)
+                    if len(frame) <= self._max_reply_bytes:
+                        return frame
                 work = verb.general
             elif type(verb) is RawVerb:
                 self._connection.in_flight += 1

@@ -55,4 +55,7 @@ class FrameWriter:
         if held:
             self._held = []
             self.held_bytes = 0
-            self.write(held[0] if len(held) == 1 else b"".join(held))
+            if self._transport is not None:
+                data = held[0] if len(held) == 1 else b"".join(held)
+                self.sent_bytes += len(data)
+                self._transport.write(data)

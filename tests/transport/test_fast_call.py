@@ -61,7 +61,7 @@ ANSWERS: dict[str, Line] = {
 def outcome(line: Line, *, fast: bool) -> tuple[object, ...]:
     """What becomes of a call over a lane at rest, and of the lane."""
     scripted = ScriptedServer(after_resolving(value("first"), line), linger=False)
-    pool = LanePool(*scripted.address, limits=Limits(frame_reply=MAX_REPLY_BYTES))
+    pool = LanePool(*scripted.address, limits=Limits(frame_reply=MAX_REPLY_BYTES), fresh_s=PATIENCE)
     try:
         lane = pool.take(timeout=PATIENCE)
         assert lane.call("verb", timeout=PATIENCE) == "first"
@@ -91,7 +91,7 @@ def test_every_answer_comes_to_the_same(answer: str) -> None:
 def test_arguments_arrive_as_they_were_given_or_are_left_to_the_general_path(
     start_server: StartServer,
 ) -> None:
-    pool = LanePool(*start_server().address)
+    pool = LanePool(*start_server().address, fresh_s=PATIENCE)
     lane = pool.take(timeout=PATIENCE)
     lane.call("echo", timeout=PATIENCE)
     lane.call("shapes", timeout=PATIENCE)
@@ -111,7 +111,7 @@ def test_arguments_arrive_as_they_were_given_or_are_left_to_the_general_path(
 
 def test_what_is_no_case_for_it_is_left_alone(start_server: StartServer) -> None:
     running = start_server()
-    pool = LanePool(*running.address)
+    pool = LanePool(*running.address, fresh_s=PATIENCE)
     assert fast_call(pool, "echo", ("x",), PATIENCE) is None, "there is no lane"
     lane = pool.take(timeout=PATIENCE)
     pool.give(lane)
