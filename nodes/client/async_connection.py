@@ -178,7 +178,6 @@ class AsyncMasterConnection:
         if link is None or link.connection.ended:
             self._dial()
             return
-        calls = []
         now = asyncio.get_running_loop().time()
         while waiting and link.in_flight < MAX_CALLS_IN_FLIGHT:
             call = waiting.popleft()
@@ -187,8 +186,7 @@ class AsyncMasterConnection:
                 continue
             link.in_flight += 1
             call.link, call.seen, call.sent_at = link, link.logins, now
-            calls.append((call.verb, call.arguments, call))
-        link.connection.call_all(calls)
+            link.connection.requester.call(call.verb, call.arguments, call)
 
     def freed(self) -> None:
         """A call is over: there is room for another."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -29,7 +29,7 @@ from nodes.transport.frames import (
 from nodes.transport.handle import TransportHandle
 from nodes.transport.patience import Patience
 from nodes.transport.peer import Peer
-from nodes.transport.requester import Pending, Requester
+from nodes.transport.requester import Requester
 from nodes.transport.responder import Awaited, Goodbye, Responder, too_long
 from nodes.transport.tls import lost_link
 from nodes.transport.values import Value
@@ -77,8 +77,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._patience = Patience(limits, self._loop.time())
-        self._writer = FrameWriter()
-        self.requester = Requester(self._writer.write, limits.frame_in)
+        self._writer = FrameWriter(self._loop.call_soon)
+        self.requester = Requester(self._writer.write_soon, limits.frame_in)
         self._sock = sock
         self._handle = TransportHandle(sock)
         self._owner = owner
@@ -215,17 +215,6 @@ class Connection(asyncio.Protocol):
         where = f"{self.peer.host}:{self.peer.port}"
         return await ask(self.requester, where, verb, args, timeout_s)
 
-    def call_all(self, calls: Iterable[tuple[str, bytes, Pending]]) -> None:
-        """Sends several calls in one go: `Requester.call` for each. For use where nothing is being
-        taken in.
-        """
-        self._writer.hold()
-        try:
-            for verb, arguments, pending in calls:
-                self.requester.call(verb, arguments, pending)
-        finally:
-            self._writer.release()
-
     def reply(self, frame: bytes) -> None:
         """Answers one of the requests in flight."""
         self.in_flight -= 1
@@ -352,6 +341,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """Ends the connection; what has been written is sent yet."""
         self._ending = self._closed = True
+        self._writer.release()
         self._writer.close()
         self._backlog.clear()
         self._handle.close()
