@@ -20,6 +20,7 @@ from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster
 from nodes.errors import MasterLost, NoWorkers, PoisonLookup, StartError
 from nodes.fleet.supervisor import MAX_WORKER_MEMORY_BYTES
+from nodes.routing import RoutingLimits
 from nodes.routing.balancer import NOISE_S
 from nodes.support.actor import acting_as
 from tests.faults.scenarios import BadWorker
@@ -283,6 +284,10 @@ def test_events_tell_who_acted() -> None:
 def test_a_lookup_that_kills_is_stopped_after_the_second_worker(direct: bool) -> None:
     with master_alone() as master, contextlib.ExitStack() as stack:
         address = str(master.address)
+        # On a busy machine a worker may take long to die: nobody else is to be asked meanwhile.
+        router = master.membership.router
+        router.limits = RoutingLimits(hedge_floor_s=PATIENCE, attempt_timeout_s=PATIENCE)
+        router.hedge_after_s = PATIENCE
         for _ in range(3):
             worker = stack.enter_context(BadWorker("deadly", address))
             worker.register()
