@@ -15,7 +15,7 @@ import msgspec
 
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
-from nodes.dispatch.replies import is_batch_answer
+from nodes.dispatch.replies import BatchTally, tally_batch
 from nodes.errors import BadRequest, LookupFailed
 from nodes.transport import encode_arguments
 from nodes.wire import batch_body, encode_batch, error_envelope
@@ -42,13 +42,26 @@ _decode = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Answers(NamedTuple):
-    """A batch's answers: a JSON array, and how many of them are errors of the cluster's own, by
-    code.
+    """A batch's answers.
+
+    Attributes:
+        body: all of them, a JSON array.
+        asked: how many there are.
+        failures: those that are errors of the cluster's own, by code.
+        empty: those that found nothing.
+        refused: those that say that the lookup is wrong.
     """
 
     body: bytes
     asked: int
     failures: dict[str, int]
+    empty: int = 0
+    refused: int = 0
+
+    @property
+    def answered(self) -> int:
+        """Lookups that were answered, if only with nothing."""
+        return self.asked - self.refused - sum(self.failures.values())
 
 
 class Batches:
@@ -122,19 +135,31 @@ class _Batch:
         self._lookups = lookups
         self._left = lookups
         self._failures: dict[str, int] = {}
+        self._tallies: list[BatchTally] = []
 
-    def put(self, index: int, body: bytes, lookups: int, code: str = "") -> None:
-        """The answers to one part; or why there are none, as an error's code."""
+    def put(self, index: int, body: bytes, lookups: int, tally: BatchTally) -> None:
+        """The answers to one part, and what they come to."""
         self.bodies[index] = body
-        if code:
-            self._failures[code] = self._failures.get(code, 0) + lookups
+        self._tallies.append(tally)
+        self._came(lookups)
+
+    def fail(self, index: int, body: bytes, lookups: int, code: str) -> None:
+        """One part has none: an error's code says why."""
+        self.bodies[index] = body
+        self._failures[code] = self._failures.get(code, 0) + lookups
+        self._came(lookups)
+
+    def _came(self, lookups: int) -> None:
         self._left -= lookups
         if not self._left:
             self.finish()
 
     def finish(self) -> None:
         """All are there."""
-        self._done(Answers(b"[%b]" % b",".join(self.bodies), self._lookups, self._failures))
+        body = b"[%b]" % b",".join(self.bodies)
+        empty = sum(tally.empty for tally in self._tallies)
+        refused = sum(tally.refused for tally in self._tallies)
+        self._done(Answers(body, self._lookups, self._failures, empty, refused))
 
 
 class _Part(Call):
@@ -142,7 +167,7 @@ class _Part(Call):
 
     verb = "lookup_many"
 
-    __slots__ = ("_batch", "_index", "_over", "tasks", "timeout_s")
+    __slots__ = ("_batch", "_index", "_over", "_tally", "tasks", "timeout_s")
 
     def __init__(
         self,
@@ -160,17 +185,22 @@ class _Part(Call):
         self._batch = batch
         self._index = index
         self._over = over
+        self._tally = BatchTally()
 
     def accepts(self, reply: bytes) -> bool:
-        return is_batch_answer(reply, self.tasks)
+        tally = tally_batch(reply, self.tasks)
+        if tally is None:
+            return False
+        self._tally = tally
+        return True
 
     def answered(self, answer: Answer) -> None:
-        self._batch.put(self._index, batch_body(answer.part), self.tasks)
+        self._batch.put(self._index, batch_body(answer.part), self.tasks, self._tally)
         self._over()
 
     def gave_up(self, error: LookupFailed) -> None:
         failures = b",".join([error_envelope(error)] * self.tasks)
-        self._batch.put(self._index, failures, self.tasks, error.code)
+        self._batch.fail(self._index, failures, self.tasks, error.code)
         self._over()
 
 

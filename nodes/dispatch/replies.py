@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeGuard
+from typing import Annotated, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -86,24 +86,43 @@ def is_answer(values: object) -> TypeGuard[WorkerAnswer]:
     return part.count == len(part.result) and part.truncated is (part.after is not None)
 
 
+class BatchTally(NamedTuple):
+    """Of the lookups of a batch, how many found nothing, and how many were wrong."""
+
+    empty: int = 0
+    refused: int = 0
+
+
 def is_batch_answer(values: object, count: int) -> TypeGuard[WorkerAnswer]:
     """Whether a worker's reply has the answers to `count` lookups of a batch: each is as
     `is_answer` has it, or says that the lookup is wrong.
     """
+    return tally_batch(values, count) is not None
+
+
+def tally_batch(values: object, count: int) -> BatchTally | None:
+    """What the answers to `count` lookups of a batch come to; None if they are no such answers,
+    see `is_batch_answer`.
+    """
     head = b"%d[" % count
     if type(values) is not bytes or not values.startswith(head):
-        return False
+        return None
     try:
         values.decode()
         items = _decode_items(memoryview(values)[len(head) - 1 :])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
+        return None
     # Of all these, one answer, its list and one record are on the way to the deepest value.
     seen = sum(1 + bool(one.result) + len(one.result) + bool(one.files) for one in items)
     beside = max(0, seen - _BATCH_LEVELS)
     if not is_nested_within(values, _BATCH_LEVELS + MAX_NESTING, beside=beside):
-        return False
-    return len(items) == count and all(map(_is_sound, items))
+        return None
+    if len(items) != count or not all(map(_is_sound, items)):
+        return None
+    refused = sum(one.error for one in items)
+    # One for which there was no room has a cursor: its records are yet to come.
+    empty = sum(not (one.error or one.result or one.truncated) for one in items)
+    return BatchTally(empty, refused)
 
 
 def _is_sound(item: _Item) -> bool:

@@ -6,9 +6,10 @@ import functools
 import shlex
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from nodes.dispatch.batches import Answers
 from nodes.dispatch.call import Answer, Call
 from nodes.errors import LookupFailed
 from nodes.routing import WindowedHistogram
@@ -41,9 +42,11 @@ MAX_UNFOLDED = 1000
 WAITED_S = 0.001
 """Seconds of waiting for a turn below which it is no reason to be slow."""
 
+BATCHES = "in batches"
+"""What the lookups of batches are called: the master does not read their names."""
+
 OTHER = "other"
-"""What lookups are called that are of no declared name: those of batches, whose names the master
-does not read, and those that are declared no more."""
+"""What lookups are called that were not taken in, and those of names that are declared no more."""
 
 Asked = bytes | LookupRequest
 """A lookup's name and arguments: encoded, as they came, or as the request that they became."""
@@ -144,6 +147,7 @@ class LookupStats:
         self._names: Iterable[str] = ()
         self._by_name: dict[bytes, _NameFigures] = {}
         self._other = _NameFigures()
+        self._batches = _NameFigures()
         self._failures = WindowedHistogram()
         self._latencies = _LatencyCounts()
         self._slowest: list[_Note] = []
@@ -220,15 +224,19 @@ class LookupStats:
         self._other.errors += 1
         self._count_failures(error.code, 1, 0.0, now)
 
-    def batch(self, answered: int, failures: Mapping[str, int], took_s: float, now: float) -> None:
-        """So many lookups of a batch were answered; the others failed, counted by code."""
+    def batch(self, answers: Answers, took_s: float, now: float) -> None:
+        """A batch is over. Each of its lookups took as long as all of it; those that are wrong
+        count nowhere, as when they are asked alone.
+        """
+        answered, figures = answers.answered, self._batches
         if answered:
             self._answered += answered
-            self._other.answered += answered
-            self._other.histogram.add(took_s, now, answered)
+            figures.answered += answered
+            figures.empty += answers.empty
+            figures.histogram.add(took_s, now, answered)
             self._latencies.add_all((took_s,), int(now), answered)
-        for code, count in failures.items():
-            self._other.errors += count
+        for code, count in answers.failures.items():
+            figures.errors += count
             self._count_failures(code, count, took_s, now)
 
     def _count_failures(self, code: str, count: int, took_s: float, now: float) -> None:
@@ -267,10 +275,10 @@ class LookupStats:
     def figures(self, now: float, wall: float) -> LookupFigures:
         """All of it at `now` (seconds), which is the Unix time `wall`."""
         self.fold(now)
-        named = {name.decode(): figures for name, figures in self._by_name.items()}
-        if self._other.answered or self._other.errors:
-            named[OTHER] = self._other
-        histograms = [figures.histogram for figures in named.values()]
+        named = [(name.decode(), figures) for name, figures in self._by_name.items()]
+        unnamed = ((BATCHES, self._batches), (OTHER, self._other))
+        named += [(name, one) for name, one in unnamed if one.answered or one.errors]
+        histograms = [figures.histogram for _, figures in named]
         counts = merge(histograms, now)
         return LookupFigures(
             lookups_per_s=sum(one.last_second(now) for one in histograms),
@@ -279,7 +287,7 @@ class LookupStats:
             p50_s=quantile(counts, 0.5),
             p99_s=quantile(counts, 0.99),
             latencies=self._latencies.recent(now),
-            lookups=tuple(_lookup_view(name, one, now) for name, one in named.items()),
+            lookups=tuple(_lookup_view(name, one, now) for name, one in named),
             slow=self._slow_lookups(now, wall),
         )
 

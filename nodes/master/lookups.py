@@ -215,8 +215,7 @@ class LookupHandler:
             self.check_open()
         now = time.monotonic()
         took = now - began
-        answered = answers.asked - sum(answers.failures.values())
-        self.stats.batch(answered, answers.failures, took, now)
+        self.stats.batch(answers, took, now)
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:

@@ -110,7 +110,8 @@ class LookupView(msgspec.Struct, frozen=True):
 
     `per_s` were answered in the last whole second, latencies are of the last 10 s; `answered`,
     `empty` (of those, the ones that found nothing) and `errors` are since the master began. The
-    name "other" stands for lookups of batches, and for those that are declared no more.
+    name "in batches" stands for the lookups of batches, and "other" for those that were not taken
+    in, or are of a name that is declared no more.
     """
 
     name: str

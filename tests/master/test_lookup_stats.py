@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nodes.dispatch.batches import Answers
 from nodes.dispatch.call import Answer, Call
 from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, Overloaded
 from nodes.master.lookup_stats import (
@@ -120,6 +121,15 @@ def test_whatever_is_asked_there_are_no_more_names_than_declared_and_one() -> No
     ]
 
 
+def test_lookups_of_batches_have_a_row_of_their_own_and_what_found_nothing_is_not_found() -> None:
+    s = StatsHarness()
+    s.stats.batch(Answers(b"", 10, {"deadline": 2}, empty=3, refused=1), 0.004, NOW)
+    *_, batches = s.stats.figures(NOW + 1, WALL).lookups
+    assert (batches.name, batches.per_s) == ("in batches", 7)
+    assert (batches.answered, batches.empty, batches.errors) == (7, 3, 2)
+    assert s.stats.answered == 7
+
+
 def test_a_name_that_is_declared_no_more_is_counted_on_among_the_others() -> None:
     s = StatsHarness()
     s.answered("getbyname", "a")
@@ -171,7 +181,7 @@ def test_errors_are_counted_by_code() -> None:
     s.failed(error=NoWorkers("none"))
     s.failed()
     s.stats.refused(Overloaded("too many"), NOW)
-    s.stats.batch(5, {"deadline": 250, "no_workers": 1}, 0.01, NOW)
+    s.stats.batch(Answers(b"", 256, {"deadline": 250, "no_workers": 1}), 0.01, NOW)
     assert s.stats.errors_by_code == {"no_workers": 3, "deadline": 251, "overloaded": 1}
     assert (s.stats.errors, s.stats.answered) == (255, 5)
     assert sum(one.errors for one in s.stats.figures(NOW, WALL).lookups) == 255
@@ -202,7 +212,7 @@ def test_latencies_are_of_the_last_minute(after_s: float, count: int) -> None:
     s = StatsHarness()
     for _ in range(100):
         s.answered()
-    s.stats.batch(400, {}, 0.001, NOW)
+    s.stats.batch(Answers(b"", 400, {}), 0.001, NOW)
     latencies = s.stats.figures(NOW + after_s, WALL).latencies
     assert sum(lookups for _, lookups in latencies) == count
 
