@@ -102,10 +102,6 @@ def _counted(amount: int, width: int, tone: Tone) -> Cell:
     return Cell(count(amount, width), tone if amount else Tone.FAINT)
 
 
-def _hedged(worker: WorkerView, scene: Scene, width: int) -> Cell:
-    return _counted(scene.history.hedged_away(worker.id), width, Tone.WARNING)
-
-
 def _trend(worker: WorkerView, scene: Scene, width: int) -> Cell:
     points = scene.history.worker_points(worker.id, lambda sample: sample.lookups_per_s)
     values = resample(points, scene.snapshot.taken_at, TREND_S, width)
@@ -197,13 +193,13 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         total=_count_total(lambda w: w.in_flight, 4),
     ),
     WorkerColumn(
-        title="HEDGED",
+        title="HEDGE/M",
         letter="H",
-        width=6,
+        width=7,
         priority=80,
-        cell=_hedged,
-        key=lambda worker, scene: scene.history.hedged_away(worker.id),
-        total=lambda scene: count(sum(scene.history.hedged_away(one.id) for one in scene.shown), 6),
+        cell=lambda worker, _, width: _counted(worker.hedged_last_minute, width, Tone.WARNING),
+        key=lambda worker, _: worker.hedged_last_minute,
+        total=_count_total(lambda w: w.hedged_last_minute, 7),
     ),
     WorkerColumn(
         title="ERR",

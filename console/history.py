@@ -27,7 +27,6 @@ class Sample(NamedTuple):
     in_flight: int
     cpu_percent: float
     memory_bytes: int
-    hedged_away: int = 0
 
 
 class ClusterSample(NamedTuple):
@@ -146,14 +145,6 @@ class History:
         """One figure of a worker over time."""
         return [Point(sample.at, value(sample)) for sample in self._workers.get(worker_id, ())]
 
-    def hedged_away(self, worker_id: str, span_s: float = TREND_S) -> int:
-        """Lookups of the last `span_s` seconds that went to another worker as this one was late."""
-        samples = self._workers.get(worker_id)
-        if not samples:
-            return 0
-        before = samples[-min(len(samples), int(span_s) + 1)]  # there is one a second
-        return max(0, samples[-1].hedged_away - before.hedged_away)
-
     def token(self, worker_id: str) -> str:
         """Another text whenever there is another sample of a worker."""
         samples = self._workers.get(worker_id)
@@ -183,7 +174,6 @@ def _sample(worker: WorkerView, now: float) -> Sample:
         worker.in_flight,
         worker.cpu_percent,
         worker.memory_bytes,
-        worker.hedged_away,
     )
 
 

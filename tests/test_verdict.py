@@ -77,10 +77,10 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
     ),
     "slow": (
-        three(worker_view(2, slow=True, hedged_away=18)),
+        three(worker_view(2, slow=True, hedged_away=900, hedged_last_minute=18)),
         {},
         Level.DEGRADED,
-        "w2 slow, 18 hedges",
+        "w2 slow, 18 hedges/min",
         "",
     ),
     "flapping": (
@@ -133,10 +133,15 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
     ),
     "every answer is an error": (
-        three(errors_per_s=12.0, lookups_per_s=0.0, errors_by_code={"timeout": 9, "overloaded": 2}),
+        three(
+            errors_per_s=12.0,
+            lookups_per_s=0.0,
+            errors_by_code={"no_workers": 900, "deadline": 24},
+            recent_errors_by_code={"no_workers": 3, "deadline": 24},
+        ),
         {},
         Level.OUTAGE,
-        "every lookup fails, 12/s: timeout",
+        "every lookup fails, 12/s: deadline",
         "",
     ),
     "master lost": (

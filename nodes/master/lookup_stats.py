@@ -60,6 +60,7 @@ class LookupFigures(NamedTuple):
     lookups_per_s: float
     mean_lookups_per_s: float
     errors_per_s: float
+    recent_errors_by_code: dict[str, int]
     p50_s: float | None
     p99_s: float | None
     latencies: tuple[tuple[float, int], ...]
@@ -148,7 +149,7 @@ class LookupStats:
         self._by_name: dict[bytes, _NameFigures] = {}
         self._other = _NameFigures()
         self._batches = _NameFigures()
-        self._failures = WindowedHistogram()
+        self._failures: dict[str, WindowedHistogram] = {}
         self._latencies = _LatencyCounts()
         self._slowest: list[_Note] = []
         self._slow_above_s = 0.0
@@ -241,7 +242,7 @@ class LookupStats:
 
     def _count_failures(self, code: str, count: int, took_s: float, now: float) -> None:
         self.errors_by_code[code] = self.errors_by_code.get(code, 0) + count
-        self._failures.add(took_s, now, count)
+        self._failures.setdefault(code, WindowedHistogram()).add(took_s, now, count)
 
     def fold(self, now: float) -> None:
         """Folds in what was answered since the last fold. To be called about each second."""
@@ -283,7 +284,10 @@ class LookupStats:
         return LookupFigures(
             lookups_per_s=sum(one.last_second(now) for one in histograms),
             mean_lookups_per_s=sum(one.rate(now) for one in histograms),
-            errors_per_s=self._failures.last_second(now),
+            errors_per_s=sum(one.last_second(now) for one in self._failures.values()),
+            recent_errors_by_code={
+                code: count for code, one in self._failures.items() if (count := one.total(now))
+            },
             p50_s=quantile(counts, 0.5),
             p99_s=quantile(counts, 0.99),
             latencies=self._latencies.recent(now),

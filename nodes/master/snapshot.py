@@ -72,6 +72,7 @@ def take_snapshot(
         last_event=membership.events.last,
         tls_expires_at=facts.tls_expires_at,
         journal_trouble=facts.journal_trouble,
+        recent_errors_by_code=figures.recent_errors_by_code,
         workers=workers,
         lookups=figures.lookups,
         slow=figures.slow,
@@ -138,6 +139,7 @@ def _registered(
         local=local is not None,
         frozen=local is not None and local.frozen,
         breaker_open=worker.breaker.open,
+        hedged_last_minute=worker.lost.hedged_last_minute(now),
     )
 
 

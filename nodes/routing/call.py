@@ -233,7 +233,7 @@ class CallState:
             if worker is not None and router.hedging.spend(now):
                 router.hedges += 1
                 latest = next(reversed(self.pending.values()))
-                latest.worker.lost.hedged(now - latest.began, now)
+                latest.worker.lost.hedged(now)
                 self.detour = "hedged"
                 return self._send(worker, now)
         return WaitUntil(self.due(now))

@@ -83,10 +83,13 @@ class WindowedHistogram:
         oldest = newest - self._window
         return [c for second, c in self._seconds.items() if oldest <= second <= newest]
 
+    def total(self, now: float) -> int:
+        """Answers in the window."""
+        return sum(sum(counts.values()) for counts in self.recent(now))
+
     def rate(self, now: float) -> float:
         """Answers a second: those in the window, over the time that the window spans."""
-        total = sum(sum(counts.values()) for counts in self.recent(now))
-        return total / (self._window + now - int(now))
+        return self.total(now) / (self._window + now - int(now))
 
     def last_second(self, now: float) -> int:
         """Answers in the last whole second."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from nodes.routing.histogram import WindowedHistogram, quick_bucket_of
 
 HEDGED_SECONDS = 2
-"""Seconds, of the last ten, with a hedge away from a worker that make it slow. All calls of one
+TREND_S = 10
+"""Seconds with a hedge away from a worker that make it slow, and of how many. All calls of one
 short stall are hedged at once, which is no trend."""
+
+MINUTE_S = 60
+"""Seconds for which it is known how many hedges there were."""
 
 
 class LostAttempts:
@@ -21,19 +25,31 @@ class LostAttempts:
         histogram: latencies of those that were given up, and are over by now.
     """
 
-    __slots__ = ("_given_up", "_hedged", "hedged_away", "histogram", "rerouted_away")
+    __slots__ = ("_given_up", "_hedges", "hedged_away", "histogram", "rerouted_away")
 
     def __init__(self) -> None:
         self.hedged_away = 0
         self.rerouted_away = 0
         self.histogram = WindowedHistogram()
-        self._hedged = WindowedHistogram()
+        self._hedges: dict[int, int] = {}
         self._given_up: dict[object, tuple[float, int]] = {}
 
-    def hedged(self, late_s: float, now: float) -> None:
-        """An attempt is late by so many seconds, and another worker is asked as well."""
+    def hedged(self, now: float) -> None:
+        """An attempt is late, and another worker is asked as well."""
         self.hedged_away += 1
-        self._hedged.add(late_s, now)
+        second = int(now)
+        if second not in self._hedges:
+            self._hedges = dict(self._lately(now, MINUTE_S))
+        self._hedges[second] = self._hedges.get(second, 0) + 1
+
+    def _lately(self, now: float, span_s: int) -> list[tuple[int, int]]:
+        """The last `span_s` seconds that have hedges, each with how many."""
+        oldest = int(now) - span_s
+        return [(second, count) for second, count in self._hedges.items() if second > oldest]
+
+    def hedged_last_minute(self, now: float) -> int:
+        """Lookups of the last minute that another worker was asked as well."""
+        return sum(count for _, count in self._lately(now, MINUTE_S))
 
     def rerouted(self) -> None:
         """An attempt failed, and another worker is asked."""
@@ -58,4 +74,4 @@ class LostAttempts:
 
     def is_trend(self, now: float) -> bool:
         """Whether lookups are hedged away again and again."""
-        return len(self._hedged.recent(now)) >= HEDGED_SECONDS
+        return len(self._lately(now, TREND_S)) >= HEDGED_SECONDS

@@ -112,8 +112,8 @@ def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     states = [worker.state for worker in snapshot.workers]
     if any(state in ("up", "suspect") for state in states):
         if snapshot.errors_per_s > 0 and not snapshot.lookups_per_s:
-            code = max(snapshot.errors_by_code.items(), key=lambda item: item[1], default=("", 0))
-            last = f": {code[0]}" if code[0] else ""
+            lately = snapshot.recent_errors_by_code
+            last = f": {max(lately, key=lambda code: lately[code])}" if lately else ""
             return Level.OUTAGE, f"every lookup fails, {snapshot.errors_per_s:.0f}/s{last}", ""
         return None
     coming = states.count("starting")
@@ -141,8 +141,8 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
     if snapshot.panic:
         yield Finding("most workers fail, so all of them are tried")
     if slow := [one for one in workers if one.slow and not one.frozen]:
-        hedged = sum(one.hedged_away for one in slow)
-        away = f", {counted(hedged, 'hedge')}" if hedged else ""
+        hedged = sum(one.hedged_last_minute for one in slow)
+        away = f", {counted(hedged, 'hedge')}/min" if hedged else ""
         yield Finding(f"{_named(slow)} slow{away}", "restart")
     if suspect := [one for one in workers if one.state == "suspect" and not one.frozen]:
         yield Finding(f"{_named(suspect)} silent", "restart")

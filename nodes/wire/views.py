@@ -71,7 +71,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     another worker won counts as well: by its own late reply, or its age while there is none.
 
     `attempts` are the lookups that it was sent; `hedged_away` were sent to another worker as well
-    because this one was late, and `rerouted_away` because it failed. `slow` says that it is late
+    because this one was late (`hedged_last_minute` of them in the last minute), and `rerouted_away`
+    because it failed; all since it registered. `slow` says that it is late
     now, that lookups are hedged away from it again and again, or that it takes more than twice
     the usual time.
     """
@@ -103,6 +104,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     local: bool
     frozen: bool
     breaker_open: bool
+    hedged_last_minute: int = 0
 
 
 class LookupView(msgspec.Struct, frozen=True):
@@ -148,7 +150,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
 
     `lookups_per_s` and `errors_per_s` are of the last whole second, `mean_lookups_per_s` and the
     latencies of the last 10 s; lookups that failed count in no rate or latency but their own.
-    `waiting` are calls that wait for their turn. `errors_by_code` adds up to `errors`; `latencies`
+    `waiting` are calls that wait for their turn. `errors_by_code` adds up to `errors`, and
+    `recent_errors_by_code` is of the last 10 s; `latencies`
     holds pairs of an upper bound in milliseconds, and how many lookups of the last 60 s took so
     long and longer than the bound before. `slow` are the latest that failed, and then the slowest,
     of the last 10 minutes. What workers are asked without the master is in `answered`,
@@ -197,3 +200,4 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     slow: tuple[SlowLookup, ...]
     tls_expires_at: float | None = None
     journal_trouble: str = ""
+    recent_errors_by_code: dict[str, int] = {}

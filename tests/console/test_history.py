@@ -21,7 +21,7 @@ def test_a_sample_is_what_the_snapshot_said() -> None:
         1, lookups_per_s=12.5, p99_ms=3.5, in_flight=2, cpu_percent=40.0, memory_bytes=2**20
     )
     history.add(cluster_snapshot([worker]))
-    assert history.samples("w1") == [(NOON, 12.5, 3.5, 2, 40.0, 2**20, 0)]
+    assert history.samples("w1") == [(NOON, 12.5, 3.5, 2, 40.0, 2**20)]
     assert history.samples("w2") == []
 
 

@@ -64,15 +64,6 @@ def test_what_the_journal_has_is_older_than_what_was_seen() -> None:
     assert [sample.at for sample in samples] == sorted(sample.at for sample in samples)
 
 
-def test_hedges_of_the_last_minute_are_counted_for_the_worker_they_went_away_from() -> None:
-    history = History()
-    for at in range(200):
-        worker = worker_view(1, hedged_away=at * 2)
-        history.add(cluster_snapshot([worker], taken_at=NOON + at))
-    assert history.hedged_away("w1") == 120
-    assert history.hedged_away("w9") == 0
-
-
 def test_the_heat_map_has_the_sickest_on_top_and_is_told_by_digits() -> None:
     history = History()
     workers = [worker_view(1, p99_ms=2.0), worker_view(2, p99_ms=150.0, slow=True)]

@@ -7,6 +7,7 @@ import pytest
 from nodes.errors import DeadlineExceeded
 from nodes.routing import Worker
 from nodes.routing.histogram import quantile
+from nodes.routing.lost_attempts import LostAttempts
 from tests.dispatch.harness import DispatcherHarness, Silence, dispatching, good
 
 HEDGE_S = 0.05
@@ -150,6 +151,16 @@ def test_hedges_in_two_of_the_last_seconds_make_a_worker_slow(apart_s: float, sl
             late.latency, late.served = type(late.latency)(), 0
         wait(s, 0.0 if slow else 2.0)
         assert (late.generation in s.router.slow(s.time.now)) is slow
+
+
+def test_hedges_of_the_last_minute_are_told_apart_from_all_there_were() -> None:
+    lost = LostAttempts()
+    for second in range(200):
+        for _ in range(2):
+            lost.hedged(100.0 + second)
+    assert (lost.hedged_away, lost.hedged_last_minute(299.5)) == (400, 120)
+    assert lost.hedged_last_minute(309.5) == 100
+    assert lost.hedged_last_minute(400.0) == 0
 
 
 def test_one_that_takes_far_longer_than_usual_is_slow() -> None:

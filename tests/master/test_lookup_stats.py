@@ -187,6 +187,19 @@ def test_errors_are_counted_by_code() -> None:
     assert sum(one.errors for one in s.stats.figures(NOW, WALL).lookups) == 255
 
 
+def test_errors_of_late_are_those_of_the_last_ten_seconds() -> None:
+    s = StatsHarness()
+    for _ in range(50):
+        s.failed(error=NoWorkers("none"), at=NOW)
+    s.failed(at=NOW + 9)
+    assert s.stats.figures(NOW + 10, WALL).recent_errors_by_code == {
+        "no_workers": 50,
+        "deadline": 1,
+    }
+    assert s.stats.figures(NOW + 12, WALL).recent_errors_by_code == {"deadline": 1}
+    assert s.stats.figures(NOW + 30, WALL).recent_errors_by_code == {}
+
+
 @pytest.mark.parametrize(
     ("took_s", "bound_ms"),
     [
