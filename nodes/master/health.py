@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from nodes.routing import Router, panics
 from nodes.support.event_kinds import EventKind
+from nodes.support.hysteresis import Hysteresis
+
+SPENT_S = 5.0
+"""Seconds for which it is told that lookups were not hedged."""
 
 
 class HealthWatch:
@@ -11,11 +15,14 @@ class HealthWatch:
 
     Attributes:
         panicking: whether so many breakers are open that they are not honoured.
+        hedges_spent: whether lookups were not hedged of late, though they were late.
     """
 
     def __init__(self, router: Router) -> None:
         self._router = router
         self.panicking = False
+        self.hedges_spent = False
+        self._short_of_hedges = Hysteresis(on_after=0.0, off_after=SPENT_S)
 
     def look(self, now: float) -> list[tuple[EventKind, str]]:
         """Works out anew what is late, and returns what is worth an event."""
@@ -25,6 +32,7 @@ class HealthWatch:
             EventKind.HEDGES_SPENT: router.hedging,
             EventKind.RETRIES_SPENT: router.retrying,
         }
+        self.hedges_spent = self._short_of_hedges.note(now, holds=router.hedging.short)
         spent = "more lookups are late, or fail, than that budget covers"
         news = [(kind, spent) for kind, budget in budgets.items() if budget.ran_out()]
         before, self.panicking = self.panicking, panics(router.registry, now)

@@ -18,6 +18,7 @@ from nodes.master.lag import Lag
 from nodes.master.probes import Prober
 from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker
+from nodes.routing.slowness import SlowWorkers
 from nodes.support.event_kinds import EventKind
 from nodes.transport import LinkLost, PeerConnection, Value
 from nodes.wire import Description, ProbeAnswer, Registered, Registration
@@ -43,6 +44,7 @@ class Membership:
     Attributes:
         fleet: the launcher's; see `led_by`.
         served: which catalog is served.
+        slow: which workers are slow.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Membership:
         self.served = ServedCatalog(self.registry, description)
         self.router = Router(registry=self.registry, policy=policy)
         self.health = HealthWatch(self.router)
+        self.slow = SlowWorkers()
         self.dispatcher = Dispatcher(
             router=self.router,
             clock=time.monotonic,
@@ -140,8 +143,11 @@ class Membership:
         self.events.note(kind, worker.id, text)
 
     def look(self, now: float) -> None:
-        """Sends the probes that are due. To be called several times a second."""
+        """Sends the probes that are due, and sees who is slow. To be called several times a
+        second.
+        """
         self._prober.look(self.registry.live(), now)
+        self.slow.look(self.registry.available, now)
 
     def look_around(self, now: float) -> None:
         """Works out anew what follows from all workers together. To be called each second."""

@@ -38,7 +38,7 @@ def take_snapshot(
     registry, router, described = membership.registry, membership.router, membership.description
     figures = lookups.stats.figures(now, wall)
     direct_per_s = sum(worker.direct.per_s for worker in registry.live())
-    workers = worker_views(registry, router.slow(now), now, wall)
+    workers = worker_views(registry, membership.slow.generations, now, wall)
     return ClusterSnapshot(
         taken_at=wall,
         address=facts.address,
@@ -72,6 +72,8 @@ def take_snapshot(
         last_event=membership.events.last,
         tls_expires_at=facts.tls_expires_at,
         journal_trouble=facts.journal_trouble,
+        busy=membership.lag.busy,
+        hedges_spent=membership.health.hedges_spent,
         recent_errors_by_code=figures.recent_errors_by_code,
         workers=workers,
         lookups=figures.lookups,

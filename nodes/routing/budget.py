@@ -61,6 +61,11 @@ class Budget:
         self.spent += 1
         return True
 
+    @property
+    def short(self) -> bool:
+        """Whether it refused between the last two calls of `ran_out`."""
+        return self._short
+
     def ran_out(self) -> bool:
         """Whether it has begun to refuse since the last call: True once for each shortage. To be
         called at regular intervals.

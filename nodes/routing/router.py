@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nodes.routing.balancer import Key, Policy, is_slow, key_of, pick, usual_of
+from nodes.routing.balancer import Key, Policy, key_of, pick, usual_of
 from nodes.routing.budget import Budget
 from nodes.routing.histogram import percentile
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
@@ -126,18 +126,6 @@ class Router:
             worker.estimate = worker.latency.estimate(now)
             estimates.append(worker.estimate)
         self._usual = usual_of(estimates)
-
-    def slow(self, now: float) -> frozenset[int]:
-        """The slow workers, by generation: late now, or hedged away from again and again, or much
-        slower than usual.
-        """
-        estimates = {one: one.latency.estimate(now) for one in self.registry.available}
-        usual = usual_of(estimates.values())
-        return frozenset(
-            one.generation
-            for one, estimate in estimates.items()
-            if one.late or one.lost.is_trend(now) or is_slow(estimate, usual)
-        )
 
     def refresh(self, now: float) -> None:
         """Works out anew when a lookup is late. To be called about each second."""

@@ -28,9 +28,6 @@ FLAPPING_RESTARTS = 2
 MAX_NAMED = 3
 """Workers that a sentence names; of more it tells the number."""
 
-BUSY_PATIENCE = 1.5
-"""`ClusterSnapshot.patience` from which the machine is said to be busy: probes come late then."""
-
 
 class Level(IntEnum):
     """How bad it is, the worst first."""
@@ -140,7 +137,7 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
     workers = snapshot.workers
     if snapshot.panic:
         yield Finding("most workers fail, so all of them are tried")
-    if slow := [one for one in workers if one.slow and not one.frozen]:
+    if slow := [one for one in workers if one.slow and one.state == "up" and not one.frozen]:
         hedged = sum(one.hedged_last_minute for one in slow)
         away = f", {counted(hedged, 'hedge')}/min" if hedged else ""
         yield Finding(f"{_named(slow)} slow{away}", "restart")
@@ -160,7 +157,7 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
     yield from _missing(snapshot, looping)
     if gone := [one for one in workers if _was_lost(one, snapshot.taken_at)]:
         yield Finding(f"{_named(gone)} lost {_ago(gone, snapshot.taken_at)}: {gone[0].why}")
-    if snapshot.hedges_left < 1 and snapshot.lookups_per_s:
+    if snapshot.hedges_spent:
         yield Finding("more lookups are late than are hedged")
     if snapshot.journal_trouble:
         yield Finding(snapshot.journal_trouble)
@@ -201,7 +198,7 @@ def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) 
         f"frozen {_named(frozen)}" if frozen else "",
         f"draining {_named(draining)}" if draining else "",
         snapshot.activity,
-        "busy machine" if snapshot.patience > BUSY_PATIENCE else "",
+        "busy machine" if snapshot.busy else "",
         f"traffic {traffic_per_s}/s" if traffic_per_s else "",
         "read-only" if read_only else "",
     ]

@@ -160,9 +160,11 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     `refused_logins` counts wrong tokens; `hedges_left` and `retries_left` are what the budgets
     hold; `panic` says that breakers are not honoured, as too many are open; `activity` is how
     far a reload is, "" when there is none; `lag_ms` is how late the master itself runs, and
-    `patience` by how many times more missed probes it therefore allows; `tls_expires_at` is
-    the Unix time at which the first certificate in use expires, None without TLS;
-    `journal_trouble` is why the journal cannot be written, and how much it lost, "" for neither.
+    `patience` by how many times more missed probes it therefore allows, and `busy` whether that is
+    so for a while; `hedges_spent` says that of late more lookups were late than are hedged;
+    `tls_expires_at` is the Unix time at which the first certificate in use expires, None without
+    TLS; `journal_trouble` is why the journal cannot be written, and how much it lost, "" for
+    neither.
     """
 
     taken_at: float
@@ -201,3 +203,5 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     tls_expires_at: float | None = None
     journal_trouble: str = ""
     recent_errors_by_code: dict[str, int] = {}
+    busy: bool = False
+    hedges_spent: bool = False

@@ -39,7 +39,7 @@ BUSY = cluster_snapshot(
     mean_lookups_per_s=198.0,
     p50_ms=0.27,
     p99_ms=2.3,
-    patience=3.0,
+    busy=True,
     catalogs=("efa7e74a35e2",),
 )
 

@@ -8,6 +8,7 @@ from nodes.errors import DeadlineExceeded
 from nodes.routing import Worker
 from nodes.routing.histogram import quantile
 from nodes.routing.lost_attempts import LostAttempts
+from nodes.routing.slowness import slowness
 from tests.dispatch.harness import DispatcherHarness, Silence, dispatching, good
 
 HEDGE_S = 0.05
@@ -138,6 +139,12 @@ def test_a_call_that_is_not_counted_says_nothing_of_latency() -> None:
         assert not late.latencies(s.time.now)
 
 
+def slow_now(s: DispatcherHarness) -> set[int]:
+    """The generations of the workers that are slow at this moment."""
+    found = slowness(s.router.registry.available, s.time.now)
+    return {worker.generation for worker, slow in found if slow}
+
+
 @pytest.mark.parametrize(("apart_s", "slow"), [(0.2, False), (1.5, True), (15.0, False)])
 def test_hedges_in_two_of_the_last_seconds_make_a_worker_slow(apart_s: float, slow: bool) -> None:
     with dispatching() as s:
@@ -145,12 +152,12 @@ def test_hedges_in_two_of_the_last_seconds_make_a_worker_slow(apart_s: float, sl
         s.worker("b", good, served=5)
         for _ in range(2):
             s.end_of(s.submit())
-            assert s.router.slow(s.time.now) == {late.generation}, "it is late now"
+            assert slow_now(s) == {late.generation}, "it is late now"
             s.links[late.generation].answer_late(good())
             wait(s, apart_s)
             late.latency, late.served = type(late.latency)(), 0
         wait(s, 0.0 if slow else 2.0)
-        assert (late.generation in s.router.slow(s.time.now)) is slow
+        assert (late.generation in slow_now(s)) is slow
 
 
 def test_hedges_of_the_last_minute_are_told_apart_from_all_there_were() -> None:
@@ -169,4 +176,4 @@ def test_one_that_takes_far_longer_than_usual_is_slow() -> None:
         for worker, took_s in zip(workers, (0.001, 0.001, 0.1), strict=True):
             for _ in range(2):
                 worker.latency.answered(took_s, s.time.now)
-        assert s.router.slow(s.time.now) == {workers[2].generation}
+        assert slow_now(s) == {workers[2].generation}

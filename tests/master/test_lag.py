@@ -36,6 +36,26 @@ def test_patience_follows_what_was_noted(ticks: list[Tick], seconds: float, stre
     assert lag.stretch == pytest.approx(stretch)
 
 
+@pytest.mark.parametrize(
+    ("busy_percents", "busy"),
+    [
+        pytest.param([95.0] * 4, False, id="not at once"),
+        pytest.param([95.0] * 5, True, id="once it has lasted"),
+        pytest.param([95.0, 85.0] * 20, False, id="not while it wavers"),
+        pytest.param([95.0] * 5 + [85.0, 95.0] * 20, True, id="nor does it flicker once it is"),
+        pytest.param([95.0] * 5 + [50.0] * 12, True, id="until it has been over"),
+        pytest.param([95.0] * 5 + [50.0] * 13, False, id="for a while"),
+    ],
+)
+def test_a_machine_is_said_to_be_busy_without_a_flicker(
+    busy_percents: list[float], busy: bool
+) -> None:
+    lag = Lag()
+    for percent in busy_percents:
+        lag.note(0.0, percent)
+    assert lag.busy is busy
+
+
 def test_it_falls_by_half_in_two_seconds() -> None:
     lag = Lag()
     lag.note(1.0, 0.0)
