@@ -83,7 +83,13 @@ def nice_top(highest: float) -> float:
 
 
 def columns(
-    values: Values, height: int, top: float, glyphs: Glyphs, *, low: Values | None = None
+    values: Values,
+    height: int,
+    top: float,
+    glyphs: Glyphs,
+    *,
+    low: Values | None = None,
+    upper: Tone = Tone.FAINT,
 ) -> list[Line]:
     """Columns of blocks, from the top line down.
 
@@ -92,7 +98,9 @@ def columns(
         height: lines.
         top: the value that fills all of them.
         glyphs: what the terminal can show.
-        low: values that are drawn stronger, up to their height.
+        low: values up to whose height a column is drawn as usual; what is above them is drawn as
+            `upper` says.
+        upper: see `low`.
     """
     steps = len(glyphs.blocks) - 1
     lines = []
@@ -103,7 +111,7 @@ def columns(
             under = low[index] if low is not None else value
             strong = under is not None and _steps(under, height, top, steps) > level * steps
             text = glyphs.blocks[max(0, min(steps, filled))]
-            cells.append(Run(text, Tone.BAR if strong else Tone.FAINT))
+            cells.append(Run(text, Tone.BAR if strong else upper))
         lines.append(merged(cells))
     return lines
 
@@ -126,13 +134,18 @@ def ago(span_s: float) -> str:
 
 
 def time_axis(
-    marks: Iterable[Mark], now: float, span_s: float, width: int, end: str = "now"
+    marks: Iterable[Mark], now: float, span_s: float, width: int, *, age_s: float = 0.0
 ) -> Line:
-    """The line under a chart: how far back it goes, the marks of what happened, and what its end
-    is called. Where two marks fall on one place the first is shown, but a hedge only if there is
-    nothing else.
+    """The line under a chart: how far back it goes, and the marks of what happened. Where two
+    fall on one place the first is shown, but a hedge only if there is nothing else.
+
+    Args:
+        marks: what happened.
+        now, span_s: the time at the right end, and how far back the left end is.
+        width: cells that it takes.
+        age_s: how long ago the right end is, in seconds: less than one is now.
     """
-    start = ago(span_s)
+    start, end = ago(span_s + age_s), "now" if age_s < 1 else ago(age_s)
     cells = [Run(" ", Tone.FAINT)] * width
     for offset, text in ((0, start), (width - len(end), end)):
         for index, char in enumerate(text):
@@ -158,7 +171,9 @@ def chart(
     marks: Sequence[Mark] = (),
     now: float,
     span_s: float,
+    age_s: float = 0.0,
     low: Values | None = None,
+    upper: Tone = Tone.FAINT,
     unit: str = "",
     end: str = "now",
 ) -> list[Line]:
@@ -170,8 +185,8 @@ def chart(
         size: cells and lines that it takes.
         glyphs: what the terminal can show.
         marks: what happened.
-        now, span_s: the time at the right end, and how far back the left end is.
-        low: see `columns`.
+        now, span_s, age_s: see `time_axis`.
+        low, upper: see `columns`.
         unit: what the figures at the axis are in: "ms" for a latency, else a number.
         end: what the right end is called.
     """
@@ -182,12 +197,12 @@ def chart(
     shown = milliseconds(top) if unit == "ms" else number(top)
     lines = [rule(title, width, glyphs)] if titled else []
     label = title if not titled else ""
-    for index, body in enumerate(columns(values, rows, top, glyphs, low=low)):
+    for index, body in enumerate(columns(values, rows, top, glyphs, low=low, upper=upper)):
         figure = shown if index == 0 else "0" if index == rows - 1 else label
         label = "" if index else label
         scale = Run(f"{fit(figure, AXIS_CELLS - 1, right=True)}{glyphs.axis}", Tone.FAINT)
         lines.append((scale, *body))
-    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, end)
+    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, age_s=age_s)
     lead = fit(f" {title}", AXIS_CELLS) if not titled else " " * AXIS_CELLS
     lines.append((Run(lead, Tone.MUTED), *axis))
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from console.charts import Mark, ago, chart, heat_cell, histogram, resample, rule
+from console.charts import AXIS_CELLS, Mark, ago, chart, heat_cell, histogram, resample, rule
 from console.history import HISTORY_S, TREND_S, event_marks
 from console.lines import Line, Run, Tone, line_width
 from console.plan import is_wide
@@ -21,13 +21,20 @@ SPANS_S = (TREND_S, 2 * TREND_S, HISTORY_S)
 
 HEAT_ID_CELLS = 8
 
+CALM_FACTOR = 10
+"""Times the usual latency that the hottest digit is, at least: where all is well, all are cool."""
+
 
 def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     """Lookups a second, latencies, and on a wide screen their histogram."""
     width, height = size
     span_s = _span_s(seen) if is_wide(width) else TREND_S
     now = seen.snapshot.taken_at
-    marks = [*seen.history.hedge_marks(), *event_marks(seen.events)]
+    marks = [
+        *seen.history.hedge_marks(),
+        *event_marks(seen.events),
+        *seen.history.error_marks(),
+    ]
     if not is_wide(width):
         half = (width - GAP_CELLS) // 2
         parts = [
@@ -61,49 +68,39 @@ def _rates(
     marks: Sequence[Mark],
     glyphs: Glyphs,
 ) -> list[Line]:
-    points = seen.history.points(lambda sample: sample.lookups_per_s)
-    values = resample(points, now, span_s, size[0] - 6)
-    title = "Lookups/s" if size[1] >= 4 else "/s"
+    width = size[0] - AXIS_CELLS
+    asked = seen.history.points(lambda sample: sample.lookups_per_s + sample.errors_per_s)
+    answered = seen.history.points(lambda sample: sample.lookups_per_s)
     return chart(
-        title,
-        values,
+        "Lookups/s, failed on top" if size[1] >= 4 else "/s",
+        resample(asked, now, span_s, width),
         size=size,
         glyphs=glyphs,
         marks=marks,
         now=now,
         span_s=span_s,
-        end=_end(seen),
+        age_s=seen.age_s,
+        low=resample(answered, now, span_s, width),
+        upper=Tone.BAD,
     )
-
-
-def _hint(seen: Seen, keys: str) -> str:
-    """The keys that would fill an empty place, while they act."""
-    return f": {keys}" if seen.replay_at is None else ""
-
-
-def _end(seen: Seen) -> str:
-    """What the right end of a chart is called."""
-    return "now" if seen.replay_at is None else time_of_day(seen.replay_at)
 
 
 def _latencies(
     seen: Seen, size: tuple[int, int], now: float, span_s: float, glyphs: Glyphs
 ) -> list[Line]:
-    width = size[0] - 6
+    width = size[0] - AXIS_CELLS
     high = resample(seen.history.points(lambda s: s.p99_ms), now, span_s, width, mean=False)
     low = resample(seen.history.points(lambda s: s.p50_ms), now, span_s, width)
     title = "p99 over p50, ms" if size[1] >= 4 else "p99"
-    errors = [
-        Mark(sample.at, "E", Tone.BAD) for sample in seen.history.cluster if sample.errors_per_s
-    ]
     return chart(
         title,
         high,
         size=size,
         glyphs=glyphs,
-        marks=[*seen.history.hedge_marks(), *errors],
+        marks=[*seen.history.hedge_marks(), *seen.history.error_marks()],
         now=now,
         span_s=span_s,
+        age_s=seen.age_s,
         low=low,
         unit="ms",
         end=_end(seen),
@@ -156,15 +153,15 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     ]
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
-        hint = _hint(seen, seen.keys.lookups_come)
-        return [(Run(f"  No latencies yet{hint}", Tone.MUTED),)]
-    top, usual = values[-1], values[len(values) // 4]
-    back, end = ago(span_s), _end(seen)
+        return [(Run(f"  No latencies yet: {seen.keys.lookups_come}", Tone.MUTED),)]
+    usual = values[len(values) // 4]
+    top = max(values[-1], usual * CALM_FACTOR)
+    back = ago(span_s)
     lines: list[Line] = [
         (
             Run(fit("  p99", HEAT_ID_CELLS + 2), Tone.HEADER),
-            Run(fit(f"{back}   9 is {latency(top)}", room - len(end)), Tone.MUTED),
-            Run(end, Tone.MUTED),
+            Run(fit(f"{back}   9 is {latency(top)}", room - 3), Tone.MUTED),
+            Run("now" if seen.age_s < 1 else "   ", Tone.MUTED),
         )
     ]
     for worker, row in zip(workers[: height - 1], grid, strict=False):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from console.charts import resample, share_bar, trend
 from console.history import TREND_S, History
 from console.lines import Tone
-from console.states import shown_state
+from console.states import is_measured, is_up, shown_state
 from console.text import Glyphs, clean, count, memory_size, middle_cut, number
 from nodes.support.natural import natural_key
 from nodes.support.units import duration, milliseconds
@@ -124,8 +124,17 @@ def _count_total(value: Callable[[WorkerView], int], width: int) -> Callable[[Sc
     return _total(value, lambda total: count(int(total), width))
 
 
+def _cpu(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
+    return Cell(f"{min(worker.cpu_percent, 999):.0f}%" if is_measured(worker) else "-")
+
+
+def _cpu_total(scene: Scene) -> str:
+    used = sum(worker.cpu_percent for worker in scene.shown if is_measured(worker))
+    return f"{min(used, 9999):.0f}%"
+
+
 def _up(scene: Scene) -> str:
-    up = sum(worker.state == "up" for worker in scene.shown)
+    up = sum(map(is_up, scene.shown))
     return f"{up} up of {len(scene.shown)}" if up != len(scene.shown) else f"{up} up"
 
 
@@ -202,7 +211,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         total=_count_total(lambda w: w.hedged_last_minute, 7),
     ),
     WorkerColumn(
-        title="ERR",
+        title="FAIL",
         letter="E",
         width=4,
         priority=85,
@@ -215,11 +224,9 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         letter="C",
         width=4,
         priority=50,
-        cell=lambda worker, *_: Cell(
-            "-" if worker.state == "down" else f"{min(worker.cpu_percent, 999):.0f}%"
-        ),
-        key=lambda worker, _: worker.cpu_percent,
-        total=_total(lambda w: w.cpu_percent, lambda total: f"{min(total, 9999):.0f}%"),
+        cell=_cpu,
+        key=lambda worker, _: worker.cpu_percent if is_measured(worker) else None,
+        total=_cpu_total,
     ),
     WorkerColumn(
         title="MEM",

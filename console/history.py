@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
@@ -30,7 +31,7 @@ class Sample(NamedTuple):
 
 
 class ClusterSample(NamedTuple):
-    """The cluster at one moment. `hedges` counts all so far."""
+    """The cluster at one moment. `hedges` and `errors` count all so far."""
 
     at: float
     lookups_per_s: float
@@ -38,6 +39,7 @@ class ClusterSample(NamedTuple):
     p50_ms: float | None
     p99_ms: float | None
     hedges: int
+    errors: int
 
 
 MARKS: dict[str, tuple[str, Tone]] = {
@@ -56,6 +58,7 @@ MARKS: dict[str, tuple[str, Tone]] = {
 """The letter by which an event is marked on the axis of time; the rest are not."""
 
 HEDGED = ("h", Tone.WARNING)
+FAILED = ("E", Tone.BAD)
 
 
 class History:
@@ -93,7 +96,13 @@ class History:
             if one.at < first - 0.5:
                 earlier.append(
                     ClusterSample(
-                        one.at, one.lookups_per_s, failed, one.p50_ms, one.p99_ms, one.hedges
+                        at=one.at,
+                        lookups_per_s=one.lookups_per_s,
+                        errors_per_s=failed,
+                        p50_ms=one.p50_ms,
+                        p99_ms=one.p99_ms,
+                        hedges=one.hedges,
+                        errors=one.errors,
                     )
                 )
         self._cluster.extendleft(reversed(earlier))
@@ -112,6 +121,7 @@ class History:
                     snapshot.p50_ms,
                     snapshot.p99_ms,
                     snapshot.hedges,
+                    snapshot.errors,
                 )
             )
             self._forget(self._cluster, now)
@@ -152,13 +162,19 @@ class History:
 
     def hedge_marks(self) -> list[Mark]:
         """A mark for each second with hedges."""
-        marks = []
-        before: ClusterSample | None = None
-        for sample in self._cluster:
-            if before is not None and sample.hedges > before.hedges:
-                marks.append(Mark(sample.at, *HEDGED))
-            before = sample
-        return marks
+        return [
+            Mark(sample.at, *HEDGED)
+            for before, sample in itertools.pairwise(self._cluster)
+            if sample.hedges > before.hedges
+        ]
+
+    def error_marks(self) -> list[Mark]:
+        """A mark for each second with lookups that failed, whether or not it was looked at."""
+        return [
+            Mark(sample.at, *FAILED)
+            for before, sample in itertools.pairwise(self._cluster)
+            if sample.errors > before.errors
+        ]
 
 
 def event_marks(events: Iterable[Event]) -> list[Mark]:

@@ -1,7 +1,7 @@
 """What a worker is, as the console shows it: a closed set, the worst first.
 
 They are the states of `nodes.routing.State`, which the first screen does not wait to import, and
-two that lie across them.
+three that lie across them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ STATES = {
     state.name: state
     for state in (
         ShownState("unready", Tone.BAD, 0),
+        ShownState("failing", Tone.BAD, 0),
         ShownState("suspect", Tone.WARNING, 1),
         ShownState("frozen", Tone.WARNING, 2),
         ShownState("slow", Tone.WARNING, 3),
@@ -44,9 +45,23 @@ def shown_state(worker: WorkerView) -> ShownState:
         return CRASH_LOOPING if is_crash_looping(worker) else STATES["down"]
     if worker.frozen:
         return STATES["frozen"]
+    if worker.breaker_open and worker.state == "up":
+        return STATES["failing"]
     if worker.slow and worker.state == "up":
         return STATES["slow"]
     return STATES.get(worker.state, ShownState(worker.state, Tone.PLAIN, 6))
+
+
+def is_up(worker: WorkerView) -> bool:
+    """Whether it answers, if slowly or with failures: a frozen one is up as far as anybody knows,
+    until it has missed a probe.
+    """
+    return worker.state == "up" and not worker.frozen
+
+
+def is_measured(worker: WorkerView) -> bool:
+    """Whether what its process uses is known now: its probes are answered."""
+    return worker.state in ("up", "draining", "unready") and not worker.frozen
 
 
 def live(workers: Iterable[WorkerView]) -> list[WorkerView]:

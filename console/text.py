@@ -109,6 +109,7 @@ UNICODE = Glyphs(
     states={
         "up": "●",
         "slow": "◐",
+        "failing": "◒",
         "starting": "◌",
         "suspect": "◔",
         "unready": "◍",
@@ -136,6 +137,7 @@ ASCII = Glyphs(
     states={
         "up": "+",
         "slow": "!",
+        "failing": "#",
         "starting": ".",
         "suspect": "?",
         "unready": "o",

@@ -10,7 +10,8 @@ from console.history import TREND_S
 from console.keys import Keys
 from console.lines import Field, Line, Tone, fit
 from console.seen import Seen
-from console.text import Glyphs, clean, clock, number, time_of_day
+from console.states import is_up
+from console.text import Glyphs, clean, number
 from console.widgets.rows import Column, Row
 from nodes.security.expiry import expiry
 from nodes.support.units import counted, duration, latency, milliseconds
@@ -86,7 +87,7 @@ def _figure_fields(seen: Seen, glyphs: Glyphs) -> list[Field]:
         Field(f"waiting {now.waiting}", 50 if now.waiting else 20),
         Field(up_text(now), 88),
         Field(clean(seen.traffic, 60), 70),
-        Field(f"errors {number(now.errors)}" if now.errors else "", 45),
+        Field(f"failed {number(now.errors)}" if now.errors else "", 45),
         Field(f"hedges {number(now.hedges)}", 18, Tone.MUTED),
         Field(f"reroutes {number(now.reroutes)}", 16, Tone.MUTED),
         Field(f"answered {now.answered}", 15, Tone.MUTED),
@@ -112,11 +113,15 @@ def _spark(seen: Seen, glyphs: Glyphs) -> str:
 
 
 def up_text(snapshot: ClusterSnapshot) -> str:
-    """How many workers are up, of those that are wanted."""
-    up = sum(worker.state == "up" for worker in snapshot.workers)
-    if snapshot.wanted_workers is not None:
-        return f"up {up} of {max(snapshot.wanted_workers, up)}"
-    return f"up {up}"
+    """How many workers are up, of those that are wanted; those that run elsewhere, whom nobody
+    here can want, apart.
+    """
+    up = [worker for worker in snapshot.workers if is_up(worker)]
+    if snapshot.wanted_workers is None:
+        return f"up {len(up)}"
+    local = sum(worker.local for worker in up)
+    elsewhere = f" + {len(up) - local} elsewhere" if local < len(up) else ""
+    return f"up {local} of {snapshot.wanted_workers}{elsewhere}"
 
 
 # -- the other panels ----------------------------------------------------------------

@@ -84,10 +84,50 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
     ),
     "flapping": (
-        three(worker_view(3, restarts=4, uptime_s=3.0)),
+        three(worker_view(3, restarts=90, deaths_last_minute=4, uptime_s=3.0)),
         {},
         Level.DEGRADED,
-        "w3 keeps dying, 4 restarts",
+        "w3 keeps dying, 4 times in a minute",
+        "",
+    ),
+    "restarted by an operator, again and again": (
+        three(worker_view(3, restarts=4, uptime_s=3.0)),
+        {},
+        Level.HEALTHY,
+        "w3 restarted 3s ago",
+        "",
+    ),
+    "all frozen": (
+        three(
+            worker_view(1, state="suspect", frozen=True),
+            worker_view(2, frozen=True),
+            worker_view(3, state="down", frozen=True, why="missed 6 probes"),
+            errors_per_s=4.0,
+        ),
+        {},
+        Level.OUTAGE,
+        "every lookup fails: no worker answers, all are frozen",
+        "frozen w1, w2, w3",
+    ),
+    "all silent": (
+        three(*(worker_view(n, state="suspect") for n in (1, 2, 3))),
+        {},
+        Level.OUTAGE,
+        "no worker answers, w1, w2, w3 silent",
+        "",
+    ),
+    "silent and missing": (
+        three(worker_view(2, state="suspect"), worker_view(3, state="starting")),
+        {},
+        Level.DEGRADED,
+        "w2 silent; 1 of 3 workers up: w3 starting",
+        "",
+    ),
+    "slow until it is silent": (
+        three(worker_view(2, state="suspect", slow=True)),
+        {},
+        Level.DEGRADED,
+        "w2 silent",
         "",
     ),
     "crash loop": (
@@ -144,6 +184,21 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "every lookup fails, 12/s: deadline",
         "",
     ),
+    "few are asked, and all fail": (
+        three(recent_errors_by_code={"deadline": 1}),
+        {},
+        Level.OUTAGE,
+        "every lookup of the last 10 s failed: deadline",
+        "",
+    ),
+    "some of the few fail": (
+        three(recent_errors_by_code={"deadline": 1}, mean_lookups_per_s=0.1),
+        {},
+        Level.HEALTHY,
+        "",
+        "",
+    ),
+    "busy machine": (three(busy=True), {}, Level.HEALTHY, "", "busy machine"),
     "master lost": (
         three(),
         {"age_s": 18.4, "lost": "connection refused"},
@@ -203,7 +258,12 @@ def test_each_scene_has_its_words(scene: str) -> None:
 
 def test_the_first_line_tells_all_scenes_apart() -> None:
     # A frozen worker is one, whatever has become of its registration meanwhile.
-    told = {name: scene for name, scene in SCENES.items() if name != "frozen until it was given up"}
+    alike = (
+        "frozen until it was given up",
+        "slow until it is silent",
+        "some of the few fail",
+    )
+    told = {name: scene for name, scene in SCENES.items() if name not in alike}
     lines = [verdict(snapshot, **facts).line for snapshot, facts, *_ in told.values()]
     assert len(set(lines)) == len(lines)
 

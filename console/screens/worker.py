@@ -22,7 +22,7 @@ from console.messages import LogRead
 from console.plan import Part
 from console.screens.confirm import MessageScreen
 from console.seen import Seen
-from console.states import shown_state
+from console.states import is_measured, shown_state
 from console.text import Glyphs, clean, memory_size, number
 from console.widgets.drawn import Drawn
 from console.widgets.event_table import EventTable
@@ -86,7 +86,7 @@ def _counts(worker: WorkerView) -> list[Field]:
     return [
         Field(f"served {worker.served}"),
         Field(f"attempts {worker.attempts}"),
-        Field(f"errors {worker.errors}", tone=_bad_if(worker.errors)),
+        Field(f"failed {worker.errors}", tone=_bad_if(worker.errors)),
         Field(away, tone=_bad_if(worker.hedged_away + worker.rerouted_away)),
     ]
 
@@ -96,11 +96,12 @@ Figure = tuple[str, Callable[[Sample], float | None], str]
 
 def _figures(worker: WorkerView) -> Sequence[Figure]:
     """What is drawn over time: its name, its value in a sample, its value now."""
+    cpu = f"{worker.cpu_percent:.0f}%" if is_measured(worker) else "-"
     return (
         ("lookups/s", lambda s: s.lookups_per_s, number(round(worker.lookups_per_s, 1))),
         ("p99", lambda s: s.p99_ms, latency(worker.p99_ms)),
         ("in flight", lambda s: float(s.in_flight), str(worker.in_flight)),
-        ("CPU", lambda s: s.cpu_percent, f"{worker.cpu_percent:.0f}%"),
+        ("CPU", lambda s: s.cpu_percent, cpu),
         ("memory", lambda s: float(s.memory_bytes), memory_size(worker.memory_bytes)),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import shlex
 from bisect import bisect_left
 from collections import Counter, deque
@@ -273,8 +274,10 @@ class LookupStats:
 
     # -- what follows -------------------------------------------------------------
 
-    def figures(self, now: float, wall: float) -> LookupFigures:
-        """All of it at `now` (seconds), which is the Unix time `wall`."""
+    def figures(self, now: float, wall: float, *, began: float = -math.inf) -> LookupFigures:
+        """All of it at `now` (seconds), which is the Unix time `wall`, if the master `began` then
+        (seconds).
+        """
         self.fold(now)
         named = [(name.decode(), figures) for name, figures in self._by_name.items()]
         unnamed = ((BATCHES, self._batches), (OTHER, self._other))
@@ -283,7 +286,7 @@ class LookupStats:
         counts = merge(histograms, now)
         return LookupFigures(
             lookups_per_s=sum(one.last_second(now) for one in histograms),
-            mean_lookups_per_s=sum(one.rate(now) for one in histograms),
+            mean_lookups_per_s=sum(one.rate(now, began) for one in histograms),
             errors_per_s=sum(one.last_second(now) for one in self._failures.values()),
             recent_errors_by_code={
                 code: count for code, one in self._failures.items() if (count := one.total(now))

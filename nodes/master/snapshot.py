@@ -36,8 +36,8 @@ def take_snapshot(
     now = time.monotonic()
     wall = time.time()
     registry, router, described = membership.registry, membership.router, membership.description
-    figures = lookups.stats.figures(now, wall)
-    direct_per_s = sum(worker.direct.per_s for worker in registry.live())
+    figures = lookups.stats.figures(now, wall, began=facts.started)
+    direct_per_s = sum(worker.direct_per_s for worker in registry.live())
     workers = worker_views(registry, membership.slow.generations, now, wall)
     return ClusterSnapshot(
         taken_at=wall,
@@ -112,7 +112,8 @@ def _registered(
 ) -> WorkerView:
     local = registry.local.get(worker.id)
     latencies = worker.latencies(now)
-    answers, failures, direct = worker.histogram, worker.failures, worker.direct
+    answers, failures, direct_per_s = worker.histogram, worker.failures, worker.direct_per_s
+    mean_per_s = answers.rate(now, worker.registered_at)
     return WorkerView(
         id=worker.id,
         generation=worker.generation,
@@ -128,8 +129,8 @@ def _registered(
         rerouted_away=worker.lost.rerouted_away,
         errors=worker.errors,
         slow=slow,
-        lookups_per_s=answers.last_second(now) + direct.per_s if worker.live else 0.0,
-        mean_lookups_per_s=answers.rate(now) + direct.per_s if worker.live else 0.0,
+        lookups_per_s=answers.last_second(now) + direct_per_s if worker.live else 0.0,
+        mean_lookups_per_s=mean_per_s + direct_per_s if worker.live else 0.0,
         errors_per_s=failures.last_second(now) if worker.live else 0.0,
         p50_ms=known_ms(quantile(latencies, 0.5)),
         p99_ms=known_ms(quantile(latencies, 0.99)),
@@ -142,6 +143,7 @@ def _registered(
         frozen=local is not None and local.frozen,
         breaker_open=worker.breaker.open,
         hedged_last_minute=worker.lost.hedged_last_minute(now),
+        deaths_last_minute=local.deaths_last_minute(now) if local is not None else 0,
     )
 
 
@@ -175,4 +177,5 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
         local=True,
         frozen=local.frozen,
         breaker_open=False,
+        deaths_last_minute=local.deaths_last_minute(now),
     )

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 PER_OCTAVE = 8
 """Buckets for each factor of two, unless said otherwise: figures are right within 9 %."""
 
+LEAST_SPAN_S = 1.0
+"""Seconds that a mean is of, at least: what came in less is no rate."""
+
 _OCTAVES = 30  # 1 us to 2^30 us, about 18 minutes
 
 
@@ -87,9 +90,12 @@ class WindowedHistogram:
         """Answers in the window."""
         return sum(sum(counts.values()) for counts in self.recent(now))
 
-    def rate(self, now: float) -> float:
-        """Answers a second: those in the window, over the time that the window spans."""
-        return self.total(now) / (self._window + now - int(now))
+    def rate(self, now: float, since: float = -math.inf) -> float:
+        """Answers a second: those in the window, over the time that the window spans. Nobody was
+        asked before `since`, so that the first seconds are no part of an empty past.
+        """
+        spans_s = min(self._window + now - int(now), now - since)
+        return self.total(now) / max(spans_s, LEAST_SPAN_S)
 
     def last_second(self, now: float) -> int:
         """Answers in the last whole second."""

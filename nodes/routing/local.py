@@ -5,6 +5,7 @@ Decided from what their supervisor reports, without I/O. Not thread-safe: see `R
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import msgspec
@@ -13,6 +14,10 @@ from nodes.routing.states import BETWEEN_REGISTRATIONS, PHASES, Phase, ProcessCh
 
 REGISTERS_WITHIN_S = 10.0
 """Seconds within which a worker that was started, or lost its connection, should register."""
+
+
+MAX_DEATHS = 32
+"""Deaths of a worker that are remembered."""
 
 
 class ProcessEvent(msgspec.Struct, frozen=True):
@@ -36,7 +41,17 @@ class ProcessEvent(msgspec.Struct, frozen=True):
 class LocalWorker:
     """One local worker, across the processes that it is in turn. Times are monotonic, seconds."""
 
-    __slots__ = ("frozen", "instance", "phase", "pid", "registered", "restarts", "since", "why")
+    __slots__ = (
+        "_deaths",
+        "frozen",
+        "instance",
+        "phase",
+        "pid",
+        "registered",
+        "restarts",
+        "since",
+        "why",
+    )
 
     def __init__(self, now: float) -> None:
         self.phase = Phase.STARTING
@@ -48,11 +63,16 @@ class LocalWorker:
         self.frozen = False
         self.registered = False
         """Whether its present process has ever registered."""
+        self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
 
     @property
     def wanted(self) -> bool:
         """Whether it is to go on, in this process or another."""
         return self.phase is not Phase.STOPPING
+
+    def deaths_last_minute(self, now: float) -> int:
+        """How often its process ended by itself in the last minute."""
+        return sum(now - died <= 60.0 for died in self._deaths)
 
     def expected(self, now: float) -> bool:
         """Whether it is about to register."""
@@ -77,6 +97,8 @@ class LocalWorker:
                 self.pid = 0
                 self.frozen = False
                 self.restarts += self.wanted
+                if self.wanted and self.phase is not Phase.REPLACING:
+                    self._deaths.append(now)
             case _:
                 pass
         following = PHASES[self.phase].get(event.change)

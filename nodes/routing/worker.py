@@ -112,6 +112,13 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         return self.state is not State.DOWN
 
     @property
+    def direct_per_s(self) -> float:
+        """Lookups a second that its master has no part in; nothing is known of one that does not
+        answer its probes.
+        """
+        return 0.0 if self.misses else self.direct.per_s
+
+    @property
     def performed(self) -> int:
         """Tasks performed, as they count for who is next."""
         return self.served + self.refusals + self.head_start

@@ -22,8 +22,8 @@ STARTING_S = 15.0
 RECENT_S = 60.0
 """Seconds for which a worker that went, or came back, is spoken of."""
 
-FLAPPING_RESTARTS = 2
-"""Restarts from which a worker that is up again, but not for long, is not well."""
+FLAPPING_DEATHS = 2
+"""Deaths in a minute from which a worker that is up again is not well."""
 
 MAX_NAMED = 3
 """Workers that a sentence names; of more it tells the number."""
@@ -107,17 +107,47 @@ def verdict(
 def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     """Whether every lookup fails."""
     states = [worker.state for worker in snapshot.workers]
-    if any(state in ("up", "suspect") for state in states):
-        if snapshot.errors_per_s > 0 and not snapshot.lookups_per_s:
-            lately = snapshot.recent_errors_by_code
-            last = f": {max(lately, key=lambda code: lately[code])}" if lately else ""
-            return Level.OUTAGE, f"every lookup fails, {snapshot.errors_per_s:.0f}/s{last}", ""
-        return None
+    if any(_answers(worker) for worker in snapshot.workers):
+        return _failing(snapshot)
+    if any(_is_mute(worker) for worker in snapshot.workers):
+        return None if snapshot.lookups_per_s else _nobody_answers(snapshot)
     coming = states.count("starting")
     if coming and snapshot.uptime_s < STARTING_S:
         return Level.STARTING, f"0 of {counted(coming, 'worker')} up", ""
     failing = "every lookup fails: " if snapshot.errors_per_s > 0 else ""
     return Level.OUTAGE, f"{failing}{_why_none(snapshot, coming)}", "" if coming else "spawn"
+
+
+def _failing(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
+    """Whether every lookup fails although workers answer probes: of the last second or, where
+    there are few, of the last 10.
+    """
+    lately = snapshot.recent_errors_by_code
+    code = f": {max(lately, key=lambda code: lately[code])}" if lately else ""
+    if snapshot.errors_per_s > 0 and not snapshot.lookups_per_s:
+        return Level.OUTAGE, f"every lookup fails, {snapshot.errors_per_s:.0f}/s{code}", ""
+    if lately and not snapshot.mean_lookups_per_s:
+        return Level.OUTAGE, f"every lookup of the last 10 s failed{code}", ""
+    return None
+
+
+def _answers(worker: WorkerView) -> bool:
+    return worker.state == "up" and not worker.frozen
+
+
+def _is_mute(worker: WorkerView) -> bool:
+    """Whether it would answer, if it were not frozen or silent."""
+    return worker.frozen or worker.state == "suspect"
+
+
+def _nobody_answers(snapshot: ClusterSnapshot) -> tuple[Level, str, str]:
+    """Workers are there, and each is frozen or silent."""
+    there = [one for one in snapshot.workers if _is_mute(one)]
+    silent = [one for one in there if not one.frozen]
+    failing = "every lookup fails: " if snapshot.errors_per_s > 0 else ""
+    if not silent:
+        return Level.OUTAGE, f"{failing}no worker answers, all are frozen", "thaw"
+    return Level.OUTAGE, f"{failing}no worker answers, {_named(silent)} silent", "restart"
 
 
 def _why_none(snapshot: ClusterSnapshot, coming: int) -> str:
@@ -148,8 +178,9 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
     if looping := [one for one in workers if is_crash_looping(one)]:
         yield Finding(f"{_named(looping)} crash-looping, not started again", "restart")
     if flapping := [one for one in workers if _is_flapping(one)]:
-        times = max(one.restarts for one in flapping)
-        yield Finding(f"{_named(flapping)} keeps dying, {counted(times, 'restart')}")
+        times = max(one.deaths_last_minute for one in flapping)
+        verb = "keeps" if len(flapping) == 1 else "keep"
+        yield Finding(f"{_named(flapping)} {verb} dying, {counted(times, 'time')} in a minute")
     if unready := [one for one in workers if one.state == "unready"]:
         yield Finding(f"{_named(unready)} with other records, not asked", "reload")
     if len(snapshot.catalogs) > 1:
@@ -174,8 +205,9 @@ def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterat
     coming = [one for one in local if one.state == "starting"]
     missing = snapshot.wanted_workers - len(here) - len(looping)
     if missing > 0:
+        up = sum(_answers(one) for one in local)
         which = f": {_named(coming)} starting" if coming else ""
-        yield Finding(f"{len(here)} of {snapshot.wanted_workers} workers up{which}")
+        yield Finding(f"{up} of {snapshot.wanted_workers} workers up{which}")
 
 
 def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
@@ -211,11 +243,8 @@ def is_crash_looping(worker: WorkerView) -> bool:
 
 
 def _is_flapping(worker: WorkerView) -> bool:
-    return (
-        worker.restarts >= FLAPPING_RESTARTS
-        and worker.state in ("up", "starting", "suspect")
-        and worker.uptime_s < RECENT_S
-    )
+    alive = worker.state in ("up", "starting", "suspect")
+    return alive and worker.deaths_last_minute >= FLAPPING_DEATHS
 
 
 def _left(worker: WorkerView) -> bool:

@@ -74,7 +74,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     because this one was late (`hedged_last_minute` of them in the last minute), and `rerouted_away`
     because it failed; all since it registered. `slow` says that it is late
     now, that lookups are hedged away from it again and again, or that it takes more than twice
-    the usual time.
+    the usual time. `restarts` are all of a local worker, and `deaths_last_minute` those times that
+    its process ended by itself.
     """
 
     id: str
@@ -105,6 +106,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     frozen: bool
     breaker_open: bool
     hedged_last_minute: int = 0
+    deaths_last_minute: int = 0
 
 
 class LookupView(msgspec.Struct, frozen=True):

@@ -73,6 +73,14 @@ def test_of_two_marks_in_one_place_the_first_is_shown_before_what_follows_from_i
     assert "K" in line_text(time_axis(marks, 100.0, 60.0, 40))
 
 
+def test_an_axis_that_ends_in_the_past_says_so() -> None:
+    marks = [Mark(95.0, "K", Tone.BAD)]
+    line = line_text(time_axis(marks, 100.0, 60.0, 40, age_s=18.2))
+    assert line.startswith("-78s")
+    assert line.endswith("-18s")
+    assert "now" not in line
+
+
 # -- columns -----------------------------------------------------------------------
 
 

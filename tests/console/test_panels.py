@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.charts_view import heat_lines
+from console.charts_view import chart_lines, heat_lines
 from console.export import export
 from console.history import History
 from console.lines import Tone, line_text
@@ -62,6 +62,42 @@ def test_what_the_journal_has_is_older_than_what_was_seen() -> None:
     assert [sample.lookups_per_s for sample in samples] == [5.0, 6.0, 7.0]
     assert samples[1].errors_per_s == 4.0
     assert [sample.at for sample in samples] == sorted(sample.at for sample in samples)
+
+
+def test_errors_are_marked_whether_or_not_that_second_was_looked_at() -> None:
+    history = History()
+    for at, errors in enumerate((0, 0, 7, 7, 2, 3)):  # at the fifth, another master began
+        history.add(cluster_snapshot(taken_at=NOON + at, errors=errors))
+    assert [mark.at - NOON for mark in history.error_marks()] == [2.0, 5.0]
+
+
+def test_what_fails_stands_on_top_of_what_is_answered_and_is_no_throughput() -> None:
+    history = History()
+    for at in range(90):
+        failed = 100.0 if at > 60 else 0.0
+        now = cluster_snapshot(
+            taken_at=NOON + at,
+            lookups_per_s=100.0 - failed,
+            errors_per_s=failed,
+            errors=100 * max(0, at - 60),
+        )
+        history.add(now)
+    lines = chart_lines(Seen(now, history, ()), (80, 6), UNICODE)
+    bad = "".join(run.text for line in lines for run in line if run.tone is Tone.BAD)
+    good = "".join(run.text for line in lines for run in line if run.tone is Tone.BAR)
+    assert bad.count("█") == pytest.approx(good.count("█"), rel=0.2)
+    assert "E" in bad, "and not by its colour alone"
+
+
+def test_where_all_is_well_the_heat_map_is_cool() -> None:
+    history = History()
+    workers = [worker_view(n, p99_ms=2.0 + n / 10) for n in (1, 2, 3)]
+    for at in range(30):
+        history.add(cluster_snapshot(workers, taken_at=NOON + at))
+    _, *lines = heat_lines(Seen(cluster_snapshot(workers), history, ()), (60, 6), UNICODE)
+    assert {run.tone for line in lines for run in line[1:]} == {Tone.FAINT}
+    digits = {char for line in lines for run in line[1:] for char in run.text if char.isdigit()}
+    assert digits == {"1"}
 
 
 def test_the_heat_map_has_the_sickest_on_top_and_is_told_by_digits() -> None:

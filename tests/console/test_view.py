@@ -12,7 +12,7 @@ from console.lines import Tone, line_text, line_width
 from console.seen import Seen
 from console.states import STATES
 from console.text import ASCII, UNICODE
-from console.view import head_lines, lookup_rows, slow_rows
+from console.view import head_lines, lookup_rows, slow_rows, up_text
 from console.widgets.rows import Row
 from console.worker_rows import choose, make_scene, total_row, worker_row
 from nodes.wire import ClusterSnapshot, LookupView, SlowLookup, WorkerView
@@ -52,6 +52,27 @@ def test_the_head_never_wraps_and_health_and_figures_are_the_last_to_go(width: i
     assert said.startswith("  HEALTHY   frozen w1, busy machine")
     for part in ("200/s", "p99 2.3 ms", "err 0/s", "up 1 of 2"):
         assert part in figures
+
+
+@pytest.mark.parametrize(
+    ("workers", "wanted", "told"),
+    [
+        ([worker_view(1), worker_view(2)], 2, "up 2 of 2"),
+        ([worker_view(1), worker_view(2, frozen=True)], 2, "up 1 of 2"),
+        ([worker_view(1), worker_view(2, local=False)], 3, "up 1 of 3 + 1 elsewhere"),
+        ([worker_view(1), worker_view(2)], 1, "up 2 of 1"),
+        ([worker_view(1, local=False)], None, "up 1"),
+    ],
+)
+def test_those_that_are_wanted_here_are_told_from_those_that_run_elsewhere(
+    workers: list[WorkerView], wanted: int | None, told: str
+) -> None:
+    assert up_text(cluster_snapshot(workers, wanted_workers=wanted)) == told
+
+
+def test_a_frozen_cluster_can_be_thawed_by_key() -> None:
+    frozen = cluster_snapshot([worker_view(1, frozen=True)])
+    assert "(f thaws)" in head(frozen)[0]
 
 
 def test_failures_are_no_rate() -> None:
@@ -102,7 +123,7 @@ def test_no_state_is_told_by_colour_alone() -> None:
         [row], _ = rows([worker_view(state=state)])
         assert state in row.cells[1]
         signs.add(row.cells[1])
-    for changes in ({"frozen": True}, {"slow": True}):
+    for changes in ({"frozen": True}, {"slow": True}, {"breaker_open": True}):
         [row], _ = rows([worker_view(**changes)])
         signs.add(row.cells[1])
     assert len(signs) == len(STATES)
@@ -114,6 +135,24 @@ def test_trouble_stands_in_the_row_of_the_worker_that_has_it() -> None:
     assert "152!" in row.cells
     assert row.tones[1] is Tone.WARNING
     assert Tone.BAD in row.tones
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "40%"),
+        ({"state": "draining"}, "40%"),
+        ({"state": "suspect"}, "-"),
+        ({"frozen": True}, "-"),
+        ({"state": "starting"}, "-"),
+        ({"state": "down"}, "-"),
+    ],
+)
+def test_what_a_process_uses_is_told_while_it_answers(changes: dict[str, Any], told: str) -> None:
+    sick = worker_view(1, cpu_percent=40.0, memory_bytes=0, **changes)
+    [row, _], total = rows([sick, worker_view(2, cpu_percent=7.0)])
+    assert told in row.cells
+    assert ("47%" if told == "40%" else "7%") in total.cells
 
 
 def test_of_a_lost_master_nothing_is_green() -> None:

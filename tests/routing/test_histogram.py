@@ -57,6 +57,16 @@ def test_nothing_is_said_of_nothing() -> None:
     assert (figures.percentile(0.5, 0.0), figures.rate(0.0)) == (None, 0.0)
 
 
+def test_of_the_first_seconds_the_rate_is_over_the_time_there_was() -> None:
+    figures = WindowedHistogram(window=10)
+    for number in range(100):
+        figures.add(0.001, 50.0 + number / 50)  # 50 a second for 2 s
+    assert figures.rate(52.0, since=50.0) == pytest.approx(50)
+    assert figures.rate(54.0, since=50.0) == pytest.approx(25)
+    assert figures.rate(50.1, since=50.0) <= 100, "what came in a moment is no rate"
+    assert figures.rate(52.0, since=0.0) == figures.rate(52.0) <= 10
+
+
 def test_the_rate_is_of_the_window() -> None:
     figures = WindowedHistogram(window=10)
     for number in range(1000):

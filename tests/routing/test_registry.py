@@ -264,6 +264,15 @@ def test_a_process_that_ends_takes_no_other_of_the_same_pid_with_it() -> None:
 P, C = Phase, ProcessChange
 
 
+def test_a_death_is_an_end_that_nobody_wanted_and_is_forgotten_after_a_minute() -> None:
+    local = LocalWorker(0.0)
+    for at in (10.0, 20.0):
+        local.change(ProcessEvent("w1", C.EXITED), at)
+    for change in (C.REGISTERED, C.REPLACED, C.EXITED, C.KILLED, C.EXITED):
+        local.change(ProcessEvent("w1", change), 30.0)
+    assert [local.deaths_last_minute(now) for now in (30.0, 75.0, 95.0)] == [2, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("changes", "phase", "expected", "restarts"),
     [
