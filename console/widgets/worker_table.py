@@ -110,7 +110,10 @@ class WorkerTable(LiveTable):
             return
         workers = seen.snapshot.workers
         self.marked &= {worker.id for worker in workers}
-        shown = self._unfiltered(workers)
+        gone = [one for one in workers if _is_gone(one)]
+        self._unfolded &= len(gone) > MAX_GONE
+        folded = len(gone) > MAX_GONE and not self._unfolded and not self.filter_text
+        shown = [one for one in self._unfiltered(workers) if not (folded and _is_gone(one))]
         troubled = any(one.why for one in shown)
         ids = [one.id for one in workers]
         chosen = choose(self.size.width, ids, troubled=troubled, columns=self._possible_columns)
@@ -123,9 +126,6 @@ class WorkerTable(LiveTable):
             searched=bool(self.filter_text),
         )
         self._chosen, self._scene = chosen, scene
-        gone = [one for one in workers if _is_gone(one)]
-        self._unfolded &= len(gone) > MAX_GONE
-        folded = len(gone) > MAX_GONE and not self._unfolded and not self.filter_text
         rows = [self._bare(one) for one in workers if not _is_gone(one)]
         if folded:
             forgets = f", {self._clear_key} forgets them" if seen.replay_at is None else ""

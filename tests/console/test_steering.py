@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from random import Random
-
-import msgspec
 import pytest
-from textual.events import Key
 
 from console.plan import Part
 from console.screens.confirm import ConfirmScreen
+from console.widgets.worker_table import GONE_KEY
 from nodes.errors import NotPossible
-from nodes.wire import ClusterSnapshot
 from tests.console.fakes import (
     FakeCluster,
     Shown,
     cluster_snapshot,
-    envelope,
     event,
     run,
     shown,
     worker_view,
 )
-from tests.kit import PATIENCE
 
 STEERING = ("s", "K", "d", "r", "f", "plus", "minus", "R", "t")
 
@@ -146,6 +139,21 @@ def test_what_a_filter_hides_is_neither_selected_nor_acted_on_nor_counted() -> N
             await console.press("K", "y")
             await console.until(lambda: console.cluster.requests)
             assert console.cluster.requests == [("kill", "w3")]
+
+    run(test)
+
+
+def test_those_that_are_folded_away_are_not_in_the_total() -> None:
+    async def test() -> None:
+        gone = [worker_view(n, state="down", local=False, errors=50) for n in range(4, 9)]
+        workers = [worker_view(n, errors=1) for n in (1, 2, 3)]
+        async with shown(FakeCluster(cluster_snapshot([*workers, *gone]))) as console:
+            assert "5 gone" in console.text()
+            assert console.table.footer is not None
+            assert "3" in console.table.footer.cells
+            console.table.select(GONE_KEY)
+            await console.press("enter")
+            assert "253" in console.table.footer.cells
 
     run(test)
 
@@ -303,90 +311,3 @@ def test_a_question_that_cannot_be_read_is_not_answered_with_yes(size: tuple[int
                 await console.until(lambda: answers == [False])
 
     run(test)
-
-
-# -- whatever is pressed -------------------------------------------------------------------
-
-KEYS = (
-    *("j", "k", "down", "up", "g", "G", "space", "enter", "escape", "tab", "shift+tab"),
-    *("K", "d", "r", "f", "K", "d", "s", "minus", "R", "o", "O", "z", "v"),
-    *("1", "2", "3", "4", "5", "6", "y", "y", "n", "slash", "w", "2", "backspace"),
-)
-ON_A_WORKER = ("kill", "drain", "restart", "freeze", "thaw")
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("sequences", [40, pytest.param(500, marks=pytest.mark.long)])
-def test_no_command_hits_a_worker_that_was_not_on_the_screen_and_named(sequences: int) -> None:
-    random = Random(15)
-
-    def moved(snapshot: ClusterSnapshot) -> ClusterSnapshot:
-        """Workers come, go, and change their figures."""
-        workers = [one for one in snapshot.workers if random.random() > 0.05]
-        if random.random() < 0.3 and len(workers) < 9:
-            taken = {one.id for one in workers}
-            free = next(n for n in range(1, 99) if f"w{n}" not in taken)
-            workers.append(worker_view(free))
-        states = ["up", "up", "up", "suspect", "draining", "down"]
-        workers = [
-            msgspec.structs.replace(
-                one, state=random.choice(states), served=random.randrange(999), slow=False
-            )
-            for one in workers
-        ]
-        random.shuffle(workers)
-        return msgspec.structs.replace(snapshot, workers=tuple(workers))
-
-    async def test() -> None:
-        cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, 6)]))
-        cluster.answer = envelope({"record_id": 1, "name": "xander"})
-        allowed: list[tuple[str, ...]] = []
-        async with shown(cluster, size=(100, 30)) as console:
-            for _ in range(sequences):
-                cluster.now = moved(cluster.now)
-                console.post_snapshot(cluster.now)
-                for _ in range(6):
-                    await step(console, random, allowed)
-            await console.pilot.pause(0.3)
-            steered = [one for one in cluster.requests if one[0] in ON_A_WORKER]
-            for one in steered:
-                assert one in allowed
-            seen = console.app.snapshot
-            assert seen is not None
-            assert {row.key for row in console.table.rows if not row.key.startswith("*")} <= {
-                worker.id for worker in seen.workers
-            }
-
-    async def step(console: Shown, random: Random, allowed: list[tuple[str, ...]]) -> None:
-        key = random.choice(KEYS)
-        question = console.open_question
-        if key == "y" and question:
-            verb, _, names = question.rstrip("?").partition(" ")
-            ids = names.split(", ")
-            allowed.extend((verb.lower(), one) for one in ids)
-        if key == "f" and not question:
-            # Thawing is not asked for: it acts on what the cursor or the marks show.
-            allowed.extend(("thaw", one) for one in console.app.targets)
-        if random.random() < 0.1:
-            width, height = console.app.size
-            await console.pilot.click(offset=(random.randrange(width), random.randrange(height)))
-        else:
-            console.app.post_message(Key(key, key if len(key) == 1 else None))
-        await settled(console)
-        if console.open_question and console.open_question != question:
-            names = console.open_question.rstrip("?").partition(" ")[2]
-            if console.open_question.split()[0] in ("Kill", "Drain", "Restart", "Freeze"):
-                on_screen = {row.key for row in console.table.rows}
-                newest = {one.id for one in console.app.snapshot.workers}  # type: ignore[union-attr]
-                assert set(names.split(", ")) <= on_screen | newest
-
-    run(test)
-
-
-async def settled(console: Shown) -> None:
-    """Waits until the keys pressed so far have done what they do."""
-    for node in (console.app, console.app.screen, console.app.focused or console.app):
-        done = asyncio.Event()
-        node.call_later(done.set)
-        await asyncio.wait_for(done.wait(), PATIENCE)
-    await asyncio.sleep(0.002)
