@@ -42,10 +42,10 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
     ),
     "killed by itself, restarted": (
-        three(worker_view(3, restarts=1, uptime_s=4.0)),
+        three(worker_view(3, restarts=1, deaths_last_minute=1, uptime_s=4.0)),
         {},
         Level.HEALTHY,
-        "w3 restarted 4s ago",
+        "w3 died and was restarted 4s ago",
         "",
     ),
     "lost on another machine": (

@@ -13,8 +13,9 @@ from nodes.transport import CallTimeout, ProtocolError, TransportError, Value
 from nodes.wire import ProbeAnswer
 
 PROBE_INTERVAL_S = 1.0
-PROBE_TIMEOUT_S = 1.0
-"""Seconds between two probes of one worker, and how long one may take."""
+PROBE_TIMEOUT_S = 0.75
+"""Seconds between two probes of one worker, and how long one may take: a worker that falls silent
+just after a probe is told of within their sum."""
 
 PROBES_AT_ONCE = 50
 PROBES_PAUSE_S = 0.01

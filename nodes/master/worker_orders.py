@@ -9,11 +9,11 @@ from nodes.dispatch.replies import is_refusal, is_version
 from nodes.dispatch.tracked import explain
 from nodes.errors import UnknownWorker
 from nodes.master.membership import Membership
-from nodes.master.probes import PROBE_TIMEOUT_S
 from nodes.transport import ProtocolError, TransportError
 
+RETIRE_TIMEOUT_S = 1.0
 SWITCH_TIMEOUT_S = 5.0
-"""Seconds that a worker may take to open another catalog."""
+"""Seconds that a worker may take to hear that it is to leave, and to open another catalog."""
 
 
 class WorkerOrders:
@@ -45,7 +45,7 @@ class WorkerOrders:
         membership.changed()
         # One that does not hear it is not sent lookups either, and its probes end it.
         with contextlib.suppress(TransportError):
-            await membership.ask(worker, "retire", timeout_s=PROBE_TIMEOUT_S)
+            await membership.ask(worker, "retire", timeout_s=RETIRE_TIMEOUT_S)
 
     async def switch(self, worker_id: str, path: str) -> str:
         """Has a worker serve the catalog at `path` from its next lookup on.

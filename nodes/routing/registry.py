@@ -37,7 +37,7 @@ class Registry:
     """All registrations, newest generation last; tombstones included."""
 
     SUSPECT_AFTER = 1
-    DOWN_AFTER = 3
+    DOWN_AFTER = 4
     KEEP_TOMBSTONES_S = 300.0  # seconds
     MAX_TOMBSTONES = 200
 

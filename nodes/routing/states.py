@@ -5,10 +5,10 @@ and what happens to one that matters to the other.
 A registration is
     starting   registered, not yet proved by a probe
     up         answered its last probe
-    suspect    missed one or two probes: picked last
+    suspect    missed one to three probes: picked last
     unready    has another catalog than the one that is served: no lookups until it has switched
     draining   no new lookups; leaves when its last one is answered
-    down       missed three probes, or its connection ended; kept as a tombstone
+    down       missed four probes, or its connection ended; kept as a tombstone
 
 A local worker's process is
     starting       started, or about to be, and not yet registered

@@ -219,7 +219,8 @@ def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
             how = "left" if _left(one) else one.why
             yield f"{one.id} {how} {duration(down_s)} ago"
         elif one.restarts and 0 < one.uptime_s < RECENT_S and one.state == "up":
-            yield f"{one.id} restarted {duration(one.uptime_s)} ago"
+            how = "died and was restarted" if one.deaths_last_minute else "restarted"
+            yield f"{one.id} {how} {duration(one.uptime_s)} ago"
 
 
 def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) -> str:

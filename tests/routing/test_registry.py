@@ -105,7 +105,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.registry.probe_missed(worker.generation, "late", self.now)
             if before is not State.DOWN and misses + 1 >= Registry.DOWN_AFTER:
                 assert worker.state is State.DOWN
-                assert "missed 3 probes" in worker.why
+                assert f"missed {Registry.DOWN_AFTER} probes" in worker.why
 
     @rule(worker=workers)
     def drain(self, worker: Worker) -> None:
