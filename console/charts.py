@@ -6,13 +6,12 @@ Time runs from left (then) to right (now). A place without a value is None and s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from console.lines import Line, Run, Tone
 from console.text import Glyphs, fit, number
-from nodes.support.units import milliseconds
 
 Values = Sequence[float | None]
 
@@ -74,12 +73,62 @@ def _bridged(values: list[float | None], most: int) -> list[float | None]:
     return bridged
 
 
-def nice_top(highest: float) -> float:
-    """The end of an axis: the next of 1, 2, 2.5, 5, 10 times a power of ten."""
+STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+LOG_STEPS = (1, 2, 5, 10)
+"""Where an axis may end, times a power of ten: a linear one, and a logarithmic one."""
+
+SPARE = 0.7
+"""Part of the lowest value at which a logarithmic axis begins at most: what is there is seen."""
+
+
+def nice_top(highest: float, steps: Sequence[float] = STEPS) -> float:
+    """The end of an axis: the next of the steps times a power of ten."""
     if highest < LEAST_TOP:
         return 1.0
     power = 10.0 ** math.floor(math.log10(highest))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= highest * 0.999)
+    return next(step * power for step in steps if step * power >= highest * 0.999)
+
+
+class Scale(NamedTuple):
+    """An axis from its floor to its top; logarithmic where the floor is not zero."""
+
+    top: float
+    floor: float = 0.0
+
+    def part(self, value: float) -> float:
+        """How far up a value is, from 0 to 1."""
+        if not self.floor:
+            return value / self.top
+        if value <= self.floor:
+            return 0.0
+        return math.log(value / self.floor) / math.log(self.top / self.floor)
+
+    def row(self, value: float, rows: int) -> int:
+        """The line of a chart, from the top, that a value reaches into."""
+        return rows - 1 - min(rows - 1, int(self.part(value) * rows))
+
+    @property
+    def figures(self) -> list[float]:
+        """What stands at the axis, the most important first."""
+        if not self.floor:
+            return [self.top, 0.0, self.top / 2]
+        low, high = math.ceil(math.log10(self.floor)), math.floor(math.log10(self.top))
+        return [self.top, self.floor, *(10.0**power for power in range(low, high + 1))]
+
+
+def linear_scale(values: Iterable[float | None]) -> Scale:
+    """From zero to a round figure."""
+    return Scale(nice_top(max((value for value in values if value is not None), default=0.0)))
+
+
+def log_scale(*lists: Iterable[float | None]) -> Scale:
+    """From a round figure below the lowest value to one above the highest."""
+    found = [value for values in lists for value in values if value and value > LEAST_TOP]
+    if not found:
+        return Scale(1.0)
+    power = 10.0 ** math.floor(math.log10(min(found) * SPARE))
+    floor = max(step * power for step in LOG_STEPS if step * power <= min(found) * SPARE * 1.001)
+    return Scale(nice_top(max(found), LOG_STEPS), floor)
 
 
 def columns(
@@ -146,19 +195,21 @@ def time_axis(
         age_s: how long ago the right end is, in seconds: less than one is now.
     """
     start, end = ago(span_s + age_s), "now" if age_s < 1 else ago(age_s)
+    placed: dict[int, Mark] = {}
+    for mark in marks:
+        place = place_of(mark.at, now, span_s, width)
+        if place is not None and place > len(start):
+            known = placed.get(place)
+            placed[place] = mark if known is None or known.letter == "h" else known
+    if any(place >= width - len(end) - 1 for place in placed):
+        end = ""  # what happened just now says more
     cells = [Run(" ", Tone.FAINT)] * width
     for offset, text in ((0, start), (width - len(end), end)):
         for index, char in enumerate(text):
             if 0 <= offset + index < width:
                 cells[offset + index] = Run(char, Tone.FAINT)
-    for mark in marks:
-        place = place_of(mark.at, now, span_s, width)
-        if (
-            place is not None
-            and len(start) < place < width - len(end) - 1
-            and cells[place].text in " h"
-        ):
-            cells[place] = Run(mark.letter, mark.tone)
+    for place, mark in placed.items():
+        cells[place] = Run(mark.letter, mark.tone)
     return merged(cells)
 
 
@@ -168,14 +219,14 @@ def chart(
     *,
     size: tuple[int, int],
     glyphs: Glyphs,
+    scale: Scale,
     marks: Sequence[Mark] = (),
     now: float,
     span_s: float,
     age_s: float = 0.0,
     low: Values | None = None,
     upper: Tone = Tone.FAINT,
-    unit: str = "",
-    end: str = "now",
+    text: Callable[[float], str] = number,
 ) -> list[Line]:
     """A chart with its axes. The title is on the first line where there are four or more.
 
@@ -184,28 +235,58 @@ def chart(
         values: of each place from then to now.
         size: cells and lines that it takes.
         glyphs: what the terminal can show.
+        scale: its vertical axis.
         marks: what happened.
         now, span_s, age_s: see `time_axis`.
         low, upper: see `columns`.
-        unit: what the figures at the axis are in: "ms" for a latency, else a number.
-        end: what the right end is called.
+        text: a figure, as it stands at the axis.
     """
     width, height = size
     titled = height >= 4
     rows = height - 1 - titled
-    top = nice_top(max((value for value in values if value is not None), default=0.0))
-    shown = milliseconds(top) if unit == "ms" else number(top)
     lines = [rule(title, width, glyphs)] if titled else []
-    label = title if not titled else ""
-    for index, body in enumerate(columns(values, rows, top, glyphs, low=low, upper=upper)):
-        figure = shown if index == 0 else "0" if index == rows - 1 else label
-        label = "" if index else label
-        scale = Run(f"{fit(figure, AXIS_CELLS - 1, right=True)}{glyphs.axis}", Tone.FAINT)
-        lines.append((scale, *body))
+    figures = _axis_figures(scale, rows, text)
+    drawn = _columns_of(scale, values, low)
+    body = columns(drawn[0], rows, 1.0, glyphs, low=drawn[1], upper=upper)
+    for index, line in enumerate(body):
+        figure = figures.get(index, "")
+        lead = Run(f"{fit(figure, AXIS_CELLS - 1, right=True)}{glyphs.axis}", Tone.FAINT)
+        lines.append((lead, *(_ruled(line, glyphs) if figure and titled else line)))
     axis = time_axis(marks, now, span_s, width - AXIS_CELLS, age_s=age_s)
-    lead = fit(f" {title}", AXIS_CELLS) if not titled else " " * AXIS_CELLS
-    lines.append((Run(lead, Tone.MUTED), *axis))
+    lead_text = fit(f" {title}", AXIS_CELLS) if not titled else " " * AXIS_CELLS
+    lines.append((Run(lead_text, Tone.MUTED), *axis))
     return lines
+
+
+def _columns_of(
+    scale: Scale, values: Values, low: Values | None
+) -> tuple[list[float | None], list[float | None] | None]:
+    """Values as parts of the height: what is there at all is more than none of it."""
+
+    def part(value: float | None) -> float | None:
+        return None if value is None else max(scale.part(value), LEAST_TOP if value else 0.0)
+
+    return [part(one) for one in values], None if low is None else [part(one) for one in low]
+
+
+def _axis_figures(scale: Scale, rows: int, text: Callable[[float], str]) -> dict[int, str]:
+    """The figures at the axis, by their lines: none beside another."""
+    placed: dict[int, str] = {}
+    for figure in scale.figures:
+        row = 0 if figure == scale.top else scale.row(figure, rows)
+        at_the_end = figure in (scale.floor, 0.0) and row not in placed
+        if at_the_end or all(abs(row - other) > 1 for other in placed):
+            placed[row] = text(figure)
+    return placed
+
+
+def _ruled(line: Line, glyphs: Glyphs) -> Line:
+    """A line of a chart with a figure at its axis: what is empty of it is ruled."""
+    return merged(
+        Run(glyphs.grid, Tone.GRID) if char == " " else Run(char, run.tone)
+        for run in line
+        for char in run.text
+    )
 
 
 def rule(title: str, width: int, glyphs: Glyphs) -> Line:
@@ -256,44 +337,6 @@ def share_scale(width: int) -> str:
     middle = width // 2
     text = f"0{' ' * max(0, middle - 3)}fair"
     return fit(f"{text}{' ' * max(0, width - len(text) - 2)}2x", width)
-
-
-def histogram(
-    latencies: Sequence[tuple[float, int]], size: tuple[int, int], glyphs: Glyphs
-) -> list[Line]:
-    """Bars of a latency histogram, quickest first, with the percentage of each.
-
-    Args:
-        latencies: the upper bound of each bucket in milliseconds, and how many are in it.
-        size: cells and lines that it takes.
-        glyphs: what the terminal can show.
-    """
-    width, height = size
-    buckets = _joined([bucket for bucket in latencies if bucket[1]], height)
-    total = sum(amount for _, amount in buckets)
-    room = max(1, width - 14)
-    most = max((amount for _, amount in buckets), default=1)
-    lines: list[Line] = []
-    for bound, amount in buckets:
-        label = f"<{milliseconds(bound)}" if math.isfinite(bound) else "more"
-        length = amount / most * room
-        filled, rest = int(length), int(length % 1 * len(glyphs.eighths))
-        drawn = glyphs.bar * filled + (glyphs.eighths[rest] if rest else "")
-        percent = amount / total
-        share = f"{percent:4.0%}" if percent >= 0.01 else " <1%"
-        lines.append(
-            (Run(fit(label, 7, right=True), Tone.MUTED), Run(f" {drawn} ", Tone.BAR), Run(share))
-        )
-    return lines
-
-
-def _joined(buckets: Sequence[tuple[float, int]], most: int) -> list[tuple[float, int]]:
-    """At most that many buckets: neighbours are joined."""
-    if not buckets or most <= 0:
-        return []
-    each = math.ceil(len(buckets) / most)
-    groups = [buckets[start : start + each] for start in range(0, len(buckets), each)]
-    return [(group[-1][0], sum(amount for _, amount in group)) for group in groups]
 
 
 def heat_cell(value: float | None, top: float, glyphs: Glyphs) -> str:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
-from console.charts import AXIS_CELLS, Mark, ago, chart, heat_cell, histogram, resample, rule
-from console.history import HISTORY_S, TREND_S, event_marks
+from console.charts import (
+    AXIS_CELLS,
+    Mark,
+    Values,
+    ago,
+    chart,
+    heat_cell,
+    linear_scale,
+    log_scale,
+    merged,
+    nice_top,
+    resample,
+    rule,
+)
+from console.histogram import histogram
+from console.history import HISTORY_S, TREND_S, Sample, event_marks
 from console.lines import Line, Run, Tone, line_width
 from console.plan import is_wide
 from console.seen import Seen
-from console.text import Glyphs, clean, fit, middle_cut, time_of_day
+from console.text import Glyphs, clean, fit, middle_cut, number
 from nodes.support.natural import natural_key
-from nodes.support.units import latency
+from nodes.support.units import latency, milliseconds
+from nodes.wire import WorkerView
 
 GAP_CELLS = 1
 
-SPANS_S = (TREND_S, 2 * TREND_S, HISTORY_S)
+SPANS_S = (TREND_S, 2 * TREND_S, 3 * TREND_S, 4 * TREND_S, HISTORY_S)
 """Seconds that a wide chart may show."""
 
 HEAT_ID_CELLS = 8
@@ -43,7 +58,7 @@ def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]
         ]
         parts[1] = (parts[1][0], _latencies(seen, (parts[1][0], height), now, span_s, glyphs))
         return _greyed(beside(parts), old=seen.old)
-    third = width * 36 // 100
+    third = width * 34 // 100
     last = width - 2 * third - 2 * GAP_CELLS
     parts = [
         (third, _rates(seen, (third, height), now, span_s, marks, glyphs)),
@@ -71,10 +86,12 @@ def _rates(
     width = size[0] - AXIS_CELLS
     asked = seen.history.points(lambda sample: sample.lookups_per_s + sample.errors_per_s)
     answered = seen.history.points(lambda sample: sample.lookups_per_s)
+    high = resample(asked, now, span_s, width)
     return chart(
         "Lookups/s, failed on top" if size[1] >= 4 else "/s",
-        resample(asked, now, span_s, width),
+        high,
         size=size,
+        scale=linear_scale(high),
         glyphs=glyphs,
         marks=marks,
         now=now,
@@ -91,19 +108,19 @@ def _latencies(
     width = size[0] - AXIS_CELLS
     high = resample(seen.history.points(lambda s: s.p99_ms), now, span_s, width, mean=False)
     low = resample(seen.history.points(lambda s: s.p50_ms), now, span_s, width)
-    title = "p99 over p50, ms" if size[1] >= 4 else "p99"
+    title = "p99 over p50, ms, logarithmic" if size[1] >= 4 else "p99"
     return chart(
         title,
         high,
         size=size,
+        scale=log_scale(high, low),
         glyphs=glyphs,
         marks=[*seen.history.hedge_marks(), *seen.history.error_marks()],
         now=now,
         span_s=span_s,
         age_s=seen.age_s,
         low=low,
-        unit="ms",
-        end=_end(seen),
+        text=milliseconds,
     )
 
 
@@ -137,41 +154,69 @@ def _greyed(lines: list[Line], *, old: bool) -> list[Line]:
 
 
 def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
-    """Workers down, time across: the p99 of each as a digit, high ones in the tone of trouble."""
+    """Workers down, time across: the p99 of each as a digit, high ones in the tone of trouble; and
+    their shares below, where there is room for both.
+    """
     width, height = size
-    now, room = seen.snapshot.taken_at, width - HEAT_ID_CELLS - 2
-    span_s = _span_s(seen) if room >= HISTORY_S / 5 else TREND_S
+    room = width - HEAT_ID_CELLS - 2
     workers = sorted(
         (one for one in seen.snapshot.workers if one.state != "down"),
         key=lambda one: (not one.slow, natural_key(one.id)),
     )
-    grid = [
-        resample(
-            seen.history.worker_points(one.id, lambda s: s.p99_ms), now, span_s, room, mean=False
-        )
-        for one in workers
-    ]
+    if not workers:
+        return [(Run("  No worker is up", Tone.MUTED),)]
+    grid = _heat_grid(seen, workers, room, lambda sample: sample.p99_ms)
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
         return [(Run(f"  No latencies yet: {seen.keys.lookups_come}", Tone.MUTED),)]
     usual = values[len(values) // 4]
     top = max(values[-1], usual * CALM_FACTOR)
-    back = ago(span_s)
-    lines: list[Line] = [
-        (
-            Run(fit("  p99", HEAT_ID_CELLS + 2), Tone.HEADER),
-            Run(fit(f"{back}   9 is {latency(top)}", room - 3), Tone.MUTED),
-            Run("now" if seen.age_s < 1 else "   ", Tone.MUTED),
-        )
-    ]
-    for worker, row in zip(workers[: height - 1], grid, strict=False):
-        name = middle_cut(clean(worker.id), HEAT_ID_CELLS, glyphs)
-        cells = [
-            Run(heat_cell(value, top, glyphs), _heat_tone(value, usual, old=seen.old))
-            for value in row
-        ]
-        lines.append((Run(f"  {fit(name, HEAT_ID_CELLS)}", Tone.STRONG), *cells))
+    lines = [_heat_head(seen, "p99", f"9 is {latency(top)}", room)]
+    shown = workers[: height - 1]
+    for worker, row in zip(shown, grid, strict=False):
+        tones = [_heat_tone(value, usual, old=seen.old) for value in row]
+        lines.append(_heat_line(worker, row, tones, top, glyphs))
+    rates = _heat_grid(seen, workers, room, lambda sample: sample.lookups_per_s)
+    highest = max((value for row in rates for value in row if value is not None), default=0.0)
+    if height >= 2 + 2 * len(workers) and highest:
+        lines.append(_heat_head(seen, "/s", f"9 is {number(nice_top(highest))}", room))
+        for worker, row in zip(shown, rates, strict=False):
+            lines.append(_heat_line(worker, row, [Tone.FAINT] * room, nice_top(highest), glyphs))
     return lines
+
+
+def _heat_span_s(seen: Seen, room: int) -> float:
+    return _span_s(seen) if room >= HISTORY_S / 5 else TREND_S
+
+
+def _heat_grid(
+    seen: Seen, workers: Sequence[WorkerView], room: int, value: Callable[[Sample], float | None]
+) -> list[list[float | None]]:
+    """A figure of each worker in each place of time."""
+    now, span_s = seen.snapshot.taken_at, _heat_span_s(seen, room)
+    return [
+        resample(seen.history.worker_points(one.id, value), now, span_s, room, mean=False)
+        for one in workers
+    ]
+
+
+def _heat_head(seen: Seen, title: str, scale: str, room: int) -> Line:
+    back = ago(_heat_span_s(seen, room) + seen.age_s)
+    return (
+        Run(fit(f"  {title}", HEAT_ID_CELLS + 2), Tone.HEADER),
+        Run(fit(f"{back}   {scale}", room - 3), Tone.MUTED),
+        Run("now" if seen.age_s < 1 else "   ", Tone.MUTED),
+    )
+
+
+def _heat_line(
+    worker: WorkerView, row: Values, tones: Sequence[Tone], top: float, glyphs: Glyphs
+) -> Line:
+    name = middle_cut(clean(worker.id), HEAT_ID_CELLS, glyphs)
+    cells = (
+        Run(heat_cell(value, top, glyphs), tone) for value, tone in zip(row, tones, strict=True)
+    )
+    return (Run(f"  {fit(name, HEAT_ID_CELLS)}", Tone.STRONG), *merged(cells))
 
 
 def _heat_tone(value: float | None, usual: float, *, old: bool) -> Tone:

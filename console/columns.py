@@ -165,8 +165,8 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         cell=_share_bar,
         key=_share,
         right=False,
-        part=0.2,
-        most=28,
+        part=0.16,
+        most=20,
     ),
     WorkerColumn(
         title="/S",

@@ -72,6 +72,7 @@ class History:
         self._endless = endless
         self._workers: dict[str, deque[Sample]] = {}
         self._cluster: deque[ClusterSample] = deque()
+        self._lookups: dict[str, deque[Point]] = {}
 
     def until(self, at: float, worker_ids: Collection[str]) -> History:
         """What it was at an earlier moment, when there were these workers."""
@@ -124,7 +125,8 @@ class History:
                     snapshot.errors,
                 )
             )
-            self._forget(self._cluster, now)
+            _forget(self._cluster, now)
+            self._add_lookups(snapshot)
         present = {worker.id for worker in snapshot.workers}
         for gone in () if self._endless else self._workers.keys() - present:
             del self._workers[gone]
@@ -137,6 +139,17 @@ class History:
     def _forget(self, samples: deque[ClusterSample] | deque[Sample], now: float) -> None:
         while samples and samples[0].at < now - HISTORY_S and not self._endless:
             samples.popleft()
+
+    def _add_lookups(self, snapshot: ClusterSnapshot) -> None:
+        for gone in self._lookups.keys() - {one.name for one in snapshot.lookups}:
+            del self._lookups[gone]
+        for one in snapshot.lookups:
+            points = self._lookups.setdefault(one.name, deque(maxlen=int(HISTORY_S)))
+            points.append(Point(snapshot.taken_at, one.per_s))
+
+    def lookup_points(self, name: str) -> list[Point]:
+        """Lookups a second of that name, over time."""
+        return list(self._lookups.get(name, ()))
 
     def samples(self, worker_id: str) -> list[Sample]:
         """A worker's samples, oldest first."""

@@ -25,6 +25,7 @@ class Tone(StrEnum):
     FAINT = "faint"
     STRONG = "strong"
     BAR = "bar"
+    GRID = "grid"
     GOOD = "good"
     WARNING = "warning"
     BAD = "bad"

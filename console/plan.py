@@ -24,6 +24,13 @@ LOWER_LINES = 4
 
 MIN_CHART_LINES, MAX_CHART_LINES = 3, 16
 
+ANSWER_LINES = 8
+"""Lines for answer and events, their heads among them, before charts have more than they need."""
+
+WIDE_CHART_LINES = 6
+CHART_PART = 0.4
+"""Lines that charts have at least on a wide screen, and the part of a high one that they have."""
+
 
 class Part(StrEnum):
     """The parts of the screen, by the ids of their widgets."""
@@ -110,6 +117,7 @@ def make_plan(
     right: Part = Part.EVENTS,
     lower: Part = Part.EVENTS,
     figures: Part = Part.LOOKUPS,
+    lowest: int = 4,
     zoomed: Part | None = None,
     line_open: bool = False,
 ) -> Plan:
@@ -121,6 +129,7 @@ def make_plan(
         left, right: the panels shown on a wide screen.
         lower: the panel shown on a narrow one.
         figures: the one of lookups by name and slow lookups that a wide and tall one shows.
+        lowest: lines that the lowest panels of a wide and tall screen would fill.
         zoomed: the one that has the whole screen; None for none.
         line_open: whether the command line is open: it stands where the message is.
     """
@@ -141,13 +150,16 @@ def make_plan(
     if free < 0:
         workers = max(3, workers + free)
     charts = _chart_lines(free, height)
+    spare = bottom - top - 1 - workers - ANSWER_LINES - 1 - lowest
+    if is_wide(width) and spare >= WIDE_CHART_LINES:
+        charts = min(spare, max(MAX_CHART_LINES, round((bottom - top) * CHART_PART)))
     plan[Part.CHARTS] = Region(0, top, width, charts)
     top += charts
     plan[Part.WORKERS_HEAD] = Region(0, top, width, 1)
     plan[Part.WORKERS] = Region(0, top + 1, width, workers)
     top += 1 + workers
-    if is_wide(width) and bottom - top >= TALL_LINES:
-        plan |= _four(figures, width, top, bottom)
+    if is_wide(width) and bottom - top >= min(TALL_LINES, ANSWER_LINES + 1 + lowest):
+        plan |= _four(figures, width, top, bottom, lowest)
     elif is_wide(width):
         plan |= _side_by_side(left, right, width, top, bottom)
     else:
@@ -174,11 +186,11 @@ def _side_by_side(left: Part, right: Part, width: int, top: int, bottom: int) ->
     }
 
 
-def _four(figures: Part, width: int, top: int, bottom: int) -> dict[Part, Region]:
+def _four(figures: Part, width: int, top: int, bottom: int, lowest: int) -> dict[Part, Region]:
     """The answer above figures of lookups, to the left; the events above the heat map."""
     split = width * 54 // 100
     right = width - split - 1
-    lower = (bottom - top) * 2 // 5
+    lower = max(min(1 + lowest, bottom - top - ANSWER_LINES), (bottom - top) * 2 // 5)
     middle = bottom - lower
     return {
         Part.LEFT_TABS: Region(0, top, split, 1),

@@ -94,6 +94,8 @@ class Glyphs(NamedTuple):
     rule: str
     axis: str
     fair: str
+    grid: str
+    shade: str
     nothing: str
     cursor: str
     marked: str
@@ -123,6 +125,8 @@ UNICODE = Glyphs(
     rule="─",
     axis="│",
     fair="┊",
+    grid="┈",
+    shade="░",
     nothing="·",
     cursor="▌",
     marked="◆",
@@ -151,6 +155,8 @@ ASCII = Glyphs(
     rule="-",
     axis="|",
     fair="|",
+    grid=".",
+    shade="-",
     nothing=".",
     cursor=">",
     marked="*",

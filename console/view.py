@@ -15,7 +15,7 @@ from console.text import Glyphs, clean, number
 from console.widgets.rows import Column, Row
 from nodes.security.expiry import expiry
 from nodes.support.units import counted, duration, latency, milliseconds
-from nodes.wire import ClusterSnapshot, Level, LookupView, SlowLookup, Verdict
+from nodes.wire import ClusterSnapshot, Level, SlowLookup, Verdict
 
 LEVEL_TONES = {
     Level.OUTAGE: Tone.BAD_BLOCK,
@@ -136,14 +136,24 @@ SLOW_COLUMNS = (
 )
 
 LOOKUP_COLUMNS = (
-    Column("LOOKUP", 16),
-    Column("/S", 6, right=True),
+    Column("LOOKUP", 14),
+    Column("/S", 5, right=True),
     Column("P50", 5, right=True),
     Column("P99", 5, right=True),
-    Column("FOUND", 7, right=True),
-    Column("EMPTY", 7, right=True),
-    Column("ERR", 6, right=True),
+    Column("FOUND", 5, right=True),
+    Column("EMPTY", 5, right=True),
+    Column("FAIL", 5, right=True),
 )
+
+MIN_TREND_CELLS = 6
+
+
+def lookup_columns(width: int) -> list[Column]:
+    """The columns of lookups by name: a trend where there is room for one."""
+    room = width - 2 - sum(column.width + 1 for column in LOOKUP_COLUMNS)
+    if room < MIN_TREND_CELLS:
+        return list(LOOKUP_COLUMNS)
+    return [*LOOKUP_COLUMNS, Column("60 S, ONE SCALE"[:room], room, sorted_as="60 S")]
 
 
 def slow_rows(slow: Sequence[SlowLookup]) -> list[Row]:
@@ -173,8 +183,18 @@ def _why_tone(one: SlowLookup) -> Tone:
     return Tone.BAD if one.code else Tone.WARNING if one.why else Tone.PLAIN
 
 
-def lookup_rows(lookups: Sequence[LookupView]) -> list[Row]:
+def lookup_rows(seen: Seen, columns: Sequence[Column], glyphs: Glyphs) -> list[Row]:
     """A row for each name of a lookup."""
+    lookups = seen.snapshot.lookups
+    points = {one.name: seen.history.lookup_points(one.name) for one in lookups}
+    lately = (point for of_name in points.values() for point in of_name[-int(TREND_S) :])
+    top = max((point.value or 0.0 for point in lately), default=0.0)
+    width = columns[-1].width if len(columns) > len(LOOKUP_COLUMNS) else 0
+
+    def drawn(name: str) -> str:
+        values = resample(points[name], seen.snapshot.taken_at, TREND_S, width)
+        return trend(values, top, glyphs)
+
     return [
         Row(
             key=one.name,
@@ -186,6 +206,7 @@ def lookup_rows(lookups: Sequence[LookupView]) -> list[Row]:
                 number(one.answered - one.empty),
                 number(one.empty),
                 number(one.errors),
+                drawn(one.name),
             ),
             order=(
                 one.name,
@@ -195,8 +216,14 @@ def lookup_rows(lookups: Sequence[LookupView]) -> list[Row]:
                 one.answered - one.empty,
                 one.empty,
                 one.errors,
+                one.per_s,
             ),
-            tones=(Tone.STRONG, *[Tone.PLAIN] * 5, Tone.BAD if one.errors else Tone.FAINT),
+            tones=(
+                Tone.STRONG,
+                *[Tone.PLAIN] * 5,
+                Tone.BAD if one.errors else Tone.FAINT,
+                Tone.BAR,
+            ),
         )
         for one in lookups
     ]

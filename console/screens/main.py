@@ -24,8 +24,9 @@ from console.plan import (
 from console.screens.confirm import MessageScreen
 from console.seen import Seen
 from console.settings import Settings
+from console.states import live
 from console.text import Glyphs, clean
-from console.view import LOOKUP_COLUMNS, SLOW_COLUMNS, lookup_rows, slow_rows
+from console.view import LOOKUP_COLUMNS, SLOW_COLUMNS, lookup_columns, lookup_rows, slow_rows
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton, WorkersHead
 from console.widgets.board import Board
@@ -46,6 +47,9 @@ from console.widgets.panels import (
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import WorkerTable, command_bindings
+
+LOWEST_LINES = 10
+"""Lines that lookups by name and the heat map have at most, before the charts have more."""
 
 HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
 """The heads of the panels below the workers."""
@@ -192,7 +196,9 @@ class MainScreen(Screen[None]):
         if self._slow.display:
             self._slow.set_rows(slow_rows(seen.snapshot.slow))
         if self._lookups.display:
-            self._lookups.set_rows(lookup_rows(seen.snapshot.lookups))
+            columns = lookup_columns(self._lookups.size.width)
+            self._lookups.set_columns(columns)
+            self._lookups.set_rows(lookup_rows(seen, columns, self.glyphs))
         self.message.expire()
         # The table, which is bound as well, has its rows by then.
         self.call_later(self.replan)
@@ -210,6 +216,7 @@ class MainScreen(Screen[None]):
             rows=self.table.lines_wanted,
             **self._panels,
             figures=self._figures,
+            lowest=self._lowest,
             zoomed=self.zoomed,
             line_open=bool(self.line.kind),
         )
@@ -220,6 +227,14 @@ class MainScreen(Screen[None]):
         elif was_small or self.focused is None:
             self.table.focus()
         self._draw_heads()
+
+    @property
+    def _lowest(self) -> int:
+        """Lines that lookups by name and the heat map would fill."""
+        if self.seen is None:
+            return LOWEST_LINES
+        snapshot = self.seen.snapshot
+        return min(LOWEST_LINES, 1 + max(len(snapshot.lookups), len(live(snapshot.workers)), 2))
 
     def _draw_heads(self) -> None:
         focused = self.focused

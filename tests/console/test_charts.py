@@ -13,7 +13,8 @@ from console.charts import (
     chart,
     columns,
     heat_cell,
-    histogram,
+    linear_scale,
+    log_scale,
     nice_top,
     place_of,
     resample,
@@ -22,6 +23,7 @@ from console.charts import (
     time_axis,
     trend,
 )
+from console.histogram import histogram
 from console.lines import Tone, line_text, line_width
 from console.text import ASCII, UNICODE, Glyphs
 
@@ -59,13 +61,19 @@ def test_a_place_is_within_the_chart_or_none(back: float, width: int) -> None:
 
 def test_marks_stand_where_it_happened_and_never_over_the_ends() -> None:
     marks = [
-        Mark(100.0 - back, letter, Tone.BAD) for back, letter in ((0, "a"), (30, "K"), (60, "z"))
+        Mark(100.0 - back, letter, Tone.BAD) for back, letter in ((30, "K"), (59, "b"), (60, "z"))
     ]
     line = line_text(time_axis(marks, 100.0, 60.0, 40))
     assert line.startswith("-60s")
     assert line.endswith("now")
     assert abs(line.index("K") - 20) <= 1
-    assert "a" not in line
+    assert "b" not in line
+
+
+def test_what_happened_just_now_is_seen() -> None:
+    line = line_text(time_axis([Mark(100.0, "K", Tone.BAD)], 100.0, 60.0, 40))
+    assert line.endswith("K")
+    assert "now" not in line
 
 
 def test_of_two_marks_in_one_place_the_first_is_shown_before_what_follows_from_it() -> None:
@@ -74,7 +82,7 @@ def test_of_two_marks_in_one_place_the_first_is_shown_before_what_follows_from_i
 
 
 def test_an_axis_that_ends_in_the_past_says_so() -> None:
-    marks = [Mark(95.0, "K", Tone.BAD)]
+    marks = [Mark(70.0, "K", Tone.BAD)]
     line = line_text(time_axis(marks, 100.0, 60.0, 40, age_s=18.2))
     assert line.startswith("-78s")
     assert line.endswith("-18s")
@@ -104,10 +112,48 @@ def test_the_highest_reaches_the_top_and_the_least_is_seen(glyphs: Glyphs) -> No
 
 @pytest.mark.parametrize(
     ("highest", "top"),
-    [(0, 1), (0.3, 0.5), (1, 1), (2.3, 2.5), (187, 200), (201, 250), (800, 1000)],
+    [(0, 1), (0.3, 0.3), (1, 1), (2.3, 2.5), (187, 200), (201, 250), (276, 300), (900, 1000)],
 )
 def test_an_axis_ends_at_a_round_figure(highest: float, top: float) -> None:
     assert nice_top(highest) == pytest.approx(top)
+
+
+@pytest.mark.parametrize(
+    ("values", "floor", "top"),
+    [
+        ([0.3, 2.0], 0.2, 2),
+        ([0.27, 152.0], 0.1, 200),
+        ([1.0], 0.5, 1),
+        ([None, 0.0], 0.0, 1),
+        ([40.0, 41.0, None], 20, 50),
+    ],
+)
+def test_latencies_have_an_axis_on_which_a_peak_leaves_room_for_the_rest(
+    values: list[float | None], floor: float, top: float
+) -> None:
+    scale = log_scale(values)
+    assert scale.floor == pytest.approx(floor)
+    assert scale.top == pytest.approx(top)
+    parts = [scale.part(value) for value in values if value]
+    assert all(0.0 < part <= 1.0 for part in parts)
+
+
+def test_the_figures_at_an_axis_stand_where_their_values_are() -> None:
+    values = [0.3, 1.0, 10.0, 100.0]
+    lines = chart(
+        "p99",
+        values,
+        size=(10, 13),
+        glyphs=UNICODE,
+        scale=log_scale(values),
+        now=0.0,
+        span_s=60.0,
+    )
+    texts = [line_text(line) for line in lines[1:-1]]
+    for value, index in ((1.0, 8), (10.0, 9), (100.0, 10)):
+        [row] = [n for n, text in enumerate(texts) if text.split("│")[0].strip() == f"{value:g}"]
+        assert texts[row][index - 1] in "▁▂▃▄▅▆▇█"
+        assert row == 0 or texts[row - 1][index - 1] in " ┈"
 
 
 @BOTH
@@ -116,9 +162,18 @@ def test_a_chart_is_as_large_as_it_is_wanted(
     values: list[float | None], width: int, height: int, glyphs: Glyphs
 ) -> None:
     shown = [*values, *[None] * width][: width - 6]
-    lines = chart("p99", shown, size=(width, height), glyphs=glyphs, now=0.0, span_s=60.0)
-    assert len(lines) == height
-    assert all(line_width(line) == width for line in lines)
+    for scale in (linear_scale(shown), log_scale(shown)):
+        lines = chart(
+            "p99",
+            shown,
+            size=(width, height),
+            glyphs=glyphs,
+            scale=scale,
+            now=0.0,
+            span_s=60.0,
+        )
+        assert len(lines) == height
+        assert all(line_width(line) == width for line in lines)
 
 
 @BOTH
@@ -173,13 +228,23 @@ def test_a_histogram_fits(counts: list[int], width: int, height: int, glyphs: Gl
     latencies = [(float(2**n), count) for n, count in enumerate(counts)]
     lines = histogram(latencies, (width, height), glyphs)
     assert len(lines) <= height
-    assert all(line_width(line) <= width + 2 for line in lines)
+    assert all(line_width(line) <= max(width, 18) for line in lines)
 
 
 def test_a_histogram_says_what_share_each_bucket_has() -> None:
     lines = histogram([(0.25, 58), (0.5, 31), (1.0, 0), (50.0, 11)], (40, 8), UNICODE)
     assert [line_text(line).split()[0] for line in lines] == ["<0.25", "<0.50", "<50"]
-    assert [line_text(line).split()[-1] for line in lines] == ["58%", "31%", "11%"]
+    assert [line_text(line).split()[-2:] for line in lines] == [
+        ["58", "58%"],
+        ["31", "31%"],
+        ["11", "11%"],
+    ]
+
+
+def test_each_bar_of_a_histogram_begins_where_the_one_above_it_ends() -> None:
+    lines = histogram([(0.25, 50), (0.5, 25), (1.0, 25)], (57, 8), UNICODE)
+    bars = [line_text(line)[7:47] for line in lines]
+    assert bars == ["█" * 20 + " " * 20, "░" * 20 + "█" * 10 + " " * 10, "░" * 30 + "█" * 10]
 
 
 def test_heat_needs_no_colour() -> None:

@@ -48,7 +48,7 @@ def test_a_console_that_is_opened_later_shows_what_was_before() -> None:
             await console.until(lambda: len(console.app.watched.history.cluster) > 150)
             await console.until(lambda: "500" in console.text())
             assert "█" in console.lines()[5]
-            axis = next(line for line in console.lines() if "-5m" in line)
+            axis = next(line for line in console.lines() if "-4m" in line)
             assert axis.count("h") >= 2
 
     run(test)

@@ -12,7 +12,7 @@ from console.lines import Tone, line_text, line_width
 from console.seen import Seen
 from console.states import STATES
 from console.text import ASCII, UNICODE
-from console.view import head_lines, lookup_rows, slow_rows, up_text
+from console.view import head_lines, lookup_columns, lookup_rows, slow_rows, up_text
 from console.widgets.rows import Row
 from console.worker_rows import choose, make_scene, total_row, worker_row
 from nodes.wire import ClusterSnapshot, LookupView, SlowLookup, WorkerView
@@ -228,5 +228,10 @@ def test_slow_lookups_say_what_became_of_them() -> None:
 
 
 def test_lookups_by_name() -> None:
-    [row] = lookup_rows([LookupView("getbyname", 12.5, 0.2, None, 900, 40, 3)])
-    assert row.cells == ("getbyname", "12", "0.20", "-", "860", "40", "3")
+    lookups = (LookupView("getbyname", 12.5, 0.2, None, 900, 40, 3),)
+    for width, trends in ((58, ()), (70, ("        █",))):
+        columns = lookup_columns(width)
+        [row] = lookup_rows(seen(cluster_snapshot(lookups=lookups)), columns, UNICODE)
+        told = tuple(cell for cell, _ in zip(row.cells, columns, strict=False))
+        assert told[:7] == ("getbyname", "12", "0.20", "-", "860", "40", "3")
+        assert [cell.strip() for cell in told[7:]] == [cell.strip() for cell in trends]
