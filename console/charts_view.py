@@ -204,8 +204,8 @@ def _heat_head(seen: Seen, title: str, scale: str, room: int) -> Line:
     back = ago(_heat_span_s(seen, room) + seen.age_s)
     return (
         Run(fit(f"  {title}", HEAT_ID_CELLS + 2), Tone.HEADER),
-        Run(fit(f"{back}   {scale}", room - 3), Tone.MUTED),
-        Run("now" if seen.age_s < 1 else "   ", Tone.MUTED),
+        Run(fit(f"{back}   {scale}", room - 3), Tone.HEADER),
+        Run("now" if seen.age_s < 1 else "   ", Tone.HEADER),
     )
 
 

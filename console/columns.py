@@ -138,6 +138,9 @@ def _up(scene: Scene) -> str:
     return f"{up} up of {len(scene.shown)}" if up != len(scene.shown) else f"{up} up"
 
 
+WHY_PRIORITY = 72
+"""Of the reason for a trouble; a column that an operator asks for has a higher one."""
+
 WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     WorkerColumn(
         title="ID",
@@ -245,7 +248,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         cell=_trend,
         key=lambda worker, _: worker.lookups_per_s,
         right=False,
-        part=0.2,
+        part=0.25,
         most=60,
     ),
     WorkerColumn(
@@ -301,7 +304,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         title="WHY",
         letter="W",
         width=20,
-        priority=24,
+        priority=WHY_PRIORITY,
         cell=_why,
         key=lambda worker, _: worker.why,
         right=False,

@@ -19,7 +19,7 @@ WIDE_CELLS = 110
 
 HEAD_LINES = 2
 SIGN_CELLS, HINT_CELLS = 3, 34
-LOWER_LINES = 4
+LOWER_LINES = 3
 """Lines that the lower panels have at least, their heads apart."""
 
 MIN_CHART_LINES, MAX_CHART_LINES = 3, 16

@@ -153,7 +153,10 @@ def lookup_columns(width: int) -> list[Column]:
     room = width - 2 - sum(column.width + 1 for column in LOOKUP_COLUMNS)
     if room < MIN_TREND_CELLS:
         return list(LOOKUP_COLUMNS)
-    return [*LOOKUP_COLUMNS, Column("60 S, ONE SCALE"[:room], room, sorted_as="60 S")]
+    return [
+        *LOOKUP_COLUMNS,
+        Column("60 S, ONE SCALE" if room >= 15 else "60 S", room, sorted_as="60 S"),
+    ]
 
 
 def slow_rows(slow: Sequence[SlowLookup]) -> list[Row]:

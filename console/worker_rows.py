@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from console.charts import share_scale
-from console.columns import WORKER_COLUMNS, Scene, WorkerColumn
+from console.columns import WHY_PRIORITY, WORKER_COLUMNS, Scene, WorkerColumn
 from console.history import TREND_S, History
 from console.lines import Tone
 from console.states import shown_state
@@ -41,7 +41,8 @@ def choose(
     Args:
         width: cells of the table.
         ids: of the workers: as much of them is shown as there is room for.
-        troubled: whether a worker has a reason to tell, for which room is made.
+        troubled: whether a worker has a reason to tell: else there is room for it only if it was
+            asked for.
         columns: all that may be shown, in their order.
     """
     longest = max((cell_len(one) for one in ids), default=2)
@@ -49,7 +50,8 @@ def choose(
     widths["ID"] = max(4, min(longest, MAX_ID_CELLS, width // 4))
     room = width - 2
     chosen: set[str] = set()
-    for column in sorted(columns, key=lambda c: -_priority(c, troubled=troubled)):
+    told = [one for one in columns if troubled or one.title != "WHY" or one.priority > WHY_PRIORITY]
+    for column in sorted(told, key=lambda one: -one.priority):
         least = min(column.width, widths[column.title]) + 1
         if least <= room:
             chosen.add(column.title)
@@ -66,10 +68,6 @@ def choose(
 def _preferred(column: WorkerColumn, width: int) -> int:
     """The cells of a column: more on a wide screen, if it can use them."""
     return max(column.width, min(column.most, int(width * column.part)))
-
-
-def _priority(column: WorkerColumn, *, troubled: bool) -> int:
-    return max(72, column.priority) if column.title == "WHY" and troubled else column.priority
 
 
 def table_columns(chosen: Sequence[Chosen]) -> list[Column]:

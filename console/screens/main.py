@@ -191,17 +191,20 @@ class MainScreen(Screen[None]):
             self._offered = offered
             self.refresh_bindings()
         self.events.show(seen.events)
-        for table, (now, then) in self._empty.items():
-            table.say_empty(now if seen.replay_at is None else then)
-        if self._slow.display:
-            self._slow.set_rows(slow_rows(seen.snapshot.slow))
-        if self._lookups.display:
-            columns = lookup_columns(self._lookups.size.width)
-            self._lookups.set_columns(columns)
-            self._lookups.set_rows(lookup_rows(seen, columns, self.glyphs))
+        self._fill_figures(seen)
         self.message.expire()
         # The table, which is bound as well, has its rows by then.
         self.call_later(self.replan)
+
+    def _fill_figures(self, seen: Seen) -> None:
+        """Draws the figures of lookups that are on the screen."""
+        plan = self.board.plan
+        if Part.SLOW in plan:
+            self._slow.set_rows(slow_rows(seen.snapshot.slow))
+        if Part.LOOKUPS in plan:
+            columns = lookup_columns(plan[Part.LOOKUPS].width)
+            self._lookups.set_columns(columns)
+            self._lookups.set_rows(lookup_rows(seen, columns, self.glyphs))
 
     @on(Board.Resized)
     def _resized(self) -> None:
@@ -221,7 +224,10 @@ class MainScreen(Screen[None]):
             line_open=bool(self.line.kind),
         )
         was_small = self.too_small
-        self.board.follow(plan)
+        if plan != self.board.plan:
+            self.board.follow(plan)
+            if self.seen is not None:
+                self._fill_figures(self.seen)  # what has only now a place
         if self.too_small:
             self.set_focus(None)
         elif was_small or self.focused is None:

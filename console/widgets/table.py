@@ -297,18 +297,18 @@ class LiveTable(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One line of the screen; the first is always the header."""
         left, top = self.scroll_offset
-        base = self.rich_style
+        base = ground = self.rich_style
         if y == 0:
             sign = self.glyphs.descending if self.descending else self.glyphs.ascending
-            style = tone_style(self, Tone.HEADER, base)
+            ground = tone_style(self, Tone.HEADER, base) if self._columns else base
             strip = header_strip(
-                self._columns, {self.sort_column: sign}, " " * self.lead_cells, style
+                self._columns, {self.sort_column: sign}, " " * self.lead_cells, ground
             )
         elif self._footer_pinned and y == self.size.height - 1:
             strip = self._total(base)
         else:
             strip = self._body_line(y - 1 + top, base)
-        return strip.crop_extend(left, left + self.size.width, base)
+        return strip.crop_extend(left, left + self.size.width, ground)
 
     def _body_line(self, index: int, base: Style) -> Strip:
         if index < len(self._shown):
@@ -322,7 +322,8 @@ class LiveTable(ScrollView, can_focus=True):
     def _total(self, base: Style) -> Strip:
         assert self._footer is not None  # noqa: S101 - for the type checker
         style = tone_style(self, Tone.HEADER, base)
-        return cells_strip(self, self._footer, self._columns, " " * self.lead_cells, style)
+        over = Style(bgcolor=style.bgcolor)
+        return cells_strip(self, self._footer, self._columns, " " * self.lead_cells, style, over)
 
     def _line(self, row: Row, base: Style) -> Strip:
         style = tone_style(self, row.tone, base)

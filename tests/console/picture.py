@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from console.app import RollcallApp
 from console.cluster_factory import hosting
@@ -52,13 +54,18 @@ async def take() -> None:
         await asyncio.to_thread(app.driver.stop)
 
 
-def main() -> None:
-    """Takes it, in folders of its own."""
+def run_in_own_folders(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs it with state and cache that nobody else has."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ROLLCALL_STATE"] = f"{folder}/state"
         os.environ["ROLLCALL_CACHE"] = f"{folder}/cache"
         ensure_token()
-        asyncio.run(take())
+        asyncio.run(work())
+
+
+def main() -> None:
+    """Takes it."""
+    run_in_own_folders(take)
     print(PICTURE)  # noqa: T201 - it is what this was run for
 
 

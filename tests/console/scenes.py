@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from console.messages import LookupAnswered
 from nodes.master.lookup_stats import LATENCY_BOUNDS_MS
 from nodes.wire import ClusterSnapshot, Event, LookupView, SlowLookup, WorkerView
 from tests.console.fakes import NOON, FakeCluster, Shown, cluster_snapshot, envelope, worker_view
@@ -181,8 +182,17 @@ def watched_cluster(
     return cluster, past
 
 
-async def show_scene(console: Shown, past: Sequence[ClusterSnapshot]) -> None:
-    """Has a console have seen all of it, with a lookup asked."""
+async def show_scene(
+    console: Shown, past: Sequence[ClusterSnapshot], *, asked: bool = False
+) -> None:
+    """Has a console have seen all of it, and perhaps an answer."""
     for snapshot in past[:-1]:
         console.app.watched.history.add(snapshot)
     await console.show_snapshot(past[-1])
+    if asked:
+        main, words = console.app.main, ["getbylocation", "New Orleans"]
+        main.prompt.value = 'getbylocation "New Orleans"'
+        answer = LookupAnswered(words, console.cluster.answer, 0.8, [], more=False)
+        console.app.post_message(answer)
+        await console.until(lambda: main.answers.records)
+    await console.pilot.pause()

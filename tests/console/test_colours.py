@@ -11,7 +11,7 @@ from tests.console.fakes import FakeCluster, Shown, cluster_snapshot, run, shown
 LEAST_CONTRAST = 4.5
 """Between a text and what is behind it, as WCAG 2 has it."""
 
-READ = [tone for tone in Tone if tone and tone not in (Tone.FAINT, Tone.BAR)]
+READ = [tone for tone in Tone if tone and tone not in (Tone.FAINT, Tone.BAR, Tone.GRID)]
 """Those in which something is said that must be read; what is faint is there to be passed over."""
 
 

@@ -89,6 +89,21 @@ def test_what_fails_stands_on_top_of_what_is_answered_and_is_no_throughput() -> 
     assert "E" in bad, "and not by its colour alone"
 
 
+def test_a_panel_that_has_a_place_only_now_shows_what_is_so_now() -> None:
+    async def test() -> None:
+        many = [worker_view(n) for n in range(1, 31)]
+        lookups = (LookupView("getbyname", 12.0, 0.2, 1.0, 900, 40, 0),)
+        async with shown(FakeCluster(cluster_snapshot(many, lookups=lookups))) as console:
+            assert "FOUND" not in console.text()
+            few = (LookupView("getbyname", 0.0, None, None, 900, 40, 77),)
+            await console.show_snapshot(cluster_snapshot(many[:2], lookups=few))
+            await console.until(lambda: "FOUND" in console.text())
+            row = next(line for line in console.lines() if "getbyname" in line and "860" in line)
+            assert "77" in row
+
+    run(test)
+
+
 def test_where_all_is_well_the_heat_map_is_cool() -> None:
     history = History()
     workers = [worker_view(n, p99_ms=2.0 + n / 10) for n in (1, 2, 3)]

@@ -41,6 +41,7 @@ from tests.console.fakes import (
     shown,
     worker_view,
 )
+from tests.console.scenes import show_scene, watched_cluster
 from tests.kit import PATIENCE
 
 FROZEN = Path(__file__).parent / "frozen"
@@ -380,9 +381,7 @@ def busy_cluster() -> FakeCluster:
 
 
 @pytest.mark.parametrize(
-    ("size", "glyphs"),
-    [((80, 24), UNICODE), ((120, 36), UNICODE), ((200, 60), UNICODE), ((80, 24), ASCII)],
-    ids=["80x24", "120x36", "200x60", "ascii"],
+    ("size", "glyphs"), [((120, 36), UNICODE), ((80, 24), ASCII)], ids=["120x36", "ascii"]
 )
 def test_the_main_screen_looks_as_it_did(size: tuple[int, int], glyphs: Glyphs) -> None:
     async def test() -> None:
@@ -404,6 +403,73 @@ def test_the_main_screen_looks_as_it_did(size: tuple[int, int], glyphs: Glyphs) 
                 assert console.text().isascii()
             name = "ascii" if glyphs.ascii else f"{size[0]}x{size[1]}"
             compare(f"main-{name}", console.app.export_screenshot(title="rollcall"))
+
+    run(test)
+
+
+DARK, LIGHT = "textual-dark", "textual-light"
+
+WATCHED = [
+    ((120, 36), 3, False, DARK),
+    ((80, 24), 3, True, LIGHT),
+    *(
+        pytest.param(*scene, marks=pytest.mark.long)
+        for scene in (
+            ((60, 16), 3, False, LIGHT),
+            ((60, 16), 30, True, DARK),
+            ((80, 24), 3, False, DARK),
+            ((80, 24), 30, True, DARK),
+            ((80, 24), 30, False, LIGHT),
+            ((120, 36), 3, True, DARK),
+            ((120, 36), 30, False, DARK),
+            ((120, 36), 30, True, LIGHT),
+            ((200, 60), 3, True, LIGHT),
+            ((200, 60), 30, False, DARK),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("size", "workers", "outage", "theme"), WATCHED)
+def test_a_cluster_that_was_watched_for_minutes_looks_as_it_did(
+    size: tuple[int, int], workers: int, outage: bool, theme: str
+) -> None:
+    async def test() -> None:
+        cluster, past = watched_cluster(workers, outage=outage)
+        async with shown(cluster, size=size) as console:
+            console.app.theme = theme
+            await show_scene(console, past, asked=not outage)
+            health = "outage" if outage else "healthy"
+            assert health.upper() in console.head
+            name = f"{size[0]}x{size[1]}-{workers}-{health}-{theme.removeprefix('textual-')}"
+            compare(name, await still(console))
+
+    run(test)
+
+
+def empty_cells(console: Shown) -> float:
+    """The part of the screen on which nothing is: no sign, and no ground but the screen's own. A
+    single space between two words is a part of the text.
+    """
+    ground = console.app.screen.rich_style.bgcolor
+    empty = 0
+    for strip in console.app.screen._compositor.render_strips():
+        cells = "".join(
+            char if segment.style is None or segment.style.bgcolor == ground else "#"
+            for segment in strip
+            for char in segment.text
+        )
+        empty += cells.count(" ") - len(re.findall(r"(?<=\S) (?=\S)", cells))
+    width, height = console.app.size
+    return empty / (width * height)
+
+
+def test_three_workers_under_load_fill_the_screen() -> None:
+    async def test() -> None:
+        cluster, past = watched_cluster(3)
+        async with shown(cluster, size=(120, 36)) as console:
+            await show_scene(console, past, asked=True)
+            assert empty_cells(console) < 0.25
 
     run(test)
 
