@@ -1,4 +1,4 @@
-"""Makes the README's picture of the console at work: `python -m tests.console.picture`.
+"""Makes a still picture of the console at work: `python -m tests.console.picture`.
 
 A real master, four real workers, traffic, one worker killed, one lookup asked.
 """
