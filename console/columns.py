@@ -206,6 +206,7 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     ),
     WorkerColumn(
         title="HEDGE/M",
+        called="hedged",
         letter="H",
         width=7,
         priority=80,

@@ -295,12 +295,8 @@ KEYS = {
 
 
 def key_text(command: Command) -> str:
-    """A command's key as a person knows it; of one that has none, the key that takes back what it
-    takes back.
-    """
-    undone = (one for one in CLUSTER_COMMANDS if one.undo is command)
-    key = command.key or next((one.key for one in undone), "")
-    return KEYS.get(key, key)
+    """A command's key as a person knows it."""
+    return KEYS.get(command.key, command.key)
 
 
 def usable(*, read_only: bool) -> Sequence[ClusterCommand | ConsoleCommand]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from textual.binding import Binding
 from textual.keys import key_to_character
 
-from console.commands import BY_NAME, COMMANDS, KEYS
+from console.commands import BY_NAME, CLUSTER_COMMANDS, COMMANDS, KEYS
 
 NO_KEY = "no_key_for_"
 """What begins the name of a key that nobody has: a keymap moves only bindings that there are."""
@@ -49,8 +49,11 @@ class Keys(NamedTuple):
         return next((key_sign(key) for key in self.of(name)), "")
 
     def typed(self, name: str) -> str:
-        """What has the command done: its key, or what is typed for it."""
-        return self.text(name) or f":{name}"
+        """What has the command done: its key, or that of the command that it takes back, which is
+        the same key pressed again; or what is typed for it.
+        """
+        undone = next((one.name for one in CLUSTER_COMMANDS if one.undo is BY_NAME[name]), name)
+        return self.text(name) or self.text(undone) or f":{name}"
 
     @property
     def lookups_come(self) -> str:

@@ -151,14 +151,15 @@ def make_plan(
         workers = max(3, workers + free)
     charts = _chart_lines(free, height)
     spare = bottom - top - 1 - workers - ANSWER_LINES - 1 - lowest
-    if is_wide(width) and spare >= WIDE_CHART_LINES:
+    tall = is_wide(width) and spare >= WIDE_CHART_LINES
+    if tall:
         charts = min(spare, max(MAX_CHART_LINES, round((bottom - top) * CHART_PART)))
     plan[Part.CHARTS] = Region(0, top, width, charts)
     top += charts
     plan[Part.WORKERS_HEAD] = Region(0, top, width, 1)
     plan[Part.WORKERS] = Region(0, top + 1, width, workers)
     top += 1 + workers
-    if is_wide(width) and bottom - top >= min(TALL_LINES, ANSWER_LINES + 1 + lowest):
+    if tall or (is_wide(width) and bottom - top >= TALL_LINES):
         plan |= _four(figures, width, top, bottom, lowest)
     elif is_wide(width):
         plan |= _side_by_side(left, right, width, top, bottom)

@@ -10,7 +10,7 @@ from console.history import TREND_S
 from console.keys import Keys
 from console.lines import Field, Line, Tone, fit
 from console.seen import Seen
-from console.states import is_up
+from console.states import is_up, live
 from console.text import Glyphs, clean, number
 from console.widgets.rows import Column, Row
 from nodes.security.expiry import expiry
@@ -146,6 +146,16 @@ LOOKUP_COLUMNS = (
 )
 
 MIN_TREND_CELLS = 6
+
+
+MAX_LOWEST_LINES = 10
+"""Lines that lookups by name and the heat map have at most, before the charts have more."""
+
+
+def lowest_lines(snapshot: ClusterSnapshot) -> int:
+    """Lines that lookups by name, and a heat map beside them, would fill."""
+    rows = max(len(snapshot.lookups), len(live(snapshot.workers)), 2)
+    return min(MAX_LOWEST_LINES, 1 + rows)
 
 
 def lookup_columns(width: int) -> list[Column]:

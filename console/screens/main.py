@@ -18,15 +18,22 @@ from console.plan import (
     PANELS,
     PLACES,
     Part,
+    Plan,
     make_plan,
     panels_at_start,
 )
 from console.screens.confirm import MessageScreen
 from console.seen import Seen
 from console.settings import Settings
-from console.states import live
 from console.text import Glyphs, clean
-from console.view import LOOKUP_COLUMNS, SLOW_COLUMNS, lookup_columns, lookup_rows, slow_rows
+from console.view import (
+    LOOKUP_COLUMNS,
+    SLOW_COLUMNS,
+    lookup_columns,
+    lookup_rows,
+    lowest_lines,
+    slow_rows,
+)
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton, WorkersHead
 from console.widgets.board import Board
@@ -47,9 +54,6 @@ from console.widgets.panels import (
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import WorkerTable, command_bindings
-
-LOWEST_LINES = 10
-"""Lines that lookups by name and the heat map have at most, before the charts have more."""
 
 HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
 """The heads of the panels below the workers."""
@@ -93,6 +97,7 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.glyphs = glyphs
         self.zoomed: Part | None = None
+        self._plan: Plan = {}
         self._settings = settings
         self._panels = panels_at_start(config.panels, settings.panels)
         self._figures = Part.LOOKUPS
@@ -198,7 +203,7 @@ class MainScreen(Screen[None]):
 
     def _fill_figures(self, seen: Seen) -> None:
         """Draws the figures of lookups that are on the screen."""
-        plan = self.board.plan
+        plan = self._plan
         if Part.SLOW in plan:
             self._slow.set_rows(slow_rows(seen.snapshot.slow))
         if Part.LOOKUPS in plan:
@@ -219,12 +224,13 @@ class MainScreen(Screen[None]):
             rows=self.table.lines_wanted,
             **self._panels,
             figures=self._figures,
-            lowest=self._lowest,
+            lowest=lowest_lines(self.seen.snapshot) if self.seen is not None else 4,
             zoomed=self.zoomed,
             line_open=bool(self.line.kind),
         )
         was_small = self.too_small
-        if plan != self.board.plan:
+        if plan != self._plan:
+            self._plan = plan
             self.board.follow(plan)
             if self.seen is not None:
                 self._fill_figures(self.seen)  # what has only now a place
@@ -233,14 +239,6 @@ class MainScreen(Screen[None]):
         elif was_small or self.focused is None:
             self.table.focus()
         self._draw_heads()
-
-    @property
-    def _lowest(self) -> int:
-        """Lines that lookups by name and the heat map would fill."""
-        if self.seen is None:
-            return LOWEST_LINES
-        snapshot = self.seen.snapshot
-        return min(LOWEST_LINES, 1 + max(len(snapshot.lookups), len(live(snapshot.workers)), 2))
 
     def _draw_heads(self) -> None:
         focused = self.focused

@@ -80,7 +80,8 @@ def test_a_wide_and_tall_screen_shows_four_panels_at_once() -> None:
     plan = make_plan((120, 36), rows=5)
     assert {Part.ANSWER, Part.EVENTS, Part.LOOKUPS, Part.HEAT} <= plan.keys()
     assert Part.SLOW in make_plan((120, 36), rows=5, figures=Part.SLOW)
-    assert Part.HEAT not in make_plan((120, 24), rows=5)
+    for lowest in (3, 4, 10):
+        assert Part.HEAT not in make_plan((120, 24), rows=5, lowest=lowest)
 
 
 def test_a_zoomed_panel_has_nearly_all_of_it() -> None:
