@@ -183,18 +183,26 @@ def ago(span_s: float) -> str:
 
 
 def time_axis(
-    marks: Iterable[Mark], now: float, span_s: float, width: int, *, age_s: float = 0.0
+    marks: Iterable[Mark],
+    now: float,
+    span_s: float,
+    width: int,
+    *,
+    age_s: float = 0.0,
+    end: str = "now",
 ) -> Line:
-    """The line under a chart: how far back it goes, and the marks of what happened. Where two
-    fall on one place the first is shown, but a hedge only if there is nothing else.
+    """The line under a chart: how far back it goes, the marks of what happened, and what its end
+    is called. Where two marks fall on one place the first is shown, but a hedge only if there is
+    nothing else.
 
     Args:
         marks: what happened.
         now, span_s: the time at the right end, and how far back the left end is.
         width: cells that it takes.
-        age_s: how long ago the right end is, in seconds: less than one is now.
+        age_s: how long ago the right end is, in seconds: less than one is no age.
+        end: what the right end is called, if it has no age.
     """
-    start, end = ago(span_s + age_s), "now" if age_s < 1 else ago(age_s)
+    start, end = ago(span_s + age_s), end if age_s < 1 else ago(age_s)
     placed: dict[int, Mark] = {}
     for mark in marks:
         place = place_of(mark.at, now, span_s, width)
@@ -227,6 +235,7 @@ def chart(
     low: Values | None = None,
     upper: Tone = Tone.FAINT,
     text: Callable[[float], str] = number,
+    end: str = "now",
 ) -> list[Line]:
     """A chart with its axes. The title is on the first line where there are four or more.
 
@@ -237,7 +246,7 @@ def chart(
         glyphs: what the terminal can show.
         scale: its vertical axis.
         marks: what happened.
-        now, span_s, age_s: see `time_axis`.
+        now, span_s, age_s, end: see `time_axis`.
         low, upper: see `columns`.
         text: a figure, as it stands at the axis.
     """
@@ -252,7 +261,7 @@ def chart(
         figure = figures.get(index, "")
         lead = Run(f"{fit(figure, AXIS_CELLS - 1, right=True)}{glyphs.axis}", Tone.FAINT)
         lines.append((lead, *(_ruled(line, glyphs) if figure and titled else line)))
-    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, age_s=age_s)
+    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, age_s=age_s, end=end)
     lead_text = fit(f" {title}", AXIS_CELLS) if not titled else " " * AXIS_CELLS
     lines.append((Run(lead_text, Tone.MUTED), *axis))
     return lines

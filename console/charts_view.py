@@ -24,7 +24,7 @@ from console.history import HISTORY_S, TREND_S, Sample, event_marks
 from console.lines import Line, Run, Tone, line_width
 from console.plan import is_wide
 from console.seen import Seen
-from console.text import Glyphs, clean, fit, middle_cut, number
+from console.text import Glyphs, clean, fit, middle_cut, number, time_of_day
 from nodes.support.natural import natural_key
 from nodes.support.units import latency, milliseconds
 from nodes.wire import WorkerView
@@ -97,9 +97,20 @@ def _rates(
         now=now,
         span_s=span_s,
         age_s=seen.age_s,
+        end=_end(seen),
         low=resample(answered, now, span_s, width),
         upper=Tone.BAD,
     )
+
+
+def _hint(seen: Seen, keys: str) -> str:
+    """The keys that would fill an empty place, while they act."""
+    return f": {keys}" if seen.replay_at is None else ""
+
+
+def _end(seen: Seen) -> str:
+    """What the right end of a chart is called."""
+    return "now" if seen.replay_at is None else time_of_day(seen.replay_at)
 
 
 def _latencies(
@@ -121,6 +132,7 @@ def _latencies(
         age_s=seen.age_s,
         low=low,
         text=milliseconds,
+        end=_end(seen),
     )
 
 
@@ -168,7 +180,8 @@ def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     grid = _heat_grid(seen, workers, room, lambda sample: sample.p99_ms)
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
-        return [(Run(f"  No latencies yet: {seen.keys.lookups_come}", Tone.MUTED),)]
+        hint = _hint(seen, seen.keys.lookups_come)
+        return [(Run(f"  No latencies yet{hint}", Tone.MUTED),)]
     usual = values[len(values) // 4]
     top = max(values[-1], usual * CALM_FACTOR)
     lines = [_heat_head(seen, "p99", f"9 is {latency(top)}", room)]
@@ -202,10 +215,11 @@ def _heat_grid(
 
 def _heat_head(seen: Seen, title: str, scale: str, room: int) -> Line:
     back = ago(_heat_span_s(seen, room) + seen.age_s)
+    end = _end(seen) if seen.age_s < 1 else ago(seen.age_s)
     return (
         Run(fit(f"  {title}", HEAT_ID_CELLS + 2), Tone.HEADER),
-        Run(fit(f"{back}   {scale}", room - 3), Tone.HEADER),
-        Run("now" if seen.age_s < 1 else "   ", Tone.HEADER),
+        Run(fit(f"{back}   {scale}", room - len(end)), Tone.HEADER),
+        Run(end, Tone.HEADER),
     )
 
 

@@ -82,6 +82,8 @@ class History:
         for worker_id in worker_ids:
             samples = self._workers.get(worker_id, ())
             earlier._workers[worker_id] = deque(one for one in samples if since <= one.at <= at)
+        for name, points in self._lookups.items():
+            earlier._lookups[name] = deque(one for one in points if since <= one.at <= at)
         return earlier
 
     def seed(self, seconds: Iterable[Second]) -> None:
@@ -125,7 +127,7 @@ class History:
                     snapshot.errors,
                 )
             )
-            _forget(self._cluster, now)
+            self._forget(self._cluster, now)
             self._add_lookups(snapshot)
         present = {worker.id for worker in snapshot.workers}
         for gone in () if self._endless else self._workers.keys() - present:
@@ -141,10 +143,12 @@ class History:
             samples.popleft()
 
     def _add_lookups(self, snapshot: ClusterSnapshot) -> None:
-        for gone in self._lookups.keys() - {one.name for one in snapshot.lookups}:
+        present = {one.name for one in snapshot.lookups}
+        for gone in () if self._endless else self._lookups.keys() - present:
             del self._lookups[gone]
+        most = None if self._endless else int(HISTORY_S)
         for one in snapshot.lookups:
-            points = self._lookups.setdefault(one.name, deque(maxlen=int(HISTORY_S)))
+            points = self._lookups.setdefault(one.name, deque(maxlen=most))
             points.append(Point(snapshot.taken_at, one.per_s))
 
     def lookup_points(self, name: str) -> list[Point]:

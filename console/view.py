@@ -11,7 +11,7 @@ from console.keys import Keys
 from console.lines import Field, Line, Tone, fit
 from console.seen import Seen
 from console.states import is_up, live
-from console.text import Glyphs, clean, number
+from console.text import Glyphs, clean, clock, number, time_of_day
 from console.widgets.rows import Column, Row
 from nodes.security.expiry import expiry
 from nodes.support.units import counted, duration, latency, milliseconds

@@ -196,6 +196,8 @@ class MainScreen(Screen[None]):
             self._offered = offered
             self.refresh_bindings()
         self.events.show(seen.events)
+        for table, (now, then) in self._empty.items():
+            table.say_empty(now if seen.replay_at is None else then)
         self._fill_figures(seen)
         self.message.expire()
         # The table, which is bound as well, has its rows by then.
