@@ -12,7 +12,7 @@ from nodes.routing import Worker
 from nodes.transport import CallTimeout, ProtocolError, TransportError, Value
 from nodes.wire import ProbeAnswer
 
-PROBE_INTERVAL_S = 1.0
+PROBE_INTERVAL_S = 0.75
 PROBE_TIMEOUT_S = 0.75
 """Seconds between two probes of one worker, and how long one may take: a worker that falls silent
 just after a probe is told of within their sum."""
