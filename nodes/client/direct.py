@@ -133,7 +133,9 @@ class DirectClient:
         timeout: float,
     ) -> Envelope:
         """One page of a lookup; arguments and errors as `nodes.client.blocking.Client.page`."""
-        loop = self._begin(timeout)
+        loop = self._loop
+        if loop is None or not self._following:
+            loop = self._begin(timeout)
         try:
             failed = QuickFailure()
             if after is None and limit == PAGE_RECORDS and timeout > FIRST_WAIT_S:
@@ -181,9 +183,6 @@ class DirectClient:
 
     def _begin(self, timeout: float) -> LoopThread:
         """Asks for the list of workers, which the first lookup has to wait for."""
-        loop = self._loop
-        if loop is not None and self._following:
-            return loop
         with self._beginning:
             if self._closed:
                 raise MasterLost("this client is closed")

@@ -130,24 +130,21 @@ class QuickLookups:
         part: object = None
         failure: TransportError | None = None
         try:
-            part = self._call(one, name, args)
+            part = fast_call(one.pool, "ask", (name, *args), FIRST_WAIT_S)
+            if part is None:
+                part = self._call(one, name, args)
         except TransportError as error:
             failure = error
             one.late = True
         took_s = time.monotonic() - began
-        good = is_answer(part)
+        answer = QuickAnswer(part, one.worker.id, took_s) if is_answer(part) else None
         with self._lock:
             one.in_flight -= 1
-            one.served += good
+            one.served += answer is not None
             self._measure(one, took_s)
-        if is_answer(part):
-            return QuickAnswer(part, one.worker.id, took_s)
-        return QuickFailure(None if failure is None else one.worker, failure)
+        return answer or QuickFailure(None if failure is None else one.worker, failure)
 
     def _call(self, one: QuickWorker, name: str, args: tuple[str | float, ...]) -> object:
-        value = fast_call(one.pool, "ask", (name, *args), FIRST_WAIT_S)
-        if value is not None:
-            return value
         lane = one.pool.take(timeout=DIAL_TIMEOUT_S)
         try:
             if one.key and not lane.knows("ask"):
