@@ -156,6 +156,10 @@ def _items(stream: Stream, size: int) -> tuple[Any, ...]:
     return tuple([load(stream) for _ in range(size)])
 
 
+def _slice(start: object, stop: object, step: object) -> slice[Any, Any, Any]:
+    return slice(start, stop, step)
+
+
 def _size(stream: Stream, form: struct.Struct) -> int:
     size: int = form.unpack(stream.read(form.size))[0]
     return size
@@ -190,6 +194,6 @@ _DECODERS: dict[bytes, Callable[[Stream], Any]] = {
     TAG_TUP_L4: lambda stream: _items(stream, _size(stream, I4)),
     TAG_INT_L1: lambda stream: int(stream.read(_size(stream, I1))),
     TAG_INT_L4: lambda stream: int(stream.read(_size(stream, I4))),
-    TAG_SLICE: lambda stream: slice(*load(stream)),
+    TAG_SLICE: lambda stream: _slice(*load(stream)),
     TAG_FSET: lambda stream: frozenset(load(stream)),
 }

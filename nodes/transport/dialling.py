@@ -10,6 +10,7 @@ import ssl
 from nodes.transport.connection import Connection
 from nodes.transport.errors import DialFailed, HandshakeFailed
 from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.local_sockets import connect_locally
 from nodes.transport.peer import Peer
 from nodes.transport.service import Service
 from nodes.transport.tls import Secure, explain_ssl_error, role_mismatch
@@ -42,7 +43,8 @@ async def dial(
     connection = Connection(lambda: service, Peer(host, port), limits)
     transport = await _connect(connection, host, port, timeout_s, tls)
     # Linux may join a socket that dials a free local port to itself.
-    if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+    ours, theirs = (transport.get_extra_info(end) for end in ("sockname", "peername"))
+    if ours == theirs:
         connection.abort()
         raise DialFailed(f"{where}: nobody listens there")
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -58,6 +60,10 @@ async def _connect(
 ) -> asyncio.BaseTransport:
     where = f"{host}:{port}"
     loop = asyncio.get_running_loop()
+    local = connect_locally(host, port) if tls is None else None
+    if local is not None:
+        transport, _ = await loop.create_unix_connection(lambda: connection, sock=local)
+        return transport
     try:
         async with asyncio.timeout(timeout_s):
             transport, _ = await loop.create_connection(

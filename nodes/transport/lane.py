@@ -23,6 +23,7 @@ from nodes.transport.errors import (
 )
 from nodes.transport.frames import FrameReader, MalformedError
 from nodes.transport.limits import DEFAULTS, Limits
+from nodes.transport.local_sockets import connect_locally
 from nodes.transport.stream import Stream
 from nodes.transport.values import Value
 
@@ -41,6 +42,7 @@ class Lane:
         sock: connected, and the lane's own from now on.
         limits: the peer's, as far as is known; `frame_in` and `frame_reply` matter here.
         stream: over that socket, if it is another than a plain one.
+        address: of the server, where the socket does not say.
 
     Attributes:
         idle: whether a call may be sent.
@@ -65,9 +67,14 @@ class Lane:
     )
 
     def __init__(
-        self, sock: socket.socket, limits: Limits = DEFAULTS, stream: Stream | None = None
+        self,
+        sock: socket.socket,
+        limits: Limits = DEFAULTS,
+        stream: Stream | None = None,
+        *,
+        address: tuple[str, int] | None = None,
     ) -> None:
-        self.address: tuple[str, int] = sock.getpeername()[:2]
+        self.address = address or sock.getpeername()[:2]
         self.sock = sock
         self.stream = stream or Stream(sock)
         self.encrypted = stream is not None
@@ -106,6 +113,9 @@ class Lane:
             DialFailed: no connection.
         """
         deadline = time.monotonic() + timeout
+        local = connect_locally(host, port) if tls is None else None
+        if local is not None:
+            return cls(local, limits, address=(host, port))
         try:
             sock = socket.create_connection((host, port), timeout)
         # The latter two: no name at all, and no port.

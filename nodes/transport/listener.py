@@ -30,6 +30,7 @@ class Listener:
         retry_s: seconds between attempts to accept while the system refuses.
         tls: whether who speaks has to speak TLS.
         speaks: given each connection that has begun to speak.
+        peer: who is at the other end of each, where the system does not say.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Listener:
         retry_s: float,
         tls: bool,
         speaks: Callable[[socket.socket, Peer], None],
+        peer: Peer | None = None,
     ) -> None:
         self._sock = sock
+        self._peer = peer
         self._max_silent = max_silent
         self._first_byte_s = first_byte_s
         self._retry_s = retry_s
@@ -52,19 +55,25 @@ class Listener:
         self._silent: dict[socket.socket, tuple[Peer, float]] = {}
         self._retry: asyncio.TimerHandle | None = None
         self._troubled = False
+        self._started = False
 
     def start(self) -> None:
         """Accepts from now on; called on the loop."""
         self._loop = asyncio.get_running_loop()
+        self._started = True
         self._loop.add_reader(self._sock, self._accept)
 
     def close(self) -> None:
-        """Accepts nobody any more, and lets go of who has not spoken; called on the loop."""
+        """Accepts nobody any more, and lets go of who has not spoken and of the socket; called on
+        the loop, if it was started.
+        """
         if self._retry is not None:
             self._retry.cancel()
-        self._loop.remove_reader(self._sock)
+        if self._started:
+            self._loop.remove_reader(self._sock)
         for sock in list(self._silent):
             self._drop(sock, "the server stops")
+        self._sock.close()
 
     def drop_silent(self, now: float) -> None:
         """Drops who has been silent for too long."""
@@ -78,7 +87,7 @@ class Listener:
             room = self._max_silent - len(self._silent)
             for _ in range(max(1, min(ACCEPTED_AT_ONCE, room))):
                 sock, address = self._sock.accept()
-                self._take_in(sock, Peer(*address[:2]))
+                self._take_in(sock, self._peer or Peer(*address[:2]))
         except (BlockingIOError, ConnectionAbortedError):
             self._troubled = False
         except OSError as error:  # RPyC takes any error here for the end of the server

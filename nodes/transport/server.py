@@ -14,6 +14,7 @@ from nodes.transport.connection import Connection
 from nodes.transport.eviction import Kept, affordable, longest_silent
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.listener import Listener
+from nodes.transport.local_sockets import LOOPBACK, listen_locally
 from nodes.transport.peer import Peer
 from nodes.transport.service import Refusing, Service
 from nodes.transport.tls import AlertingObject, shaking_hands
@@ -43,6 +44,7 @@ class Server:
             this process fewer than twice as many descriptors).
         tls: who is trusted, and what is shown; None for no TLS. The handshake is part of
             what a new connection may take until its first byte.
+        local: whether clients of this machine and user may take `local_sockets`.
 
     Attributes:
         address: host and port it is bound to.
@@ -61,6 +63,7 @@ class Server:
         port: int = 0,
         limits: Limits = DEFAULTS,
         tls: ssl.SSLContext | None = None,
+        local: bool = True,
     ) -> None:
         self._sock = _listening_socket(host, port, None if tls is None else limits.frame)
         self.address: tuple[str, int] = self._sock.getsockname()[:2]
@@ -74,14 +77,9 @@ class Server:
         self._tls = tls
         if tls is not None:
             tls.sslobject_class = AlertingObject
-        self._listener = Listener(
-            self._sock,
-            max_silent=affordable(limits.connections, 4),
-            first_byte_s=limits.first_byte,
-            retry_s=limits.accept_retry,
-            tls=tls is not None,
-            speaks=self._admit,
-        )
+        self._listeners = [self._make_listener(self._sock, affordable(limits.connections, 4))]
+        if local and tls is None:
+            self._listen_locally()
         self._connections: set[Connection] = set()
         self._turning_away: dict[Connection, float] = {}
         self._opening: dict[asyncio.Task[None], socket.socket] = {}
@@ -92,6 +90,30 @@ class Server:
         self._noted_at = -math.inf
         self._listening = False
         self._port_left = False
+
+    def _make_listener(
+        self, sock: socket.socket, max_silent: int, peer: Peer | None = None
+    ) -> Listener:
+        return Listener(
+            sock,
+            max_silent=max_silent,
+            first_byte_s=self.limits.first_byte,
+            retry_s=self.limits.accept_retry,
+            tls=self._tls is not None,
+            speaks=self._admit,
+            peer=peer,
+        )
+
+    def _listen_locally(self) -> None:
+        try:
+            sock = listen_locally(*self.address)
+        except OSError:
+            self._sock.close()
+            raise
+        if sock is not None:
+            peer = Peer(LOOPBACK[self.address[0]], 0)
+            most = affordable(self.limits.connections, 16)
+            self._listeners.append(self._make_listener(sock, most, peer))
 
     @property
     def connections(self) -> int:
@@ -109,7 +131,8 @@ class Server:
             raise RuntimeError("a server starts once")
         self._loop = asyncio.get_running_loop()
         self._listening = True
-        self._listener.start()
+        for listener in self._listeners:
+            listener.start()
         self._look()
 
     def leave_port(self) -> None:
@@ -119,9 +142,8 @@ class Server:
         if self._port_left:
             return
         self._port_left = True
-        if self._listening:
-            self._listener.close()
-        self._sock.close()
+        for listener in self._listeners:
+            listener.close()
 
     async def finish(self, timeout: float) -> None:
         """Leaves the port, and ends each connection once what it has asked is answered, or after
@@ -254,7 +276,8 @@ class Server:
         if now - self._beaten_at > SLEPT_S:
             self._slept_until = now + BEAT_S  # what came meanwhile may be read after this
         self._beaten_at = now
-        self._listener.drop_silent(now)
+        for listener in self._listeners:
+            listener.drop_silent(now)
         for connection in list(self._connections):
             why = connection.overdue(now)
             if why:

@@ -35,8 +35,7 @@ class Stream:
     ``SO_SNDTIMEO``), and is told again only when the time asked for is another.
 
     Args:
-        sock: connected, TCP (between Unix sockets the kernel begins a send's time anew
-            with each piece of it); made blocking here.
+        sock: connected; made blocking here.
 
     Attributes:
         certificate: what the peer has proved to be; None without TLS, or if it showed none.
@@ -77,12 +76,14 @@ class Stream:
 
     def send_slowly(self, rest: memoryview, deadline: float) -> None:
         """Sends what the kernel had no room for at once; errors as `send`."""
+        room = select.poll()
+        room.register(self._sock, select.POLLOUT)
         while rest:
-            self._allow(socket.SO_SNDTIMEO, deadline)
+            room.poll(max(1.0, remaining(deadline) * 1000))
             try:
-                rest = rest[self._sock.send(rest) :]
+                rest = rest[self._sock.send(rest, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                continue  # the kernel's time was up; whether ours is, the deadline says
+                continue  # whether there is time left, the deadline says
 
     def read(self, deadline: float) -> bytes:
         """The next bytes there are, at least one.

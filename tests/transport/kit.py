@@ -69,12 +69,13 @@ class RunningServer:
         tls: ssl.SSLContext | None = None,
         *,
         start: bool = True,
+        local: bool = False,
     ) -> None:
         self.services: list[RecordingService] = []
         self._kind = kind
         self._verbs = verbs
         self.loop = LoopThread("tested")
-        self.server = Server(self._open, limits=limits, tls=tls)
+        self.server = Server(self._open, limits=limits, tls=tls, local=local)
         self.loop.start()
         if start:
             self.loop.call(self.server.start)
