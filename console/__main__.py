@@ -43,8 +43,9 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @click.option(
     "--attach",
     metavar="HOST:PORT",
-    default=None,
-    help="Watch and steer a cluster that runs elsewhere, in place of hosting one.",
+    multiple=True,
+    help="Watch and steer a cluster that runs elsewhere, in place of hosting one. Given several "
+    "times, several clusters on one screen.",
 )
 @click.option(
     "--settings",
@@ -71,7 +72,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 )
 @click.option("--read-only", is_flag=True, help="Without the commands that change the cluster.")
 def rollcall(
-    attach: str | None,
+    attach: tuple[str, ...],
     replay: str | None,
     settings: Path | None,
     read_only: bool,
@@ -81,7 +82,7 @@ def rollcall(
 
     Without a terminal the same cluster runs without a screen, as by 'rollcall-nodes up'.
     """
-    if attach is not None and replay is not None:
+    if attach and replay is not None:
         raise click.UsageError("--attach shows a cluster, and --replay a recording: give one")
     if why := _why_no_screen():
         _run_without_screen(why, attach, replay, hosted)
@@ -104,15 +105,15 @@ def _why_no_screen() -> str:
 
 
 def _run_without_screen(
-    why: str, attach: str | None, replay: str | None, hosted: dict[str, Any]
+    why: str, attach: tuple[str, ...], replay: str | None, hosted: dict[str, Any]
 ) -> None:
     if replay is not None:
         which = f"--master 127.0.0.1:{replay}" if replay.isdigit() else f"--file {replay}"
         command = f"rollcall-nodes recording {printable(which)} --last"
         click.echo(f"rollcall: {why}, which --replay needs; without one: {command}", err=True)
         raise SystemExit(2)
-    if attach is not None:
-        command = f"rollcall-nodes ps --master {printable(attach)}"
+    if attach:
+        command = f"rollcall-nodes ps --master {printable(attach[0])}"
         click.echo(f"rollcall: {why}, which --attach needs; without one: {command}", err=True)
         raise SystemExit(2)
     from nodes.cli.serve import up  # noqa: PLC0415 - only then is it needed
@@ -122,7 +123,7 @@ def _run_without_screen(
 
 
 def _run(
-    attach: str | None,
+    attach: tuple[str, ...],
     replay: str | None,
     hosted: dict[str, Any],
     settings_file: Path | None,
@@ -136,12 +137,8 @@ def _run(
         from console.recorded_file import RecordedFile  # noqa: PLC0415 - only then is it needed
 
         recorded = RecordedFile(replay)
-    if attach is not None:
-        from nodes.support.addresses import parse_address  # noqa: PLC0415 - only then is it needed
-
-        parse_address(attach)
     from console.app import RollcallApp  # noqa: PLC0415
-    from console.cluster_factory import attaching, hosting  # noqa: PLC0415
+    from console.cluster_factory import attaching_all, hosting  # noqa: PLC0415
     from console.config import load_config  # noqa: PLC0415
     from console.fixed_keys import fixed_keys  # noqa: PLC0415
     from console.settings import load_settings, save_settings  # noqa: PLC0415
@@ -153,10 +150,10 @@ def _run(
     config = load_config(settings_file, fixed_keys())
     settings = load_settings()
     app = RollcallApp(
-        open_cluster=hosting(**hosted) if attach is None else attaching(attach, tls),
+        clusters=attaching_all(attach, tls) if attach else {"": hosting(**hosted)},
         settings=settings,
         glyphs=terminal_glyphs(),
-        attached=attach is not None,
+        attached=bool(attach),
         tls=tls,
         read_only=read_only or recorded is not None,
         config=config,
@@ -166,9 +163,8 @@ def _run(
     try:
         app.run()
     finally:
-        # However the screen ended, nothing of the cluster outlives it.
-        app.traffic.stop()
-        app.driver.stop()
+        # However the screen ended, nothing of the clusters outlives it.
+        app.clusters.stop()
         save_settings(settings)
     return app.return_code or 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console import effects
+from console.cluster_names import said_of
 from console.export import exists, export
 from console.replay import Way
 from console.screens.confirm import ConfirmScreen, StoppingScreen
@@ -44,15 +45,16 @@ class Actions:
         if not lookup:
             prompt.select_all()
 
-    def show_details(self, worker_id: str = "") -> None:
+    def show_details(self, key: str = "") -> None:
         """Opens the screen of a worker, the one under the cursor unless it is named."""
         app = self._app
-        worker_id = worker_id or app.main.table.cursor
-        if app.worker(worker_id) is None:
-            app.say(f"there is no worker {worker_id}".rstrip(), bad=True)
+        key = key or app.main.table.cursor
+        target = app.find(key)
+        if target is None:
+            app.say(f"there is no worker {key}".rstrip(), bad=True)
             return
-        screen = WorkerScreen(worker_id, app.driver, app.glyphs)
-        app.push_screen(screen)
+        cluster, worker = target
+        app.push_screen(WorkerScreen(cluster.name, worker.id, cluster.driver, app.glyphs))
         app.call_after_refresh(app.show_seen)
 
     def open_filter(self, text: str = "") -> None:
@@ -97,18 +99,21 @@ class Actions:
 
     def toggle_traffic(self, rate: str = "") -> None:
         """Starts the built-in load at `rate` lookups a second, or stops it if none is given."""
-        app = self._app
-        if app.traffic.running and not rate:
-            app.traffic.stop()
-            app.say("traffic stopped")
-        elif not app.driver.address:
-            app.say("the cluster is not there yet", bad=True)
+        app, cluster = self._app, self._app.front
+        traffic, address = cluster.traffic, cluster.driver.address
+        bad = False
+        if traffic.running and not rate:
+            traffic.stop()
+            said = "traffic stopped"
+        elif not address:
+            said, bad = "the cluster is not there yet", True
         elif rate and not int(rate):
-            app.say("traffic takes lookups a second, as in :traffic 200", bad=True)
+            said, bad = "traffic takes lookups a second, as in :traffic 200", True
         else:
-            app.traffic.start(app.driver.address, int(rate or DEFAULT_TRAFFIC_PER_S))
+            traffic.start(address, int(rate or DEFAULT_TRAFFIC_PER_S))
             key = app.config.keys.typed("traffic")
-            app.say(f"traffic of {app.traffic.rate}/s starts ({key} stops it)")
+            said = f"traffic of {traffic.rate}/s starts ({key} stops it)"
+        app.say(said_of(cluster.name, said), bad=bad)
         app.show_seen()
 
     def move(self, way: Way) -> None:
@@ -137,16 +142,16 @@ class Actions:
         effect = effects.leave(
             app.snapshot,
             attached=app.attached,
-            traffic=app.traffic.running,
-            frozen_here=app.driver.has_to_undo,
-            lost=bool(app.watched.lost),
+            traffic=any(one.traffic.running for one in app.clusters),
+            frozen_here=any(one.driver.has_to_undo and not one.lost for one in app.clusters),
+            lost=[one.name for one in app.clusters if one.lost],
+            run_on=[one.name for one in app.clusters if not one.lost],
         )
         app.push_screen(ConfirmScreen("Quit?", effect), lambda yes: self._quit() if yes else None)
 
     def _quit(self) -> None:
         self.quitting = True
         app = self._app
-        app.traffic.stop()
         app.push_screen(
             StoppingScreen(
                 "Leaving ..."
@@ -154,4 +159,4 @@ class Actions:
                 else "Stopping: the last lookups are being answered ..."
             )
         )
-        app.driver.request_stop()
+        app.clusters.request_stop()

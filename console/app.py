@@ -1,9 +1,8 @@
-"""The application: shows what the driver learns of the cluster, and carries out commands."""
+"""The application: shows what the drivers learn of the clusters, and carries out commands."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,29 +14,28 @@ from textual.screen import Screen
 from console import messages
 from console.actions import Actions
 from console.asking import Asking
+from console.clusters import Clusters, Target
 from console.colours import console_colours
 from console.command_text import parse
 from console.commands import BY_NAME, usable
 from console.config import Config
-from console.driver import Driver, OpenCluster
-from console.notifications import NotificationFilter
+from console.driver import OpenCluster
 from console.replaying import Replaying
 from console.screens.confirm import MessageScreen
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
-from console.seen import Seen
+from console.seen import Overview
 from console.settings import Settings
 from console.signals import heed_signals
 from console.steering import Steering
 from console.text import Glyphs, clean
-from console.traffic import Traffic
 from console.watched import WatchedCluster
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton
 from console.widgets.prompt import Prompt
 from console.widgets.table import LiveTable
 from nodes.errors import BadRequest
-from nodes.wire import ClusterSnapshot, Event, WorkerView
+from nodes.wire import ClusterSnapshot
 
 if TYPE_CHECKING:
     from console.recorded_file import RecordedFile
@@ -50,14 +48,15 @@ class RollcallApp(App[int]):
     """The console.
 
     Args:
-        open_cluster: hosts or attaches; see `console.driver.OpenCluster`.
+        clusters: what hosts or attaches to each, by its name; see `console.cluster_names` and
+            `console.driver.OpenCluster`.
         settings: of the last run; changed in place.
         glyphs: what the terminal can show.
-        attached: whether the cluster runs on without this console.
+        attached: whether the clusters run on without this console.
         read_only: takes the commands that steer away.
         tls: the folder of certificates for the built-in load; None for no TLS.
         config: what the operator's settings file says; None for nothing.
-        poll_interval_s: between two polls of the cluster; None for what the file says.
+        poll_interval_s: between two polls of a cluster; None for what the file says.
         recorded: what is shown in the place of a cluster; None where there is one.
     """
 
@@ -72,7 +71,7 @@ class RollcallApp(App[int]):
     def __init__(
         self,
         *,
-        open_cluster: OpenCluster,
+        clusters: Mapping[str, OpenCluster],
         settings: Settings,
         glyphs: Glyphs,
         attached: bool,
@@ -90,15 +89,21 @@ class RollcallApp(App[int]):
         self.glyphs = glyphs
         self.attached = attached
         self.read_only = read_only
-        self.driver = Driver(open_cluster, self.post_message, poll_interval_s=poll_interval_s)
-        self.traffic = Traffic(self.post_message, tls=tls)
-        self.watched = WatchedCluster(poll_interval_s)
+        self.clusters = Clusters(
+            WatchedCluster(
+                name,
+                opening,
+                self.post_message,
+                poll_interval_s=poll_interval_s,
+                tls=tls,
+                recorded=recorded,
+            )
+            for name, opening in clusters.items()
+        )
         self.actions = Actions(self)
         self.steering = Steering(self)
         self.asking = Asking(self)
         self.replaying = Replaying(self, recorded)
-        self._traffic_report = ""
-        self._notification_filter = NotificationFilter()
         self.main = MainScreen(
             settings=settings,
             glyphs=glyphs,
@@ -123,9 +128,8 @@ class RollcallApp(App[int]):
         if self.replaying.recorded is not None:
             self.call_after_refresh(self.replaying.open)
             return
-        self.driver.start()
-        start = "connecting to the cluster" if self.attached else "starting the cluster"
-        self.call_after_refresh(lambda: self.main.head.show_start(start))
+        self.clusters.start()
+        self.call_after_refresh(self._show_start)
         self.set_interval(AGE_EVERY_S, self._look_at_age)
 
     def on_unmount(self) -> None:
@@ -134,7 +138,7 @@ class RollcallApp(App[int]):
 
     def leave(self) -> None:
         """A signal asks to end: the screen is put back; whoever runs the application lets go of
-        the cluster in order.
+        the clusters in order.
         """
         self.exit(0)
 
@@ -161,21 +165,29 @@ class RollcallApp(App[int]):
     # -- what is seen -------------------------------------------------------------
 
     @property
+    def front(self) -> WatchedCluster:
+        """The cluster in front: that of the worker's screen, or of the row under the cursor."""
+        top = self._top()
+        return self.clusters.follow(
+            top.key if isinstance(top, WorkerScreen) else self.main.table.cursor
+        )
+
+    @property
     def snapshot(self) -> ClusterSnapshot | None:
-        """The newest; None before the first."""
-        return self.watched.snapshot
+        """The newest of the cluster in front; None before the first."""
+        return self.front.snapshot
 
     def on_snapshot_taken(self, message: messages.SnapshotTaken) -> None:
-        """A snapshot of the cluster came."""
-        first = self.snapshot is None
-        self.watched.take(message.snapshot, message.events)
-        if not first:
-            self._tell(message.events)
+        """A snapshot of a cluster came."""
+        bad_news = self.clusters[message.cluster].take(message.snapshot, message.events)
+        if bad_news:
+            now = "now: " if self.replaying.frame is not None else ""
+            self.say(f"{now}{bad_news}", bad=True)
         self.show_seen()
 
     def on_history_read(self, message: messages.HistoryRead) -> None:
         """What the journal has of the time before."""
-        self.watched.seed(message.seconds)
+        self.clusters[message.cluster].seed(message.seconds)
         self.show_seen()
 
     def on_replayed(self, message: messages.Replayed) -> None:
@@ -183,11 +195,16 @@ class RollcallApp(App[int]):
         self.replaying.replayed(message)
 
     def on_cluster_lost(self, message: messages.ClusterLost) -> None:
-        """The cluster cannot be seen."""
-        self.watched.lose(message.why)
-        if self.snapshot is None and self.main.is_mounted:
-            self.main.head.show_start(f"not reached: {clean(message.why, 200)}; trying again")
+        """A cluster cannot be seen."""
+        self.clusters[message.cluster].lose(message.why)
+        self._show_start()
         self.show_seen()
+
+    def _show_start(self) -> None:
+        """Says what is awaited, as long as nothing is seen."""
+        if self.main.is_mounted:
+            start = "connecting to the cluster" if self.attached else "starting the cluster"
+            self.main.head.show_start(self.clusters.not_reached or start)
 
     def _look_at_age(self) -> None:
         seen = self.seen
@@ -195,27 +212,15 @@ class RollcallApp(App[int]):
             self.show_seen()
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> Overview | None:
         """What there is to be seen: of now, or of another time."""
-        now = self._seen_now
-        return self.replaying.seen(now) or now
-
-    @property
-    def _seen_now(self) -> Seen | None:
-        if self.snapshot is None:
-            return None
-        return Seen(
-            self.snapshot,
-            self.watched.history,
-            self.watched.events,
-            self.watched.age_s,
-            self.watched.lost,
-            self.traffic.rate if self.traffic.running else 0,
-            self._traffic_report if self.traffic.running else "",
-            self.read_only,
-            self.attached,
-            self.config.keys,
+        now = self.clusters.overview(
+            self.front,
+            read_only=self.read_only,
+            attached=self.attached,
+            keys=self.config.keys,
         )
+        return self.replaying.overview(now) or now
 
     def show_seen(self) -> None:
         """Draws what is seen, on every screen that shows some of it."""
@@ -235,7 +240,13 @@ class RollcallApp(App[int]):
             self.main.head.show_start(f"building the catalog: {message.stage} {share:.0%}")
 
     def on_start_failed(self, message: messages.StartFailed) -> None:
-        """There is no cluster, and there will be none."""
+        """There is no such cluster, and there will be none: without any, the console ends."""
+        cluster = self.clusters[message.cluster]
+        cluster.failed = True
+        cluster.lose(message.why)
+        if not all(one.failed for one in self.clusters):
+            self.show_seen()
+            return
         done = "reached" if self.attached else "started"
         self.main.head.show_start(f"the cluster could not be {done}", failed=True)
         self.push_screen(
@@ -245,7 +256,8 @@ class RollcallApp(App[int]):
 
     def on_traffic_reported(self, message: messages.TrafficReported) -> None:
         """The built-in load said how it goes."""
-        self._traffic_report = f"traffic {message.report}" if message.running else ""
+        report = f"traffic {message.report}" if message.running else ""
+        self.clusters[message.cluster].traffic_report = report
         self.show_seen()
 
     def on_log_read(self, message: messages.LogRead) -> None:
@@ -254,9 +266,10 @@ class RollcallApp(App[int]):
         if isinstance(top, WorkerScreen):
             top.show_log(message)
 
-    def on_stopped(self, _message: messages.Stopped) -> None:
-        """The cluster is closed."""
-        if self.actions.quitting:
+    def on_stopped(self, message: messages.Stopped) -> None:
+        """A cluster is closed."""
+        self.clusters[message.cluster].stopped = True
+        if self.actions.quitting and all(one.stopped for one in self.clusters):
             self.exit(0)
 
     def _top(self) -> Screen[object] | None:
@@ -283,35 +296,23 @@ class RollcallApp(App[int]):
 
     def on_command_done(self, message: messages.CommandDone) -> None:
         """A command was carried out, or was not."""
-        self.say(message.text, bad=message.failed)
-
-    def acted_on(self, worker_id: str) -> None:
-        """The operator did something to a worker: what follows is no news."""
-        self._notification_filter.acted_on(worker_id, time.monotonic())
-
-    def _tell(self, events: list[Event]) -> None:
-        bad = self._notification_filter.select(events, time.monotonic())
-        if bad:
-            event = bad[-1]
-            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-            now = "now: " if self.replaying.frame is not None else ""
-            what = f"{event.worker} {event.kind.replace('_', '-')}".strip()
-            self.say(f"{now}{what}: {event.text}{more}", bad=True)
+        text, failed = self.steering.outcome(message)
+        self.say(text, bad=failed)
 
     # -- commands -----------------------------------------------------------------
 
     @property
     def targets(self) -> list[str]:
-        """The ids of the workers that a command without one acts on: those on the screen."""
+        """The keys of the workers that a command without one acts on: those on the screen."""
         top = self._top()
         if isinstance(top, WorkerScreen):
-            return [top.worker_id]
+            return [top.key]
         return self.main.table.targets if self.main.is_mounted else []
 
-    def worker(self, worker_id: str) -> WorkerView | None:
-        """A worker as it is seen; None if it is not there."""
-        workers = self.seen.snapshot.workers if self.seen is not None else ()
-        return next((worker for worker in workers if worker.id == worker_id), None)
+    def find(self, key: str) -> Target | None:
+        """A worker as it is seen, by its key; see `Clusters.find`."""
+        seen = self.seen
+        return self.clusters.find(key, seen) if seen is not None else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key does anything on a screen that is too small, but quit; a read-only console has
@@ -347,6 +348,11 @@ class RollcallApp(App[int]):
 
     # -- panels -------------------------------------------------------------------
 
+    def on_live_table_selected(self, event: LiveTable.Selected) -> None:
+        """Another worker is under the cursor, and so perhaps another cluster in front."""
+        if event.table is self.main.table and len(list(self.clusters)) > 1:
+            self.show_seen()
+
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Enter on a worker shows it."""
         if event.table is self.main.table:
@@ -362,7 +368,7 @@ class RollcallApp(App[int]):
         if why := self.replaying.refusal:
             self.say(why, bad=True)
             return
-        self.driver.look_up(event.words, after=event.after)
+        self.clusters[event.cluster].driver.look_up(event.words, after=event.after)
 
     def on_answer_panel_export_wanted(self) -> None:
         """The records are to be written to a file."""

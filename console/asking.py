@@ -40,7 +40,7 @@ class Asking:
             main.answers.show_refusal(messages.LookupRefused([], "a quote is not closed"))
             return
         if words:
-            self._app.driver.look_up(words)
+            self._app.front.driver.look_up(words)
 
     def answered(self, answer: messages.LookupAnswered) -> None:
         """Shows an answer; of values that are like one that was not found, Tab takes the first."""
@@ -57,14 +57,13 @@ class Asking:
 
     def complete_query(self, line: str) -> list[str]:
         """See `console.widgets.prompt.Complete`."""
+        driver = self._app.clusters.front.driver
         try:
-            shapes = self._app.driver.describe().lookups
+            shapes = driver.describe().lookups
         except RollcallError:
             return []  # nobody to ask yet
-        return completions(line, shapes, self._app.driver.values)
+        return completions(line, shapes, driver.values)
 
     def complete_command(self, line: str) -> list[str]:
         """The same, for the command line."""
-        snapshot = self._app.snapshot
-        workers = snapshot.workers if snapshot is not None else ()
-        return complete(line, [worker.id for worker in workers])
+        return complete(line, self._app.clusters.worker_keys)

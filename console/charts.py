@@ -190,10 +190,11 @@ def time_axis(
     *,
     age_s: float = 0.0,
     end: str = "now",
+    of: str = "",
 ) -> Line:
-    """The line under a chart: how far back it goes, the marks of what happened, and what its end
-    is called. Where two marks fall on one place the first is shown, but a hedge only if there is
-    nothing else.
+    """The line under a chart: how far back it goes, what it is of, the marks of what happened, and
+    what its end is called. Where two marks fall on one place the first is shown, but a hedge only
+    if there is nothing else.
 
     Args:
         marks: what happened.
@@ -201,8 +202,10 @@ def time_axis(
         width: cells that it takes.
         age_s: how long ago the right end is, in seconds: less than one is no age.
         end: what the right end is called, if it has no age.
+        of: the name of the cluster, where there are several.
     """
-    start, end = ago(span_s + age_s), end if age_s < 1 else ago(age_s)
+    start = f"{ago(span_s + age_s)} {of}".rstrip()
+    end = end if age_s < 1 else ago(age_s)
     placed: dict[int, Mark] = {}
     for mark in marks:
         place = place_of(mark.at, now, span_s, width)
@@ -236,8 +239,10 @@ def chart(
     upper: Tone = Tone.FAINT,
     text: Callable[[float], str] = number,
     end: str = "now",
+    of: str = "",
 ) -> list[Line]:
-    """A chart with its axes. The title is on the first line where there are four or more.
+    """A chart with its axes. The title is on the first line where there are four or more; where
+    there are fewer, the axis of time says what it is of.
 
     Args:
         title: what it shows.
@@ -246,7 +251,7 @@ def chart(
         glyphs: what the terminal can show.
         scale: its vertical axis.
         marks: what happened.
-        now, span_s, age_s, end: see `time_axis`.
+        now, span_s, age_s, end, of: see `time_axis`.
         low, upper: see `columns`.
         text: a figure, as it stands at the axis.
     """
@@ -261,7 +266,8 @@ def chart(
         figure = figures.get(index, "")
         lead = Run(f"{fit(figure, AXIS_CELLS - 1, right=True)}{glyphs.axis}", Tone.FAINT)
         lines.append((lead, *(_ruled(line, glyphs) if figure and titled else line)))
-    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, age_s=age_s, end=end)
+    of = "" if titled else of
+    axis = time_axis(marks, now, span_s, width - AXIS_CELLS, age_s=age_s, end=end, of=of)
     lead_text = fit(f" {title}", AXIS_CELLS) if not titled else " " * AXIS_CELLS
     lines.append((Run(lead_text, Tone.MUTED), *axis))
     return lines

@@ -19,11 +19,12 @@ from console.charts import (
     resample,
     rule,
 )
+from console.cluster_names import worker_key
 from console.histogram import histogram
 from console.history import HISTORY_S, TREND_S, Sample, event_marks
 from console.lines import Line, Run, Tone, line_width
 from console.plan import is_wide
-from console.seen import Seen
+from console.seen import Overview, Seen
 from console.text import Glyphs, clean, fit, middle_cut, number, time_of_day
 from nodes.support.natural import natural_key
 from nodes.support.units import latency, milliseconds
@@ -34,7 +35,8 @@ GAP_CELLS = 1
 SPANS_S = (TREND_S, 2 * TREND_S, 3 * TREND_S, 4 * TREND_S, HISTORY_S)
 """Seconds that a wide chart may show."""
 
-HEAT_ID_CELLS = 8
+HEAT_ID_CELLS, HEAT_NAME_CELLS = 8, 16
+"""Cells for a worker's id in the heat map, and with the name of its cluster."""
 
 CALM_FACTOR = 10
 """Times the usual latency that the hottest digit is, at least: where all is well, all are cool."""
@@ -43,7 +45,7 @@ CALM_FACTOR = 10
 def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     """Lookups a second, latencies, and on a wide screen their histogram."""
     width, height = size
-    span_s = _span_s(seen) if is_wide(width) else TREND_S
+    span_s = span_of(seen) if is_wide(width) else TREND_S
     now = seen.snapshot.taken_at
     marks = [
         *seen.history.hedge_marks(),
@@ -68,7 +70,7 @@ def chart_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]
     return _greyed(beside(parts), old=seen.old)
 
 
-def _span_s(seen: Seen) -> float:
+def span_of(seen: Seen) -> float:
     """Seconds that wide charts show: as long as there is little to show, the time is stretched."""
     samples = seen.history.cluster
     age_s = seen.snapshot.taken_at - samples[0].at if samples else 0.0
@@ -88,7 +90,7 @@ def _rates(
     answered = seen.history.points(lambda sample: sample.lookups_per_s)
     high = resample(asked, now, span_s, width)
     return chart(
-        "Lookups/s, failed on top" if size[1] >= 4 else "/s",
+        f"Lookups/s{_of(seen)}, failed on top" if size[1] >= 4 else "/s",
         high,
         size=size,
         scale=linear_scale(high),
@@ -97,18 +99,24 @@ def _rates(
         now=now,
         span_s=span_s,
         age_s=seen.age_s,
-        end=_end(seen),
+        end=end_of_time(seen),
         low=resample(answered, now, span_s, width),
         upper=Tone.BAD,
+        of=seen.name,
     )
 
 
-def _hint(seen: Seen, keys: str) -> str:
+def _of(seen: Seen) -> str:
+    """The cluster that a chart is of, where there are several."""
+    return f" of {seen.name}" if seen.name else ""
+
+
+def empty_hint(seen: Seen, keys: str) -> str:
     """The keys that would fill an empty place, while they act."""
     return f": {keys}" if seen.replay_at is None else ""
 
 
-def _end(seen: Seen) -> str:
+def end_of_time(seen: Seen) -> str:
     """What the right end of a chart is called."""
     return "now" if seen.replay_at is None else time_of_day(seen.replay_at)
 
@@ -119,7 +127,8 @@ def _latencies(
     width = size[0] - AXIS_CELLS
     high = resample(seen.history.points(lambda s: s.p99_ms), now, span_s, width, mean=False)
     low = resample(seen.history.points(lambda s: s.p50_ms), now, span_s, width)
-    title = "p99 over p50, ms, logarithmic" if size[1] >= 4 else "p99"
+    logarithmic = "log" if seen.name else "logarithmic"
+    title = f"p99 over p50{_of(seen)}, ms, {logarithmic}" if size[1] >= 4 else "p99"
     return chart(
         title,
         high,
@@ -132,16 +141,17 @@ def _latencies(
         age_s=seen.age_s,
         low=low,
         text=milliseconds,
-        end=_end(seen),
+        end=end_of_time(seen),
+        of=seen.name,
     )
 
 
 def _histogram(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     lines = histogram(seen.snapshot.latencies, (size[0], size[1] - 1), glyphs)
     if not lines:
-        hint = _hint(seen, f"{seen.keys.typed('traffic')} sends sample traffic")
+        hint = empty_hint(seen, f"{seen.keys.typed('traffic')} sends sample traffic")
         lines = [(Run(f"  no lookup yet{hint}", Tone.MUTED),)]
-    return [rule("Latency, ms, 60 s", size[0], glyphs), *lines]
+    return [rule(f"Latency{_of(seen)}, ms, 60 s", size[0], glyphs), *lines]
 
 
 def beside(parts: Sequence[tuple[int, Sequence[Line]]]) -> list[Line]:
@@ -165,72 +175,92 @@ def _greyed(lines: list[Line], *, old: bool) -> list[Line]:
     return [tuple(Run(run.text, Tone.FAINT) for run in line) for line in lines]
 
 
-def heat_lines(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
+def heat_lines(overview: Overview, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     """Workers down, time across: the p99 of each as a digit, high ones in the tone of trouble; and
-    their shares below, where there is room for both.
+    their shares below, where there is room for both. Of all clusters, on one scale; each ends at
+    the newest that is seen of it.
     """
     width, height = size
-    room = width - HEAT_ID_CELLS - 2
+    cells = HEAT_NAME_CELLS if overview.several else HEAT_ID_CELLS
+    room = width - cells - 2
+    span_s = max(map(span_of, overview.clusters)) if room >= HISTORY_S / 5 else TREND_S
     workers = sorted(
-        (one for one in seen.snapshot.workers if one.state != "down"),
-        key=lambda one: (not one.slow, natural_key(one.id)),
+        (
+            (seen, one)
+            for seen in overview.clusters
+            for one in seen.snapshot.workers
+            if one.state != "down"
+        ),
+        key=lambda of: (not of[1].slow, natural_key(of[0].name), natural_key(of[1].id)),
     )
     if not workers:
         return [(Run("  No worker is up", Tone.MUTED),)]
-    grid = _heat_grid(seen, workers, room, lambda sample: sample.p99_ms)
+    grid = _heat_grid(workers, room, span_s, lambda sample: sample.p99_ms)
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
-        hint = _hint(seen, seen.keys.lookups_come)
+        hint = empty_hint(overview.front, overview.front.keys.lookups_come)
         return [(Run(f"  No latencies yet{hint}", Tone.MUTED),)]
     usual = values[len(values) // 4]
     top = max(values[-1], usual * CALM_FACTOR)
-    lines = [_heat_head(seen, "p99", f"9 is {latency(top)}", room)]
-    shown = workers[: height - 1]
-    for worker, row in zip(shown, grid, strict=False):
+    axis = _heat_axis(overview.front, span_s)
+    lines = [_heat_head("p99", f"9 is {latency(top)}", axis, (cells, room))]
+    named = [_heat_name(seen, one, cells, glyphs) for seen, one in workers[: height - 1]]
+    for name, (seen, _), row in zip(named, workers, grid, strict=False):
         tones = [_heat_tone(value, usual, old=seen.old) for value in row]
-        lines.append(_heat_line(worker, row, tones, top, glyphs))
-    rates = _heat_grid(seen, workers, room, lambda sample: sample.lookups_per_s)
+        lines.append((name, *_heat_cells(row, tones, top, glyphs)))
+    rates = _heat_grid(workers, room, span_s, lambda sample: sample.lookups_per_s)
     highest = max((value for row in rates for value in row if value is not None), default=0.0)
     if height >= 2 + 2 * len(workers) and highest:
-        lines.append(_heat_head(seen, "/s", f"9 is {number(nice_top(highest))}", room))
-        for worker, row in zip(shown, rates, strict=False):
-            lines.append(_heat_line(worker, row, [Tone.FAINT] * room, nice_top(highest), glyphs))
+        end = nice_top(highest)
+        lines.append(_heat_head("/s", f"9 is {number(end)}", axis, (cells, room)))
+        for name, row in zip(named, rates, strict=False):
+            lines.append((name, *_heat_cells(row, [Tone.FAINT] * room, end, glyphs)))
     return lines
 
 
-def _heat_span_s(seen: Seen, room: int) -> float:
-    return _span_s(seen) if room >= HISTORY_S / 5 else TREND_S
-
-
 def _heat_grid(
-    seen: Seen, workers: Sequence[WorkerView], room: int, value: Callable[[Sample], float | None]
+    workers: Sequence[tuple[Seen, WorkerView]],
+    room: int,
+    span_s: float,
+    value: Callable[[Sample], float | None],
 ) -> list[list[float | None]]:
     """A figure of each worker in each place of time."""
-    now, span_s = seen.snapshot.taken_at, _heat_span_s(seen, room)
     return [
-        resample(seen.history.worker_points(one.id, value), now, span_s, room, mean=False)
-        for one in workers
+        resample(
+            seen.history.worker_points(one.id, value),
+            seen.snapshot.taken_at,
+            span_s,
+            room,
+            mean=False,
+        )
+        for seen, one in workers
     ]
 
 
-def _heat_head(seen: Seen, title: str, scale: str, room: int) -> Line:
-    back = ago(_heat_span_s(seen, room) + seen.age_s)
-    end = _end(seen) if seen.age_s < 1 else ago(seen.age_s)
+def _heat_axis(front: Seen, span_s: float) -> tuple[str, str]:
+    """What the two ends of time are called."""
+    return ago(span_s + front.age_s), end_of_time(front) if front.age_s < 1 else ago(front.age_s)
+
+
+def _heat_head(title: str, scale: str, axis: tuple[str, str], widths: tuple[int, int]) -> Line:
+    back, end = axis
+    cells, room = widths
     return (
-        Run(fit(f"  {title}", HEAT_ID_CELLS + 2), Tone.HEADER),
+        Run(fit(f"  {title}", cells + 2), Tone.HEADER),
         Run(fit(f"{back}   {scale}", room - len(end)), Tone.HEADER),
         Run(end, Tone.HEADER),
     )
 
 
-def _heat_line(
-    worker: WorkerView, row: Values, tones: Sequence[Tone], top: float, glyphs: Glyphs
-) -> Line:
-    name = middle_cut(clean(worker.id), HEAT_ID_CELLS, glyphs)
-    cells = (
+def _heat_name(seen: Seen, worker: WorkerView, cells: int, glyphs: Glyphs) -> Run:
+    name = middle_cut(clean(worker_key(seen.name, worker.id)), cells, glyphs)
+    return Run(f"  {fit(name, cells)}", Tone.STRONG)
+
+
+def _heat_cells(row: Values, tones: Sequence[Tone], top: float, glyphs: Glyphs) -> Line:
+    return merged(
         Run(heat_cell(value, top, glyphs), tone) for value, tone in zip(row, tones, strict=True)
     )
-    return (Run(f"  {fit(name, HEAT_ID_CELLS)}", Tone.STRONG), *merged(cells))
 
 
 def _heat_tone(value: float | None, usual: float, *, old: bool) -> Tone:

@@ -9,8 +9,11 @@ meanwhile.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from console.cluster_names import cluster_names
 
 SWITCH_INTERVAL_S = 0.0005
 """Seconds that one thread of this process may run before another that waits gets its turn."""
@@ -59,6 +62,16 @@ def hosting(
         )
 
     return open_cluster
+
+
+def attaching_all(addresses: Sequence[str], tls: Path | None = None) -> dict[str, OpenCluster]:
+    """Watches and steers the clusters of the masters at these addresses, each by its name.
+
+    Raises:
+        BadRequest: an address is none, or is there twice.
+    """
+    names = cluster_names(addresses)
+    return {name: attaching(one, tls) for name, one in zip(names, addresses, strict=True)}
 
 
 def attaching(address: str, tls: Path | None = None) -> OpenCluster:

@@ -17,8 +17,13 @@ from nodes.wire import ClusterSnapshot, WorkerView
 
 
 class Scene(NamedTuple):
-    """What the cells of one drawing have in common: one scale for all rows."""
+    """What the cells of one cluster have in common in one drawing; `top_per_s` is one scale for
+    the rows of all clusters. `name` is the cluster's, `age_s` how old what is seen of it is;
+    `shown` are those of its workers that are.
+    """
 
+    name: str
+    age_s: float
     snapshot: ClusterSnapshot
     history: History
     glyphs: Glyphs
@@ -28,6 +33,11 @@ class Scene(NamedTuple):
     top_per_s: float
     stale: bool
     searched: bool
+
+    @property
+    def label(self) -> str:
+        """The cluster's name, if it has one, and how old what is seen of it is."""
+        return f"{self.name} {duration(self.age_s)} ago" if self.name and self.stale else self.name
 
 
 class Cell(NamedTuple):
@@ -60,7 +70,7 @@ class WorkerColumn:
     priority: int
     cell: Callable[[WorkerView, Scene, int], Cell]
     key: Callable[[WorkerView, Scene], str | float | None]
-    total: Callable[[Scene], str] = lambda _scene: ""
+    total: Callable[[Sequence[Scene]], str] = lambda _scenes: ""
     right: bool = True
     part: float = 0.0
     most: int = 0
@@ -114,12 +124,18 @@ def _why(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
 
 def _total(
     value: Callable[[WorkerView], float], text: Callable[[float], str]
-) -> Callable[[Scene], str]:
+) -> Callable[[Sequence[Scene]], str]:
     """The sum over the workers that are shown."""
-    return lambda scene: text(sum(value(worker) for worker in scene.shown))
+    return lambda scenes: text(sum(value(worker) for worker in _shown(scenes)))
 
 
-def _count_total(value: Callable[[WorkerView], int], width: int) -> Callable[[Scene], str]:
+def _shown(scenes: Sequence[Scene]) -> list[WorkerView]:
+    return [worker for scene in scenes for worker in scene.shown]
+
+
+def _count_total(
+    value: Callable[[WorkerView], int], width: int
+) -> Callable[[Sequence[Scene]], str]:
     """The same of a number of things, in so many cells."""
     return _total(value, lambda total: count(int(total), width))
 
@@ -128,18 +144,22 @@ def _cpu(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
     return Cell(f"{min(worker.cpu_percent, 999):.0f}%" if is_measured(worker) else "-")
 
 
-def _cpu_total(scene: Scene) -> str:
-    used = sum(worker.cpu_percent for worker in scene.shown if is_measured(worker))
+def _cpu_total(scenes: Sequence[Scene]) -> str:
+    used = sum(worker.cpu_percent for worker in _shown(scenes) if is_measured(worker))
     return f"{min(used, 9999):.0f}%"
 
 
-def _up(scene: Scene) -> str:
-    up = sum(map(is_up, scene.shown))
-    return f"{up} up of {len(scene.shown)}" if up != len(scene.shown) else f"{up} up"
+def _up(scenes: Sequence[Scene]) -> str:
+    shown = _shown(scenes)
+    up = sum(map(is_up, shown))
+    return f"{up} up of {len(shown)}" if up != len(shown) else f"{up} up"
 
 
 WHY_PRIORITY = 72
 """Of the reason for a trouble; a column that an operator asks for has a higher one."""
+
+CLUSTER = "CLUSTER"
+"""The title of a column that is there where there are several clusters."""
 
 WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     WorkerColumn(
@@ -148,7 +168,15 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         width=5,
         priority=100,
         cell=_id,
-        key=lambda worker, _: natural_key(worker.id),
+        key=lambda worker, scene: f"{natural_key(scene.name)} {natural_key(worker.id)}",
+        right=False,
+    ),
+    WorkerColumn(
+        title=CLUSTER,
+        width=8,
+        priority=100,
+        cell=lambda _, scene, width: Cell(middle_cut(scene.label, width, scene.glyphs), Tone.MUTED),
+        key=lambda _, scene: natural_key(scene.name),
         right=False,
     ),
     WorkerColumn(

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from textual.message import Message
-
 from console.command import ClusterCommand
 from console.history import HISTORY_S
 from console.messages import (
@@ -25,6 +23,7 @@ from console.messages import (
     LogRead,
     LookupAnswered,
     LookupRefused,
+    OfCluster,
     SnapshotTaken,
     StartFailed,
     Stopped,
@@ -54,7 +53,7 @@ MAX_SUGGESTIONS = 5
 
 
 class Driver:
-    """One cluster, for one screen.
+    """One cluster, for a screen.
 
     Args:
         open_cluster: see `OpenCluster`; called on the driver's thread.
@@ -65,7 +64,7 @@ class Driver:
     def __init__(
         self,
         open_cluster: OpenCluster,
-        post: Callable[[Message], bool],
+        post: Callable[[OfCluster], bool],
         *,
         poll_interval_s: float = 0.5,
     ) -> None:
@@ -171,10 +170,12 @@ class Driver:
 
     # -- commands ----------------------------------------------------------------
 
-    def run(self, command: ClusterCommand, *arguments: str) -> None:
-        """Carries out a command for each argument; one `CommandDone` follows for all of them."""
+    def run(self, command: ClusterCommand, *arguments: str, order: int = 0) -> None:
+        """Carries out a command for each argument; one `CommandDone` follows for all of them, with
+        the number of the order.
+        """
 
-        def work(cluster: Cluster) -> Message:
+        def work(cluster: Cluster) -> OfCluster:
             done: list[str] = []
             failed: list[str] = []
             for argument in arguments:
@@ -188,16 +189,19 @@ class Driver:
                         self._to_undo[command.undo, argument] = None
                     self._to_undo.pop((command, argument), None)
             self._wake.set()
-            return CommandDone(command, "; ".join([*failed, *done]), failed=bool(failed))
+            text = "; ".join([*failed, *done])
+            return CommandDone(command, text, failed=bool(failed), order=order)
 
-        self._submit(work, lambda why: CommandDone(command, why, failed=True))
+        self._submit(work, lambda why: CommandDone(command, why, failed=True, order=order))
 
     @property
     def has_to_undo(self) -> bool:
         """Whether something was done that is undone before the cluster is closed."""
         return bool(self._to_undo)
 
-    def _submit(self, work: Callable[[Cluster], Message], refuse: Callable[[str], Message]) -> None:
+    def _submit(
+        self, work: Callable[[Cluster], OfCluster], refuse: Callable[[str], OfCluster]
+    ) -> None:
         cluster = self._cluster
         if cluster is None:
             self._post(refuse("the cluster is not there yet"))
@@ -225,7 +229,7 @@ class Driver:
             limit: records of a page.
         """
 
-        def work(cluster: Cluster) -> Message:
+        def work(cluster: Cluster) -> OfCluster:
             began = time.monotonic()
             try:
                 page = cluster.page(words[0], *words[1:], limit=limit, after=after).checked()
@@ -300,7 +304,7 @@ class Driver:
     def read_log(self, worker_id: str, after: int) -> None:
         """Reads a worker's log from the place `after`; `LogRead` follows."""
 
-        def work(cluster: Cluster) -> Message:
+        def work(cluster: Cluster) -> OfCluster:
             try:
                 part = cluster.log(worker_id, after)
             except RollcallError as error:

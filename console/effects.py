@@ -73,7 +73,8 @@ def leave(
     attached: bool,
     traffic: bool,
     frozen_here: bool,
-    lost: bool = False,
+    lost: Sequence[str] = (),
+    run_on: Sequence[str] = ("",),
 ) -> str:
     """What follows from `quit`.
 
@@ -81,13 +82,12 @@ def leave(
         snapshot: the newest; None before there is one.
         attached: whether the cluster runs elsewhere.
         traffic: whether the built-in load is on.
-        frozen_here: whether this console has frozen workers that are not thawed.
-        lost: whether the cluster cannot be seen now.
+        frozen_here: whether this console has frozen workers that will be thawed.
+        lost: the names of attached clusters that cannot be seen now; "" for the only one.
+        run_on: the names of those that can.
     """
     if attached:
-        parts = [
-            "The cluster is not seen now, and is left as it is." if lost else "The cluster runs on."
-        ]
+        parts = _run_on(lost, run_on)
     else:
         workers = live(snapshot.workers) if snapshot is not None else []
         own = sum(worker.local for worker in workers)
@@ -100,3 +100,18 @@ def leave(
     if frozen_here:
         parts.append("Workers frozen here are thawed.")
     return " ".join(parts)
+
+
+def _run_on(lost: Sequence[str], run_on: Sequence[str]) -> list[str]:
+    """What becomes of attached clusters."""
+    parts = []
+    if run_on:
+        parts.append(
+            "The clusters run on." if len(run_on) > 1 else f"{_cluster(run_on[0])} runs on."
+        )
+    parts += [f"{_cluster(name)} is not seen now, and is left as it is." for name in lost]
+    return parts
+
+
+def _cluster(name: str) -> str:
+    return f"The cluster {name}" if name else "The cluster"

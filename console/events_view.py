@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
+
+from rich.cells import cell_len
 
 from console.lines import Tone
 from console.text import clean, time_of_day
@@ -21,11 +24,20 @@ MAX_BETWEEN = 4
 
 MAX_NAMED = 3
 
+MAX_CLUSTER_CELLS = 20
+"""Cells of the column for the cluster, at most."""
+
 
 class Folded(NamedTuple):
-    """Events of one kind in a row, oldest first."""
+    """Events of one kind in a row, oldest first, in the cluster of that name."""
 
     events: tuple[Event, ...]
+    cluster: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is known by: events are numbered in each cluster."""
+        return f"{self.last.number} {self.cluster}".rstrip()
 
     @property
     def last(self) -> Event:
@@ -38,7 +50,18 @@ class Folded(NamedTuple):
         return list(dict.fromkeys(event.worker for event in self.events if event.worker))
 
 
-def fold(events: Iterable[Event]) -> list[Folded]:
+def fold_all(events: Mapping[str, Iterable[Event]]) -> list[Folded]:
+    """The lines of events of several clusters, by their names, in the order of time. Events of
+    two clusters are never joined.
+    """
+    return list(
+        heapq.merge(
+            *(fold(some, name) for name, some in events.items()), key=lambda one: one.last.at
+        )
+    )
+
+
+def fold(events: Iterable[Event], cluster: str = "") -> list[Folded]:
     """Joins events of one kind that follow each other closely, whatever happened between them;
     the line that was added to last is the last.
     """
@@ -49,7 +72,7 @@ def fold(events: Iterable[Event]) -> list[Folded]:
             if _joins(folded[index].last, event):
                 earlier = folded.pop(index).events
                 break
-        folded.append(Folded((*earlier, event)))
+        folded.append(Folded((*earlier, event), cluster))
     return folded
 
 
@@ -57,24 +80,42 @@ def _joins(earlier: Event, later: Event) -> bool:
     return earlier.kind == later.kind and 0 <= later.at - earlier.at <= FOLD_S
 
 
-def event_rows(events: Sequence[Event]) -> list[Row]:
-    """A row for each line of events, the newest first."""
-    return [event_row(folded) for folded in reversed(fold(events))]
+def event_columns(clusters: Collection[str]) -> tuple[Column, ...]:
+    """The columns, with one for the cluster where there are several."""
+    if not any(clusters):
+        return EVENT_COLUMNS
+    at, *others = EVENT_COLUMNS
+    longest = max(map(cell_len, clusters))
+    return at, Column("CLUSTER", max(8, min(longest, MAX_CLUSTER_CELLS))), *others
+
+
+def event_rows(events: Mapping[str, Iterable[Event]]) -> list[Row]:
+    """A row for each line of events of clusters, the newest first."""
+    return [event_row(folded) for folded in reversed(fold_all(events))]
 
 
 def event_row(folded: Folded) -> Row:
-    """One line of events. Its key is the number of the newest."""
+    """One line of events; it tells its cluster, if that has a name."""
     last = folded.last
     tone = Tone.BAD if last.kind in BAD else Tone.GOOD if last.kind in GOOD else Tone.PLAIN
     kind = last.kind.replace("_", "-")
     workers = folded.workers
     who = workers[0] if len(workers) == 1 else f"{len(workers)}" if workers else ""
+    cluster = [(folded.cluster, folded.cluster, Tone.MUTED)] if folded.cluster else []
+    shown = [
+        (time_of_day(last.at), last.number, Tone.MUTED),
+        *cluster,
+        (clean(who, 20), who, Tone.STRONG),
+        (clean(kind, 20), last.kind, tone),
+        (_text(folded), last.text, Tone.PLAIN),
+    ]
+    cells, order, tones = zip(*shown, strict=True)
     return Row(
-        key=str(last.number),
-        cells=(time_of_day(last.at), clean(who, 20), clean(kind, 20), _text(folded)),
-        order=(last.number, who, last.kind, last.text),
-        tones=(Tone.MUTED, Tone.STRONG, tone, Tone.PLAIN),
-        search=" ".join((kind, *workers, *(event.text for event in folded.events))),
+        key=folded.key,
+        cells=cells,
+        order=order,
+        tones=tones,
+        search=" ".join((folded.cluster, kind, *workers, *(event.text for event in folded.events))),
     )
 
 
@@ -91,7 +132,8 @@ def _text(folded: Folded) -> str:
 
 def event_text(folded: Folded) -> str:
     """All that is known of a line of events."""
+    of = f"{folded.cluster}  " if folded.cluster else ""
     return "\n".join(
-        clean(f"{time_of_day(one.at)}  {one.worker}  {one.kind.replace('_', '-')}  {one.text}")
+        clean(f"{time_of_day(one.at)}  {of}{one.worker}  {one.kind.replace('_', '-')}  {one.text}")
         for one in folded.events
     )

@@ -9,7 +9,17 @@ from console.replay import Frame
 from nodes.wire import ClusterSnapshot, Envelope, Event, Second
 
 
-class SnapshotTaken(Message):
+class OfCluster(Message):
+    """Something happened to one of the clusters on the screen, or in it.
+
+    Attributes:
+        cluster: its name; "" where there is one cluster.
+    """
+
+    cluster = ""
+
+
+class SnapshotTaken(OfCluster):
     """A snapshot of the cluster came."""
 
     def __init__(self, snapshot: ClusterSnapshot, events: list[Event]) -> None:
@@ -18,7 +28,7 @@ class SnapshotTaken(Message):
         self.events = events
 
 
-class ClusterLost(Message):
+class ClusterLost(OfCluster):
     """The cluster cannot be seen; `since` is Unix time."""
 
     def __init__(self, why: str, since: float) -> None:
@@ -27,7 +37,7 @@ class ClusterLost(Message):
         self.since = since
 
 
-class BuildProgressed(Message):
+class BuildProgressed(OfCluster):
     """The catalog is being built: `done` of `total` in this stage."""
 
     def __init__(self, stage: str, done: int, total: int) -> None:
@@ -41,7 +51,7 @@ class BuildProgressed(Message):
         return isinstance(message, BuildProgressed)
 
 
-class StartFailed(Message):
+class StartFailed(OfCluster):
     """The cluster could not be started."""
 
     def __init__(self, why: str) -> None:
@@ -49,20 +59,24 @@ class StartFailed(Message):
         self.why = why
 
 
-class CommandDone(Message):
+class CommandDone(OfCluster):
     """A command was carried out, on one worker or on several: what became of each, in words.
 
-    `failed` tells whether something was refused, or nobody answered.
+    `failed` tells whether something was refused, or nobody answered. Of an order that went to
+    several clusters, each tells by itself: with the same number.
     """
 
-    def __init__(self, command: ClusterCommand, text: str, *, failed: bool = False) -> None:
+    def __init__(
+        self, command: ClusterCommand, text: str, *, failed: bool = False, order: int = 0
+    ) -> None:
         super().__init__()
         self.command = command
         self.text = text
         self.failed = failed
+        self.order = order
 
 
-class HistoryRead(Message):
+class HistoryRead(OfCluster):
     """What the journal has of the last minutes."""
 
     def __init__(self, seconds: list[Second]) -> None:
@@ -70,7 +84,7 @@ class HistoryRead(Message):
         self.seconds = seconds
 
 
-class Replayed(Message):
+class Replayed(OfCluster):
     """A move in recorded time came to a moment; `frame` is None if it came to none. `note` is what
     is to be said of it, and `journey` the number of the journey that it is of.
     """
@@ -93,7 +107,7 @@ class Replayed(Message):
         """Whether it went to where nothing is recorded yet."""
 
 
-class LookupAnswered(Message):
+class LookupAnswered(OfCluster):
     """A lookup came back: one page. `near` are names like the one that was not found."""
 
     def __init__(
@@ -108,7 +122,7 @@ class LookupAnswered(Message):
         """Whether this continues the answer before it."""
 
 
-class LookupRefused(Message):
+class LookupRefused(OfCluster):
     """A lookup ended with an error. `meant` is the line that was meant, "" if nobody can tell."""
 
     def __init__(self, words: list[str], why: str, meant: str = "") -> None:
@@ -118,7 +132,7 @@ class LookupRefused(Message):
         self.meant = meant
 
 
-class LogRead(Message):
+class LogRead(OfCluster):
     """A part of a worker's log that ends at the place `end`, or why there is none."""
 
     def __init__(self, worker_id: str, end: int, text: str, why: str) -> None:
@@ -129,7 +143,7 @@ class LogRead(Message):
         self.why = why
 
 
-class TrafficReported(Message):
+class TrafficReported(OfCluster):
     """The built-in load in its last second; `running` is False once it has ended."""
 
     def __init__(self, report: str, *, running: bool) -> None:
@@ -138,5 +152,5 @@ class TrafficReported(Message):
         self.running = running
 
 
-class Stopped(Message):
+class Stopped(OfCluster):
     """The cluster is closed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nodes.support.event_kinds import BAD
 from nodes.wire import Event
@@ -28,3 +28,11 @@ class NotificationFilter:
         """Those of the events that are worth a notification."""
         own = {worker for worker, at in self._acted_at.items() if now - at < OWN_ACTION_S}
         return [event for event in events if event.kind in BAD and event.worker not in own]
+
+
+def notification(events: Sequence[Event]) -> str:
+    """What is said of bad events: the newest, and how many more there are."""
+    event = events[-1]
+    more = f" (and {len(events) - 1} more)" if len(events) > 1 else ""
+    what = f"{event.worker} {event.kind.replace('_', '-')}".strip()
+    return f"{what}: {event.text}{more}"

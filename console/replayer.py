@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from textual.message import Message
-
-from console.messages import Replayed
+from console.messages import OfCluster, Replayed
 from console.recording_copy import RecordingCopy
 from console.replay import Interrupted, Move, Replay
 from nodes.errors import RollcallError
@@ -50,7 +48,7 @@ class Replayer:
     """
 
     def __init__(
-        self, source: RecordedFile | RecordingCopy, post: Callable[[Message], bool]
+        self, source: RecordedFile | RecordingCopy, post: Callable[[OfCluster], bool]
     ) -> None:
         self._source = source
         self._post = post
@@ -84,7 +82,7 @@ class Replayer:
     def _is_interrupted(self) -> bool:
         return self.journey != self._of or not self._wishes.empty()
 
-    def _carry_out(self, wish: Wish) -> Message:
+    def _carry_out(self, wish: Wish) -> OfCluster:
         replay = self._replay
         if wish.journey != self._of:
             self._of, replay.at, self._undrawn = wish.journey, None, None

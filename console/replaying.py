@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from console.messages import Replayed
-from console.recording_copy import RecordingCopy
 from console.replay import Frame, Move, Way
-from console.replayer import Replayer, Wish
-from console.seen import Seen
+from console.replayer import Wish
+from console.seen import Overview, Seen, alone
 from console.text import clock
 from nodes.errors import BadRequest
 from nodes.support.moments import parse_moment
@@ -36,8 +35,8 @@ class Replaying:
         self.recorded = recorded
         self._app = app
         self._searching = False
-        source = recorded or RecordingCopy(app.driver.recording)
-        self._replayer = Replayer(source, app.post_message)
+        self._cluster = next(iter(app.clusters))
+        """The one whose past is shown."""
 
     @property
     def refusal(self) -> str:
@@ -48,23 +47,27 @@ class Replaying:
             return ""
         return f"this is {clock(self.frame.snapshot.taken_at)}, not now; ESC returns to now"
 
-    def seen(self, now: Seen | None) -> Seen | None:
-        """What there is to be seen of another time; None if now is shown.
+    def overview(self, now: Overview | None) -> Overview | None:
+        """What there is to be seen of another time, of one cluster alone; None if now is shown.
 
         Args:
-            now: what there is to be seen of the cluster now; None for nothing.
+            now: what there is to be seen of all clusters now; None for nothing.
         """
         if self.frame is None:
             return None
         snapshot, history, events = self.frame
-        return Seen(
-            snapshot,
-            history,
-            events,
-            read_only=True,
-            attached=self._app.attached,
-            replay_at=snapshot.taken_at,
-            now=now.verdict if now is not None else None,
+        there = now.of(self._cluster.name) if now is not None else None
+        return alone(
+            Seen(
+                snapshot,
+                history,
+                events,
+                read_only=True,
+                attached=self._app.attached,
+                replay_at=snapshot.taken_at,
+                now=there.verdict if there is not None else None,
+                name=self._cluster.name,
+            )
         )
 
     def open(self) -> None:
@@ -100,13 +103,16 @@ class Replaying:
         self._go(move)
 
     def _go(self, move: Move) -> None:
-        recorded, watched = self.recorded, self._app.watched
-        self._replayer.go(
+        if self.frame is None and self._app.front is not self._cluster:
+            self._cluster.replayer.journey += 1
+            self._cluster = self._app.front
+        recorded, cluster = self.recorded, self._cluster
+        cluster.replayer.go(
             Wish(
                 move,
-                self._replayer.journey,
-                tuple(watched.events) if recorded is None else recorded.events,
-                tuple(watched.seen),
+                cluster.replayer.journey,
+                tuple(cluster.events) if recorded is None else recorded.events,
+                tuple(cluster.seen),
             )
         )
 
@@ -128,14 +134,15 @@ class Replaying:
         if self.recorded is not None:
             self._app.say("this is a recording: it has no now", bad=True)
         else:
-            self._replayer.journey += 1
+            self._cluster.replayer.journey += 1
             self._searching = False
             self._show(None)
             self._app.say("this is now")
 
     def replayed(self, message: Replayed) -> None:
         """A move was carried out, or was not."""
-        if message.journey != self._replayer.journey:
+        cluster = self._cluster
+        if (message.cluster, message.journey) != (cluster.name, cluster.replayer.journey):
             return  # it was left meanwhile
         searched, self._searching = self._searching, False
         if message.frame is not None:
@@ -157,4 +164,5 @@ class Replaying:
 
     def stop(self) -> None:
         """Whatever is under way is given up."""
-        self._replayer.stop()
+        for cluster in self._app.clusters:
+            cluster.replayer.stop()

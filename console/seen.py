@@ -1,4 +1,4 @@
-"""What there is to be seen: the newest snapshot, how old it is, and what led to it."""
+"""What there is to be seen of clusters: the newest snapshots, how old they are, what led there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from console.history import History
 from console.keys import DECLARED_KEYS, Keys
-from nodes.wire import ClusterSnapshot, Event, Verdict, verdict
+from nodes.wire import ClusterSnapshot, Event, Level, Verdict, verdict
 
 OLD_AFTER_S = 2.0
 """Seconds after which figures are shown as old: more than two looks."""
@@ -28,6 +28,7 @@ class Seen(NamedTuple):
         replay_at: the time that is shown, Unix time in seconds; None for now.
         now: what is to be said of the cluster now, while another time is shown; None where there
             is no cluster.
+        name: what it is called on the screen; "" where it is the only one.
     """
 
     snapshot: ClusterSnapshot
@@ -42,6 +43,7 @@ class Seen(NamedTuple):
     keys: Keys = DECLARED_KEYS
     replay_at: float | None = None
     now: Verdict | None = None
+    name: str = ""
 
     @property
     def old(self) -> bool:
@@ -58,3 +60,69 @@ class Seen(NamedTuple):
             traffic_per_s=self.traffic_per_s,
             read_only=self.read_only and self.replay_at is None,
         )
+
+
+class Unseen(NamedTuple):
+    """A cluster of which nothing was seen yet; `lost` is why, "" while it is awaited. One that
+    has `failed` is tried no more.
+    """
+
+    name: str
+    lost: str
+    failed: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be said of it in one line."""
+        if self.lost:
+            again = "" if self.failed else ", trying again"
+            return Verdict(Level.MASTER_LOST, f"not reached: {self.lost}{again}")
+        return Verdict(Level.STARTING, "connecting")
+
+
+class Overview(NamedTuple):
+    """All that is drawn, of one cluster or of several.
+
+    Attributes:
+        clusters: those that are seen, in the order in which they were named; one at least.
+        front: of these, the one whose charts and lookups are shown, and that is asked.
+        unseen: those that were not reached yet.
+    """
+
+    clusters: tuple[Seen, ...]
+    front: Seen
+    unseen: tuple[Unseen, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether it must be told which cluster a thing is of."""
+        return bool(self.front.name)
+
+    @property
+    def old(self) -> bool:
+        """Whether figures of any are of the past."""
+        return any(seen.old for seen in self.clusters)
+
+    @property
+    def replay_at(self) -> float | None:
+        """The time that is shown, Unix time in seconds; None for now."""
+        return self.front.replay_at
+
+    @property
+    def all(self) -> list[Seen | Unseen]:
+        """Those that are seen and those that are not yet."""
+        return [*self.clusters, *self.unseen]
+
+    @property
+    def events(self) -> dict[str, Sequence[Event]]:
+        """The events of each by its name."""
+        return {seen.name: seen.events for seen in self.clusters}
+
+    def of(self, name: str) -> Seen | None:
+        """What is seen of the cluster of that name; None for nothing yet."""
+        return next((seen for seen in self.clusters if seen.name == name), None)
+
+
+def alone(seen: Seen) -> Overview:
+    """The overview of one cluster."""
+    return Overview((seen,), seen)

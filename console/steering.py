@@ -5,18 +5,22 @@ question before it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from console.cluster_names import named_workers, said_of
+from console.clusters import Target
 from console.command import Argument, ClusterCommand, Command, ConsoleCommand
 from console.commands import CLUSTER_COMMANDS
 from console.effects import newest
+from console.messages import CommandDone
 from console.screens.confirm import ConfirmScreen
 from nodes.support.units import counted
 from nodes.wire import WorkerView
 
 if TYPE_CHECKING:
     from console.app import RollcallApp
+    from console.watched import WatchedCluster
 
 SPAWN_AGAIN_S = 2.0
 """Seconds after a spawn within which another is asked to be confirmed: a key may be held down."""
@@ -37,6 +41,8 @@ class Steering:
         self._clock = clock
         self._spawned_at = -SPAWN_AGAIN_S
         self._spawned = 0
+        self._orders = 0
+        self._outcome = (0, "", False)
 
     def dispatch(self, command: Command, argument: str = "") -> None:
         """Does a command, or asks whether it is to be done, or says why it cannot be."""
@@ -64,10 +70,10 @@ class Steering:
 
     def offered(self, command: Command) -> bool:
         """Whether there may be anything to do for a command."""
-        snapshot = self._app.snapshot
-        if snapshot is None or not isinstance(command, ClusterCommand):
+        snapshots = [one.snapshot for one in self._app.clusters if one.snapshot is not None]
+        if not snapshots or not isinstance(command, ClusterCommand):
             return True
-        return command.offered(snapshot)
+        return any(map(command.offered, snapshots))
 
     def refusal(self, command: Command) -> str:
         """Why a command is not possible for its targets now, "" if it is for one of them."""
@@ -77,106 +83,143 @@ class Steering:
             return "this console is read-only"
         if not isinstance(command, ClusterCommand) or command.argument is not Argument.WORKER:
             return ""
-        workers = self._known(self._app.targets)
-        if not workers:
+        targets = self._known(self._app.targets)
+        if not targets:
             return "there is no worker under the cursor"
-        refusals = [command.refusal(worker) for worker in workers]
+        refusals = [target.refusal(command) for target in targets]
         return refusals[0] if all(refusals) else ""
 
     def _not_now(self, command: Command) -> str:
         """Why a command is not possible as another time than now is shown, "" if it is."""
         return "" if command.acts(replaying=True) else self._app.replaying.refusal
 
-    def _known(self, ids: Sequence[str]) -> list[WorkerView]:
-        found = (self._app.worker(worker_id) for worker_id in ids)
-        return [worker for worker in found if worker is not None]
+    def _known(self, keys: Sequence[str]) -> list[Target]:
+        seen = self._app.seen
+        found = [self._app.clusters.find(key, seen) for key in keys] if seen is not None else []
+        return [target for target in found if target is not None]
 
     # -- on workers ---------------------------------------------------------------
 
-    def _on_workers(self, command: ClusterCommand, ids: Sequence[str]) -> None:
-        workers = self._known(ids)
-        if not workers:
-            named = f"there is no worker {ids[0]}" if ids else "there is no worker under the cursor"
+    def _on_workers(self, command: ClusterCommand, keys: Sequence[str]) -> None:
+        targets = self._known(keys)
+        if not targets:
+            named = (
+                f"there is no worker {keys[0]}" if keys else "there is no worker under the cursor"
+            )
             self._app.say(named, bad=True)
             return
-        if command.undo is not None and all(command.is_done(worker) for worker in workers):
+        if command.undo is not None and all(command.is_done(one.worker) for one in targets):
             command = command.undo
-        refused = {worker.id: command.refusal(worker) for worker in workers}
-        possible = [worker for worker in workers if not refused[worker.id]]
+        possible = [target for target in targets if not target.refusal(command)]
+        reasons = "; ".join(filter(None, dict.fromkeys(one.refusal(command) for one in targets)))
         if not possible:
-            reasons = "; ".join(dict.fromkeys(refused.values()))
             self._app.say(f"{command.label}: {reasons}", bad=True)
             return
-        left_out = "; ".join(why for why in refused.values() if why)
-        self._ask(command, possible, note=f" Left out: {left_out}." if left_out else "")
+        self._ask(command, possible, note=f" Left out: {reasons}." if reasons else "")
 
     def _on_newest(self, command: ClusterCommand, count: int) -> None:
-        snapshot = self._app.snapshot
-        workers = newest(snapshot, count) if snapshot is not None else []
+        cluster = self._app.front
+        workers = newest(cluster.snapshot, count) if cluster.snapshot is not None else []
         if not workers:
-            self._app.say("no worker was started here, so none can leave", bad=True)
+            why = "no worker was started here, so none can leave"
+            self._app.say(said_of(cluster.name, why), bad=True)
             return
-        self._ask(command, workers)
+        self._ask(command, [Target(cluster, worker) for worker in workers])
 
-    def _ask(self, command: ClusterCommand, workers: Sequence[WorkerView], note: str = "") -> None:
+    def _ask(self, command: ClusterCommand, targets: Sequence[Target], note: str = "") -> None:
         """Names the workers and, once that is confirmed, acts on those and no others."""
-        ids = [worker.id for worker in workers]
-        snapshot = self._app.snapshot
-        if command.effect is None or snapshot is None:
-            self.run(command, *ids)
+        workers = _by_cluster(targets)
+        orders = {cluster: [one.id for one in some] for cluster, some in workers.items()}
+        if command.effect is None:
+            self.run(command, orders)
             return
         verb = "Drain" if command.argument is Argument.NEWEST else command.label
+        named = named_workers({cluster.name: ids for cluster, ids in orders.items()})
         self._app.push_screen(
-            ConfirmScreen(f"{verb} {', '.join(ids)}?", command.effect(snapshot, workers) + note),
-            lambda yes: self.run(command, *ids) if yes else None,
+            ConfirmScreen(f"{verb} {named}?", _effects(command, workers) + note),
+            lambda yes: self.run(command, orders) if yes else None,
         )
 
     # -- on the cluster -----------------------------------------------------------
 
     def _scale(self, command: ClusterCommand, count: int) -> None:
-        snapshot = self._app.snapshot
-        wanted = snapshot.wanted_workers if snapshot is not None else None
+        cluster = self._app.front
+        wanted = cluster.snapshot.wanted_workers if cluster.snapshot is not None else None
         if wanted is None or count >= wanted:
-            self.run(command, str(count))
+            self.run(command, {cluster: [str(count)]})
         else:
             self._on_newest(_SHRINK, wanted - count)
 
     def _on_cluster(self, command: ClusterCommand, argument: str) -> None:
-        snapshot = self._app.snapshot
+        cluster = self._app.front
+        label = f"{command.label} in {cluster.name}" if cluster.name else command.label
         if command.name in STARTING_COMMANDS and self.is_again():
-            question = f"{command.label}: one more worker?"
+            question = f"{label}: one more worker?"
             text = (
                 f"{counted(self._spawned, 'worker')} started a moment ago, as the key was pressed."
             )
             self._app.push_screen(
                 ConfirmScreen(question, text),
-                lambda yes: self._start(command, argument) if yes else None,
+                lambda yes: self._start(command, cluster, argument) if yes else None,
             )
         elif command.name in STARTING_COMMANDS:
-            self._start(command, argument)
-        elif command.effect is None or snapshot is None:
-            self.run(command, argument)
+            self._start(command, cluster, argument)
+        elif command.effect is None or cluster.snapshot is None:
+            self.run(command, {cluster: [argument]})
         else:
             self._app.push_screen(
-                ConfirmScreen(f"{command.label}?", command.effect(snapshot, ())),
-                lambda yes: self.run(command, argument) if yes else None,
+                ConfirmScreen(f"{label}?", command.effect(cluster.snapshot, ())),
+                lambda yes: self.run(command, {cluster: [argument]}) if yes else None,
             )
 
     def is_again(self) -> bool:
         """Whether a worker was started a moment ago."""
         return self._clock() - self._spawned_at < SPAWN_AGAIN_S
 
-    def _start(self, command: ClusterCommand, argument: str) -> None:
+    def _start(self, command: ClusterCommand, cluster: WatchedCluster, argument: str) -> None:
         self._spawned = (self._spawned if self.is_again() else 0) + int(argument or 1)
         self._spawned_at = self._clock()
-        self.run(command, argument)
+        self.run(command, {cluster: [argument]})
 
-    def run(self, command: ClusterCommand, *arguments: str) -> None:
-        """Has the cluster do it, without a question."""
-        if command.argument in (Argument.WORKER, Argument.NEWEST):
-            for worker_id in arguments:
-                self._app.acted_on(worker_id)
-        self._app.driver.run(command, *arguments)
+    def run(self, command: ClusterCommand, orders: Mapping[WatchedCluster, Sequence[str]]) -> None:
+        """Has clusters do it, each with its arguments, without a question."""
+        self._orders += 1
+        for cluster, arguments in orders.items():
+            if command.argument in (Argument.WORKER, Argument.NEWEST):
+                for worker_id in arguments:
+                    cluster.notifications.acted_on(worker_id, self._clock())
+            cluster.driver.run(command, *arguments, order=self._orders)
+
+    def outcome(self, done: CommandDone) -> tuple[str, bool]:
+        """What is to be said of a command that was carried out, and whether it failed: of an order
+        to several clusters, all that is known by now.
+        """
+        order, said, failed = self._outcome
+        text = said_of(done.cluster, done.text)
+        if done.order and done.order == order:
+            text = f"{said}; {text}"
+        else:
+            failed = False
+        self._outcome = (done.order, text, failed or done.failed)
+        return self._outcome[1:]
 
 
 _SHRINK = next(command for command in CLUSTER_COMMANDS if command.name == "shrink")
+
+
+def _by_cluster(targets: Sequence[Target]) -> dict[WatchedCluster, list[WorkerView]]:
+    workers: dict[WatchedCluster, list[WorkerView]] = {}
+    for cluster, worker in targets:
+        workers.setdefault(cluster, []).append(worker)
+    return workers
+
+
+def _effects(
+    command: ClusterCommand, workers: Mapping[WatchedCluster, Sequence[WorkerView]]
+) -> str:
+    """What will follow; of several clusters, in each."""
+    return " ".join(
+        said_of(cluster.name if len(workers) > 1 else "", command.effect(cluster.snapshot, some))
+        for cluster, some in workers.items()
+        if command.effect is not None and cluster.snapshot is not None
+    )

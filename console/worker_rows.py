@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
 
 from console.charts import share_scale
-from console.columns import WHY_PRIORITY, WORKER_COLUMNS, Scene, WorkerColumn
-from console.history import TREND_S, History
+from console.cluster_names import worker_key
+from console.columns import CLUSTER, WHY_PRIORITY, WORKER_COLUMNS, Scene, WorkerColumn
+from console.history import TREND_S
 from console.lines import Tone
+from console.seen import Seen
 from console.states import shown_state
 from console.text import Glyphs
 from console.widgets.rows import Column, Row
-from nodes.wire import ClusterSnapshot, WorkerView
+from nodes.wire import WorkerView
 
 MAX_ID_CELLS = 40
 
@@ -35,6 +37,7 @@ def choose(
     *,
     troubled: bool = False,
     columns: Sequence[WorkerColumn] = WORKER_COLUMNS,
+    clusters: Sequence[str] = ("",),
 ) -> list[Chosen]:
     """The columns that fit into `width` cells, as wide as they may be.
 
@@ -44,10 +47,13 @@ def choose(
         troubled: whether a worker has a reason to tell: else there is room for it only if it was
             asked for.
         columns: all that may be shown, in their order.
+        clusters: what rows tell of their clusters; nothing of one that is alone.
     """
     longest = max((cell_len(one) for one in ids), default=2)
+    columns = _with_cluster(columns, told=any(clusters))
     widths = {column.title: _preferred(column, width) for column in columns}
     widths["ID"] = max(4, min(longest, MAX_ID_CELLS, width // 4))
+    widths[CLUSTER] = max(8, min(max(map(cell_len, clusters)), width // 5))
     room = width - 2
     chosen: set[str] = set()
     told = [one for one in columns if troubled or one.title != "WHY" or one.priority > WHY_PRIORITY]
@@ -63,6 +69,14 @@ def choose(
             widths[column.title] += more
             room -= more
     return [Chosen(c, widths[c.title]) for c in columns if c.title in chosen]
+
+
+def _with_cluster(columns: Sequence[WorkerColumn], *, told: bool) -> list[WorkerColumn]:
+    """The columns with that of the cluster, wanted or not, where it must be told; else without."""
+    others = [column for column in columns if column.title != CLUSTER]
+    if not told or len(others) < len(columns):
+        return list(columns) if told else others
+    return [*others[:1], *(one for one in WORKER_COLUMNS if one.title == CLUSTER), *others[1:]]
 
 
 def _preferred(column: WorkerColumn, width: int) -> int:
@@ -84,29 +98,47 @@ def table_columns(chosen: Sequence[Chosen]) -> list[Column]:
 
 
 def make_scene(
-    snapshot: ClusterSnapshot,
-    history: History,
+    seen: Seen,
     shown: Sequence[WorkerView],
     glyphs: Glyphs,
     *,
-    stale: bool = False,
+    top_per_s: float = 0.0,
     searched: bool = False,
 ) -> Scene:
-    """What the rows have in common."""
-    live = [worker for worker in snapshot.workers if worker.state != "down"]
-    lately = (history.samples(one.id)[-TREND_SAMPLES:] for one in snapshot.workers)
-    rates = (sample.lookups_per_s for samples in lately for sample in samples)
+    """What the rows of a cluster have in common.
+
+    Args:
+        seen: the cluster.
+        shown: those of its workers that a filter leaves.
+        glyphs: what the terminal can show.
+        top_per_s: the end of the scale of the trends.
+        searched: whether there is a filter.
+    """
+    live = [worker for worker in seen.snapshot.workers if worker.state != "down"]
     return Scene(
-        snapshot,
-        history,
+        seen.name,
+        seen.age_s,
+        seen.snapshot,
+        seen.history,
         glyphs,
         shown,
         sum(worker.mean_lookups_per_s for worker in live),
         len(live),
-        max(rates, default=0.0),
-        stale,
+        top_per_s,
+        seen.old,
         searched,
     )
+
+
+def highest_per_s(clusters: Iterable[Seen]) -> float:
+    """The highest rate of any worker of late: one scale for all rows."""
+    rates = (
+        sample.lookups_per_s
+        for seen in clusters
+        for worker in seen.snapshot.workers
+        for sample in seen.history.samples(worker.id)[-TREND_SAMPLES:]
+    )
+    return max(rates, default=0.0)
 
 
 def worker_row(worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene) -> Row:
@@ -114,12 +146,12 @@ def worker_row(worker: WorkerView, chosen: Sequence[Chosen], drawn: Scene) -> Ro
     cells = [column.cell(worker, drawn, width) for column, width in chosen]
     down = (worker.state == "down" and not worker.frozen) or drawn.stale
     return Row(
-        key=worker.id,
+        key=worker_key(drawn.name, worker.id),
         cells=tuple(cell.text for cell in cells),
         order=tuple(column.key(worker, drawn) for column, _ in chosen),
         tone=Tone.FAINT if down else Tone.PLAIN,
         tones=() if drawn.stale else tuple(cell.tone for cell in cells),
-        search=search_text(worker),
+        search=search_text(worker, drawn.name),
     )
 
 
@@ -137,24 +169,35 @@ def bare_row(
     """
     token = drawn.history.token(worker.id) if drawn.top_per_s else ""
     return Row(
-        key=worker.id,
+        key=worker_key(drawn.name, worker.id),
         cells=(),
         order=tuple(
             column.key(worker, drawn) if column.title == sort else None for column, _ in chosen
         ),
-        search=search_text(worker) if drawn.searched else worker.id,
+        search=search_text(worker, drawn.name) if drawn.searched else worker.id,
         below=below,
-        data=(worker, drawn.stale, drawn.live, round(drawn.mean_per_s), token),
+        data=(
+            worker,
+            drawn.name,
+            drawn.label,
+            drawn.stale,
+            drawn.live,
+            round(drawn.mean_per_s),
+            token,
+        ),
     )
 
 
-def total_row(chosen: Sequence[Chosen], drawn: Scene) -> Row:
-    """The last row: of what is shown, and of nothing else."""
-    cells = tuple(column.total(drawn) for column, _ in chosen)
+def total_row(chosen: Sequence[Chosen], drawn: Sequence[Scene]) -> Row:
+    """The last row: of what is shown of all clusters, and of nothing else. What is old does not
+    add to what is not.
+    """
+    fresh = [scene for scene in drawn if not scene.stale] or drawn
+    cells = tuple(column.total(fresh) for column, _ in chosen)
     return Row("", cells, ())
 
 
-def search_text(worker: WorkerView) -> str:
+def search_text(worker: WorkerView, cluster: str) -> str:
     """What a filter looks at."""
     state = f"{worker.state} {shown_state(worker).name}"
-    return f"{worker.id} {state} {worker.address} {worker.catalog} {worker.why}"
+    return f"{worker.id} {cluster} {state} {worker.address} {worker.catalog} {worker.why}"

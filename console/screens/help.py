@@ -20,6 +20,7 @@ MORE = (
     ("SPC", "", "Mark a worker: commands then act on all that are marked."),
     ("j k g G", "", "Move the cursor: down, up, to the first, to the last."),
     ("1 ... 6", "", "Go to a panel: workers, ask, events, slow, lookups, heat."),
+    ("w1 of A", "", "In a command, a worker of the cluster A; else of the one in front."),
     ("z", "", "Give the panel with the focus the whole screen."),
     ("O", "", "Turn the order of the sort round."),
     ("v", "", "In the events: only those that are bad."),

@@ -23,7 +23,7 @@ from console.plan import (
     panels_at_start,
 )
 from console.screens.confirm import MessageScreen
-from console.seen import Seen
+from console.seen import Overview, Seen
 from console.settings import Settings
 from console.text import Glyphs, clean
 from console.view import (
@@ -58,6 +58,9 @@ from console.widgets.worker_table import WorkerTable, command_bindings
 HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
 """The heads of the panels below the workers."""
 
+OF_FRONT = (Part.ANSWER, Part.SLOW, Part.LOOKUPS)
+"""The panels that are of the cluster in front alone."""
+
 
 class MainScreen(Screen[None]):
     """Draws what is seen; what the operator asks for goes to the application.
@@ -82,7 +85,7 @@ class MainScreen(Screen[None]):
         Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
 
-    seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
+    seen: reactive[Overview | None] = reactive(None, repaint=False, always_update=True)
 
     def __init__(
         self,
@@ -191,14 +194,15 @@ class MainScreen(Screen[None]):
         seen = self.seen
         if seen is None or not self.is_mounted:
             return
-        offered = [one.name for one in CLUSTER_COMMANDS if one.offered(seen.snapshot)]
+        snapshots = [one.snapshot for one in seen.clusters]
+        offered = [one.name for one in CLUSTER_COMMANDS if any(map(one.offered, snapshots))]
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
         self.events.show(seen.events)
         for table, (now, then) in self._empty.items():
             table.say_empty(now if seen.replay_at is None else then)
-        self._fill_figures(seen)
+        self._fill_figures(seen.front)
         self.message.expire()
         # The table, which is bound as well, has its rows by then.
         self.call_later(self.replan)
@@ -226,7 +230,7 @@ class MainScreen(Screen[None]):
             rows=self.table.lines_wanted,
             **self._panels,
             figures=self._figures,
-            lowest=lowest_lines(self.seen.snapshot) if self.seen is not None else 4,
+            lowest=lowest_lines(self.seen) if self.seen is not None else 4,
             zoomed=self.zoomed,
             line_open=bool(self.line.kind),
         )
@@ -235,7 +239,7 @@ class MainScreen(Screen[None]):
             self._plan = plan
             self.board.follow(plan)
             if self.seen is not None:
-                self._fill_figures(self.seen)  # what has only now a place
+                self._fill_figures(self.seen.front)  # what has only now a place
         if self.too_small:
             self.set_focus(None)
         elif was_small or self.focused is None:
@@ -244,7 +248,9 @@ class MainScreen(Screen[None]):
 
     def _draw_heads(self) -> None:
         focused = self.focused
-        amount = str(len(self.seen.snapshot.workers)) if self.seen is not None else ""
+        seen = self.seen
+        amount = str(sum(len(one.snapshot.workers) for one in seen.clusters)) if seen else ""
+        of_front = f"cluster {seen.front.name}" if seen and seen.several else ""
         self.workers_head.show(
             amount, focused=focused is self.table, order=self.table.order_fields()
         )
@@ -254,7 +260,12 @@ class MainScreen(Screen[None]):
             named = [tab.part for tab in tabs]
             # Of the panels that a head names, one is on the screen; the query line always is.
             shown = next((one for one in named if one in plan), named[0])
-            self._tabs[part].show(tabs, shown, focused=here in named and here == shown)
+            self._tabs[part].show(
+                tabs,
+                shown,
+                focused=here in named and here == shown,
+                note=of_front if shown in OF_FRONT else "",
+            )
 
     # -- panels -------------------------------------------------------------------
 
@@ -303,7 +314,7 @@ class MainScreen(Screen[None]):
             pass
         elif table.filter_text:
             table.set_filter("")
-        elif self.seen is not None and self.seen.replay_at is not None and self.seen.now:
+        elif self.seen is not None and self.seen.replay_at is not None and self.seen.front.now:
             self.app.call_later(self.app.run_action, "app.command('live')")
         else:
             self.table.focus()

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from console.charts import resample, trend
+from console.cluster_names import worker_key
 from console.commands import TIME_COMMANDS
 from console.driver import Driver
 from console.history import HISTORY_S, History, Sample
@@ -21,7 +22,7 @@ from console.lines import Field, Line, Run, Tone, fit
 from console.messages import LogRead
 from console.plan import Part
 from console.screens.confirm import MessageScreen
-from console.seen import Seen
+from console.seen import Overview
 from console.states import is_measured, shown_state
 from console.text import Glyphs, clean, memory_size, number
 from console.widgets.drawn import Drawn
@@ -110,8 +111,9 @@ class WorkerScreen(Screen[None]):
     """Shows one worker until Escape. The keys that steer act on it.
 
     Args:
+        cluster: the name of its cluster.
         worker_id: which.
-        driver: reads its log.
+        driver: of that cluster; it reads the worker's log.
         glyphs: what the terminal can show.
     """
 
@@ -129,10 +131,11 @@ class WorkerScreen(Screen[None]):
         Binding("exclamation_mark", "app.message", "All of a message", show=False),
     ]
 
-    seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
+    seen: reactive[Overview | None] = reactive(None, repaint=False, always_update=True)
 
-    def __init__(self, worker_id: str, driver: Driver, glyphs: Glyphs) -> None:
+    def __init__(self, cluster: str, worker_id: str, driver: Driver, glyphs: Glyphs) -> None:
         super().__init__()
+        self.cluster = cluster
         self.worker_id = worker_id
         self.following = True
         self._driver = driver
@@ -151,6 +154,11 @@ class WorkerScreen(Screen[None]):
         self._log = LiveTable((Column("", 400),), name="log", glyphs=glyphs)
         self._search = Input(placeholder="search the log", id="search", compact=True)
         self.message = MessageLine(glyphs)
+
+    @property
+    def key(self) -> str:
+        """What the worker is known by on the screen."""
+        return worker_key(self.cluster, self.worker_id)
 
     def compose(self) -> ComposeResult:
         """The verdict on the cluster; the way here; figures, last words, events, log; a line to
@@ -177,7 +185,7 @@ class WorkerScreen(Screen[None]):
 
     def watch_seen(self) -> None:
         """Draws its part of it."""
-        seen = self.seen
+        seen = self.seen.of(self.cluster) if self.seen is not None else None
         if seen is None or not self.is_mounted:
             return
         replaying, self._replaying = self._replaying, seen.replay_at is not None
@@ -189,7 +197,7 @@ class WorkerScreen(Screen[None]):
         self._figures.draw(figure_lines(worker, seen.history, now, width, self._glyphs))
         self._draw_end(worker)
         mine = [event for event in seen.events if event.worker == self.worker_id]
-        self._events.show(mine)
+        self._events.show({"": mine})
         self._draw_heads()
 
     def _draw_end(self, worker: WorkerView | None) -> None:
@@ -209,7 +217,7 @@ class WorkerScreen(Screen[None]):
         self._last_words.draw(lines)
 
     def _draw_heads(self) -> None:
-        name = Tab(Part.WORKERS, "", f"Workers > {clean(self.worker_id, 60)}")
+        name = Tab(Part.WORKERS, "", f"Workers > {clean(self.key, 60)}")
         self._path.show([name], Part.WORKERS, focused=False, note="ESC goes back")
         self._end_head.show(
             [Tab(Part.EVENTS, "", "Last words")],
@@ -259,7 +267,7 @@ class WorkerScreen(Screen[None]):
 
     def show_log(self, part: LogRead) -> None:
         """Draws a part of the log."""
-        if part.worker_id != self.worker_id:
+        if (part.cluster, part.worker_id) != (self.cluster, self.worker_id):
             return
         if part.why:
             if not self._lines and not self._replaying:

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 
+from console.cluster_names import worker_key
 from console.keys import Keys
 from console.lines import Field, Tone, fit
 from console.messages import LookupAnswered, LookupRefused
@@ -62,8 +63,9 @@ class AnswerPanel(Vertical):
     class MoreWanted(Message):
         """The page after this one is wanted."""
 
-        def __init__(self, words: list[str], after: str) -> None:
+        def __init__(self, cluster: str, words: list[str], after: str) -> None:
             super().__init__()
+            self.cluster = cluster
             self.words = words
             self.after = after
 
@@ -77,6 +79,7 @@ class AnswerPanel(Vertical):
         super().__init__(id=Part.ANSWER)
         self._line = AnswerLine(keys)
         self.results = LiveTable((), name="results", glyphs=glyphs)
+        self._cluster = ""
         self._words: list[str] = []
         self._after: str | None = None
         self.records: list[dict[str, Any]] = []
@@ -110,7 +113,7 @@ class AnswerPanel(Vertical):
     def action_more(self) -> None:
         """Asks for the next page."""
         if self._after is not None:
-            self.post_message(self.MoreWanted(self._words, self._after))
+            self.post_message(self.MoreWanted(self._cluster, self._words, self._after))
 
     def action_copy(self, everything: bool) -> None:
         """Copies the record under the cursor, or all of them, as JSON."""
@@ -129,6 +132,7 @@ class AnswerPanel(Vertical):
     def show_answer(self, answer: LookupAnswered) -> None:
         """Shows records, who answered, in how long, after how many attempts, from where."""
         page = answer.page
+        self._cluster = answer.cluster
         self._words, self._after = answer.words, page.after
         fresh = [record for record in page.result if isinstance(record, dict)]
         self.records = [*self.records, *fresh] if answer.more else fresh
@@ -149,7 +153,11 @@ class AnswerPanel(Vertical):
         self._show_records()
         offered = f"did you mean {refusal.meant}? (TAB takes it)" if refusal.meant else ""
         why = Field(clean(refusal.why, 300), 9, Tone.BAD, shrinks=True)
-        self._say(why, Field(clean(offered, 200), 10 if offered else 0))
+        self._say(
+            Field(refusal.cluster, 8, Tone.STRONG),
+            why,
+            Field(clean(offered, 200), 10 if offered else 0),
+        )
         self.refresh_bindings()
 
     def _say(self, *fields: Field) -> None:
@@ -187,7 +195,7 @@ def _cell(value: object) -> str:
 def _source(answer: LookupAnswered) -> list[Field]:
     page = answer.page
     return [
-        Field(clean(page.worker, 60), 7),
+        Field(clean(worker_key(answer.cluster, page.worker), 60), 7),
         Field(latency(page.elapsed_ms), 6),
         Field(f"({latency(answer.round_trip_ms)} here)", 3, Tone.MUTED),
         Field(counted(page.attempts, "attempt"), 5 if page.attempts > 1 else 4),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from console.events_view import EVENT_COLUMNS, event_rows, event_text, fold
+from console.events_view import EVENT_COLUMNS, event_columns, event_rows, event_text, fold_all
 from console.plan import Part
 from console.text import Glyphs
 from console.widgets.table import LiveTable
@@ -22,15 +22,21 @@ class EventTable(LiveTable):
 
     def __init__(self, glyphs: Glyphs, *, name: str = Part.EVENTS) -> None:
         super().__init__(EVENT_COLUMNS, name=name, glyphs=glyphs, empty="Nothing has happened yet")
-        self._events: Sequence[Event] = ()
-        self._newest: tuple[int, int] = (0, 0)
+        self._events: dict[str, tuple[Event, ...]] = {}
+        self._newest: dict[str, tuple[int, int]] = {}
         self.bad_only = False
 
-    def show(self, events: Sequence[Event]) -> None:
-        """Shows these events; does nothing if there are no new ones."""
-        newest = (len(events), events[-1].number if events else 0)
+    def show(self, events: Mapping[str, Sequence[Event]]) -> None:
+        """Shows these events, by the names of their clusters; does nothing if there are no new
+        ones.
+        """
+        newest = {
+            name: (len(some), some[-1].number if some else 0) for name, some in events.items()
+        }
         if newest != self._newest:
-            self._newest, self._events = newest, tuple(events)
+            self._newest = newest
+            self._events = {name: tuple(some) for name, some in events.items()}
+            self.set_columns(event_columns(self._events))
             self._draw()
 
     def _draw(self) -> None:
@@ -39,8 +45,11 @@ class EventTable(LiveTable):
         if at_top and self.keys:
             self.select(self.keys[0])
 
-    def _shown_events(self) -> list[Event]:
-        return [event for event in self._events if not self.bad_only or event.kind in BAD]
+    def _shown_events(self) -> dict[str, list[Event]]:
+        return {
+            name: [event for event in some if not self.bad_only or event.kind in BAD]
+            for name, some in self._events.items()
+        }
 
     def action_severity(self) -> None:
         """Shows the bad ones alone, or all again."""
@@ -49,5 +58,5 @@ class EventTable(LiveTable):
 
     def text_of(self, key: str) -> str:
         """All that is known of the events of a row; "" if there are none of that key."""
-        lines = fold(self._shown_events())
-        return next((event_text(one) for one in lines if str(one.last.number) == key), "")
+        lines = fold_all(self._shown_events())
+        return next((event_text(one) for one in lines if one.key == key), "")

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from console.charts_view import chart_lines, heat_lines
 from console.lines import Line, Run, Tone, line_width, plain
 from console.plan import MIN_HEIGHT, MIN_WIDTH, PANELS, TITLES, Part, Plan, is_wide
-from console.seen import Seen
+from console.seen import Overview
 from console.text import Glyphs, fit
 from console.view import head_lines
 from console.widgets.drawn import Drawn
@@ -20,7 +20,7 @@ from console.widgets.drawn import Drawn
 class SeenDrawn(Drawn):
     """Draws something of what is seen, anew whenever that changes."""
 
-    seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
+    seen: reactive[Overview | None] = reactive(None, repaint=False, always_update=True)
 
     def __init__(self, part: Part, glyphs: Glyphs) -> None:
         super().__init__(id=part)
@@ -35,7 +35,7 @@ class SeenDrawn(Drawn):
         if self.seen is not None and self.size.area and self.display:
             self.draw(self.lines_of(self.seen))
 
-    def lines_of(self, seen: Seen) -> Sequence[Line]:
+    def lines_of(self, seen: Overview) -> Sequence[Line]:
         """What is drawn of it."""
         raise NotImplementedError
 
@@ -43,7 +43,7 @@ class SeenDrawn(Drawn):
 class Head(SeenDrawn):
     """The two lines at the top; before there is anything to see, what is awaited."""
 
-    def lines_of(self, seen: Seen) -> Sequence[Line]:
+    def lines_of(self, seen: Overview) -> Sequence[Line]:
         """See `console.view.head_lines`."""
         return head_lines(seen, self.size.width, self.glyphs)
 
@@ -59,15 +59,15 @@ class Head(SeenDrawn):
 class Charts(SeenDrawn):
     """Charts over time."""
 
-    def lines_of(self, seen: Seen) -> Sequence[Line]:
-        """See `console.charts_view.chart_lines`."""
-        return chart_lines(seen, (self.size.width, self.size.height), self.glyphs)
+    def lines_of(self, seen: Overview) -> Sequence[Line]:
+        """See `console.charts_view.chart_lines`; of the cluster in front."""
+        return chart_lines(seen.front, (self.size.width, self.size.height), self.glyphs)
 
 
 class HeatMap(SeenDrawn, can_focus=True):
     """Workers down, time across."""
 
-    def lines_of(self, seen: Seen) -> Sequence[Line]:
+    def lines_of(self, seen: Overview) -> Sequence[Line]:
         """See `console.charts_view.heat_lines`."""
         return heat_lines(seen, (self.size.width, self.size.height), self.glyphs)
 

@@ -271,6 +271,10 @@ class LiveTable(ScrollView, can_focus=True):
                 self.sort_by(column.name)
                 return
 
+    def on_resize(self, _event: events.Resize) -> None:
+        """What a key acts on stays on the screen."""
+        self.call_after_refresh(lambda: self.select(self.cursor))
+
     def on_focus(self) -> None:
         """The cursor is drawn otherwise."""
         self.refresh()

@@ -9,13 +9,14 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
+from console.cluster_names import said_of, worker_key
 from console.columns import WORKER_COLUMNS, Scene, WorkerColumn
 from console.command import Command
 from console.commands import COMMANDS
 from console.keys import DECLARED_KEYS, Keys, unbound
 from console.lines import Field, Tone
 from console.plan import Part
-from console.seen import Seen
+from console.seen import Overview, Seen
 from console.text import Glyphs
 from console.widgets.rows import Row
 from console.widgets.table import LiveTable
@@ -23,6 +24,7 @@ from console.worker_rows import (
     Chosen,
     bare_row,
     choose,
+    highest_per_s,
     make_scene,
     search_text,
     table_columns,
@@ -38,8 +40,11 @@ MAX_GONE = 3
 SORT_ACTION = "sort_letter("
 """What the action of a column's letter begins with."""
 
-GONE_KEY = "*gone"
-"""The key of that line: no worker can be called so."""
+NO_WORKER = "*"
+"""What the keys of lines begin with that are no worker's: none can be called so."""
+
+GONE_KEY = f"{NO_WORKER}gone"
+"""The key of that line."""
 
 
 def command_bindings(*, steers: bool, commands: Sequence[Command] = COMMANDS) -> list[BindingType]:
@@ -64,7 +69,7 @@ class WorkerTable(LiveTable):
     """See the module.
 
     Attributes:
-        marked: the ids of the workers that a command is to act on together.
+        marked: the keys of the workers that a command is to act on together.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,7 +82,7 @@ class WorkerTable(LiveTable):
         ),
     ]
 
-    seen: reactive[Seen | None] = reactive(None, repaint=False, always_update=True)
+    seen: reactive[Overview | None] = reactive(None, repaint=False, always_update=True)
 
     def __init__(
         self,
@@ -89,10 +94,10 @@ class WorkerTable(LiveTable):
         super().__init__((), sort="ID", name=Part.WORKERS, glyphs=glyphs)
         self._possible_columns = columns
         self._taken_keys = keys.used
-        self._clear_key = keys.typed("clear")
+        self._clear_key, self._spawn_key = keys.typed("clear"), keys.typed("spawn")
         self.marked: set[str] = set()
-        self._unfolded = False
-        self._scene: Scene | None = None
+        self._unfolded: set[str] = set()
+        self._scenes: dict[str, Scene] = {}
         self._chosen: Sequence[Chosen] = ()
 
     def watch_seen(self) -> None:
@@ -105,58 +110,88 @@ class WorkerTable(LiveTable):
 
     def arrange_rows(self) -> None:
         """Makes the rows anew: those that are gone below, in one line if they are many."""
-        seen = self.seen
-        if seen is None or not self.size.area:
+        overview = self.seen
+        if overview is None or not self.size.area:
             return
-        workers = seen.snapshot.workers
-        self.marked &= {worker.id for worker in workers}
-        gone = [one for one in workers if _is_gone(one)]
-        self._unfolded &= len(gone) > MAX_GONE
-        folded = len(gone) > MAX_GONE and not self._unfolded and not self.filter_text
-        shown = [one for one in self._unfiltered(workers) if not (folded and _is_gone(one))]
-        troubled = any(one.why for one in shown)
-        ids = [one.id for one in workers]
-        chosen = choose(self.size.width, ids, troubled=troubled, columns=self._possible_columns)
-        scene = make_scene(
-            seen.snapshot,
-            seen.history,
-            shown,
-            self.glyphs,
-            stale=seen.old,
-            searched=bool(self.filter_text),
+        workers = [(seen, worker) for seen in overview.clusters for worker in seen.snapshot.workers]
+        self.marked &= {worker_key(seen.name, worker.id) for seen, worker in workers}
+        top_per_s = highest_per_s(overview.clusters)
+        self._scenes = {
+            seen.name: make_scene(
+                seen,
+                self._counted(seen),
+                self.glyphs,
+                top_per_s=top_per_s,
+                searched=bool(self.filter_text),
+            )
+            for seen in overview.clusters
+        }
+        shown = [worker for scene in self._scenes.values() for worker in scene.shown]
+        self._chosen = choose(
+            self.size.width,
+            [worker.id for _, worker in workers],
+            troubled=any(one.why for one in shown),
+            columns=self._possible_columns,
+            clusters=[scene.label for scene in self._scenes.values()],
         )
-        self._chosen, self._scene = chosen, scene
-        rows = [self._bare(one) for one in workers if not _is_gone(one)]
-        if folded:
-            forgets = f", {self._clear_key} forgets them" if seen.replay_at is None else ""
-            text = f"{len(gone)} gone (ENTER shows them{forgets})"
-            rows.append(Row(GONE_KEY, (text,), (), Tone.MUTED, below=True, spans=True))
-        else:
-            rows += [self._bare(one, below=True) for one in _newest(gone)]
-        self.set_columns(table_columns(chosen))
-        self.set_rows(rows, total_row(chosen, scene) if len(shown) > 1 else None)
+        self.set_columns(table_columns(self._chosen))
+        total = total_row(self._chosen, list(self._scenes.values())) if len(shown) > 1 else None
+        self.set_rows(self._rows(), total)
 
-    def _bare(self, worker: WorkerView, *, below: bool = False) -> Row:
-        assert self._scene is not None  # noqa: S101 - for the type checker
-        return bare_row(worker, self._chosen, self._scene, sort=self.sort_column, below=below)
+    def _rows(self) -> list[Row]:
+        """Those that are gone stand below. There is a row of each cluster, so that each can be in
+        front.
+        """
+        replays = self.seen is not None and self.seen.replay_at is not None
+        upper: list[Row] = []
+        lower: list[Row] = []
+        for name, scene in self._scenes.items():
+            workers = scene.snapshot.workers
+            gone = [one for one in workers if _is_gone(one)]
+            upper += [self._bare(one, scene) for one in workers if not _is_gone(one)]
+            if self._folds(name, workers):
+                forgets = "" if replays else f", {self._clear_key} forgets them"
+                said = f"{len(gone)} gone (ENTER shows them{forgets})"
+                lower.append(_remark(name, GONE_KEY, said_of(name, said), below=True))
+                continue
+            lower += [self._bare(one, scene, below=True) for one in _newest(gone)]
+            if name and not workers:
+                spawns = "" if replays else f": {self._spawn_key} spawns one"
+                upper.append(_remark(name, NO_WORKER, f"{name} has no workers{spawns}"))
+        return upper + lower
+
+    def _bare(self, worker: WorkerView, scene: Scene, *, below: bool = False) -> Row:
+        return bare_row(worker, self._chosen, scene, sort=self.sort_column, below=below)
 
     def whole(self, row: Row) -> Row:
         """A worker's row is made when it is drawn."""
-        if self._scene is None or not isinstance(row.data, tuple):
+        if not isinstance(row.data, tuple):
             return row
-        return worker_row(row.data[0], self._chosen, self._scene)._replace(below=row.below)
+        worker, name, *_ = row.data
+        return worker_row(worker, self._chosen, self._scenes[name])._replace(below=row.below)
 
     def sort_by(self, column: str, *, descending: bool | None = None) -> None:
         """Sort by a column; by the same one again turns the order round."""
         super().sort_by(column, descending=descending)
         self.arrange_rows()
 
-    def _unfiltered(self, workers: tuple[WorkerView, ...]) -> list[WorkerView]:
-        """Those that a filter leaves: totals are of nothing else."""
+    def _folds(self, cluster: str, workers: Sequence[WorkerView]) -> bool:
+        """Whether those of a cluster that are gone are one line."""
+        if sum(map(_is_gone, workers)) <= MAX_GONE:
+            self._unfolded.discard(cluster)
+            return False
+        return cluster not in self._unfolded and not self.filter_text
+
+    def _counted(self, seen: Seen) -> list[WorkerView]:
+        """Those of a cluster that are not folded away, and that a filter leaves: totals are of
+        nothing else.
+        """
+        workers = seen.snapshot.workers
         if not self.filter_text:
-            return list(workers)
+            folds = self._folds(seen.name, workers)
+            return [one for one in workers if not (folds and _is_gone(one))]
         wanted = self.filter_text.casefold()
-        return [one for one in workers if wanted in search_text(one).casefold()]
+        return [one for one in workers if wanted in search_text(one, seen.name).casefold()]
 
     def set_filter(self, text: str) -> None:
         """Show only the workers that contain `text`; the totals are of those."""
@@ -173,7 +208,7 @@ class WorkerTable(LiveTable):
         """The workers that a command acts on: the marked ones that are shown, else the one under
         the cursor.
         """
-        shown = [key for key in self.keys if key != GONE_KEY]
+        shown = [key for key in self.keys if not key.startswith(NO_WORKER)]
         marked = [key for key in shown if key in self.marked]
         return marked or [key for key in shown if key == self.cursor]
 
@@ -211,7 +246,7 @@ class WorkerTable(LiveTable):
 
     def action_mark(self) -> None:
         """Marks the row under the cursor, or takes its mark away, and goes on to the next."""
-        if self.cursor and self.cursor != GONE_KEY:
+        if self.cursor and not self.cursor.startswith(NO_WORKER):
             self.marked ^= {self.cursor}
             self.action_move(1)
             self.refresh()
@@ -227,10 +262,11 @@ class WorkerTable(LiveTable):
 
     def action_open(self) -> None:
         """Shows those that are gone, or opens the worker under the cursor."""
-        if self.cursor == GONE_KEY:
-            self._unfolded = True
+        folded = [name for name in self._scenes if worker_key(name, GONE_KEY) == self.cursor]
+        if folded:
+            self._unfolded.update(folded)
             self.arrange_rows()
-        else:
+        elif not self.cursor.startswith(NO_WORKER):
             super().action_open()
 
 
@@ -241,3 +277,9 @@ def _is_gone(worker: WorkerView) -> bool:
 
 def _newest(gone: list[WorkerView]) -> list[WorkerView]:
     return sorted(gone, key=lambda one: (-one.state_since, natural_key(one.id)))
+
+
+def _remark(cluster: str, key: str, text: str, *, below: bool = False) -> Row:
+    """A line about the workers of a cluster, in place of their own."""
+    key = worker_key(cluster, key)
+    return Row(key, (text,), (), Tone.MUTED, below=below, spans=True, search=cluster)

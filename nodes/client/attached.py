@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -92,7 +93,7 @@ class AttachedCluster:
         secure = None if tls is None else Tls(tls, CertificateRole.OPERATOR).to_master()
         self.address = address
         self.timeout = timeout
-        self.master = MasterConnection(address, token=operator_token, tls=secure)
+        self.master = MasterConnection(address, token=partial(operator_token, address), tls=secure)
 
     def page(
         self, name: str, *args: str | float, limit: int = PAGE_RECORDS, after: str | None = None

@@ -2,6 +2,7 @@
 
     token              the cluster token, made on first start
     token.worker       a token for workers only, if somebody made one; likewise for other roles
+    token@HOST:PORT    the token of the cluster whose master is there, if it is another than here
     token.old          earlier values of `token`, each with the time at which it ends
     token.worker.old   earlier values of `token.worker`; likewise for other roles
     cursors            the secret from which the keys that sign cursors are made
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nodes.errors import StartError
+from nodes.support.addresses import parse_address
 from nodes.support.files import draft, write_atomically
 from nodes.support.paths import make_private, state_dir
 
@@ -83,9 +85,15 @@ def worker_token() -> str | None:
     return find_token(TokenRole.WORKER)
 
 
-def operator_token() -> str | None:
-    """The token for operating the cluster; see `find_token`."""
-    return find_token(TokenRole.OPERATOR)
+def operator_token(master: str) -> str | None:
+    """The token for operating the cluster of the master at that address, "HOST:PORT".
+
+    It is that of the address, if there is a file for it: no other is sent there. Else see
+    `find_token`.
+    """
+    host, port = parse_address(master)
+    own = token_file().parent / f"{token_file().name}@{host}:{port}"
+    return read_token(own) if own.exists() else find_token(TokenRole.OPERATOR)
 
 
 def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:

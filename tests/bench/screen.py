@@ -113,7 +113,7 @@ def show(title: str, lags: list[float], keys: list[float]) -> None:
 
 def console(opening: OpenCluster) -> MeasuredApp:
     """A console as an operator has it."""
-    return MeasuredApp(open_cluster=opening, settings=Settings(), glyphs=UNICODE, attached=False)
+    return MeasuredApp(clusters={"": opening}, settings=Settings(), glyphs=UNICODE, attached=False)
 
 
 async def real() -> float:
@@ -123,11 +123,11 @@ async def real() -> float:
         while app.snapshot is None or sum(w.state == "up" for w in app.snapshot.workers) < 3:
             await pilot.pause(0.05)
         show("3 workers, at rest", *await lag_and_keys(app))
-        address = app.driver.address
+        address = app.front.driver.address
         with load(address):
             show("3 workers, 4 clients", *await lag_and_keys(app))
             rate = await asyncio.to_thread(throughput, lambda: app.snapshot)
-    await asyncio.to_thread(app.driver.stop)
+    await asyncio.to_thread(app.clusters.stop)
     return rate
 
 
@@ -165,7 +165,7 @@ async def made_up(count: int) -> None:
         while app.snapshot is None:
             await pilot.pause(0.05)
         show(f"{count} workers, changing", *await lag_and_keys(app))
-    app.driver.stop()
+    app.clusters.stop()
 
 
 def without_a_screen() -> float:

@@ -88,7 +88,7 @@ async def trouble(pid: int) -> None:
 async def take() -> None:
     """Drives the cluster, and takes a frame each half a second."""
     app = RollcallApp(
-        open_cluster=hosting(port=0, workers=3, data=None, balance="load"),
+        clusters={"": hosting(port=0, workers=3, data=None, balance="load")},
         settings=Settings(),
         glyphs=UNICODE,
         attached=False,
@@ -100,19 +100,18 @@ async def take() -> None:
                 await pilot.pause(0.05)
             app.action_line("traffic 200")
             await pilot.pause(WARM_UP_S)
-            victim = app.worker(VICTIM)
+            victim = app.find(VICTIM)
             assert victim is not None
             began, frames = time.monotonic(), [frame_of(app)]
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(trouble(victim.pid))
+                tasks.create_task(trouble(victim.worker.pid))
                 while len(frames) < LENGTH_S / FRAME_S:
                     await pilot.pause(max(0.01, began + len(frames) * FRAME_S - time.monotonic()))
                     frames.append(frame_of(app))
             ground = _hex(app.screen.rich_style.bgcolor)
         ANIMATION.write_text(Film(frames, each_s=FRAME_S, ground=ground).svg())
     finally:
-        app.traffic.stop()
-        await asyncio.to_thread(app.driver.stop)
+        await asyncio.to_thread(app.clusters.stop)
 
 
 def main() -> None:

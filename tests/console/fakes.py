@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from console.app import RollcallApp
 from console.config import Config
+from console.driver import OpenCluster
 from console.messages import SnapshotTaken
 from console.recorded_file import RecordedFile
 from console.screens.confirm import ConfirmScreen
@@ -332,9 +333,13 @@ class Shown:
         """Presses keys."""
         await self.pilot.press(*keys)
 
-    def post_snapshot(self, snapshot: ClusterSnapshot, events: Sequence[Event] = ()) -> None:
+    def post_snapshot(
+        self, snapshot: ClusterSnapshot, events: Sequence[Event] = (), cluster: str = ""
+    ) -> None:
         """Shows a snapshot at the next turn, as if the driver had just taken it."""
-        self.app.post_message(SnapshotTaken(snapshot, list(events)))
+        message = SnapshotTaken(snapshot, list(events))
+        message.cluster = cluster
+        self.app.post_message(message)
 
     async def show_snapshot(self, snapshot: ClusterSnapshot, events: Sequence[Event] = ()) -> None:
         """Shows a snapshot, and waits until the screen has it."""
@@ -376,6 +381,10 @@ class Shown:
         return screen.question if isinstance(screen, ConfirmScreen) else ""
 
 
+def _opening(cluster: FakeCluster) -> OpenCluster:
+    return lambda _progress: cluster
+
+
 @asynccontextmanager
 async def shown(
     cluster: FakeCluster,
@@ -388,10 +397,14 @@ async def shown(
     attached: bool = False,
     read_only: bool = False,
     recorded: RecordedFile | None = None,
+    several: Mapping[str, FakeCluster] | None = None,
 ) -> AsyncIterator[Shown]:
-    """A console over `cluster` that looks once, unless it is told to look more often."""
+    """A console over `cluster`, or over `several` by their names, that looks once, unless it is
+    told to look more often.
+    """
+    clusters = several or {"": cluster}
     app = RollcallApp(
-        open_cluster=lambda _progress: cluster,
+        clusters={name: _opening(one) for name, one in clusters.items()},
         settings=settings or Settings(),
         glyphs=glyphs,
         attached=attached,
@@ -403,14 +416,14 @@ async def shown(
     try:
         async with app.run_test(size=size, notifications=True) as pilot:
             console = Shown(app, cluster, pilot)
-            if cluster.poll_error is None and recorded is None:
-                await console.until(lambda: app.snapshot is not None)
+            seen = [name for name, one in clusters.items() if one.poll_error is None]
+            if seen and recorded is None:
+                await console.until(lambda: all(app.clusters[one].snapshot for one in seen))
                 await console.until(lambda: app.main.is_mounted)
                 await pilot.pause()
             yield console
     finally:
-        app.traffic.stop()
-        await asyncio.to_thread(app.driver.stop)
+        await asyncio.to_thread(app.clusters.stop)
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:

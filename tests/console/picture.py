@@ -27,7 +27,7 @@ KILL = next(command for command in CLUSTER_COMMANDS if command.name == "kill")
 async def take() -> None:
     """Drives the console as a person would, and takes the picture."""
     app = RollcallApp(
-        open_cluster=hosting(port=0, workers=4, data=None, balance="load"),
+        clusters={"": hosting(port=0, workers=4, data=None, balance="load")},
         settings=Settings(),
         glyphs=UNICODE,
         attached=False,
@@ -40,7 +40,7 @@ async def take() -> None:
             app.action_line("traffic 200")
             while app.snapshot.answered < 4500:
                 await pilot.pause(0.1)
-            app.steering.run(KILL, "w3")
+            app.steering.run(KILL, {app.front: ["w3"]})
             while "down" not in [worker.state for worker in app.snapshot.workers]:
                 await pilot.pause(0.1)
             await pilot.press("a")
@@ -50,8 +50,7 @@ async def take() -> None:
                 await pilot.pause(0.1)
             PICTURE.write_text(app.export_screenshot(title="rollcall"))
     finally:
-        app.traffic.stop()
-        await asyncio.to_thread(app.driver.stop)
+        await asyncio.to_thread(app.clusters.stop)
 
 
 def run_in_own_folders(work: Callable[[], Coroutine[Any, Any, None]]) -> None:

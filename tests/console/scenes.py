@@ -187,7 +187,7 @@ async def show_scene(
 ) -> None:
     """Has a console have seen all of it, and perhaps an answer."""
     for snapshot in past[:-1]:
-        console.app.watched.history.add(snapshot)
+        console.app.front.history.add(snapshot)
     await console.show_snapshot(past[-1])
     if asked:
         main, words = console.app.main, ["getbylocation", "New Orleans"]

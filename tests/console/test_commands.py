@@ -191,7 +191,8 @@ def test_of_a_cluster_that_is_not_seen_nothing_is_claimed() -> None:
         attached=True,
         traffic=False,
         frozen_here=False,
-        lost=True,
+        lost=[""],
+        run_on=[],
     )
     assert text == "The cluster is not seen now, and is left as it is."
 

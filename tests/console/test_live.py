@@ -63,9 +63,9 @@ class Console:
 
     def worker(self, worker_id: str) -> WorkerView:
         """A worker as the console knows it."""
-        found = self.app.worker(worker_id)
+        found = self.app.find(worker_id)
         assert found is not None
-        return found
+        return found.worker
 
     def states(self) -> dict[str, str]:
         """The state of every worker on the screen's table."""
@@ -105,7 +105,7 @@ async def console(
         else hosting(port=0, workers=workers, data=None, balance="load")
     )
     app = RollcallApp(
-        open_cluster=opening,
+        clusters={"": opening},
         settings=Settings(),
         glyphs=UNICODE,
         attached=attach is not None,
@@ -118,8 +118,7 @@ async def console(
             await shown.until(lambda: app.snapshot is not None)
             yield shown
     finally:
-        app.traffic.stop()
-        await asyncio.to_thread(app.driver.stop)
+        await asyncio.to_thread(app.clusters.stop)
 
 
 async def answered(shown: Console, text: str) -> None:
@@ -182,7 +181,7 @@ def test_no_is_the_default(answer: str) -> None:
             await shown.until(lambda: shown.app.screen.query("#no"))
             await shown.press(answer)
             await shown.until(lambda: not isinstance(shown.app.screen, ConfirmScreen))
-            assert "killed" not in [event.kind for event in shown.app.watched.events]
+            assert "killed" not in [event.kind for event in shown.app.front.events]
             assert psutil.pid_exists(shown.worker("w1").pid)
 
     run(test)
@@ -245,7 +244,7 @@ def test_quitting_leaves_nothing_frozen_and_no_process() -> None:
             await shown.until(lambda: not shown.app.is_running)
             assert shown.app.return_value == 0
             assert not any(psutil.pid_exists(pid) for pid in pids)
-            assert not shown.app.traffic.running
+            assert not shown.app.front.traffic.running
 
     run(test)
 
@@ -285,7 +284,7 @@ def test_results_are_paged_and_exported(tmp_path: Path) -> None:
     async def test() -> None:
         async with console(workers=1) as shown:
             await shown.all_up("w1")
-            shown.app.driver.look_up(["getbylocation", "New York City"], limit=3)
+            shown.app.front.driver.look_up(["getbylocation", "New York City"], limit=3)
             await answered(shown, "3 records, n: next page")
             shown.app.main.answers.results.focus()
             await shown.press("n")
@@ -351,7 +350,7 @@ def test_a_read_only_console_steers_nothing() -> None:
             assert not shown.app.query("#do-kill")
             shown.app.action_line("kill w1")
             await shown.pilot.pause()
-            kinds = [event.kind for event in shown.app.watched.events]
+            kinds = [event.kind for event in shown.app.front.events]
             assert kinds == ["started", "spawned", "registered", "proved"]
 
     run(test)
@@ -363,7 +362,7 @@ def test_what_is_shown_is_what_an_observer_counts() -> None:
             await shown.all_up("w1", "w2", "w3")
             [result] = await asyncio.to_thread(
                 load_from_threads,
-                shown.app.driver.address,
+                shown.app.front.driver.address,
                 clients=1,
                 lookups=300,
                 records=RECORDS,
@@ -394,7 +393,7 @@ def test_traffic_is_marked_while_it_runs() -> None:
             await shown.until(lambda: shown.worker("w1").served > 20)
             await shown.press("t")
             await shown.until(lambda: "traffic" not in shown.lines()[0])
-            assert not shown.app.traffic.running
+            assert not shown.app.front.traffic.running
 
     run(test)
 
@@ -403,7 +402,7 @@ def test_a_cluster_that_cannot_start_is_explained(tmp_path: Path) -> None:
     async def test() -> None:
         (tmp_path / "broken.json").write_text('{"a": ')
         app = RollcallApp(
-            open_cluster=hosting(port=0, workers=1, data=tmp_path, balance="load"),
+            clusters={"": hosting(port=0, workers=1, data=tmp_path, balance="load")},
             settings=Settings(),
             glyphs=UNICODE,
             attached=False,
@@ -414,7 +413,7 @@ def test_a_cluster_that_cannot_start_is_explained(tmp_path: Path) -> None:
             await shown.until(lambda: "broken.json" in shown.text())
             await shown.press("escape")
         assert app.return_code == 2
-        app.driver.stop()
+        app.clusters.stop()
 
     run(test)
 
@@ -423,7 +422,7 @@ def test_a_client_of_the_hosted_master_is_answered() -> None:
     async def test() -> None:
         async with console(workers=1) as shown:
             await shown.all_up("w1")
-            with Client(shown.app.driver.address) as client:
+            with Client(shown.app.front.driver.address) as client:
                 assert await asyncio.to_thread(client.getbyname, "xander")
 
     run(test)

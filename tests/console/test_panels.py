@@ -15,7 +15,7 @@ from console.plan import Part
 from console.query import correction
 from console.screens.confirm import MessageScreen
 from console.screens.worker import WorkerScreen
-from console.seen import Seen
+from console.seen import Seen, alone
 from console.text import UNICODE
 from nodes.errors import BadRequest
 from nodes.wire import LookupView, Second, SlowLookup
@@ -45,7 +45,7 @@ def test_a_console_that_is_opened_later_shows_what_was_before() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
         cluster.seconds = [second(NOON - 200 + n, 500.0, hedges=n // 50) for n in range(180)]
         async with shown(cluster) as console:
-            await console.until(lambda: len(console.app.watched.history.cluster) > 150)
+            await console.until(lambda: len(console.app.front.history.cluster) > 150)
             await console.until(lambda: "500" in console.text())
             assert "█" in console.lines()[5]
             axis = next(line for line in console.lines() if "-4m" in line)
@@ -109,7 +109,7 @@ def test_where_all_is_well_the_heat_map_is_cool() -> None:
     workers = [worker_view(n, p99_ms=2.0 + n / 10) for n in (1, 2, 3)]
     for at in range(30):
         history.add(cluster_snapshot(workers, taken_at=NOON + at))
-    _, *lines = heat_lines(Seen(cluster_snapshot(workers), history, ()), (60, 6), UNICODE)
+    _, *lines = heat_lines(alone(Seen(cluster_snapshot(workers), history, ())), (60, 6), UNICODE)
     assert {run.tone for line in lines for run in line[1:]} == {Tone.FAINT}
     digits = {char for line in lines for run in line[1:] for char in run.text if char.isdigit()}
     assert digits == {"1"}
@@ -121,7 +121,7 @@ def test_the_heat_map_has_the_sickest_on_top_and_is_told_by_digits() -> None:
     for at in range(30):
         history.add(cluster_snapshot(workers, taken_at=NOON + at))
     seen = Seen(cluster_snapshot(workers, taken_at=NOON + 30), history, ())
-    head, sick, well = heat_lines(seen, (60, 6), UNICODE)
+    head, sick, well = heat_lines(alone(seen), (60, 6), UNICODE)
     assert "9 is 150 ms" in line_text(head)
     assert line_text(sick).split()[0] == "w2"
     assert "9" in line_text(sick) and "9" not in line_text(well)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from textual.events import Key
 
+from console.cluster_names import worker_key
 from console.screens.worker import WorkerScreen
 from console.text import number
 from nodes.wire import WorkerView
@@ -87,13 +89,16 @@ class Tally:
 class BusyCluster(FakeCluster):
     """Workers that come, go, return under the same id, and answer the lookups of clients who
     tally them.
+
+    Attributes:
+        tally: what they counted.
     """
 
-    def __init__(self, random: Random, tally: Tally) -> None:
+    def __init__(self, random: Random) -> None:
         super().__init__(cluster_snapshot([worker_view(n, served=0) for n in range(1, 6)]))
         self.answer = envelope({"record_id": 1, "name": "xander"})
         self._random = random
-        self._tally = tally
+        self.tally = Tally()
         self._generations = 5
 
     def turn(self) -> None:
@@ -110,8 +115,8 @@ class BusyCluster(FakeCluster):
             before,
             taken_at=before.taken_at + 1.0,
             workers=tuple(workers),
-            answered=self._tally.answered,
-            errors=self._tally.failed,
+            answered=self.tally.answered,
+            errors=self.tally.failed,
             lookups_per_s=sum(one.lookups_per_s for one in workers),
             in_flight=sum(one.in_flight for one in workers),
         )
@@ -122,7 +127,7 @@ class BusyCluster(FakeCluster):
         asked = 0 if state == "down" else random.randrange(10)
         outcomes = [Outcome(random.random() < 0.9, random.random() < 0.1) for _ in range(asked)]
         for one in outcomes:
-            self._tally.note(worker.generation, one)
+            self.tally.note(worker.generation, one)
         answered = sum(one.answered for one in outcomes)
         return msgspec.structs.replace(
             worker,
@@ -139,7 +144,7 @@ class BusyCluster(FakeCluster):
 
 
 def table_on(console: Shown) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """The rows of the worker list by id, and its total: what stands below each title."""
+    """The rows of the worker list by key, and its total: what stands below each title."""
     lines = console.lines()
     top = next(n for n, line in enumerate(lines) if " SERVED" in line and " STATE" in line)
     ends = {title: re.search(rf" {title}(?= |$)", lines[top]) for title in SUMMED}
@@ -147,28 +152,31 @@ def table_on(console: Shown) -> tuple[dict[str, dict[str, str]], dict[str, str]]
     for line in lines[top + 1 :]:
         cells = {title: line[: end.end()].split()[-1:] for title, end in ends.items() if end}
         texts = {title: "".join(cell) for title, cell in cells.items()}
-        if row := re.match(r"..(w\d+) ", line):
-            rows[row[1]] = texts
+        if row := re.match(r"..(w\d+) +(:\d)?", line):
+            rows[worker_key(row[2] or "", row[1])] = texts
         elif re.match(r" *\d+ up", line):
             return rows, texts
-        elif "gone (ENTER" not in line:
+        elif "gone (ENTER" not in line and "has no workers" not in line:
             return rows, {}
     raise AssertionError("the list has no end")
 
 
-def check_figures(console: Shown, tally: Tally) -> None:
-    """Holds the screen against the clients' tally, and its total against its rows."""
-    seen = console.app.snapshot
-    assert seen is not None
+def check_figures(console: Shown, clusters: Mapping[str, BusyCluster]) -> None:
+    """Holds the screen against the clients' tallies, and its total against its rows."""
     figures = console.lines()[1]
-    assert f"  answered {tally.answered}  " in figures
-    assert (f"  failed {number(tally.failed)}  " in figures) == bool(tally.failed)
+    answered = sum(one.tally.answered for one in clusters.values())
+    failed = sum(one.tally.failed for one in clusters.values())
+    assert f"  answered {answered}  " in figures
+    assert (f"  failed {number(failed)}  " in figures) == bool(failed)
     rows, total = table_on(console)
     assert list(rows) == [key for key in console.table.keys if not key.startswith("*")]
-    generations = {one.id: one.generation for one in seen.workers}
-    for worker_id, cells in rows.items():
-        told = {title: cells[title] for title in COUNTED}
-        assert told == tally.cells(generations[worker_id]), worker_id
+    counted = {
+        worker_key(name, one.id): cluster.tally.cells(one.generation)
+        for name, cluster in clusters.items()
+        for one in cluster.now.workers
+    }
+    for key, cells in rows.items():
+        assert {title: cells[title] for title in COUNTED} == counted[key], key
     if len(rows) > 1:
         sums = {title: str(sum(int(cells[title]) for cells in rows.values())) for title in SUMMED}
         assert total == sums
@@ -191,33 +199,54 @@ async def to_the_workers(console: Shown) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("sequences", [40, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("sequences", "names"),
+    [
+        (40, [""]),
+        pytest.param(500, [""], marks=pytest.mark.long),
+        pytest.param(300, [":1", ":2"], marks=pytest.mark.long),
+    ],
+)
 def test_no_command_hits_who_was_not_named_and_the_figures_are_those_of_clients(
-    sequences: int,
+    sequences: int, names: Sequence[str]
 ) -> None:
-    random, tally = Random(15), Tally()
-    cluster = BusyCluster(random, tally)
+    random = Random(15)
+    clusters = {name: BusyCluster(random) for name in names}
 
     async def test() -> None:
-        async with shown(cluster, size=(100, 30)) as console:
+        async with shown(clusters[names[0]], several=clusters, size=(100, 30)) as console:
             operator = Operator(console, random)
             for _ in range(sequences):
-                cluster.turn()
-                console.post_snapshot(cluster.now)
+                for name, cluster in clusters.items():
+                    cluster.turn()
+                    console.post_snapshot(cluster.now, cluster=name)
                 for _ in range(6):
                     await operator.act()
             await console.pilot.pause(0.3)
-            for one in cluster.requests:
-                assert one[0] not in ON_A_WORKER or one in operator.allowed
+            done = steered(clusters)
+            assert set(done) <= operator.allowed
+            assert Counter(verb for verb, _ in done)["kill"] >= sequences // 30
+            assert {verb for verb, _ in done} >= {"kill", "drain", "restart", "freeze"}
+            assert {key.partition(" of ")[2] for _, key in done} == set(names)
             await to_the_workers(console)
-            assert tally.answered > sequences
-            assert tally.failed
+            assert all(one.tally.answered > sequences for one in clusters.values())
+            assert all(one.tally.failed for one in clusters.values())
             for text in ("", "up", "w2", "w"):
                 console.table.set_filter(text)
                 await console.pilot.pause()
-                check_figures(console, tally)
+                check_figures(console, clusters)
 
     run(test)
+
+
+def steered(clusters: Mapping[str, BusyCluster]) -> list[tuple[str, str]]:
+    """What was done to workers, each by its key."""
+    return [
+        (one[0], worker_key(name, one[1]))
+        for name, cluster in clusters.items()
+        for one in cluster.requests
+        if one[0] in ON_A_WORKER
+    ]
 
 
 class Operator:
@@ -228,16 +257,17 @@ class Operator:
     """
 
     def __init__(self, console: Shown, random: Random) -> None:
-        self.allowed: set[tuple[str, ...]] = set()
+        self.allowed: set[tuple[str, str]] = set()
         self._console = console
         self._random = random
-        self._asked_about: set[tuple[str, ...]] = set()
+        self._asked_about: set[tuple[str, str]] = set()
 
     async def act(self) -> None:
-        """Presses a key, or clicks somewhere."""
+        """Presses a key, or clicks somewhere. Every other question is answered with yes."""
         console, random = self._console, self._random
         key, question, before = random.choice(KEYS), console.open_question, on_screen(console)
         if question:
+            key = random.choice(("y", key))
             self.allowed |= self._asked_about
         elif key == "f":
             # Thawing is not asked for: it acts on what the cursor or the marks show.
@@ -250,17 +280,29 @@ class Operator:
         await settled(console)
         asked = console.open_question
         if asked and asked != question:
-            verb, _, names = asked.rstrip("?").partition(" ")
-            named = set(names.split(", ")) if verb in NAMING else set()
-            await console.until(lambda: all(one in console.text() for one in named))
+            verb, _, text = asked.rstrip("?").partition(" ")
+            named = keys_named(text) if verb in NAMING else set()
+            ids = {key.partition(" of ")[0] for key in named}
+            await console.until(lambda: all(one in console.text() for one in ids))
             seen = before | on_screen(console)
+            if key == "minus":  # whom it drains is told by the question alone
+                seen.update(console.app.clusters.worker_keys)
             self._asked_about = {(verb.lower(), one) for one in named & seen}
+
+
+def keys_named(text: str) -> set[str]:
+    """The keys of the workers that a question names: "w1, w2 of :1; w1 of :2"."""
+    keys = set()
+    for some in text.split("; "):
+        ids, _, cluster = some.partition(" of ")
+        keys |= {worker_key(cluster, one) for one in ids.split(", ")}
+    return keys
 
 
 def on_screen(console: Shown) -> set[str]:
     """The workers that can be seen: the one that has a screen, or else the rows of the list."""
     screens = console.app.screen_stack
-    opened = [screen.worker_id for screen in screens if isinstance(screen, WorkerScreen)]
+    opened = [screen.key for screen in screens if isinstance(screen, WorkerScreen)]
     return {opened[-1]} if opened else {row.key for row in console.table.rows}
 
 

@@ -13,7 +13,7 @@ from console.history import HISTORY_S, History
 from console.recorded_file import RecordedFile
 from console.recording_copy import ASK_AGAIN_S, FETCH_S, RecordingCopy
 from console.replay import NEAR_S, Interrupted, Move, Replay, Way
-from console.seen import Seen
+from console.seen import Seen, alone
 from console.text import UNICODE
 from console.view import head_lines
 from nodes.errors import DataError, MasterLost
@@ -172,7 +172,7 @@ def test_the_head_says_replay_first_and_how_it_is_now(width: int) -> None:
     replay = Replay(Made(snapshots(range(100), bad=[50])))
     gone = verdict(cluster_snapshot(taken_at=NOON + 100, uptime_s=999.0))
     seen = framed(replay, 50)._replace(now=gone, read_only=True)
-    text = "".join(run.text for run in head_lines(seen, width, UNICODE)[0])
+    text = "".join(run.text for run in head_lines(alone(seen), width, UNICODE)[0])
     assert text.split()[0] == "REPLAY"
     assert "DEGRADED" in text and "now OUTAGE" in text
     assert "hosting" not in text and "read-only" not in text and "restarts)" not in text

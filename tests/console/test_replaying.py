@@ -80,7 +80,7 @@ def test_another_time_is_marked_and_steers_nothing(past: FakeCluster) -> None:
             await console.press("2", "x", "enter")
             assert "not now" in console.message
             assert past.requests == [] and not console.open_question
-            assert not console.app.traffic.running
+            assert not console.app.front.traffic.running
 
     run(test)
 
@@ -336,7 +336,7 @@ def shown_at(console: Console) -> float:
     """The time that is shown."""
     seen = console.app.seen
     assert seen is not None
-    return seen.snapshot.taken_at
+    return seen.front.snapshot.taken_at
 
 
 def is_replay(console: Console) -> bool:

@@ -198,7 +198,7 @@ def test_text_from_outside_is_drawn_as_text(text: str) -> None:
             await console.press("a")
             app.main.prompt.value = text[: app.main.prompt.max_length]
             await console.press("enter")
-            app.driver.look_up(["getbyname", text])
+            app.front.driver.look_up(["getbyname", text])
             await console.until(lambda: app.main.answers.records)
             app.post_message(LookupRefused(["x"], text))
             app.post_message(LookupAnswered(["x", text], envelope(), 1.0, [text], more=False))
@@ -323,7 +323,7 @@ def test_read_only_takes_everything_away_that_steers() -> None:
                 assert not console.app.main.query(f"#do-{command.name}")
             await console.pilot.pause()
             await console.press("t")
-            assert not console.app.traffic.running
+            assert not console.app.front.traffic.running
             assert cluster.requests == []
             assert not console.open_question
             assert "read-only" in console.head
@@ -470,6 +470,26 @@ def test_three_workers_under_load_fill_the_screen() -> None:
         async with shown(cluster, size=(120, 36)) as console:
             await show_scene(console, past, asked=True)
             assert empty_cells(console) < 0.25
+
+    run(test)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=["80x24", "120x36"])
+def test_the_screen_of_several_clusters_looks_as_it_did(size: tuple[int, int]) -> None:
+    async def test() -> None:
+        well = FakeCluster(
+            cluster_snapshot(
+                [worker_view(1, lookups_per_s=40.0, p99_ms=1.9), worker_view(2)], p99_ms=1.9
+            ),
+            [event(2, "registered", "w1"), event(3, "proved", "w1", "answers probes")],
+        )
+        clusters = {":23000": well, ":23001": busy_cluster(), ":23002": FakeCluster(well.now)}
+        clusters[":23002"].poll_error = MasterLost("nothing answers at 127.0.0.1:23002")
+        async with shown(well, several=clusters, attached=True, size=size) as console:
+            await console.until(lambda: "not reached" in console.head)
+            await console.until(lambda: console.table.select("w3 of :23001"))
+            await console.until(lambda: "cluster :23001" in console.text())
+            compare(f"several-{size[0]}x{size[1]}", await still(console))
 
     run(test)
 

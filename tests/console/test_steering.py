@@ -34,7 +34,7 @@ def nothing_happened(console: Shown) -> bool:
     return (
         not console.cluster.requests
         and not console.open_question
-        and not console.app.traffic.running
+        and not console.app.front.traffic.running
     )
 
 
@@ -309,5 +309,16 @@ def test_a_question_that_cannot_be_read_is_not_answered_with_yes(size: tuple[int
             if not readable:
                 await console.press("n")
                 await console.until(lambda: answers == [False])
+
+    run(test)
+
+
+def test_the_worker_under_the_cursor_stays_on_a_screen_that_becomes_smaller() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, 10)]))
+        async with shown(cluster) as console:
+            await console.press("G")
+            await console.pilot.resize_terminal(60, 16)
+            await console.until(lambda: "▌ w9" in console.text())
 
     run(test)

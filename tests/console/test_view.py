@@ -9,7 +9,7 @@ import pytest
 from console.events_view import event_rows, fold
 from console.history import History
 from console.lines import Tone, line_text, line_width
-from console.seen import Seen
+from console.seen import Seen, alone
 from console.states import STATES
 from console.text import ASCII, UNICODE
 from console.view import head_lines, lookup_columns, lookup_rows, slow_rows, up_text
@@ -28,7 +28,9 @@ def seen(snapshot: ClusterSnapshot, **changes: Any) -> Seen:
 
 def head(snapshot: ClusterSnapshot, width: int = 200, **changes: Any) -> list[str]:
     """The two lines at the top, as text."""
-    return [line_text(line) for line in head_lines(seen(snapshot, **changes), width, UNICODE)]
+    return [
+        line_text(line) for line in head_lines(alone(seen(snapshot, **changes)), width, UNICODE)
+    ]
 
 
 # -- the head ----------------------------------------------------------------------
@@ -46,7 +48,7 @@ BUSY = cluster_snapshot(
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_head_never_wraps_and_health_and_figures_are_the_last_to_go(width: int) -> None:
-    lines = head_lines(seen(BUSY), width, UNICODE)
+    lines = head_lines(alone(seen(BUSY)), width, UNICODE)
     assert [line_width(line) for line in lines] == [width, width]
     said, figures = map(line_text, lines)
     assert said.startswith("  HEALTHY   frozen w1, busy machine")
@@ -85,7 +87,7 @@ def test_failures_are_no_rate() -> None:
 
 
 def test_old_figures_are_grey_and_say_how_old() -> None:
-    lines = head_lines(seen(BUSY, lost="refused", age_s=18.2), 120, UNICODE)
+    lines = head_lines(alone(seen(BUSY, lost="refused", age_s=18.2)), 120, UNICODE)
     assert line_text(lines[0]).startswith("  MASTER LOST   18s ago: refused, trying again")
     assert line_text(lines[1]).startswith(" figures of 18s ago  200/s")
     assert {run.tone for run in lines[1] if run.text.strip()} == {Tone.FAINT}
@@ -107,12 +109,9 @@ def test_a_key_that_helps_is_not_offered_to_who_may_not_use_it() -> None:
 
 def rows(workers: list[WorkerView], width: int = 120, **changes: Any) -> tuple[list[Row], Row]:
     """The rows of workers, and the total."""
-    snapshot = cluster_snapshot(workers)
-    history = History()
-    history.add(snapshot)
     chosen = choose(width, [worker.id for worker in workers])
-    drawn = make_scene(snapshot, history, workers, UNICODE, **changes)
-    return [worker_row(one, chosen, drawn) for one in workers], total_row(chosen, drawn)
+    drawn = make_scene(seen(cluster_snapshot(workers), **changes), workers, UNICODE)
+    return [worker_row(one, chosen, drawn) for one in workers], total_row(chosen, [drawn])
 
 
 def test_no_state_is_told_by_colour_alone() -> None:
@@ -156,7 +155,7 @@ def test_what_a_process_uses_is_told_while_it_answers(changes: dict[str, Any], t
 
 
 def test_of_a_lost_master_nothing_is_green() -> None:
-    [row], _ = rows([worker_view()], stale=True)
+    [row], _ = rows([worker_view()], lost="refused")
     assert row.tone is Tone.FAINT
     assert row.tones == ()
 
@@ -206,7 +205,7 @@ def test_like_events_are_one_line() -> None:
         event(30, "lost", "w1", "killed by SIGKILL"),
     ]
     assert [len(one.events) for one in fold(events)] == [3, 1, 1]
-    first, second, third = event_rows(events)
+    first, second, third = event_rows({"": events})
     assert (first.key, second.key, third.key) == ("30", "4", "3")
     assert third.cells[1:] == ("3", "proved", "w1, w2, w3")
     assert second.cells[1:] == ("w1", "lost", "killed by SIGKILL")

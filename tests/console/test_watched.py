@@ -8,12 +8,13 @@ import msgspec
 
 from console.watched import MAX_SEEN, SEEN_EVERY_S, WatchedCluster
 from nodes.wire import ClusterSnapshot
-from tests.console.fakes import NOON
+from tests.console.fakes import NOON, FakeCluster
 from tests.console.recordings import snapshot_at
 
 
 def test_a_snapshot_a_second_is_kept_and_the_newest_however_often_it_looks() -> None:
-    watched = WatchedCluster(0.3)
+    cluster = FakeCluster(snapshot_at(0))
+    watched = WatchedCluster("", lambda _: cluster, lambda _: True, poll_interval_s=0.3)
     for look in range(2 * MAX_SEEN):
         newest = snapshot_at(0.3 * look)
         watched.take(newest, [])

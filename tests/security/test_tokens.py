@@ -24,6 +24,7 @@ from nodes.security.tokens import (
     ValidToken,
     ensure_token,
     find_token,
+    operator_token,
     read_token,
     role_of,
     rotate_token,
@@ -55,6 +56,17 @@ def test_the_cluster_token_is_valid_for_every_role(file: Path) -> None:
     assert role(token) is TokenRole.OPERATOR
     assert all(TokenRole.OPERATOR.covers(one) for one in TokenRole)
     assert {find_token(one) for one in TokenRole} == {token}
+
+
+def test_a_master_with_a_token_of_its_own_is_sent_no_other(file: Path) -> None:
+    token = read_token(file)
+    own = file.with_name("token@db2:23000")
+    own.write_text("another\n")
+    assert operator_token("db2:23000") == operator_token("db2") == "another"
+    assert operator_token("db2:23001") == operator_token("db3:23000") == token
+    own.write_text("")  # none that can be read: still no other is sent there
+    assert operator_token("db2:23000") is None
+    assert operator_token("no/../../where:1") == token
 
 
 @pytest.mark.parametrize("one", TokenRole)
