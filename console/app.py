@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -29,6 +29,7 @@ from console.settings import Settings
 from console.signals import heed_signals
 from console.steering import Steering
 from console.text import Glyphs, clean
+from console.type_ahead import TypeAheadApp
 from console.watched import WatchedCluster
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton
@@ -44,7 +45,7 @@ AGE_EVERY_S = 1.0
 """Seconds between two looks at how old the newest snapshot is."""
 
 
-class RollcallApp(App[int]):
+class RollcallApp(TypeAheadApp):
     """The console.
 
     Args:

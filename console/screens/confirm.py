@@ -27,6 +27,9 @@ class ConfirmScreen(ModalScreen[bool]):
 
     CSS_PATH = "confirm.tcss"
 
+    AUTO_FOCUS = "#no"
+    """Enter is never yes by default."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
         Binding("n,escape", "answer(False)", "No"),
@@ -47,10 +50,6 @@ class ConfirmScreen(ModalScreen[bool]):
                 yield Button("n No", id="no", compact=True)
                 yield Button("y Yes", id="yes", compact=True, variant="error")
         yield Static("too small to ask: n leaves", id="too-small", markup=False)
-
-    def on_mount(self) -> None:
-        """Enter is never yes by default."""
-        self.query_one("#no").focus()
 
     @property
     def readable(self) -> bool:

@@ -119,7 +119,9 @@ class MainScreen(Screen[None]):
         self.answers = AnswerPanel(glyphs, config.keys)
         self.events = EventTable(glyphs)
         self.message = MessageLine(glyphs)
-        self.line = CommandLine(history=settings.commands, complete=complete_command)
+        self.line = CommandLine(
+            history=settings.commands, complete=complete_command, closed=self._line_closed
+        )
         self._hint = Hint()
         self._tabs = {part: Tabs(part, glyphs) for part in HEADS}
         self._slow = LiveTable(
@@ -365,12 +367,11 @@ class MainScreen(Screen[None]):
         self.replan()
         self.line.focus()
 
-    @on(CommandLine.Closed)
-    def _line_closed(self, event: CommandLine.Closed) -> None:
+    def _line_closed(self, command: str) -> None:
         self.replan()
         self.line.table.focus()
-        if event.command:
-            self.app.call_later(self.app.run_action, f"app.line({event.command!r})")
+        if command:
+            self.app.call_later(self.app.run_action, f"app.line({command!r})")
 
     @on(Prompt.Left, f"#{Part.ASK}")
     def _ask_left(self) -> None:

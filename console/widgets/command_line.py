@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from console.plan import Part
 from console.widgets.prompt import Complete, Prompt
 from console.widgets.table import LiveTable
@@ -10,7 +12,12 @@ PLACEHOLDERS = {":": "a command, or help", "/": "show rows that contain"}
 
 
 class CommandLine(Prompt):
-    """See the module. A filter acts as it is typed; a command is told of by `Closed`.
+    """See the module. A filter acts as it is typed; a command is carried out when it is done.
+
+    Args:
+        history, complete: see `Prompt`.
+        closed: called when it is done with, with the command that is to be carried out or "" for
+            none. That is within the handling of the key, so that the next key is not for the line.
 
     Attributes:
         kind: ":" or "/"; "" while it is closed.
@@ -19,16 +26,12 @@ class CommandLine(Prompt):
 
     table: LiveTable
 
-    class Closed(Prompt.OfPrompt):
-        """It is done with; `command` is what is to be carried out, "" for nothing."""
-
-        def __init__(self, line: CommandLine, command: str) -> None:
-            super().__init__(line)
-            self.command = command
-
-    def __init__(self, *, history: list[str], complete: Complete) -> None:
+    def __init__(
+        self, *, history: list[str], complete: Complete, closed: Callable[[str], None]
+    ) -> None:
         super().__init__(history=history, complete=complete, name=Part.LINE, placeholder="")
         self.kind = ""
+        self._when_closed = closed
 
     def open(self, kind: str, text: str, table: LiveTable) -> None:
         """Begins a line."""
@@ -44,21 +47,21 @@ class CommandLine(Prompt):
         if self.kind == "/":
             self.table.set_filter(event.value)
 
-    def on_input_submitted(self, event: Prompt.Submitted) -> None:
+    async def action_submit(self) -> None:
         """A filter stays; a command is carried out."""
-        event.stop()
-        command = event.value if self.kind == ":" and event.value.strip() else ""
+        if self.kind == "/":
+            self.table.set_filter(self.value)
+        command = self.value if self.kind == ":" and self.value.strip() else ""
         if command:
             self.remember(command)
         self._close(command)
 
-    def on_prompt_left(self, event: Prompt.Left) -> None:
+    def action_leave(self) -> None:
         """Nothing is to be done; a filter ends."""
-        event.stop()
         if self.kind == "/":
             self.table.set_filter("")
         self._close()
 
     def _close(self, command: str = "") -> None:
         self.kind = ""
-        self.post_message(self.Closed(self, command))
+        self._when_closed(command)

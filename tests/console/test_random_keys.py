@@ -225,7 +225,7 @@ def test_no_command_hits_who_was_not_named_and_the_figures_are_those_of_clients(
             await console.pilot.pause(0.3)
             done = steered(clusters)
             assert set(done) <= operator.allowed
-            assert Counter(verb for verb, _ in done)["kill"] >= sequences // 30
+            assert len(done) >= sequences // 10
             assert {verb for verb, _ in done} >= {"kill", "drain", "restart", "freeze"}
             assert {key.partition(" of ")[2] for _, key in done} == set(names)
             await to_the_workers(console)

@@ -46,8 +46,9 @@ def test_what_is_done_to_one_cluster_and_what_becomes_of_it_is_not_the_other_s()
             await console.until(lambda: f"{hit_name}   OUTAGE" in console.lines()[0])
             assert f"{other_name}   HEALTHY" in console.lines()[0]
             assert (up(other), pid(other, "w1")) == (["w1"], spared)
-            await console.press("s", "t")
+            await console.press("s")
             await console.until(lambda: up(hit) == ["w2"])
+            await console.press("t")
             await console.until(lambda: hit.snapshot().answered > 5)
             assert other.snapshot().answered == 0
             frozen = pid(hit, "w2")
