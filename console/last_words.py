@@ -15,6 +15,7 @@ MAX_SAID = 3
 """Lines that are shown of what it said last."""
 
 MEANINGS = {
+    "killed by an operator": "at once, with SIGKILL",
     "killed by SIGKILL": "by an operator, or for want of memory",
     "killed by SIGTERM": "told to end, before it could in order",
     "killed by SIGINT": "interrupted from a keyboard",
@@ -96,6 +97,8 @@ def last_words_lines(
         most: lines of what it said last.
     """
     end = last_words(lines, worker.why)
+    if worker.why.startswith("killed by an operator"):
+        end = end._replace(ended=worker.why)  # whose signal it was, its log cannot tell
     head = [
         Field(clean(end.ended, 300) or "nobody knows how", 10, Tone.STRONG, shrinks=True),
         Field(meaning(end.ended), 5),

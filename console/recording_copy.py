@@ -13,6 +13,7 @@ from typing import BinaryIO
 from nodes.errors import DataError, RollcallError
 from nodes.master.recording import Recording
 from nodes.master.recording_blocks import EncodedSnapshot, encode_block, find_blocks
+from nodes.support.os_errors import explain_os_error
 from nodes.wire import RecordingPart
 
 MAX_COPY_BYTES = 200_000_000
@@ -102,7 +103,8 @@ class RecordingCopy:
                 self._grown = False
         except OSError as error:
             raise DataError(
-                f"there is no room for a copy of the recording in {tempfile.gettempdir()}: {error}"
+                f"no copy of the recording can be made in {tempfile.gettempdir()}: "
+                f"{explain_os_error(error)}"
             ) from error
         return known
 

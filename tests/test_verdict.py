@@ -28,6 +28,38 @@ def gone(number: int, why: str, **changes: Any) -> WorkerView:
 SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
     "all is well": (three(), {}, Level.HEALTHY, "", ""),
     "killed by an operator": (
+        three(gone(3, "killed by an operator"), wanted_workers=2),
+        {},
+        Level.HEALTHY,
+        "w3 killed 5s ago",
+        "",
+    ),
+    "several killed, and one that left": (
+        three(
+            gone(3, "killed by an operator", state_since=NOON - 20),
+            gone(4, "killed by an operator"),
+            gone(5, "it left, as it was to"),
+            wanted_workers=2,
+        ),
+        {},
+        Level.HEALTHY,
+        "w3, w4 killed 5s ago; w5 left 5s ago",
+        "",
+    ),
+    "more killed than are named, and all restarted": (
+        cluster_snapshot(
+            [
+                *(gone(n, "killed by an operator") for n in range(1, 6)),
+                *(worker_view(n, restarts=1, uptime_s=float(n)) for n in (6, 7)),
+            ],
+            wanted_workers=2,
+        ),
+        {},
+        Level.HEALTHY,
+        "5 workers killed 5s ago; w6, w7 restarted 6s ago",
+        "",
+    ),
+    "killed by somebody else": (
         three(gone(3, "killed by SIGKILL"), wanted_workers=2),
         {},
         Level.HEALTHY,

@@ -73,7 +73,8 @@ class Retry:
         # A master that fails the TLS handshake is running.
         absent = isinstance(error, DialFailed) and not isinstance(error, HandshakeFailed)
         hint = "; is it running? 'rollcall-nodes up' starts one" if absent else ""
-        return MasterLost(f"master {self._where}: {error}{hint}")
+        what = str(error).removeprefix(f"{self._where}: ")
+        return MasterLost(f"master {self._where}: {what}{hint}")
 
 
 def refused(verb: str, error: RemoteFailure) -> Overloaded | MasterLost:

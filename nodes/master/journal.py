@@ -17,6 +17,7 @@ import msgspec
 from nodes.errors import DataError
 from nodes.master.recorder import Recorder
 from nodes.routing import State
+from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import make_private, state_dir
 from nodes.wire import ClusterSnapshot, Event, Second
 
@@ -224,7 +225,7 @@ class Journal:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _failed(self, error: sqlite3.Error | OSError) -> None:
-        trouble = f"the journal {self.path} cannot be written: {error}"
+        trouble = f"the journal {self.path} cannot be written: {explain_os_error(error)}"
         if trouble != self.trouble:
             logger.warning("%s; lookups are not affected", trouble)
         self.trouble = trouble
@@ -241,7 +242,7 @@ class Journal:
             for tail in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + tail).unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("the damaged journal cannot be put aside: %s", error)
+            logger.warning("the damaged journal cannot be put aside: %s", explain_os_error(error))
 
     def _let_go(self) -> None:
         if self._db is not None:

@@ -18,6 +18,7 @@ from nodes.master.recording_blocks import (
     find_blocks,
 )
 from nodes.support.files import OWNER_ONLY, draft
+from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import make_private
 from nodes.wire import ClusterSnapshot
 
@@ -116,7 +117,7 @@ class Recorder:
             _append(self.path, block)
         except OSError as error:
             self._failed_at = now
-            trouble = f"the recording {self.path} cannot be written: {error}"
+            trouble = f"the recording {self.path} cannot be written: {explain_os_error(error)}"
             if trouble != self.trouble:
                 logger.warning("%s; lookups are not affected", trouble)
             self.trouble = trouble

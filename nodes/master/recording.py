@@ -20,6 +20,7 @@ from nodes.master.recording_blocks import (
     other_version,
     read_block,
 )
+from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import state_dir
 from nodes.wire import ClusterSnapshot, RecordingPart
 
@@ -60,7 +61,7 @@ class Recording:
         try:
             found = list(find_blocks(file))
         except OSError as error:
-            raise DataError(f"{name} cannot be read: {error}") from error
+            raise DataError(f"{name} cannot be read: {explain_os_error(error)}") from error
         others = [block.version for block in found if block.version != FORMAT_VERSION]
         if others:
             self.trouble = other_version(max(others))
@@ -86,7 +87,9 @@ class Recording:
                 f"there is no recording {path}: no master has run on that port here"
             ) from error
         except OSError as error:
-            raise DataError(f"the recording {path} cannot be read: {error}") from error
+            raise DataError(
+                f"the recording {path} cannot be read: {explain_os_error(error)}"
+            ) from error
         try:
             return cls(file, f"the recording {path}")
         except BaseException:
@@ -163,7 +166,9 @@ class Recording:
                 self.trouble = str(error)
                 snapshots = ()
             except (OSError, ValueError) as error:
-                raise DataError(f"{self._name} cannot be read: {error}") from error
+                raise DataError(
+                    f"{self._name} cannot be read: {explain_os_error(error)}"
+                ) from error
             self._held = block, snapshots
         return self._held[1]
 
@@ -207,5 +212,7 @@ def read_part(path: Path | None, after: float, max_bytes: int = MAX_PART_BYTES) 
                 size += block.size
                 until = block.end
     except OSError as error:
-        raise DataError(f"the recording {path} cannot be read: {error}") from error
+        raise DataError(
+            f"the recording {path} cannot be read: {explain_os_error(error)}"
+        ) from error
     return RecordingPart(blocks=b"".join(parts), until=until, more=more)

@@ -30,6 +30,7 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
 
 
 LEFT = "it left, as it was to"
+KILLED = "killed by an operator"
 """Why a worker is down whose connection ended after it was drained."""
 
 
@@ -204,7 +205,10 @@ class Registry:
             return None
         if worker.state is not State.DRAINING:
             self._note_death(worker, died=died)
-        self._change(worker, Change.ENDED, why, now)
+        if worker.dismissed:
+            self._change(worker, Change.DISMISSED, KILLED, now)
+        else:
+            self._change(worker, Change.ENDED, why, now)
         return worker
 
     def connection_ended(self, generation: int, why: str, now: float) -> Worker | None:
@@ -255,7 +259,7 @@ class Registry:
                 return self.lost(worker.generation, why, now, died=True)
         for worker in self._workers.values():
             if worker.instance == instance:
-                worker.why = why
+                worker.why = KILLED if worker.dismissed else why
                 if worker.died is None:
                     self._note_death(worker, died=True)
         return None

@@ -57,12 +57,14 @@ class Change(StrEnum):
     SAME_CATALOG = "same catalog"
     ASKED_TO_LEAVE = "asked to leave"
     ENDED = "ended"
+    DISMISSED = "dismissed"
 
 
 _OUT_OF_ROTATION = {
     Change.OTHER_CATALOG: (State.UNREADY, EventKind.OTHER_CATALOG),
     Change.ASKED_TO_LEAVE: (State.DRAINING, EventKind.DRAINING),
     Change.ENDED: (State.DOWN, EventKind.LOST),
+    Change.DISMISSED: (State.DOWN, EventKind.LEFT),
 }
 
 TRANSITIONS: dict[State, dict[Change, tuple[State, EventKind]]] = {
@@ -83,8 +85,12 @@ TRANSITIONS: dict[State, dict[Change, tuple[State, EventKind]]] = {
         Change.SAME_CATALOG: (State.STARTING, EventKind.READY),
         Change.ASKED_TO_LEAVE: (State.DRAINING, EventKind.DRAINING),
         Change.ENDED: (State.DOWN, EventKind.LOST),
+        Change.DISMISSED: (State.DOWN, EventKind.LEFT),
     },
-    State.DRAINING: {Change.ENDED: (State.DOWN, EventKind.LEFT)},
+    State.DRAINING: {
+        Change.ENDED: (State.DOWN, EventKind.LEFT),
+        Change.DISMISSED: (State.DOWN, EventKind.LEFT),
+    },
     State.DOWN: {},
 }
 """What follows from a change in each state, and the event that tells of it; whatever is not here

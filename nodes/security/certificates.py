@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from nodes.errors import StartError
 from nodes.security.tls import CertificateRole
 from nodes.support.files import write_atomically
+from nodes.support.os_errors import explain_os_error
 from nodes.transport.tls import ROLE_URI_PREFIX
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -97,7 +98,9 @@ def make_certificates(
             shown = cert.public_bytes(serialization.Encoding.PEM)
             write_atomically(folder / f"{stem}.pem", shown, mode=0o644)
     except OSError as error:
-        raise StartError(f"cannot make certificates in {folder}: {error}") from error
+        raise StartError(
+            f"cannot make certificates in {folder}: {explain_os_error(error)}"
+        ) from error
     return [folder / f"{stem}{end}.pem" for stem in made for end in ("", "-key")]
 
 

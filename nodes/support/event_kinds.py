@@ -52,7 +52,6 @@ class EventKind(StrEnum):
 BAD = frozenset(
     (
         EventKind.LOST,
-        EventKind.KILLED,
         EventKind.CRASH_LOOPING,
         EventKind.SUSPECT,
         EventKind.FROZEN,
@@ -65,7 +64,7 @@ BAD = frozenset(
         EventKind.JOURNAL,
     )
 )
-"""Something is wrong."""
+"""Something is wrong. What an operator ended on purpose is not: `KILLED`, and `LEFT` after it."""
 
 GOOD = frozenset(
     (

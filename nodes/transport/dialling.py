@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 
+from nodes.support.os_errors import explain_os_error
 from nodes.transport.connection import Connection
 from nodes.transport.errors import DialFailed, HandshakeFailed
 from nodes.transport.limits import DEFAULTS, Limits
@@ -79,12 +79,5 @@ async def _connect(
         raise HandshakeFailed(f"{where}: {explain_ssl_error(error)}") from error
     # The latter two: no name at all, and no port.
     except (OSError, ValueError, OverflowError) as error:
-        raise DialFailed(f"{where}: {_explained(error)}") from error
+        raise DialFailed(f"{where}: {explain_os_error(error)}") from error
     return transport
-
-
-def _explained(error: Exception) -> str:
-    """An error in the system's words, as a `Lane` has them: those of event loops differ."""
-    if isinstance(error, socket.gaierror) or not isinstance(error, OSError) or not error.errno:
-        return str(error)
-    return str(OSError(error.errno, os.strerror(error.errno)))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
+from nodes.support.os_errors import explain_os_error
 from nodes.transport.caller import Caller
 from nodes.transport.errors import (
     CallTimeout,
@@ -120,7 +121,7 @@ class Lane:
             sock = socket.create_connection((host, port), timeout)
         # The latter two: no name at all, and no port.
         except (OSError, ValueError, OverflowError) as exc:
-            raise DialFailed(f"{host}:{port}: {exc}") from exc
+            raise DialFailed(f"{host}:{port}: {explain_os_error(exc)}") from exc
         try:
             # Linux may join a socket that dials a free local port to itself.
             if sock.getsockname() == sock.getpeername():
@@ -137,7 +138,7 @@ class Lane:
             raise HandshakeFailed(f"{host}:{port}: {exc}") from exc
         except OSError as exc:
             sock.close()
-            raise DialFailed(f"{host}:{port}: {exc}") from exc
+            raise DialFailed(f"{host}:{port}: {explain_os_error(exc)}") from exc
         except BaseException:
             sock.close()
             raise
@@ -251,7 +252,7 @@ class Lane:
             return CallTimeout(self._where, timeout)
         if isinstance(error, MalformedError):
             return ProtocolError(f"{self._where}: {error}")
-        return LinkLost(f"{self._where}: {error}")
+        return LinkLost(f"{self._where}: {explain_os_error(error)}")
 
     @property
     def _where(self) -> str:

@@ -212,15 +212,26 @@ def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterat
 
 def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
     """What an operator did, or what mended itself, a moment ago."""
-    now = snapshot.taken_at
+    alike: dict[str, list[tuple[float, WorkerView]]] = {}
     for one in snapshot.workers:
-        down_s = now - one.state_since
+        down_s = snapshot.taken_at - one.state_since
         if one.state == "down" and down_s < RECENT_S and not one.frozen:
-            how = "left" if _left(one) else one.why
-            yield f"{one.id} {how} {duration(down_s)} ago"
+            how, since_s = _how_it_went(one), down_s
         elif one.restarts and 0 < one.uptime_s < RECENT_S and one.state == "up":
             how = "died and was restarted" if one.deaths_last_minute else "restarted"
-            yield f"{one.id} {how} {duration(one.uptime_s)} ago"
+            since_s = one.uptime_s
+        else:
+            continue
+        alike.setdefault(how, []).append((since_s, one))
+    for how, some in alike.items():
+        newest_s = min(since_s for since_s, _ in some)
+        yield f"{_named(one for _, one in some)} {how} {duration(newest_s)} ago"
+
+
+def _how_it_went(worker: WorkerView) -> str:
+    if _left(worker):
+        return "left"
+    return "killed" if worker.why.startswith("killed by an operator") else worker.why
 
 
 def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) -> str:

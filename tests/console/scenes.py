@@ -64,7 +64,7 @@ def worker_at(number: int, at: int, count: int, *, outage: bool) -> WorkerView:
     if not gone:
         return view
     return msgspec.structs.replace(
-        view, state="down", why="killed by SIGKILL", state_since=NOON - OUTAGE_S
+        view, state="down", why="killed by an operator", state_since=NOON - OUTAGE_S
     )
 
 
@@ -163,7 +163,7 @@ def events_of(count: int, *, outage: bool) -> list[Event]:
         told += [
             (-OUTAGE_S, kind, f"w{n}", text)
             for n in range(1, count + 1)
-            for kind, text in (("killed", "by an operator"), ("lost", "killed by SIGKILL"))
+            for kind, text in (("killed", "by an operator"), ("left", "killed by an operator"))
         ]
     return [Event(n, NOON + at, *rest) for n, (at, *rest) in enumerate(told, 1)]
 

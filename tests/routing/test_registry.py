@@ -261,6 +261,23 @@ def test_a_process_that_ends_takes_no_other_of_the_same_pid_with_it() -> None:
     assert elsewhere.live
 
 
+@pytest.mark.parametrize("connection_first", [True, False])
+def test_what_an_operator_ends_is_told_of_as_that_and_not_as_lost(connection_first: bool) -> None:
+    told: list[tuple[str, str]] = []
+    registry = Registry(
+        listener=lambda kind, _worker, text: told.append((kind, text)), random=Random(0)
+    )
+    worker = register(registry, "w1")
+    registry.local.add("w1", 0.0)
+    registry.report(ProcessEvent("w1", ProcessChange.KILLED, "by an operator"), 1.0)
+    exited = ProcessEvent("w1", ProcessChange.EXITED, "killed by SIGKILL", instance="w1")
+    if connection_first:
+        registry.connection_ended(worker.generation, "its connection ended", 2.0)
+    registry.report(exited, 3.0)
+    assert told[1:] == [("left", "killed by an operator")]
+    assert (worker.why, worker.live, worker.died) == ("killed by an operator", False, False)
+
+
 P, C = Phase, ProcessChange
 
 

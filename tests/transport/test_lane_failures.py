@@ -286,7 +286,7 @@ def test_no_descriptor_to_dial_with() -> None:
         os.close(lowest_free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
         try:
-            with pytest.raises(DialFailed, match="Too many open files"):
+            with pytest.raises(DialFailed, match="too many files are open"):
                 Lane.dial(*listener.getsockname())
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
