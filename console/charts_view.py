@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
+from console.bars import heat_cell
 from console.charts import (
     AXIS_CELLS,
     Mark,
     Values,
     ago,
     chart,
-    heat_cell,
     linear_scale,
     log_scale,
     merged,

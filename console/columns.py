@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from console.charts import resample, share_bar, trend
+from console.bars import share_bar, trend
+from console.charts import resample
 from console.history import TREND_S, History
 from console.lines import Tone
 from console.states import is_measured, is_up, shown_state

@@ -68,6 +68,9 @@ LOWER_PANELS = (Part.EVENTS, Part.SLOW, Part.LOOKUPS, Part.HEAT, Part.ANSWER)
 PLACES = {"left": LEFT_PANELS, "right": RIGHT_PANELS, "lower": LOWER_PANELS}
 """The places for panels, and what can be shown in each: the last is for a narrow screen."""
 
+OF_FRONT = (Part.ANSWER, Part.SLOW, Part.LOOKUPS)
+"""The panels that are of the cluster in front alone."""
+
 PANELS = {
     "1": Part.WORKERS,
     "2": Part.ANSWER,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from console.charts import share_scale
+from console.bars import share_scale
 from console.cluster_names import worker_key
 from console.columns import CLUSTER, WHY_PRIORITY, WORKER_COLUMNS, Scene, WorkerColumn
 from console.history import TREND_S

@@ -14,7 +14,9 @@ from textual.widget import Widget
 from console.commands import CLUSTER_COMMANDS
 from console.config import Config
 from console.lines import Run, Tone
+from console.lookups_view import lowest_lines
 from console.plan import (
+    OF_FRONT,
     PANELS,
     PLACES,
     Part,
@@ -23,23 +25,16 @@ from console.plan import (
     panels_at_start,
 )
 from console.screens.confirm import MessageScreen
-from console.seen import Overview, Seen
+from console.seen import Overview
 from console.settings import Settings
 from console.text import Glyphs, clean
-from console.view import (
-    LOOKUP_COLUMNS,
-    SLOW_COLUMNS,
-    lookup_columns,
-    lookup_rows,
-    lowest_lines,
-    slow_rows,
-)
 from console.widgets.answer import AnswerPanel
 from console.widgets.bar import CommandButton, WorkersHead
 from console.widgets.board import Board
 from console.widgets.command_line import CommandLine
 from console.widgets.drawn import Drawn
 from console.widgets.event_table import EventTable
+from console.widgets.lookup_tables import LookupTables
 from console.widgets.message import KeyLine, MessageLine
 from console.widgets.panels import (
     ASK_ACTION,
@@ -57,9 +52,6 @@ from console.widgets.worker_table import WorkerTable, command_bindings
 
 HEADS = (Part.LEFT_TABS, Part.RIGHT_TABS, Part.LEFT_LOWER_TABS, Part.RIGHT_LOWER_TABS)
 """The heads of the panels below the workers."""
-
-OF_FRONT = (Part.ANSWER, Part.SLOW, Part.LOOKUPS)
-"""The panels that are of the cluster in front alone."""
 
 
 class MainScreen(Screen[None]):
@@ -124,24 +116,10 @@ class MainScreen(Screen[None]):
         )
         self._hint = Hint()
         self._tabs = {part: Tabs(part, glyphs) for part in HEADS}
-        self._slow = LiveTable(
-            SLOW_COLUMNS,
-            sort="",
-            name=Part.SLOW,
-            glyphs=glyphs,
-            empty="No lookup was slow, and none failed, of late",
-        )
-        self._lookups = LiveTable(
-            LOOKUP_COLUMNS,
-            sort="LOOKUP",
-            name=Part.LOOKUPS,
-            glyphs=glyphs,
-        )
-
+        self._lookups = LookupTables(glyphs, config.keys)
         self._empty: dict[LiveTable, tuple[str, str]] = {
             self.table: (f"No workers: {config.keys.typed('spawn')} spawns one", "No workers"),
             self.events: (self.events.empty, "No event of that time, or before it, is known"),
-            self._lookups: (f"Nothing asked yet: {config.keys.lookups_come}", "Nothing was asked"),
         }
         """What tables say that are empty: now, and of another time."""
 
@@ -160,8 +138,8 @@ class MainScreen(Screen[None]):
             self._hint,
             self.answers,
             self.events,
-            self._slow,
-            self._lookups,
+            self._lookups.slow,
+            self._lookups.by_name,
             HeatMap(Part.HEAT, self.glyphs).data_bind(seen),
             self.line,
             self.message,
@@ -204,20 +182,10 @@ class MainScreen(Screen[None]):
         self.events.show(seen.events)
         for table, (now, then) in self._empty.items():
             table.say_empty(now if seen.replay_at is None else then)
-        self._fill_figures(seen.front)
+        self._lookups.fill(seen.front, self._plan)
         self.message.expire()
         # The table, which is bound as well, has its rows by then.
         self.call_later(self.replan)
-
-    def _fill_figures(self, seen: Seen) -> None:
-        """Draws the figures of lookups that are on the screen."""
-        plan = self._plan
-        if Part.SLOW in plan:
-            self._slow.set_rows(slow_rows(seen.snapshot.slow))
-        if Part.LOOKUPS in plan:
-            columns = lookup_columns(plan[Part.LOOKUPS].width)
-            self._lookups.set_columns(columns)
-            self._lookups.set_rows(lookup_rows(seen, columns, self.glyphs))
 
     @on(Board.Resized)
     def _resized(self) -> None:
@@ -241,7 +209,7 @@ class MainScreen(Screen[None]):
             self._plan = plan
             self.board.follow(plan)
             if self.seen is not None:
-                self._fill_figures(self.seen.front)  # what has only now a place
+                self._lookups.fill(self.seen.front, plan)  # what has only now a place
         if self.too_small:
             self.set_focus(None)
         elif was_small or self.focused is None:

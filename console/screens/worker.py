@@ -12,7 +12,8 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input
 
-from console.charts import resample, trend
+from console.bars import trend
+from console.charts import resample
 from console.cluster_names import worker_key
 from console.commands import TIME_COMMANDS
 from console.driver import Driver

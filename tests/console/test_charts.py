@@ -7,21 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from console.bars import heat_cell, share_bar, share_scale, trend
 from console.charts import (
     Mark,
     Point,
     chart,
     columns,
-    heat_cell,
     linear_scale,
     log_scale,
     nice_top,
     place_of,
     resample,
-    share_bar,
-    share_scale,
     time_axis,
-    trend,
 )
 from console.histogram import histogram
 from console.lines import Tone, line_text, line_width

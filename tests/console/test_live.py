@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -48,9 +49,11 @@ class Console:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        """Types a text."""
+        """Types a text, all of it at once."""
         names = {" ": "space", '"': "quotation_mark"}
-        await self.pilot.press(*(names.get(char, char) for char in text))
+        for char in text:
+            self.app.post_message(Key(names.get(char, char), char))
+        await self.pilot.pause()
 
     def text(self) -> str:
         """All that is on the screen, as text."""

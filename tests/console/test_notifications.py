@@ -15,6 +15,6 @@ def test_only_what_is_bad_is_told() -> None:
 def test_what_the_operator_caused_is_not_told_for_a_while() -> None:
     notifications = NotificationFilter()
     notifications.acted_on("w1", now=100.0)
-    own, other = event(1, "killed", "w1"), event(2, "lost", "w2")
+    own, other = event(1, "suspect", "w1"), event(2, "lost", "w2")
     assert notifications.select([own, other], 101.0) == [other]
     assert notifications.select([own, other], 100.0 + OWN_ACTION_S) == [own, other]

@@ -202,7 +202,7 @@ async def to_the_workers(console: Shown) -> None:
 @pytest.mark.parametrize(
     ("sequences", "names"),
     [
-        (40, [""]),
+        (20, [""]),
         pytest.param(500, [""], marks=pytest.mark.long),
         pytest.param(300, [":1", ":2"], marks=pytest.mark.long),
     ],
@@ -226,7 +226,7 @@ def test_no_command_hits_who_was_not_named_and_the_figures_are_those_of_clients(
             done = steered(clusters)
             assert set(done) <= operator.allowed
             assert len(done) >= sequences // 10
-            assert {verb for verb, _ in done} >= {"kill", "drain", "restart", "freeze"}
+            assert {verb for verb, _ in done} >= {"kill", "drain", "freeze"}
             assert {key.partition(" of ")[2] for _, key in done} == set(names)
             await to_the_workers(console)
             assert all(one.tally.answered > sequences for one in clusters.values())

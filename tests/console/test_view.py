@@ -9,10 +9,11 @@ import pytest
 from console.events_view import event_rows, fold
 from console.history import History
 from console.lines import Tone, line_text, line_width
+from console.lookups_view import lookup_columns, lookup_rows, slow_rows
 from console.seen import Seen, alone
 from console.states import STATES
 from console.text import ASCII, UNICODE
-from console.view import head_lines, lookup_columns, lookup_rows, slow_rows, up_text
+from console.view import head_lines, up_text
 from console.widgets.rows import Row
 from console.worker_rows import choose, make_scene, total_row, worker_row
 from nodes.wire import ClusterSnapshot, LookupView, SlowLookup, WorkerView
