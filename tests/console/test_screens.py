@@ -159,7 +159,7 @@ def test_a_worker_that_is_gone_is_no_longer_selected_and_another_is() -> None:
 def test_a_look_with_nothing_new_draws_nothing() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(n) for n in range(1, 4)]))
-        async with shown(cluster, poll_interval_s=0.01) as console:
+        async with shown(cluster, poll_interval_s=0.05) as console:
             tables = [console.table, console.app.main.events]
             before = [table.draws for table in tables]
             polls = cluster.polls
@@ -258,7 +258,7 @@ def test_a_refused_command_is_explained_at_the_bottom_and_whole_on_demand() -> N
 def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1, lookups_per_s=50.0)]))
-        async with shown(cluster, poll_interval_s=0.01, attached=True) as console:
+        async with shown(cluster, poll_interval_s=0.1, attached=True) as console:
             assert [row.tone for row in console.table.rows] == [Tone.PLAIN]
             cluster.poll_error = MasterLost("connection refused")
             await console.until(lambda: "MASTER LOST" in console.head)
