@@ -31,7 +31,7 @@ class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
 
 LEFT = "it left, as it was to"
 KILLED = "killed by an operator"
-"""Why a worker is down whose connection ended after it was drained."""
+"""Why a worker is down whose connection ended after it was drained, and after it was killed."""
 
 
 class Registry:
