@@ -62,8 +62,8 @@ class Cluster(Protocol):
     def recording(self, from_time: float = 0.0, max_bytes: int = MAX_PART_BYTES) -> RecordingPart:
         """The part of the recording after that time; the minute that is not written yet apart."""
 
-    def spawn(self, count: int = 1) -> list[str]:
-        """Starts workers; returns their ids at once."""
+    def spawn(self, count: int = 1, where: str = "") -> list[str]:
+        """Starts workers; returns their ids at once. `where` is a machine, "" for any."""
 
     def kill(self, worker_id: str) -> str:
         """Ends a local worker at once, for good. Returns what was done, as all below do."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from nodes.errors import NotPossible
-from nodes.wire import Reloaded
+from nodes.fleet.machine import Ability
+from nodes.wire import MachineView, Reloaded
 
 
 class FleetControl(Protocol):
@@ -14,6 +16,7 @@ class FleetControl(Protocol):
     Attributes:
         says_what_is_served: whether that is the fleet's to say, and no worker's.
         activity: how far a reload is, "" when there is none.
+        abilities: what it can do, so that nothing else is offered.
     """
 
     @property
@@ -22,11 +25,22 @@ class FleetControl(Protocol):
     @property
     def activity(self) -> str: ...
 
+    @property
+    def abilities(self) -> frozenset[Ability]: ...
+
+    def machines(self) -> Sequence[MachineView]:
+        """Its machines, as they are known now: never waits for one."""
+
     def memory_measured(self, worker_id: str, instance: str, memory: int) -> None:
         """That instance has so many bytes of memory of its own."""
 
-    def spawn(self, count: int) -> list[str]:
-        """Starts workers; returns their ids."""
+    def spawn(self, count: int, where: str = "") -> list[str]:
+        """Starts workers; returns their ids.
+
+        Args:
+            count: how many.
+            where: the machine; "" for the one with most room, one by one.
+        """
 
     def kill(self, worker_id: str) -> str:
         """Ends a worker at once, for good."""
@@ -64,6 +78,11 @@ class NoFleet:
 
     says_what_is_served = False
     activity = ""
+    abilities: frozenset[Ability] = frozenset()
+
+    def machines(self) -> Sequence[MachineView]:
+        """It has none."""
+        return ()
 
     def memory_measured(self, _worker_id: str, _instance: str, _memory: int) -> None:
         """It is none of ours."""

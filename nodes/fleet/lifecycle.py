@@ -97,7 +97,9 @@ class Lifecycle:
             child.renewed = False
             child.instance = new_instance()
         # Before it is started: it may register as soon as it is.
-        prepared = ProcessEvent(child.id, ProcessChange.PREPARED, instance=child.instance)
+        prepared = ProcessEvent(
+            child.id, ProcessChange.PREPARED, instance=child.instance, machine=child.machine
+        )
         self._observer.report(prepared)
         try:
             process = self._start(child)

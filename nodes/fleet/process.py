@@ -15,8 +15,9 @@ class WorkerProcess:
     What the worker is, its master knows, from what the supervisor reports.
     """
 
-    def __init__(self, worker_id: str) -> None:
+    def __init__(self, worker_id: str, machine: str) -> None:
         self.id = worker_id
+        self.machine = machine
         self.process: subprocess.Popen[bytes] | None = None
         self.instance = ""
         """The secret by which its present process is known, whoever else has its pid elsewhere."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nodes.errors import NotPossible, UnknownWorker
+from nodes.errors import BadRequest, NotPossible, UnknownWorker
 from nodes.fleet.lifecycle import Lifecycle, WorkerObserver
 from nodes.fleet.logs import Logs
+from nodes.fleet.machine import Ability
 from nodes.fleet.process import WorkerProcess
 from nodes.routing import REGISTERS_WITHIN_S, ProcessChange, ProcessEvent
 from nodes.support.actor import by_actor
 from nodes.support.event_kinds import EventKind
+from nodes.wire import MachineView
 
 logger = logging.getLogger("rollcall.fleet")
 
@@ -62,6 +66,16 @@ class Supervisor:
         self._gone: set[str] = set()
         """The ids of those that have ended for good: they can be started again."""
         self._stopping = False
+        self._machine = socket.gethostname()
+        self._began = time.time()
+
+    abilities = frozenset((Ability.SPAWN, Ability.FREEZE, Ability.LOG))
+
+    def machines(self) -> Sequence[MachineView]:
+        """This machine."""
+        # Without the lock: whoever has it may wait for the loop that asks this.
+        wanted = sum(child.wanted for child in list(self._children.values()))
+        return (MachineView(self._machine, "", self._began, MAX_WORKERS, wanted),)
 
     def log_file(self, worker_id: str) -> Path:
         """Where the output of the worker of that id goes."""
@@ -85,12 +99,19 @@ class Supervisor:
 
     # -- steering -----------------------------------------------------------------
 
-    def spawn(self, count: int) -> list[str]:
+    def spawn(self, count: int, where: str = "") -> list[str]:
         """Starts workers; returns their ids at once, before they are up.
+
+        Args:
+            count: how many.
+            where: the machine; "" for the one with most room.
 
         Raises:
             NotPossible: there would be more than `MAX_WORKERS`.
+            BadRequest: there is no such machine.
         """
+        if where not in ("", self._machine):
+            raise BadRequest(f"no machine is called {where[:80]!r}; there is {self._machine}")
         with self._lock:
             self._check_room(count)
             ids = self._observer.reserve(count)
@@ -112,7 +133,7 @@ class Supervisor:
 
     def _begin(self, ids: Sequence[str]) -> None:
         for worker_id in ids:
-            child = self._children[worker_id] = WorkerProcess(worker_id)
+            child = self._children[worker_id] = WorkerProcess(worker_id, self._machine)
             child.thread = threading.Thread(
                 target=self._live, args=(child,), name=f"fleet-{worker_id}", daemon=True
             )

@@ -91,9 +91,11 @@ class Operations:
         """The part of the recording after that time; the minute that is not written yet apart."""
         return read_part(self._recording_path(), from_time, max_bytes)
 
-    def spawn(self, count: int = 1) -> list[str]:
-        """Starts workers; returns their ids at once."""
-        return self._fleet.spawn(count)
+    def spawn(self, count: int = 1, where: str = "") -> list[str]:
+        """Starts workers; returns their ids at once. `where` is a machine, "" for the one with
+        most room.
+        """
+        return self._fleet.spawn(count, where)
 
     def scale(self, count: int) -> str:
         """Starts or drains local workers until `count` are wanted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.routing import BETWEEN_REGISTRATIONS, LocalWorker, Phase, Registry, State, Worker
 from nodes.routing.histogram import quantile
+from nodes.support.listening import is_loopback
 from nodes.support.natural import natural_key
 from nodes.support.units import known_ms
 from nodes.wire import ClusterSnapshot, WorkerView
@@ -65,6 +67,8 @@ def take_snapshot(
         hedge_after_ms=router.hedge_after_s * 1000,
         panic=membership.health.panicking,
         activity=membership.fleet.activity,
+        machines=tuple(membership.fleet.machines()),
+        abilities=tuple(sorted(membership.fleet.abilities)),
         lag_ms=membership.lag.seconds * 1000,
         patience=membership.lag.stretch,
         in_flight=sum(view.in_flight for view in workers),
@@ -144,7 +148,13 @@ def _registered(
         breaker_open=worker.breaker.open,
         hedged_last_minute=worker.lost.hedged_last_minute(now),
         deaths_last_minute=local.deaths_last_minute(now) if local is not None else 0,
+        machine=local.machine if local is not None else _machine_at(worker.address.host),
     )
+
+
+def _machine_at(host: str) -> str:
+    """Where a worker runs that registered from that address."""
+    return socket.gethostname() if is_loopback(host) else host
 
 
 def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -> WorkerView:
@@ -178,4 +188,5 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
         frozen=local.frozen,
         breaker_open=False,
         deaths_last_minute=local.deaths_last_minute(now),
+        machine=local.machine,
     )

@@ -29,6 +29,7 @@ class ProcessEvent(msgspec.Struct, frozen=True):
         why: in words, for people.
         instance: the secret by which the process is known, where one is started or has ended.
         pid: where one has been started.
+        machine: where it is started, by its name.
     """
 
     worker_id: str
@@ -36,6 +37,7 @@ class ProcessEvent(msgspec.Struct, frozen=True):
     why: str = ""
     instance: str = ""
     pid: int = 0
+    machine: str = ""
 
 
 class LocalWorker:
@@ -45,6 +47,7 @@ class LocalWorker:
         "_deaths",
         "frozen",
         "instance",
+        "machine",
         "phase",
         "pid",
         "registered",
@@ -58,6 +61,7 @@ class LocalWorker:
         self.why = ""
         self.since = now
         self.instance = ""
+        self.machine = ""
         self.pid = 0
         self.restarts = 0
         self.frozen = False
@@ -85,6 +89,7 @@ class LocalWorker:
         match event.change:
             case ProcessChange.PREPARED:
                 self.instance = event.instance
+                self.machine = event.machine
                 self.pid = 0
                 self.frozen = self.registered = False
             case ProcessChange.STARTED:

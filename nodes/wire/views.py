@@ -74,8 +74,9 @@ class WorkerView(msgspec.Struct, frozen=True):
     because this one was late (`hedged_last_minute` of them in the last minute), and `rerouted_away`
     because it failed; all since it registered. `slow` says that it is late
     now, that lookups are hedged away from it again and again, or that it takes more than twice
-    the usual time. `restarts` are all of a local worker, and `deaths_last_minute` those times that
-    its process ended by itself.
+    the usual time. `machine` is where it runs: by the name that its fleet has for it, or the
+    address that it registered from. `restarts` are all of a local worker, and
+    `deaths_last_minute` those times that its process ended by itself.
     """
 
     id: str
@@ -107,6 +108,20 @@ class WorkerView(msgspec.Struct, frozen=True):
     breaker_open: bool
     hedged_last_minute: int = 0
     deaths_last_minute: int = 0
+    machine: str = ""
+
+
+class MachineView(msgspec.Struct, frozen=True):
+    """A machine on which a fleet starts workers. `lost` is why it cannot be reached, "" if it can,
+    and `since` the Unix time since when; `room` are the workers that it takes at most, `workers`
+    those that are wanted there.
+    """
+
+    name: str
+    lost: str
+    since: float
+    room: int
+    workers: int
 
 
 class LookupView(msgspec.Struct, frozen=True):
@@ -166,7 +181,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     so for a while; `hedges_spent` says that of late more lookups were late than are hedged;
     `tls_expires_at` is the Unix time at which the first certificate in use expires, None without
     TLS; `journal_trouble` is why the journal cannot be written, and how much it lost, "" for
-    neither.
+    neither; `machines` are those of the fleet, and `abilities` what the fleet can do of "spawn",
+    "freeze", "log" and "place".
     """
 
     taken_at: float
@@ -205,5 +221,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     tls_expires_at: float | None = None
     journal_trouble: str = ""
     recent_errors_by_code: dict[str, int] = {}
+    machines: tuple[MachineView, ...] = ()
+    abilities: tuple[str, ...] = ("spawn", "freeze", "log")
     busy: bool = False
     hedges_spent: bool = False

@@ -233,7 +233,7 @@ class FakeCluster:
             raise UnknownWorker(f"no live worker is {worker_id[:80]}")
         return self._asked(verb, worker_id)
 
-    def spawn(self, count: int = 1) -> list[str]:
+    def spawn(self, count: int = 1, where: str = "") -> list[str]:
         """Writes it down."""
         self._asked("spawn", count)
         return [f"new{number}" for number in range(count)]

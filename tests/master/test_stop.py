@@ -256,11 +256,11 @@ def test_lookups_that_come_before_the_workers_are_started_wait_for_them(
     spawn = Fleet.spawn
     heard: list[str] = []
 
-    def spawn_late(crew: Fleet, count: int) -> list[str]:
+    def spawn_late(crew: Fleet, count: int, where: str = "") -> list[str]:
         with Client(str(crew._master), timeout=0.2) as client, pytest.raises(NoWorkers) as raised:
             client.getbyname("xander")
         heard.append(str(raised.value))
-        return spawn(crew, count)
+        return spawn(crew, count, where)
 
     monkeypatch.setattr(Fleet, "spawn", spawn_late)
     with hosted(0):

@@ -1,0 +1,133 @@
+"""Machines: what a supervisor asks of wherever its workers run.
+
+This machine, one reached by ssh and a node of a Ray cluster are such machines. They start
+processes, pass signals on and tell how a process ended. They decide nothing: how many workers
+there are, which is started anew and where is the supervisor's to say, and whether a worker is
+healthy is told by its master, which every worker dials itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import IO, NamedTuple, Protocol
+
+from nodes.wire import MachineView
+
+
+class Launch(NamedTuple):
+    """A worker that is to be started.
+
+    Args:
+        worker_id: its id.
+        arguments: of `rollcall-nodes`, "worker" first.
+        instance: the secret by which it is known; never on a command line.
+    """
+
+    worker_id: str
+    arguments: Sequence[str]
+    instance: str
+
+
+class Ending(NamedTuple):
+    """How a worker's process ended.
+
+    Args:
+        why: in words.
+        machine_lost: whether its machine is gone, or cannot be reached: the worker is not to blame.
+    """
+
+    why: str
+    machine_lost: bool = False
+
+
+class RunningWorker(Protocol):
+    """A worker's process, wherever it runs. For many threads.
+
+    Attributes:
+        pid: on its machine; 0 while it is not known.
+    """
+
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self, timeout_s: float | None = None) -> Ending | None:
+        """Waits for its end; None if it goes on after so many seconds."""
+
+    def signal(self, number: int) -> None:
+        """Sends it a signal, at once and without waiting; one that has ended gets none."""
+
+    def close(self) -> None:
+        """Lets go of it once it has ended."""
+
+
+class Machine(Protocol):
+    """A place where workers are started.
+
+    Attributes:
+        name: what people call it.
+        room: workers that it takes at most.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def room(self) -> int: ...
+
+    @property
+    def lost(self) -> str:
+        """Why it cannot be reached now, "" if it can. Known, not asked for: never blocks."""
+
+    def start(self, launch: Launch, output: IO[bytes]) -> RunningWorker:
+        """Starts a worker there.
+
+        Args:
+            launch: which.
+            output: where what it prints goes, on this machine.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+
+
+class Ability(StrEnum):
+    """What a fleet may be able to do, so that a console offers nothing else."""
+
+    SPAWN = "spawn"
+    """Start, end and restart workers."""
+
+    FREEZE = "freeze"
+    """Stop a worker with SIGSTOP, and let it go on."""
+
+    LOG = "log"
+    """Show what a worker prints."""
+
+    PLACE = "place"
+    """Start a worker on a machine that is named."""
+
+
+class Machines(Protocol):
+    """The machines of a fleet: those that a file names, this one alone, or a cluster's nodes."""
+
+    @property
+    def abilities(self) -> frozenset[Ability]: ...
+
+    def all(self) -> Sequence[Machine]:
+        """All that are known now, lost ones as well. Never blocks."""
+
+    def close(self) -> None:
+        """Lets go of them, once no worker of theirs is left."""
+
+
+def view(machine: Machine, *, workers: int, since: float) -> MachineView:
+    """A machine in a snapshot.
+
+    Args:
+        machine: which.
+        workers: how many are wanted there.
+        since: Unix time from which it has been reachable, or lost.
+    """
+    return MachineView(
+        name=machine.name, lost=machine.lost, since=since, room=machine.room, workers=workers
+    )
