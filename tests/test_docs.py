@@ -25,9 +25,11 @@ import pytest
 from console.__main__ import rollcall
 from nodes.catalog import ensure_catalog
 from nodes.cli import cli
-from nodes.errors import CODES
+from nodes.errors import CODES, DataError
+from nodes.master.recording import Recording, recording_file
+from nodes.support.addresses import parse_address
 from nodes.wire import decode_envelope
-from tests.kit import PATIENCE, Node
+from tests.kit import PATIENCE, Node, poll_for
 
 ROOT = Path(__file__).parent.parent
 PAGES = {
@@ -57,9 +59,20 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster for the lines that talk to one."""
+    """A cluster for the lines that talk to one, of which a first moment is recorded."""
     with Node("up", "--port", "0", "--json") as node:
+        port = parse_address(node.ready["master"])[1]
+        poll_for(lambda: is_recorded(port))
         yield node.ready["master"]
+
+
+def is_recorded(port: int) -> bool:
+    """Whether there is anything in the recording of the master on that port."""
+    try:
+        with Recording.open(recording_file(port)):
+            return True
+    except DataError:
+        return False
 
 
 def environment(address: str) -> dict[str, str]:

@@ -297,6 +297,7 @@ def test_a_killed_master_is_lost_within_the_timeout_and_found_when_it_is_back() 
             assert 0.5 < time.monotonic() - began < PATIENCE
             again = await asyncio.to_thread(node.successor)
             try:
+                client.timeout = PATIENCE
                 assert await client.getbyname(NAMES[0])
             finally:
                 await asyncio.to_thread(again.close)
