@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 import weakref
@@ -23,7 +24,7 @@ from nodes.client.worker_link import WorkerLink
 from nodes.dispatch.batches import Answers, Batches
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import TICK_S, Dispatcher
-from nodes.errors import BadRequest, LookupFailed, MasterLost
+from nodes.errors import BadRequest, LookupFailed, MasterLost, StartError
 from nodes.routing import POLICIES, Registry, Router, RoutingLimits, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
@@ -31,6 +32,7 @@ from nodes.transport import (
     LoopThread,
     Secure,
     encode_arguments,
+    is_cooperative,
 )
 from nodes.wire import (
     PAGE_RECORDS,
@@ -63,6 +65,9 @@ class DirectClient:
         connect: makes a connection to the master that knows them, on an event loop.
         tls: how workers are checked; None for no TLS.
         limits: when lookups are sent again, and how often.
+
+    Raises:
+        StartError: threads and sockets of this process are another library's.
     """
 
     def __init__(
@@ -72,6 +77,12 @@ class DirectClient:
         tls: Secure | None = None,
         limits: RoutingLimits = DIRECT_LIMITS,
     ) -> None:
+        if is_cooperative(socket.socket):
+            raise StartError(
+                "a direct client runs an event loop in a thread of the system, and gevent (or a "
+                "library like it) has replaced threads and sockets in this process: leave "
+                "direct=True out, and ask through the master"
+            )
         self._connect = connect
         self._tls = tls
         self._limits = limits

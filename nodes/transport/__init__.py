@@ -36,6 +36,7 @@ from nodes.transport.lane import Lane
 from nodes.transport.limits import Limits
 from nodes.transport.messages import arguments as encode_arguments
 from nodes.transport.pool import LanePool
+from nodes.transport.stream import is_cooperative
 from nodes.transport.values import FastVerb, RawVerb, RemoteReference, Utf8, Value, Verb
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ __all__ = [
     "dial",
     "encode_arguments",
     "fast_call",
+    "is_cooperative",
     "messages",
     "shortcuts",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import math
 import select
 import socket
@@ -19,6 +20,13 @@ TIMEOUT_SLACK = 0.1
 """A wait may end later than asked by this part of it, and not be set anew."""
 
 
+def is_cooperative(kind: type) -> bool:
+    """Whether a class of sockets is of a library that runs many tasks in one thread, such as
+    gevent: its sockets are not the kernel's own, and wait within its loop.
+    """
+    return not issubclass(kind, _socket.socket)
+
+
 def remaining(deadline: float) -> float:
     """Seconds until `deadline`, by the monotonic clock; TimeoutError if there are none."""
     left = deadline - time.monotonic()
@@ -34,6 +42,9 @@ class Stream:
     timeout, and one that polls first. Here the kernel keeps the time (``SO_RCVTIMEO``,
     ``SO_SNDTIMEO``), and is told again only when the time asked for is another.
 
+    A socket that is not the kernel's own, but waits within an event loop as gevent's do, has
+    its own timeouts: those of the kernel would not end its waits.
+
     Args:
         sock: connected; made blocking here.
 
@@ -42,12 +53,13 @@ class Stream:
         shortest_s, longest_s: what a wait may be for the kernel to keep its time as told before.
     """
 
-    __slots__ = ("_poll", "_sock", "certificate", "longest_s", "shortest_s")
+    __slots__ = ("_cooperative", "_poll", "_sock", "certificate", "longest_s", "shortest_s")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(None)
         self.certificate: Certificate | None = None
         self._sock = sock
+        self._cooperative = is_cooperative(type(sock))
         self.shortest_s = math.inf
         self.longest_s = 0.0
         self._poll = select.poll()
@@ -67,6 +79,10 @@ class Stream:
             TimeoutError: the peer did not take it in time.
             OSError: the connection broke.
         """
+        if self._cooperative:
+            self._sock.settimeout(remaining(deadline))
+            self._sock.sendall(data)
+            return
         try:
             sent = self._sock.send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -94,7 +110,9 @@ class Stream:
             OSError: the connection broke.
         """
         while True:
-            if not self.shortest_s <= deadline - time.monotonic() <= self.longest_s:
+            if self._cooperative:
+                self._sock.settimeout(remaining(deadline))
+            elif not self.shortest_s <= deadline - time.monotonic() <= self.longest_s:
                 seconds = self._allow(socket.SO_RCVTIMEO, deadline)
                 # Shorter than asked is fine as well: the wait is then begun again.
                 self.shortest_s, self.longest_s = seconds / (1.0 + TIMEOUT_SLACK), 2 * seconds
