@@ -123,12 +123,27 @@ class QuickLookups:
         Raises:
             TypeError, ValueError: an argument cannot be sent.
         """
-        one = self._pick()
-        if one is None:
-            return QuickFailure()
-        began = time.monotonic()
+        one = None
+        try:
+            with self._lock:
+                one = self._least_loaded()
+                if one is None:
+                    return QuickFailure()
+                one.in_flight += 1
+            return self._ask(one, name, args)
+        finally:
+            # Whatever ended it, an interrupt as well. (Signals are looked at after calls, and so
+            # never between the choice and the count.)
+            if one is not None:
+                with self._lock:
+                    one.in_flight -= 1
+
+    def _ask(
+        self, one: QuickWorker, name: str, args: tuple[str | float, ...]
+    ) -> QuickAnswer | QuickFailure:
         part: object = None
         failure: TransportError | None = None
+        began = time.monotonic()
         try:
             part = fast_call(one.pool, "ask", (name, *args), FIRST_WAIT_S)
             if part is None:
@@ -139,7 +154,6 @@ class QuickLookups:
         took_s = time.monotonic() - began
         answer = QuickAnswer(part, one.worker.id, took_s) if is_answer(part) else None
         with self._lock:
-            one.in_flight -= 1
             one.served += answer is not None
             self._measure(one, took_s)
         return answer or QuickFailure(None if failure is None else one.worker, failure)
@@ -153,17 +167,14 @@ class QuickLookups:
         finally:
             one.pool.give(lane)
 
-    def _pick(self) -> QuickWorker | None:
+    def _least_loaded(self) -> QuickWorker | None:
         best = least = None
-        with self._lock:
-            for one in self._list:
-                if one.late or one.worker.state not in IN_ROTATION:
-                    continue
-                key = ((one.in_flight + 1) * one.excess, one.served)
-                if least is None or key < least:
-                    best, least = one, key
-            if best is not None:
-                best.in_flight += 1
+        for one in self._list:
+            if one.late or one.worker.state not in IN_ROTATION:
+                continue
+            key = ((one.in_flight + 1) * one.excess, one.served)
+            if least is None or key < least:
+                best, least = one, key
         return best
 
     def _measure(self, one: QuickWorker, took_s: float) -> None:

@@ -164,8 +164,12 @@ class Lane:
         if self._closed:
             raise LinkLost(f"{self._where}: the lane is closed")
         stream, caller = self.stream, self.caller
-        request = caller.begin(verb, args, named)
-        self.idle = False
+        self.idle = False  # first: what interrupts a call leaves no half of one on an idle lane
+        try:
+            request = caller.begin(verb, args, named)
+        except (TypeError, ValueError):
+            self.idle = not self._closed
+            raise
         deadline = time.monotonic() + timeout
         try:
             stream.send(request, deadline)

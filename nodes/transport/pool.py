@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from nodes.support import forks
@@ -78,11 +79,12 @@ class LanePool:
         # Appending and popping are atomic: nobody waits for another's turn.
         self.idle: list[Lane] = []
         self.broke_at = -math.inf
-        self._lanes: set[Lane] = set()
+        # Weakly: one whose taker was interrupted before it could give it back is let go.
+        self._lanes: weakref.WeakSet[Lane] = weakref.WeakSet()
 
     def renew(self) -> None:
         """Begin without a lane, in a forked child; the parent feels nothing of it."""
-        inherited = self._lanes
+        inherited = list(self._lanes)
         self._begin()
         for lane in inherited:
             lane.disown()
