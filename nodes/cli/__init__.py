@@ -24,6 +24,8 @@ _COMMANDS = {
     "drain": "steer",
     "kill": "steer",
     "restart": "steer",
+    "freeze": "steer",
+    "thaw": "steer",
     "again": "steer",
     "clear": "steer",
     "reload": "steer",

@@ -9,6 +9,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
@@ -27,6 +28,15 @@ F = TypeVar("F", bound=Callable[..., object])
 
 EXIT_FAILED = 2
 """The exit code of a command that could not do what it was told; the message is on stderr."""
+
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+"""The exit code of a command that Ctrl-C ended, as shells have it."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+SAME_STOP_S = 1.0
+"""Seconds within which another signal is the same request: whoever closes a terminal, or stops a
+group of processes, may well send several at once."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
@@ -119,7 +129,8 @@ def listen_options(command: F) -> F:
 
 
 def explained(command: Callable[P, None]) -> Callable[P, None]:
-    """Lets a command end with an error's message on stderr, and exit code 2.
+    """Lets a command end with an error's message on stderr, and exit code 2; or, when Ctrl-C ends
+    it, with that code.
 
     One called with `--json` prints the error as JSON on stdout as well.
     """
@@ -130,6 +141,8 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except RollcallError as error:
             fail(error, as_json=bool(kwargs.get("as_json")))
+        except KeyboardInterrupt:
+            raise SystemExit(EXIT_INTERRUPTED) from None
 
     return run
 
@@ -196,20 +209,41 @@ def wait_for(event: threading.Event) -> None:
 
 
 class StopSignals:
-    """SIGINT and SIGTERM: the first asks to finish, the second ends the process at once."""
+    """`STOP_SIGNALS`: the first asks to finish, another ends the process at once, unless it comes
+    so soon that it is the same request.
 
-    def __init__(self, first: Callable[[], None] | None = None) -> None:
+    Args:
+        first: called for the first.
+        clock: monotonic, in seconds.
+
+    Attributes:
+        asked: set by the first.
+    """
+
+    def __init__(
+        self,
+        first: Callable[[], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.asked = threading.Event()
+        self._clock = clock
+        self._asked_at = 0.0
         self._first = first
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        for number in STOP_SIGNALS:
+            # A hang-up that is ignored is meant to be (nohup). A shell has what it starts in the
+            # background ignore SIGINT as well, but that one may still be sent on purpose.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._note)
 
     def _note(self, number: int, _frame: object) -> None:
-        if self.asked.is_set():
+        now = self._clock()
+        if not self.asked.is_set():
+            self._asked_at = now
+            self.asked.set()
+            if self._first is not None:
+                self._first()
+        elif now - self._asked_at >= SAME_STOP_S:
             os._exit(128 + number)
-        self.asked.set()
-        if self._first is not None:
-            self._first()
 
 
 def watch_stdin() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from nodes.cli.common import (
     print_json,
 )
 from nodes.client.attached import AttachedCluster
-from nodes.errors import RollcallError
+from nodes.errors import MasterLost, RollcallError
 from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
@@ -131,15 +131,39 @@ def worker_row(worker: WorkerView) -> list[str]:
 def events(master: str, tls: Path | None, after: int, follow: bool, as_json: bool) -> None:
     """Show what happened, oldest first."""
     with AttachedCluster(master, tls=tls) as cluster:
-        while True:
-            fresh = cluster.events(after)
-            if fresh:
-                after = fresh[-1].number
+        later = _follow(cluster, after) if follow else iter([cluster.events(after)])
+        for fresh in later:
             for event in fresh:
                 print_json(event) if as_json else click.echo(event_line(event))
-            if not follow:
-                return
-            time.sleep(FOLLOW_EVERY_S)
+
+
+def _follow(cluster: AttachedCluster, after: int) -> Iterator[list[Event]]:
+    """The events with a higher number, as they come, of whichever master is there.
+
+    Raises:
+        MasterLost: there is none to begin with.
+    """
+    met, lost = False, False
+    told_at = 0.0
+    while True:
+        try:
+            # Another master may count anew, or go on from the one before.
+            events = cluster.events(0 if lost else after)
+        except MasterLost as error:
+            if not met:
+                raise
+            if not lost:
+                click.echo(printable(f"rollcall-nodes: {error}; waiting for another"), err=True)
+            lost = True
+        else:
+            if events or lost:
+                after = events[-1].number if events else 0
+            fresh = [event for event in events if not lost or event.at > told_at]
+            met, lost = True, False
+            if fresh:
+                told_at = fresh[-1].at
+                yield fresh
+        time.sleep(FOLLOW_EVERY_S)
 
 
 def event_line(event: Event) -> str:
@@ -198,6 +222,26 @@ def kill(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
 def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
     """Let a worker answer its last lookups, then start it anew."""
     _steer(master, tls, lambda cluster: cluster.restart(worker_id), as_json=as_json)
+
+
+@click.command()
+@_id
+@master_options
+@json_option
+@explained
+def freeze(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
+    """Stop a worker with SIGSTOP, to rehearse the failure that no exit reports."""
+    _steer(master, tls, lambda cluster: cluster.freeze(worker_id), as_json=as_json)
+
+
+@click.command()
+@_id
+@master_options
+@json_option
+@explained
+def thaw(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
+    """Let a frozen worker go on."""
+    _steer(master, tls, lambda cluster: cluster.thaw(worker_id), as_json=as_json)
 
 
 @click.command()

@@ -71,7 +71,8 @@ def worker(
 ) -> None:
     """Run one worker, on PORT (default: the system picks one).
 
-    The first SIGTERM or Ctrl-C lets it answer its last lookups; the second ends it at once.
+    The first SIGTERM, SIGHUP or Ctrl-C lets it answer its last lookups; another, a second or more
+    later, ends it at once.
     """
     log_to_stderr(logging.INFO)
     bound_descriptors(MAX_DESCRIPTORS)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from nodes.cli.common import StopSignals
 from tests.kit import PATIENCE, Node, poll_for, run_nodes
 
 
@@ -48,13 +51,55 @@ def test_up_says_that_it_is_ready_in_one_line(node: Node) -> None:
     assert len(workers_of(node)) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_drains_and_stops_all_of_it(number: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_drains_and_stops_all_of_it_and_so_do_several_at_once(number: int) -> None:
     with Node("up", "--workers", "2", "--port", "0", "--json") as running:
         pids = workers_of(running)
         running.signal(number)
+        running.signal(signal.SIGTERM)  # as when a terminal is closed, and its shell passes it on
         assert running.wait() == 0
         assert gone(pids)
+
+
+def test_a_hangup_that_is_ignored_is_meant_to_be() -> None:
+    command = [sys.executable, "-P", "-m", "nodes.cli", "master", "0", "--json"]
+    with subprocess.Popen(["nohup", *command], stdout=subprocess.PIPE, text=True) as master:
+        assert master.stdout is not None
+        assert json.loads(master.stdout.readline())["ready"]
+        master.send_signal(signal.SIGHUP)
+        address = f"127.0.0.1:{psutil.Process(master.pid).net_connections()[0].laddr[1]}"
+        assert run_nodes("ps", "--master", address).returncode == 0
+        master.terminate()
+        assert master.wait(PATIENCE) == 0
+
+
+class Exited(BaseException):
+    """The process would have ended at once."""
+
+
+@pytest.mark.parametrize(("later_s", "ends"), [(0.0, False), (0.9, False), (1.1, True)])
+def test_another_signal_ends_it_at_once_if_it_is_another_request(
+    later_s: float, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exit_at_once(code: int) -> None:
+        raise Exited(code)
+
+    handlers: dict[int, Callable[[int, object], None]] = {}
+    now = [100.0]
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(os, "_exit", exit_at_once)
+    asked: list[int] = []
+    stop = StopSignals(lambda: asked.append(1), clock=lambda: now[0])
+    assert not stop.asked.is_set()
+    handlers[signal.SIGINT](signal.SIGINT, None)
+    assert stop.asked.is_set()
+    now[0] += later_s
+    if ends:
+        with pytest.raises(Exited, match=str(128 + signal.SIGTERM)):
+            handlers[signal.SIGTERM](signal.SIGTERM, None)
+    else:
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+    assert asked == [1]
 
 
 def test_a_launcher_that_is_killed_leaves_no_orphan() -> None:
@@ -95,6 +140,42 @@ def test_a_folder_called_nodes_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "nodes" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     with Node("up", "--workers", "1", "--port", "0", "--json", cwd=tmp_path) as running:
         assert running.ready["workers"] == 1
+
+
+def test_events_follow_whichever_master_is_there() -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Node("up", "--workers", "1", "--port", "0", "--json"))
+        address = str(first.ready["master"])
+        follow = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "nodes.cli", "events", "--follow", "--json"],
+                env={**os.environ, "ROLLCALL_MASTER": address},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(follow.kill)
+        assert follow.stdout is not None
+        assert follow.stderr is not None
+        assert json.loads(follow.stdout.readline())["number"] == 1
+        killed_at = time.time()
+        first.signal(signal.SIGKILL)
+        first.wait()
+        assert "waiting for another" in follow.stderr.readline()
+        stack.enter_context(contextlib.closing(first.successor()))
+        started = next(event for event in map(json.loads, follow.stdout) if event["at"] > killed_at)
+        assert started["kind"] == "started"
+        follow.send_signal(signal.SIGINT)
+        assert follow.wait(PATIENCE) == 130
+
+
+def test_a_worker_is_frozen_and_thawed_by_commands(node: Node) -> None:
+    address = str(node.ready["master"])
+    for verb, said in (("freeze", "w1 is frozen"), ("thaw", "w1 goes on")):
+        done = run_nodes(verb, "w1", "--master", address)
+        assert (done.returncode, done.stdout.strip()) == (0, said)
+    poll_for(lambda: "suspect" not in run_nodes("ps", "--master", address).stdout)
 
 
 # -- lookup --------------------------------------------------------------------------
