@@ -22,6 +22,13 @@ from nodes.catalog.model import (
     Page,
     Progress,
 )
+from nodes.catalog.partial import (
+    PartialCatalog,
+    bytes_so_far,
+    cached_catalog,
+    file_digest,
+    partial_catalog,
+)
 from nodes.catalog.reader import Catalog, Reader
 
 __all__ = [
@@ -34,10 +41,15 @@ __all__ = [
     "FileReport",
     "Lookup",
     "Page",
+    "PartialCatalog",
     "Progress",
     "Reader",
+    "bytes_so_far",
+    "cached_catalog",
     "check_data",
     "coerce",
     "ensure_catalog",
+    "file_digest",
+    "partial_catalog",
     "usage",
 ]

@@ -73,13 +73,13 @@ def ensure_catalog(
     stamp = root / "stamps" / f"{_digest(os.fsencode(data.resolve()))}.json"
     catalogs = root / "catalogs"
     if not force and (stamped := _read_stamp(stamp, signature)):
-        info = _open_valid(catalogs / f"{stamped}.db", skip_bad=skip_bad)
+        info = open_valid(catalogs / f"{stamped}.db", skip_bad=skip_bad)
         if info:
             return info
 
     version = _version(dataset)
     target = catalogs / f"{version}.db"
-    info = None if force else _open_valid(target, skip_bad=skip_bad)
+    info = None if force else open_valid(target, skip_bad=skip_bad)
     if info is None:
 
         def check_unchanged() -> None:
@@ -90,7 +90,7 @@ def ensure_catalog(
         info = _build(dataset, target, check_unchanged, skip_bad=skip_bad, progress=progress)
     if settled:
         _write_stamp(stamp, _Stamp(signature, version))
-    _evict(catalogs, target)
+    evict(catalogs, target)
     return info
 
 
@@ -145,11 +145,11 @@ def _read_stamp(stamp: Path, signature: str) -> str | None:
 def _write_stamp(stamp: Path, value: _Stamp) -> None:
     """Write a stamp for the next start. A failure is harmless: that start is slower."""
     with suppress(OSError, DataError):
-        _make_cache_folder(stamp.parent)
+        make_cache_folder(stamp.parent)
         write_atomically(stamp, msgspec.json.encode(value))
 
 
-def _open_valid(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
+def open_valid(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
     """The info of the catalog at `path`; None if it is missing, damaged or lacks bad records.
 
     A catalog built with `skip_bad` has the same version. Without `skip_bad` it is not valid,
@@ -181,7 +181,7 @@ def _build(
 
     report = progress or _ignore_progress
     folder = target.parent
-    _make_cache_folder(folder)
+    make_cache_folder(folder)
     _remove_leftovers(folder)
     try:
         with _temporary(folder) as temp:
@@ -221,21 +221,21 @@ def _temporary(folder: Path) -> Iterator[Path]:
 def _remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of killed builds: those that no process has locked."""
     for path in folder.glob(".*.tmp"):
-        _remove_unlocked(path)
+        remove_unlocked(path)
 
 
-def _remove_unlocked(path: Path) -> None:
+def remove_unlocked(path: Path) -> None:
     """Remove a file unless a process has it locked."""
     with suppress(OSError), path.open("rb") as file:
         flock(file, LOCK_EX | LOCK_NB)
         path.unlink()
 
 
-def _evict(catalogs: Path, used: Path) -> None:
+def evict(catalogs: Path, used: Path) -> None:
     """Remove all but the newest catalogs and stamps; a catalog that is open stays."""
     for path in _all_but_newest(catalogs.glob("*.db"), MAX_CATALOGS):
         if path != used:
-            _remove_unlocked(path)
+            remove_unlocked(path)
     for path in _all_but_newest((catalogs.parent / "stamps").glob("*.json"), MAX_STAMPS):
         with suppress(OSError):
             path.unlink()
@@ -250,7 +250,7 @@ def _all_but_newest(paths: Iterable[Path], kept: int) -> list[Path]:
     return [path for _, path in sorted(ages, reverse=True)[kept:]]
 
 
-def _make_cache_folder(folder: Path) -> None:
+def make_cache_folder(folder: Path) -> None:
     try:
         make_private(folder)
     except OSError as error:

@@ -34,6 +34,7 @@ from nodes.support.listening import check_host, explain_bind, named
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
+from nodes.worker.fetching import CatalogFetcher
 from nodes.worker.server import WorkerServer
 
 MAX_DESCRIPTORS = 2048
@@ -52,6 +53,11 @@ MAX_DESCRIPTORS = 2048
     default=None,
     help="Serve this compiled catalog as it is, in place of --data.",
 )
+@click.option(
+    "--from-master",
+    is_flag=True,
+    help="Serve what the master serves, fetched from it where this machine has it not yet.",
+)
 @skip_bad_option
 @leave_with_stdin_option
 @json_option
@@ -65,6 +71,7 @@ def worker(
     insecure: bool,
     worker_id: str,
     catalog: Path | None,
+    from_master: bool,
     skip_bad: bool,
     leave_with_stdin: bool,
     as_json: bool,
@@ -81,7 +88,16 @@ def worker(
     say_insecurity(host, tls)
     if leave_with_stdin:
         watch_stdin()
-    path = catalog or Path(ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
+    if from_master and (data or catalog or skip_bad):
+        raise StartError(
+            "--from-master takes the master's records: leave --data, --catalog and --skip-bad to it"
+        )
+    if from_master:
+        to_master = None if secure is None else secure.to_master()
+        fetcher = CatalogFetcher(master=parse_address(master), token=worker_token, tls=to_master)
+        path = fetcher.fetch().path
+    else:
+        path = str(catalog or ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
     try:
         running = WorkerServer(
             catalog=Catalog.open(path),
@@ -93,6 +109,7 @@ def worker(
             tls=secure,
             # Taken out of the environment: what this process starts is another.
             instance=os.environ.pop(INSTANCE_VARIABLE, ""),
+            follows=from_master,
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error

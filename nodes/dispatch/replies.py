@@ -13,6 +13,7 @@ from nodes.wire import (
     MAX_MESSAGE_CHARS,
     MAX_REFUSAL_CHARS,
     Count,
+    FetchProgress,
     Names,
     ProbeAnswer,
     Version,
@@ -143,6 +144,14 @@ def is_refusal(values: object) -> TypeGuard[WorkerRefusal]:
     match values:
         case (str() as status, str() as message):
             return status in CODES and len(message) <= MAX_MESSAGE_CHARS
+    return False
+
+
+def is_fetch_progress(values: object) -> TypeGuard[FetchProgress]:
+    """Whether a worker's reply tells how much of a catalog it has fetched."""
+    match values:
+        case (int() as done, int() as total):
+            return 0 <= done <= MAX_COUNT and 0 <= total <= MAX_COUNT
     return False
 
 

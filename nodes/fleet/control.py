@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
+from nodes.catalog import CatalogInfo
 from nodes.errors import NotPossible
 from nodes.fleet.machine import Ability
 from nodes.wire import MachineView, Reloaded
@@ -16,6 +17,7 @@ class FleetControl(Protocol):
     Attributes:
         says_what_is_served: whether that is the fleet's to say, and no worker's.
         activity: how far a reload is, "" when there is none.
+        offered: the catalogs that workers may fetch, first the one that is served.
         abilities: what it can do, so that nothing else is offered.
     """
 
@@ -24,6 +26,9 @@ class FleetControl(Protocol):
 
     @property
     def activity(self) -> str: ...
+
+    @property
+    def offered(self) -> tuple[CatalogInfo, ...]: ...
 
     @property
     def abilities(self) -> frozenset[Ability]: ...
@@ -78,6 +83,7 @@ class NoFleet:
 
     says_what_is_served = False
     activity = ""
+    offered: tuple[CatalogInfo, ...] = ()
     abilities: frozenset[Ability] = frozenset()
 
     def machines(self) -> Sequence[MachineView]:

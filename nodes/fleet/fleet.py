@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
@@ -15,7 +15,7 @@ from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
 from nodes.routing import Address
 from nodes.support.actor import LAUNCHER, acting_as, by_actor
 from nodes.support.event_kinds import EventKind
-from nodes.support.listening import beside, is_loopback, is_wildcard
+from nodes.support.listening import beside, is_wildcard
 from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")
@@ -31,17 +31,15 @@ Build = Callable[[Progress], CatalogInfo]
 """Makes the catalog of the records as they are now, and tells how far it is."""
 
 
-class Placed(NamedTuple):
-    """Where a registered worker runs, and the version of the catalog it has."""
-
-    host: str
-    version: str
-
-
 class FleetObserver(WorkerObserver, Protocol):
     """Whom the workers register with, and who can tell them what to serve."""
 
-    def switch(self, worker_id: str, path: str) -> str:
+    def prepare(self, worker_ids: Collection[str], version: str, progressed: Progress) -> None:
+        """Has workers get the catalog of that version, all at a time, and waits until each has, or
+        gets no further.
+        """
+
+    def switch(self, worker_id: str, version: str) -> str:
         """Has a worker serve another catalog; returns why it does not, "" if it does."""
 
     def accepts(self, version: str) -> None:
@@ -50,8 +48,8 @@ class FleetObserver(WorkerObserver, Protocol):
     def serves(self, description: Description) -> None:
         """That is what is served from now on; a worker with another catalog gets no lookups."""
 
-    def placed(self) -> Mapping[str, Placed]:
-        """Every live worker that stays, by id, whoever started it."""
+    def versions(self) -> Mapping[str, str]:
+        """The catalog's version of each live worker that stays, by id, whoever started it."""
 
     def wait_replaced(self, worker_id: str, instance: str, timeout: float) -> bool:
         """Waits until another process than that instance has registered under that id, or nobody
@@ -74,6 +72,8 @@ class Fleet(Supervisor):
 
     Attributes:
         catalog: what they serve.
+        offered: see `nodes.fleet.control.FleetControl`; while a reload goes on, what is replaced
+            and what replaces it.
         activity: how far a reload is, "" when there is none.
 
     Raises:
@@ -98,6 +98,7 @@ class Fleet(Supervisor):
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away.
         self.catalog = Catalog.open(build(self._progressed).path)
+        self.offered: tuple[CatalogInfo, ...] = (self.catalog.info,)
         self.activity = ""
         self._reloading = threading.Lock()
         self._watcher: threading.Thread | None = None
@@ -137,15 +138,12 @@ class Fleet(Supervisor):
             info = self._build(self._progressed)
             before = self.catalog.info.version
             changed = info.version != before
-            behind = any(one.version != before for one in self._observer.placed().values())
+            behind = any(one != before for one in self._observer.versions().values())
             if not changed and not (behind and retry):
                 return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
-            fresh, old = Catalog.open(info.path), self.catalog
-            self.catalog = fresh
-            old.close()
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
             self._observer.note(EventKind.RELOAD, "", f"{done}, {by_actor()}")
-            left_behind = self._switch_all()
+            left_behind = self._replace(Catalog.open(info.path))
             for worker_id, why in left_behind.items():
                 done += f"; {worker_id} did not follow: {why}"
             return Reloaded(done, left_behind)
@@ -156,13 +154,29 @@ class Fleet(Supervisor):
     def _progressed(self, stage: str, done: int, total: int) -> None:
         self.activity = f"reload: {stage} {done * 100 // max(1, total)} %"
 
+    def _replace(self, fresh: Catalog) -> dict[str, str]:
+        """Serves that catalog in place of the present one; returns why which worker does not."""
+        old, version = self.catalog, fresh.info.version
+        self.offered = (old.info, fresh.info)
+        # They go on with what they have until each has the other: then all switch at once.
+        lacking = [one for one, has in self._observer.versions().items() if has != version]
+        try:
+            self._observer.prepare(lacking, version, self._progressed)
+            self.catalog, self.offered = fresh, (fresh.info, old.info)
+            left_behind = self._switch_all()
+        finally:
+            self.offered = (self.catalog.info,)
+        old.close()
+        return left_behind
+
     def _switch_all(self) -> dict[str, str]:
         """Has every worker switch to the catalog; returns why which did not."""
         info, observer = self.catalog.info, self._observer
         observer.accepts(info.version)
         behind: dict[str, str] = {}
-        wanted = [one for one, at in observer.placed().items() if at.version != info.version]
-        wanted += [one for one in list(self._children) if one not in observer.placed()]
+        versions = observer.versions()
+        wanted = [one for one, version in versions.items() if version != info.version]
+        wanted += [one for one in list(self._children) if one not in versions]
         for number, worker_id in enumerate(wanted, 1):
             self.activity = f"reload: switching {number} of {len(wanted)}"
             why = self._switch(worker_id)
@@ -175,15 +189,11 @@ class Fleet(Supervisor):
     def _switch(self, worker_id: str) -> str:
         """Has one worker switch; returns why it does not, "" if it does, or is gone."""
         child = self._children.get(worker_id)
-        placed = self._observer.placed().get(worker_id)
-        if self._stopping or (child is None and placed is None):
+        if self._stopping or (child is None and worker_id not in self._observer.versions()):
             return ""
         if child is not None and not child.wanted:
             return ""
-        if placed is not None and not self._is_here(placed.host):
-            why = f"it runs on {placed.host}: start it anew there, with the new records"
-        else:
-            why = self._observer.switch(worker_id, self.catalog.info.path)
+        why = self._observer.switch(worker_id, self.catalog.info.version)
         if not why:
             self._observer.note(
                 EventKind.SWITCHED, worker_id, f"serves catalog {self.catalog.info.version}"
@@ -198,10 +208,6 @@ class Fleet(Supervisor):
             gone = worker_id not in self._children
             why = "" if came or gone else "it was restarted, and is not back"
         return why
-
-    def _is_here(self, host: str) -> bool:
-        """Whether a path of this machine means the same to a worker at that address."""
-        return is_loopback(host) or host == self._master.host
 
     def watch(self) -> None:
         """Reloads by itself whenever the files change, until the end. Broken ones change

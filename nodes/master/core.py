@@ -16,6 +16,7 @@ from nodes.errors import (
     NoWorkers,
 )
 from nodes.fleet.control import FleetControl
+from nodes.master.catalog_offers import CatalogOffers
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal, read_events
 from nodes.master.lookups import LookupHandler
@@ -64,6 +65,7 @@ class MasterCore:
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
         member_list: what direct clients follow.
         orders: to single workers.
+        catalogs: what workers may fetch.
         loop: the thread that all of it runs on.
         recording_path: where its snapshots are recorded; None if they are not.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
@@ -119,6 +121,7 @@ class MasterCore:
             check_open=self.lookups.check_open,
         )
         self.orders = WorkerOrders(self.membership)
+        self.catalogs = CatalogOffers(lambda: self.fleet.offered)
         # Once, not for each connection: to look at a signature takes a while.
         self.operator_verbs = self._make_operator_verbs()
         self._balance = balance

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import time
+from collections.abc import Collection
 
-from nodes.fleet.fleet import Placed
+from nodes.catalog import Progress
 from nodes.master.membership import Membership
 from nodes.master.worker_orders import WorkerOrders
 from nodes.routing import Phase, ProcessEvent, State, Worker
 from nodes.support.event_kinds import EventKind
 from nodes.transport import LoopThread
-from nodes.wire import Description
+from nodes.wire import Description, FetchProgress
 
 
 class FleetReports:
@@ -93,9 +96,30 @@ class FleetReports:
 
         return self._loop.run(wait())
 
-    def switch(self, worker_id: str, path: str) -> str:
+    def prepare(self, worker_ids: Collection[str], version: str, progressed: Progress) -> None:
+        """Has workers get the catalog of that version, all at a time, and waits until each has, or
+        gets no further.
+        """
+        fetched: dict[str, FetchProgress] = {}
+
+        def note(worker_id: str, progress: FetchProgress) -> None:
+            fetched[worker_id] = progress
+            done, total = (sum(figures) for figures in zip(*fetched.values(), strict=True))
+            progressed("fetch", done, total)
+
+        async def prepare() -> None:
+            await asyncio.gather(
+                *(
+                    self._orders.prepare(one, version, functools.partial(note, one))
+                    for one in worker_ids
+                )
+            )
+
+        self._loop.run(prepare())
+
+    def switch(self, worker_id: str, version: str) -> str:
         """Has a worker serve another catalog; returns why it does not, "" if it does."""
-        return self._loop.run(self._orders.switch(worker_id, path))
+        return self._loop.run(self._orders.switch(worker_id, version))
 
     def accepts(self, version: str) -> None:
         """Workers are about to switch to that version: both are served until all have."""
@@ -105,15 +129,12 @@ class FleetReports:
         """That is what is served from now on; a worker with another catalog gets no lookups."""
         self._loop.call(self._membership.serves, description)
 
-    def placed(self) -> dict[str, Placed]:
-        """Every live worker that stays, by id, whoever started it."""
+    def versions(self) -> dict[str, str]:
+        """The catalog's version of each live worker that stays, by id, whoever started it."""
 
-        def look() -> dict[str, Placed]:
-            return {
-                one.id: Placed(one.address.host, one.version)
-                for one in self._registry.live()
-                if one.state is not State.DRAINING
-            }
+        def look() -> dict[str, str]:
+            live = self._registry.live()
+            return {one.id: one.version for one in live if one.state is not State.DRAINING}
 
         return self._loop.call(look)
 

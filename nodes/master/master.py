@@ -95,6 +95,7 @@ class Master(MasterCore):
         self.fleet.stop()
         self.loop.run(self._end())
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self.catalogs.stop()
         self.loop.stop()
 
     def _note_stop(self) -> None:

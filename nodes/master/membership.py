@@ -131,6 +131,11 @@ class Membership:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody can register any more."""
+        return self._closed
+
     def close(self) -> None:
         """Nobody can register any more: nobody is waited for."""
         self._closed = True
@@ -192,7 +197,8 @@ class Membership:
         self._prober.probe(worker, time.monotonic())
         self.changed()
         unready = worker.why if worker.state is State.UNREADY else ""
-        return Registered(worker.id, worker.generation, unready=unready)
+        serves = "" if self.description is None else self.description.version
+        return Registered(worker.id, worker.generation, unready=unready, serves=serves)
 
     # -- what is served -----------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from nodes.errors import BadRequest, DataError, Forbidden, LookupFailed, NotPossible
+from nodes.master.catalog_offers import CatalogPart
 from nodes.master.core import MasterCore
 from nodes.master.operations import INSTANT
 from nodes.security.authenticator import Session, WrongToken
@@ -25,6 +26,7 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     MAX_REGISTRATION_CHARS,
     PAGE_RECORDS,
+    CatalogOffer,
     Members,
     Registration,
     error_envelope,
@@ -44,7 +46,9 @@ MAX_NAME_CHARS = 60
 
 
 class MasterService(Service):
-    """The verbs, for one connection. Every verb answers with an envelope, whatever happens."""
+    """The verbs, for one connection. Every verb answers with an envelope, whatever happens, but for
+    the parts of a catalog, which are bytes.
+    """
 
     def __init__(self, master: MasterCore) -> None:
         self._master = master
@@ -52,6 +56,7 @@ class MasterService(Service):
         self._certificate: Certificate | None = None
         self._session = Session(master.authenticator, "")
         self._generation: int | None = None
+        self._sends_part = False
         # Each with the role that it needs, None for what a stranger may ask.
         self._asking = TokenRole.CLIENT if master.authenticator.require_token else None
         self._verbs: Mapping[str, tuple[TokenRole | None, Callable[..., object]]] = {
@@ -63,6 +68,8 @@ class MasterService(Service):
             "register": (TokenRole.WORKER, self._register),
             "renew": (TokenRole.WORKER, self._renew),
             "leave": (TokenRole.WORKER, self._leave),
+            "catalog_offer": (TokenRole.WORKER, self._catalog_offer),
+            "catalog_part": (TokenRole.WORKER, self._catalog_part),
             **{name: (TokenRole.OPERATOR, self._operation(name)) for name in OPERATIONS},
         }
 
@@ -115,7 +122,7 @@ class MasterService(Service):
             self._master.expiries.pop(self._generation, None)
             self._master.membership.gone(self._generation, "its connection ended")
 
-    async def _answer(self, do: Callable[..., object], *args: object, **named: object) -> Utf8:
+    async def _answer(self, do: Callable[..., object], *args: object, **named: object) -> bytes:
         try:
             result = validation.call(do, args, named)
             if inspect.isawaitable(result):
@@ -124,11 +131,13 @@ class MasterService(Service):
             return Utf8(error_envelope(error))
         except DataError as error:
             return Utf8(error_envelope(NotPossible(f"nothing was changed: {error}")))
+        if isinstance(result, CatalogPart):
+            return result.data
         return Utf8(result if isinstance(result, bytes) else result_envelope(result))
 
     async def _guarded_answer(
         self, role: TokenRole, do: Callable[..., object], *args: object, **named: object
-    ) -> Utf8:
+    ) -> bytes:
         def checked(*args: object, **named: object) -> object:
             if self._master.tls is not None and role in CERTIFIED:
                 lacks = lacking(self._certificate, CERTIFIED[role])
@@ -245,3 +254,18 @@ class MasterService(Service):
         if self._generation is None:
             raise BadRequest("no worker registered on this connection")
         return self._master.membership.leave(self._generation)
+
+    async def _catalog_offer(self, version: object = "") -> CatalogOffer:
+        return await self._master.catalogs.offer(validation.text("version", version))
+
+    async def _catalog_part(self, version: object, offset: object) -> CatalogPart:
+        if self._sends_part:
+            # Or one connection could have any number of them read that it does not take.
+            raise BadRequest("ask for one part of a catalog at a time")
+        self._sends_part = True
+        try:
+            return await self._master.catalogs.part(
+                validation.text("version", version), validation.count("offset", offset)
+            )
+        finally:
+            self._sends_part = False

@@ -1,19 +1,28 @@
-"""What a master tells one worker to do: to leave, to serve another catalog."""
+"""What a master tells one worker to do: to leave, to get and to serve another catalog."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
-from nodes.dispatch.replies import is_refusal, is_version
+from nodes.dispatch.replies import is_fetch_progress, is_refusal
 from nodes.dispatch.tracked import explain
 from nodes.errors import UnknownWorker
+from nodes.master.fetch_patience import FetchPatience
 from nodes.master.membership import Membership
+from nodes.routing import Worker
 from nodes.transport import ProtocolError, TransportError
+from nodes.wire import FetchProgress
 
 RETIRE_TIMEOUT_S = 1.0
 SWITCH_TIMEOUT_S = 5.0
-"""Seconds that a worker may take to hear that it is to leave, and to open another catalog."""
+"""Seconds that a worker may take to hear that it is to leave, and to open another catalog or say
+that it fetches it."""
+
+ASK_AGAIN_S = 0.1
+"""Seconds after which one that fetches is asked again; it takes its time over the answer."""
 
 
 class WorkerOrders:
@@ -47,8 +56,33 @@ class WorkerOrders:
         with contextlib.suppress(TransportError):
             await membership.ask(worker, "retire", timeout_s=RETIRE_TIMEOUT_S)
 
-    async def switch(self, worker_id: str, path: str) -> str:
-        """Has a worker serve the catalog at `path` from its next lookup on.
+    async def prepare(
+        self, worker_id: str, version: str, fetching: Callable[[FetchProgress], None]
+    ) -> None:
+        """Has a worker get the catalog of that version, and waits until it has, or gets no further.
+        Why it has not, `switch` tells.
+
+        Args:
+            worker_id: which.
+            version: of the catalog.
+            fetching: told how far it is, if it fetches it.
+        """
+        worker = self._membership.registry.get(worker_id)
+        patience = FetchPatience(time.monotonic())
+        while worker is not None and worker.live and not self._membership.closed:
+            try:
+                progress = await self._order(worker, "prepare", version)
+            except TransportError:
+                return
+            if isinstance(progress, str):
+                return
+            fetching(progress)
+            if patience.over(progress[0], time.monotonic()):
+                return
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    async def switch(self, worker_id: str, version: str) -> str:
+        """Has a worker serve the catalog of that version from its next lookup on.
 
         Returns:
             Why it does not, "" if it does.
@@ -58,13 +92,30 @@ class WorkerOrders:
         if worker is None or not worker.live:
             return "it is not registered"
         try:
-            reply = await membership.ask(worker, "switch", path, timeout_s=self._switch_timeout_s)
-            if is_refusal(reply):
-                return explain(worker, reply)
-            if not is_version(reply):
-                raise ProtocolError("its answer has not the form of one")
+            reply = await self._order(worker, "switch", version)
         except TransportError as error:
             return explain(worker, error)
-        membership.registry.switched(worker.generation, reply, time.monotonic())
-        membership.changed()
-        return ""
+        if not isinstance(reply, str):
+            return f"it fetches the records still ({_share(reply)}), and then switches by itself"
+        if not reply:
+            membership.registry.switched(worker.generation, version, time.monotonic())
+            membership.changed()
+        return reply
+
+    async def _order(self, worker: Worker, verb: str, version: str) -> str | FetchProgress:
+        """What a worker says to an order: why it does not carry it out, "" if it has, or how far
+        it is with fetching what it needs.
+        """
+        reply = await self._membership.ask(worker, verb, version, timeout_s=self._switch_timeout_s)
+        if reply == version:
+            return ""
+        if is_fetch_progress(reply):
+            return reply
+        if is_refusal(reply):
+            return explain(worker, reply)
+        raise ProtocolError("its answer has not the form of one")
+
+
+def _share(progress: FetchProgress) -> str:
+    done, total = progress
+    return f"{done * 100 // total} %" if total else "it has not begun"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CLIENT_VERBS = ("login", "lookup", "lookup_many", "describe", "members", "suggest")
-WORKER_VERBS = ("register", "renew", "leave")
+WORKER_VERBS = ("register", "renew", "leave", "catalog_offer", "catalog_part")
 OPERATIONS = (
     "snapshot",
     "events",

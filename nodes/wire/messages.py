@@ -172,7 +172,8 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
     to nobody but that master; `unready` says why it is sent no lookups, "" if it is; `cursor_key`
-    is what the cluster signs its cursors with, in hex.
+    is what the cluster signs its cursors with, in hex; `serves` is the version of the catalog that
+    is served, "" from a master that does not say.
     """
 
     id: str
@@ -180,6 +181,27 @@ class Registered(msgspec.Struct, frozen=True):
     require_token: bool = False
     unready: str = ""
     cursor_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] = ""
+    serves: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{0,64}\Z")] = ""
+
+
+FetchProgress = tuple[int, int]
+"""`(bytes that have come, bytes in all)` of a catalog that a worker fetches from its master; the
+latter 0 while that is not known."""
+
+
+MAX_CATALOG_PART_BYTES = 1 << 20
+"""Bytes of a catalog that a worker takes at a time; a master sends fewer."""
+
+
+@ready
+class CatalogOffer(msgspec.Struct, frozen=True):
+    """A catalog that workers may fetch from the master: its version, the size of its file in
+    bytes, and the file's digest (BLAKE2b, 32 bytes, in hex).
+    """
+
+    version: Version
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
+    digest: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Member(msgspec.Struct, frozen=True):

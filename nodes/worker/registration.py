@@ -14,7 +14,8 @@ import msgspec
 from nodes.errors import LookupFailed, MasterLost
 from nodes.support.backoff import Backoff
 from nodes.transport import Connection, Secure, Service, TransportError, dial
-from nodes.wire import Registered, Registration, decode_envelope
+from nodes.wire import Registered, Registration
+from nodes.worker.master_replies import checked_result
 
 logger = logging.getLogger("rollcall.worker")
 
@@ -122,12 +123,7 @@ class RegistrationKeeper:
 
     async def _ask(self, connection: Connection, verb: str, *args: str) -> object:
         reply = await connection.call(verb, *args, timeout_s=RENEW_EVERY_S)
-        if type(reply) is not str:
-            raise MasterLost("the master answered with something else than an envelope")
-        try:
-            return decode_envelope(reply).checked().result
-        except msgspec.MsgspecError as error:
-            raise MasterLost(f"the master's answer cannot be read: {error}") from error
+        return checked_result(reply)
 
     async def _register(self, connection: Connection) -> None:
         await self._ask(connection, "login", self._token() or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -11,8 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from nodes.catalog import Catalog
-from nodes.errors import BadRequest, Conflict, DataError, NotPossible
+from nodes.catalog import Catalog, CatalogInfo
 from nodes.security.cursors import Cursors
 from nodes.security.tls import Tls
 from nodes.transport import Limits, LoopThread, Server
@@ -20,13 +20,14 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     Registered,
     Registration,
-    WorkerRefusal,
     describe,
     new_instance,
 )
 from nodes.worker.access import WorkerAccess
 from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.counters import Counters
+from nodes.worker.fetching import CatalogFetcher
+from nodes.worker.following import CatalogFollower
 from nodes.worker.registration import RegistrationKeeper
 from nodes.worker.service import DirectService, Lookups, MasterFacingService
 from nodes.worker.warmup import warm_up
@@ -52,6 +53,7 @@ class WorkerServer:
         wanted_id: the id it asks for, "" for any.
         tls: a worker's certificates; None for no TLS.
         instance: the secret by which its launcher knows it, "" for one of its own.
+        follows: whether it gets what its master serves by itself, whenever that is another.
 
     Attributes:
         server: its port, for its master and for direct clients.
@@ -72,6 +74,7 @@ class WorkerServer:
         wanted_id: str = "",
         tls: Tls | None = None,
         instance: str = "",
+        follows: bool = False,
     ) -> None:
         self._access = WorkerAccess(instance or new_instance())
         self._versions = CatalogVersions(catalog)
@@ -91,15 +94,25 @@ class WorkerServer:
             pid=os.getpid(),
             catalog=describe(catalog.info),
         )
+        to_master = None if tls is None else tls.to_master()
+        self._follows = follows
+        self._follower = CatalogFollower(
+            self._versions,
+            functools.partial(CatalogFetcher, master=master, token=token, tls=to_master),
+            self._switched,
+        )
         self.registration = RegistrationKeeper(
             request,
             master=master,
             token=token,
             make_service=lambda: MasterFacingService(
-                self._lookups, retire=self._retire, switch=self._switch
+                self._lookups,
+                retire=self._retire,
+                prepare=self._follower.prepare,
+                switch=self._follower.switch,
             ),
             on_registered=self._registered,
-            tls=None if tls is None else tls.to_master(),
+            tls=to_master,
         )
         self._loop = LoopThread("worker")
         self._running: asyncio.Task[None] | None = None
@@ -136,6 +149,7 @@ class WorkerServer:
 
     async def _end(self) -> None:
         self.registration.leave()
+        await self._follower.close()
         await self.server.finish(LOOKUP_TIMEOUT_S)
         await self.server.stop()
         if self._running is not None:
@@ -148,27 +162,14 @@ class WorkerServer:
         key = registered.cursor_key or secrets.token_hex(32)
         self._versions.cursors = Cursors(bytes.fromhex(key))
         self._access.is_open = not registered.require_token
+        if self._follows and registered.serves:
+            self._follower.follow(registered.serves)
 
     def _retire(self) -> bool:
         """The verb by which the master has the worker drain."""
         self.registration.leave()
         return True
 
-    def _switch(self, path: object) -> str | WorkerRefusal:
-        """The verb by which the master has the worker serve another catalog of its dataset from
-        the next lookup on. Returns its version, or why the worker goes on with the present one.
-        """
-        if type(path) is not str:
-            return (BadRequest.code, "a path is text")
-        try:
-            catalog = Catalog.open(path)
-        except DataError as error:
-            logger.warning("goes on with what it serves: %s", error)
-            return (NotPossible.code, str(error))
-        if catalog.info.name != self._versions.present.catalog.info.name:
-            return (Conflict.code, f"{path} is of the dataset {catalog.info.name!r}")
-        self._versions.switch(catalog)
+    def _switched(self, info: CatalogInfo) -> None:
         keeper = self.registration
-        keeper.request = msgspec.structs.replace(keeper.request, catalog=describe(catalog.info))
-        logger.info("serves catalog %s", catalog.info.version)
-        return catalog.info.version
+        keeper.request = msgspec.structs.replace(keeper.request, catalog=describe(info))

@@ -177,10 +177,13 @@ class MasterFacingService(Service):
     Args:
         lookups: answers.
         retire: has the worker drain and leave.
-        switch: has it serve the catalog at a path; returns its version, or why it does not.
+        prepare: has it get the catalog of a version.
+        switch: has it serve the catalog of a version; see `nodes.worker.following`.
     """
 
-    def __init__(self, lookups: Lookups, *, retire: Operation, switch: Operation) -> None:
+    def __init__(
+        self, lookups: Lookups, *, retire: Operation, prepare: Operation, switch: Operation
+    ) -> None:
         self._verbs: dict[str, Verb] = {
             "ask": FastVerb(lookups.ask_fast, lookups.ask),
             "lookup": lookups.lookup,
@@ -188,6 +191,7 @@ class MasterFacingService(Service):
             "suggest": lookups.suggest,
             "probe": lookups.probe,
             "retire": retire,
+            "prepare": prepare,
             "switch": switch,
         }
 

@@ -22,6 +22,7 @@ from nodes.catalog import Catalog, ensure_catalog
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
+from nodes.worker.following import CatalogFollower
 from nodes.worker.server import WorkerServer
 from nodes.worker.service import Lookups, Operation
 
@@ -32,7 +33,11 @@ SLOW = 0.02
 def misbehave(behaviour: str) -> None:
     """Has every lookup go wrong that way; probes and registration are as they should be."""
     if behaviour == "stuck":
-        WorkerServer._switch = lambda *_args: ("not_possible", "there is no room here")  # type: ignore[method-assign]
+
+        async def refuse(*_args: object) -> tuple[str, str]:
+            return ("not_possible", "there is no room here")
+
+        CatalogFollower.prepare = CatalogFollower.switch = refuse  # type: ignore[method-assign, assignment]
         return
 
     def mute(_well: Operation, *_args: object) -> object:

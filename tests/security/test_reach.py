@@ -56,6 +56,8 @@ MASTER = {
     "lookup_many": ANYONE,
     "members": ANYONE,
     "suggest": ANYONE,
+    "catalog_offer": WORKERS,
+    "catalog_part": WORKERS,
     "leave": WORKERS,
     "register": WORKERS,
     "renew": WORKERS,
