@@ -65,7 +65,7 @@ def partial_catalog(
     version: str, *, digest: str, size: int, cache: Path | None = None
 ) -> Iterator[PartialCatalog | None]:
     """What has come of a catalog so far, held until the end of the block; None while another
-    process adds to it.
+    process adds to it, or if it is in the cache by now.
 
     Args:
         version: Letters and digits.
@@ -88,7 +88,11 @@ def partial_catalog(
         yield None
         return
     try:
-        yield PartialCatalog(path, descriptor, version=version, digest=digest, size=size)
+        if cached_catalog(version, cache=cache) is None:
+            yield PartialCatalog(path, descriptor, version=version, digest=digest, size=size)
+        else:
+            path.unlink(missing_ok=True)
+            yield None
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,10 @@ PART_BYTES = 256 << 10
 
 READING_THREADS = 2
 """Parts that are read at a time; the others wait for their turn."""
+
+PART_EVERY_S = 0.002
+"""Seconds between two parts, to whomever they go: more than a gigabit a second leaves none of the
+loop's time to lookups."""
 
 MAX_PARTS_ASKED = 64
 """Parts that are read or waited for; whoever asks for more is told to come back."""
@@ -55,16 +60,20 @@ class CatalogOffers:
     Args:
         offered: the catalogs, first the one that is served.
         part_bytes: of a part.
+
+    Attributes:
+        part_bytes: as above.
     """
 
     def __init__(
         self, offered: Callable[[], Sequence[CatalogInfo]], *, part_bytes: int = PART_BYTES
     ) -> None:
         self._offered = offered
-        self._part_bytes = part_bytes
+        self.part_bytes = part_bytes
         self._threads = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="catalog-parts")
         self._digested: dict[str, asyncio.Future[_Digested]] = {}
         self._asked = 0
+        self._next_turn = 0.0
         self._stopped = False
 
     async def offer(self, version: str) -> CatalogOffer:
@@ -115,7 +124,8 @@ class CatalogOffers:
             raise Overloaded("too many fetch a catalog now", retry_after_ms=PART_AGAIN_MS)
         self._asked += 1
         try:
-            data = await self._run(_read, info.path, identity, offset, self._part_bytes)
+            await self._wait_turn()
+            data = await self._run(_read, info.path, identity, offset, self.part_bytes)
         finally:
             self._asked -= 1
         if not data:
@@ -127,6 +137,13 @@ class CatalogOffers:
         """Lets go of the threads, and of what they have under way."""
         self._stopped = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _wait_turn(self) -> None:
+        now = time.monotonic()
+        turn = max(now, self._next_turn)
+        self._next_turn = turn + PART_EVERY_S
+        if turn > now:
+            await asyncio.sleep(turn - now)
 
     def _find(self, version: str) -> CatalogInfo:
         if self._stopped:
