@@ -19,6 +19,7 @@ from nodes.wire import (
     Version,
     WorkerAnswer,
     WorkerRefusal,
+    is_version,
 )
 
 
@@ -153,11 +154,6 @@ def is_fetch_progress(values: object) -> TypeGuard[FetchProgress]:
         case (int() as done, int() as total):
             return 0 <= done <= MAX_COUNT and 0 <= total <= MAX_COUNT
     return False
-
-
-def is_version(value: object) -> TypeGuard[str]:
-    """Whether that may be a catalog's version."""
-    return type(value) is str and 1 <= len(value) <= 64 and value.isascii() and value.isalnum()
 
 
 def is_probe_answer(values: object) -> TypeGuard[ProbeAnswer]:

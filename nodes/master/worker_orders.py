@@ -31,6 +31,9 @@ class WorkerOrders:
     Args:
         membership: where they are registered.
         switch_timeout_s: seconds that a worker may take to open another catalog.
+
+    Attributes:
+        stall_s: seconds for which a worker that fetches a catalog may get no further.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class WorkerOrders:
     ) -> None:
         self._membership = membership
         self._switch_timeout_s = switch_timeout_s
+        self.stall_s = FetchPatience.STALL_S
 
     async def retire(self, worker_id: str, why: str) -> None:
         """Has a worker that nobody here started drain and leave; `why` is told of it.
@@ -68,7 +72,7 @@ class WorkerOrders:
             fetching: told how far it is, if it fetches it.
         """
         worker = self._membership.registry.get(worker_id)
-        patience = FetchPatience(time.monotonic())
+        patience = FetchPatience(time.monotonic(), stall_s=self.stall_s)
         while worker is not None and worker.live and not self._membership.closed:
             try:
                 progress = await self._order(worker, "prepare", version)

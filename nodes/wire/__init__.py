@@ -53,6 +53,7 @@ from nodes.wire.messages import (
     direct_key,
     encode_batch,
     encode_request,
+    is_version,
     new_instance,
 )
 from nodes.wire.verdict import Level, Verdict, is_crash_looping, verdict
@@ -128,6 +129,7 @@ __all__ = [
     "encode_request",
     "error_envelope",
     "is_crash_looping",
+    "is_version",
     "item_envelope",
     "new_instance",
     "result_envelope",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import msgspec
 
@@ -59,6 +59,11 @@ WantedId = Annotated[str, msgspec.Meta(pattern=rf"\A({WORKER_ID})?\Z")]
 
 
 Version = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,64}\Z")]
+
+
+def is_version(value: object) -> TypeGuard[str]:
+    """Whether that may be a catalog's version."""
+    return type(value) is str and 1 <= len(value) <= 64 and value.isascii() and value.isalnum()
 
 
 Verb = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]

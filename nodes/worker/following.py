@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nodes.catalog import Catalog, CatalogInfo
-from nodes.dispatch.replies import is_refusal, is_version
 from nodes.errors import BadRequest, Conflict, DataError, LookupFailed, NotPossible
-from nodes.wire import FetchProgress, WorkerRefusal
+from nodes.wire import FetchProgress, WorkerRefusal, is_version
 from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.fetching import CatalogFetcher, FetchCancelled
 
@@ -116,7 +115,7 @@ class CatalogFollower:
     async def _follow(self, version: str) -> None:
         while self._wanted == version != self._versions.present.version:
             said = await self.switch(version)
-            if is_refusal(said):
+            if isinstance(said, tuple) and isinstance(said[0], str):
                 logger.warning("serves another catalog than its master, and tries again to follow")
                 await asyncio.sleep(FOLLOW_AGAIN_S)
 

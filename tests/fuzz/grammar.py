@@ -32,6 +32,7 @@ NAMES = (
     *WORKER_VERBS,
     *OPERATIONS,
     "ask",
+    "prepare",
     "probe",
     "retire",
     "switch",
@@ -104,6 +105,9 @@ CALLS = (
     ("probe", ()),
     ("retire", ("secret",)),
     ("switch", ("secret", "/path")),
+    ("catalog_offer", ("",)),
+    ("catalog_part", ("5f2c91d0a3b4", 0)),
+    ("catalog_part", ("../../etc/passwd", 2**40)),
 )
 """Calls that are right, of a master and of a worker."""
 

@@ -347,7 +347,7 @@ def test_what_anyone_may_ask_of_a_worker(places: dict[str, Place]) -> None:
             assert "fit" in said or verb == "ask", "which takes any number"
         for key in ("", "x" * 32, 0, None, b"", True, ("",)):
             assert lane.call("login", key, timeout=PATIENCE) is False
-        for verb in ("retire", "switch", "register", "snapshot"):
+        for verb in ("retire", "prepare", "switch", "register", "catalog_part"):
             with pytest.raises(RemoteFailure, match="no such verb"):
                 lane.call(verb, timeout=PATIENCE)
     assert answered == set(WORKER) - {"login"}
