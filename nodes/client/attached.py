@@ -28,8 +28,9 @@ from nodes.wire import (
 T = TypeVar("T")
 
 OPERATION_TIMEOUT_S = 10.0
-RELOAD_TIMEOUT_S = 600.0
-"""Seconds that an operation may take; a reload builds a catalog, and waits for every worker."""
+RELOAD_TIMEOUT_S = 2400.0
+"""Seconds that an operation may take; a reload builds a catalog, and waits for every worker, which
+may have to fetch it."""
 
 
 class Asked(Generic[T]):

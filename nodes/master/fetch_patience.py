@@ -15,7 +15,7 @@ class FetchPatience:
     """
 
     STALL_S = 30.0
-    MOST_S = 3600.0
+    MOST_S = 1800.0
 
     def __init__(self, now: float, *, stall_s: float = STALL_S, most_s: float = MOST_S) -> None:
         self._ends_at = now + most_s
