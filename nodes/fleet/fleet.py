@@ -11,6 +11,7 @@ from typing import Protocol
 from nodes.catalog import Catalog, CatalogInfo, Progress
 from nodes.errors import DataError, NotPossible
 from nodes.fleet.lifecycle import WorkerObserver
+from nodes.fleet.machine import Machine, Machines
 from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
 from nodes.routing import Address
 from nodes.support.actor import LAUNCHER, acting_as, by_actor
@@ -69,6 +70,7 @@ class Fleet(Supervisor):
         build: makes the catalog, or finds that nothing changed.
         logs: the folder of their logs.
         tls: the folder of certificates; None for no TLS.
+        machines: where workers run; this machine, unless others are given.
 
     Attributes:
         catalog: what they serve.
@@ -91,8 +93,11 @@ class Fleet(Supervisor):
         build: Build,
         logs: Path,
         tls: Path | None = None,
+        machines: Machines | None = None,
     ) -> None:
-        super().__init__(observer=observer, command=self._worker_command, logs=logs)
+        super().__init__(
+            observer=observer, command=self._worker_command, logs=logs, machines=machines
+        )
         self._master = master
         self._tls = tls
         self._build = build
@@ -104,17 +109,19 @@ class Fleet(Supervisor):
         self._watcher: threading.Thread | None = None
         self._ended = threading.Event()
 
-    def _worker_command(self, worker_id: str) -> list[str]:
-        # -P: a folder called "nodes" where the launcher happens to run is not ours.
-        # A master that others reach needs no workers that others reach.
-        home = beside(self._master.host)
+    def _worker_command(self, worker_id: str, machine: Machine) -> list[str]:
+        # A master that others reach needs no workers that others reach, but for other machines'.
+        home = machine.host or beside(self._master.host)
         master = self._master
-        if is_wildcard(master.host):
+        if is_wildcard(master.host) and not machine.host:
             master = Address(home, master.port)
-        command = ["-P", "-m", "nodes.cli", "worker", "0", "--host", home]
-        command += ["--master", str(master), "--catalog", self.catalog.info.path]
+        command = ["worker", "0", "--host", home, "--master", str(master)]
+        if machine.host:
+            command.append("--from-master")
+        else:
+            command += ["--catalog", self.catalog.info.path]
         if self._tls is not None:
-            command += ["--tls", str(self._tls.absolute())]
+            command += ["--tls", machine.tls or str(self._tls.absolute())]
         return [*command, "--id", worker_id, "--leave-with-stdin"]
 
     def reload(self, *, retry: bool = True) -> Reloaded:

@@ -1,26 +1,30 @@
-"""The life of one local worker: one process after the other, for as long as it is wanted."""
+"""The life of one worker of a fleet: one process after the other, for as long as it is wanted."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from nodes.fleet.logs import Logs
-from nodes.fleet.process import WorkerProcess, ending
+from nodes.fleet.machine import Ending, Launch, Machine, RunningWorker
+from nodes.fleet.process import WorkerProcess
 from nodes.fleet.restarts import Restarts
 from nodes.routing import ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
-from nodes.wire import INSTANCE_VARIABLE, new_instance
+from nodes.wire import new_instance
+
+ROOM_EVERY_S = 0.5
+"""Seconds between two looks for room by a worker that waits for it."""
+
+LOST_PAUSE_S = 0.3
+"""Seconds before a worker whose machine is lost is placed anew: others may not know of it yet."""
 
 
 class WorkerObserver(Protocol):
-    """Whom local workers register with. `nodes.master.fleet_reports.FleetReports` is one."""
+    """Whom workers register with. `nodes.master.fleet_reports.FleetReports` is one."""
 
     def reserve(self, count: int) -> list[str]:
         """Ids for so many workers to come."""
@@ -46,6 +50,7 @@ class Lifecycle:
 
     Args:
         observer: told what becomes of it.
+        place: picks the machine for a worker, None if none has room; called with the lock held.
         command: see `nodes.fleet.supervisor.Supervisor`.
         logs: of all workers.
         lock: over every worker's process.
@@ -56,12 +61,14 @@ class Lifecycle:
         self,
         *,
         observer: WorkerObserver,
-        command: Callable[[str], list[str]],
+        place: Callable[[WorkerProcess], Machine | None],
+        command: Callable[[str, Machine], Sequence[str]],
         logs: Logs,
         lock: threading.Condition,
         start_timeout_s: float,
     ) -> None:
         self._observer = observer
+        self._place = place
         self._command = command
         self._logs = logs
         self._lock = lock
@@ -69,87 +76,107 @@ class Lifecycle:
 
     def run(self, child: WorkerProcess) -> None:
         """Runs one process after the other for `child`, until it is no longer wanted."""
-        while (why := self._run_once(child)) is not None:
+        while (machine := self._await_room(child)) is not None:
+            ending = self._run_once(child, machine)
+            if ending is not None:
+                self._pause(child, ending)
+
+    def _await_room(self, child: WorkerProcess) -> Machine | None:
+        """The machine for its next process, once there is one; None if it is not wanted."""
+        waiting = False
+        while True:
             with self._lock:
-                renewed = child.renewed
-                wait = 0.0 if renewed or not child.wanted else child.budget.next(time.monotonic())
-                child.crash_looping = wait is None
-            gave_up = wait is None
-            ended = ProcessChange.EXITED_TOO_OFTEN if gave_up else ProcessChange.EXITED
-            self._observer.report(ProcessEvent(child.id, ended, why, instance=child.instance))
-            if gave_up:
-                self._note_crash_loop(child.id, why)
-            elif child.wanted and not renewed:
-                self._observer.note(EventKind.RESTARTED, child.id, why)
-            child.wake.wait(wait)
+                if not child.wanted:
+                    return None
+                child.wake.clear()
+                child.renewed = False
+                child.machine = machine = self._place(child)
+            if machine is not None:
+                return machine
+            if not waiting:
+                waiting = True
+                why = "no machine that can be reached has room"
+                self._observer.report(ProcessEvent(child.id, ProcessChange.NO_ROOM, why))
+            child.wake.wait(ROOM_EVERY_S)
+
+    def _pause(self, child: WorkerProcess, ending: Ending) -> None:
+        """Says how a process ended, and waits until the next may be started."""
+        ended = ProcessChange.MACHINE_LOST if ending.machine_lost else ProcessChange.EXITED
+        with self._lock:
+            wait: float | None = 0.0
+            if child.wanted and not child.renewed:
+                now = time.monotonic()
+                wait = LOST_PAUSE_S if ending.machine_lost else child.budget.next(now)
+            child.crash_looping = wait is None
+        if wait is None:
+            ended = ProcessChange.EXITED_TOO_OFTEN
+        self._observer.report(ProcessEvent(child.id, ended, ending.why, instance=child.instance))
+        if wait is None:
+            self._note_crash_loop(child.id, ending.why)
+        elif child.wanted and not child.renewed and not ending.machine_lost:
+            self._observer.note(EventKind.RESTARTED, child.id, ending.why)
+        child.wake.wait(wait)
 
     def _note_crash_loop(self, worker_id: str, why: str) -> None:
         text = f"died {Restarts.MAX_DEATHS + 1} times in {Restarts.WINDOW_S:g} s; last: {why}"
         log = self._logs.file(worker_id)
         self._observer.note(EventKind.CRASH_LOOPING, worker_id, f"{text}; log: {log}")
 
-    def _run_once(self, child: WorkerProcess) -> str | None:
+    def _run_once(self, child: WorkerProcess, machine: Machine) -> Ending | None:
         """One process, from start to end; returns how it ended, None if it is not wanted."""
-        with self._lock:
-            if not child.wanted:
-                return None
-            child.wake.clear()
-            child.renewed = False
-            child.instance = new_instance()
+        child.instance = new_instance()
         # Before it is started: it may register as soon as it is.
         prepared = ProcessEvent(
-            child.id, ProcessChange.PREPARED, instance=child.instance, machine=child.machine
+            child.id, ProcessChange.PREPARED, instance=child.instance, machine=machine.name
         )
         self._observer.report(prepared)
         try:
-            process = self._start(child)
+            process = self._start(child, machine)
         except OSError as error:
-            return f"cannot be started: {error.strerror}"
+            lost = machine.lost
+            return Ending(lost or f"cannot be started: {error.strerror}", bool(lost))
         if process is None:
             return None
         self._observer.report(ProcessEvent(child.id, ProcessChange.STARTED, pid=process.pid))
-        with process:  # closes its standard input
-            unready = self._await_ready(child, process)
-            status = process.wait()
+        unready = self._await_ready(child, process)
+        ending = process.wait()
+        while ending is None:
+            ending = process.wait()
+        process.close()
         with self._lock:
             child.process = None
             if child.late is not None:
                 child.late.cancel()
                 child.late = None
-        why = unready or ending(status)
+        return self._explained(child, ending, unready)
+
+    def _explained(self, child: WorkerProcess, ending: Ending, unready: str) -> Ending:
+        """How a process ended, with its last words where they say more."""
+        why = unready or ending.why
         said = self._logs.last_words(child.id)
         self._logs.note_end(child.id, why)
-        if self._observer.has_registered(child.instance):
-            return why
         # One that never came up has no better witness than its own last words.
-        return f"{why}; its log ends: {said}" if said else why
+        if said and not ending.machine_lost and not self._observer.has_registered(child.instance):
+            why = f"{why}; its log ends: {said}"
+        return Ending(why, ending.machine_lost)
 
-    def _await_ready(self, child: WorkerProcess, process: subprocess.Popen[bytes]) -> str:
+    def _await_ready(self, child: WorkerProcess, process: RunningWorker) -> str:
         """Ends a process that does not register in time; returns why, "" if it did, or ended."""
         end = time.monotonic() + self._start_timeout_s
         while time.monotonic() < end:
             if not child.wanted or self._observer.has_registered(child.instance):
                 return ""
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
+            if process.wait(0.1) is not None:
                 return ""
         if not child.wanted or self._observer.has_registered(child.instance):
             return ""
-        process.kill()
+        process.signal(signal.SIGKILL)
         return f"was not ready within {self._start_timeout_s:g} s, and was ended"
 
-    def _start(self, child: WorkerProcess) -> subprocess.Popen[bytes] | None:
+    def _start(self, child: WorkerProcess, machine: Machine) -> RunningWorker | None:
         with self._lock, self._logs.open(child.id) as log:
             if not child.wanted:
                 return None
-            child.process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [sys.executable, *self._command(child.id)],
-                env={**os.environ, INSTANCE_VARIABLE: child.instance},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Its own group, so that Ctrl-C is ours to pass on; but our session: if we end
-                # while it is stopped, the system wakes and ends it (POSIX, orphaned groups).
-                process_group=0,
-            )
+            launch = Launch(child.id, self._command(child.id, machine), child.instance)
+            child.process = machine.start(launch, log)
             return child.process

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import IO, NamedTuple, Protocol
 
-from nodes.wire import MachineView
-
 
 class Launch(NamedTuple):
     """A worker that is to be started.
@@ -67,6 +65,8 @@ class Machine(Protocol):
     Attributes:
         name: what people call it.
         room: workers that it takes at most.
+        host: the address that its workers listen on; "" for this machine.
+        tls: the folder of certificates there; "" for that of this machine.
     """
 
     @property
@@ -74,6 +74,12 @@ class Machine(Protocol):
 
     @property
     def room(self) -> int: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def tls(self) -> str: ...
 
     @property
     def lost(self) -> str:
@@ -118,16 +124,3 @@ class Machines(Protocol):
 
     def close(self) -> None:
         """Lets go of them, once no worker of theirs is left."""
-
-
-def view(machine: Machine, *, workers: int, since: float) -> MachineView:
-    """A machine in a snapshot.
-
-    Args:
-        machine: which.
-        workers: how many are wanted there.
-        since: Unix time from which it has been reachable, or lost.
-    """
-    return MachineView(
-        name=machine.name, lost=machine.lost, since=since, room=machine.room, workers=workers
-    )

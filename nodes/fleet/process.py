@@ -1,24 +1,29 @@
-"""The process of one local worker: one after the other, for as long as it is wanted."""
+"""The handle on one worker of a fleet: its present process, and what its supervisor means to do."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import threading
 
+from nodes.fleet.machine import Machine, RunningWorker
 from nodes.fleet.restarts import Restarts
 
 
 class WorkerProcess:
-    """The handle on one local worker's process, and what its supervisor means to do with it.
+    """One worker, across the processes that it is in turn.
 
     What the worker is, its master knows, from what the supervisor reports.
+
+    Args:
+        worker_id: its id.
+        home: the machine that it belongs on; "" for the one that it is first placed on.
     """
 
-    def __init__(self, worker_id: str, machine: str) -> None:
+    def __init__(self, worker_id: str, home: str = "") -> None:
         self.id = worker_id
-        self.machine = machine
-        self.process: subprocess.Popen[bytes] | None = None
+        self.home = home
+        self.machine: Machine | None = None
+        """Where its present process runs, or the one before did; None while it waits for room."""
+        self.process: RunningWorker | None = None
         self.instance = ""
         """The secret by which its present process is known, whoever else has its pid elsewhere."""
         self.budget = Restarts()
@@ -32,18 +37,13 @@ class WorkerProcess:
         self.thread: threading.Thread | None = None
         self.late: threading.Timer | None = None
 
+    @property
+    def at(self) -> str:
+        """The name of its machine, "" while it waits for room."""
+        return self.machine.name if self.machine is not None else ""
+
     def send(self, number: int) -> None:
-        """Signals its process, if there is one. (`Popen` never signals a reused pid.)"""
+        """Signals its process, if there is one."""
         process = self.process
         if process is not None:
-            process.send_signal(number)
-
-
-def ending(status: int) -> str:
-    """How a process ended, in words."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"killed by signal {-status}"
+            process.signal(number)

@@ -1,19 +1,19 @@
-"""The local workers: started, watched, restarted, stopped. One thread lives with each."""
+"""The workers of a fleet: started, watched, restarted, stopped. One thread lives with each."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nodes.errors import BadRequest, NotPossible, UnknownWorker
+from nodes.errors import NotPossible, UnknownWorker
 from nodes.fleet.lifecycle import Lifecycle, WorkerObserver
+from nodes.fleet.local_machine import LocalMachines
 from nodes.fleet.logs import Logs
-from nodes.fleet.machine import Ability
+from nodes.fleet.machine import Ability, Machine, Machines
+from nodes.fleet.placer import Placer
 from nodes.fleet.process import WorkerProcess
 from nodes.routing import REGISTERS_WITHIN_S, ProcessChange, ProcessEvent
 from nodes.support.actor import by_actor
@@ -23,7 +23,7 @@ from nodes.wire import MachineView
 logger = logging.getLogger("rollcall.fleet")
 
 MAX_WORKERS = 256
-"""Local workers wanted at most: a slip of the finger must not take the machine down."""
+"""Workers wanted at most: a slip of the finger must not take a machine down."""
 
 MAX_WORKER_MEMORY_BYTES = 1 << 30
 """Bytes of its own (the catalog's pages are shared) from which a worker is replaced, gently."""
@@ -33,14 +33,15 @@ LEAVE_TIMEOUT_S = 10.0
 
 
 class Supervisor:
-    """Keeps the wanted number of local workers alive. For many threads.
+    """Keeps the wanted number of workers alive, on one machine or several. For many threads.
 
     Args:
         observer: told what becomes of them; whom they register with.
-        command: the arguments of Python that start the worker of an id. The worker must
+        command: the arguments that start the worker of an id on a machine. The worker must
             leave when its standard input ends, on the first SIGTERM after its last lookup
             and on the second at once.
         logs: the folder of their logs, one file each.
+        machines: where they run; this machine, unless others are given.
         start_timeout_s: seconds within which a started worker is to register.
     """
 
@@ -48,34 +49,40 @@ class Supervisor:
         self,
         *,
         observer: WorkerObserver,
-        command: Callable[[str], list[str]],
+        command: Callable[[str, Machine], Sequence[str]],
         logs: Path,
+        machines: Machines | None = None,
         start_timeout_s: float = REGISTERS_WITHIN_S,
     ) -> None:
         self._observer = observer
         self._logs = Logs(logs)
         self._lock = threading.Condition()
+        self._children: dict[str, WorkerProcess] = {}
+        self._machines: Machines = machines or LocalMachines()
+        self._placer = Placer(
+            self._machines, self._children, self._lock, observer=observer, renew=self._renew
+        )
         self._lifecycle = Lifecycle(
             observer=observer,
+            place=self._placer.place,
             command=command,
             logs=self._logs,
             lock=self._lock,
             start_timeout_s=start_timeout_s,
         )
-        self._children: dict[str, WorkerProcess] = {}
         self._gone: set[str] = set()
         """The ids of those that have ended for good: they can be started again."""
         self._stopping = False
-        self._machine = socket.gethostname()
-        self._began = time.time()
+        self._placer.start()
 
-    abilities = frozenset((Ability.SPAWN, Ability.FREEZE, Ability.LOG))
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What it can do, as its machines can."""
+        return self._machines.abilities
 
     def machines(self) -> Sequence[MachineView]:
-        """This machine."""
-        # Without the lock: whoever has it may wait for the loop that asks this.
-        wanted = sum(child.wanted for child in list(self._children.values()))
-        return (MachineView(self._machine, "", self._began, MAX_WORKERS, wanted),)
+        """Its machines, as they are known now."""
+        return self._placer.views()
 
     def log_file(self, worker_id: str) -> Path:
         """Where the output of the worker of that id goes."""
@@ -104,18 +111,18 @@ class Supervisor:
 
         Args:
             count: how many.
-            where: the machine; "" for the one with most room.
+            where: the machine; "" for the one with most room, one after the other.
 
         Raises:
-            NotPossible: there would be more than `MAX_WORKERS`.
+            NotPossible: there would be more than `MAX_WORKERS`, or the machine has no room.
             BadRequest: there is no such machine.
         """
-        if where not in ("", self._machine):
-            raise BadRequest(f"no machine is called {where[:80]!r}; there is {self._machine}")
         with self._lock:
             self._check_room(count)
+            if where:
+                self._placer.check_room(where, count)
             ids = self._observer.reserve(count)
-            self._begin(ids)
+            self._begin(ids, where)
         for worker_id in ids:
             self._note_spawned(worker_id, by_actor())
         return ids
@@ -131,9 +138,9 @@ class Supervisor:
         if sum(child.wanted for child in self._children.values()) + count > MAX_WORKERS:
             raise NotPossible(f"a fleet has at most {MAX_WORKERS} workers")
 
-    def _begin(self, ids: Sequence[str]) -> None:
+    def _begin(self, ids: Sequence[str], home: str = "") -> None:
         for worker_id in ids:
-            child = self._children[worker_id] = WorkerProcess(worker_id, self._machine)
+            child = self._children[worker_id] = WorkerProcess(worker_id, home)
             child.thread = threading.Thread(
                 target=self._live, args=(child,), name=f"fleet-{worker_id}", daemon=True
             )
@@ -250,6 +257,7 @@ class Supervisor:
         Args:
             patience: seconds for their last lookups, for all of them together.
         """
+        self._placer.stop()
         with self._lock:
             self._stopping = True
             for child in self._children.values():
@@ -270,6 +278,7 @@ class Supervisor:
         for child in children:
             if child.thread is not None:
                 child.thread.join(2.0)
+        self._machines.close()
 
     def _child(self, worker_id: str) -> WorkerProcess:
         with self._lock:
@@ -291,11 +300,11 @@ class Supervisor:
         process = child.process
         if process is None:
             return
-        process.send_signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
         self._thaw(child)
         with self._lock:
             if child.late is None and child.process is process:
-                child.late = threading.Timer(LEAVE_TIMEOUT_S, process.kill)
+                child.late = threading.Timer(LEAVE_TIMEOUT_S, process.signal, (signal.SIGKILL,))
                 child.late.daemon = True
                 child.late.start()
 

@@ -108,7 +108,10 @@ def worker_views(
 
 
 def _is_coming(local: LocalWorker) -> bool:
-    return local.phase in BETWEEN_REGISTRATIONS or local.phase is Phase.CRASH_LOOPING
+    return local.phase in BETWEEN_REGISTRATIONS or local.phase in (
+        Phase.CRASH_LOOPING,
+        Phase.WAITING,
+    )
 
 
 def _registered(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from nodes.routing.states import BETWEEN_REGISTRATIONS, PHASES, Phase, ProcessChange
+from nodes.routing.states import BETWEEN_REGISTRATIONS, ENDS, PHASES, Phase, ProcessChange
 
 REGISTERS_WITHIN_S = 10.0
 """Seconds within which a worker that was started, or lost its connection, should register."""
@@ -98,11 +98,12 @@ class LocalWorker:
                 self.registered = True
             case ProcessChange.FROZEN | ProcessChange.THAWED:
                 self.frozen = event.change is ProcessChange.FROZEN
-            case ProcessChange.EXITED | ProcessChange.EXITED_TOO_OFTEN:
+            case _ if event.change in ENDS:
                 self.pid = 0
                 self.frozen = False
                 self.restarts += self.wanted
-                if self.wanted and self.phase is not Phase.REPLACING:
+                by_itself = self.wanted and self.phase is not Phase.REPLACING
+                if by_itself and event.change is not ProcessChange.MACHINE_LOST:
                     self._deaths.append(now)
             case _:
                 pass

@@ -241,7 +241,9 @@ class Registry:
                 if worker is not None:
                     worker.dismissed = True
             case ProcessChange.EXITED | ProcessChange.EXITED_TOO_OFTEN:
-                return self._exited(event.instance, event.why, now)
+                return self._exited(event.instance, event.why, now, died=True)
+            case ProcessChange.MACHINE_LOST:
+                return self._exited(event.instance, event.why, now, died=False)
             case _:
                 pass
         return None
@@ -253,15 +255,15 @@ class Registry:
             local.change(ProcessEvent(worker.id, change, why), now)
         return local is not None
 
-    def _exited(self, instance: str, why: str, now: float) -> Worker | None:
+    def _exited(self, instance: str, why: str, now: float, *, died: bool) -> Worker | None:
         for worker in self.live():
             if worker.instance == instance:
-                return self.lost(worker.generation, why, now, died=True)
+                return self.lost(worker.generation, why, now, died=died)
         for worker in self._workers.values():
             if worker.instance == instance:
                 worker.why = KILLED if worker.dismissed else why
                 if worker.died is None:
-                    self._note_death(worker, died=True)
+                    self._note_death(worker, died=died)
         return None
 
     def _note_death(self, worker: Worker, *, died: bool | None) -> None:

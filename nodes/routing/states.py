@@ -15,6 +15,7 @@ A local worker's process is
     running        registered
     replacing      told to leave, so that another process takes its place
     restarting     ended by itself, or lost its connection: another process follows
+    waiting for room  no machine that can be reached has room for it
     crash-looping  ended too often: none follows until an operator says so
     stopping       no longer wanted: none follows
 """
@@ -105,6 +106,7 @@ class Phase(StrEnum):
     RUNNING = "running"
     REPLACING = "replacing"
     RESTARTING = "restarting"
+    WAITING = "waiting for room"
     CRASH_LOOPING = "crash-looping"
     STOPPING = "stopping"
 
@@ -126,15 +128,22 @@ class ProcessChange(StrEnum):
     KILLED = "killed"
     ASKED_TO_LEAVE = "asked to leave"
     STOPPED = "stopped"
+    NO_ROOM = "no room"
+    MACHINE_LOST = "machine lost"
     EXITED = "exited"
     EXITED_TOO_OFTEN = "exited too often"
 
+
+ENDS = frozenset((ProcessChange.EXITED, ProcessChange.EXITED_TOO_OFTEN, ProcessChange.MACHINE_LOST))
+"""Those after which there is no process any more."""
 
 _ALWAYS = {
     ProcessChange.REPLACED: Phase.REPLACING,
     ProcessChange.KILLED: Phase.STOPPING,
     ProcessChange.ASKED_TO_LEAVE: Phase.STOPPING,
     ProcessChange.STOPPED: Phase.STOPPING,
+    ProcessChange.NO_ROOM: Phase.WAITING,
+    ProcessChange.MACHINE_LOST: Phase.RESTARTING,
     ProcessChange.EXITED: Phase.RESTARTING,
     ProcessChange.EXITED_TOO_OFTEN: Phase.CRASH_LOOPING,
 }
@@ -148,6 +157,7 @@ PHASES: dict[Phase, dict[ProcessChange, Phase]] = {
         ProcessChange.REGISTERED: Phase.RUNNING,
         **_ALWAYS,
     },
+    Phase.WAITING: {ProcessChange.PREPARED: Phase.STARTING, **_ALWAYS},
     Phase.CRASH_LOOPING: {ProcessChange.PREPARED: Phase.STARTING, **_ALWAYS},
     Phase.STOPPING: {},
 }

@@ -29,6 +29,9 @@ class EventKind(StrEnum):
     THAWED = "thawed"
     CRASH_LOOPING = "crash_looping"
     CLEARED = "cleared"
+    # the machines of a fleet
+    MACHINE_LOST = "machine_lost"
+    MACHINE_BACK = "machine_back"
     # the records
     RELOAD = "reload"
     SWITCHED = "switched"
@@ -62,6 +65,7 @@ BAD = frozenset(
         EventKind.PANIC,
         EventKind.POISON_LOOKUP,
         EventKind.JOURNAL,
+        EventKind.MACHINE_LOST,
     )
 )
 """Something is wrong. What an operator ended on purpose is not: `KILLED`, and `LEFT` after it."""
@@ -75,6 +79,7 @@ GOOD = frozenset(
         EventKind.RELOADED,
         EventKind.BREAKER_CLOSED,
         EventKind.CALM,
+        EventKind.MACHINE_BACK,
     )
 )
 """It is right again; whatever is in neither just happened."""

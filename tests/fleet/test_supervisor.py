@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from nodes.errors import NotPossible, UnknownWorker
+from nodes.fleet.local_machine import LocalMachine, LocalMachines
 from nodes.fleet.supervisor import Supervisor
 from nodes.master.events import EventLog
 from nodes.master.fleet_reports import FleetReports
@@ -131,8 +132,9 @@ def fleet(
     observer = Observer()
     made = Supervisor(
         observer=observer,
-        command=lambda _id: ["-c", code],
+        command=lambda _id, _machine: ["-c", code],
         logs=folder,
+        machines=LocalMachines(LocalMachine(program=[sys.executable])),
         start_timeout_s=start_timeout_s,
     )
     try:
@@ -340,10 +342,16 @@ def test_one_that_registered_may_take_its_time(tmp_path: Path) -> None:
 LAUNCHER = """
 import sys, threading
 from pathlib import Path
+from nodes.fleet.local_machine import LocalMachine, LocalMachines
 from nodes.fleet.supervisor import Supervisor
 from tests.fleet.test_supervisor import Observer, LEAVES, pid_of
 observer = Observer()
-fleet = Supervisor(observer=observer, command=lambda _id: ["-c", LEAVES], logs=Path(sys.argv[1]))
+fleet = Supervisor(
+    observer=observer,
+    command=lambda _id, _machine: ["-c", LEAVES],
+    logs=Path(sys.argv[1]),
+    machines=LocalMachines(LocalMachine(program=[sys.executable])),
+)
 fleet.spawn(1)
 while not (pid := pid_of(observer, "w1")): pass
 fleet.freeze("w1")

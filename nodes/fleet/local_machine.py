@@ -1,0 +1,108 @@
+"""This machine, as a machine of a fleet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import IO
+
+from nodes.fleet.machine import Ability, Ending, Launch
+from nodes.wire import INSTANCE_VARIABLE
+
+MAX_LOCAL_WORKERS = 256
+"""Workers of this machine at most: a slip of the finger must not take it down."""
+
+PROGRAM = (sys.executable, "-P", "-m", "nodes.cli")
+"""What is started. -P: a folder called "nodes" where the launcher happens to run is not ours."""
+
+
+class LocalMachine:
+    """This machine; see `nodes.fleet.machine.Machine`.
+
+    Args:
+        name: what it is called, by default its own name.
+        room: workers that it takes at most.
+        program: what is started, before a launch's arguments.
+    """
+
+    host = ""
+    tls = ""
+    lost = ""
+
+    def __init__(
+        self,
+        name: str = "",
+        room: int = MAX_LOCAL_WORKERS,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        self.name = name or socket.gethostname()
+        self.room = room
+        self._program = program
+
+    def start(self, launch: Launch, output: IO[bytes]) -> LocalWorkerProcess:
+        """Starts a worker."""
+        process = subprocess.Popen(  # noqa: S603 - our own command, no shell
+            [*self._program, *launch.arguments],
+            env={**os.environ, INSTANCE_VARIABLE: launch.instance},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Its own group, so that Ctrl-C is ours to pass on; but our session: if we end
+            # while it is stopped, the system wakes and ends it (POSIX, orphaned groups).
+            process_group=0,
+        )
+        return LocalWorkerProcess(process)
+
+
+class LocalWorkerProcess:
+    """A worker's process here; see `nodes.fleet.machine.RunningWorker`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def wait(self, timeout_s: float | None = None) -> Ending | None:
+        """Waits for its end."""
+        try:
+            return Ending(describe_end(self._process.wait(timeout_s)))
+        except subprocess.TimeoutExpired:
+            return None
+
+    def signal(self, number: int) -> None:
+        """Signals it. (`Popen` never signals a reused pid.)"""
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        """Closes its standard input."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+class LocalMachines:
+    """This machine alone; see `nodes.fleet.machine.Machines`."""
+
+    abilities = frozenset((Ability.SPAWN, Ability.FREEZE, Ability.LOG))
+
+    def __init__(self, machine: LocalMachine | None = None) -> None:
+        self._machine = machine or LocalMachine()
+
+    def all(self) -> Sequence[LocalMachine]:
+        """The one."""
+        return (self._machine,)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def describe_end(status: int) -> str:
+    """How a process ended, in words; `status` as `Popen.returncode`."""
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
