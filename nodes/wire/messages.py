@@ -79,6 +79,24 @@ INSTANCE_VARIABLE = "ROLLCALL_INSTANCE"
 """The variable of its environment by which a launcher gives a worker its instance."""
 
 
+@ready
+class LauncherSecrets(msgspec.Struct, frozen=True):
+    """What a launcher tells a worker that it starts elsewhere, a line of JSON on its standard
+    input: first both, later another token, when it was rotated.
+    """
+
+    token: str
+    instance: str = ""
+
+
+def encode_secrets(secrets: LauncherSecrets) -> bytes:
+    """That line."""
+    return msgspec.json.encode(secrets) + b"\n"
+
+
+decode_secrets = msgspec.json.Decoder(LauncherSecrets).decode
+
+
 def new_instance() -> str:
     """The secret by which one worker process is known: 32 hex digits. A pid would not do, as
     another machine or namespace may have the same.
