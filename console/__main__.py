@@ -13,6 +13,9 @@ import click
 from nodes.cli.common import (
     balance_option,
     data_option,
+    host_option,
+    insecure_option,
+    machines_option,
     port_option,
     require_token_option,
     tls_option,
@@ -34,11 +37,14 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="rollcall-console", prog_name="rollcall")
 @port_option
+@host_option
+@insecure_option
 @workers_option
 @data_option
 @balance_option
 @watch_option
 @require_token_option
+@machines_option
 @tls_option
 @click.option(
     "--attach",

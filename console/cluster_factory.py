@@ -33,8 +33,11 @@ def hosting(
     watch: bool = False,
     require_token: bool = False,
     tls: Path | None = None,
+    host: str = "127.0.0.1",
+    insecure: bool = False,
+    machines: Path | None = None,
 ) -> OpenCluster:
-    """Hosts a master and its workers in this process."""
+    """Hosts a master and its workers, in this process or on the machines of a file."""
 
     def open_cluster(progress: Progress) -> Cluster:
         from nodes.catalog import ensure_catalog
@@ -51,6 +54,11 @@ def hosting(
 
             return ensure_catalog(data or shipped_data(), progress=progressed)
 
+        open_machines = None
+        if machines is not None:
+            from nodes.fleet.ssh_fleet import machines_of
+
+            open_machines = machines_of(machines, tls=tls is not None)
         return HostedCluster(
             build=build,
             workers=workers,
@@ -59,6 +67,9 @@ def hosting(
             watch=watch,
             require_token=require_token,
             tls=tls,
+            host=host,
+            insecure=insecure,
+            open_machines=open_machines,
         )
 
     return open_cluster

@@ -13,6 +13,7 @@ import msgspec
 
 from nodes.errors import StartError
 from nodes.fleet.fleet import Build, Fleet
+from nodes.fleet.machine import OpenMachines
 from nodes.master.fleet_reports import FleetReports
 from nodes.master.journal import journal_file
 from nodes.master.master import Master
@@ -122,10 +123,11 @@ class HostedCluster(Operations):
         require_token: whether lookups need a token as well.
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
+        open_machines: opens the machines that workers are placed on; None for this one alone.
 
     Raises:
         DataError: the records cannot be used.
-        StartError: the port is taken, or the address not allowed.
+        StartError: the port is taken, the address not allowed, or the machines of no use.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class HostedCluster(Operations):
         require_token: bool = False,
         tls: Path | None = None,
         insecure: bool = False,
+        open_machines: OpenMachines | None = None,
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -164,7 +167,7 @@ class HostedCluster(Operations):
             recording_path=lambda: self.master.recording_path,
         )
         try:
-            self.fleet = self._lead(build, tls)
+            self.fleet = self._lead(build, tls, open_machines)
             self.master.start()
             with acting_as(LAUNCHER):
                 self.fleet.spawn(workers)
@@ -174,18 +177,20 @@ class HostedCluster(Operations):
             self.master.stop()
             raise
 
-    def _lead(self, build: Build, tls: Path | None) -> Fleet:
+    def _lead(self, build: Build, tls: Path | None, open_machines: OpenMachines | None) -> Fleet:
         """Gives the master a fleet, which says what is served."""
         master = self.master
         if tls is not None:
             # Local workers dial the address, whatever name was given for it.
             Tls(tls, CertificateRole.MASTER, host=named(master.address.host))
+        machines = None if open_machines is None else open_machines(master.address)
         fleet = Fleet(
             observer=FleetReports(master.membership, master.orders, master.loop),
             master=master.address,
             build=build,
             logs=state_dir() / "logs" / str(master.address.port),
             tls=tls,
+            machines=machines,
         )
         master.led_by(fleet)
         master.loop.call(master.membership.serves, describe(fleet.catalog.info))

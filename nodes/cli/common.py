@@ -108,6 +108,14 @@ watch_option = click.option(
     "--watch", is_flag=True, help="Reload by itself when the records change."
 )
 
+machines_option = click.option(
+    "--machines",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Place workers on the machines of this file, over ssh.",
+)
+
 require_token_option = click.option(
     "--require-token", is_flag=True, help="Answer lookups only to those who have a token."
 )

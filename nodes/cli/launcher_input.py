@@ -1,4 +1,4 @@
-"""What a launcher elsewhere tells a worker over its standard input, and that the launcher is there."""
+"""What a launcher tells a worker over its standard input: secrets, and that it is there."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from nodes.cli.common import (
     json_option,
     listen_options,
     log_to_stderr,
+    machines_option,
     port_option,
     print_json,
     require_token_option,
@@ -53,6 +54,7 @@ MAX_DESCRIPTORS = 8192
 @skip_bad_option
 @watch_option
 @require_token_option
+@machines_option
 @json_option
 @explained
 def up(
@@ -66,6 +68,7 @@ def up(
     skip_bad: bool,
     watch: bool,
     require_token: bool,
+    machines: Path | None,
     as_json: bool,
 ) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
@@ -73,6 +76,11 @@ def up(
     bound_descriptors(MAX_DESCRIPTORS)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
+    open_machines = None
+    if machines is not None:
+        from nodes.fleet.ssh_fleet import machines_of  # noqa: PLC0415 - only then is it needed
+
+        open_machines = machines_of(machines, tls=tls is not None)
     with HostedCluster(
         build=build,
         workers=workers,
@@ -83,6 +91,7 @@ def up(
         require_token=require_token,
         tls=tls,
         insecure=insecure,
+        open_machines=open_machines,
     ) as cluster:
         say_insecurity(host, tls)
         freeze_permanent_objects()

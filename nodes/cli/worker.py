@@ -25,6 +25,7 @@ from nodes.cli.common import (
     wait_for,
     watch_stdin,
 )
+from nodes.cli.launcher_input import LauncherInput
 from nodes.errors import StartError
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
@@ -60,6 +61,7 @@ MAX_DESCRIPTORS = 2048
 )
 @skip_bad_option
 @leave_with_stdin_option
+@click.option("--secrets-from-stdin", is_flag=True, hidden=True)
 @json_option
 @explained
 def worker(
@@ -74,6 +76,7 @@ def worker(
     from_master: bool,
     skip_bad: bool,
     leave_with_stdin: bool,
+    secrets_from_stdin: bool,
     as_json: bool,
 ) -> None:
     """Run one worker, on PORT (default: the system picks one).
@@ -82,11 +85,17 @@ def worker(
     later, ends it at once.
     """
     log_to_stderr(logging.INFO)
+    launcher = LauncherInput() if secrets_from_stdin else None
+    token = worker_token if launcher is None else launcher.token
+    # Taken out of the environment: what this process starts is another.
+    instance = os.environ.pop(INSTANCE_VARIABLE, "") if launcher is None else launcher.instance
     bound_descriptors(MAX_DESCRIPTORS)
     check_host(host, tls=tls is not None, insecure=insecure)
     secure = None if tls is None else Tls(tls, CertificateRole.WORKER, host=named(host))
     say_insecurity(host, tls)
-    if leave_with_stdin:
+    if launcher is not None:
+        launcher.watch()
+    elif leave_with_stdin:
         watch_stdin()
     if from_master and (data or catalog or skip_bad):
         raise StartError(
@@ -94,7 +103,7 @@ def worker(
         )
     if from_master:
         to_master = None if secure is None else secure.to_master()
-        fetcher = CatalogFetcher(master=parse_address(master), token=worker_token, tls=to_master)
+        fetcher = CatalogFetcher(master=parse_address(master), token=token, tls=to_master)
         path = fetcher.fetch().path
     else:
         path = str(catalog or ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
@@ -102,13 +111,12 @@ def worker(
         running = WorkerServer(
             catalog=Catalog.open(path),
             master=parse_address(master),
-            token=worker_token,
+            token=token,
             host=host,
             port=port,
             wanted_id=worker_id,
             tls=secure,
-            # Taken out of the environment: what this process starts is another.
-            instance=os.environ.pop(INSTANCE_VARIABLE, ""),
+            instance=instance,
             follows=from_master,
         )
     except OSError as error:

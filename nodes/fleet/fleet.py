@@ -16,7 +16,7 @@ from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
 from nodes.routing import Address
 from nodes.support.actor import LAUNCHER, acting_as, by_actor
 from nodes.support.event_kinds import EventKind
-from nodes.support.listening import beside, is_wildcard
+from nodes.support.listening import beside, is_loopback, is_wildcard
 from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")
@@ -115,14 +115,18 @@ class Fleet(Supervisor):
         master = self._master
         if is_wildcard(master.host) and not machine.host:
             master = Address(home, master.port)
+        elif is_wildcard(master.host):
+            master = Address(machine.master, master.port)
         command = ["worker", "0", "--host", home, "--master", str(master)]
         if machine.host:
-            command.append("--from-master")
+            command += ["--from-master", "--secrets-from-stdin"]
         else:
-            command += ["--catalog", self.catalog.info.path]
+            command += ["--catalog", self.catalog.info.path, "--leave-with-stdin"]
         if self._tls is not None:
             command += ["--tls", machine.tls or str(self._tls.absolute())]
-        return [*command, "--id", worker_id, "--leave-with-stdin"]
+        elif not is_loopback(home):
+            command.append("--insecure")  # as its master was told to be
+        return [*command, "--id", worker_id]
 
     def reload(self, *, retry: bool = True) -> Reloaded:
         """Builds the catalog of the records as they are now, beside the one that is served,

@@ -31,7 +31,7 @@ class Host(NamedTuple):
         destination: where ssh finds it, as on its command line; `LOCAL` for this machine.
         room: workers that it takes at most.
         python: its Python, which has this package installed.
-        host: the address that its workers listen on, and that direct clients reach them at.
+        host: the address that its workers listen on, "" for that at which ssh reaches it.
         tls: the folder of certificates there, "" where there is no TLS.
     """
 
@@ -54,10 +54,13 @@ class Hosts(NamedTuple):
     Args:
         machines: all of them, in the order of the file.
         ssh_config: a file for ssh's `-F`; None for the user's own.
+        master: the address by which they reach this machine, where its master listens on all of
+            its addresses; "" for the one that ssh comes from.
     """
 
     machines: tuple[Host, ...]
-    ssh_config: Path | None
+    ssh_config: Path | None = None
+    master: str = ""
 
 
 def load_hosts(path: Path) -> Hosts:
@@ -72,11 +75,14 @@ def load_hosts(path: Path) -> Hosts:
         raise StartError(f"{path} cannot be read: {explain_os_error(error)}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise StartError(f"{path} is not TOML: {error}") from None
-    unknown = document.keys() - {"machine", "ssh_config"}
+    unknown = document.keys() - {"machine", "ssh_config", "master"}
     if unknown:
         raise StartError(
-            f"{path}: there is no {min(unknown)!r} here; there are [[machine]] and ssh_config"
+            f"{path}: there is no {min(unknown)!r} here; there are ssh_config, master, [[machine]]"
         )
+    master = document.get("master", "")
+    if not isinstance(master, str):
+        raise StartError(f"{path}: master must be an address of this machine, a text")
     tables = document.get("machine")
     if not isinstance(tables, list) or not 1 <= len(tables) <= MAX_MACHINES:
         raise StartError(f"{path}: needs 1 to {MAX_MACHINES} machines, each as\n{_EXAMPLE}")
@@ -86,7 +92,7 @@ def load_hosts(path: Path) -> Hosts:
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
             raise StartError(f"{path}: two machines have the {what} {twice!r}")
-    return Hosts(machines, _ssh_config(path, document.get("ssh_config")))
+    return Hosts(machines, _ssh_config(path, document.get("ssh_config")), master)
 
 
 def _ssh_config(path: Path, given: object) -> Path | None:
@@ -136,6 +142,6 @@ def _checked(where: str, given: dict[str, Any]) -> Host:
         destination=destination,
         room=room,
         python=given.get("python", "python3"),
-        host=given.get("host", "") or found[3].strip("[]"),
+        host=given.get("host", ""),
         tls=given.get("tls", ""),
     )

@@ -31,6 +31,7 @@ class LocalMachine:
 
     host = ""
     tls = ""
+    master = ""
     lost = ""
 
     def __init__(

@@ -8,9 +8,11 @@ healthy is told by its master, which every worker dials itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import IO, NamedTuple, Protocol
+
+from nodes.routing import Address
 
 
 class Launch(NamedTuple):
@@ -67,6 +69,7 @@ class Machine(Protocol):
         room: workers that it takes at most.
         host: the address that its workers listen on; "" for this machine.
         tls: the folder of certificates there; "" for that of this machine.
+        master: the address by which it reaches this machine; "" if that is not known.
     """
 
     @property
@@ -80,6 +83,9 @@ class Machine(Protocol):
 
     @property
     def tls(self) -> str: ...
+
+    @property
+    def master(self) -> str: ...
 
     @property
     def lost(self) -> str:
@@ -114,7 +120,11 @@ class Ability(StrEnum):
 
 
 class Machines(Protocol):
-    """The machines of a fleet: those that a file names, this one alone, or a cluster's nodes."""
+    """The machines of a fleet: those that a file names, this one alone, or a cluster's nodes.
+
+    Attributes:
+        abilities: what the fleet can do with them.
+    """
 
     @property
     def abilities(self) -> frozenset[Ability]: ...
@@ -124,3 +134,7 @@ class Machines(Protocol):
 
     def close(self) -> None:
         """Lets go of them, once no worker of theirs is left."""
+
+
+OpenMachines = Callable[[Address], Machines]
+"""Opens the machines of a fleet, told where its master listens. May raise `StartError`."""

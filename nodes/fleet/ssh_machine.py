@@ -1,28 +1,34 @@
-"""Machines that are reached by the system's own ssh, over one connection each."""
+"""Machines that are reached by the system's own ssh: one connection and one keeper each."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
 import shutil
 import subprocess
 import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import IO
 
+import msgspec
+
 from nodes.errors import StartError
 from nodes.fleet.hosts import Host, Hosts
+from nodes.fleet.keeper.__main__ import installed_version
+from nodes.fleet.keeper.messages import (
+    Alive,
+    BadFrameError,
+    Hello,
+    decode_report,
+    read_frame,
+)
+from nodes.fleet.keeper.session import KeeperSession, KeptWorker
 from nodes.fleet.local_machine import LocalMachine
 from nodes.fleet.machine import Ability, Launch, Machine
 from nodes.fleet.ssh_words import explain_ssh
-from nodes.fleet.ssh_worker import SCRIPT, SshWorker
 from nodes.support.backoff import Backoff
-from nodes.wire import LauncherSecrets, encode_secrets
 
 OPTIONS = (
     *("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR"),
@@ -38,6 +44,9 @@ FIRST_CONTACT_S = 5.0
 TOKEN_EVERY_S = 2.0
 """Seconds between two looks whether the token has been rotated."""
 
+SAID_BYTES = 4000
+"""Bytes of what ssh wrote that are looked at."""
+
 CONNECTING = "it is being connected to"
 """Why a machine takes no worker yet."""
 
@@ -45,13 +54,9 @@ CONNECTING = "it is being connected to"
 class SshMachine:
     """A machine elsewhere; see `nodes.fleet.machine.Machine`.
 
-    One ssh holds the connection (`ControlMaster`) for as long as it can be held, and is told by
-    that: while there is none, the machine is lost. Workers and signals share it.
-
     Args:
         host: which machine.
         config: a file for ssh's `-F`, None for the user's own.
-        folder: for the control sockets; its name must be short.
         token: the token that its workers register with.
         ssh: the program.
     """
@@ -61,26 +66,48 @@ class SshMachine:
         host: Host,
         *,
         config: Path | None,
-        folder: Path,
         token: Callable[[], str | None],
         ssh: str = "ssh",
+        master: str = "",
     ) -> None:
-        self.name, self.room, self.host, self.tls = host.name, host.room, host.host, host.tls
+        self.name, self.room, self.tls = host.name, host.room, host.tls
+        self.host, self.master = host.host, master
+        self.lost = CONNECTING
+        self.settled = threading.Event()
         self._destination = host.destination
         self._python = host.python
         self._token = token
-        self._control = folder / host.name[:20]
         files = [] if config is None else ["-F", str(config)]
-        self._ssh = (ssh, *files, *OPTIONS, "-S", str(self._control))
-        self.lost = CONNECTING
-        self.settled = threading.Event()
+        keeper = shlex.join([host.python, "-P", "-m", "nodes.fleet.keeper"])
+        self._command = [ssh, *files, *OPTIONS, "--", host.destination, f"exec {keeper}"]
         self._closed = threading.Event()
-        self._workers: weakref.WeakSet[SshWorker] = weakref.WeakSet()
         self._connection: subprocess.Popen[bytes] | None = None
+        self._session: KeeperSession | None = None
         self._thread = threading.Thread(
             target=self._keep_connected, name=f"ssh-{host.name}", daemon=True
         )
         self._thread.start()
+
+    def start(self, launch: Launch, output: IO[bytes]) -> KeptWorker:
+        """Starts a worker there: what is secret goes over its standard input."""
+        session = self._session
+        if session is None:
+            raise ConnectionError(self.lost)
+        return session.start(launch, output, self._token() or "")
+
+    def tell_token(self, token: str) -> None:
+        """Hands its workers another token to register with."""
+        session = self._session
+        if session is not None:
+            session.tell_token(token)
+
+    def close(self) -> None:
+        """Ends the connection, and so the keeper."""
+        self._closed.set()
+        connection = self._connection
+        if connection is not None:
+            connection.terminate()
+        self._thread.join(2.0)
 
     def _keep_connected(self) -> None:
         """Connects, waits for the end of that connection, and connects again, until closed."""
@@ -93,66 +120,61 @@ class SshMachine:
             attempts += 1
 
     def _connect(self) -> bool:
-        """One connection, from start to end. Returns whether there was one."""
-        self._control.unlink(missing_ok=True)
-        connection = self._connection = subprocess.Popen(  # noqa: S603 - no shell here
-            [
-                *(*self._ssh, "-M", "-N", "-o", "PermitLocalCommand=yes"),
-                *("-o", "LocalCommand=echo connected", "--", self._destination),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,  # Ctrl-C is ours to pass on
-        )
-        assert connection.stdout is not None  # noqa: S101 - for the type checker
-        with connection:
+        """One connection, from start to end. Returns whether there was a keeper."""
+        with tempfile.TemporaryFile() as said:
+            connection = self._connection = subprocess.Popen(  # noqa: S603 - no shell here
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                process_group=0,  # Ctrl-C is ours to pass on
+            )
+            assert connection.stdin is not None  # noqa: S101 - it is a pipe
+            session = KeeperSession(connection.stdin, connection.kill)
             if self._closed.is_set():
                 connection.kill()
-            connected = bool(connection.stdout.readline())
-            if connected:
-                self.lost = ""
-                self.settled.set()
-            _, said = connection.communicate()
-        self.lost = explain_ssh(said.decode("utf-8", "replace"), self._destination)
-        return connected
+            why = self._listen(connection, session)
+            connection.kill()
+            status = connection.wait()
+            said.seek(0)
+            words = said.read(SAID_BYTES).decode("utf-8", "replace")
+        met = self._session is not None
+        self.lost = why or explain_ssh(words, status, self._destination, self._python)
+        self._session = None
+        session.lose(f"{self.name} is lost: {self.lost}")
+        for pipe in (connection.stdin, connection.stdout):
+            if pipe is not None:
+                pipe.close()
+        return met
 
-    def start(self, launch: Launch, output: IO[bytes]) -> SshWorker:
-        """Starts a worker there: what is secret goes over its standard input."""
-        program = [self._python, "-P", "-m", "nodes.cli", *launch.arguments, "--secrets-from-stdin"]
-        process = subprocess.Popen(  # noqa: S603 - no shell here, and quoted for the one there
-            [
-                *(*self._ssh, "-o", "ControlMaster=no", "--", self._destination),
-                shlex.join(["sh", "-c", SCRIPT, "sh", *program]),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            process_group=0,
-        )
-        worker = SshWorker(
-            process,
-            os.dup(output.fileno()),
-            command=(*self._ssh, "-o", "ControlMaster=no", "--", self._destination),
-            why_lost=lambda: self.lost,
-            python=self._python,
-        )
-        worker.tell(encode_secrets(LauncherSecrets(self._token() or "", launch.instance)))
-        self._workers.add(worker)
-        return worker
-
-    def tell_token(self, token: str) -> None:
-        """Hands its workers another token to register with."""
-        for worker in list(self._workers):
-            worker.tell(encode_secrets(LauncherSecrets(token)))
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._closed.set()
-        connection = self._connection
-        if connection is not None:
-            connection.terminate()
-        self._thread.join(2.0)
+    def _listen(self, connection: subprocess.Popen[bytes], session: KeeperSession) -> str:
+        """Takes in what the keeper says, to its end. Returns why it is of no use, "" if it is."""
+        assert connection.stdout is not None  # noqa: S101 - it is a pipe
+        try:
+            while frame := read_frame(connection.stdout):
+                session.heard()
+                match decode_report(frame):
+                    case Hello() as hello:
+                        if hello.version != installed_version():
+                            return (
+                                f"it has Rollcall {hello.version}, and here is "
+                                f"{installed_version()}: install the same there"
+                            )
+                        self.host = self.host or hello.address
+                        self.master = self.master or hello.launcher
+                        self._session = session
+                        self.lost = ""
+                        self.settled.set()
+                    case Alive():
+                        pass
+                    case report:
+                        session.take(report)
+        except (BadFrameError, msgspec.MsgspecError):
+            return (
+                f"something else than Rollcall speaks there: a shell that prints when it starts? "
+                f"See 'ssh {shlex.quote(self._destination)} true' by hand, which must print nothing"
+            )
+        return ""
 
 
 class SshMachines:
@@ -169,18 +191,15 @@ class SshMachines:
     abilities = frozenset(Ability)
 
     def __init__(self, hosts: Hosts, *, token: Callable[[], str | None]) -> None:
-        self._token = token
-        self._closed = threading.Event()
-        self._stack = contextlib.ExitStack()
         elsewhere = [one for one in hosts.machines if not one.is_local]
         ssh = shutil.which("ssh")
         if elsewhere and ssh is None:
             raise StartError("there is no ssh on this machine: install an OpenSSH client")
-        # Not in the folder of the state: the name of a socket has 108 characters at most.
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-")))
+        self._token = token
+        self._closed = threading.Event()
         self._remote = {
             one.name: SshMachine(
-                one, config=hosts.ssh_config, folder=folder, token=token, ssh=ssh or "ssh"
+                one, config=hosts.ssh_config, token=token, ssh=ssh or "ssh", master=hosts.master
             )
             for one in elsewhere
         }
@@ -189,8 +208,7 @@ class SshMachines:
         )
         for machine in self._remote.values():
             machine.settled.wait(FIRST_CONTACT_S)
-        self._thread = threading.Thread(target=self._watch_token, name="token", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._watch_token, name="token", daemon=True).start()
 
     def all(self) -> Sequence[Machine]:
         """Those of the file."""
@@ -210,4 +228,3 @@ class SshMachines:
         self._closed.set()
         for machine in self._remote.values():
             machine.close()
-        self._stack.close()

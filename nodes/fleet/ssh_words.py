@@ -22,13 +22,23 @@ _REASONS = (
 )
 
 
-def explain_ssh(said: str, destination: str) -> str:
-    """Why there is no connection.
+NOT_FOUND = 127
+"""The exit code of a shell that does not find the program."""
+
+
+def explain_ssh(said: str, status: int, destination: str, python: str) -> str:
+    """Why there is no connection, or no keeper at its other end.
 
     Args:
-        said: what ssh wrote.
+        said: what ssh, and what it ran there, wrote.
+        status: its exit code.
         destination: whom it was to connect to.
+        python: what it was to run there.
     """
+    if status == NOT_FOUND:
+        return f"{python} is not there: correct 'python' in the file of machines"
+    if "No module named" in said:
+        return f"{python} there has no Rollcall: install the same version as here"
     for sign, reason in _REASONS:
         if sign in said:
             return reason.format(shlex.quote(destination))

@@ -1,0 +1,142 @@
+"""A keeper as its launcher knows it: orders out, reports in, until it is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import IO
+
+from nodes.fleet.keeper.messages import (
+    Ended,
+    NotStarted,
+    Output,
+    Signal,
+    Start,
+    Started,
+    Tell,
+    WorkerReport,
+)
+from nodes.fleet.keeper.outbox import Outbox
+from nodes.fleet.local_machine import describe_end
+from nodes.fleet.machine import Ending, Launch
+from nodes.wire import LauncherSecrets, encode_secrets
+
+ALIVE_EVERY_S = 1.0
+SILENT_S = 5.0
+"""Seconds of silence after which a launcher says that it is there, and after which a keeper that
+does not is given up.
+"""
+
+
+class KeptWorker:
+    """A worker that a keeper keeps; see `nodes.fleet.machine.RunningWorker`."""
+
+    def __init__(self, session: KeeperSession, key: int, output: int) -> None:
+        self._session = session
+        self.key = key
+        self._output = output
+        """The descriptor of the file for what it prints; ours."""
+        self._ended = threading.Event()
+        self._ending: Ending | None = None
+        self.pid = 0
+
+    def wait(self, timeout_s: float | None = None) -> Ending | None:
+        """Waits for its end."""
+        self._ended.wait(timeout_s)
+        return self._ending
+
+    def signal(self, number: int) -> None:
+        """Sends it a signal."""
+        self._session.signal(self.key, number)
+
+    def close(self) -> None:
+        """Nothing is left to let go of: what it had went with its end."""
+
+    def take(self, report: WorkerReport) -> None:
+        """What its keeper tells of it."""
+        match report:
+            case Started():
+                self.pid = report.pid
+            case Output():
+                with contextlib.suppress(OSError):  # a full disk keeps nobody from work
+                    os.write(self._output, report.data)
+            case NotStarted():
+                self.end(Ending(report.why))
+            case Ended():
+                self.end(Ending(describe_end(report.status)))
+
+    def end(self, how: Ending) -> None:
+        """It has ended; what comes later changes nothing."""
+        if self._ending is None:
+            self._ending = how
+            os.close(self._output)
+            self._ended.set()
+
+
+class KeeperSession:
+    """One keeper's workers. For many threads; reports come from one.
+
+    Args:
+        pipe: to the keeper.
+        silent: called when it has said nothing for `SILENT_S`.
+    """
+
+    def __init__(self, pipe: IO[bytes], silent: Callable[[], None]) -> None:
+        self._silent = silent
+        self._lock = threading.Lock()
+        self._workers: dict[int, KeptWorker] = {}
+        self._keys = itertools.count(1)
+        self._lost = ""
+        self._heard_at = time.monotonic()
+        self._outbox = Outbox(pipe, idle_s=ALIVE_EVERY_S, each_look=self._look)
+
+    def _look(self) -> None:
+        if time.monotonic() - self._heard_at > SILENT_S:
+            self._silent()
+
+    def start(self, launch: Launch, output: IO[bytes], token: str) -> KeptWorker:
+        """Has a worker started."""
+        with self._lock:
+            worker = KeptWorker(self, next(self._keys), os.dup(output.fileno()))
+            if self._lost:
+                worker.end(Ending(self._lost, machine_lost=True))
+                return worker
+            self._workers[worker.key] = worker
+        secrets = encode_secrets(LauncherSecrets(token, launch.instance))
+        self._outbox.put(Start(worker.key, tuple(launch.arguments), secrets))
+        return worker
+
+    def heard(self) -> None:
+        """The keeper said something."""
+        self._heard_at = time.monotonic()
+
+    def signal(self, key: int, number: int) -> None:
+        """Has a worker signalled."""
+        self._outbox.put(Signal(key, number))
+
+    def tell_token(self, token: str) -> None:
+        """Hands the workers another token to register with."""
+        self._outbox.put(Tell(encode_secrets(LauncherSecrets(token))))
+
+    def take(self, report: WorkerReport) -> None:
+        """What the keeper tells of a worker."""
+        with self._lock:
+            ended = isinstance(report, NotStarted | Ended)
+            find = self._workers.pop if ended else self._workers.get
+            worker = find(report.key, None)
+        if worker is not None:
+            worker.take(report)
+
+    def lose(self, why: str) -> None:
+        """The keeper is gone, and its workers with it."""
+        with self._lock:
+            self._lost = why
+            workers = list(self._workers.values())
+            self._workers.clear()
+        self._outbox.close(0.0)
+        for worker in workers:
+            worker.end(Ending(why, machine_lost=True))

@@ -1,0 +1,220 @@
+"""The same scenes on every kind of fleet: what an operator does, and what befalls a machine, while
+clients look up all the time and check every answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nodes import Client
+from nodes.catalog import ensure_catalog
+from nodes.cluster import HostedCluster
+from nodes.fleet.machine import OpenMachines
+from nodes.fleet.ssh_machine import SshMachines
+from nodes.security.tokens import worker_token
+from nodes.support.paths import shipped_data
+from nodes.wire import WorkerView
+from tests.fleet import sshd
+from tests.kit import PATIENCE, kill_process, poll_for, same_records, scan, shipped_records, up
+
+RECORDS = shipped_records()
+NAMES = sorted({record["name"] for record in RECORDS})
+
+
+class Scene:
+    """A cluster on machines that can be lost.
+
+    Args:
+        cluster: the cluster.
+        lose: takes a machine away; it comes back when what is returned is called.
+    """
+
+    def __init__(
+        self, cluster: HostedCluster, lose: Callable[[str, bool], Callable[[], None]] | None
+    ) -> None:
+        self.cluster = cluster
+        self._lose = lose
+
+    def lose(self, name: str, *, frozen: bool = False) -> Callable[[], None]:
+        """Takes a machine away."""
+        if self._lose is None:
+            pytest.skip("there is one machine only: without it there is no cluster")
+        return self._lose(name, frozen)
+
+    def workers(self) -> dict[str, WorkerView]:
+        """All workers, by id."""
+        return {view.id: view for view in self.cluster.snapshot().workers}
+
+    def at(self) -> dict[str, list[str]]:
+        """The workers that are up, by machine."""
+        found: dict[str, list[str]] = {}
+        for view in self.cluster.snapshot().workers:
+            if view.state == "up":
+                found.setdefault(view.machine, []).append(view.id)
+        return found
+
+    def events(self, kind: str) -> list[str]:
+        """What was told of that kind."""
+        return [event.text for event in self.cluster.events() if event.kind == kind]
+
+
+@contextmanager
+def clients(address: str) -> Iterator[None]:
+    """Clients that look up all the time; every answer has to come, and to be right."""
+    stop = threading.Event()
+    wrong: list[object] = []
+
+    def ask(start: int) -> None:
+        with Client(address, timeout=PATIENCE) as client:
+            number = start
+            while not stop.is_set():
+                name = NAMES[number % len(NAMES)]
+                number += 1
+                try:
+                    if not same_records(client.getbyname(name), scan(RECORDS, name=name)):
+                        wrong.append(f"not the records of {name}")
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+                    wrong.append(error)
+                    return
+
+    threads = [threading.Thread(target=ask, args=(start,)) for start in range(0, 40, 20)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+@contextmanager
+def scene_on(
+    open_machines: OpenMachines | None,
+    lose: Callable[[str, bool], Callable[[], None]] | None = None,
+) -> Iterator[Scene]:
+    """A cluster of four workers."""
+    with HostedCluster(
+        build=lambda progress: ensure_catalog(shipped_data(), progress=progress),
+        workers=4,
+        open_machines=open_machines,
+    ) as cluster:
+        poll_for(lambda: len(up(cluster)) == 4)
+        yield Scene(cluster, lose)
+
+
+@contextmanager
+def on_this_machine(_folder: Path) -> Iterator[Scene]:
+    """The local fleet."""
+    with scene_on(None) as scene:
+        yield scene
+
+
+@contextmanager
+def by_ssh(folder: Path) -> Iterator[Scene]:
+    """Machines that ssh reaches: two with room for three workers, one with room for one."""
+    with sshd.machines(folder, {"north": 3, "south": 3, "west": 1}) as (hosts, found):
+
+        def lose(name: str, frozen: bool) -> Callable[[], None]:
+            machine = found[name]
+            if frozen:
+                machine.freeze()
+                return machine.thaw
+            machine.cut_power()
+            return machine.start
+
+        with scene_on(lambda _master: SshMachines(hosts, token=worker_token), lose) as scene:
+            yield scene
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(on_this_machine, id="local"),
+        pytest.param(
+            by_ssh,
+            id="ssh",
+            marks=[
+                pytest.mark.engines,
+                pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT),
+            ],
+        ),
+    ]
+)
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    """A cluster on each kind of fleet."""
+    with request.param(tmp_path) as made:
+        yield made
+
+
+@pytest.mark.timeout(180)
+def test_what_an_operator_does_costs_no_lookup(scene: Scene) -> None:
+    cluster = scene.cluster
+    with clients(cluster.address):
+        spread = sorted(len(ids) for ids in scene.at().values())
+        assert spread in ([4], [1, 1, 2]), "each goes where most room is"
+        cluster.kill("w1")
+        poll_for(lambda: len(up(cluster)) == 3)
+        assert cluster.spawn(1) == ["w5"]
+        poll_for(lambda: "w5" in up(cluster))
+        cluster.drain("w2")
+        poll_for(lambda: scene.workers()["w2"].state == "down")
+        before = scene.workers()["w3"]
+        cluster.restart("w3")
+        poll_for(lambda: scene.workers()["w3"].generation > before.generation)
+        poll_for(lambda: len(up(cluster)) == 3)
+        assert scene.workers()["w3"].pid != before.pid
+        assert scene.workers()["w3"].machine == before.machine
+        cluster.scale(4)
+        poll_for(lambda: len(up(cluster)) == 4)
+        cluster.scale(2)
+        poll_for(lambda: len(up(cluster)) == 2)
+        survivor = up(cluster)[0]
+        assert "ready: " in poll_for(lambda: cluster.log(survivor).text)
+
+
+@pytest.mark.timeout(180)
+def test_a_worker_that_dies_or_freezes_costs_no_lookup(scene: Scene) -> None:
+    cluster = scene.cluster
+    with clients(cluster.address):
+        cluster.freeze("w1")
+        poll_for(lambda: "w1" not in up(cluster))
+        cluster.thaw("w1")
+        poll_for(lambda: "w1" in up(cluster))
+        victim = scene.workers()["w2"]
+        kill_process(victim.pid)
+        poll_for(lambda: scene.workers()["w2"].restarts == 1)
+        poll_for(lambda: len(up(cluster)) == 4)
+        assert scene.workers()["w2"].machine == victim.machine
+    assert "killed by SIGKILL" in scene.events("restarted")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("frozen", [False, True])
+def test_workers_of_a_lost_machine_run_elsewhere_until_it_is_back(
+    scene: Scene, *, frozen: bool
+) -> None:
+    cluster = scene.cluster
+    name, lost_ids = max(scene.at().items(), key=lambda one: len(one[1]))
+    with clients(cluster.address):
+        bring_back = scene.lose(name, frozen=frozen)
+        poll_for(lambda: name not in scene.at() and len(up(cluster)) == 4, 30.0)
+        view = next(one for one in cluster.snapshot().machines if one.name == name)
+        assert view.lost
+        assert view.workers == 0
+        assert all(scene.workers()[one].deaths_last_minute == 0 for one in lost_ids)
+        bring_back()
+        poll_for(lambda: sorted(scene.at().get(name, [])) == lost_ids, 60.0)
+        poll_for(lambda: len(up(cluster)) == 4)
+    [lost] = scene.events("machine_lost")
+    assert lost.startswith(f"{name}: ")
+    assert lost.endswith(f"; its workers: {', '.join(lost_ids)}")
+    assert scene.events("machine_back") == [f"{name} can be reached again"]
+    assert scene.events("crash_looping") == []
+    assert scene.events("poison_lookup") == []
+    assert len(scene.workers()) == 4, "nobody came back as somebody else"
