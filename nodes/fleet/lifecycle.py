@@ -19,6 +19,9 @@ from nodes.wire import new_instance
 ROOM_EVERY_S = 0.5
 """Seconds between two looks for room by a worker that waits for it."""
 
+MAX_START_S = 1800.0
+"""Seconds within which a started worker is to register, however much it has to fetch."""
+
 LOST_PAUSE_S = 0.3
 """Seconds before a worker whose machine is lost is placed anew: others may not know of it yet."""
 
@@ -54,7 +57,7 @@ class Lifecycle:
         command: see `nodes.fleet.supervisor.Supervisor`.
         logs: of all workers.
         lock: over every worker's process.
-        start_timeout_s: seconds within which a started worker is to register.
+        start_timeout_s: seconds after its last word within which a started worker is to register.
     """
 
     def __init__(
@@ -161,17 +164,22 @@ class Lifecycle:
         return Ending(why, ending.machine_lost)
 
     def _await_ready(self, child: WorkerProcess, process: RunningWorker) -> str:
-        """Ends a process that does not register in time; returns why, "" if it did, or ended."""
-        end = time.monotonic() + self._start_timeout_s
-        while time.monotonic() < end:
+        """Ends a process that does not register in time; returns why, "" if it did, or ended.
+
+        One that fetches its records first may take long, and says meanwhile how far it is.
+        """
+        began = heard = time.monotonic()
+        size = self._logs.size(child.id)
+        while process.wait(0.1) is None:
             if not child.wanted or self._observer.has_registered(child.instance):
                 return ""
-            if process.wait(0.1) is not None:
-                return ""
-        if not child.wanted or self._observer.has_registered(child.instance):
-            return ""
-        process.signal(signal.SIGKILL)
-        return f"was not ready within {self._start_timeout_s:g} s, and was ended"
+            now = time.monotonic()
+            if (grown := self._logs.size(child.id)) != size:
+                size, heard = grown, now
+            if now - heard > self._start_timeout_s or now - began > MAX_START_S:
+                process.signal(signal.SIGKILL)
+                return f"was not ready within {now - began:.2g} s, and was ended"
+        return ""
 
     def _start(self, child: WorkerProcess, machine: Machine) -> RunningWorker | None:
         with self._lock, self._logs.open(child.id) as log:

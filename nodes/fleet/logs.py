@@ -66,6 +66,13 @@ class Logs:
         _mark(descriptor, STARTED)
         return os.fdopen(descriptor, "ab")
 
+    def size(self, worker_id: str) -> int:
+        """How long the log is, in bytes."""
+        try:
+            return self.file(worker_id).stat().st_size
+        except OSError:
+            return 0
+
     def note_end(self, worker_id: str, how: str) -> None:
         """A run ended; where that cannot be written, it is not."""
         with contextlib.suppress(OSError):

@@ -50,7 +50,7 @@ class Placer:
         self._renew = renew
         self._states = MachineStates()
         self._began = time.time()
-        self._going_home: WorkerProcess | None = None
+        self._going_home: tuple[WorkerProcess, str] | None = None
         self._stopped = threading.Event()
         self._states.look(machines.all(), self._began)
 
@@ -112,11 +112,8 @@ class Placer:
         """Has one worker go back to the machine that it belongs on, once the one before is there:
         it leaves where it is when its last lookup is answered.
         """
-        before = self._going_home
-        if before is not None and before.wanted:
-            there = before.at == before.home or before.machine is None
-            if not there or not self._observer.has_registered(before.instance):
-                return
+        if self._going_home is not None and not self._is_back(*self._going_home):
+            return
         self._going_home = None
         with self._lock:
             children = {child.id: child for child in self._workers.values() if child.wanted}
@@ -129,8 +126,16 @@ class Placer:
             going = away(homes, {one: children[one].at for one in homes}, settled)
             child = children[going[0]] if going else None
         if child is not None and self._observer.has_registered(child.instance):
-            self._going_home = child
+            self._going_home = (child, child.instance)
             self._renew(child, f"to go back to {child.home}")
+
+    def _is_back(self, child: WorkerProcess, instance: str) -> bool:
+        """Whether another process than that one serves by now, wherever it was placed, or none is
+        wanted.
+        """
+        if not child.wanted:
+            return True
+        return child.instance != instance and self._observer.has_registered(child.instance)
 
     def check_room(self, where: str, count: int) -> None:
         """Whether so many more workers can be started on that machine, with the lock held.

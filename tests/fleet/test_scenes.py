@@ -157,7 +157,7 @@ def test_what_an_operator_does_costs_no_lookup(scene: Scene) -> None:
     cluster = scene.cluster
     with clients(cluster.address):
         spread = sorted(len(ids) for ids in scene.at().values())
-        assert spread in ([4], [1, 1, 2]), "each goes where most room is"
+        assert spread in ([4], [2, 2]), "each goes where most room is"
         cluster.kill("w1")
         poll_for(lambda: len(up(cluster)) == 3)
         assert cluster.spawn(1) == ["w5"]
