@@ -1,4 +1,5 @@
-"""The local workers of one launcher: started, kept alive, reloaded, stopped; their output.
+"""The workers of one launcher, on this machine and others: started, placed, kept alive, reloaded,
+stopped; their output.
 
 Imports catalog and support; imported by master and `nodes.cluster`.
 """

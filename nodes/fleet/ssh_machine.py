@@ -32,9 +32,9 @@ from nodes.support.backoff import Backoff
 
 OPTIONS = (
     *("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR"),
-    *("-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=3"),
+    *("-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=4"),
 )
-"""Nobody is asked anything, and a machine that is silent for four seconds is lost."""
+"""Nobody is asked anything, and a machine that is silent for eight seconds is lost."""
 
 RECONNECT_BACKOFF = Backoff(first_s=0.3, factor=1.5, longest_s=10.0)
 

@@ -26,7 +26,7 @@ from nodes.fleet.machine import Ending, Launch
 from nodes.wire import LauncherSecrets, encode_secrets
 
 ALIVE_EVERY_S = 1.0
-SILENT_S = 5.0
+SILENT_S = 8.0
 """Seconds of silence after which a launcher says that it is there, and after which a keeper that
 does not is given up.
 """
