@@ -61,7 +61,11 @@ MAX_DESCRIPTORS = 2048
 )
 @skip_bad_option
 @leave_with_stdin_option
-@click.option("--secrets-from-stdin", is_flag=True, hidden=True)
+@click.option(
+    "--secrets-from-stdin",
+    is_flag=True,
+    help="Take token and identity from standard input, and leave with it: for launchers.",
+)
 @json_option
 @explained
 def worker(
