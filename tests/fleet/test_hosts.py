@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_what_is_wrong_is_said_with_what_to_write(tmp_path: Path, text: str, sai
     with pytest.raises(StartError) as raised:
         load_hosts(path)
     assert said in str(raised.value)
+
+
+def test_the_example_in_the_docs_can_be_used(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "operating.md"
+    blocks = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    [example] = [block for block in blocks if "[[machine]]" in block]
+    path = tmp_path / "hosts.toml"
+    path.write_text(example)
+    assert [one.name for one in load_hosts(path).machines] == ["here", "north"]
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
