@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -24,11 +27,12 @@ from nodes.fleet.keeper.messages import (
     decode_report,
     read_frame,
 )
-from nodes.fleet.keeper.session import KeeperSession, KeptWorker
+from nodes.fleet.keeper.session import SILENT_S, KeeperSession, KeptWorker
 from nodes.fleet.local_machine import LocalMachine
 from nodes.fleet.machine import Ability, Launch, Machine
 from nodes.fleet.ssh_words import explain_ssh
 from nodes.support.backoff import Backoff
+from nodes.support.os_errors import explain_os_error
 
 OPTIONS = (
     *("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR"),
@@ -51,6 +55,10 @@ CONNECTING = "it is being connected to"
 """Why a machine takes no worker yet."""
 
 
+NO_ANSWER = "it does not answer any more"
+"""Why a machine is lost whose keeper has been silent."""
+
+
 class SshMachine:
     """A machine elsewhere; see `nodes.fleet.machine.Machine`.
 
@@ -59,6 +67,8 @@ class SshMachine:
         config: a file for ssh's `-F`, None for the user's own.
         token: the token that its workers register with.
         ssh: the program.
+        master: the address by which it reaches this machine; "" for that which ssh comes from.
+        silent_s: seconds of silence after which its keeper is given up.
     """
 
     def __init__(
@@ -69,7 +79,9 @@ class SshMachine:
         token: Callable[[], str | None],
         ssh: str = "ssh",
         master: str = "",
+        silent_s: float = SILENT_S,
     ) -> None:
+        self._silent_s = silent_s
         self.name, self.room, self.tls = host.name, host.room, host.tls
         self.host, self.master = host.host, master
         self.lost = CONNECTING
@@ -113,8 +125,11 @@ class SshMachine:
         """Connects, waits for the end of that connection, and connects again, until closed."""
         random, attempts = Random(), 0  # noqa: S311 - jitter, no secret
         while not self._closed.is_set():
-            if self._connect():
-                attempts = 0
+            try:
+                if self._connect():
+                    attempts = 0
+            except OSError as error:
+                self.lost = f"ssh cannot be started: {explain_os_error(error)}"
             self.settled.set()
             self._closed.wait(RECONNECT_BACKOFF.wait_s(attempts, random.random()))
             attempts += 1
@@ -130,11 +145,17 @@ class SshMachine:
                 process_group=0,  # Ctrl-C is ours to pass on
             )
             assert connection.stdin is not None  # noqa: S101 - it is a pipe
-            session = KeeperSession(connection.stdin, connection.kill)
+            silent = threading.Event()
+
+            def give_up() -> None:
+                silent.set()
+                _kill(connection)
+
+            session = KeeperSession(connection.stdin, give_up, self._silent_s)
             if self._closed.is_set():
-                connection.kill()
-            why = self._listen(connection, session)
-            connection.kill()
+                _kill(connection)
+            why = self._listen(connection, session) or (NO_ANSWER if silent.is_set() else "")
+            _kill(connection)
             status = connection.wait()
             said.seek(0)
             words = said.read(SAID_BYTES).decode("utf-8", "replace")
@@ -144,7 +165,8 @@ class SshMachine:
         session.lose(f"{self.name} is lost: {self.lost}")
         for pipe in (connection.stdin, connection.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # what was not sent has nowhere to go
+                    pipe.close()
         return met
 
     def _listen(self, connection: subprocess.Popen[bytes], session: KeeperSession) -> str:
@@ -175,6 +197,12 @@ class SshMachine:
                 f"See 'ssh {shlex.quote(self._destination)} true' by hand, which must print nothing"
             )
         return ""
+
+
+def _kill(connection: subprocess.Popen[bytes]) -> None:
+    """Ends an ssh and what it started here, such as the program that leads to a jump host."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(connection.pid, signal.SIGKILL)
 
 
 class SshMachines:

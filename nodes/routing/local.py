@@ -92,6 +92,8 @@ class LocalWorker:
                 self.machine = event.machine
                 self.pid = 0
                 self.frozen = self.registered = False
+            case ProcessChange.NO_ROOM:
+                self.machine = ""
             case ProcessChange.STARTED:
                 self.pid = event.pid
             case ProcessChange.REGISTERED:

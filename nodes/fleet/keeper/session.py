@@ -82,20 +82,24 @@ class KeeperSession:
 
     Args:
         pipe: to the keeper.
-        silent: called when it has said nothing for `SILENT_S`.
+        silent: called when it has said nothing for long.
+        silent_s: seconds; see `SILENT_S`.
     """
 
-    def __init__(self, pipe: IO[bytes], silent: Callable[[], None]) -> None:
+    def __init__(
+        self, pipe: IO[bytes], silent: Callable[[], None], silent_s: float = SILENT_S
+    ) -> None:
         self._silent = silent
+        self._silent_s = silent_s
         self._lock = threading.Lock()
         self._workers: dict[int, KeptWorker] = {}
         self._keys = itertools.count(1)
         self._lost = ""
         self._heard_at = time.monotonic()
-        self._outbox = Outbox(pipe, idle_s=ALIVE_EVERY_S, each_look=self._look)
+        self._outbox = Outbox(pipe, idle_s=min(ALIVE_EVERY_S, silent_s / 2), each_look=self._look)
 
     def _look(self) -> None:
-        if time.monotonic() - self._heard_at > SILENT_S:
+        if time.monotonic() - self._heard_at > self._silent_s:
             self._silent()
 
     def start(self, launch: Launch, output: IO[bytes], token: str) -> KeptWorker:
