@@ -10,6 +10,7 @@ raises for it. "May it be tried again?" is a question of the branch:
     │   ├── DeadlineExceeded     deadline         no answer within the deadline
     │   ├── Overloaded           overloaded       too much at once; see retry_after_ms
     │   ├── Stopping             stopping         this master ends; another may take its place
+    │   ├── StoreDown            store_down       the store of the records cannot be asked now
     │   ├── PoisonLookup         poison_lookup    this lookup killed two workers
     │   ├── Forbidden            forbidden        the token is missing, wrong, or of another role
     │   ├── NotPossible          not_possible     this master cannot do that
@@ -71,6 +72,14 @@ class Stopping(LookupFailed):
     code = "stopping"
 
 
+class StoreDown(LookupFailed):
+    """The records lie in a store that cannot be asked now, or does not answer in time: no worker
+    is to blame, and none could do better.
+    """
+
+    code = "store_down"
+
+
 class PoisonLookup(LookupFailed):
     """Two workers died while they answered this lookup; it is not tried on a third."""
 
@@ -127,6 +136,7 @@ CODES: dict[str, type[LookupFailed]] = {
         DeadlineExceeded,
         Overloaded,
         Stopping,
+        StoreDown,
         PoisonLookup,
         Forbidden,
         NotPossible,

@@ -13,6 +13,7 @@ from hypothesis import settings
 from nodes.security.tokens import ensure_token
 from nodes.transport.loop import new_event_loop
 from tests.kit import ResourceCount, poll_for
+from tests.store.server import PostgresServer, missing, running_server
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
@@ -50,3 +51,12 @@ def _no_leaks(_own_folders: Path) -> Iterator[None]:
     if resources.leaks():
         gc.collect()  # what only waits for the collector is no leak
         poll_for(lambda: not resources.leaks(), 5.0, f"gone: {resources.leaks()}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, for all tests that need one."""
+    if why := missing():
+        pytest.skip(why)
+    with running_server() as server:
+        yield server

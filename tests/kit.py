@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 import psutil
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog, open_catalog
 from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster, open_master
 from nodes.master.master import Master
@@ -179,7 +179,7 @@ def worker_inside(
     """A worker in threads of this process: no process to start, the same code and sockets. It
     reaches the master by another port if one is given.
     """
-    catalog = Catalog.open(ensure_catalog(data or shipped_data()).path)
+    catalog = open_catalog(ensure_catalog(data or shipped_data()).path)
     address = master.address
     worker = WorkerServer(
         catalog=catalog,

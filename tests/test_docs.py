@@ -39,13 +39,19 @@ PAGES = {
 BIN = Path(sys.executable).parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", "\n".join(PAGES.values()), re.M | re.S)
 
+STORE_PAGE = "docs/store.md"
+"""Its lines need a server: `tests/store/test_page.py` runs them."""
+
 SET_UP = "python3 -m venv"
 ACTIVATE = ". .venv/bin/activate"
 BEFORE_COMMIT = ".venv/bin/ruff check"
 LINES = [
     line
     for line in dict.fromkeys(
-        line for kind, text in BLOCKS if kind == "sh" for line in text.strip().splitlines()
+        line
+        for kind, text in BLOCKS
+        if kind == "sh" and text not in PAGES[STORE_PAGE]
+        for line in text.strip().splitlines()
     )
     if not line.startswith((SET_UP, ACTIVATE, BEFORE_COMMIT))
 ]

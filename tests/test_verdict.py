@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.wire import ClusterSnapshot, Level, Verdict, WorkerView, verdict
+from nodes.wire import STORE_DOWN, ClusterSnapshot, Level, Verdict, WorkerView, verdict
 from nodes.wire.verdict import LOST_AFTER_S
 from tests.console.fakes import NOON, cluster_snapshot, worker_view
 
@@ -24,6 +24,8 @@ def gone(number: int, why: str, **changes: Any) -> WorkerView:
         number, **{"state": "down", "why": why, "state_since": NOON - 5, "local": False, **changes}
     )
 
+
+STORELESS = f"{STORE_DOWN}: cannot be reached"
 
 SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
     "all is well": (three(), {}, Level.HEALTHY, "", ""),
@@ -228,6 +230,27 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         {},
         Level.HEALTHY,
         "",
+        "",
+    ),
+    "a store that answers nobody": (
+        three(*(worker_view(n, why=STORELESS) for n in (1, 2, 3)), errors_per_s=4.0),
+        {},
+        Level.OUTAGE,
+        f"{STORELESS}; every lookup fails",
+        "",
+    ),
+    "a store that answers nobody, and nobody asks": (
+        three(*(worker_view(n, why=STORELESS) for n in (1, 2, 3))),
+        {},
+        Level.OUTAGE,
+        STORELESS,
+        "",
+    ),
+    "a store that one worker does not reach": (
+        three(worker_view(2, why=STORELESS)),
+        {},
+        Level.DEGRADED,
+        f"{STORELESS}, for w2",
         "",
     ),
     "busy machine": (three(busy=True), {}, Level.HEALTHY, "", "busy machine"),

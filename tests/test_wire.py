@@ -205,15 +205,15 @@ def test_no_answer_of_a_batch_is_forged(forged: bytes) -> None:
 def test_refusals_and_probes() -> None:
     assert not is_refusal(("bad_request", "x" * 20_000))
     for number in (-1, 1 << 70, float("nan"), float("inf")):
-        assert not is_probe_answer((1, 0, 0, "v", number, 1000))
-    assert not is_probe_answer((1 << 70, 0, 0, "v", 0.5, 1000))
-    assert not is_probe_answer((1, 0, 0, "v\n", 0.5, 1000))
-    assert not is_probe_answer((1, 0, 0, "v" * 65, 0.5, 1000))
+        assert not is_probe_answer((1, 0, 0, "v", number, 1000, ""))
+    assert not is_probe_answer((1 << 70, 0, 0, "v", 0.5, 1000, ""))
+    assert not is_probe_answer((1, 0, 0, "v\n", 0.5, 1000, ""))
+    assert not is_probe_answer((1, 0, 0, "v" * 65, 0.5, 1000, ""))
     assert is_refusal(("bad_request", "why"))
     assert not is_refusal(("no such code", "why"))
     assert not is_refusal(("bad_request", 7))
-    assert is_probe_answer((1, 0, 0, "v", 0.5, 1000))
-    assert not is_probe_answer((1, 0, 0, None, 0.5, 1000))
+    assert is_probe_answer((1, 0, 0, "v", 0.5, 1000, ""))
+    assert not is_probe_answer((1, 0, 0, None, 0.5, 1000, ""))
 
 
 def test_many_starts_at_once_agree_on_one_token(tmp_path: Path) -> None:

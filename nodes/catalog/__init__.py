@@ -1,8 +1,8 @@
 """Records in, lookups out.
 
 `ensure_catalog` builds an indexed, read-only catalog from a folder or file of records, unless
-it is in the cache; `Catalog.open` opens it, and a `Reader` in each thread answers lookups.
-`check_data` validates the records without building.
+it is in the cache, or finds the newest in a store; `open_catalog` opens it, and a `Reader` in each
+thread answers lookups. `check_data` validates the records without building.
 
 Imports `nodes.support` and `nodes.errors` only; any package above may import it.
 """
@@ -10,7 +10,6 @@ Imports `nodes.support` and `nodes.errors` only; any package above may import it
 from __future__ import annotations
 
 from nodes.catalog.arguments import Argument, coerce, usage
-from nodes.catalog.cache import ensure_catalog
 from nodes.catalog.check import check_data
 from nodes.catalog.model import (
     BadRecord,
@@ -22,6 +21,12 @@ from nodes.catalog.model import (
     Page,
     Progress,
 )
+from nodes.catalog.opening import (
+    ensure_catalog,
+    load_into_store,
+    open_catalog,
+    path_of_version,
+)
 from nodes.catalog.partial import (
     PartialCatalog,
     bytes_so_far,
@@ -29,7 +34,7 @@ from nodes.catalog.partial import (
     file_digest,
     partial_catalog,
 )
-from nodes.catalog.reader import Catalog, Reader
+from nodes.catalog.protocol import Catalog, Reader
 
 __all__ = [
     "Argument",
@@ -50,6 +55,9 @@ __all__ = [
     "coerce",
     "ensure_catalog",
     "file_digest",
+    "load_into_store",
+    "open_catalog",
     "partial_catalog",
+    "path_of_version",
     "usage",
 ]

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.catalog.dataset import Dataset, load_dataset
+from nodes.catalog.dataset import Dataset
 from nodes.catalog.model import CatalogInfo, Progress
-from nodes.catalog.reader import Catalog
 from nodes.catalog.sql_schema import FORMAT_VERSION
+from nodes.catalog.sqlite_reader import SqliteCatalog
 from nodes.errors import DataError
 from nodes.support.files import write_atomically
 from nodes.support.paths import cache_dir, make_private
@@ -44,7 +44,8 @@ class _Stamp(msgspec.Struct, frozen=True):
     version: str
 
 
-def ensure_catalog(
+def compiled_catalog(
+    dataset: Dataset,
     data: Path,
     *,
     cache: Path | None = None,
@@ -53,21 +54,17 @@ def ensure_catalog(
     force: bool = False,
     settle_ns: int = SETTLE_NS,
 ) -> CatalogInfo:
-    """Find the catalog of a folder or file of records, or build it.
+    """Find the catalog of a dataset's files, or build it.
 
     Args:
-        data: A folder or a file of records.
-        cache: The cache directory, by default the user's.
-        skip_bad: Leave bad records out instead of failing.
-        progress: Called as a build advances.
-        force: Build even if nothing changed.
-        settle_ns: The age from which a file's times can be trusted.
+        dataset: The dataset, as it was loaded from `data`.
+        data, cache, skip_bad, progress, force, settle_ns: see
+            `nodes.catalog.opening.ensure_catalog`.
 
     Raises:
         DataError: The records cannot be used, or they change while they are read. Existing
             catalogs stay as they are.
     """
-    dataset = load_dataset(data)
     root = cache if cache is not None else cache_dir()
     signature, settled = _signature(dataset, settle_ns)
     stamp = root / "stamps" / f"{_digest(os.fsencode(data.resolve()))}.json"
@@ -156,7 +153,7 @@ def open_valid(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
     because its bad records must be reported.
     """
     try:
-        catalog = Catalog.open(path)
+        catalog = SqliteCatalog.open(path)
         with catalog.reader() as reader:
             reader.ping()
     except DataError:
@@ -179,7 +176,7 @@ def _build(
     """Build in a temporary file and rename it to `target`; a failure leaves nothing behind."""
     from nodes.catalog.build import write_catalog  # noqa: PLC0415 - only a build needs it
 
-    report = progress or _ignore_progress
+    report = progress or ignore_progress
     folder = target.parent
     make_cache_folder(folder)
     _remove_leftovers(folder)
@@ -197,7 +194,7 @@ def _build(
             f"the catalog cannot be written in {folder}: {error};"
             " make room there, or set ROLLCALL_CACHE to another folder"
         ) from error
-    return Catalog.open(target).info
+    return SqliteCatalog.open(target).info
 
 
 @contextmanager
@@ -260,5 +257,5 @@ def make_cache_folder(folder: Path) -> None:
         ) from None
 
 
-def _ignore_progress(stage: str, done: int, total: int) -> None:
+def ignore_progress(stage: str, done: int, total: int) -> None:
     """A progress callback that does nothing."""

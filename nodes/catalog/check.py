@@ -8,6 +8,7 @@ from nodes.catalog.dataset import load_dataset
 from nodes.catalog.model import CheckReport, FileReport
 from nodes.catalog.schema_scan import FullSchemaScan
 from nodes.catalog.sources import read_records
+from nodes.errors import DataError
 
 
 def check_data(data: Path) -> CheckReport:
@@ -24,6 +25,8 @@ def check_data(data: Path) -> CheckReport:
             file or `dataset.toml`, no record at all, or a lookup on a field that no record has.
     """
     dataset = load_dataset(data)
+    if dataset.store is not None and not dataset.files:
+        raise DataError(f"{data}: its records lie in a store; there are no files here to check")
     scan = FullSchemaScan()
     files = []
     for name in dataset.files:

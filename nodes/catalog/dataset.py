@@ -11,6 +11,7 @@ import msgspec
 
 from nodes.catalog.arguments import quoted
 from nodes.catalog.sources import FILE_SUFFIXES
+from nodes.catalog.store import StoreDefinition, read_store
 from nodes.errors import DataError
 from nodes.support.verbs import RESERVED
 
@@ -36,6 +37,8 @@ class Dataset(msgspec.Struct, frozen=True):
         files: The files' paths, relative to `folder`.
         lookups: The fields of each lookup, by the lookup's name.
         declared: Whether `dataset.toml` declares the lookups; if not, they are the default ones.
+        store: Where workers find the records, if not in a catalog of their own. Such a dataset
+            may have no files here.
     """
 
     folder: Path
@@ -43,6 +46,7 @@ class Dataset(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     lookups: dict[str, tuple[str, ...]]
     declared: bool
+    store: StoreDefinition | None = None
 
     def fields(self) -> tuple[str, ...]:
         """Every field that a lookup is on, once, in order of first use."""
@@ -73,15 +77,30 @@ def _load_dataset(data: Path) -> Dataset:
     if not data.is_dir():
         raise DataError(f"{data}: no such folder or file of records")
     definition = _read_definition(data / DEFINITION_FILE)
-    files = _declared_files(data, definition) if "files" in definition else _discover_files(data)
     declared = "lookups" in definition
+    store = (
+        read_store(data / DEFINITION_FILE, definition["store"]) if "store" in definition else None
+    )
     return Dataset(
         folder=data,
         name=_declared_name(data, definition),
-        files=files,
+        files=_files(data, definition, store),
         lookups=_declared_lookups(data, definition) if declared else DEFAULT_LOOKUPS,
         declared=declared,
+        store=store,
     )
+
+
+def _files(
+    folder: Path, definition: dict[str, object], store: StoreDefinition | None
+) -> tuple[str, ...]:
+    if store is not None and store.is_live:
+        if "files" in definition:
+            raise DataError(f"{folder / DEFINITION_FILE}: files are not read in the mode live")
+        return ()
+    if "files" in definition:
+        return _declared_files(folder, definition)
+    return _discover_files(folder, needed=store is None)
 
 
 def missing_fields_error(
@@ -124,9 +143,9 @@ def _read_definition(path: Path) -> dict[str, object]:
         definition: dict[str, object] = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML in UTF-8: {error}") from None
-    if unknown := definition.keys() - {"name", "files", "lookups"}:
+    if unknown := definition.keys() - {"name", "files", "lookups", "store"}:
         raise DataError(
-            f"{path}: unknown {_join_names(sorted(unknown))}; there are name, files, lookups"
+            f"{path}: unknown {_join_names(sorted(unknown))}; there are name, files, lookups, store"
         )
     return definition
 
@@ -158,14 +177,14 @@ def _declared_files(folder: Path, definition: dict[str, object]) -> tuple[str, .
     return files
 
 
-def _discover_files(folder: Path) -> tuple[str, ...]:
+def _discover_files(folder: Path, *, needed: bool) -> tuple[str, ...]:
     """Every file of records in the folder, sorted, without hidden files (editors leave some)."""
     names = sorted(
         path.name
         for path in folder.iterdir()
         if path.suffix.lower() in FILE_SUFFIXES and path.name[0] != "." and path.is_file()
     )
-    if not names:
+    if not names and needed:
         raise DataError(
             f"{folder}: there are no records here; add a {_join_names(FILE_SUFFIXES)} file"
         )

@@ -8,6 +8,9 @@ import msgspec
 
 from nodes.support.structs import ready
 
+STORE_PREFIX = "postgresql:"
+"""How the text begins that names a catalog in a store, in the place of a file's path."""
+
 
 class Lookup(msgspec.Struct, frozen=True):
     """A named question on some fields: `getbyyear(location, year)`.
@@ -28,14 +31,14 @@ class CatalogInfo(msgspec.Struct, frozen=True):
     """The metadata of a catalog.
 
     Attributes:
-        path: The path of the catalog's file.
+        path: The path of the catalog's file, or the text that names it in a store.
         name: The dataset's name.
         version: A digest of the content.
         records: The number of records.
         lookups: The lookups that it answers.
         fields: All fields of all records.
         files: The dataset's files, relative to its folder.
-        bytes: The size of the catalog's file.
+        bytes: The size of the catalog's file, or of its table.
         skipped: The number of bad records that were left out.
     """
 
@@ -48,6 +51,11 @@ class CatalogInfo(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
     bytes: int
     skipped: int = 0
+
+    @property
+    def in_store(self) -> bool:
+        """Whether its records lie in a store that all workers ask."""
+        return self.path.startswith(STORE_PREFIX)
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nodes.catalog.cache import evict, make_cache_folder, open_valid, remove_unlocked
 from nodes.catalog.model import CatalogInfo
-from nodes.catalog.reader import Catalog
+from nodes.catalog.sqlite_reader import SqliteCatalog
 from nodes.errors import DataError
 from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import cache_dir
@@ -169,7 +169,7 @@ class PartialCatalog:
         with suppress(OSError):  # without locks on this file system, nothing waits for one
             flock(self._descriptor, LOCK_SH)  # who opens a catalog takes such a lock
         try:
-            catalog = Catalog.open(self._path)
+            catalog = SqliteCatalog.open(self._path)
             with catalog.reader() as reader:
                 reader.ping()
             catalog.close()

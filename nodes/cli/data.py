@@ -16,6 +16,7 @@ from nodes.catalog import (
     Progress,
     check_data,
     ensure_catalog,
+    load_into_store,
     usage,
 )
 from nodes.cli.common import (
@@ -92,6 +93,36 @@ def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> No
     if info.skipped:
         lines.append(f"{info.skipped:,} bad record(s) left out; see: rollcall-nodes data check")
     _say([*lines, f"lookups: {_lookups_text(info.lookups)}", info.path])
+
+
+@data.command()
+@_folder
+@skip_bad_option
+@json_option
+@explained
+def load(folder: Path | None, skip_bad: bool, as_json: bool) -> None:
+    """Load the records in DIR into the PostgreSQL store that its dataset.toml names.
+
+    They are compiled here, then copied as a table of their own: all of them, or
+    none. A cluster goes on with what it serves until it is told to reload.
+    """
+    started = time.monotonic()
+    bar = _ProgressBar(BAR_AFTER_S)
+    try:
+        info = load_into_store(folder or shipped_data(), skip_bad=skip_bad, progress=bar)
+    finally:
+        bar.close()
+    if as_json:
+        print_json(info)
+        return
+    _say(
+        [
+            f"{info.name}: {info.records:,} records, catalog {info.version},"
+            f" {info.bytes / 1024:,.0f} KiB in the store,"
+            f" loaded in {time.monotonic() - started:.2f} s",
+            "to serve them: rollcall-nodes reload",
+        ]
+    )
 
 
 def build_with_progress(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import Catalog, ensure_catalog, open_catalog
 from nodes.cli.common import (
     StopSignals,
     bound_descriptors,
@@ -26,10 +29,11 @@ from nodes.cli.common import (
     watch_stdin,
 )
 from nodes.cli.launcher_input import LauncherInput
-from nodes.errors import StartError
+from nodes.errors import StartError, StoreDown
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
+from nodes.support.backoff import Backoff
 from nodes.support.collection import freeze_permanent_objects
 from nodes.support.listening import check_host, explain_bind, named
 from nodes.support.paths import shipped_data
@@ -37,6 +41,11 @@ from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
 from nodes.worker.fetching import CatalogFetcher
 from nodes.worker.server import WorkerServer
+
+logger = logging.getLogger("rollcall.worker")
+
+STORE_BACKOFF = Backoff(first_s=0.2, factor=1.5, longest_s=2.0)
+"""Between attempts to open a catalog in a store that is down."""
 
 MAX_DESCRIPTORS = 2048
 """Files and connections that a worker may have open: two for each connection, and to spare."""
@@ -50,7 +59,7 @@ MAX_DESCRIPTORS = 2048
 @click.option("--id", "worker_id", default="", help="The id to ask the master for.")
 @click.option(
     "--catalog",
-    type=click.Path(path_type=Path),
+    metavar="PATH",
     default=None,
     help="Serve this compiled catalog as it is, in place of --data.",
 )
@@ -76,7 +85,7 @@ def worker(
     tls: Path | None,
     insecure: bool,
     worker_id: str,
-    catalog: Path | None,
+    catalog: str | None,
     from_master: bool,
     skip_bad: bool,
     leave_with_stdin: bool,
@@ -105,15 +114,18 @@ def worker(
         raise StartError(
             "--from-master takes the master's records: leave --data, --catalog and --skip-bad to it"
         )
-    if from_master:
+
+    def find() -> str:
+        if not from_master:
+            return catalog or ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path
         to_master = None if secure is None else secure.to_master()
         fetcher = CatalogFetcher(master=parse_address(master), token=token, tls=to_master)
-        path = fetcher.fetch().path
-    else:
-        path = str(catalog or ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path)
+        return fetcher.fetch().path
+
+    opened = _open(find)
     try:
         running = WorkerServer(
-            catalog=Catalog.open(path),
+            catalog=opened,
             master=parse_address(master),
             token=token,
             host=host,
@@ -137,6 +149,24 @@ def worker(
         running.stop()
     if running.registration.refusal is not None:
         raise running.registration.refusal
+
+
+def _open(find: Callable[[], str]) -> Catalog:
+    """Opens what is to be served. A store that is down is waited for: what it holds is as it was,
+    and a process that ended would only be started again.
+
+    Args:
+        find: finds it, and returns where it is.
+    """
+    attempts = 0
+    while True:
+        try:
+            return open_catalog(find())
+        except StoreDown as down:
+            logger.warning("waits: %s", down)
+        # Random numbers keep workers from coming in step: nothing else depends on them.
+        time.sleep(STORE_BACKOFF.wait_s(attempts, random.random()))  # noqa: S311
+        attempts += 1
 
 
 def _say_ready(running: WorkerServer, master: str, *, as_json: bool) -> None:

@@ -75,6 +75,7 @@ class MembershipView:
             version=member.version,
             address=Address(member.host, member.port),
             now=now,
+            in_store=member.in_store,
         )
         self._known[name] = worker
         link = self._links[worker.generation] = self._make_link(worker, member.key)

@@ -166,7 +166,9 @@ def is_probe_answer(values: object) -> TypeGuard[ProbeAnswer]:
             version,
             float() | int() as cpu,
             int() as memory,
+            str() as trouble,
         ):
             counts = all(0 <= count <= MAX_COUNT for count in (served, flight, errors, memory))
-            return counts and is_version(version) and 0 <= cpu < 1e6
+            short = len(trouble) <= MAX_REFUSAL_CHARS
+            return counts and short and is_version(version) and 0 <= cpu < 1e6
     return False

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from nodes.dispatch.call import Answer, Attempt, Call, Proof
 from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.dispatch.replies import is_refusal
-from nodes.errors import BadRequest, LookupFailed
+from nodes.errors import BadRequest, LookupFailed, StoreDown
 from nodes.routing import Ask, CallState, Router, Worker
 from nodes.support.text import excerpt
 from nodes.transport import (
@@ -92,6 +92,9 @@ class TrackedCalls:
             call.answered(Answer(value, worker, state.attempts, now - call.began))
         elif is_refusal(value) and value[0] == BadRequest.code:
             state.refused(worker, excerpt(value[1], MAX_REFUSAL_CHARS), now)
+            self.advance(call, now)
+        elif is_refusal(value) and value[0] == StoreDown.code and worker.in_store:
+            state.store_failed(worker, excerpt(value[1], MAX_REFUSAL_CHARS))
             self.advance(call, now)
         elif is_refusal(value):
             # Any other refusal is the worker's own failure, and not for a client to hear.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from nodes.catalog import Catalog, CatalogInfo, Progress
-from nodes.errors import DataError, NotPossible
+from nodes.catalog import Catalog, CatalogInfo, Progress, open_catalog
+from nodes.errors import DataError, NotPossible, StoreDown
 from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.machine import Machine, Machines
 from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
@@ -102,7 +102,7 @@ class Fleet(Supervisor):
         self._tls = tls
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away.
-        self.catalog = Catalog.open(build(self._progressed).path)
+        self.catalog = open_catalog(build(self._progressed).path)
         self.offered: tuple[CatalogInfo, ...] = (self.catalog.info,)
         self.activity = ""
         self._reloading = threading.Lock()
@@ -154,7 +154,7 @@ class Fleet(Supervisor):
                 return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
             self._observer.note(EventKind.RELOAD, "", f"{done}, {by_actor()}")
-            left_behind = self._replace(Catalog.open(info.path))
+            left_behind = self._replace(open_catalog(info.path))
             for worker_id, why in left_behind.items():
                 done += f"; {worker_id} did not follow: {why}"
             return Reloaded(done, left_behind)
@@ -236,7 +236,7 @@ class Fleet(Supervisor):
                 said = ""
             except NotPossible:
                 continue  # one is under way
-            except DataError as error:
+            except (DataError, StoreDown) as error:
                 if str(error) != said:
                     said = str(error)
                     self._observer.note(EventKind.NOT_RELOADED, "", f"nothing was changed: {said}")

@@ -88,6 +88,8 @@ class CatalogOffers:
             Stopping: the next master has it.
         """
         info = self._find(version)
+        if info.in_store:
+            return CatalogOffer(info.version, max(1, info.bytes), "0" * 64, store=info.path)
         known = self._digested.get(info.version)
         if known is None or not _may_hold(known, info.path):
             for gone in self._digested.keys() - {one.version for one in self._offered()}:

@@ -88,6 +88,7 @@ class MemberList:
                     version=one.version,
                     probes_answered=one.probes_answered,
                     key=self._key(one.instance),
+                    in_store=one.in_store,
                 )
                 for one in live
             ),

@@ -20,8 +20,15 @@ from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker
 from nodes.routing.slowness import SlowWorkers
 from nodes.support.event_kinds import EventKind
+from nodes.support.text import excerpt
 from nodes.transport import LinkLost, PeerConnection, Value
-from nodes.wire import Description, ProbeAnswer, Registered, Registration
+from nodes.wire import (
+    MAX_REFUSAL_CHARS,
+    Description,
+    ProbeAnswer,
+    Registered,
+    Registration,
+)
 
 LOOK_AGAIN_S = 0.25
 """Seconds after which a worker that is expected is asked after again: it may not come."""
@@ -184,6 +191,7 @@ class Membership:
                 pid=registration.pid,
                 version=registration.catalog.version,
                 now=time.monotonic(),
+                in_store=registration.catalog.in_store,
             )
         except AddressHeld as held:
             raise Conflict(
@@ -280,7 +288,7 @@ class Membership:
         self.end(lambda now: self.registry.probe_missed(generation, why, now, patience=stretch))
 
     def _proved(self, worker: Worker, report: ProbeAnswer) -> None:
-        served, in_flight, _errors, version, cpu, memory = report
+        served, in_flight, _errors, version, cpu, memory, trouble = report
         if self.registry.probe_answered(
             worker.generation,
             version=version,
@@ -288,6 +296,7 @@ class Membership:
             memory=memory,
             now=time.monotonic(),
             direct=(served, in_flight),
+            trouble=excerpt(trouble, MAX_REFUSAL_CHARS),
         ):
             self.changed()
         if self.is_local(worker.id):

@@ -13,7 +13,7 @@ from nodes.routing.histogram import quantile
 from nodes.support.listening import is_loopback
 from nodes.support.natural import natural_key
 from nodes.support.units import known_ms
-from nodes.wire import ClusterSnapshot, WorkerView
+from nodes.wire import STORE_DOWN, ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
 
@@ -114,6 +114,10 @@ def _is_coming(local: LocalWorker) -> bool:
     )
 
 
+def _trouble(worker: Worker) -> str:
+    return f"{STORE_DOWN}: {worker.trouble}" if worker.trouble and worker.live else ""
+
+
 def _registered(
     worker: Worker, registry: Registry, now: float, wall: float, *, slow: bool
 ) -> WorkerView:
@@ -127,7 +131,7 @@ def _registered(
         address=str(worker.address),
         pid=worker.pid,
         state=str(worker.state),
-        why=worker.why or (LATE if worker.late and worker.live else ""),
+        why=worker.why or _trouble(worker) or (LATE if worker.late and worker.live else ""),
         state_since=wall - (now - worker.since),
         served=worker.served + worker.direct.served,
         in_flight=worker.in_flight + (worker.direct.in_flight if worker.live else 0),

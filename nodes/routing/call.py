@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
-from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers
+from nodes.errors import BadRequest, NoWorkers, StoreDown
+from nodes.routing.attempt import Attempt, too_late
 from nodes.routing.candidates import Candidates
 from nodes.routing.poison import Suspicion
 from nodes.routing.router import Router
@@ -22,20 +21,6 @@ NO_WORKERS = (
     "no worker is registered: start one with 'rollcall-nodes spawn 1' "
     "or 'rollcall-nodes worker --master HOST:PORT'"
 )
-
-
-class Attempt(msgspec.Struct, frozen=True):
-    """One lookup at one worker.
-
-    Attributes:
-        worker: the one that was asked.
-        began: seconds on the clock passed in.
-        alone: whether the lookup may be deadly: its worker is sent no other such lookup meanwhile.
-    """
-
-    worker: Worker
-    began: float
-    alone: bool
 
 
 class Ask(NamedTuple):
@@ -86,6 +71,7 @@ class CallState:
         "_refusals",
         "_rest_until",
         "_router",
+        "_store_failures",
         "_suspicion",
         "_tasks",
         "asked",
@@ -106,6 +92,7 @@ class CallState:
         self._last_error = ""
         self._failed_by: Worker | None = None
         self._refusals: list[str] = []
+        self._store_failures: list[str] = []
         self._hedge_at = math.inf
         self._rest_until = 0.0
         self.deadline = deadline
@@ -132,11 +119,11 @@ class CallState:
             expecting: asked if there is no worker: is one about to register?
 
         Raises:
-            NoWorkers, DeadlineExceeded, PoisonLookup, BadRequest: the call is over. What is still
-                `pending` is to be given up with `abandon`.
+            NoWorkers, DeadlineExceeded, PoisonLookup, BadRequest, StoreDown: the call is over. What
+                is still `pending` is to be given up with `abandon`.
         """
         if now >= self.deadline:
-            raise self._too_late()
+            raise too_late(self.attempts, list(self.pending.values()), self._last_error)
         if self.pending:
             return self._hedge_or_wait(now)
         return self._attempt(now, expecting)
@@ -151,8 +138,7 @@ class CallState:
         if not self.pending:
             return []
         router = self._router
-        longest = router.limits.attempt_timeout_s
-        over = [one for one in self.pending.values() if now - one.began >= longest]
+        over = [one for one in self.pending.values() if one.is_overdue(router.limits, now)]
         # The only attempt is given up only if there is somebody else to ask.
         if not over or (len(over) == len(self.pending) and self._candidate(now) is None):
             return []
@@ -170,6 +156,8 @@ class CallState:
         router = self._router
         if self._refusals:
             return self._second_opinion(now)
+        if self._store_failures:
+            return self._other_way(now)
         if self._suspicion is not None:
             self._suspicion.check(router.registry.deaths, router.registry.live())
             decided_at = self._suspicion.decided_at()
@@ -212,6 +200,17 @@ class CallState:
             raise BadRequest(self._refusals[-1])
         return self._send(worker, now)
 
+    def _other_way(self, now: float) -> Ask:
+        """A store did not answer that worker. Another may reach it, and is asked once, while the
+        budget lasts; one that does not reach it either is not.
+        """
+        worker = self._candidate(now) if len(self._store_failures) == 1 else None
+        if worker is None or worker.trouble or not self._router.retrying.spend(now):
+            raise StoreDown(self._store_failures[-1])
+        self._router.reroutes += 1
+        self.detour = "rerouted"
+        return self._send(worker, now)
+
     @property
     def suspected(self) -> bool:
         """Whether a connection ended with the lookup on it: its worker may have died of it."""
@@ -230,7 +229,8 @@ class CallState:
                 # It may be deadly, so it is sent to one worker at a time.
                 return WaitUntil(self.due(now))
             worker = self._candidate(now)
-            if worker is not None and router.hedging.spend(now):
+            # The same question costs the same store as much again: not while that is in trouble.
+            if worker is not None and not worker.trouble and router.hedging.spend(now):
                 router.hedges += 1
                 latest = next(reversed(self.pending.values()))
                 latest.worker.lost.hedged(now)
@@ -270,17 +270,6 @@ class CallState:
         self._hedge_at = now + router.hedge_after_s
         return Ask(worker)
 
-    def _too_late(self) -> LookupFailed:
-        if not self.attempts:
-            return NoWorkers("no worker came up in time; 'rollcall-nodes ps' shows how they are")
-        last = self._last_error
-        if self.pending:
-            asked = " and ".join(one.worker.id for one in self.pending.values())
-            before = f", and before {last}" if last else ""  # it may be why all of them fail
-            last = f"{asked}: no answer yet{before}"
-        detail = f"; last: {last}" if last else ""
-        return DeadlineExceeded(f"no answer in time, after {self.attempts} attempt(s){detail}")
-
     # -- what happened --------------------------------------------------------------
 
     def answered(self, worker: Worker, now: float) -> None:
@@ -297,6 +286,13 @@ class CallState:
         self._refusals.append(why)
         self._candidates.refused_by = worker
         worker.refused(now - attempt.began, now, self._tasks)
+
+    def store_failed(self, worker: Worker, why: str) -> None:
+        """The store of that worker's records did not answer. It is not blamed."""
+        self._ended(worker)
+        self._store_failures.append(why)
+        self._hedge_at = math.inf
+        worker.store_failed(self._tasks)
 
     def failed(self, worker: Worker, why: str, now: float, *, broke: bool = False) -> None:
         """That worker failed the lookup.

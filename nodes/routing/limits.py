@@ -21,6 +21,9 @@ class RoutingLimits(msgspec.Struct, frozen=True, kw_only=True):
         retry_per_s: retries a second, however few lookups there are.
         attempt_timeout_s: seconds that one attempt may take while another worker could be asked
             instead. Nothing else finds out a frozen worker.
+        store_silence_s: the same for a worker whose records lie in a store: seconds since its last
+            probe was answered. As long as it answers probes, it waits for the store, as another
+            would.
         max_calls: calls sent to one worker at a time; more wait in the order they came, for
             whichever worker is next.
         round_pause_s: seconds before a second round, when every worker has failed a lookup.
@@ -37,6 +40,7 @@ class RoutingLimits(msgspec.Struct, frozen=True, kw_only=True):
     retry_burst: float = 256.0
     retry_per_s: float = 10.0
     attempt_timeout_s: float = 0.5
+    store_silence_s: float = 1.25
     max_calls: int = 16
     round_pause_s: float = 0.05
     death_notice_s: float = 0.1

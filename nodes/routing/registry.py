@@ -107,6 +107,7 @@ class Registry:
         pid: int,
         version: str,
         now: float,
+        in_store: bool = False,
     ) -> Worker:
         """A worker registered. The same process registering again replaces itself.
 
@@ -137,6 +138,7 @@ class Registry:
             breaker=Breaker(self._random),
             listener=self._listener,
             moved=self.moved,
+            in_store=in_store,
         )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker
@@ -306,16 +308,19 @@ class Registry:
         memory: int,
         now: float,
         direct: tuple[int, int] = (0, 0),
+        trouble: str = "",
     ) -> bool:
         """A probe through the serving path came back, with the worker's report: its catalog's
         version, CPU in percent of one core, memory of its own in bytes, and how many lookups
-        it has answered and is answering that did not come through here. Returns whether it is in
-        another state or has another catalog than before.
+        it has answered and is answering that did not come through here; and why it cannot ask the
+        store of its records. Returns whether it is in another state or has another catalog than
+        before.
         """
         worker = self._live.get(generation)
         if worker is None:
             return False
         self.direct += worker.note_probe(cpu=cpu, memory=memory, now=now, direct=direct)
+        worker.note_trouble(trouble)
         before = (worker.state, worker.version)
         self.switched(generation, version, now)
         if worker.state is State.SUSPECT:

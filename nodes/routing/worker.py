@@ -58,6 +58,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         failures: how long those took that it failed.
         lost: attempts that brought no answer in time.
         late: it was late, and has answered nothing since.
+        in_store: its records lie in a store that all workers ask.
+        trouble: why it could not ask that store when it was last probed, "" if it could.
         why: what is wrong with it, "" for nothing.
         since: when it entered its state.
         rank: of its state; see `State.rank`.
@@ -99,6 +101,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     probed_at: float = 0.0
     alive_at: float = 0.0
     late: bool = False
+    in_store: bool = False
+    trouble: str = ""
     has_suspect: bool = False
     dismissed: bool = False
     died: bool | None = False
@@ -137,11 +141,25 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         if following is None:
             return None
         self.state, kind = following
-        self.rank = self.state.rank
-        self.moved.add(self)
+        self._rank_anew()
         self.why = why
         self.since = now
         return kind
+
+    def _rank_anew(self) -> None:
+        """Who cannot read its records is picked last, like one that is silent."""
+        self.rank = max(self.state.rank, State.SUSPECT.rank if self.trouble else 0)
+        self.moved.add(self)
+
+    def note_trouble(self, trouble: str) -> None:
+        """Its store answers it, "", or does not: no fault of its own."""
+        before, self.trouble = self.trouble, trouble
+        if bool(before) is not bool(trouble):
+            self._rank_anew()
+            if trouble:
+                self.listener(EventKind.STORE_DOWN, self, trouble)
+            else:
+                self.listener(EventKind.STORE_BACK, self, "reads its records again")
 
     def note_probe(self, *, cpu: float, memory: int, now: float, direct: tuple[int, int]) -> int:
         """It has answered a probe, and said how it is. Returns how many lookups it has answered
@@ -225,6 +243,13 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.refusals += tasks
         if tasks == 1:
             self.latency.answered(seconds, now)
+        self.released(tasks)
+
+    def store_failed(self, tasks: int = 1) -> None:
+        """The store of its records did not answer the lookup: no fault of its own, and no reason
+        to be next.
+        """
+        self.refusals += tasks
         self.released(tasks)
 
     def released(self, tasks: int = 1) -> None:

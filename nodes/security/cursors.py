@@ -24,7 +24,7 @@ from nodes.errors import BadRequest
 OLD_PAGES_S = 600.0
 """Seconds for which replaced records can still be paged through."""
 
-_CURSOR = re.compile(r"([0-9a-f]{1,64}):([0-9]{1,18}):([0-9]{1,12}):[0-9a-f]{32}")
+_CURSOR = re.compile(r"([0-9a-z]{1,64}):([0-9]{1,20}):([0-9]{1,12}):[0-9a-f]{32}")
 
 Question = tuple[str, Sequence[str | int | float]]
 """A lookup's name and its arguments, as `nodes.catalog.coerce` returns them."""

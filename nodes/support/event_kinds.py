@@ -20,6 +20,8 @@ class EventKind(StrEnum):
     LOST = "lost"
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
+    STORE_DOWN = "store_down"
+    STORE_BACK = "store_back"
     # a local worker's process
     SPAWNED = "spawned"
     KILLED = "killed"
@@ -59,6 +61,7 @@ BAD = frozenset(
         EventKind.SUSPECT,
         EventKind.FROZEN,
         EventKind.BREAKER_OPENED,
+        EventKind.STORE_DOWN,
         EventKind.OTHER_CATALOG,
         EventKind.NOT_SWITCHED,
         EventKind.NOT_RELOADED,
@@ -78,6 +81,7 @@ GOOD = frozenset(
         EventKind.THAWED,
         EventKind.RELOADED,
         EventKind.BREAKER_CLOSED,
+        EventKind.STORE_BACK,
         EventKind.CALM,
         EventKind.MACHINE_BACK,
     )

@@ -59,7 +59,7 @@ from nodes.wire.messages import (
     is_version,
     new_instance,
 )
-from nodes.wire.verdict import Level, Verdict, is_crash_looping, verdict
+from nodes.wire.verdict import STORE_DOWN, Level, Verdict, is_crash_looping, verdict
 from nodes.wire.views import (
     ClusterSnapshot,
     Event,
@@ -83,6 +83,7 @@ __all__ = [
     "MAX_REGISTRATION_CHARS",
     "NOTHING_FOUND",
     "PAGE_RECORDS",
+    "STORE_DOWN",
     "WORKER_ID",
     "BatchRequest",
     "CatalogOffer",

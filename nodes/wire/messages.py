@@ -28,9 +28,10 @@ WorkerRefusal = tuple[str, str]
 """`(code, message)`: a worker's refusal of a request, or its own failure."""
 
 
-ProbeAnswer = tuple[int, int, int, str, float, int]
-"""`(served, in flight, errors, catalog version, CPU percent, bytes of its own)`; the first two
-are of lookups that did not come from the master: what did, the master counts itself."""
+ProbeAnswer = tuple[int, int, int, str, float, int, str]
+"""`(served, in flight, errors, catalog version, CPU percent, bytes of its own, trouble)`; the first
+two are of lookups that did not come from the master: what did, the master counts itself. The last
+says why the store of the records cannot be asked just now, "" if it can or there is none."""
 
 
 MAX_REGISTRATION_CHARS = 2_000_000
@@ -162,6 +163,8 @@ class Description(msgspec.Struct, frozen=True):
     files: Names
     lookups: Annotated[tuple[LookupShape, ...], msgspec.Meta(max_length=64)]
     versions: tuple[str, ...] = ()
+    in_store: bool = False
+    """Whether its records lie in a store that all workers ask."""
 
 
 def describe(info: CatalogInfo) -> Description:
@@ -173,6 +176,7 @@ def describe(info: CatalogInfo) -> Description:
         fields=info.fields,
         files=info.files,
         lookups=tuple(LookupShape(one.name, one.fields, one.types) for one in info.lookups),
+        in_store=info.in_store,
     )
 
 
@@ -219,17 +223,20 @@ MAX_CATALOG_PART_BYTES = 1 << 20
 @ready
 class CatalogOffer(msgspec.Struct, frozen=True):
     """A catalog that workers may fetch from the master: its version, the size of its file in
-    bytes, and the file's digest (BLAKE2b, 32 bytes, in hex).
+    bytes, and the file's digest (BLAKE2b, 32 bytes, in hex). Of one that lies in a store, `store`
+    is the text that names it: there is nothing to fetch, and the digest is all zeros.
     """
 
     version: Version
     bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
     digest: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    store: Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARS)] = ""
 
 
 class Member(msgspec.Struct, frozen=True):
     """A live worker, for clients that ask it themselves. `probes_answered` counts the probes that
-    it answered; `key` is what it wants to be shown, "" where it answers everybody.
+    it answered; `key` is what it wants to be shown, "" where it answers everybody; `in_store` is as
+    of its `Description`.
     """
 
     id: str
@@ -240,6 +247,7 @@ class Member(msgspec.Struct, frozen=True):
     version: str
     probes_answered: int
     key: str
+    in_store: bool = False
 
 
 @ready

@@ -29,6 +29,10 @@ MAX_NAMED = 3
 """Workers that a sentence names; of more it tells the number."""
 
 
+STORE_DOWN = "store down"
+"""How it is said of a worker that the store of its records does not answer it."""
+
+
 class Level(IntEnum):
     """How bad it is, the worst first."""
 
@@ -107,8 +111,9 @@ def verdict(
 def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     """Whether every lookup fails."""
     states = [worker.state for worker in snapshot.workers]
-    if any(_answers(worker) for worker in snapshot.workers):
-        return _failing(snapshot)
+    answering = [worker for worker in snapshot.workers if _answers(worker)]
+    if answering:
+        return _storeless(snapshot, answering) or _failing(snapshot)
     if any(_is_mute(worker) for worker in snapshot.workers):
         return None if snapshot.lookups_per_s else _nobody_answers(snapshot)
     coming = states.count("starting")
@@ -116,6 +121,16 @@ def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
         return Level.STARTING, f"0 of {counted(coming, 'worker')} up", ""
     failing = "every lookup fails: " if snapshot.errors_per_s > 0 else ""
     return Level.OUTAGE, f"{failing}{_why_none(snapshot, coming)}", "" if coming else "spawn"
+
+
+def _storeless(
+    snapshot: ClusterSnapshot, answering: Sequence[WorkerView]
+) -> tuple[Level, str, str] | None:
+    """Whether no worker can read its records, as their store does not answer."""
+    if snapshot.lookups_per_s or not all(map(is_storeless, answering)):
+        return None
+    failing = "; every lookup fails" if snapshot.errors_per_s > 0 else ""
+    return Level.OUTAGE, f"{answering[0].why}{failing}", ""
 
 
 def _failing(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
@@ -173,6 +188,8 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(f"{_named(slow)} slow{away}", "restart")
     if suspect := [one for one in workers if one.state == "suspect" and not one.frozen]:
         yield Finding(f"{_named(suspect)} silent", "restart")
+    if storeless := [one for one in workers if is_storeless(one)]:
+        yield Finding(f"{storeless[0].why}, for {_named(storeless)}")
     if broken := [one for one in workers if one.breaker_open and one.state != "down"]:
         yield Finding(f"{_named(broken)} failing, not asked for a while", "restart")
     if looping := [one for one in workers if is_crash_looping(one)]:
@@ -247,6 +264,11 @@ def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) 
         "read-only" if read_only else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def is_storeless(worker: WorkerView) -> bool:
+    """Whether the store of its records does not answer a worker that is alive."""
+    return worker.state == "up" and worker.why.startswith(STORE_DOWN)
 
 
 def is_crash_looping(worker: WorkerView) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from nodes.catalog import Argument, Catalog
@@ -11,7 +10,13 @@ from nodes.errors import BadRequest, DataError, InternalError
 from nodes.security.cursors import Cursor, Cursors, Question, cursor_version
 from nodes.support.slices import Sliced
 from nodes.support.text import excerpt
-from nodes.wire import MAX_REFUSAL_CHARS, answer_part, error_envelope, item_envelope
+from nodes.wire import (
+    LOOKUP_TIMEOUT_S,
+    MAX_REFUSAL_CHARS,
+    answer_part,
+    error_envelope,
+    item_envelope,
+)
 
 
 class CatalogVersions:
@@ -37,30 +42,30 @@ class CatalogVersions:
         before, self.present = self.present, OpenCatalog(catalog, self)
         self._keep(before)
 
-    def for_page(self, after: str | None) -> OpenCatalog:
+    def for_page(self, after: str | None) -> Sliced[OpenCatalog]:
         """What to read a page from: the present catalog or, for a page after another, that one's.
         If that is gone, the present one, which says what is wrong with the cursor.
         """
         if after is None or after.startswith(self.present.version):
             return self.present
-        return self._version(cursor_version(after)) or self.present
+        return (yield from self._version(cursor_version(after))) or self.present
 
-    def _version(self, wanted: str) -> OpenCatalog | None:
-        """The catalog of that version, or None if it is gone. Versions lie beside each other
-        under their names, so that a worker that started later has the earlier ones as well.
-        """
-        now = self.present.catalog.info
-        if wanted == now.version:
-            return self.present
+    def _version(self, wanted: str) -> Sliced[OpenCatalog | None]:
+        """The catalog of that version, or None if it is gone."""
+        present = self.present
+        if wanted == present.version:
+            return present
         found = self._before.pop(wanted, None)
         if found is None:
+            now = present.catalog.info
             try:
-                catalog = Catalog.open(Path(now.path).with_name(f"{wanted}.db"))
+                catalog = yield from present.catalog.other_version(wanted)
             except DataError:
                 return None
             if (catalog.info.name, catalog.info.version) != (now.name, wanted):
                 return None
-            found = OpenCatalog(catalog, self)
+            # Meanwhile, another lookup may have opened it as well.
+            found = self._before.pop(wanted, None) or OpenCatalog(catalog, self)
         self._keep(found)
         return found
 
@@ -102,12 +107,24 @@ class OpenCatalog:
         return cursors
 
     def answer(
-        self, name: str, args: tuple[Any, ...], *, limit: int, after: str | None
+        self,
+        name: str,
+        args: tuple[Any, ...],
+        *,
+        limit: int,
+        after: str | None,
+        within: float = LOOKUP_TIMEOUT_S,
     ) -> Sliced[bytes]:
-        """One page of a lookup, as finished JSON. Raises `BadRequest`."""
+        """One page of a lookup, as finished JSON, of use within so many seconds.
+
+        Raises:
+            BadRequest, StoreDown, DataError: see `nodes.catalog.Reader`.
+        """
         before = None if after is None else self._read(after, self._question(name, args))
         start = before.position if before else 0
-        page = yield from self.reader.find_in_slices(name, args, limit=limit, start=start)
+        page = yield from self.reader.find_in_slices(
+            name, args, limit=limit, start=start, within=within
+        )
         following = None
         if page.after is not None:
             following = self._cursor(self._question(name, args), page.after, before)
@@ -119,7 +136,7 @@ class OpenCatalog:
         """The fast path of `answer`, for the first page of a lookup that finds one record or none.
 
         Args:
-            asked: the lookup's name and its arguments; see `Reader.find_single`.
+            asked: the lookup's name and its arguments; see `nodes.catalog.Reader`.
         """
         name, *args = asked
         found = self.reader.find_single(str(name), args)
@@ -147,7 +164,9 @@ class OpenCatalog:
             present=self._versions.present.version,
         )
 
-    def answer_item(self, item: object, *, limit: int, room: bool) -> Sliced[bytes]:
+    def answer_item(
+        self, item: object, *, limit: int, room: bool, within: float = LOOKUP_TIMEOUT_S
+    ) -> Sliced[bytes]:
         """The envelope of one lookup of a batch.
 
         Args:
@@ -155,6 +174,7 @@ class OpenCatalog:
             limit: records of the page, at most.
             room: whether the batch has room for records; if not, the page is empty, and its cursor
                 leads to the first record.
+            within: seconds after which it is of no use.
         """
         match item:
             case [str() as name, *args]:
@@ -164,7 +184,9 @@ class OpenCatalog:
                 return error_envelope(BadRequest(wrong))
         try:
             if room:
-                part = yield from self.answer(name, tuple(args), limit=limit, after=None)
+                part = yield from self.answer(
+                    name, tuple(args), limit=limit, after=None, within=within
+                )
                 return item_envelope(part)
             first = self._cursor(self._question(name, tuple(args)), 0)
         except BadRequest as error:

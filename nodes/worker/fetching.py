@@ -18,6 +18,7 @@ from nodes.catalog import (
     PartialCatalog,
     bytes_so_far,
     cached_catalog,
+    open_catalog,
     partial_catalog,
 )
 from nodes.errors import DataError, MasterLost, NotPossible, Overloaded, Stopping
@@ -92,7 +93,8 @@ class CatalogFetcher:
             version: of the catalog, "" for the one that the master serves.
 
         Raises:
-            LookupFailed: the master refuses; nobody but an operator can change that.
+            LookupFailed: the master refuses; nobody but an operator can change that. Or the store
+                in which the catalog lies is down.
             DataError: it cannot be kept here, or is damaged again and again.
             FetchCancelled: see `cancel`.
         """
@@ -150,6 +152,8 @@ class CatalogFetcher:
             offer = msgspec.convert(result, CatalogOffer)
         except msgspec.ValidationError as error:
             raise MasterLost(f"the master's offer cannot be read: {error}") from error
+        if offer.store:
+            return open_catalog(offer.store).info
         while (found := cached_catalog(offer.version, cache=self._cache)) is None:
             self._check()
             with partial_catalog(

@@ -7,9 +7,8 @@ import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from nodes.catalog import Catalog, CatalogInfo
+from nodes.catalog import Catalog, CatalogInfo, open_catalog, path_of_version
 from nodes.errors import BadRequest, Conflict, DataError, LookupFailed, NotPossible
 from nodes.wire import FetchProgress, WorkerRefusal, is_version
 from nodes.worker.catalogs import CatalogVersions
@@ -149,14 +148,16 @@ class CatalogFollower:
         return version
 
     def _open(self, version: str, fetcher: CatalogFetcher) -> Catalog:
-        """The catalog of that version: beside the present one, in the cache, or from the master."""
+        """The catalog of that version: beside the present one (in its folder, or its store), in the
+        cache, or from the master.
+        """
         present = self._versions.present.catalog.info
-        beside = Path(present.path).with_name(f"{version}.db")
+        beside = path_of_version(present.path, version)
         found = None
         with contextlib.suppress(DataError):
-            found = Catalog.open(beside)
+            found = open_catalog(beside)
         if found is None or found.info.version != version:
-            found = Catalog.open(fetcher.fetch(version).path)
+            found = open_catalog(fetcher.fetch(version).path)
         if found.info.name != present.name:
             raise Conflict(f"catalog {version} is of the dataset {found.info.name!r}")
         return found

@@ -15,6 +15,7 @@ import msgspec
 from nodes.catalog import Catalog, CatalogInfo
 from nodes.security.cursors import Cursors
 from nodes.security.tls import Tls
+from nodes.support.slices import complete
 from nodes.transport import Limits, LoopThread, Server
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -125,10 +126,10 @@ class WorkerServer:
     def start(self) -> None:
         """Warms up, listens, then registers in the background; see `RegistrationKeeper.settled`."""
         self._loop.start()
-        self._loop.call(self._start)
+        self._loop.run(self._start())
 
-    def _start(self) -> None:
-        warm_up(self._lookups, self._versions)
+    async def _start(self) -> None:
+        await complete(warm_up(self._lookups, self._versions))
         self.server.start()
         self._running = self._loop.loop.create_task(self.registration.run())
 

@@ -22,9 +22,10 @@ from nodes.errors import (
     LookupFailed,
 )
 from nodes.support import validation
-from nodes.support.slices import Sliced, begin, finish, single
+from nodes.support.slices import Sliced, begin
 from nodes.transport import FastVerb, Service, Verb, shortcuts
 from nodes.wire import (
+    LOOKUP_TIMEOUT_S,
     PAGE_RECORDS,
     ProbeAnswer,
     WorkerAnswer,
@@ -89,11 +90,16 @@ class Lookups:
                 asked = decode_request(request if type(request) is bytes else b"")
             except msgspec.MsgspecError as error:
                 raise BadRequest(f"this is no lookup: {error}") from error
-            opened = self._versions.for_page(asked.after)
+            late = arrived + asked.within
+            opened = yield from self._versions.for_page(asked.after)
             answer = yield from opened.answer(
-                asked.name, asked.args, limit=asked.limit, after=asked.after
+                asked.name,
+                asked.args,
+                limit=asked.limit,
+                after=asked.after,
+                within=late - time.monotonic(),
             )
-            if time.monotonic() - arrived > asked.within:
+            if time.monotonic() > late:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return answer
 
@@ -108,53 +114,59 @@ class Lookups:
                 asked = decode_batch(request if type(request) is bytes else b"")
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise BadRequest(f"this is no batch: {error}") from error
+            late = arrived + asked.within
             left = asked.most
             envelopes: list[bytes] = []
             for item in asked.lookups:
                 envelope = yield from self._versions.present.answer_item(
-                    item, limit=asked.limit, room=left > 0
+                    item, limit=asked.limit, room=left > 0, within=late - time.monotonic()
                 )
                 left -= len(envelope)
                 envelopes.append(envelope)
                 if not len(envelopes) % SLICE_LOOKUPS:
-                    yield
-            if time.monotonic() - arrived > asked.within:
+                    yield None
+            if time.monotonic() > late:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
         return begin(self._told(find()))
 
-    def suggest(
-        self, field: object, prefix: object, limit: object = 10
-    ) -> WorkerAnswer | WorkerRefusal:
+    def suggest(self, field: object, prefix: object, limit: object = 10) -> Reply:
         """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
 
-        def find() -> WorkerAnswer:
+        def find() -> Sliced[WorkerAnswer]:
             if type(field) is not str or type(prefix) is not str or type(limit) is not int:
                 raise BadRequest("suggest takes a field and a prefix, both text")
             opened = self._versions.present
-            values = opened.reader.suggest(field, prefix, limit=limit)
+            values = yield from opened.reader.suggest_in_slices(
+                field, prefix, limit=limit, within=LOOKUP_TIMEOUT_S
+            )
             body = msgspec.json.encode(values)
             return answer_part(
                 body, count=len(values), after=None, catalog=opened.version, files=()
             )
 
-        return finish(self._told(single(find)))
+        return begin(self._told(find()))
 
-    def probe(self) -> ProbeAnswer:
+    def probe(self) -> ProbeAnswer | Awaitable[ProbeAnswer]:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
-        opened = self._versions.present
-        opened.reader.ping()
-        counters, memory = self.counters, self._process.memory_info()
-        return (
-            counters.served,
-            counters.in_flight,
-            counters.errors,
-            opened.version,
-            self._process.cpu_percent(None),
-            # The catalog's pages are everybody's: they are not counted where that can be told.
-            memory.rss - getattr(memory, "shared", 0),
-        )
+
+        def report() -> Sliced[ProbeAnswer]:
+            opened = self._versions.present
+            trouble = yield from opened.reader.probe_in_slices()
+            counters, memory = self.counters, self._process.memory_info()
+            return (
+                counters.served,
+                counters.in_flight,
+                counters.errors,
+                opened.version,
+                self._process.cpu_percent(None),
+                # The catalog's pages are everybody's: they are not counted where that can be told.
+                memory.rss - getattr(memory, "shared", 0),
+                trouble,
+            )
+
+        return begin(report())
 
     def _told(self, work: Sliced[WorkerAnswer]) -> Sliced[WorkerAnswer | WorkerRefusal]:
         """An answer, or why there is none."""

@@ -22,7 +22,8 @@ from random import Random
 
 import psutil
 
-from nodes.catalog import Catalog, Reader, ensure_catalog
+from nodes.catalog import ensure_catalog
+from nodes.catalog.sqlite_reader import SqliteCatalog, SqliteReader
 from nodes.client.blocking import Client
 from nodes.security.tokens import ensure_token
 from tests.catalog.large_data import CROWD, build_and_measure_peak, make_person, write_people
@@ -112,15 +113,15 @@ def started(few: Path, much: Path) -> Row:
 def read(few: Path, much: Path, records: int) -> Row:
     """Lookups by name with a reader in this process."""
 
-    def find(reader: Reader, name: str) -> None:
+    def find(reader: SqliteReader, name: str) -> None:
         assert reader.find("getbyname", (name,)).count
 
     with ExitStack() as stack:
         readers = []
         for data in (few, much):
-            catalog = stack.enter_context(closing(Catalog.open(ensure_catalog(data).path)))
+            catalog = stack.enter_context(closing(SqliteCatalog.open(ensure_catalog(data).path)))
             readers.append(stack.enter_context(catalog.reader()))
-        return compared("by name, Reader", records, *(partial(find, one) for one in readers))
+        return compared("by name, SqliteReader", records, *(partial(find, one) for one in readers))
 
 
 def compared(

@@ -158,7 +158,7 @@ class StubWorker(Service):
 
     def __init__(self) -> None:
         self._verbs: dict[str, Callable[..., object]] = {
-            "probe": lambda: (0, 0, 0, SERVED.version, 0.0, 1),
+            "probe": lambda: (0, 0, 0, SERVED.version, 0.0, 1, ""),
             "ask": lambda *_args: self.ANSWER,
         }
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.catalog import Catalog, ensure_catalog
-from nodes.catalog.reader import MAX_PAGE_BYTES, MAX_PAGE_RECORDS
+from nodes.catalog import ensure_catalog, open_catalog
+from nodes.catalog.questions import MAX_PAGE_BYTES, MAX_PAGE_RECORDS
 from nodes.dispatch.batches import MAX_BATCH_LOOKUPS, MAX_PART_BYTES, MAX_REPLY_BYTES, PART_LOOKUPS
 from nodes.dispatch.replies import is_answer, is_batch_answer
 from nodes.security.cursors import Cursors
@@ -34,7 +34,7 @@ from nodes.worker.catalogs import CatalogVersions
 ROUNDS = 5
 
 
-def longest_step(work: Callable[[], Iterator[None]]) -> float:
+def longest_step(work: Callable[[], Iterator[object]]) -> float:
     """Milliseconds of CPU that the longest step of some work took, in its best round."""
     best = float("inf")
     for _ in range(ROUNDS):
@@ -47,32 +47,32 @@ def longest_step(work: Callable[[], Iterator[None]]) -> float:
     return best * 1000
 
 
-def sliced(make: Callable[[], Sliced[object]]) -> Callable[[], Iterator[None]]:
+def sliced(make: Callable[[], Sliced[object]]) -> Callable[[], Iterator[object]]:
     """Each slice is a step."""
 
-    def work() -> Iterator[None]:
+    def work() -> Iterator[object]:
         yield from make()
 
     return work
 
 
-def whole(function: Callable[[], object]) -> Callable[[], Iterator[None]]:
+def whole(function: Callable[[], object]) -> Callable[[], Iterator[object]]:
     """All of it is one step."""
 
-    def work() -> Iterator[None]:
+    def work() -> Iterator[object]:
         function()
         yield from ()
 
     return work
 
 
-def worker_steps(folder: Path) -> dict[str, Callable[[], Iterator[None]]]:
+def worker_steps(folder: Path) -> dict[str, Callable[[], Iterator[object]]]:
     """What a worker does with its largest answers."""
     small = [{"name": "many", "location": "Rome", "year": one} for one in range(MAX_PAGE_RECORDS)]
     large = [{"name": "big", "location": "Oslo", "year": 1, "text": "x" * 5000}] * 200
     data = folder / "data.jsonl"
     data.write_text("\n".join(map(json.dumps, small + large)))
-    versions = CatalogVersions(Catalog.open(ensure_catalog(data).path))
+    versions = CatalogVersions(open_catalog(ensure_catalog(data).path))
     versions.cursors = Cursors(bytes(32))
     present = versions.present
 
@@ -97,12 +97,12 @@ def largest_part(record: bytes, max_bytes: int) -> tuple[bytes, int]:
     return b"[%b]" % b",".join([record] * count), count
 
 
-def master_steps() -> dict[str, Callable[[], Iterator[None]]]:
+def master_steps() -> dict[str, Callable[[], Iterator[object]]]:
     """What a master does with the largest answers and batches."""
     flat = json.dumps({"name": "x" * 20, "location": "y" * 20, "year": 2000}).encode()
     half = MAX_NESTING // 2
     nested = json.dumps({"a": [json.loads("[" * half + "]" * half)] * 10}).encode()
-    steps: dict[str, Callable[[], Iterator[None]]] = {}
+    steps: dict[str, Callable[[], Iterator[object]]] = {}
     for what, record in (("flat", flat), ("nested", nested)):
         body, count = largest_part(record, MAX_PAGE_BYTES)
         part = answer_part(body, count=count, after=None, catalog="v", files=("f",))

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from tests.catalog.kit import OpenCatalog, open_catalog, write
+from tests.catalog.kit import OpenCatalog, backing, catalog_of, write
+from tests.store.server import PostgresServer
 
 
 class Put(Protocol):
@@ -22,6 +23,19 @@ class Ask(Protocol):
     """Opens the catalog of some data until the end of the test."""
 
     def __call__(self, data: Path, *, skip_bad: bool = False) -> OpenCatalog: ...
+
+
+@pytest.fixture(scope="module", params=["file", pytest.param("store", marks=pytest.mark.store)])
+def anywhere(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Has the tests of a module run twice: on records in files, and in a store."""
+    if request.param == "file":
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROLLCALL_STORE_URL", server.url)
+        patch.setattr(backing, "url_env", "ROLLCALL_STORE_URL")
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +56,6 @@ def ask() -> Iterator[Ask]:
     with ExitStack() as stack:
 
         def opened(data: Path, *, skip_bad: bool = False) -> OpenCatalog:
-            return stack.enter_context(open_catalog(data, skip_bad=skip_bad))
+            return stack.enter_context(catalog_of(data, skip_bad=skip_bad))
 
         yield opened

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nodes.catalog import Catalog, Lookup, Reader, coerce, ensure_catalog
+from nodes.catalog import (
+    Catalog,
+    CatalogInfo,
+    Lookup,
+    Page,
+    Reader,
+    coerce,
+    ensure_catalog,
+    open_catalog,
+)
 from nodes.catalog.cache import SETTLE_NS
+from nodes.support.slices import complete
+from nodes.transport.loop import new_event_loop
 
 Record = dict[str, Any]
 
@@ -46,10 +58,69 @@ def definition(lookups: Mapping[str, list[str]], **more: object) -> str:
     return "\n".join(lines) + "\n"
 
 
+class Backing:
+    """Where the catalogs that tests open have their records: one suite for all.
+
+    Attributes:
+        url_env: the variable that holds a store's URL; "" for files.
+    """
+
+    def __init__(self) -> None:
+        self.url_env = ""
+
+    def open(self, info: CatalogInfo) -> Catalog:
+        """Opens a catalog that was built, after it was loaded if there is a store."""
+        if not self.url_env:
+            return open_catalog(info.path)
+        from nodes.catalog.postgres.loading import load_catalog
+
+        loaded = load_catalog(info, self.url_env, lambda _stage, _done, _total: None)
+        return open_catalog(loaded.path)
+
+
+backing = Backing()
+
+
+class AskedReader:
+    """A reader of any kind, asked from a thread that waits for the answers."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+
+    def find(
+        self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
+    ) -> Page:
+        """One page."""
+        asked = self._reader.find_in_slices(lookup, args, limit=limit, start=start, within=5.0)
+        return self._runner.run(complete(asked))
+
+    def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
+        """A few values."""
+        asked = self._reader.suggest_in_slices(field, prefix, limit=limit, within=5.0)
+        return self._runner.run(complete(asked))
+
+    def ping(self) -> None:
+        """Reads for real: a busy machine may take its time, once or twice."""
+        said = [self._runner.run(complete(self._reader.probe_in_slices()))]
+        while said[-1] and len(said) < 3:
+            said.append(self._runner.run(complete(self._reader.probe_in_slices())))
+        assert said[-1] == "", said
+
+    def close(self) -> None:
+        """Closes it."""
+
+        async def close() -> None:
+            self._reader.close()
+
+        self._runner.run(close())
+        self._runner.close()
+
+
 class OpenCatalog:
     """A catalog with one reader; it validates arguments first, as a worker does."""
 
-    def __init__(self, catalog: Catalog, reader: Reader) -> None:
+    def __init__(self, catalog: Catalog, reader: AskedReader) -> None:
         self.info = catalog.info
         self.reader = reader
         self._lookups = {lookup.name: lookup for lookup in catalog.info.lookups}
@@ -75,14 +146,25 @@ class OpenCatalog:
 
 
 @contextmanager
-def open_catalog(
+def opened(catalog: Catalog) -> Iterator[OpenCatalog]:
+    """A catalog with a reader."""
+    reader = AskedReader(catalog.reader())
+    try:
+        reader.ping()  # what it opens when it is first asked is open from here on
+        yield OpenCatalog(catalog, reader)
+    finally:
+        reader.close()
+        catalog.close()
+
+
+@contextmanager
+def catalog_of(
     data: Path, cache: Path | None = None, *, skip_bad: bool = False, settle_ns: int = SETTLE_NS
 ) -> Iterator[OpenCatalog]:
-    """Open the catalog of `data`, built if necessary."""
+    """The catalog of `data`, built if necessary."""
     info = ensure_catalog(data, cache=cache, skip_bad=skip_bad, settle_ns=settle_ns)
-    catalog = Catalog.open(info.path)
-    with catalog.reader() as reader:
-        yield OpenCatalog(catalog, reader)
+    with opened(backing.open(info)) as catalog:
+        yield catalog
 
 
 def plain_scan(records: list[Record], fields: tuple[str, ...], args: tuple[Any, ...]) -> Any:

@@ -19,11 +19,15 @@ from hypothesis import strategies as st
 from nodes.catalog import coerce
 from nodes.errors import BadRequest
 from nodes.support.paths import shipped_data
-from tests.catalog.kit import CLASSIC, Record, definition, open_catalog, plain_scan, write
+from tests.catalog.kit import CLASSIC, Record, catalog_of, definition, plain_scan, write
+
+pytestmark = pytest.mark.usefixtures("anywhere")
 
 LOOKUPS = {**CLASSIC, "bysize": ["size"], "byall": ["size", "year", "location", "name"]}
 
-_texts = st.text(max_size=6) | st.sampled_from(["Oslo", "oslo", "São Paulo", "L'Aquila", "7", ""])
+_texts = st.text(max_size=6) | st.sampled_from(
+    ["Oslo", "oslo", "São Paulo", "L'Aquila", "7", "", "\0", "\1", "a\0b", "a\1"]
+)
 _integers = st.integers(-5, 5) | st.integers(-(2**63), 2**63 - 1)
 _numbers = _integers | st.floats(allow_nan=False, allow_infinity=False)
 _nothing = st.sampled_from([None, [], {}, ["Oslo"], {"year": 7}])
@@ -71,7 +75,7 @@ def test_answers_over_generated_data_equal_a_plain_scan(
     records = [record for _, part in files for record in part] + [ANCHOR]
     with TemporaryDirectory() as temporary:
         data = write(Path(temporary) / "data", contents)
-        with open_catalog(data, Path(temporary) / "cache") as catalog:
+        with catalog_of(data, Path(temporary) / "cache") as catalog:
             assert catalog.info.records == len(records)
             strangers = dict(zip(("name", "location", "year", "size"), extra, strict=True))
             for lookup in catalog.info.lookups:
@@ -97,7 +101,7 @@ def test_values_of_several_types_are_found_by_what_json_writes(values: list[Any]
     records = [{"key": value, "number": number} for number, value in enumerate([*values, "text"])]
     with TemporaryDirectory() as temporary:
         files = {"a.json": records, "dataset.toml": definition({"by": ["key"]})}
-        with open_catalog(write(Path(temporary) / "d", files), Path(temporary) / "c") as catalog:
+        with catalog_of(write(Path(temporary) / "d", files), Path(temporary) / "c") as catalog:
             assert catalog.lookup("by").types == ("text",)
             for wanted in {text(record["key"]) for record in records} - {None}:
                 expected = [one for one in records if text(one["key"]) == wanted]
@@ -128,7 +132,7 @@ def test_csv_answers_equal_a_plain_scan_of_the_rows(data: st.DataObject) -> None
     ]
     with TemporaryDirectory() as temporary:
         folder = write(Path(temporary) / "d", {"a.csv": sheet.getvalue()})
-        with open_catalog(folder, Path(temporary) / "c") as catalog:
+        with catalog_of(folder, Path(temporary) / "c") as catalog:
             for record in records:
                 for name, fields in CLASSIC.items():
                     if all(field in record for field in fields):
@@ -166,7 +170,7 @@ def check_all(folder: Path) -> None:
     names = {record["name"] for record in records}
     places = {record["location"] for record in records}
     years = {record["year"] for record in records}
-    with open_catalog(folder) as catalog:
+    with catalog_of(folder) as catalog:
         for name in names:
             assert catalog.records("getbyname", name) == plain_scan(records, ("name",), (name,))
         for place in places:
@@ -202,7 +206,7 @@ def test_every_answer_over_more_data() -> None:
     ],
 )
 def test_the_classic_questions_have_answers(name: str, args: tuple[object, ...]) -> None:
-    with open_catalog(shipped_data()) as catalog:
+    with catalog_of(shipped_data()) as catalog:
         found = catalog.records(name, *args)
         fields = catalog.lookup(name).fields
     assert found
@@ -228,7 +232,7 @@ STRANGE = [
 
 @pytest.mark.parametrize("value", STRANGE)
 def test_strange_values_are_found_nowhere(value: str) -> None:
-    with open_catalog(shipped_data()) as catalog:
+    with catalog_of(shipped_data()) as catalog:
         assert catalog.records("getbyname", value) == []
         assert catalog.records("getbylocation", value) == []
         assert catalog.records("getbyyear", value, 2002) == []
@@ -237,7 +241,7 @@ def test_strange_values_are_found_nowhere(value: str) -> None:
 @pytest.mark.parametrize("value", ["x" * (1 << 20), "\ud800", None, ["xander"], 7, b"xander"])
 def test_what_cannot_be_a_value_is_a_bad_request(value: object) -> None:
     asks = {"getbyname": [value], "getbylocation": [value], "getbyyear": [value, 2002]}
-    with open_catalog(shipped_data()) as catalog:
+    with catalog_of(shipped_data()) as catalog:
         for name, args in asks.items():
             with pytest.raises(BadRequest, match=rf"{name}\("):
                 coerce(catalog.lookup(name), args)

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from nodes.catalog import Catalog, CatalogInfo, ensure_catalog
+from nodes.catalog import CatalogInfo, ensure_catalog
 from nodes.catalog.cache import MAX_CATALOGS, MAX_STAMPS
+from nodes.catalog.sqlite_reader import SqliteCatalog
 from nodes.errors import DataError
 from tests.catalog.conftest import Ask, Put
-from tests.catalog.kit import catalogs, definition, open_catalog, person, write
+from tests.catalog.kit import catalog_of, catalogs, definition, person, write
 
 AL, BO = person("al"), person("bo")
 
@@ -105,7 +106,7 @@ def test_while_files_look_the_same_they_are_not_read(
 def test_a_change_at_once_and_of_the_same_size_is_seen(put: Put) -> None:
     for number in range(40):
         data = put({"a.json": [person(f"p{number % 2}")]})
-        with open_catalog(data) as catalog:
+        with catalog_of(data) as catalog:
             assert catalog.records("getbyname", f"p{number % 2}") == [person(f"p{number % 2}")]
             assert catalog.records("getbyname", f"p{(number + 1) % 2}") == []
 
@@ -124,7 +125,7 @@ def test_a_change_with_the_old_time_put_back_is_seen(put: Put, ask: Ask) -> None
     first = ensure_settled(data)
     put({"a.json": [BO]})
     os.utime(data / "a.json", ns=(before.st_atime_ns, before.st_mtime_ns))
-    with open_catalog(data, settle_ns=AT_ONCE_NS) as catalog:
+    with catalog_of(data, settle_ns=AT_ONCE_NS) as catalog:
         assert catalog.info.version != first.version
         assert catalog.records("getbyname", "bo") == [BO]
 
@@ -147,7 +148,7 @@ def test_whatever_changes_the_answers_changes_the_version(
     second = builds.ensure_settled(put(change))
     assert second.version != first.version
     assert builds.versions == [first.version, second.version]
-    assert Catalog.open(first.path).info == first
+    assert SqliteCatalog.open(first.path).info == first
 
 
 def test_going_back_finds_the_old_catalog(put: Put, builds: Builds) -> None:
@@ -157,7 +158,7 @@ def test_going_back_finds_the_old_catalog(put: Put, builds: Builds) -> None:
 
 def test_force_builds_the_same_again(put: Put, builds: Builds, cache: Path) -> None:
     data = put({"a.json": [AL]})
-    with Catalog.open(builds.ensure(data).path).reader() as old:
+    with SqliteCatalog.open(builds.ensure(data).path).reader() as old:
         again = builds.ensure(data, force=True)
         assert builds.versions == [again.version] * 2
         assert catalogs(cache) == [f"{again.version}.db"]
@@ -288,7 +289,7 @@ def test_progress_goes_up_to_the_end(put: Put, lines: bool) -> None:
 
 
 def test_only_the_newest_catalogs_are_kept_and_those_in_use(put: Put, cache: Path) -> None:
-    held = Catalog.open(ensure_catalog(put({"a.json": [person("held")]})).path)
+    held = SqliteCatalog.open(ensure_catalog(put({"a.json": [person("held")]})).path)
     infos = []
     for number in range(MAX_CATALOGS + 4):
         info = ensure_catalog(put({"a.json": [person(f"p{number}")]}))

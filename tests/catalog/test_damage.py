@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from nodes.catalog import Catalog, Reader, ensure_catalog
+from nodes.catalog import ensure_catalog
+from nodes.catalog.sqlite_reader import SqliteCatalog, SqliteReader
 from nodes.errors import BadRequest, DataError
 from tests.catalog.conftest import Put
-from tests.catalog.kit import open_catalog, person, plain_scan, write
+from tests.catalog.kit import catalog_of, person, plain_scan, write
 
 RECORDS = [person(f"p{number % 50}", f"City {number % 9}", number) for number in range(400)]
 PAGE = 8192
@@ -108,7 +109,7 @@ def test_a_damaged_catalog_is_built_again(put: Put, damage: str) -> None:
     data = put({"a.json": RECORDS})
     info = ensure_catalog(data)
     DAMAGE[damage](Path(info.path))
-    with open_catalog(data) as catalog:
+    with catalog_of(data) as catalog:
         assert catalog.info == info
         assert catalog.records("getbyname", "p7") == plain_scan(RECORDS, ("name",), ("p7",))
 
@@ -118,7 +119,7 @@ def test_to_open_or_to_read_a_damaged_catalog_is_a_data_error(put: Put, damage: 
     path = Path(ensure_catalog(put({"a.json": RECORDS})).path)
     DAMAGE[damage](path)
     with pytest.raises(DataError) as caught:
-        with Catalog.open(path).reader() as reader:
+        with SqliteCatalog.open(path).reader() as reader:
             reader.ping()
     assert str(path) in str(caught.value)
 
@@ -133,8 +134,8 @@ def test_wherever_bytes_are_wrong_nothing_but_our_errors_comes_out(put: Put, see
         start = rng.randrange(len(content) if seed % 3 else PAGE)
         content[start : start + 4] = rng.randbytes(4)[: len(content) - start]
     path.write_bytes(content)
-    uses: list[Callable[[Reader], object]] = [
-        Reader.ping,
+    uses: list[Callable[[SqliteReader], object]] = [
+        SqliteReader.ping,
         lambda reader: reader.find("getbyname", ["p7"]),
         lambda reader: reader.find("getbyyear", ["City 4", 13]),
         lambda reader: reader.suggest("location", "City", limit=100),
@@ -142,7 +143,7 @@ def test_wherever_bytes_are_wrong_nothing_but_our_errors_comes_out(put: Put, see
     ]
     for use in uses:
         # BadRequest: the damage may be in the name of the lookup.
-        with suppress(DataError, BadRequest), Catalog.open(path).reader() as reader:
+        with suppress(DataError, BadRequest), SqliteCatalog.open(path).reader() as reader:
             use(reader)
-    with open_catalog(data) as catalog:
+    with catalog_of(data) as catalog:
         assert catalog.info.records == len(RECORDS)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from nodes.catalog import Catalog
+from nodes.catalog.sqlite_reader import SqliteCatalog
 from nodes.cli.data import build_with_progress
 from nodes.cli.data import data as command
 from tests.catalog.conftest import Put
@@ -103,13 +103,13 @@ def test_build_tells_where_the_catalog_is(put: Put, cache: Path) -> None:
     assert first.startswith("data: 2 records, catalog ")
     assert lookups == "lookups: getbyname(name), getbylocation(location), getbyyear(location, year)"
     assert [Path(path).name] == catalogs(cache)
-    assert Catalog.open(path).info.version in first
+    assert SqliteCatalog.open(path).info.version in first
 
 
 def test_build_as_json(put: Put) -> None:
     data = put({"a.json": [AL, BO]})
     found = parsed(run("build", "--json", data))
-    info = Catalog.open(found["path"]).info
+    info = SqliteCatalog.open(found["path"]).info
     assert found == {
         "path": info.path,
         "name": "data",

@@ -15,7 +15,7 @@ import pytest
 
 from nodes.catalog import CatalogInfo, ensure_catalog
 from nodes.client.blocking import Client
-from tests.catalog.kit import Record, open_catalog
+from tests.catalog.kit import Record, catalog_of
 from tests.catalog.large_data import CROWD, build_and_measure_peak, make_person, write_people
 from tests.kit import Node
 
@@ -56,7 +56,7 @@ def test_answers_are_those_of_a_plain_scan(tmp_path: Path, suffix: str) -> None:
             by_name[person["name"]].append(person)
         if (place := (person["location"], person["year"])) in places:
             by_place[place].append(person)
-    with open_catalog(file) as catalog:
+    with catalog_of(file) as catalog:
         assert {name: catalog.records("getbyname", name) for name in names} == by_name
         assert {place: catalog.records("getbyyear", *place) for place in places} == by_place
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog
+from nodes.catalog.sqlite_reader import SqliteCatalog
 from tests.catalog.conftest import Put
-from tests.catalog.kit import catalogs, open_catalog, person, plain_scan
+from tests.catalog.kit import catalog_of, catalogs, person, plain_scan
 from tests.kit import PATIENCE
 
 RECORDS = [person(f"p{number % 500}", f"City {number % 9}", number) for number in range(6000)]
@@ -89,7 +90,7 @@ def builder(data: Path, pause: str = "never") -> Iterator[Builder]:
 
 def check(data: Path) -> None:
     """The catalog of `data` is there and has all the answers."""
-    with open_catalog(data) as catalog:
+    with catalog_of(data) as catalog:
         assert catalog.info.records == len(RECORDS)
         for name in ("p0", "p7", "p499"):
             assert catalog.records("getbyname", name) == plain_scan(RECORDS, ("name",), (name,))
@@ -123,7 +124,7 @@ def test_a_killed_build_leaves_nothing_that_is_used(data: Path, cache: Path, pau
 def test_a_killed_build_leaves_the_old_catalog_as_it_is(data: Path, cache: Path) -> None:
     info = ensure_catalog(data)
     content = Path(info.path).read_bytes()
-    with Catalog.open(info.path).reader() as reader, builder(data, "index True") as victim:
+    with SqliteCatalog.open(info.path).reader() as reader, builder(data, "index True") as victim:
         victim.go()
         assert victim.read_line() == "paused"
         victim.kill()
@@ -148,7 +149,7 @@ def test_a_build_under_way_is_not_taken_for_a_leftover(data: Path, cache: Path) 
 
 def test_a_catalog_that_another_process_has_open_is_kept(data: Path, put: Put, cache: Path) -> None:
     info = ensure_catalog(data)
-    hold = "import sys; from nodes.catalog import Catalog; c = Catalog.open(sys.argv[1]); print(1)"
+    hold = "import sys, nodes.catalog as n; c = n.open_catalog(sys.argv[1]); print(1)"
     command = [sys.executable, "-c", f"{hold}; sys.stdout.flush(); sys.stdin.read()", info.path]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None

@@ -1,33 +1,32 @@
-"""The catalog reader: find by pages, suggest, ping, and what it rejects."""
+"""The catalog readers, in a file and in a store: pages, suggestions, and what they reject."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.catalog import Catalog, Reader, ensure_catalog
-from nodes.catalog.reader import MAX_PAGE_BYTES, MAX_PAGE_RECORDS
-from nodes.errors import BadRequest, DataError
+from nodes.catalog.questions import MAX_PAGE_BYTES, MAX_PAGE_RECORDS
+from nodes.errors import BadRequest
 from tests.catalog.conftest import Ask, Put
-from tests.catalog.kit import OpenCatalog, definition, open_catalog, person, plain_scan, write
+from tests.catalog.kit import OpenCatalog, catalog_of, definition, person, plain_scan, write
+
+pytestmark = pytest.mark.usefixtures("anywhere")
 
 CITIES = ["Oslo", "Rome", "Lima"]
 MANY = [person(f"p{number % 7}", CITIES[number % 3], 2000 + number % 4) for number in range(97)]
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCatalog]:
+def many(anywhere: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCatalog]:
     base = tmp_path_factory.mktemp("many")
     data = write(base / "data", {"a.json": MANY[:50], "b.json": MANY[50:]})
-    with open_catalog(data, base / "cache") as catalog:
+    with catalog_of(data, base / "cache") as catalog:
         yield catalog
 
 
@@ -149,7 +148,7 @@ def test_integers_are_suggested_by_their_digits(numbers: set[int]) -> None:
     records = [{"number": number} for number in numbers]
     files = {"a.json": records, "dataset.toml": definition({"by": ["number"]})}
     with TemporaryDirectory() as temporary:
-        with open_catalog(write(Path(temporary) / "d", files), Path(temporary) / "c") as catalog:
+        with catalog_of(write(Path(temporary) / "d", files), Path(temporary) / "c") as catalog:
             for prefix in {str(number)[:length] for number in numbers for length in (0, 1, 2, 19)}:
                 expected = {str(number) for number in numbers if str(number).startswith(prefix)}
                 found = catalog.reader.suggest("number", prefix, limit=100)
@@ -194,67 +193,3 @@ def test_ping_reads_a_record_each_time(put: Put, ask: Ask) -> None:
     catalog = ask(put({"a.json": [*odd, person("al"), person("al"), person("bo")]}))
     for _ in range(20):
         catalog.reader.ping()
-
-
-def test_readers_of_one_catalog_answer_in_many_threads(many: OpenCatalog) -> None:
-    catalog = Catalog.open(many.info.path)
-    expected = plain_scan(MANY, ("name",), ("p3",))
-    answers: list[object] = []
-
-    def read() -> None:
-        with catalog.reader() as reader:
-            for _ in range(50):
-                answers.append(json.loads(reader.find("getbyname", ["p3"]).body))
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [expected] * 200
-
-
-def test_a_closed_reader_says_so_and_may_be_closed_again(put: Put) -> None:
-    reader = Catalog.open(ensure_catalog(put({"a.json": MANY})).path).reader()
-    reader.close()
-    reader.close()
-    for use in (reader.ping, lambda: reader.find("getbyname", ["p1"])):
-        with pytest.raises(DataError, match="cannot be read"):
-            use()
-
-
-def test_a_catalog_that_is_open_outlives_its_file(put: Put) -> None:
-    info = ensure_catalog(put({"a.json": MANY}))
-    with Catalog.open(info.path).reader() as reader:
-        Path(info.path).unlink()
-        page = reader.find("getbyname", ["p1"])
-        assert json.loads(page.body) == plain_scan(MANY, ("name",), ("p1",))
-
-
-def test_a_catalog_lets_go_of_its_file(put: Put) -> None:
-    info = ensure_catalog(put({"a.json": MANY}))
-
-    def opened() -> list[str]:
-        return [file.path for file in psutil.Process().open_files()]
-
-    catalog: Catalog | None = Catalog.open(info.path)
-    reader: Reader | None = catalog.reader() if catalog else None
-    assert info.path in opened()
-    if reader:
-        reader.close()
-    del reader
-    catalog = None
-    assert catalog is None
-    assert info.path not in opened()
-
-
-def test_a_relative_path_is_good_from_everywhere(
-    put: Put, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    info = ensure_catalog(put({"a.json": MANY}), cache=Path("near"))
-    catalog = Catalog.open(Path(info.path).relative_to(tmp_path))
-    monkeypatch.chdir("/")
-    assert Path(info.path).is_absolute()
-    with catalog.reader() as reader:
-        assert reader.find("getbyname", ["p1"]).count > 0

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup
+from nodes.errors import BadRequest, DeadlineExceeded, NoWorkers, PoisonLookup, StoreDown
 from nodes.routing import State
 from nodes.transport import LinkLost
 from nodes.wire import MAX_REFUSAL_CHARS
@@ -154,6 +154,69 @@ def test_a_worker_that_fails_is_blamed_and_another_answers(bad: Verb) -> None:
         assert s.call() == "b"
         assert (worker.served, worker.errors) == (0, 1)
         assert s.router.reroutes == 1
+
+
+def storeless(*_args: object) -> object:
+    """Is told nothing by the store of its records."""
+    return ("store_down", "the store cannot be reached\x1b")
+
+
+def test_a_store_that_is_down_is_no_worker_s_fault() -> None:
+    told: list[str] = []
+    with dispatching(listener=lambda kind, _worker, _text: told.append(kind)) as s:
+        workers = [s.worker(name, storeless) for name in "abc"]
+        for worker in workers:
+            worker.in_store = True
+        told.clear()
+        for _ in range(20):
+            with pytest.raises(StoreDown, match=r"^the store cannot be reached\\x1b$"):
+                s.call()
+        assert [(worker.errors, worker.breaker.open) for worker in workers] == [(0, False)] * 3
+        assert told == []
+        assert len(s.asked) <= 40, "once more elsewhere, at most"
+
+
+def test_what_one_does_not_reach_another_may() -> None:
+    with dispatching() as s:
+        worker = s.worker("a", storeless)
+        worker.in_store = True
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert (worker.errors, worker.served, s.router.reroutes) == (0, 0, 1)
+
+
+def test_one_whose_probes_say_that_it_has_no_store_is_asked_last() -> None:
+    told: list[tuple[str, str]] = []
+    with dispatching(listener=lambda kind, _worker, text: told.append((kind, text))) as s:
+        worker = s.worker("a", storeless)
+        s.worker("b", good, served=5)
+        for trouble in ("cannot be reached", "cannot be reached", ""):
+            s.registry.probe_answered(
+                worker.generation,
+                version="v",
+                cpu=0.0,
+                memory=0,
+                now=s.time.now,
+                trouble=trouble,
+            )
+            if trouble:
+                assert [s.call(), s.call()] == ["b", "b"]
+        assert worker.state is State.UP
+        assert told[-2:] == [
+            ("store_down", "cannot be reached"),
+            ("store_back", "reads its records again"),
+        ]
+        worker.served = 0
+        s.dispatcher.changed()
+        assert s.router.pick_first() is worker
+
+
+def test_a_worker_without_a_store_cannot_blame_one() -> None:
+    with dispatching() as s:
+        worker = s.worker("a", storeless)
+        s.worker("b", good, served=5)
+        assert s.call() == "b"
+        assert worker.errors == 1
 
 
 def test_a_worker_that_is_not_there_is_rerouted() -> None:

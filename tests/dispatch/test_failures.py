@@ -13,7 +13,7 @@ import pytest
 import rpyc
 from rpyc.utils.server import ThreadedServer
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog, open_catalog
 from nodes.client.blocking import Client
 from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.errors import LookupFailed
@@ -139,7 +139,7 @@ def a_web_server() -> Iterator[tuple[str, int]]:
 @contextmanager
 def registered_at(address: tuple[str, int], master: tuple[str, int]) -> Iterator[None]:
     """A worker is registered whose address leads there."""
-    catalog = Catalog.open(ensure_catalog(shipped_data()).path)
+    catalog = open_catalog(ensure_catalog(shipped_data()).path)
     said = Registration(
         instance=SECRET,
         wanted_id="astray",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog, open_catalog
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
@@ -95,7 +95,7 @@ def main() -> None:
     print(port, flush=True)
     advertised, master_port = map(int, sys.stdin.readline().split())
     worker = WorkerServer(
-        catalog=Catalog.open(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
+        catalog=open_catalog(ensure_catalog(Path(data[0]) if data else shipped_data()).path),
         master=(host, master_port),
         token=worker_token,
         port=port,

@@ -17,7 +17,7 @@ from nodes.routing import POLICIES, Address, Registry, Router, Worker
 from nodes.transport import Pending, Value
 from nodes.wire import ProbeAnswer
 
-GOOD: ProbeAnswer = (0, 0, 0, "v", 0.0, 1)
+GOOD: ProbeAnswer = (0, 0, 0, "v", 0.0, 1, "")
 
 
 class Probed:

@@ -8,7 +8,7 @@ from random import Random
 import msgspec
 import pytest
 
-from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, StoreDown
 from nodes.routing import (
     POLICIES,
     Address,
@@ -64,10 +64,22 @@ class CallHarness:
             self.call.failed(self.workers[name], "broken", now)
         elif verb == "breaks":
             self.call.failed(self.workers[name], "its connection ended", now, broke=True)
+        elif verb == "has no store":
+            self.call.store_failed(self.workers[name], "the store cannot be reached")
+        elif verb == "is probed":
+            self._probe(self.workers[name], now)
+        elif verb == "is in trouble":
+            self._probe(self.workers[name], now, trouble="cannot be reached")
         elif verb == "refuses":
             self.call.refused(self.workers[name], "the year is wrong", now)
         else:
             assert not event
+
+    def _probe(self, worker: Worker, now: float, trouble: str = "") -> None:
+        worker.in_store = True
+        self.registry.probe_answered(
+            worker.generation, version="v", cpu=0.0, memory=0, now=now, trouble=trouble
+        )
 
     def next(self, now: float) -> Outcome:
         """What the call does now."""
@@ -139,6 +151,45 @@ def run(harness: CallHarness, steps: list[Step]) -> None:
             [(0.0, "", "a"), (0.125, "a breaks", "b"), (0.375, "", 1.125)],
             id="what may be deadly is not hedged",
         ),
+        pytest.param(
+            "abc",
+            [(0.0, "", "a"), (0.125, "a has no store", "b"), (0.25, "b has no store", StoreDown)],
+            id="a store that two do not reach",
+        ),
+        pytest.param("a", [(0.0, "", "a"), (0.1, "a has no store", StoreDown)], id="one of one"),
+        pytest.param(
+            "ab",
+            [(0.0, "", "a"), (0.1, "b is in trouble", 0.25), (0.125, "a has no store", StoreDown)],
+            id="one that does not reach the store either is not asked",
+        ),
+        pytest.param(
+            "ab",
+            [(0.0, "", "a"), (0.125, "b is in trouble", 0.25), (0.25, "", 1.0)],
+            id="a store in trouble is not asked the same twice",
+        ),
+        pytest.param(
+            "ab",
+            [(0.0, "", "a"), (0.25, "", "b"), (0.375, "a has no store", 1.25)],
+            id="one does not reach the store, and another is at it",
+        ),
+        pytest.param(
+            "a",
+            [(0.0, "", "a"), (1.0, "a is in trouble", 1.125), (4.0, "", StoreDown)],
+            id="a store that was not heard of in time",
+        ),
+        pytest.param(
+            "ab",
+            [
+                (0.0, "", "a"),
+                (0.125, "b is in trouble", 0.25),
+                (0.75, "a is probed", 1.0),
+                (1.0, "", 1.125),
+                (1.5, "a is probed", 1.625),
+                (2.625, "", 2.75),
+                (2.75, "b is probed", "b"),
+            ],
+            id="one that waits for its store is given up only once it is silent",
+        ),
     ],
 )
 def test_what_a_call_does_next(workers: str, steps: list[Step]) -> None:
@@ -165,6 +216,12 @@ def test_what_a_call_does_next(workers: str, steps: list[Step]) -> None:
             "ab",
             [(0.0, "", "a"), (0.25, "a fails", "b")],
             id="a failure is rerouted all the same",
+        ),
+        pytest.param(
+            NO_RETRIES,
+            "ab",
+            [(0.0, "", "a"), (0.25, "a has no store", StoreDown)],
+            id="a store costs no more than the budget",
         ),
     ],
 )

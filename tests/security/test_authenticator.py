@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import rpyc
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog, open_catalog
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.client.connection import MasterConnection
@@ -283,7 +283,7 @@ def test_a_worker_is_no_way_around_its_master() -> None:
 
 
 def test_a_worker_without_a_master_answers_nobody_and_an_open_one_anybody() -> None:
-    catalog = Catalog.open(ensure_catalog(shipped_data()).path)
+    catalog = open_catalog(ensure_catalog(shipped_data()).path)
     alone = WorkerServer(catalog=catalog, master=("127.0.0.1", 1), token=worker_token)
     alone.start()
     with Lane.dial(*alone.server.address) as lane:

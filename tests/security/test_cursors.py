@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import Catalog, ensure_catalog, open_catalog
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.errors import BadRequest, InternalError
@@ -127,7 +127,7 @@ class PagedWorker:
     def _catalog(self, year: int) -> Catalog:
         people = [{"name": "ann", "location": "Oslo", "year": year}] * 9
         (self._folder / "people.json").write_text(json.dumps(people))
-        made = Catalog.open(ensure_catalog(self._folder, cache=self._folder / "cache").path)
+        made = open_catalog(ensure_catalog(self._folder, cache=self._folder / "cache").path)
         self._made.append(made)
         return made
 
@@ -141,7 +141,7 @@ class PagedWorker:
 
     def page(self, after: str | None = None) -> tuple[list[int], str]:
         """The years of the next two records, and the cursor of the page after them."""
-        opened = self.served.for_page(after)
+        opened = finish(self.served.for_page(after))
         part = finish(opened.answer("getbyname", ("ann",), limit=2, after=after))
         page = json.loads(b"{%b}" % part)
         return [record["year"] for record in page["result"]], page["after"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog, open_catalog
 from nodes.cli import cli
 from nodes.cli.common import say_insecurity
 from nodes.client.attached import AttachedCluster
@@ -281,7 +281,7 @@ def test_a_worker_of_another_ca_cannot_register(
     lying = Tls(folder, None)
     lying._client.load_cert_chain(other / "worker.pem", other / "worker-key.pem")
     with master_alone(tls=folder) as master:
-        catalog = Catalog.open(ensure_catalog(shipped_data()).path)
+        catalog = open_catalog(ensure_catalog(shipped_data()).path)
         worker = WorkerServer(catalog=catalog, master=master.address, token=read_token, tls=lying)
         worker.start()
         try:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nodes.catalog import Catalog, ensure_catalog
-from nodes.catalog.reader import SLICE_RECORDS
+from nodes.catalog import ensure_catalog, open_catalog
+from nodes.catalog.questions import SLICE_RECORDS
 from nodes.transport import encode_arguments, shortcuts
 from nodes.wire import LookupRequest, batch_size, encode_batch, encode_request
 from nodes.worker.catalogs import CatalogVersions
@@ -35,7 +35,7 @@ def lookups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookups]:
     data = write(base / "data", {"a.json": PEOPLE[:20], "b.json": PEOPLE[20:]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ROLLCALL_CACHE", str(base / "cache"))
-        catalog = Catalog.open(ensure_catalog(Path(data)).path)
+        catalog = open_catalog(ensure_catalog(Path(data)).path)
     versions = CatalogVersions(catalog)
     yield Lookups(versions, Counters())
     versions.close()

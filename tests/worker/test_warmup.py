@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog, open_catalog
 from nodes.support.paths import shipped_data
+from nodes.support.slices import finish
 from nodes.transport import shortcuts
 from nodes.wire import NOTHING_FOUND
 from nodes.worker.catalogs import CatalogVersions
@@ -27,11 +28,11 @@ class RecordedLookups(Lookups):
 
 
 def test_every_lookup_is_answered_some_times_and_counted_nowhere() -> None:
-    catalog = Catalog.open(ensure_catalog(shipped_data()).path)
+    catalog = open_catalog(ensure_catalog(shipped_data()).path)
     versions = CatalogVersions(catalog)
     lookups = RecordedLookups(versions)
     try:
-        warm_up(lookups, versions)
+        finish(warm_up(lookups, versions))
         report = lookups.probe()
     finally:
         versions.close()
@@ -39,4 +40,5 @@ def test_every_lookup_is_answered_some_times_and_counted_nowhere() -> None:
     assert set(lookups.found) == {"getbyname", "getbylocation", "getbyyear"}
     assert {len(asked) for asked in lookups.found.values()} == {ROUNDS}
     assert all(lookups.found["getbyname"])
+    assert isinstance(report, tuple)
     assert report[:3] == (0, 0, 0)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nodes.catalog import Catalog, ensure_catalog
+from nodes.catalog import ensure_catalog
+from nodes.catalog.sqlite_reader import SqliteCatalog
 from tests.bench.peers import Data, Find, Row
 
 ROWS = (Row("SQLite in the client's process, one machine"),)
@@ -29,7 +30,7 @@ def serve(data: Data) -> Iterator[str]:
 def connect(address: str, row: Row) -> Iterator[Find]:
     """Opens it."""
     del row
-    catalog = Catalog.open(Path(address))
+    catalog = SqliteCatalog.open(Path(address))
     try:
         with catalog.reader() as reader:
             yield lambda names: [json.loads(reader.find("getbyname", (names[0],)).body)]

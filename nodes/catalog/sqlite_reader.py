@@ -1,9 +1,8 @@
-"""The catalog reader: opens a catalog, finds records and suggests values."""
+"""The reader of catalogs in SQLite files: opens one, finds records and suggests values."""
 
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import struct
 import weakref
@@ -15,31 +14,32 @@ from types import TracebackType
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, coerce, quoted, usage
-from nodes.catalog.model import CatalogInfo, Lookup, Page
+from nodes.catalog.arguments import Argument, coerce, usage
+from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.questions import (
+    MAX_PAGE_BYTES,
+    SLICE_RECORDS,
+    Questions,
+    check_limit,
+    prefix_ranges,
+)
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
-from nodes.support.slices import Sliced, finish
-
-MAX_PAGE_RECORDS = 10_000
-MAX_SUGGESTIONS = 100
-MAX_PAGE_BYTES = 512 << 10
-"""A page ends before its body exceeds this, except that it has at least one record. Whoever passes
-a page of that size on is not held up by it for more than 5 ms, however deep its records nest."""
-
-SLICE_RECORDS = 250
-"""Records of a page that are read without a break: about a millisecond's work."""
+from nodes.support.slices import Sliced, finish, single
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _FAST_TYPES = {"text": str, "integer": int}
+_TOP: dict[str, str | bytes] = {"text": b"", "integer": ""}
+"""The upper end of all values of a type: to SQLite every number is below every text, and every
+text below every blob."""
 _DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading a damaged file may raise: rows and messages can hold anything then."""
 
 
-class Catalog:
-    """An open catalog: cheap to open whatever its size, safe to share between threads."""
+class SqliteCatalog:
+    """An open file: cheap to open whatever its size, safe to share between threads."""
 
     def __init__(self, info: CatalogInfo, descriptor: int) -> None:
         """Take over `descriptor`, whose lock keeps the file from being evicted."""
@@ -47,7 +47,7 @@ class Catalog:
         self._release = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
-    def open(cls, path: str | Path) -> Catalog:
+    def open(cls, path: str | Path) -> SqliteCatalog:
         """Open the catalog in a file.
 
         Raises:
@@ -72,34 +72,38 @@ class Catalog:
         """Release the file, which may then be evicted; open readers go on working."""
         self._release()
 
-    def reader(self) -> Reader:
+    def other_version(self, version: str) -> Sliced[SqliteCatalog]:
+        """See `nodes.catalog.protocol`: versions lie beside each other under their names, so that
+        a worker that started later has the earlier ones as well.
+        """
+        beside = Path(self.info.path).with_name(f"{version}.db")
+        return single(lambda: SqliteCatalog.open(beside))
+
+    def reader(self) -> SqliteReader:
         """A reader with its own connection; one for each thread. Close it after use."""
-        return Reader(self.info)
+        return SqliteReader(self.info)
 
 
-class Reader:
+class SqliteReader:
     """A connection to a catalog, for one thread; also a context manager that closes it."""
 
     def __init__(self, info: CatalogInfo) -> None:
         self._info = info
         self._schema = schema = SqlSchema(lookup.fields for lookup in info.lookups)
-        self._lookups = {
-            lookup.name: (lookup, schema.find(lookup.fields)) for lookup in info.lookups
-        }
+        self._statements = {lookup.name: schema.find(lookup.fields) for lookup in info.lookups}
         self._singles = {
-            name: (tuple(_FAST_TYPES[kind] for kind in lookup.types), statement)
-            for name, (lookup, statement) in self._lookups.items()
+            lookup.name: (
+                tuple(_FAST_TYPES[kind] for kind in lookup.types),
+                self._statements[lookup.name],
+            )
+            for lookup in info.lookups
             if _FAST_TYPES.keys() >= set(lookup.types)
         }
-        self._types = {
-            field: kind
-            for lookup in info.lookups
-            for field, kind in zip(lookup.fields, lookup.types, strict=True)
-        }
+        self._questions = Questions(info.lookups)
         self._last_pinged = 0
         self._db = _connect(Path(info.path))
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> SqliteReader:
         """The reader itself."""
         return self
 
@@ -123,27 +127,20 @@ class Reader:
         return finish(self.find_in_slices(lookup, args, limit=limit, start=start))
 
     def find_in_slices(
-        self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
+        self,
+        lookup: str,
+        args: Sequence[object],
+        *,
+        limit: int = 1000,
+        start: int = 0,
+        within: float = 0.0,  # noqa: ARG002 - a file does not keep anybody waiting
     ) -> Sliced[Page]:
-        """Find the records whose fields equal `args`, in the order of the files.
-
-        Args:
-            lookup: The lookup's name.
-            args: A value for each of its fields; see `coerce`.
-            limit: The most records on the page, 1 to `MAX_PAGE_RECORDS`. A page is also
-                limited to `MAX_PAGE_BYTES`.
-            start: `after` of the page before, 0 for the first page.
-
-        Raises:
-            BadRequest: There is no such lookup, or the arguments are wrong.
-            DataError: The catalog is damaged.
-        """
-        shape, statement = self._find_lookup(lookup)
+        """See `nodes.catalog.protocol`."""
+        shape = self._questions.lookup(lookup)
         values = coerce(shape, args)
-        if type(limit) is not int or not 1 <= limit <= MAX_PAGE_RECORDS:
-            raise BadRequest(f"limit must be an integer from 1 to {MAX_PAGE_RECORDS}")
+        check_limit(limit)
         try:
-            rows = self._db.execute(statement, (*values, start, limit + 1))
+            rows = self._db.execute(self._statements[lookup], (*values, start, limit + 1))
             return (yield from self._page(rows, limit))
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
@@ -153,16 +150,7 @@ class Reader:
     def find_single(
         self, lookup: str, args: Sequence[Argument]
     ) -> tuple[bytes, tuple[str, ...]] | None:
-        """The fast path of `find`, for a lookup that finds one record or none.
-
-        Args:
-            lookup: The lookup's name.
-            args: Texts of at most `MAX_TEXT_CHARS` and integers of 64 bits.
-
-        Returns:
-            What the page has within its brackets, and the names of its files; None if `find` has
-            to look.
-        """
+        """See `nodes.catalog.protocol`."""
         found = self._singles.get(lookup)
         if found is None or found[0] != tuple(map(type, args)):
             return None
@@ -177,52 +165,39 @@ class Reader:
         return b"", ()
 
     def coerced(self, lookup: str, args: Sequence[object]) -> tuple[Argument, ...]:
-        """A lookup's arguments as `find` takes them. Raises `BadRequest` as it does."""
-        return coerce(self._find_lookup(lookup)[0], args)
-
-    def _find_lookup(self, name: str) -> tuple[Lookup, str]:
-        found = self._lookups.get(name)
-        if found is None:
-            known = ", ".join(usage(shape) for shape in self._info.lookups)
-            raise BadRequest(f"there is no lookup {quoted(name)}; there are {known[:500]}")
-        return found
+        """See `nodes.catalog.protocol`."""
+        return self._questions.coerced(lookup, args)
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
-        """Suggest distinct values of a lookup's field that start with `prefix`, in order.
-
-        Case matters. Integers from 0 up are matched by their digits; a field of other numbers
-        has no suggestions.
-
-        Args:
-            field: A field that a lookup is on.
-            prefix: The beginning of the values, "" for all.
-            limit: The most values, 1 to `MAX_SUGGESTIONS`.
-
-        Raises:
-            BadRequest: No lookup is on that field, or an argument is wrong.
-            DataError: The catalog is damaged.
-        """
-        if field not in self._types:
-            raise BadRequest(
-                f"there are no suggestions for {quoted(field)};"
-                f" there are for {', '.join(self._types)[:500]}"
-            )
-        if type(prefix) is not str or len(prefix) > MAX_TEXT_CHARS:
-            raise BadRequest(f"the prefix must be a text of at most {MAX_TEXT_CHARS} characters")
-        if type(limit) is not int or not 1 <= limit <= MAX_SUGGESTIONS:
-            raise BadRequest(f"limit must be an integer from 1 to {MAX_SUGGESTIONS}")
+        """`suggest_in_slices`, all of it at once."""
+        kind = self._questions.check_suggestion(field, prefix, limit)
         found: list[str] = []
         try:
-            for low, high in _prefix_ranges(self._types[field], prefix):
-                for value in self._distinct(field, low, high):
+            for low, high in prefix_ranges(kind, prefix):
+                for value in self._distinct(field, low, _TOP[kind] if high is None else high):
                     found.append(str(value))
                     if len(found) == limit:
                         return found
-        except UnicodeEncodeError:
-            raise BadRequest(f"not valid Unicode: {quoted(prefix)}") from None
         except _DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
         return found
+
+    def suggest_in_slices(
+        self,
+        field: str,
+        prefix: str,
+        *,
+        limit: int = 10,
+        within: float = 0.0,  # noqa: ARG002 - as above
+    ) -> Sliced[list[str]]:
+        """See `nodes.catalog.protocol`."""
+        return single(lambda: self.suggest(field, prefix, limit=limit))
+
+    def probe_in_slices(self) -> Sliced[str]:
+        """See `nodes.catalog.protocol`."""
+        yield from ()
+        self.ping()
+        return ""
 
     def ping(self) -> None:
         """Check that one record is found by its own keys; each call takes another record.
@@ -234,7 +209,7 @@ class Reader:
         # A step by a prime comes to every record in the end.
         self._last_pinged = (self._last_pinged + _PING_STEP_RECORDS) % self._info.records
         keys = ", ".join(self._schema.columns_of(first.fields))
-        _, statement = self._lookups[first.name]
+        statement = self._statements[first.name]
         try:
             row = self._db.execute(
                 f"SELECT {keys} FROM records WHERE id = ?",  # noqa: S608 - our names of columns
@@ -263,7 +238,7 @@ class Reader:
                 files[file] = self._info.files[file]
             last = number
             if not len(bodies) % SLICE_RECORDS:
-                yield
+                yield None
         rows.close()
         return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
 
@@ -325,33 +300,3 @@ def _read_info(path: Path) -> CatalogInfo:
     if not info.lookups or info.records < 1:
         raise DataError(f"{path} is damaged: it has no records; build the catalog again")
     return info
-
-
-def _prefix_ranges(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument | bytes]]:
-    """The ranges [low, high) in which a field's values start with `prefix`.
-
-    To SQLite every number is below every text, and every text below every blob:
-    "" and b"" are the upper ends of all numbers and of all texts.
-    """
-    if kind == "text":
-        yield prefix, _next_prefix(prefix)
-    elif kind == "integer" and not prefix:
-        yield -(2**63), ""
-    elif kind == "integer" and re.fullmatch(r"0|[1-9][0-9]{0,18}", prefix):
-        low, high = int(prefix), int(prefix) + 1
-        while low <= INTEGER_MAX:
-            yield low, high if high <= INTEGER_MAX else ""
-            if not low:
-                return
-            low, high = low * 10, high * 10
-
-
-def _next_prefix(prefix: str) -> str | bytes:
-    """The smallest text above every text that starts with `prefix`."""
-    while prefix:
-        last = ord(prefix[-1])
-        if last < 0x10FFFF:
-            # Skips the surrogates, which are no characters.
-            return prefix[:-1] + chr(0xE000 if last == 0xD7FF else last + 1)
-        prefix = prefix[:-1]
-    return b""

@@ -1,0 +1,160 @@
+"""The reader of records in PostgreSQL: the same questions, asked over a few connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import psycopg
+
+from nodes.catalog.arguments import Argument, coerce, usage
+from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.postgres import statements
+from nodes.catalog.postgres.connecting import SUBJECT
+from nodes.catalog.postgres.pool import Pool
+from nodes.catalog.postgres.statements import Table
+from nodes.catalog.postgres.values import NoSuchValue
+from nodes.catalog.questions import (
+    MAX_PAGE_BYTES,
+    SLICE_RECORDS,
+    Questions,
+    check_limit,
+    prefix_ranges,
+)
+from nodes.catalog.records import MAX_RECORD_BYTES
+from nodes.errors import BadRequest, StoreDown
+from nodes.support.nesting import MAX_NESTING, is_nested_within
+from nodes.support.slices import Sliced, awaited
+
+PROBE_S = 0.6
+"""Seconds within which a store answers that is well: a master's probe waits a little longer."""
+
+EMPTY = Page(b"[]", 0, None, ())
+
+
+class StoreReader:
+    """Reads one table of records; see `nodes.catalog.protocol` for what each method does.
+
+    Args:
+        info: what the table holds.
+        table: how it is asked.
+        pool: connections to the store, which belong to this reader.
+    """
+
+    def __init__(self, info: CatalogInfo, table: Table, pool: Pool) -> None:
+        self._info = info
+        self._table = table
+        self._pool = pool
+        self._questions = Questions(info.lookups)
+        self._statements = {
+            lookup.name: statements.find(table, lookup.fields) for lookup in info.lookups
+        }
+        self._ping = statements.ping(table)
+
+    def close(self) -> None:
+        """See `nodes.catalog.protocol`."""
+        self._pool.close()
+
+    def coerced(self, lookup: str, args: Sequence[object]) -> tuple[Argument, ...]:
+        """See `nodes.catalog.protocol`."""
+        return self._questions.coerced(lookup, args)
+
+    def find_single(self, _lookup: str, _args: Sequence[Argument]) -> None:
+        """A store is always asked the general way."""
+        return
+
+    def find_in_slices(
+        self, lookup: str, args: Sequence[object], *, limit: int, start: int, within: float
+    ) -> Sliced[Page]:
+        """See `nodes.catalog.protocol`."""
+        shape = self._questions.lookup(lookup)
+        values = coerce(shape, args)
+        check_limit(limit)
+        columns = [self._table.columns[field] for field in shape.fields]
+        try:
+            encoded = [one.encode(value) for one, value in zip(columns, values, strict=True)]
+        except NoSuchValue:
+            return EMPTY
+        parameters = (*encoded, self._table.origin + start, limit + 1)
+        try:
+            return (yield from awaited(self._find(lookup, parameters, limit, within)))
+        except psycopg.DataError:
+            raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
+
+    async def _find(
+        self, lookup: str, parameters: Sequence[object], limit: int, within: float
+    ) -> Page:
+        cursor = await self._pool.ask(self._statements[lookup], parameters, within)
+        bodies: list[bytes] = []
+        files: dict[int, str] = {}
+        size = last = 0
+        after = None
+        # The rows are here: what takes time is to make objects of them.
+        while after is None and (rows := await cursor.fetchmany(SLICE_RECORDS)):
+            for key, file, body in rows:
+                size += len(body) + 1
+                if len(bodies) == limit or (bodies and size > MAX_PAGE_BYTES):
+                    after = last
+                    break
+                bodies.append(body)
+                if file not in files:
+                    files[file] = self._info.files[file]
+                last = key - self._table.origin
+            if cursor.rowcount > SLICE_RECORDS:
+                await asyncio.sleep(0)
+        body = b"[%b]" % b",".join(bodies)
+        if self._table.origin:
+            _check_live(body, len(bodies))
+        return Page(body, len(bodies), after, tuple(files.values()))
+
+    def suggest_in_slices(
+        self, field: str, prefix: str, *, limit: int, within: float
+    ) -> Sliced[list[str]]:
+        """See `nodes.catalog.protocol`."""
+        kind = self._questions.check_suggestion(field, prefix, limit)
+        return (yield from awaited(self._suggest(kind, field, prefix, limit, within)))
+
+    async def _suggest(
+        self, kind: str, field: str, prefix: str, limit: int, within: float
+    ) -> list[str]:
+        deadline = asyncio.get_running_loop().time() + within
+        column = self._table.columns[field]
+        found: list[str] = []
+        for low, high in prefix_ranges(kind, prefix):
+            try:
+                parameters = {"low": column.encode(low), "most": limit - len(found)}
+                if high is not None:
+                    parameters["high"] = column.encode(high)
+            except NoSuchValue:
+                continue
+            cursor = await self._pool.ask(
+                statements.suggest(self._table, field, bounded=high is not None),
+                parameters,
+                deadline - asyncio.get_running_loop().time(),
+            )
+            found += [column.decode(value) for (value,) in await cursor.fetchall()]
+            if len(found) == limit:
+                break
+        return found
+
+    def probe_in_slices(self) -> Sliced[str]:
+        """See `nodes.catalog.protocol`."""
+        try:
+            yield from awaited(self._pool.ask(self._ping, (), PROBE_S))
+        except StoreDown as down:
+            return down.message.partition(":")[0].removeprefix(SUBJECT).strip()
+        return ""
+
+
+def _check_live(body: bytes, records: int) -> None:
+    """Refuses records that nobody checked when they were written, and that no reply can carry."""
+    if len(body) > MAX_RECORD_BYTES:  # no page is so large that has several
+        raise BadRequest(
+            f"a record that this finds takes {len(body)} bytes as JSON, at most {MAX_RECORD_BYTES}"
+            " are allowed"
+        )
+    if not is_nested_within(body, MAX_NESTING + 1, beside=max(0, records - 1)):
+        raise BadRequest(
+            f"a record that this finds is nested too deeply, at most {MAX_NESTING} levels are"
+            " allowed"
+        )
