@@ -214,6 +214,10 @@ def test_refusals_and_probes() -> None:
     assert not is_refusal(("bad_request", 7))
     assert is_probe_answer((1, 0, 0, "v", 0.5, 1000, ""))
     assert not is_probe_answer((1, 0, 0, None, 0.5, 1000, ""))
+    assert is_probe_answer((1, 0, 0, "v", 0.5, 1000, "cannot be reached"))
+    assert not is_probe_answer((1, 0, 0, "v", 0.5, 1000, "x" * 1001))
+    assert not is_probe_answer((1, 0, 0, "v", 0.5, 1000, None))
+    assert not is_probe_answer((1, 0, 0, "v", 0.5, 1000))
 
 
 def test_many_starts_at_once_agree_on_one_token(tmp_path: Path) -> None:

@@ -69,12 +69,24 @@ async def complete(work: Sliced[T]) -> T:
     return await _go_on(work, None)
 
 
+def _end_of(future: asyncio.Future[Any]) -> asyncio.Future[None]:
+    """Done once that is, however it ended: `asyncio.wait` for one, in less time."""
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def end(_future: asyncio.Future[Any]) -> None:
+        if not ended.done():  # who waited may have been cancelled
+            ended.set_result(None)
+
+    future.add_done_callback(end)
+    return ended
+
+
 async def _go_on(work: Sliced[T], pause: Pause) -> T:
     while True:
         if pause is None:
             await asyncio.sleep(0)
         else:
-            await asyncio.wait((pause,))
+            await _end_of(pause)
         try:
             pause = next(work)
         except StopIteration as done:
