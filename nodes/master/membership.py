@@ -17,7 +17,7 @@ from nodes.master.health import HealthWatch
 from nodes.master.lag import Lag
 from nodes.master.probes import Prober
 from nodes.master.served_catalog import ServedCatalog
-from nodes.routing import Address, AddressHeld, Policy, Registry, Router, State, Worker
+from nodes.routing import Address, AddressHeld, GivenUp, Policy, Registry, Router, State, Worker
 from nodes.routing.slowness import SlowWorkers
 from nodes.support.event_kinds import EventKind
 from nodes.support.text import excerpt
@@ -178,7 +178,8 @@ class Membership:
             connection: that it registered on, and is sent lookups on.
 
         Raises:
-            Conflict: a live worker holds its address, or serves another dataset.
+            Conflict: a live worker holds its address, or serves another dataset, or its launcher
+                took it for ended.
         """
         self.served.check(registration.catalog)
         self.served.offer(registration.catalog, time.monotonic())
@@ -193,6 +194,11 @@ class Membership:
                 now=time.monotonic(),
                 in_store=registration.catalog.in_store,
             )
+        except GivenUp:
+            raise Conflict(
+                "its launcher could not reach its machine, and started another in its place: this "
+                "one is to end"
+            ) from None
         except AddressHeld as held:
             raise Conflict(
                 f"{held.holder.address} is held by {held.holder.id} (pid {held.holder.pid}), "

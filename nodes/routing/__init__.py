@@ -9,7 +9,7 @@ from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.local import REGISTERS_WITHIN_S, LocalWorker, ProcessEvent
-from nodes.routing.registry import AddressHeld, Registry
+from nodes.routing.registry import AddressHeld, GivenUp, Registry
 from nodes.routing.router import Router, panics
 from nodes.routing.states import BETWEEN_REGISTRATIONS, IN_ROTATION, Phase, ProcessChange, State
 from nodes.routing.worker import Address, Worker
@@ -27,6 +27,7 @@ __all__ = [
     "Ask",
     "Budget",
     "CallState",
+    "GivenUp",
     "LocalWorker",
     "Phase",
     "Policy",

@@ -20,6 +20,10 @@ MAX_DEATHS = 32
 """Deaths of a worker that are remembered."""
 
 
+MAX_ENDED = 512
+"""Processes that are remembered to have ended."""
+
+
 class ProcessEvent(msgspec.Struct, frozen=True):
     """Something happened to the process of a local worker.
 
@@ -126,6 +130,7 @@ class LocalWorkers:
     def __init__(self) -> None:
         self._workers: dict[str, LocalWorker] = {}
         self._begun = False
+        self._ended: deque[str] = deque(maxlen=MAX_ENDED)
         self.supervised = False
 
     def __contains__(self, worker_id: str) -> bool:
@@ -157,6 +162,17 @@ class LocalWorkers:
             if worker.instance == instance:
                 return worker
         return None
+
+    def ended(self, instance: str) -> None:
+        """The fleet takes the process of that secret for ended."""
+        if instance:
+            self._ended.append(instance)
+
+    def has_ended(self, instance: str) -> bool:
+        """Whether it does: that process may live, on a machine that could not be reached, but
+        another has its place.
+        """
+        return instance in self._ended
 
     def may_have(self, worker_id: str, instance: str) -> bool:
         """Whether the process of that secret may register under that id."""

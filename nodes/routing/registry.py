@@ -21,6 +21,10 @@ from nodes.routing.worker import Address, Listener, Worker
 from nodes.support.event_kinds import EventKind
 
 
+class GivenUp(Exception):  # noqa: N818 - a finding, not a fault
+    """A process registers that its fleet took for ended, as its machine could not be reached."""
+
+
 class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
     """Another live worker holds that address; `holder` is it."""
 
@@ -115,7 +119,10 @@ class Registry:
 
         Raises:
             AddressHeld: another process registered that address, and lives.
+            GivenUp: its fleet took it for ended.
         """
+        if self.local.has_ended(instance):
+            raise GivenUp
         for other in self.live():
             if other.instance == instance:
                 self.lost(other.generation, "registered again", now)
@@ -243,8 +250,10 @@ class Registry:
                 if worker is not None:
                     worker.dismissed = True
             case ProcessChange.EXITED | ProcessChange.EXITED_TOO_OFTEN:
+                self.local.ended(event.instance)
                 return self._exited(event.instance, event.why, now, died=True)
             case ProcessChange.MACHINE_LOST:
+                self.local.ended(event.instance)
                 return self._exited(event.instance, event.why, now, died=False)
             case _:
                 pass

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 from nodes.routing import (
     Address,
     AddressHeld,
+    GivenUp,
     LocalWorker,
     Phase,
     ProcessChange,
@@ -28,6 +29,7 @@ from nodes.routing import (
     State,
     Worker,
 )
+from nodes.routing.states import ENDS
 
 PORTS = st.integers(1, 6)
 INSTANCES = st.sampled_from("abcdef")
@@ -49,6 +51,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.in_flight: dict[int, int] = {}
         self.served: dict[int, int] = {}
         self.ended: set[int] = set()
+        self.given_up: set[str] = set()
         self.reserved: list[str] = []
         self.newest = 0
 
@@ -77,11 +80,15 @@ class RegistryMachine(RuleBasedStateMachine):
                 version="v",
                 now=self.now,
             )
+        except GivenUp:
+            assert instance in self.given_up
+            return multiple()
         except AddressHeld as held:
             assert held.holder in holders
             assert str(address) in str(held)
             return multiple()
         assert not holders
+        assert instance not in self.given_up
         kept = self.registry.local.get(wanted)
         if kept is not None and kept.instance != instance:
             assert worker.id != wanted, "it is kept for another process"
@@ -167,7 +174,8 @@ class RegistryMachine(RuleBasedStateMachine):
         )
         after = self.registry.local.get(worker_id)
         assert (after is None) is (worker_id not in self.reserved)
-        if after is not None and change is ProcessChange.EXITED:
+        if after is not None and change in ENDS:
+            self.given_up.add(instance)
             assert not [w for w in self.registry.live() if w.instance == instance]
         if after is not None and before is not None and not before_wanted:
             assert after.phase is Phase.STOPPING, "what is not wanted is never wanted again"
@@ -259,6 +267,17 @@ def test_a_process_that_ends_takes_no_other_of_the_same_pid_with_it() -> None:
     assert (here.live, elsewhere.live) == (False, True)
     assert registry.report(ended, 2.0) is None
     assert elsewhere.live
+
+
+def test_a_worker_that_was_given_up_with_its_machine_does_not_come_back() -> None:
+    """Another has its place by the time that its machine can be reached again."""
+    registry, (worker,) = registry_with("w1")
+    registry.local.add("w1", 0.0)
+    lost = ProcessEvent("w1", ProcessChange.MACHINE_LOST, "north is lost", instance="w1")
+    assert registry.report(lost, 1.0) is worker
+    with pytest.raises(GivenUp):
+        register(registry, "w1")
+    assert not registry.live()
 
 
 @pytest.mark.parametrize("connection_first", [True, False])
