@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 
 import msgspec
@@ -28,7 +27,8 @@ class LauncherInput:
     """
 
     def __init__(self) -> None:
-        self._lines = sys.stdin.buffer
+        # Not that of `sys.stdin`: Python aborts at its end when a thread is still reading there.
+        self._lines = os.fdopen(0, "rb", buffering=0, closefd=False)
         secrets = _secrets(self._lines.readline(MAX_LINE_BYTES))
         if secrets is None or not secrets.instance:
             raise StartError(

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 import pytest
 
+from nodes.catalog import ensure_catalog
 from nodes.fleet.keeper.__main__ import installed_version, ssh_addresses
 from nodes.fleet.keeper.messages import (
     MAX_FRAME_BYTES,
@@ -38,8 +39,10 @@ from nodes.fleet.keeper.outbox import MAX_WAITING_OUTPUT_BYTES, Outbox
 from nodes.fleet.keeper.process_table import ProcessTable
 from nodes.fleet.keeper.session import KeeperSession
 from nodes.fleet.machine import Launch
-from nodes.wire import LauncherSecrets, decode_secrets
-from tests.kit import PATIENCE, poll_for
+from nodes.security.tokens import worker_token
+from nodes.support.paths import shipped_data
+from nodes.wire import LauncherSecrets, decode_secrets, encode_secrets
+from tests.kit import PATIENCE, master_alone, poll_for
 
 ECHO = (sys.executable, "-c", "import sys\nfor line in sys.stdin: print(line, end='', flush=True)")
 
@@ -174,6 +177,23 @@ def test_a_keeper_says_hello_and_that_it_is_alive_and_ends_with_its_input(
     keeper.stdin.close()
     assert keeper.wait(PATIENCE) == 0
     poll_for(lambda: not worker.is_running())
+
+
+def test_a_worker_that_is_told_to_leave_ends_well(keeper: subprocess.Popen[bytes]) -> None:
+    """While a thread of it still reads its standard input, which is the keeper's to end."""
+    assert keeper.stdin is not None
+    said = keeper.stdout
+    assert said is not None
+    catalog = ensure_catalog(shipped_data(), skip_bad=False).path
+    with master_alone() as master:
+        arguments = ["worker", "0", "--master", str(master.address), "--catalog", catalog]
+        secrets = encode_secrets(LauncherSecrets(worker_token() or "", "0" * 32))
+        arguments.append("--secrets-from-stdin")
+        write_frame(keeper.stdin, Start(1, tuple(arguments), secrets))
+        poll_for(lambda: [view.state for view in master.snapshot().workers] == ["up"])
+        write_frame(keeper.stdin, Signal(1, signal.SIGTERM))
+        reports = iter(lambda: decode_report(read_frame(said)), None)
+        assert next(one for one in reports if isinstance(one, Ended)) == Ended(1, 0)
 
 
 def test_a_keeper_that_is_killed_takes_even_a_frozen_worker_with_it(
