@@ -15,7 +15,7 @@ from nodes.cli.common import (
     data_option,
     host_option,
     insecure_option,
-    machines_option,
+    place_options,
     port_option,
     require_token_option,
     tls_option,
@@ -44,7 +44,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @balance_option
 @watch_option
 @require_token_option
-@machines_option
+@place_options
 @tls_option
 @click.option(
     "--attach",

@@ -36,12 +36,15 @@ def hosting(
     host: str = "127.0.0.1",
     insecure: bool = False,
     machines: Path | None = None,
+    engine: str | None = None,
+    open_engine: bool = False,
 ) -> OpenCluster:
-    """Hosts a master and its workers, in this process or on the machines of a file."""
+    """Hosts a master and its workers, in this process or on other machines."""
 
     def open_cluster(progress: Progress) -> Cluster:
         from nodes.catalog import ensure_catalog
         from nodes.cluster import HostedCluster
+        from nodes.fleet.elsewhere import machines_elsewhere
         from nodes.support.paths import shipped_data
 
         # The master's loop and the screen take turns: each lookup would wait for a drawing thread.
@@ -54,11 +57,9 @@ def hosting(
 
             return ensure_catalog(data or shipped_data(), progress=progressed)
 
-        open_machines = None
-        if machines is not None:
-            from nodes.fleet.ssh_fleet import machines_of
-
-            open_machines = machines_of(machines, tls=tls is not None)
+        open_machines = machines_elsewhere(
+            machines, engine, open_engine=open_engine, tls=tls is not None
+        )
         return HostedCluster(
             build=build,
             workers=workers,

@@ -116,6 +116,17 @@ machines_option = click.option(
     help="Place workers on the machines of this file, over ssh.",
 )
 
+engine_option = click.option(
+    "--engine",
+    metavar="URL",
+    default=None,
+    help="Place workers on the nodes of a Ray cluster: ray://HOST:PORT of its head, or ray://auto.",
+)
+
+open_engine_option = click.option(
+    "--open-engine", is_flag=True, help="Use a Ray cluster even if it asks nobody for a token."
+)
+
 require_token_option = click.option(
     "--require-token", is_flag=True, help="Answer lookups only to those who have a token."
 )
@@ -129,6 +140,11 @@ skip_bad_option = click.option(
 def master_options(command: F) -> F:
     """Of whoever talks to a master: its address, and TLS."""
     return master_option(tls_option(command))
+
+
+def place_options(command: F) -> F:
+    """Of whoever starts workers: where."""
+    return machines_option(engine_option(open_engine_option(command)))
 
 
 def listen_options(command: F) -> F:

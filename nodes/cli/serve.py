@@ -18,7 +18,7 @@ from nodes.cli.common import (
     json_option,
     listen_options,
     log_to_stderr,
-    machines_option,
+    place_options,
     port_option,
     print_json,
     require_token_option,
@@ -31,6 +31,7 @@ from nodes.cli.common import (
 from nodes.cli.data import build_with_progress
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
+from nodes.fleet.elsewhere import machines_elsewhere
 from nodes.support.addresses import DEFAULT_PORT
 from nodes.support.collection import freeze_permanent_objects
 from nodes.support.paths import shipped_data
@@ -54,7 +55,7 @@ MAX_DESCRIPTORS = 8192
 @skip_bad_option
 @watch_option
 @require_token_option
-@machines_option
+@place_options
 @json_option
 @explained
 def up(
@@ -69,6 +70,8 @@ def up(
     watch: bool,
     require_token: bool,
     machines: Path | None,
+    engine: str | None,
+    open_engine: bool,
     as_json: bool,
 ) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
@@ -76,11 +79,9 @@ def up(
     bound_descriptors(MAX_DESCRIPTORS)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
-    open_machines = None
-    if machines is not None:
-        from nodes.fleet.ssh_fleet import machines_of  # noqa: PLC0415 - only then is it needed
-
-        open_machines = machines_of(machines, tls=tls is not None)
+    open_machines = machines_elsewhere(
+        machines, engine, open_engine=open_engine, tls=tls is not None
+    )
     with HostedCluster(
         build=build,
         workers=workers,

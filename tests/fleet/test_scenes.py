@@ -15,15 +15,20 @@ from nodes import Client
 from nodes.catalog import ensure_catalog
 from nodes.cluster import HostedCluster
 from nodes.fleet.machine import OpenMachines
+from nodes.fleet.ray.machines import nodes_of
 from nodes.fleet.ssh_machine import SshMachines
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
 from nodes.wire import WorkerView
 from tests.fleet import sshd
+from tests.fleet.ray import cluster as ray_cluster
+from tests.fleet.ray.cluster import HEAD, RayCluster
 from tests.kit import PATIENCE, kill_process, poll_for, same_records, scan, shipped_records, up
 
 RECORDS = shipped_records()
 NAMES = sorted({record["name"] for record in RECORDS})
+ROOMS = {"north": 3, "south": 3, "west": 1}
+"""Machines, where there are several, and how many workers each takes."""
 
 
 Lose = Callable[[str, bool], Callable[[], None]]
@@ -36,11 +41,15 @@ class Scene:
     Args:
         cluster: the cluster.
         lose: takes a machine away.
+        engine: what the machines are nodes of, if it is Ray.
     """
 
-    def __init__(self, cluster: HostedCluster, lose: Lose) -> None:
+    def __init__(
+        self, cluster: HostedCluster, lose: Lose, engine: RayCluster | None = None
+    ) -> None:
         self.cluster = cluster
         self.lose = lose
+        self.engine = engine
 
     def workers(self) -> dict[str, WorkerView]:
         """All workers, by id."""
@@ -91,7 +100,9 @@ def clients(address: str) -> Iterator[None]:
 
 
 @contextmanager
-def scene_on(open_machines: OpenMachines | None, lose: Lose) -> Iterator[Scene]:
+def scene_on(
+    open_machines: OpenMachines | None, lose: Lose, engine: RayCluster | None = None
+) -> Iterator[Scene]:
     """A cluster of four workers."""
     with HostedCluster(
         build=lambda progress: ensure_catalog(shipped_data(), progress=progress),
@@ -99,7 +110,7 @@ def scene_on(open_machines: OpenMachines | None, lose: Lose) -> Iterator[Scene]:
         open_machines=open_machines,
     ) as cluster:
         poll_for(lambda: len(up(cluster)) == 4)
-        yield Scene(cluster, lose)
+        yield Scene(cluster, lose, engine)
 
 
 @contextmanager
@@ -116,7 +127,7 @@ def on_this_machine(_folder: Path) -> Iterator[Scene]:
 @contextmanager
 def by_ssh(folder: Path) -> Iterator[Scene]:
     """Machines that ssh reaches: two with room for three workers, one with room for one."""
-    with sshd.machines(folder, {"north": 3, "south": 3, "west": 1}) as (hosts, found):
+    with sshd.machines(folder, ROOMS) as (hosts, found):
 
         def lose(name: str, frozen: bool) -> Callable[[], None]:
             machine = found[name]
@@ -130,13 +141,46 @@ def by_ssh(folder: Path) -> Iterator[Scene]:
             yield scene
 
 
-FAR = [
-    pytest.param(
-        by_ssh,
-        id="ssh",
-        marks=[pytest.mark.engines, pytest.mark.skipif(bool(sshd.WHY_NOT), reason=sshd.WHY_NOT)],
-    )
-]
+@contextmanager
+def on_ray(_folder: Path) -> Iterator[Scene]:
+    """Nodes of a Ray cluster; the launcher joins it by its head's, which takes no workers."""
+    with RayCluster() as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", engine.token)
+        engine.start_head()
+        numbers = dict(zip(ROOMS, (11, 12, 13), strict=True))
+
+        def start(name: str) -> None:
+            room = f'{{"rollcall": {ROOMS[name]}}}'
+            engine.start_node(numbers[name], "--node-name", name, "--resources", room)
+
+        def lose(name: str, frozen: bool) -> Callable[[], None]:
+            address = f"127.0.0.{numbers[name]}"
+            if not frozen:
+                engine.kill_node(address)
+                return lambda: start(name)
+            thaw = engine.freeze_node(address)
+
+            def bring_back() -> None:
+                thaw()  # Ray has given it up: it ends by itself
+                start(name)
+
+            return bring_back
+
+        for name in ROOMS:
+            start(name)
+        url = f"ray://{engine.address}?node={HEAD}"
+        with scene_on(nodes_of(url, open_allowed=False), lose, engine) as scene:
+            yield scene
+
+
+def with_engine(why_not: str) -> list[pytest.MarkDecorator]:
+    """The marks of a test that needs what others have built."""
+    return [pytest.mark.engines, pytest.mark.skipif(bool(why_not), reason=why_not)]
+
+
+ON_RAY = pytest.param(on_ray, id="ray", marks=with_engine(ray_cluster.WHY_NOT))
+FAR = [pytest.param(by_ssh, id="ssh", marks=with_engine(sshd.WHY_NOT)), ON_RAY]
 
 
 @pytest.fixture(params=[pytest.param(on_this_machine, id="local"), *FAR])
@@ -220,3 +264,34 @@ def test_workers_of_a_lost_machine_run_elsewhere_until_it_is_back(
     assert scene.events("crash_looping") == []
     assert scene.events("poison_lookup") == []
     assert len(scene.workers()) == 4, "nobody came back as somebody else"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("far_scene", [ON_RAY], indirect=True)
+def test_while_an_engine_has_no_head_nothing_ends_and_what_dies_is_started_again(
+    far_scene: Scene,
+) -> None:
+    scene, frozen = far_scene, False
+    cluster, engine = scene.cluster, scene.engine
+    assert engine is not None
+    name, lost_ids = max(scene.at().items(), key=lambda one: len(one[1]))
+    with clients(cluster.address):
+        before = scene.workers()
+        engine.kill_head()
+        victim = next(view for view in before.values() if view.machine != name)
+        kill_process(victim.pid)
+        poll_for(lambda: scene.workers()[victim.id].restarts == 1)
+        poll_for(lambda: len(up(cluster)) == 4)
+        assert cluster.spawn(1, "west") == ["w5"]
+        poll_for(lambda: scene.at().get("west") == ["w5"])
+        bring_back = scene.lose(name, frozen)
+        # The others have room for one of its two.
+        poll_for(lambda: name not in scene.at() and len(up(cluster)) == 4, 30.0)
+        engine.restart_head()
+        bring_back()
+        poll_for(lambda: sorted(scene.at().get(name, [])) == lost_ids, 60.0)
+        poll_for(lambda: len(up(cluster)) == 5)
+        after = scene.workers()
+    untouched = before.keys() - {victim.id, *lost_ids}
+    assert untouched
+    assert all(after[one].pid == before[one].pid for one in untouched)

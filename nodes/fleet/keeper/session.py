@@ -33,13 +33,18 @@ does not is given up.
 
 
 class KeptWorker:
-    """A worker that a keeper keeps; see `nodes.fleet.machine.RunningWorker`."""
+    """A worker that a keeper keeps; see `nodes.fleet.machine.RunningWorker`.
 
-    def __init__(self, session: KeeperSession, key: int, output: int) -> None:
-        self._session = session
+    Args:
+        signal: has its keeper send the worker of a key a signal, without waiting.
+        key: by which its keeper knows it.
+        output: the descriptor of the file for what it prints; its own from now on.
+    """
+
+    def __init__(self, signal: Callable[[int, int], None], key: int, output: int) -> None:
+        self._signal = signal
         self.key = key
         self._output = output
-        """The descriptor of the file for what it prints; ours."""
         self._ended = threading.Event()
         self._ending: Ending | None = None
         self.pid = 0
@@ -51,7 +56,7 @@ class KeptWorker:
 
     def signal(self, number: int) -> None:
         """Sends it a signal."""
-        self._session.signal(self.key, number)
+        self._signal(self.key, number)
 
     def close(self) -> None:
         """Nothing is left to let go of: what it had went with its end."""
@@ -105,7 +110,7 @@ class KeeperSession:
     def start(self, launch: Launch, output: IO[bytes], token: str) -> KeptWorker:
         """Has a worker started."""
         with self._lock:
-            worker = KeptWorker(self, next(self._keys), os.dup(output.fileno()))
+            worker = KeptWorker(self.signal, next(self._keys), os.dup(output.fileno()))
             if self._lost:
                 worker.end(Ending(self._lost, machine_lost=True))
                 return worker
