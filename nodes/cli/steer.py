@@ -20,7 +20,17 @@ from nodes.security.expiry import expiry
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.support.text import printable
 from nodes.support.units import duration, latency
-from nodes.wire import ClusterSnapshot, Event, Verdict, WorkerView, verdict
+from nodes.wire import (
+    ClusterSnapshot,
+    Event,
+    Verdict,
+    WorkerView,
+    are_several,
+    is_waiting,
+    machine_names,
+    machine_text,
+    verdict,
+)
 
 EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
@@ -30,22 +40,33 @@ FOLLOW_EVERY_S = 0.5
 
 
 WORKER_COLUMNS = (
-    *("ID", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99"),
+    *("ID", "MACHINE", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99"),
     *("HEDGED", "ERR", "CPU", "MEMORY", "UP", "RESTARTS", "WHY"),
 )
 
 
-def _complete_id(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    try:
-        address, tls = ctx.params.get("master") or DEFAULT_ADDRESS, ctx.params.get("tls")
-        with AttachedCluster(address, timeout=1.0, tls=tls) as cluster:
-            ids = [worker.id for worker in cluster.snapshot().workers]
-    except RollcallError:
-        return []  # nothing to offer; the command itself will say why
-    return [one for one in ids if one.startswith(incomplete) and one.isprintable()]
+def _complete(
+    names: Callable[[ClusterSnapshot], list[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes by names of what there is in the cluster."""
+
+    def complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            address, tls = ctx.params.get("master") or DEFAULT_ADDRESS, ctx.params.get("tls")
+            with AttachedCluster(address, timeout=1.0, tls=tls) as cluster:
+                found = names(cluster.snapshot())
+        except RollcallError:
+            return []  # nothing to offer; the command itself will say why
+        return [one for one in found if one.startswith(incomplete) and one.isprintable()]
+
+    return complete
 
 
-_id = click.argument("worker_id", metavar="ID", shell_complete=_complete_id)
+_id = click.argument(
+    "worker_id",
+    metavar="ID",
+    shell_complete=_complete(lambda snapshot: [worker.id for worker in snapshot.workers]),
+)
 
 
 @click.command()
@@ -86,8 +107,18 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
         f"reroutes {snapshot.reroutes}  hedges {snapshot.hedges}  "
         f"refused logins {snapshot.refused_logins}",
         f"{expires}: see 'certs init --renew'" if expires else "",
+        *_machine_lines(snapshot),
     ]
     return [printable(line) for line in lines if line]
+
+
+def _machine_lines(snapshot: ClusterSnapshot) -> list[str]:
+    """A line for each machine, where there are several, or one is lost."""
+    if not are_several(snapshot) and not any(one.lost for one in snapshot.machines):
+        return []
+    names = machine_names(snapshot)
+    width = max(map(len, names))
+    return [f"machine {name:<{width}}  {machine_text(snapshot, name)}" for name in names]
 
 
 def verdict_line(found: Verdict) -> str:
@@ -104,9 +135,10 @@ def worker_row(worker: WorkerView) -> list[str]:
     """A worker's line in the table of `ps`, a text for each of `WORKER_COLUMNS`."""
     return [
         worker.id,
+        worker.machine,
         worker.address,
         str(worker.pid or ""),
-        "slow" if worker.slow and worker.state == "up" else worker.state,
+        _state(worker),
         str(worker.served),
         str(worker.in_flight),
         f"{worker.lookups_per_s:.1f}",
@@ -120,6 +152,12 @@ def worker_row(worker: WorkerView) -> list[str]:
         str(worker.restarts),
         worker.why,
     ]
+
+
+def _state(worker: WorkerView) -> str:
+    if worker.slow and worker.state == "up":
+        return "slow"
+    return "waiting" if is_waiting(worker) else worker.state
 
 
 @click.command()
@@ -174,13 +212,20 @@ def event_line(event: Event) -> str:
 
 @click.command()
 @click.argument("count", type=click.IntRange(1, 256), default=1)
+@click.option(
+    "--on",
+    metavar="MACHINE",
+    default="",
+    shell_complete=_complete(lambda snapshot: [one.name for one in snapshot.machines]),
+    help="Where to start them.  [default: each where there is most room]",
+)
 @master_options
 @json_option
 @explained
-def spawn(count: int, master: str, tls: Path | None, as_json: bool) -> None:
+def spawn(count: int, on: str, master: str, tls: Path | None, as_json: bool) -> None:
     """Start COUNT more workers (default 1)."""
     with AttachedCluster(master, tls=tls) as cluster:
-        ids = cluster.spawn(count)
+        ids = cluster.spawn(count, on)
     print_json(ids) if as_json else click.echo(printable(f"started {', '.join(ids)}"))
 
 

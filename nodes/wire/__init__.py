@@ -18,6 +18,14 @@ from nodes.wire.envelopes import (
     item_envelope,
     result_envelope,
 )
+from nodes.wire.machines import (
+    are_several,
+    by_room,
+    is_waiting,
+    machine_names,
+    machine_text,
+    room_left,
+)
 from nodes.wire.messages import (
     INSTANCE_VARIABLE,
     LOOKUP_TIMEOUT_S,
@@ -120,10 +128,12 @@ __all__ = [
     "WorkerView",
     "answer_envelope",
     "answer_part",
+    "are_several",
     "batch_answer",
     "batch_body",
     "batch_envelope",
     "batch_size",
+    "by_room",
     "decode_batch",
     "decode_envelope",
     "decode_envelopes",
@@ -137,8 +147,12 @@ __all__ = [
     "error_envelope",
     "is_crash_looping",
     "is_version",
+    "is_waiting",
     "item_envelope",
+    "machine_names",
+    "machine_text",
     "new_instance",
     "result_envelope",
+    "room_left",
     "verdict",
 ]

@@ -6,12 +6,13 @@ the same of the same cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from nodes.support.units import counted, duration
-from nodes.wire.views import ClusterSnapshot, WorkerView
+from nodes.wire.machines import is_waiting
+from nodes.wire.views import ClusterSnapshot, MachineView, WorkerView
 
 LOST_AFTER_S = 3.0
 """Age of a snapshot from which nobody knows how the cluster is."""
@@ -26,7 +27,10 @@ FLAPPING_DEATHS = 2
 """Deaths in a minute from which a worker that is up again is not well."""
 
 MAX_NAMED = 3
-"""Workers that a sentence names; of more it tells the number."""
+"""Workers or machines that a sentence names; of more it tells the number."""
+
+NEEDED_FOR = {"spawn": "spawn", "restart": "spawn", "reload": "spawn", "thaw": "freeze"}
+"""The ability of the fleet that a hint needs; see `ClusterSnapshot`."""
 
 
 STORE_DOWN = "store down"
@@ -99,28 +103,39 @@ def verdict(
         return Verdict(Level.MASTER_LOST, f"{duration(age_s)} ago{why}, trying again", "", purpose)
     outage = _outage(snapshot)
     if outage is not None:
-        return Verdict(*outage, purpose)
+        level, text, hint = outage
+        return Verdict(level, text, _possible(hint, snapshot), purpose)
     found = list(_degraded(snapshot))
     if found:
         hint = next((finding.hint for finding in found if finding.hint), "")
         text = "; ".join(finding.text for finding in found)
-        return Verdict(Level.DEGRADED, text, hint, purpose)
+        return Verdict(Level.DEGRADED, text, _possible(hint, snapshot), purpose)
     return Verdict(Level.HEALTHY, "; ".join(_recently(snapshot)), "", purpose)
+
+
+def _possible(hint: str, snapshot: ClusterSnapshot) -> str:
+    """A hint, if the fleet can do it."""
+    return hint if NEEDED_FOR.get(hint) in snapshot.abilities else ""
 
 
 def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     """Whether every lookup fails."""
-    states = [worker.state for worker in snapshot.workers]
     answering = [worker for worker in snapshot.workers if _answers(worker)]
     if answering:
         return _storeless(snapshot, answering) or _failing(snapshot)
     if any(_is_mute(worker) for worker in snapshot.workers):
         return None if snapshot.lookups_per_s else _nobody_answers(snapshot)
-    coming = states.count("starting")
+    coming = len(_coming(snapshot))
     if coming and snapshot.uptime_s < STARTING_S:
         return Level.STARTING, f"0 of {counted(coming, 'worker')} up", ""
     failing = "every lookup fails: " if snapshot.errors_per_s > 0 else ""
-    return Level.OUTAGE, f"{failing}{_why_none(snapshot, coming)}", "" if coming else "spawn"
+    awaited = coming or any(map(is_waiting, snapshot.workers))
+    return Level.OUTAGE, f"{failing}{_why_none(snapshot, coming)}", "" if awaited else "spawn"
+
+
+def _coming(snapshot: ClusterSnapshot) -> list[WorkerView]:
+    """The workers that are starting, on a machine that has room for them."""
+    return [one for one in snapshot.workers if one.state == "starting" and not is_waiting(one)]
 
 
 def _storeless(
@@ -166,6 +181,9 @@ def _nobody_answers(snapshot: ClusterSnapshot) -> tuple[Level, str, str]:
 
 
 def _why_none(snapshot: ClusterSnapshot, coming: int) -> str:
+    for finding in _machines(snapshot):
+        starting = f", {counted(coming, 'is', 'are')} starting" if coming else ""
+        return f"no worker is up{starting}; {finding.text}"
     if coming:
         return f"no worker is up, {counted(coming, 'is', 'are')} starting"
     looping = [one for one in snapshot.workers if is_crash_looping(one)]
@@ -179,9 +197,12 @@ def _why_none(snapshot: ClusterSnapshot, coming: int) -> str:
 
 
 def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
-    workers = snapshot.workers
+    lost = {machine.name for machine in snapshot.machines if machine.lost}
+    # What becomes of the workers of a lost machine is told once, with their machine.
+    workers = [one for one in snapshot.workers if not _is_lost_with(one, lost, snapshot.taken_at)]
     if snapshot.panic:
         yield Finding("most workers fail, so all of them are tried")
+    yield from _machines(snapshot)
     if slow := [one for one in workers if one.slow and one.state == "up" and not one.frozen]:
         hedged = sum(one.hedged_last_minute for one in slow)
         away = f", {counted(hedged, 'hedge')}/min" if hedged else ""
@@ -211,6 +232,45 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(snapshot.journal_trouble)
 
 
+def _machines(snapshot: ClusterSnapshot) -> Iterator[Finding]:
+    """Machines that are lost, and workers that have none: one finding, as one follows from the
+    other.
+    """
+    lost = [machine for machine in snapshot.machines if machine.lost]
+    waiting = [one for one in snapshot.workers if is_waiting(one)]
+    parts = [_lost(snapshot, lost)] if lost else []
+    if away := sum(machine.away for machine in lost):
+        whose = "its" if len(lost) == 1 else "their"
+        workers = f"{away} of {whose} workers"
+        if not waiting:
+            workers = f"{whose} {'worker' if away == 1 else f'{away} workers'}"
+        runs, is_placed = ("runs", "is placed") if away == 1 else ("run", "are placed")
+        parts.append(f"{workers} {is_placed if _coming(snapshot) else runs} elsewhere")
+    if waiting:
+        parts.append(f"{_named(waiting)} {'waits' if len(waiting) == 1 else 'wait'} for room")
+    if parts:
+        yield Finding(", ".join(parts))
+
+
+def _lost(snapshot: ClusterSnapshot, machines: Sequence[MachineView]) -> str:
+    """Which are, since when, and the workers that are with them."""
+    names = [machine.name for machine in machines]
+    named = f"{len(names)} machines"
+    if len(names) <= MAX_NAMED:
+        named = f"machine{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    since = max(machine.since for machine in machines)
+    now = snapshot.taken_at
+    there = sum(_is_lost_with(one, names, now) for one in snapshot.workers)
+    gone = f" with {counted(there, 'worker')}" if there else ""
+    return f"{named} lost {duration(now - since)} ago{gone}"
+
+
+def _is_lost_with(worker: WorkerView, machines: Collection[str], now: float) -> bool:
+    """Whether it went with one of these machines: whoever answers all the same did not."""
+    silent = worker.state == "suspect" and not worker.frozen
+    return worker.machine in machines and (silent or _was_lost(worker, now))
+
+
 def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterator[Finding]:
     """Workers that are wanted, and are neither here nor spoken of already."""
     if snapshot.wanted_workers is None or (
@@ -219,8 +279,9 @@ def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterat
         return
     local = [one for one in snapshot.workers if one.local]
     here = [one for one in local if one.frozen or one.state not in ("down", "starting")]
-    coming = [one for one in local if one.state == "starting"]
-    missing = snapshot.wanted_workers - len(here) - len(looping)
+    coming = [one for one in _coming(snapshot) if one.local]
+    waiting = [one for one in local if is_waiting(one)]
+    missing = snapshot.wanted_workers - len(here) - len(looping) - len(waiting)
     if missing > 0:
         up = sum(_answers(one) for one in local)
         which = f": {_named(coming)} starting" if coming else ""

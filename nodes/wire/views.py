@@ -114,7 +114,7 @@ class WorkerView(msgspec.Struct, frozen=True):
 class MachineView(msgspec.Struct, frozen=True):
     """A machine on which a fleet starts workers. `lost` is why it cannot be reached, "" if it can,
     and `since` the Unix time since when; `room` are the workers that it takes at most, `workers`
-    those that are wanted there.
+    those that are wanted there, and `away` those that belong there and run on another meanwhile.
     """
 
     name: str
@@ -122,6 +122,7 @@ class MachineView(msgspec.Struct, frozen=True):
     since: float
     room: int
     workers: int
+    away: int = 0
 
 
 class LookupView(msgspec.Struct, frozen=True):
