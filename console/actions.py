@@ -69,9 +69,20 @@ class Actions:
         """Sorts the table with the focus."""
         self._app.main.sort_next()
 
+    def group_by_machine(self) -> None:
+        """Puts the workers below the machine that they run on, or back into one list."""
+        app = self._app
+        if app.seen is not None and app.seen.machines_told:
+            app.main.table.group()
+        else:
+            app.say("all workers are on one machine: there is nothing to group", bad=True)
+
     def show_help(self) -> None:
         """Opens the list of every key and command."""
-        self._app.push_screen(HelpScreen(self._app.config.keys, read_only=self._app.read_only))
+        app = self._app
+        app.push_screen(
+            HelpScreen(app.config.keys, read_only=app.read_only, able=app.steering.able)
+        )
 
     def export_records(self, target: str = "") -> None:
         """Writes the records found to a file, as they are sorted; asks for its name unless it is

@@ -155,7 +155,7 @@ class RollcallApp(WatchingApp):
         for entry in super().get_system_commands(screen):
             if entry.title not in ("Quit", "Maximize", "Minimize", "Keys", "Screenshot"):
                 yield entry
-        for command in usable(read_only=self.read_only):
+        for command in filter(self.steering.able, usable(read_only=self.read_only)):
             yield SystemCommand(
                 command.label, command.help, partial(self.action_command, command.name)
             )

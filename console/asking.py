@@ -66,4 +66,6 @@ class Asking:
 
     def complete_command(self, line: str) -> list[str]:
         """The same, for the command line."""
-        return complete(line, self._app.clusters.worker_keys)
+        snapshot = self._app.clusters.front.snapshot
+        machines = [one.name for one in snapshot.machines] if snapshot is not None else []
+        return complete(line, self._app.clusters.worker_keys, machines)

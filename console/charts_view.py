@@ -36,7 +36,7 @@ SPANS_S = (TREND_S, 2 * TREND_S, 3 * TREND_S, 4 * TREND_S, HISTORY_S)
 """Seconds that a wide chart may show."""
 
 HEAT_ID_CELLS, HEAT_NAME_CELLS = 8, 16
-"""Cells for a worker's id in the heat map, and with the name of its cluster."""
+"""Cells for a worker's id in the heat map, and with the name of its cluster or machine."""
 
 CALM_FACTOR = 10
 """Times the usual latency that the hottest digit is, at least: where all is well, all are cool."""
@@ -181,7 +181,8 @@ def heat_lines(overview: Overview, size: tuple[int, int], glyphs: Glyphs) -> lis
     the newest that is seen of it.
     """
     width, height = size
-    cells = HEAT_NAME_CELLS if overview.several else HEAT_ID_CELLS
+    machines = bool(overview.machines_told)
+    cells = HEAT_NAME_CELLS if overview.several or machines else HEAT_ID_CELLS
     room = width - cells - 2
     span_s = max(map(span_of, overview.clusters)) if room >= HISTORY_S / 5 else TREND_S
     workers = sorted(
@@ -204,7 +205,10 @@ def heat_lines(overview: Overview, size: tuple[int, int], glyphs: Glyphs) -> lis
     top = max(values[-1], usual * CALM_FACTOR)
     axis = _heat_axis(overview.front, span_s)
     lines = [_heat_head("p99", f"9 is {latency(top)}", axis, (cells, room))]
-    named = [_heat_name(seen, one, cells, glyphs) for seen, one in workers[: height - 1]]
+    named = [
+        _heat_name(seen, one, cells, glyphs, machine=one.machine if machines else "")
+        for seen, one in workers[: height - 1]
+    ]
     for name, (seen, _), row in zip(named, workers, grid, strict=False):
         tones = [_heat_tone(value, usual, old=seen.old) for value in row]
         lines.append((name, *_heat_cells(row, tones, top, glyphs)))
@@ -252,8 +256,12 @@ def _heat_head(title: str, scale: str, axis: tuple[str, str], widths: tuple[int,
     )
 
 
-def _heat_name(seen: Seen, worker: WorkerView, cells: int, glyphs: Glyphs) -> Run:
-    name = middle_cut(clean(worker_key(seen.name, worker.id)), cells, glyphs)
+def _heat_name(
+    seen: Seen, worker: WorkerView, cells: int, glyphs: Glyphs, *, machine: str = ""
+) -> Run:
+    """Its id; beside it where it is, as far as that must be told."""
+    on = f" {machine}" if machine else ""
+    name = middle_cut(clean(f"{worker_key(seen.name, worker.id)}{on}"), cells, glyphs)
     return Run(f"  {fit(name, cells)}", Tone.STRONG)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from console.cluster_names import said_of, split_key, worker_key
 from console.command import ClusterCommand
 from console.keys import DECLARED_KEYS, Keys
+from console.refusals import not_able
 from console.seen import Overview, Unseen
 from console.text import clean
 from console.watched import WatchedCluster
@@ -27,7 +28,7 @@ class Target(NamedTuple):
 
     def refusal(self, command: ClusterCommand) -> str:
         """Why a command cannot be done to it now, "" if it can."""
-        why = command.refusal(self.worker)
+        why = not_able(command, self.cluster.snapshot) or command.refusal(self.worker)
         return said_of(self.cluster.name, why) if why else ""
 
 

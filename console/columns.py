@@ -8,37 +8,14 @@ from typing import NamedTuple
 
 from console.bars import share_bar, trend
 from console.charts import resample
-from console.history import TREND_S, History
+from console.history import TREND_S
 from console.lines import Tone
+from console.scene import Scene
 from console.states import is_measured, is_up, shown_state
-from console.text import Glyphs, clean, count, memory_size, middle_cut, number
+from console.text import clean, count, memory_size, middle_cut, number
 from nodes.support.natural import natural_key
 from nodes.support.units import duration, milliseconds
-from nodes.wire import ClusterSnapshot, WorkerView
-
-
-class Scene(NamedTuple):
-    """What the cells of one cluster have in common in one drawing; `top_per_s` is one scale for
-    the rows of all clusters. `name` is the cluster's, `age_s` how old what is seen of it is;
-    `shown` are those of its workers that are.
-    """
-
-    name: str
-    age_s: float
-    snapshot: ClusterSnapshot
-    history: History
-    glyphs: Glyphs
-    shown: Sequence[WorkerView]
-    mean_per_s: float
-    live: int
-    top_per_s: float
-    stale: bool
-    searched: bool
-
-    @property
-    def label(self) -> str:
-        """The cluster's name, if it has one, and how old what is seen of it is."""
-        return f"{self.name} {duration(self.age_s)} ago" if self.name and self.stale else self.name
+from nodes.wire import WorkerView
 
 
 class Cell(NamedTuple):
@@ -86,6 +63,15 @@ class WorkerColumn:
 
 def _id(worker: WorkerView, scene: Scene, width: int) -> Cell:
     return Cell(middle_cut(clean(worker.id), width, scene.glyphs), Tone.STRONG)
+
+
+def _machine(worker: WorkerView, scene: Scene, width: int) -> Cell:
+    return Cell(middle_cut(clean(worker.machine), width, scene.glyphs) or "-", Tone.MUTED)
+
+
+def machine_order(machine: str, cluster: str) -> str | None:
+    """What is sorted by it: in several clusters, machines may be called the same."""
+    return f"{natural_key(machine)} {natural_key(cluster)}" if machine else None
 
 
 def _state(worker: WorkerView, scene: Scene, _width: int) -> Cell:
@@ -159,8 +145,8 @@ def _up(scenes: Sequence[Scene]) -> str:
 WHY_PRIORITY = 72
 """Of the reason for a trouble; a column that an operator asks for has a higher one."""
 
-CLUSTER = "CLUSTER"
-"""The title of a column that is there where there are several clusters."""
+CLUSTER, MACHINE = "CLUSTER", "MACHINE"
+"""The titles of columns that are there where there are several clusters, or machines."""
 
 WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
     WorkerColumn(
@@ -178,6 +164,14 @@ WORKER_COLUMNS: tuple[WorkerColumn, ...] = (
         priority=100,
         cell=lambda _, scene, width: Cell(middle_cut(scene.label, width, scene.glyphs), Tone.MUTED),
         key=lambda _, scene: natural_key(scene.name),
+        right=False,
+    ),
+    WorkerColumn(
+        title=MACHINE,
+        width=8,
+        priority=96,
+        cell=_machine,
+        key=lambda worker, scene: machine_order(worker.machine, scene.name),
         right=False,
     ),
     WorkerColumn(

@@ -31,6 +31,7 @@ class Argument(StrEnum):
     NEWEST = "newest"  # none is typed: the newest worker is meant
     COUNT = "count"
     OPTIONAL_COUNT = "optional count"
+    PLACED_COUNT = "placed count"  # an optional count and, after it, a machine
     TEXT = "text"
 
 
@@ -57,6 +58,8 @@ class Command:
         steers: whether it changes what the cluster does: such keys act from the worker list and
             the worker's own screen alone, and a read-only console has none.
         when: whether it is for the cluster as it is now alone, or for another time alone.
+        needs: the ability of a fleet that it needs; see `ClusterSnapshot`. "" for none.
+        offered: whether there may be anything to do: only then does its key act.
     """
 
     name: str
@@ -68,6 +71,16 @@ class Command:
     footer: int = 0
     steers: bool = False
     when: When = When.ALWAYS
+    needs: str = ""
+    offered: Callable[[ClusterSnapshot], bool] = lambda _snapshot: True
+
+    def is_possible(self, snapshot: ClusterSnapshot) -> bool:
+        """Whether the fleet can do it at all."""
+        return not self.needs or self.needs in snapshot.abilities
+
+    def is_offered(self, snapshot: ClusterSnapshot) -> bool:
+        """Whether there may be anything to do that the fleet can do."""
+        return self.is_possible(snapshot) and self.offered(snapshot)
 
     def acts(self, *, replaying: bool) -> bool:
         """Whether it has something to do, now or while another time is shown."""
@@ -86,7 +99,6 @@ class ClusterCommand(Command):
         undo: what takes it back, when the console quits at the latest.
         is_done: whether a worker is in the state that this brings about; then it is undone.
         refusal: why it cannot be done to a worker now, "" if it can.
-        offered: whether there may be anything to do: only then does its key act.
     """
 
     run: ClusterAction
@@ -94,7 +106,6 @@ class ClusterCommand(Command):
     undo: ClusterCommand | None = None
     is_done: Callable[[WorkerView], bool] = lambda _worker: False
     refusal: Callable[[WorkerView], str] = lambda _worker: ""
-    offered: Callable[[ClusterSnapshot], bool] = lambda _snapshot: True
     steers: bool = True
 
     @property

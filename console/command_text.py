@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 
 from console.command import Argument, ClusterCommand, ConsoleCommand
 from console.commands import BY_NAME, COMMANDS
@@ -43,6 +44,8 @@ def parse(line: str) -> tuple[ClusterCommand | ConsoleCommand, str]:
             raise BadRequest(f"{name} takes a number, as in :{name} 3")
         case Argument.OPTIONAL_COUNT if argument and not _is_number(argument):
             raise BadRequest(f"{name} takes a number, as in :{name} 3")
+        case Argument.PLACED_COUNT if argument and not _is_number(argument.split()[0]):
+            raise BadRequest(f"{name} takes a number and a machine, as in :{name} 3 m1")
     return command, argument
 
 
@@ -50,12 +53,18 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS
 
 
-def complete(line: str, workers: list[str]) -> list[str]:
-    """Whole lines that the line may become: commands, then the ids of workers."""
+def complete(line: str, workers: Sequence[str], machines: Sequence[str] = ()) -> list[str]:
+    """Whole lines that the line may become: commands, then the ids of workers, or machines after
+    a number.
+    """
     name, space, argument = line.partition(" ")
     if not space:
         return [command.name for command in COMMANDS if command.name.startswith(name)]
     command = BY_NAME.get(name)
+    if command is not None and command.argument is Argument.PLACED_COUNT:
+        count, space, where = argument.partition(" ")
+        found = machines if space and _is_number(count) else ()
+        return [f"{name} {count} {one}" for one in found if one.startswith(where)]
     if command is None or command.argument is not Argument.WORKER:
         return []
     return [f"{name} {worker}" for worker in workers if worker.startswith(argument.strip())]

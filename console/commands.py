@@ -9,19 +9,22 @@ from console import effects, refusals
 from console.command import Argument, ClusterCommand, Command, ConsoleCommand, When
 from console.replay import Way
 from nodes.errors import NotPossible
+from nodes.wire import are_several
 
 if TYPE_CHECKING:
     from nodes.cluster import Cluster
 
 
 def _spawn(cluster: Cluster, argument: str) -> str:
-    return f"started {', '.join(cluster.spawn(int(argument or 1)))}"
+    count, _, where = argument.partition(" ")
+    started = ", ".join(cluster.spawn(int(count or 1), where.strip()))
+    return f"started {started} on {where.strip()}" if where else f"started {started}"
 
 
 def _grow(cluster: Cluster) -> str:
     wanted = cluster.snapshot().wanted_workers
     if wanted is None:
-        raise NotPossible("this master starts no workers: start and stop them where they run")
+        raise NotPossible(refusals.WITHOUT["spawn"])
     return cluster.scale(wanted + 1)
 
 
@@ -30,6 +33,7 @@ THAW = ClusterCommand(
     label="Thaw",
     help="Let the selected frozen worker go on.",
     argument=Argument.WORKER,
+    needs="freeze",
     refusal=refusals.no_process,
     run=lambda cluster, worker_id: cluster.thaw(worker_id),
 )
@@ -39,10 +43,11 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         name="spawn",
         key="s",
         label="Spawn",
-        help="Start one more worker.",
-        argument=Argument.OPTIONAL_COUNT,
+        help="Start one more worker; of several machines, asks on which.",
+        argument=Argument.PLACED_COUNT,
         button=True,
         footer=93,
+        needs="spawn",
         run=_spawn,
     ),
     ClusterCommand(
@@ -53,6 +58,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=92,
+        needs="spawn",
         refusal=refusals.no_process,
         run=lambda cluster, worker_id: cluster.kill(worker_id),
         effect=effects.kill,
@@ -77,6 +83,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=73,
+        needs="spawn",
         refusal=refusals.no_process,
         run=lambda cluster, worker_id: cluster.restart(worker_id),
         effect=effects.restart,
@@ -88,6 +95,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Start the selected worker that is gone under its id.",
         argument=Argument.WORKER,
         footer=88,
+        needs="spawn",
         refusal=refusals.not_gone,
         offered=refusals.any_down,
         run=lambda cluster, worker_id: cluster.again(worker_id),
@@ -109,6 +117,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         argument=Argument.WORKER,
         button=True,
         footer=60,
+        needs="freeze",
         refusal=refusals.no_process,
         run=lambda cluster, worker_id: cluster.freeze(worker_id),
         effect=effects.freeze,
@@ -122,6 +131,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         label="Grow",
         help="Want one worker more.",
         footer=40,
+        needs="spawn",
         run=lambda cluster, _: _grow(cluster),
     ),
     ClusterCommand(
@@ -131,6 +141,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Drain the newest worker, and want one less.",
         argument=Argument.NEWEST,
         footer=38,
+        needs="spawn",
         run=lambda cluster, worker_id: cluster.drain(worker_id),
         effect=effects.drain,
     ),
@@ -139,6 +150,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         label="Scale",
         help="Start or drain workers until N are wanted.",
         argument=Argument.COUNT,
+        needs="spawn",
         run=lambda cluster, count: cluster.scale(int(count)),
     ),
     ClusterCommand(
@@ -148,6 +160,7 @@ CLUSTER_COMMANDS: tuple[ClusterCommand, ...] = (
         help="Bring changed records into service.",
         button=True,
         footer=30,
+        needs="spawn",
         run=lambda cluster, _: cluster.reload().text,
         effect=effects.reload,
     ),
@@ -198,6 +211,15 @@ CONSOLE_COMMANDS: tuple[ConsoleCommand, ...] = (
         label="Sort",
         help="Sort by the next column; O turns the order round.",
         run=lambda actions, _: actions.sort_by_next_column(),
+    ),
+    ConsoleCommand(
+        name="group",
+        key="m",
+        footer=58,
+        label="Group",
+        help="Group by machine; SPC on a machine marks all that it runs.",
+        offered=are_several,
+        run=lambda actions, _: actions.group_by_machine(),
     ),
     ConsoleCommand(
         name="command",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nodes.support.event_kinds import BAD
+from nodes.support.event_kinds import BAD, EventKind
 from nodes.wire import Event
 
 OWN_ACTION_S = 10.0
@@ -31,8 +31,11 @@ class NotificationFilter:
 
 
 def notification(events: Sequence[Event]) -> str:
-    """What is said of bad events: the newest, and how many more there are."""
-    event = events[-1]
+    """What is said of bad events: the newest, and how many more there are; of a machine, before
+    what follows from its loss.
+    """
+    lost = (event for event in reversed(events) if event.kind == EventKind.MACHINE_LOST)
+    event = next(lost, events[-1])
     more = f" (and {len(events) - 1} more)" if len(events) > 1 else ""
     what = f"{event.worker} {event.kind.replace('_', '-')}".strip()
     return f"{what}: {event.text}{more}"

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from console.command import Command
 from nodes.wire import ClusterSnapshot, WorkerView
+
+WITHOUT = {
+    "spawn": "this master starts no workers: start and stop them where they run",
+    "freeze": "this cluster's workers cannot be frozen",
+    "log": "this cluster's master has no logs of its workers",
+}
+"""What is said of an ability that a fleet lacks."""
+
+
+def not_able(command: Command, snapshot: ClusterSnapshot | None) -> str:
+    """Of what the fleet cannot do at all."""
+    if snapshot is None or command.is_possible(snapshot):
+        return ""
+    return WITHOUT[command.needs]
 
 
 def no_process(worker: WorkerView) -> str:

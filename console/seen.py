@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from console.history import History
 from console.keys import DECLARED_KEYS, Keys
-from nodes.wire import ClusterSnapshot, Event, Level, Verdict, verdict
+from nodes.wire import ClusterSnapshot, Event, Level, Verdict, are_several, machine_names, verdict
 
 OLD_AFTER_S = 2.0
 """Seconds after which figures are shown as old: more than two looks."""
@@ -97,6 +97,13 @@ class Overview(NamedTuple):
     def several(self) -> bool:
         """Whether it must be told which cluster a thing is of."""
         return bool(self.front.name)
+
+    @property
+    def machines_told(self) -> list[str]:
+        """The machines, where it must be told on which one a worker is; else none."""
+        snapshots = [seen.snapshot for seen in self.clusters]
+        told = any(map(are_several, snapshots))
+        return [name for one in snapshots if told for name in machine_names(one)]
 
     @property
     def old(self) -> bool:

@@ -1,7 +1,7 @@
 """What a worker is, as the console shows it: a closed set, the worst first.
 
 They are the states of `nodes.routing.State`, which the first screen does not wait to import, and
-three that lie across them.
+four that lie across them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from console.lines import Tone
-from nodes.wire import WorkerView, is_crash_looping
+from nodes.wire import WorkerView, is_crash_looping, is_waiting
 
 
 class ShownState(NamedTuple):
@@ -30,6 +30,7 @@ STATES = {
         ShownState("frozen", Tone.WARNING, 2),
         ShownState("slow", Tone.WARNING, 3),
         ShownState("starting", Tone.WARNING, 4),
+        ShownState("waiting", Tone.WARNING, 4),
         ShownState("draining", Tone.WARNING, 5),
         ShownState("up", Tone.GOOD, 6),
         ShownState("down", Tone.FAINT, 7),
@@ -49,6 +50,8 @@ def shown_state(worker: WorkerView) -> ShownState:
         return STATES["failing"]
     if worker.slow and worker.state == "up":
         return STATES["slow"]
+    if is_waiting(worker):
+        return STATES["waiting"]
     return STATES.get(worker.state, ShownState(worker.state, Tone.PLAIN, 6))
 
 

@@ -14,7 +14,10 @@ from console.command import Argument, ClusterCommand, Command, ConsoleCommand
 from console.commands import CLUSTER_COMMANDS
 from console.effects import newest
 from console.messages import CommandDone
+from console.placing import choices
+from console.refusals import not_able
 from console.screens.confirm import ConfirmScreen
+from console.screens.where import WhereScreen
 from nodes.support.units import counted
 from nodes.wire import WorkerView
 
@@ -56,6 +59,10 @@ class Steering:
             self._dispatch(command, argument)
 
     def _dispatch(self, command: ClusterCommand, argument: str) -> None:
+        on_workers = command.argument is Argument.WORKER
+        if not on_workers and (why := not_able(command, self._app.snapshot)):
+            self._app.say(f"{command.label}: {why}", bad=True)
+            return
         match command.argument:
             case Argument.WORKER:
                 self._on_workers(command, [argument] if argument else self._app.targets)
@@ -65,15 +72,22 @@ class Steering:
                 self._app.main.open_line(":", f"{command.name} ")
             case Argument.COUNT:
                 self._scale(command, int(argument))
+            case Argument.PLACED_COUNT:
+                self._place(command, argument)
             case _:
                 self._on_cluster(command, argument)
 
     def offered(self, command: Command) -> bool:
-        """Whether there may be anything to do for a command."""
-        snapshots = [one.snapshot for one in self._app.clusters if one.snapshot is not None]
-        if not snapshots or not isinstance(command, ClusterCommand):
+        """Whether there may be anything to do for a command, in what is shown."""
+        seen = self._app.main.seen
+        if seen is None:
             return True
-        return any(map(command.offered, snapshots))
+        return any(command.is_offered(one.snapshot) for one in seen.clusters)
+
+    def able(self, command: Command) -> bool:
+        """Whether the fleet of any cluster can do a command at all."""
+        seen = self._app.main.seen
+        return seen is None or any(command.is_possible(one.snapshot) for one in seen.clusters)
 
     def refusal(self, command: Command) -> str:
         """Why a command is not possible for its targets now, "" if it is for one of them."""
@@ -82,7 +96,7 @@ class Steering:
         if command.steers and self._app.read_only:
             return "this console is read-only"
         if not isinstance(command, ClusterCommand) or command.argument is not Argument.WORKER:
-            return ""
+            return not_able(command, self._app.snapshot)
         targets = self._known(self._app.targets)
         if not targets:
             return "there is no worker under the cursor"
@@ -150,6 +164,29 @@ class Steering:
         else:
             self._on_newest(_SHRINK, wanted - count)
 
+    def _place(self, command: ClusterCommand, argument: str) -> None:
+        """Starts workers on a machine; asks on which, if there are several and none is named."""
+        cluster = self._app.front
+        count, where = _count_and_machine(argument)
+        possible = [] if where else choices(cluster.snapshot, count)
+        if not possible:
+            self._on_cluster(command, argument)
+            return
+        workers = "one more worker" if count == 1 else f"{count} more workers"
+        if all(one.refused for one in possible):
+            why = said_of(cluster.name, f"no machine has room for {workers}")
+            self._app.say(f"{command.label}: {why}", bad=True)
+            return
+        label = f"{command.label} in {cluster.name}" if cluster.name else command.label
+        self._app.push_screen(
+            WhereScreen(f"{label} {workers}: where?", possible),
+            lambda chosen: (
+                self._start(command, cluster, f"{count} {chosen.where}".rstrip())
+                if chosen is not None
+                else None
+            ),
+        )
+
     def _on_cluster(self, command: ClusterCommand, argument: str) -> None:
         cluster = self._app.front
         label = f"{command.label} in {cluster.name}" if cluster.name else command.label
@@ -177,7 +214,8 @@ class Steering:
         return self._clock() - self._spawned_at < SPAWN_AGAIN_S
 
     def _start(self, command: ClusterCommand, cluster: WatchedCluster, argument: str) -> None:
-        self._spawned = (self._spawned if self.is_again() else 0) + int(argument or 1)
+        count, _ = _count_and_machine(argument)
+        self._spawned = (self._spawned if self.is_again() else 0) + count
         self._spawned_at = self._clock()
         self.run(command, {cluster: [argument]})
 
@@ -205,6 +243,12 @@ class Steering:
 
 
 _SHRINK = next(command for command in CLUSTER_COMMANDS if command.name == "shrink")
+
+
+def _count_and_machine(argument: str) -> tuple[int, str]:
+    """How many workers, and where; "" for wherever there is most room."""
+    count, _, where = argument.partition(" ")
+    return int(count or 1), where.strip()
 
 
 def _by_cluster(targets: Sequence[Target]) -> dict[WatchedCluster, list[WorkerView]]:

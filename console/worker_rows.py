@@ -9,16 +9,21 @@ from rich.cells import cell_len
 
 from console.bars import share_scale
 from console.cluster_names import worker_key
-from console.columns import CLUSTER, WHY_PRIORITY, WORKER_COLUMNS, Scene, WorkerColumn
+from console.columns import CLUSTER, MACHINE, WHY_PRIORITY, WORKER_COLUMNS, WorkerColumn
 from console.history import TREND_S
 from console.lines import Tone
+from console.scene import Scene
 from console.seen import Seen
 from console.states import shown_state
 from console.text import Glyphs
 from console.widgets.rows import Column, Row
-from nodes.wire import WorkerView
+from nodes.support.natural import natural_key
+from nodes.wire import WorkerView, is_crash_looping
 
-MAX_ID_CELLS = 40
+MAX_ID_CELLS, MAX_MACHINE_CELLS = 40, 24
+
+NO_WORKER = "*"
+"""What the keys of lines begin with that are no worker's: none can be called so."""
 
 TREND_SAMPLES = int(TREND_S)
 """Samples of a trend: there is one a second."""
@@ -38,6 +43,7 @@ def choose(
     troubled: bool = False,
     columns: Sequence[WorkerColumn] = WORKER_COLUMNS,
     clusters: Sequence[str] = ("",),
+    machines: Sequence[str] = (),
 ) -> list[Chosen]:
     """The columns that fit into `width` cells, as wide as they may be.
 
@@ -48,12 +54,16 @@ def choose(
             asked for.
         columns: all that may be shown, in their order.
         clusters: what rows tell of their clusters; nothing of one that is alone.
+        machines: the names of the machines; none where they need not be told.
     """
     longest = max((cell_len(one) for one in ids), default=2)
-    columns = _with_cluster(columns, told=any(clusters))
+    columns = _with(MACHINE, columns, told=bool(machines))
+    columns = _with(CLUSTER, columns, told=any(clusters))
     widths = {column.title: _preferred(column, width) for column in columns}
     widths["ID"] = max(4, min(longest, MAX_ID_CELLS, width // 4))
     widths[CLUSTER] = max(8, min(max(map(cell_len, clusters)), width // 5))
+    named = max(map(cell_len, machines), default=0)
+    widths[MACHINE] = max(8, min(named, MAX_MACHINE_CELLS, width // 8))
     room = width - 2
     chosen: set[str] = set()
     told = [one for one in columns if troubled or one.title != "WHY" or one.priority > WHY_PRIORITY]
@@ -71,12 +81,14 @@ def choose(
     return [Chosen(c, widths[c.title]) for c in columns if c.title in chosen]
 
 
-def _with_cluster(columns: Sequence[WorkerColumn], *, told: bool) -> list[WorkerColumn]:
-    """The columns with that of the cluster, wanted or not, where it must be told; else without."""
-    others = [column for column in columns if column.title != CLUSTER]
+def _with(title: str, columns: Sequence[WorkerColumn], *, told: bool) -> list[WorkerColumn]:
+    """The columns with that of the cluster or of the machine, wanted or not, where it must be
+    told; else without.
+    """
+    others = [column for column in columns if column.title != title]
     if not told or len(others) < len(columns):
         return list(columns) if told else others
-    return [*others[:1], *(one for one in WORKER_COLUMNS if one.title == CLUSTER), *others[1:]]
+    return [*others[:1], *(one for one in WORKER_COLUMNS if one.title == title), *others[1:]]
 
 
 def _preferred(column: WorkerColumn, width: int) -> int:
@@ -197,7 +209,24 @@ def total_row(chosen: Sequence[Chosen], drawn: Sequence[Scene]) -> Row:
     return Row("", cells, ())
 
 
+def is_gone(worker: WorkerView) -> bool:
+    """Down, and not to come again by itself: crash-looping ones stay among the others."""
+    return worker.state == "down" and not worker.frozen and not is_crash_looping(worker)
+
+
+def newest_gone(gone: Sequence[WorkerView]) -> list[WorkerView]:
+    """Those that are gone, the newest first."""
+    return sorted(gone, key=lambda one: (-one.state_since, natural_key(one.id)))
+
+
+def remark_row(cluster: str, key: str, text: str, *, below: bool = False) -> Row:
+    """A line about the workers of a cluster, in place of their own."""
+    key = worker_key(cluster, key)
+    return Row(key, (text,), (), Tone.MUTED, below=below, spans=True, search=cluster)
+
+
 def search_text(worker: WorkerView, cluster: str) -> str:
     """What a filter looks at."""
     state = f"{worker.state} {shown_state(worker).name}"
-    return f"{worker.id} {cluster} {state} {worker.address} {worker.catalog} {worker.why}"
+    where = f"{cluster} {worker.machine} {worker.address}"
+    return f"{worker.id} {where} {state} {worker.catalog} {worker.why}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.columns import WORKER_COLUMNS
-from console.command import Argument
+from console.command import Argument, Command
 from console.commands import usable
 from console.keys import DECLARED_KEYS, Keys, key_sign
 
@@ -36,11 +37,25 @@ MORE = (
 )
 
 
-def help_lines(keys: Keys = DECLARED_KEYS, *, read_only: bool) -> list[str]:
-    """One line for each command that can be used, then for what is no command."""
+TAKES = {Argument.WORKER: " ID", Argument.COUNT: " N", Argument.PLACED_COUNT: " N WHERE"}
+
+
+def help_lines(
+    keys: Keys = DECLARED_KEYS,
+    *,
+    read_only: bool,
+    able: Callable[[Command], bool] = lambda _command: True,
+) -> list[str]:
+    """One line for each command that can be used, then for what is no command.
+
+    Args:
+        keys: of the commands.
+        read_only: whether the commands that steer are left out.
+        able: whether the fleet can do a command; others are left out as well.
+    """
     lines = []
-    for command in usable(read_only=read_only):
-        takes = {Argument.WORKER: " ID", Argument.COUNT: " N"}.get(command.argument, "")
+    for command in filter(able, usable(read_only=read_only)):
+        takes = TAKES.get(command.argument, "")
         typed = f":{command.name}{takes}"
         signs = " ".join(map(key_sign, keys.of(command.name)))
         lines.append(f"{signs:<8} {typed:<14} {command.help}")
@@ -72,17 +87,16 @@ class HelpScreen(ModalScreen[None]):
         Binding("question_mark", "close", "Close", id="help"),
     ]
 
-    def __init__(self, keys: Keys, *, read_only: bool) -> None:
+    def __init__(self, keys: Keys, *, read_only: bool, able: Callable[[Command], bool]) -> None:
         super().__init__()
-        self._keys = keys
-        self._read_only = read_only
+        self._lines = help_lines(keys, read_only=read_only, able=able)
 
     def compose(self) -> ComposeResult:
         """The list."""
         with VerticalScroll(id="help") as scroll:
             scroll.border_title = "Keys and commands"
             scroll.border_subtitle = "Escape closes"
-            yield Static("\n".join(help_lines(self._keys, read_only=self._read_only)), markup=False)
+            yield Static("\n".join(self._lines), markup=False)
 
     def action_close(self) -> None:
         """A key was pressed."""

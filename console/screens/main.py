@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-from console.commands import CLUSTER_COMMANDS
+from console.commands import COMMANDS
 from console.config import Config
 from console.lines import Run, Tone
 from console.lookups_view import lowest_lines
@@ -117,11 +117,6 @@ class MainScreen(Screen[None]):
         self._hint = Hint()
         self._tabs = {part: Tabs(part, glyphs) for part in HEADS}
         self._lookups = LookupTables(glyphs, config.keys)
-        self._empty: dict[LiveTable, tuple[str, str]] = {
-            self.table: (f"No workers: {config.keys.typed('spawn')} spawns one", "No workers"),
-            self.events: (self.events.empty, "No event of that time, or before it, is known"),
-        }
-        """What tables say that are empty: now, and of another time."""
 
     def compose(self) -> ComposeResult:
         """The parts, each where the plan has it."""
@@ -175,13 +170,12 @@ class MainScreen(Screen[None]):
         if seen is None or not self.is_mounted:
             return
         snapshots = [one.snapshot for one in seen.clusters]
-        offered = [one.name for one in CLUSTER_COMMANDS if any(map(one.offered, snapshots))]
+        offered = [one.name for one in COMMANDS if any(map(one.is_offered, snapshots))]
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
         self.events.show(seen.events)
-        for table, (now, then) in self._empty.items():
-            table.say_empty(now if seen.replay_at is None else then)
+        self.events.say_replaying(replaying=seen.replay_at is not None)
         self._lookups.fill(seen.front, self._plan)
         self.message.expire()
         # The table, which is bound as well, has its rows by then.

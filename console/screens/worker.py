@@ -22,6 +22,7 @@ from console.last_words import MAX_SAID, last_words_lines, run_before
 from console.lines import Field, Line, Run, Tone, fit
 from console.messages import LogRead
 from console.plan import Part
+from console.refusals import WITHOUT
 from console.screens.confirm import MessageScreen
 from console.seen import Overview
 from console.states import is_measured, shown_state
@@ -45,6 +46,9 @@ LOG_POLL_S = 1.0
 LOW_LINES = 30
 """Lines of a screen below which a worker's last words take the place of its charts."""
 
+LOG_ACTIONS = ("search", "follow", "run_before")
+"""The actions of its own that are for the log."""
+
 FIGURE_CELLS = 24
 """Cells before a trend: what it is of, and its value now."""
 
@@ -60,6 +64,7 @@ def figure_lines(
         Field(f"{glyphs.states.get(state.name, ' ')} {state.name}", 10, state.tone),
         Field(clean(worker.why, 300), 9, state.tone, shrinks=True),
         Field(f"for {duration(now - worker.state_since)}", 8, Tone.MUTED),
+        Field(f"on {clean(worker.machine, 40)}" if worker.machine else "", 5, right=True),
         Field(clean(worker.address) or "no address", 5, right=True),
         Field(f"pid {worker.pid or '-'}", 6, right=True),
         Field(f"catalog {clean(worker.catalog) or '-'}", 4, Tone.MUTED, right=True),
@@ -261,8 +266,23 @@ class WorkerScreen(Screen[None]):
     def _event_opened(self, event: LiveTable.Opened) -> None:
         self.app.push_screen(MessageScreen("Event", self._events.text_of(event.key)))
 
+    @property
+    def _has_logs(self) -> bool:
+        """Whether its master has logs, as far as that is known."""
+        seen = self.seen.of(self.cluster) if self.seen is not None else None
+        return seen is None or "log" in seen.snapshot.abilities
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a log there is nothing to do in it."""
+        if action in LOG_ACTIONS and not self._has_logs:
+            return False
+        return super().check_action(action, parameters)
+
     def _ask_log(self) -> None:
         if self._replaying:
+            return
+        if not self._has_logs:
+            self._log.set_rows([Row("0", (WITHOUT["log"],), (0,), Tone.FAINT)])
             return
         self._driver.read_log(self.worker_id, self._end)
 

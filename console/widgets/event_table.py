@@ -14,6 +14,9 @@ from console.widgets.table import LiveTable
 from nodes.support.event_kinds import BAD
 from nodes.wire import Event
 
+NOTHING_YET = "Nothing has happened yet"
+NOTHING_THEN = "No event of that time, or before it, is known"
+
 
 class EventTable(LiveTable):
     """See the module."""
@@ -21,7 +24,7 @@ class EventTable(LiveTable):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "severity", "bad only")]
 
     def __init__(self, glyphs: Glyphs, *, name: str = Part.EVENTS) -> None:
-        super().__init__(EVENT_COLUMNS, name=name, glyphs=glyphs, empty="Nothing has happened yet")
+        super().__init__(EVENT_COLUMNS, name=name, glyphs=glyphs, empty=NOTHING_YET)
         self._events: dict[str, tuple[Event, ...]] = {}
         self._newest: dict[str, tuple[int, int]] = {}
         self.bad_only = False
@@ -38,6 +41,10 @@ class EventTable(LiveTable):
             self._events = {name: tuple(some) for name, some in events.items()}
             self.set_columns(event_columns(self._events))
             self._draw()
+
+    def say_replaying(self, *, replaying: bool) -> None:
+        """Says of another time, if there is no event, that none is known."""
+        self.say_empty(NOTHING_THEN if replaying else NOTHING_YET)
 
     def _draw(self) -> None:
         at_top = not self.keys or self.cursor == self.keys[0]

@@ -10,38 +10,40 @@ from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 
 from console.cluster_names import said_of, worker_key
-from console.columns import WORKER_COLUMNS, Scene, WorkerColumn
+from console.columns import MACHINE, WORKER_COLUMNS, WorkerColumn
 from console.command import Command
 from console.commands import COMMANDS
 from console.keys import DECLARED_KEYS, Keys, unbound
 from console.lines import Field, Tone
+from console.machine_rows import machine_members, machine_rows
 from console.plan import Part
+from console.scene import Scene
 from console.seen import Overview, Seen
 from console.text import Glyphs
 from console.widgets.rows import Row
 from console.widgets.table import LiveTable
 from console.worker_rows import (
+    NO_WORKER,
     Chosen,
     bare_row,
     choose,
     highest_per_s,
+    is_gone,
     make_scene,
+    newest_gone,
+    remark_row,
     search_text,
     table_columns,
     total_row,
     worker_row,
 )
-from nodes.support.natural import natural_key
-from nodes.wire import WorkerView, is_crash_looping
+from nodes.wire import ClusterSnapshot, WorkerView
 
 MAX_GONE = 3
 """Workers that are gone and have a line each; more are one line."""
 
 SORT_ACTION = "sort_letter("
 """What the action of a column's letter begins with."""
-
-NO_WORKER = "*"
-"""What the keys of lines begin with that are no worker's: none can be called so."""
 
 GONE_KEY = f"{NO_WORKER}gone"
 """The key of that line."""
@@ -114,6 +116,8 @@ class WorkerTable(LiveTable):
         if overview is None or not self.size.area:
             return
         workers = [(seen, worker) for seen in overview.clusters for worker in seen.snapshot.workers]
+        spawns = f": {self._spawns(overview.front.snapshot)}"
+        self.say_empty(f"No workers{spawns if overview.replay_at is None else ''}")
         self.marked &= {worker_key(seen.name, worker.id) for seen, worker in workers}
         top_per_s = highest_per_s(overview.clusters)
         self._scenes = {
@@ -133,6 +137,7 @@ class WorkerTable(LiveTable):
             troubled=any(one.why for one in shown),
             columns=self._possible_columns,
             clusters=[scene.label for scene in self._scenes.values()],
+            machines=overview.machines_told,
         )
         self.set_columns(table_columns(self._chosen))
         total = total_row(self._chosen, list(self._scenes.values())) if len(shown) > 1 else None
@@ -143,22 +148,30 @@ class WorkerTable(LiveTable):
         front.
         """
         replays = self.seen is not None and self.seen.replay_at is not None
-        upper: list[Row] = []
+        scenes = self._scenes.values()
+        grouped = self.seen is not None and self.seen.machines_told and self.sort_column == MACHINE
+        upper = [row for one in scenes if grouped for row in machine_rows(one, self._chosen)]
         lower: list[Row] = []
         for name, scene in self._scenes.items():
             workers = scene.snapshot.workers
-            gone = [one for one in workers if _is_gone(one)]
-            upper += [self._bare(one, scene) for one in workers if not _is_gone(one)]
+            gone = [one for one in workers if is_gone(one)]
+            upper += [self._bare(one, scene) for one in workers if not is_gone(one)]
             if self._folds(name, workers):
                 forgets = "" if replays else f", {self._clear_key} forgets them"
                 said = f"{len(gone)} gone (ENTER shows them{forgets})"
-                lower.append(_remark(name, GONE_KEY, said_of(name, said), below=True))
+                lower.append(remark_row(name, GONE_KEY, said_of(name, said), below=True))
                 continue
-            lower += [self._bare(one, scene, below=True) for one in _newest(gone)]
+            lower += [self._bare(one, scene, below=True) for one in newest_gone(gone)]
             if name and not workers:
-                spawns = "" if replays else f": {self._spawn_key} spawns one"
-                upper.append(_remark(name, NO_WORKER, f"{name} has no workers{spawns}"))
+                spawns = "" if replays else f": {self._spawns(scene.snapshot)}"
+                upper.append(remark_row(name, NO_WORKER, f"{name} has no workers{spawns}"))
         return upper + lower
+
+    def _spawns(self, snapshot: ClusterSnapshot) -> str:
+        """What brings a first worker."""
+        if "spawn" in snapshot.abilities:
+            return f"{self._spawn_key} spawns one"
+        return "'rollcall-nodes worker' starts one"
 
     def _bare(self, worker: WorkerView, scene: Scene, *, below: bool = False) -> Row:
         return bare_row(worker, self._chosen, scene, sort=self.sort_column, below=below)
@@ -174,10 +187,15 @@ class WorkerTable(LiveTable):
         """Sort by a column; by the same one again turns the order round."""
         super().sort_by(column, descending=descending)
         self.arrange_rows()
+        self.select(self.cursor)
+
+    def group(self) -> None:
+        """Puts the workers below the machine that they run on, or back into one list."""
+        self.sort_by("ID" if self.sort_column == MACHINE else MACHINE, descending=False)
 
     def _folds(self, cluster: str, workers: Sequence[WorkerView]) -> bool:
         """Whether those of a cluster that are gone are one line."""
-        if sum(map(_is_gone, workers)) <= MAX_GONE:
+        if sum(map(is_gone, workers)) <= MAX_GONE:
             self._unfolded.discard(cluster)
             return False
         return cluster not in self._unfolded and not self.filter_text
@@ -189,7 +207,7 @@ class WorkerTable(LiveTable):
         workers = seen.snapshot.workers
         if not self.filter_text:
             folds = self._folds(seen.name, workers)
-            return [one for one in workers if not (folds and _is_gone(one))]
+            return [one for one in workers if not (folds and is_gone(one))]
         wanted = self.filter_text.casefold()
         return [one for one in workers if wanted in search_text(one, seen.name).casefold()]
 
@@ -220,9 +238,12 @@ class WorkerTable(LiveTable):
         marked = f" {len(self.marked)} marked " if self.marked else ""
         tone = Tone.STRONG if chosen else Tone.MUTED
         action = "app.command('filter')"
+        # One that is not shown sorts nothing.
+        shown = any(one.column.title == self.sort_column for one in self._chosen)
+        sort = self.sort_column.lower() if shown else "id"
         return [
             Field(marked, 9, Tone.STRONG, right=True),
-            Field(f" sort {self.sort_column.lower()} {sign} ", 5, Tone.MUTED, right=True),
+            Field(f" sort {sort} {sign} ", 5, Tone.MUTED, right=True),
             Field(filtered, 8 if chosen else 3, tone, action, right=True),
         ]
 
@@ -245,10 +266,16 @@ class WorkerTable(LiveTable):
         self.sort_by(title)
 
     def action_mark(self) -> None:
-        """Marks the row under the cursor, or takes its mark away, and goes on to the next."""
-        if self.cursor and not self.cursor.startswith(NO_WORKER):
+        """Marks the row under the cursor, or takes its mark away, and goes on to the next; on the
+        line of a machine, all that run there.
+        """
+        machine = machine_members(self.cursor, list(self._scenes.values())) & set(self.keys)
+        if machine:
+            self.marked = self.marked - machine if machine <= self.marked else self.marked | machine
+        elif self.cursor and not self.cursor.startswith(NO_WORKER):
             self.marked ^= {self.cursor}
             self.action_move(1)
+        if self.cursor:
             self.refresh()
             self.post_message(self.Arranged(self))
 
@@ -268,18 +295,3 @@ class WorkerTable(LiveTable):
             self.arrange_rows()
         elif not self.cursor.startswith(NO_WORKER):
             super().action_open()
-
-
-def _is_gone(worker: WorkerView) -> bool:
-    """Down, and not to come again by itself: crash-looping ones stay among the others."""
-    return worker.state == "down" and not worker.frozen and not is_crash_looping(worker)
-
-
-def _newest(gone: list[WorkerView]) -> list[WorkerView]:
-    return sorted(gone, key=lambda one: (-one.state_since, natural_key(one.id)))
-
-
-def _remark(cluster: str, key: str, text: str, *, below: bool = False) -> Row:
-    """A line about the workers of a cluster, in place of their own."""
-    key = worker_key(cluster, key)
-    return Row(key, (text,), (), Tone.MUTED, below=below, spans=True, search=cluster)

@@ -255,11 +255,9 @@ def _machines(snapshot: ClusterSnapshot) -> Iterator[Finding]:
 def _lost(snapshot: ClusterSnapshot, machines: Sequence[MachineView]) -> str:
     """Which are, since when, and the workers that are with them."""
     names = [machine.name for machine in machines]
-    named = f"{len(names)} machines"
-    if len(names) <= MAX_NAMED:
-        named = f"machine{'s' if len(names) > 1 else ''} {', '.join(names)}"
-    since = max(machine.since for machine in machines)
-    now = snapshot.taken_at
+    named = f"machine{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    named = named if len(names) <= MAX_NAMED else f"{len(names)} machines"
+    now, since = snapshot.taken_at, max(machine.since for machine in machines)
     there = sum(_is_lost_with(one, names, now) for one in snapshot.workers)
     gone = f" with {counted(there, 'worker')}" if there else ""
     return f"{named} lost {duration(now - since)} ago{gone}"
@@ -301,9 +299,19 @@ def _recently(snapshot: ClusterSnapshot) -> Iterator[str]:
         else:
             continue
         alike.setdefault(how, []).append((since_s, one))
+    yield from _reached(snapshot)
     for how, some in alike.items():
         newest_s = min(since_s for since_s, _ in some)
         yield f"{_named(one for _, one in some)} {how} {duration(newest_s)} ago"
+
+
+def _reached(snapshot: ClusterSnapshot) -> Iterator[str]:
+    """Machines that came, or came back, since the master began."""
+    began = snapshot.taken_at - snapshot.uptime_s
+    for one in snapshot.machines:
+        for_s = snapshot.taken_at - one.since
+        if for_s < RECENT_S and one.since - began > STARTING_S:
+            yield f"machine {one.name} reachable for {duration(for_s)}"
 
 
 def _how_it_went(worker: WorkerView) -> str:

@@ -123,7 +123,8 @@ def test_no_state_is_told_by_colour_alone() -> None:
         [row], _ = rows([worker_view(state=state)])
         assert state in row.cells[1]
         signs.add(row.cells[1])
-    for changes in ({"frozen": True}, {"slow": True}, {"breaker_open": True}):
+    waiting = {"state": "starting", "why": "waiting for room: no machine has any"}
+    for changes in ({"frozen": True}, {"slow": True}, {"breaker_open": True}, waiting):
         [row], _ = rows([worker_view(**changes)])
         signs.add(row.cells[1])
     assert len(signs) == len(STATES)
