@@ -35,8 +35,8 @@ GAP_CELLS = 1
 SPANS_S = (TREND_S, 2 * TREND_S, 3 * TREND_S, 4 * TREND_S, HISTORY_S)
 """Seconds that a wide chart may show."""
 
-HEAT_ID_CELLS, HEAT_NAME_CELLS = 8, 16
-"""Cells for a worker's id in the heat map, and with the name of its cluster or machine."""
+HEAT_ID_CELLS, HEAT_CLUSTER_CELLS, HEAT_MACHINE_CELLS = 8, 8, 10
+"""Cells for a worker's id in the heat map, for its cluster and its machine."""
 
 CALM_FACTOR = 10
 """Times the usual latency that the hottest digit is, at least: where all is well, all are cool."""
@@ -182,7 +182,7 @@ def heat_lines(overview: Overview, size: tuple[int, int], glyphs: Glyphs) -> lis
     """
     width, height = size
     machines = bool(overview.machines_told)
-    cells = HEAT_NAME_CELLS if overview.several or machines else HEAT_ID_CELLS
+    cells = HEAT_ID_CELLS + HEAT_CLUSTER_CELLS * overview.several + HEAT_MACHINE_CELLS * machines
     room = width - cells - 2
     span_s = max(map(span_of, overview.clusters)) if room >= HISTORY_S / 5 else TREND_S
     workers = sorted(
@@ -261,7 +261,7 @@ def _heat_name(
 ) -> Run:
     """Its id; beside it where it is, as far as that must be told."""
     on = f" {machine}" if machine else ""
-    name = middle_cut(clean(f"{worker_key(seen.name, worker.id)}{on}"), cells, glyphs)
+    name = middle_cut(clean(f"{worker_key(seen.name, worker.id)}{on}"), cells - 1, glyphs)
     return Run(f"  {fit(name, cells)}", Tone.STRONG)
 
 

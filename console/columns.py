@@ -69,9 +69,13 @@ def _machine(worker: WorkerView, scene: Scene, width: int) -> Cell:
     return Cell(middle_cut(clean(worker.machine), width, scene.glyphs) or "-", Tone.MUTED)
 
 
-def machine_order(machine: str, cluster: str) -> str | None:
-    """What is sorted by it: in several clusters, machines may be called the same."""
-    return f"{natural_key(machine)} {natural_key(cluster)}" if machine else None
+NO_MACHINE = "\uffff"
+"""What is sorted by of a worker that has no machine: it stands after those that have one."""
+
+
+def machine_order(machine: str, cluster: str) -> str:
+    """What is sorted by of a machine: those of several clusters may be called the same."""
+    return f"{natural_key(machine) or NO_MACHINE} {natural_key(cluster)}"
 
 
 def _state(worker: WorkerView, scene: Scene, _width: int) -> Cell:

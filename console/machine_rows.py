@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.cluster_names import said_of, worker_key
+from console.cluster_names import worker_key
 from console.columns import MACHINE, machine_order
 from console.lines import Tone
 from console.scene import Scene
@@ -30,8 +30,8 @@ def machine_rows(scene: Scene, chosen: Sequence[Chosen]) -> list[Row]:
 
 
 def _row(name: str, scene: Scene, chosen: Sequence[Chosen], workers: Sequence[WorkerView]) -> Row:
-    called = clean(name, 60) or "no machine"
-    text = f"{said_of(scene.name, called)}  {clean(machine_text(scene.snapshot, name), 300)}"
+    called = clean(worker_key(scene.name, name or "no machine"), 80)
+    text = f"{called}  {clean(machine_text(scene.snapshot, name), 300)}"
     lost = any(one.name == name and one.lost for one in scene.snapshot.machines)
     order = machine_order(name, scene.name)
     searched = workers if scene.searched else ()

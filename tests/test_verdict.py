@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from nodes.wire import STORE_DOWN, ClusterSnapshot, Level, Verdict, WorkerView, verdict
 from nodes.wire.verdict import LOST_AFTER_S
-from tests.console.fakes import NOON, cluster_snapshot, worker_view
+from tests.console.fakes import NOON, cluster_snapshot, machine_view, worker_view
 
 
 def three(*changed: WorkerView, **changes: Any) -> ClusterSnapshot:
@@ -26,6 +27,16 @@ def gone(number: int, why: str, **changes: Any) -> WorkerView:
 
 
 STORELESS = f"{STORE_DOWN}: cannot be reached"
+
+LOST = machine_view("m2", lost="ssh: no route to host", since=NOON - 12, workers=0)
+
+WAITS = "waiting for room: no machine that can be reached has room"
+
+
+def waiting(number: int) -> WorkerView:
+    """A worker that no machine has room for."""
+    return worker_view(number, state="starting", why=WAITS, uptime_s=0.0)
+
 
 SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
     "all is well": (three(), {}, Level.HEALTHY, "", ""),
@@ -289,6 +300,95 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
         "traffic 200/s, read-only",
     ),
+    "a machine lost, and its workers with it": (
+        three(
+            worker_view(2, machine="m2", state="suspect", why="no answer within 1.0 s"),
+            gone(3, "its connection ended", machine="m2", local=True),
+            machines=(machine_view(), LOST),
+        ),
+        {},
+        Level.DEGRADED,
+        "machine m2 lost 12s ago with 2 workers; 1 of 3 workers up",
+        "",
+    ),
+    "a machine lost, and its workers start elsewhere": (
+        three(
+            worker_view(2, state="starting", uptime_s=0.0),
+            machines=(machine_view(), msgspec.structs.replace(LOST, away=1)),
+        ),
+        {},
+        Level.DEGRADED,
+        "machine m2 lost 12s ago, its worker is placed elsewhere; 2 of 3 workers up: w2 starting",
+        "",
+    ),
+    "a machine lost, and its workers run elsewhere": (
+        three(machines=(machine_view(), msgspec.structs.replace(LOST, away=3))),
+        {},
+        Level.DEGRADED,
+        "machine m2 lost 12s ago, its 3 workers run elsewhere",
+        "",
+    ),
+    "a machine lost, and not room for all of its workers": (
+        three(waiting(3), machines=(machine_view(), msgspec.structs.replace(LOST, away=2))),
+        {},
+        Level.DEGRADED,
+        "machine m2 lost 12s ago, 2 of its workers run elsewhere, w3 waits for room",
+        "",
+    ),
+    "a machine lost, on which a worker answers all the same": (
+        three(worker_view(3, machine="m2"), machines=(machine_view(), LOST)),
+        {},
+        Level.DEGRADED,
+        "machine m2 lost 12s ago",
+        "",
+    ),
+    "two machines lost": (
+        three(
+            machines=(
+                machine_view("m1", lost="gone", since=NOON - 30, away=1),
+                msgspec.structs.replace(LOST, away=1),
+            )
+        ),
+        {},
+        Level.DEGRADED,
+        "machines m1, m2 lost 12s ago, their 2 workers run elsewhere",
+        "",
+    ),
+    "more machines lost than are named": (
+        three(machines=[msgspec.structs.replace(LOST, name=f"m{n}") for n in range(4)]),
+        {},
+        Level.DEGRADED,
+        "4 machines lost 12s ago",
+        "",
+    ),
+    "all machines lost": (
+        cluster_snapshot([waiting(1), waiting(2)], machines=(LOST,), uptime_s=1.0),
+        {},
+        Level.OUTAGE,
+        "no worker is up; machine m2 lost 12s ago, w1, w2 wait for room",
+        "",
+    ),
+    "no room": (
+        three(waiting(2), waiting(3), machines=(machine_view(),)),
+        {},
+        Level.DEGRADED,
+        "w2, w3 wait for room",
+        "",
+    ),
+    "a machine back": (
+        three(machines=(machine_view(), machine_view("m2", since=NOON - 9))),
+        {},
+        Level.HEALTHY,
+        "machine m2 reachable for 9s",
+        "",
+    ),
+    "a slow worker, a lost machine": (
+        three(worker_view(1, slow=True), machines=(machine_view(), LOST)),
+        {},
+        Level.DEGRADED,
+        "machine m2 lost 12s ago; w1 slow",
+        "",
+    ),
     "the worst first": (
         three(
             worker_view(1, slow=True),
@@ -332,6 +432,21 @@ def test_what_helps_is_named() -> None:
     assert verdict(cluster_snapshot()).hint == "spawn"
     assert verdict(three(catalogs=("a", "b"))).hint == "reload"
     assert verdict(three()).hint == ""
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "hint"),
+    [
+        (cluster_snapshot([]), "spawn"),
+        (three(catalogs=("a", "b")), "reload"),
+        (three(worker_view(1, slow=True)), "restart"),
+        (three(*(worker_view(n, frozen=True) for n in (1, 2, 3))), "thaw"),
+        (cluster_snapshot([waiting(1)], machines=(LOST,)), ""),
+    ],
+)
+def test_what_the_fleet_cannot_do_does_not_help(snapshot: ClusterSnapshot, hint: str) -> None:
+    assert verdict(snapshot).hint == hint
+    assert verdict(msgspec.structs.replace(snapshot, abilities=())).hint == ""
 
 
 def test_an_old_snapshot_is_no_health() -> None:

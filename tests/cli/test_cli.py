@@ -275,10 +275,11 @@ def test_steering_from_another_terminal() -> None:
             snapshot = json.loads(run_nodes("ps", "--json", "--master", master).stdout)
             return {worker["id"]: worker["state"] for worker in snapshot["workers"]}
 
-        assert json.loads(run_nodes("spawn", "2", "--json", "--master", master).stdout) == [
-            "w2",
-            "w3",
-        ]
+        here = ("--on", socket.gethostname())
+        spawned = run_nodes("spawn", "2", *here, "--json", "--master", master)
+        assert json.loads(spawned.stdout) == ["w2", "w3"]
+        nowhere = run_nodes("spawn", "--on", "m9", "--master", master)
+        assert (nowhere.returncode, "no machine is called 'm9'" in nowhere.stderr) == (2, True)
         poll_for(lambda: list(states().values()) == ["up"] * 3)
         assert "w2" in run_nodes("kill", "w2", "--master", master).stdout
         poll_for(lambda: states()["w2"] == "down")

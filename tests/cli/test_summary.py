@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nodes.cli.steer import WORKER_COLUMNS, summary, worker_row
-from tests.console.fakes import cluster_snapshot, worker_view
+from tests.console.fakes import NOON, cluster_snapshot, machine_view, worker_view
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,29 @@ def test_a_worker_s_trouble_is_in_its_row(state: str, slow: bool, shown: str) ->
     cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
     assert cells["STATE"] == shown
     assert (cells["HEDGED"], cells["ERR"], cells["P99"]) == ("18", "3", "152 ms")
+
+
+def test_each_of_several_machines_has_a_line_and_a_single_one_only_if_it_is_lost() -> None:
+    lost = machine_view("m10", lost="no route to host\x1b", since=NOON - 12, workers=0, away=1)
+    workers = [
+        worker_view(1, machine="m1"),
+        worker_view(2, machine="m1", state="starting", why="waiting for room: none has any"),
+        worker_view(3, machine="db7", local=False),
+    ]
+    lines = summary(cluster_snapshot(workers, machines=(lost, machine_view())))
+    assert lines[-3:] == [
+        "machine db7  1 up  not of this fleet",
+        "machine m1   1 up, 1 waiting  room for 2 more",
+        "machine m10  no workers  lost 12s ago, 1 worker elsewhere: no route to host\\x1b",
+    ]
+    assert len(summary(cluster_snapshot(workers[:1], machines=(machine_view(),)))) == 4
+    assert "machine m10" in summary(cluster_snapshot(machines=(lost,)))[-1]
+
+
+def test_a_worker_s_machine_and_its_wait_are_in_its_row() -> None:
+    view = worker_view(1, machine="m1", state="starting", why="waiting for room: none has any")
+    cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
+    assert (cells["MACHINE"], cells["STATE"]) == ("m1", "waiting")
 
 
 def test_a_healthy_cluster_is_four_lines() -> None:

@@ -37,6 +37,7 @@ from nodes.wire import (
     Event,
     LogPart,
     LookupShape,
+    MachineView,
     RecordingPart,
     Reloaded,
     Second,
@@ -128,6 +129,12 @@ def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> Clus
         tls_expires_at=None,
     )
     return msgspec.structs.replace(snapshot, **changes)
+
+
+def machine_view(name: str = "m1", **changes: Any) -> MachineView:
+    """A machine that can be reached; `changes` are fields of its view."""
+    view = MachineView(name=name, lost="", since=NOON - 60, room=4, workers=2)
+    return msgspec.structs.replace(view, **changes)
 
 
 def event(number: int, kind: str = "registered", worker: str = "w1", text: str = "") -> Event:
@@ -235,7 +242,7 @@ class FakeCluster:
 
     def spawn(self, count: int = 1, where: str = "") -> list[str]:
         """Writes it down."""
-        self._asked("spawn", count)
+        self._asked("spawn", count, *([where] if where else []))
         return [f"new{number}" for number in range(count)]
 
     def kill(self, worker_id: str) -> str:

@@ -13,7 +13,16 @@ import msgspec
 from console.messages import LookupAnswered
 from nodes.master.lookup_stats import LATENCY_BOUNDS_MS
 from nodes.wire import ClusterSnapshot, Event, LookupView, SlowLookup, WorkerView
-from tests.console.fakes import NOON, FakeCluster, Shown, cluster_snapshot, envelope, worker_view
+from tests.console.fakes import (
+    NOON,
+    FakeCluster,
+    Shown,
+    cluster_snapshot,
+    envelope,
+    event,
+    machine_view,
+    worker_view,
+)
 
 PAST_S = 180
 """Seconds that have been watched."""
@@ -180,6 +189,40 @@ def watched_cluster(
     ]
     cluster.answer = envelope(*people, elapsed_ms=0.41)
     return cluster, past
+
+
+def machines_cluster() -> FakeCluster:
+    """Three machines, of which one was lost: two of its workers run elsewhere, one waits."""
+    places = ("m1", "m1", "m1", "m1", "m3", "m3", "m3", "m3")
+    workers = [
+        worker_view(
+            n,
+            machine=machine,
+            served=4000 + 31 * n,
+            lookups_per_s=30.0 * wave(7 * n, depth=0.08),
+            p50_ms=0.31,
+            p99_ms=2.1 * wave(11 * n, depth=0.3),
+            restarts=int(n in (4, 8)),
+            uptime_s=9.0 if n in (4, 8) else float(PAST_S),
+        )
+        for n, machine in enumerate(places, 1)
+    ]
+    why = "waiting for room: no machine that can be reached has room"
+    workers.append(worker_view(9, state="starting", why=why, served=0, restarts=1, uptime_s=0.0))
+    machines = (
+        machine_view("m1", room=4, workers=4),
+        machine_view("m2", lost="ssh: no route to host", since=NOON - 12, workers=0, away=2),
+        machine_view("m3", room=4, workers=4),
+    )
+    text = "m2: ssh: no route to host; its workers: w4, w8, w9"
+    told = [event(48, "machine_lost", "", text)]
+    told += [event(49 + n, "lost", one, "machine lost") for n, one in enumerate(("w4", "w8"))]
+    told += [event(51 + n, "proved", one) for n, one in enumerate(("w4", "w8"))]
+    abilities = ("freeze", "log", "place", "spawn")
+    snapshot = cluster_snapshot(
+        workers, machines=machines, abilities=abilities, p50_ms=0.31, p99_ms=2.8
+    )
+    return FakeCluster(snapshot, told)
 
 
 async def show_scene(

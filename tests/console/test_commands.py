@@ -235,6 +235,7 @@ def test_a_verb_is_asked_of_the_cluster_for_that_worker(name: str) -> None:
     [
         ("spawn", ("spawn", "1")),
         ("spawn 3", ("spawn", "3")),
+        ("spawn 3 m1", ("spawn", "3", "m1")),
         ("scale 0", ("scale", "0")),
         ("scale 12", ("scale", "12")),
         ("grow", ("scale", "3")),
@@ -267,6 +268,7 @@ def test_without_a_fleet_no_worker_is_started() -> None:
         ("scale 3", "scale", "3"),
         ("spawn", "spawn", ""),
         ("spawn 2", "spawn", "2"),
+        ("spawn 2 m1", "spawn", "2 m1"),
         ("traffic 200", "traffic", "200"),
         ("traffic", "traffic", ""),
         ("quit", "quit", ""),
@@ -328,6 +330,15 @@ def test_completions_are_commands_then_workers() -> None:
     assert complete("kill x", workers) == []
     assert complete("scale ", workers) == []
     assert complete("nothing ", workers) == []
+
+
+def test_after_a_number_spawn_is_completed_by_machines() -> None:
+    machines = ["m1", "m2", "db7"]
+    assert complete("spawn ", ["w1"], machines) == []
+    assert complete("spawn 2", ["w1"], machines) == []
+    assert complete("spawn 2 ", ["w1"], machines) == ["spawn 2 m1", "spawn 2 m2", "spawn 2 db7"]
+    assert complete("spawn 2 d", ["w1"], machines) == ["spawn 2 db7"]
+    assert complete("spawn x ", ["w1"], machines) == []
 
 
 # -- help --------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from tests.console.fakes import (
     Shown,
     cluster_snapshot,
     envelope,
+    machine_view,
     run,
     shown,
     worker_view,
@@ -31,7 +32,7 @@ from tests.kit import PATIENCE
 KEYS = (
     *("j", "k", "down", "up", "g", "G", "space", "enter", "escape", "tab", "shift+tab"),
     *("K", "d", "r", "f", "K", "d", "s", "minus", "R", "o", "O", "z", "v"),
-    *("1", "2", "3", "4", "5", "6", "y", "y", "n", "slash", "w", "2", "backspace"),
+    *("m", "1", "2", "3", "4", "5", "6", "y", "y", "n", "slash", "w", "2", "backspace"),
 )
 
 NAMING = {"Kill", "Drain", "Restart", "Freeze"}
@@ -94,8 +95,12 @@ class BusyCluster(FakeCluster):
         tally: what they counted.
     """
 
-    def __init__(self, random: Random) -> None:
-        super().__init__(cluster_snapshot([worker_view(n, served=0) for n in range(1, 6)]))
+    def __init__(self, random: Random, machines: Sequence[str]) -> None:
+        self._machines = machines
+        workers = [worker_view(n, served=0, machine=machines[0]) for n in range(1, 6)]
+        there = tuple(machine_view(name) for name in machines if name)
+        abilities = ("freeze", "log", "place", "spawn")
+        super().__init__(cluster_snapshot(workers, machines=there, abilities=abilities))
         self.answer = envelope({"record_id": 1, "name": "xander"})
         self._random = random
         self.tally = Tally()
@@ -109,7 +114,8 @@ class BusyCluster(FakeCluster):
             taken = {one.id for one in workers}
             free = next(n for n in range(1, 99) if f"w{n}" not in taken)
             self._generations += 1
-            workers.append(worker_view(free, generation=self._generations, served=0))
+            place = {"generation": self._generations, "machine": random.choice(self._machines)}
+            workers.append(worker_view(free, served=0, **place))
         random.shuffle(workers)
         self.now = msgspec.structs.replace(
             before,
@@ -200,18 +206,19 @@ async def to_the_workers(console: Shown) -> None:
 
 @pytest.mark.timeout(900)  # also when so many keys never did enough
 @pytest.mark.parametrize(
-    ("sequences", "names"),
+    ("sequences", "names", "machines"),
     [
-        (20, [""]),
-        pytest.param(500, [""], marks=pytest.mark.long),
-        pytest.param(300, [":1", ":2"], marks=pytest.mark.long),
+        (20, [""], [""]),
+        pytest.param(500, [""], [""], marks=pytest.mark.long),
+        pytest.param(300, [":1", ":2"], [""], marks=pytest.mark.long),
+        pytest.param(300, [""], ["m1", "m2"], marks=pytest.mark.long),
     ],
 )
 def test_no_command_hits_who_was_not_named_and_the_figures_are_those_of_clients(
-    sequences: int, names: Sequence[str]
+    sequences: int, names: Sequence[str], machines: Sequence[str]
 ) -> None:
     random = Random(15)
-    clusters = {name: BusyCluster(random) for name in names}
+    clusters = {name: BusyCluster(random, machines) for name in names}
 
     async def test() -> None:
         async with shown(clusters[names[0]], several=clusters, size=(100, 30)) as console:

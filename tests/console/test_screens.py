@@ -41,7 +41,7 @@ from tests.console.fakes import (
     shown,
     worker_view,
 )
-from tests.console.scenes import show_scene, watched_cluster
+from tests.console.scenes import machines_cluster, show_scene, watched_cluster
 from tests.kit import PATIENCE
 
 FROZEN = Path(__file__).parent / "frozen"
@@ -490,6 +490,16 @@ def test_the_screen_of_several_clusters_looks_as_it_did(size: tuple[int, int]) -
             await console.until(lambda: console.table.select("w3 of :23001"))
             await console.until(lambda: "cluster :23001" in console.text())
             compare(f"several-{size[0]}x{size[1]}", await still(console))
+
+    run(test)
+
+
+def test_the_screen_of_several_machines_looks_as_it_did() -> None:
+    async def test() -> None:
+        async with shown(machines_cluster(), size=(120, 36)) as console:
+            await console.press("m", "j")
+            assert "machine m2 lost 12s ago" in console.head
+            compare("machines-120x36", await still(console))
 
     run(test)
 
