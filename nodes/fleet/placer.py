@@ -66,7 +66,9 @@ class Placer:
     def views(self) -> Sequence[MachineView]:
         """The machines, as they are known now."""
         # Without the lock: whoever has it may wait for the loop that asks this.
-        at = [one.at for one in list(self._workers.values()) if one.wanted]
+        wanted = [one for one in list(self._workers.values()) if one.wanted]
+        at = [one.at for one in wanted]
+        away = [one.home for one in wanted if one.at not in ("", one.home)]
         return tuple(
             MachineView(
                 name=machine.name,
@@ -74,6 +76,7 @@ class Placer:
                 since=self._states.since(machine.name, self._began),
                 room=machine.room,
                 workers=at.count(machine.name),
+                away=away.count(machine.name),
             )
             for machine in self._machines.all()
         )

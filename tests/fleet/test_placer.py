@@ -158,6 +158,7 @@ def test_workers_of_a_lost_machine_run_elsewhere_and_go_home(tmp_path: Path) -> 
         assert observer.notes.count(("machine_lost", "")) == 1
         assert observer.notes.count(("restarted", "w1")) == 0, "its machine's end is no death of it"
         assert [view.lost for view in made.machines()] == ["it does not answer", ""]
+        assert [(view.workers, view.away) for view in made.machines()] == [(0, 2), (3, 0)]
         with pytest.raises(NotPossible, match="a cannot be reached now"):
             made.spawn(1, "a")
         register(observer, "w1")
