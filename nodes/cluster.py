@@ -19,10 +19,11 @@ from nodes.master.journal import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
+from nodes.routing import Address
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token, valid_tokens
 from nodes.support.actor import LAUNCHER, acting_as
-from nodes.support.listening import beside, check_host, explain_bind, named
+from nodes.support.listening import beside, check_host, explain_bind, is_wildcard, named
 from nodes.support.paths import state_dir
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -198,8 +199,9 @@ class HostedCluster(Operations):
 
     @property
     def address(self) -> str:
-        """The master's "HOST:PORT"."""
-        return str(self.master.address)
+        """The master's "HOST:PORT", as it is dialled from this machine."""
+        host, port = self.master.address
+        return str(Address(beside(host), port) if is_wildcard(host) else self.master.address)
 
     def page(
         self, name: str, *args: Arg, limit: int = PAGE_RECORDS, after: str | None = None

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import rpyc
 
+from nodes.catalog import ensure_catalog
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster
@@ -23,6 +24,7 @@ from nodes.fleet.supervisor import MAX_WORKER_MEMORY_BYTES
 from nodes.routing import RoutingLimits
 from nodes.routing.balancer import NOISE_S
 from nodes.support.actor import acting_as
+from nodes.support.paths import shipped_data
 from tests.faults.scenarios import BadWorker
 from tests.kit import (
     PATIENCE,
@@ -336,3 +338,16 @@ def test_a_port_that_is_taken_is_explained() -> None:
             hosted(0, port=port),
         ):
             pass
+
+
+def test_a_master_on_all_addresses_is_dialled_at_one_of_this_machine() -> None:
+    with HostedCluster(
+        build=lambda progress: ensure_catalog(shipped_data(), progress=progress),
+        workers=1,
+        host="0.0.0.0",
+        insecure=True,
+    ) as cluster:
+        assert cluster.address.startswith("127.0.0.1:")
+        with Client(cluster.address) as client:
+            poll_for(lambda: up(cluster))
+            assert client.getbyname("xander")
