@@ -290,6 +290,7 @@ def test_without_room_nothing_is_asked_and_a_button_asks_as_the_key_does() -> No
             await console.show_snapshot(machines())
             await console.pilot.click("#do-spawn")
             await console.until(lambda: isinstance(console.app.screen, WhereScreen))
+            await console.until(lambda: "m1   room for 1 more" in console.text())
             await console.pilot.click("#choices", offset=(3, 1))
             await console.until(lambda: placed(console) == [("spawn", "1", "m1")])
 
