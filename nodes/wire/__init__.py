@@ -3,6 +3,7 @@
 Imports support and the errors; everything from security upward may import it.
 """
 
+from nodes.wire.conditions import STORE_DOWN, is_crash_looping, is_waiting
 from nodes.wire.envelopes import (
     NOTHING_FOUND,
     Envelope,
@@ -21,7 +22,6 @@ from nodes.wire.envelopes import (
 from nodes.wire.machines import (
     are_several,
     by_room,
-    is_waiting,
     machine_names,
     machine_text,
     room_left,
@@ -67,7 +67,7 @@ from nodes.wire.messages import (
     is_version,
     new_instance,
 )
-from nodes.wire.verdict import STORE_DOWN, Level, Verdict, is_crash_looping, verdict
+from nodes.wire.verdict import Level, Verdict, verdict
 from nodes.wire.views import (
     ClusterSnapshot,
     Event,

@@ -7,17 +7,13 @@ from collections.abc import Sequence
 
 from nodes.support.natural import natural_key
 from nodes.support.units import counted, duration
+from nodes.wire.conditions import is_waiting
 from nodes.wire.views import ClusterSnapshot, MachineView, WorkerView
 
 WAITING = "waiting"
 
 _ORDER = ("up", WAITING, "starting", "suspect", "unready", "frozen", "draining", "down")
 """Of the states of a machine's workers, as they are counted."""
-
-
-def is_waiting(worker: WorkerView) -> bool:
-    """Whether it waits for room: no machine that can be reached has any."""
-    return worker.state == "starting" and worker.why.startswith("waiting for room")
 
 
 def machine_names(snapshot: ClusterSnapshot) -> list[str]:

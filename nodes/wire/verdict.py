@@ -11,7 +11,17 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from nodes.support.units import counted, duration
-from nodes.wire.machines import is_waiting
+from nodes.wire.conditions import (
+    RECENT_S,
+    answers,
+    has_left,
+    is_crash_looping,
+    is_flapping,
+    is_mute,
+    is_storeless,
+    is_waiting,
+    was_lost,
+)
 from nodes.wire.views import ClusterSnapshot, MachineView, WorkerView
 
 LOST_AFTER_S = 3.0
@@ -20,21 +30,11 @@ LOST_AFTER_S = 3.0
 STARTING_S = 15.0
 """Seconds after the master's start within which it is no outage that no worker is up yet."""
 
-RECENT_S = 60.0
-"""Seconds for which a worker that went, or came back, is spoken of."""
-
-FLAPPING_DEATHS = 2
-"""Deaths in a minute from which a worker that is up again is not well."""
-
 MAX_NAMED = 3
 """Workers or machines that a sentence names; of more it tells the number."""
 
 NEEDED_FOR = {"spawn": "spawn", "restart": "spawn", "reload": "spawn", "thaw": "freeze"}
 """The ability of the fleet that a hint needs; see `ClusterSnapshot`."""
-
-
-STORE_DOWN = "store down"
-"""How it is said of a worker that the store of its records does not answer it."""
 
 
 class Level(IntEnum):
@@ -120,10 +120,10 @@ def _possible(hint: str, snapshot: ClusterSnapshot) -> str:
 
 def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     """Whether every lookup fails."""
-    answering = [worker for worker in snapshot.workers if _answers(worker)]
+    answering = [worker for worker in snapshot.workers if answers(worker)]
     if answering:
         return _storeless(snapshot, answering) or _failing(snapshot)
-    if any(_is_mute(worker) for worker in snapshot.workers):
+    if any(is_mute(worker) for worker in snapshot.workers):
         return None if snapshot.lookups_per_s else _nobody_answers(snapshot)
     coming = len(_coming(snapshot))
     if coming and snapshot.uptime_s < STARTING_S:
@@ -161,18 +161,9 @@ def _failing(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     return None
 
 
-def _answers(worker: WorkerView) -> bool:
-    return worker.state == "up" and not worker.frozen
-
-
-def _is_mute(worker: WorkerView) -> bool:
-    """Whether it would answer, if it were not frozen or silent."""
-    return worker.frozen or worker.state == "suspect"
-
-
 def _nobody_answers(snapshot: ClusterSnapshot) -> tuple[Level, str, str]:
     """Workers are there, and each is frozen or silent."""
-    there = [one for one in snapshot.workers if _is_mute(one)]
+    there = [one for one in snapshot.workers if is_mute(one)]
     silent = [one for one in there if not one.frozen]
     failing = "every lookup fails: " if snapshot.errors_per_s > 0 else ""
     if not silent:
@@ -215,7 +206,7 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(f"{_named(broken)} failing, not asked for a while", "restart")
     if looping := [one for one in workers if is_crash_looping(one)]:
         yield Finding(f"{_named(looping)} crash-looping, not started again", "restart")
-    if flapping := [one for one in workers if _is_flapping(one)]:
+    if flapping := [one for one in workers if is_flapping(one)]:
         times = max(one.deaths_last_minute for one in flapping)
         verb = "keeps" if len(flapping) == 1 else "keep"
         yield Finding(f"{_named(flapping)} {verb} dying, {counted(times, 'time')} in a minute")
@@ -224,7 +215,7 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
     if len(snapshot.catalogs) > 1:
         yield Finding(f"{len(snapshot.catalogs)} versions of the records are served", "reload")
     yield from _missing(snapshot, looping)
-    if gone := [one for one in workers if _was_lost(one, snapshot.taken_at)]:
+    if gone := [one for one in workers if was_lost(one, snapshot.taken_at)]:
         yield Finding(f"{_named(gone)} lost {_ago(gone, snapshot.taken_at)}: {gone[0].why}")
     if snapshot.hedges_spent:
         yield Finding("more lookups are late than are hedged")
@@ -266,7 +257,7 @@ def _lost(snapshot: ClusterSnapshot, machines: Sequence[MachineView]) -> str:
 def _is_lost_with(worker: WorkerView, machines: Collection[str], now: float) -> bool:
     """Whether it went with one of these machines: whoever answers all the same did not."""
     silent = worker.state == "suspect" and not worker.frozen
-    return worker.machine in machines and (silent or _was_lost(worker, now))
+    return worker.machine in machines and (silent or was_lost(worker, now))
 
 
 def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterator[Finding]:
@@ -281,7 +272,7 @@ def _missing(snapshot: ClusterSnapshot, looping: Sequence[WorkerView]) -> Iterat
     waiting = [one for one in local if is_waiting(one)]
     missing = snapshot.wanted_workers - len(here) - len(looping) - len(waiting)
     if missing > 0:
-        up = sum(_answers(one) for one in local)
+        up = sum(answers(one) for one in local)
         which = f": {_named(coming)} starting" if coming else ""
         yield Finding(f"{up} of {snapshot.wanted_workers} workers up{which}")
 
@@ -315,7 +306,7 @@ def _reached(snapshot: ClusterSnapshot) -> Iterator[str]:
 
 
 def _how_it_went(worker: WorkerView) -> str:
-    if _left(worker):
+    if has_left(worker):
         return "left"
     return "killed" if worker.why.startswith("killed by an operator") else worker.why
 
@@ -333,32 +324,6 @@ def _purpose(snapshot: ClusterSnapshot, *, traffic_per_s: int, read_only: bool) 
         "read-only" if read_only else "",
     ]
     return ", ".join(part for part in parts if part)
-
-
-def is_storeless(worker: WorkerView) -> bool:
-    """Whether the store of its records does not answer a worker that is alive."""
-    return worker.state == "up" and worker.why.startswith(STORE_DOWN)
-
-
-def is_crash_looping(worker: WorkerView) -> bool:
-    """Whether a local worker died too often, and is not started again."""
-    return worker.state == "down" and worker.why.startswith("crash-looping")
-
-
-def _is_flapping(worker: WorkerView) -> bool:
-    alive = worker.state in ("up", "starting", "suspect")
-    return alive and worker.deaths_last_minute >= FLAPPING_DEATHS
-
-
-def _left(worker: WorkerView) -> bool:
-    return worker.why in ("", "exited with status 0") or worker.why.startswith("it left")
-
-
-def _was_lost(worker: WorkerView, now: float) -> bool:
-    """Whether it went by itself: an operator's kill is a signal, and a worker that left says so."""
-    gone = worker.state == "down" and now - worker.state_since < RECENT_S and not worker.frozen
-    told_to = _left(worker) or is_crash_looping(worker) or worker.why.startswith("killed by")
-    return gone and not told_to
 
 
 def _ago(workers: Sequence[WorkerView], now: float) -> str:

@@ -1,0 +1,57 @@
+"""The condition of a worker, as its view tells it: questions with yes or no for an answer; pure."""
+
+from __future__ import annotations
+
+from nodes.wire.views import WorkerView
+
+RECENT_S = 60.0
+"""Seconds for which a worker that went, or came back, is spoken of."""
+
+FLAPPING_DEATHS = 2
+"""Deaths in a minute from which a worker that is up again is not well."""
+
+STORE_DOWN = "store down"
+"""How it is said of a worker that the store of its records does not answer it."""
+
+
+def answers(worker: WorkerView) -> bool:
+    """Whether it answers lookups, as far as anybody knows."""
+    return worker.state == "up" and not worker.frozen
+
+
+def is_mute(worker: WorkerView) -> bool:
+    """Whether it would answer, if it were not frozen or silent."""
+    return worker.frozen or worker.state == "suspect"
+
+
+def is_waiting(worker: WorkerView) -> bool:
+    """Whether it waits for room: no machine that can be reached has any."""
+    return worker.state == "starting" and worker.why.startswith("waiting for room")
+
+
+def is_storeless(worker: WorkerView) -> bool:
+    """Whether the store of its records does not answer a worker that is alive."""
+    return worker.state == "up" and worker.why.startswith(STORE_DOWN)
+
+
+def is_crash_looping(worker: WorkerView) -> bool:
+    """Whether a local worker died too often, and is not started again."""
+    return worker.state == "down" and worker.why.startswith("crash-looping")
+
+
+def is_flapping(worker: WorkerView) -> bool:
+    """Whether it keeps dying, and lives now."""
+    alive = worker.state in ("up", "starting", "suspect")
+    return alive and worker.deaths_last_minute >= FLAPPING_DEATHS
+
+
+def has_left(worker: WorkerView) -> bool:
+    """Whether it went as it was to, if it is down."""
+    return worker.why in ("", "exited with status 0") or worker.why.startswith("it left")
+
+
+def was_lost(worker: WorkerView, now: float) -> bool:
+    """Whether it went by itself: an operator's kill is a signal, and a worker that left says so."""
+    gone = worker.state == "down" and now - worker.state_since < RECENT_S and not worker.frozen
+    told_to = has_left(worker) or is_crash_looping(worker) or worker.why.startswith("killed by")
+    return gone and not told_to
