@@ -83,7 +83,8 @@ class Placer:
 
     def _places(self, but: WorkerProcess | None = None) -> list[Place]:
         """The machines for placement, with the lock held; a worker that moves is not counted."""
-        at = [child.at for child in self._workers.values() if child is not but]
+        # One that is still to be placed, or waits, has its room where it belongs.
+        at = [child.at or child.home for child in self._workers.values() if child is not but]
         return [
             Place(one.name, one.room, at.count(one.name), bool(one.lost))
             for one in self._machines.all()

@@ -179,6 +179,7 @@ def test_ctrl_z_puts_the_terminal_back_and_fg_goes_on(terminal: Terminal) -> Non
     poll_for(
         lambda: terminal.read() and stopped.status() == psutil.STATUS_STOPPED, PATIENCE, "stopped"
     )
+    terminal.read()  # what it wrote just before
     assert is_put_back(terminal)
     shown = len(terminal.output)
     terminal.process.send_signal(signal.SIGCONT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from nodes.errors import BadRequest, NotPossible
 from nodes.fleet.local_machine import LocalMachine
 from nodes.fleet.machine import Ability, Ending, Launch, RunningWorker
 from nodes.fleet.machine_states import MachineChange, MachineStates
+from nodes.fleet.placer import Placer
+from nodes.fleet.process import WorkerProcess
 from nodes.fleet.supervisor import Supervisor
 from nodes.routing import Phase
 from tests.fleet.test_supervisor import LEAVES, Observer, instance_of, pid_of
@@ -126,6 +129,22 @@ def test_spawn_says_where_and_the_rest_goes_where_most_room_is(tmp_path: Path) -
             made.spawn(2, "a")
         with pytest.raises(BadRequest, match="no machine is called 'c'; there are a, b"):
             made.spawn(1, "c")
+
+
+def test_one_that_is_still_to_be_placed_has_its_room() -> None:
+    machines = Several(Losable("a", 2), Losable("b", 3))
+    workers = {"w1": WorkerProcess("w1", "a"), "w2": WorkerProcess("w2"), "w3": WorkerProcess("w3")}
+    observer = Observer()
+    placer = Placer(
+        machines, workers, threading.Condition(), observer=observer, renew=lambda *_: None
+    )
+    placed_at: list[str] = []
+    for one in ("w2", "w3", "w1"):
+        machine = workers[one].machine = placer.place(workers[one])
+        assert machine is not None
+        placed_at.append(machine.name)
+    assert placed_at == ["b", "b", "a"]
+    observer.close()
 
 
 def test_who_finds_no_room_waits_for_it_and_that_is_no_crash(tmp_path: Path) -> None:
