@@ -113,10 +113,8 @@ class Fleet(Supervisor):
         # A master that others reach needs no workers that others reach, but for other machines'.
         home = machine.host or beside(self._master.host)
         master = self._master
-        if is_wildcard(master.host) and not machine.host:
-            master = Address(home, master.port)
-        elif is_wildcard(master.host):
-            master = Address(machine.master, master.port)
+        if is_wildcard(master.host):
+            master = Address(machine.master or home, master.port)
         command = ["worker", "0", "--host", home, "--master", str(master)]
         if machine.host:
             command += ["--from-master", "--secrets-from-stdin"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nodes.errors import StartError
-from nodes.fleet.local_machine import MAX_LOCAL_WORKERS
+from nodes.fleet.machine import MAX_WORKERS
 from nodes.support.os_errors import explain_os_error
 
 LOCAL = "local"
@@ -132,11 +132,9 @@ def _checked(where: str, given: dict[str, Any]) -> Host:
             f"{where}: destination must be as ssh has it, as user@host, or {LOCAL!r} for this "
             f"machine; not {destination!r}"
         )
-    room = given.get("room", MAX_LOCAL_WORKERS if destination == LOCAL else 0)
-    if not 1 <= room <= MAX_LOCAL_WORKERS:
-        raise StartError(
-            f"{where}: room is how many workers it takes, 1 to {MAX_LOCAL_WORKERS}: give it"
-        )
+    room = given.get("room", MAX_WORKERS if destination == LOCAL else 0)
+    if not 1 <= room <= MAX_WORKERS:
+        raise StartError(f"{where}: room is how many workers it takes, 1 to {MAX_WORKERS}: give it")
     return Host(
         name=name,
         destination=destination,

@@ -142,9 +142,8 @@ class Lifecycle:
             return None
         self._observer.report(ProcessEvent(child.id, ProcessChange.STARTED, pid=process.pid))
         unready = self._await_ready(child, process)
-        ending = process.wait()
-        while ending is None:
-            ending = process.wait()
+        while (ending := process.wait()) is None:
+            pass  # it goes on
         process.close()
         with self._lock:
             child.process = None

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import IO
 
-from nodes.fleet.machine import Ability, Ending, Launch
+from nodes.fleet.machine import MAX_WORKERS, Ability, Ending, Launch
+from nodes.fleet.program import PROGRAM, describe_end
 from nodes.wire import INSTANCE_VARIABLE
-
-MAX_LOCAL_WORKERS = 256
-"""Workers of this machine at most: a slip of the finger must not take it down."""
-
-PROGRAM = (sys.executable, "-P", "-m", "nodes.cli")
-"""What is started. -P: a folder called "nodes" where the launcher happens to run is not ours."""
 
 
 class LocalMachine:
@@ -37,7 +30,7 @@ class LocalMachine:
     def __init__(
         self,
         name: str = "",
-        room: int = MAX_LOCAL_WORKERS,
+        room: int = MAX_WORKERS,
         program: Sequence[str] = PROGRAM,
     ) -> None:
         self.name = name or socket.gethostname()
@@ -97,13 +90,3 @@ class LocalMachines:
 
     def close(self) -> None:
         """There is nothing to let go of."""
-
-
-def describe_end(status: int) -> str:
-    """How a process ended, in words; `status` as `Popen.returncode`."""
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        return f"killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"killed by signal {-status}"

@@ -14,6 +14,9 @@ from typing import IO, NamedTuple, Protocol
 
 from nodes.routing import Address
 
+MAX_WORKERS = 256
+"""Workers wanted at most, on a machine and in all: a slip of the finger must not take one down."""
+
 
 class Launch(NamedTuple):
     """A worker that is to be started.

@@ -19,7 +19,6 @@ import msgspec
 
 from nodes.errors import StartError
 from nodes.fleet.hosts import Host, Hosts
-from nodes.fleet.keeper.__main__ import installed_version
 from nodes.fleet.keeper.messages import (
     Alive,
     BadFrameError,
@@ -30,7 +29,9 @@ from nodes.fleet.keeper.messages import (
 from nodes.fleet.keeper.session import SILENT_S, KeeperSession, KeptWorker
 from nodes.fleet.local_machine import LocalMachine
 from nodes.fleet.machine import Ability, Launch, Machine
+from nodes.fleet.program import installed_version
 from nodes.fleet.ssh_words import explain_ssh
+from nodes.fleet.token_watch import TokenWatch
 from nodes.support.backoff import Backoff
 from nodes.support.os_errors import explain_os_error
 
@@ -44,9 +45,6 @@ RECONNECT_BACKOFF = Backoff(first_s=0.3, factor=1.5, longest_s=10.0)
 
 FIRST_CONTACT_S = 5.0
 """Seconds that the machines may take to be reached before the first worker is placed."""
-
-TOKEN_EVERY_S = 2.0
-"""Seconds between two looks whether the token has been rotated."""
 
 SAID_BYTES = 4000
 """Bytes of what ssh wrote that are looked at."""
@@ -223,8 +221,6 @@ class SshMachines:
         ssh = shutil.which("ssh")
         if elsewhere and ssh is None:
             raise StartError("there is no ssh on this machine: install an OpenSSH client")
-        self._token = token
-        self._closed = threading.Event()
         self._remote = {
             one.name: SshMachine(
                 one, config=hosts.ssh_config, token=token, ssh=ssh or "ssh", master=hosts.master
@@ -236,23 +232,18 @@ class SshMachines:
         )
         for machine in self._remote.values():
             machine.settled.wait(FIRST_CONTACT_S)
-        threading.Thread(target=self._watch_token, name="token", daemon=True).start()
+        self._watch = TokenWatch(token, self._tell_token)
 
     def all(self) -> Sequence[Machine]:
         """Those of the file."""
         return self._all
 
-    def _watch_token(self) -> None:
-        known = self._token()
-        while not self._closed.wait(TOKEN_EVERY_S):
-            token = self._token()
-            if token is not None and token != known:
-                known = token
-                for machine in self._remote.values():
-                    machine.tell_token(token)
+    def _tell_token(self, token: str) -> None:
+        for machine in self._remote.values():
+            machine.tell_token(token)
 
     def close(self) -> None:
         """Ends the connections."""
-        self._closed.set()
+        self._watch.close()
         for machine in self._remote.values():
             machine.close()

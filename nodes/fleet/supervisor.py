@@ -12,7 +12,7 @@ from nodes.errors import NotPossible, UnknownWorker
 from nodes.fleet.lifecycle import Lifecycle, WorkerObserver
 from nodes.fleet.local_machine import LocalMachines
 from nodes.fleet.logs import Logs
-from nodes.fleet.machine import Ability, Machine, Machines
+from nodes.fleet.machine import MAX_WORKERS, Ability, Machine, Machines
 from nodes.fleet.placer import Placer
 from nodes.fleet.process import WorkerProcess
 from nodes.routing import REGISTERS_WITHIN_S, ProcessChange, ProcessEvent
@@ -21,9 +21,6 @@ from nodes.support.event_kinds import EventKind
 from nodes.wire import MachineView
 
 logger = logging.getLogger("rollcall.fleet")
-
-MAX_WORKERS = 256
-"""Workers wanted at most: a slip of the finger must not take a machine down."""
 
 MAX_WORKER_MEMORY_BYTES = 1 << 30
 """Bytes of its own (the catalog's pages are shared) from which a worker is replaced, gently."""

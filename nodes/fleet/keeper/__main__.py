@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from importlib import metadata
 
 import msgspec
 
@@ -27,6 +26,7 @@ from nodes.fleet.keeper.messages import (
 )
 from nodes.fleet.keeper.outbox import Outbox
 from nodes.fleet.keeper.process_table import ProcessTable
+from nodes.fleet.program import installed_version
 
 LEASE_S = 15.0
 """Seconds without a word of the launcher after which the keeper ends, and its workers with it: the
@@ -34,11 +34,6 @@ way between the two is lost, and the workers' places have been given to others.
 """
 
 LAST_WORDS_S = 1.0
-
-
-def installed_version() -> str:
-    """Which version of this program is installed here."""
-    return metadata.version("rollcall-console")
 
 
 def ssh_addresses(environment: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import IO
@@ -20,12 +19,10 @@ from nodes.fleet.keeper.messages import (
     Started,
     WorkerReport,
 )
+from nodes.fleet.program import PROGRAM
 
 OUTPUT_ENDS_WITHIN_S = 1.0
 """Seconds after a worker's end within which its output ends too, unless others hold it open."""
-
-PROGRAM = (sys.executable, "-P", "-m", "nodes.cli")
-"""What a worker's arguments follow. -P: a folder "nodes" where this happens to run is not ours."""
 
 
 class ProcessTable:

@@ -21,8 +21,8 @@ from nodes.fleet.keeper.messages import (
     WorkerReport,
 )
 from nodes.fleet.keeper.outbox import Outbox
-from nodes.fleet.local_machine import describe_end
 from nodes.fleet.machine import Ending, Launch
+from nodes.fleet.program import describe_end
 from nodes.wire import LauncherSecrets, encode_secrets
 
 ALIVE_EVERY_S = 1.0
@@ -82,6 +82,32 @@ class KeptWorker:
             self._ended.set()
 
 
+class KeptWorkers:
+    """The workers of one keeper that have not ended. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, KeptWorker] = {}
+
+    def __contains__(self, key: int) -> bool:
+        return key in self._workers
+
+    def add(self, worker: KeptWorker) -> None:
+        """It is about to be started."""
+        self._workers[worker.key] = worker
+
+    def reported(self, report: WorkerReport) -> KeptWorker | None:
+        """Whom that report is for; None if nobody. One that has ended is none of them any more."""
+        ended = isinstance(report, NotStarted | Ended)
+        find = self._workers.pop if ended else self._workers.get
+        return find(report.key, None)
+
+    def take_all(self) -> list[KeptWorker]:
+        """The keeper is gone: whoever it had."""
+        workers = list(self._workers.values())
+        self._workers.clear()
+        return workers
+
+
 class KeeperSession:
     """One keeper's workers. For many threads; reports come from one.
 
@@ -97,7 +123,7 @@ class KeeperSession:
         self._silent = silent
         self._silent_s = silent_s
         self._lock = threading.Lock()
-        self._workers: dict[int, KeptWorker] = {}
+        self._workers = KeptWorkers()
         self._keys = itertools.count(1)
         self._lost = ""
         self._heard_at = time.monotonic()
@@ -114,7 +140,7 @@ class KeeperSession:
             if self._lost:
                 worker.end(Ending(self._lost, machine_lost=True))
                 return worker
-            self._workers[worker.key] = worker
+            self._workers.add(worker)
         secrets = encode_secrets(LauncherSecrets(token, launch.instance))
         self._outbox.put(Start(worker.key, tuple(launch.arguments), secrets))
         return worker
@@ -134,9 +160,7 @@ class KeeperSession:
     def take(self, report: WorkerReport) -> None:
         """What the keeper tells of a worker."""
         with self._lock:
-            ended = isinstance(report, NotStarted | Ended)
-            find = self._workers.pop if ended else self._workers.get
-            worker = find(report.key, None)
+            worker = self._workers.reported(report)
         if worker is not None:
             worker.take(report)
 
@@ -144,8 +168,7 @@ class KeeperSession:
         """The keeper is gone, and its workers with it."""
         with self._lock:
             self._lost = why
-            workers = list(self._workers.values())
-            self._workers.clear()
+            workers = self._workers.take_all()
         self._outbox.close(0.0)
         for worker in workers:
             worker.end(Ending(why, machine_lost=True))

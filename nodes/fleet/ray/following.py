@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nodes.fleet.keeper.__main__ import installed_version
+from nodes.fleet.program import installed_version
 from nodes.fleet.ray.messages import (
     KeeperFound,
     KeeperGone,

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 
-from nodes.fleet.keeper.__main__ import installed_version
+from nodes.fleet.program import installed_version
 from nodes.fleet.ray.messages import decode_orders, encode
 from nodes.fleet.ray.numbered_table import NumberedTable
 from nodes.support.addresses import parse_address

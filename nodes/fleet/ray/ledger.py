@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from nodes.fleet.keeper.messages import Ended, NotStarted
-from nodes.fleet.keeper.session import KeptWorker
+from nodes.fleet.keeper.session import KeptWorkers
 from nodes.fleet.machine import Ending
 from nodes.fleet.ray.messages import (
     Action,
@@ -44,7 +43,7 @@ class KnownKeeper:
 
     def __init__(self, keeper_id: str) -> None:
         self.id = keeper_id
-        self.workers: dict[int, KeptWorker] = {}
+        self.workers = KeptWorkers()
         self.unconfirmed: deque[Order] = deque()
         self.seen = 0
         self.followed = False
@@ -67,17 +66,13 @@ class KnownKeeper:
         if report.number <= self.seen:
             return
         self.seen = report.number
-        ended = isinstance(report.what, NotStarted | Ended)
-        find = self.workers.pop if ended else self.workers.get
-        worker = find(report.what.key, None)
+        worker = self.workers.reported(report.what)
         if worker is not None:
             worker.take(report.what)
 
     def lose(self, why: str) -> None:
         """It is gone, and its workers with it."""
-        workers = list(self.workers.values())
-        self.workers.clear()
-        for worker in workers:
+        for worker in self.workers.take_all():
             worker.end(Ending(why, machine_lost=True))
 
 

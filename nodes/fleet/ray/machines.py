@@ -21,6 +21,7 @@ from nodes.fleet.ray.engine import Engine, parse_engine
 from nodes.fleet.ray.ledger import KnownKeeper, KnownMachine, Ledger
 from nodes.fleet.ray.messages import NO_ANSWER, Action, Join, Joined, Reply
 from nodes.fleet.ray.side_process import COMMAND, SideProcess
+from nodes.fleet.token_watch import TokenWatch
 from nodes.routing import Address
 from nodes.security.tokens import worker_token
 from nodes.support.listening import is_loopback, is_wildcard
@@ -35,9 +36,6 @@ FIRST_KEEPER_TIMEOUT_S = 30.0
 
 ALL_KEEPERS_TIMEOUT_S = 5.0
 """Seconds for all keepers to answer before the first workers are placed on those that did."""
-
-TOKEN_EVERY_S = 2.0
-"""Seconds between two looks whether the token has been rotated."""
 
 POLL_S = 0.05
 
@@ -98,18 +96,17 @@ class RayMachines:
         self._here = ""
         """The address of this machine's node."""
         self._token = token
-        self._closed = threading.Event()
         self._tls = engine.tls
         owner = secrets.token_hex(8)
         join = Join(engine.address, engine.node, str(master), owner, open_allowed)
         self._side = SideProcess(join, self._take, ended=self._ended, log=log, command=command)
+        self._watch = TokenWatch(token, self._tell_token)
         self._side.start()
         try:
             self._wait_usable()
         except BaseException:
             self.close()
             raise
-        threading.Thread(target=self._watch_token, name="token", daemon=True).start()
 
     def _wait_usable(self) -> None:
         if not self._side.settled.wait(JOIN_TIMEOUT_S):
@@ -144,7 +141,7 @@ class RayMachines:
 
     def close(self) -> None:
         """Ends the keepers, and the process that speaks to Ray."""
-        self._closed.set()
+        self._watch.close()
         self._side.close()
         with self._lock:
             for known in self._ledger.machines.values():
@@ -199,7 +196,7 @@ class RayMachines:
                 raise OSError(errno.EHOSTUNREACH, machine.why)
             signal = functools.partial(self._signal, keeper)
             worker = KeptWorker(signal, next(self._keys), os.dup(output.fileno()))
-            keeper.workers[worker.key] = worker
+            keeper.workers.add(worker)
             self._order(keeper, Start(worker.key, tuple(launch.arguments), told))
         return worker
 
@@ -208,19 +205,12 @@ class RayMachines:
             if key in keeper.workers:
                 self._order(keeper, Signal(key, number))
 
-    def _watch_token(self) -> None:
-        known = self._token()
-        while not self._closed.wait(TOKEN_EVERY_S):
-            token = self._token()
-            if token is not None and token != known:
-                known = token
-                self._tell_all(encode_secrets(LauncherSecrets(token)))
-
-    def _tell_all(self, data: bytes) -> None:
+    def _tell_token(self, token: str) -> None:
+        tell = Tell(encode_secrets(LauncherSecrets(token)))
         with self._lock:
             for machine in self._ledger.machines.values():
                 if machine.keeper is not None:
-                    self._order(machine.keeper, Tell(data))
+                    self._order(machine.keeper, tell)
 
 
 class RayMachine:

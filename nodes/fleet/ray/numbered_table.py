@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from nodes.fleet.keeper.messages import Output, Signal, Start, Tell, WorkerReport
-from nodes.fleet.keeper.process_table import PROGRAM, ProcessTable
+from nodes.fleet.keeper.process_table import ProcessTable
+from nodes.fleet.program import PROGRAM
 from nodes.fleet.ray.messages import Action, Order, Report
 
 MAX_KEPT_OUTPUT_BYTES = 1 << 20

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from nodes.catalog import ensure_catalog
-from nodes.fleet.keeper.__main__ import installed_version, ssh_addresses
+from nodes.fleet.keeper.__main__ import ssh_addresses
 from nodes.fleet.keeper.messages import (
     MAX_FRAME_BYTES,
     Alive,
@@ -39,6 +39,7 @@ from nodes.fleet.keeper.outbox import MAX_WAITING_OUTPUT_BYTES, Outbox
 from nodes.fleet.keeper.process_table import ProcessTable
 from nodes.fleet.keeper.session import KeeperSession
 from nodes.fleet.machine import Launch
+from nodes.fleet.program import installed_version
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
 from nodes.wire import LauncherSecrets, decode_secrets, encode_secrets

@@ -54,7 +54,7 @@ def run(ledger: Ledger, tmp_path: Path) -> Iterator[KnownWorker]:
     keeper = keeper_of(ledger)
     output = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     worker = KeptWorker(lambda _key, _number: None, 1, output)
-    keeper.workers[1] = worker
+    keeper.workers.add(worker)
     keeper.order(Start(1, ("worker",), b"secret\n"))
     yield KnownWorker(worker)
     worker.end(Ending("the test is over"))
