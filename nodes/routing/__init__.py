@@ -9,7 +9,8 @@ from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.local import REGISTERS_WITHIN_S, LocalWorker, ProcessEvent
-from nodes.routing.registry import AddressHeld, GivenUp, Registry
+from nodes.routing.refusals import AddressHeld, GivenUp
+from nodes.routing.registry import Registry
 from nodes.routing.router import Router, panics
 from nodes.routing.states import BETWEEN_REGISTRATIONS, IN_ROTATION, Phase, ProcessChange, State
 from nodes.routing.worker import Address, Worker

@@ -16,22 +16,10 @@ from nodes.routing.breaker import Breaker
 from nodes.routing.ewma import PeakEwma
 from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
-from nodes.routing.states import IN_ROTATION, Change, ProcessChange, State
+from nodes.routing.refusals import AddressHeld, GivenUp
+from nodes.routing.states import ENDS, IN_ROTATION, Change, ProcessChange, State
 from nodes.routing.worker import Address, Listener, Worker
 from nodes.support.event_kinds import EventKind
-
-
-class GivenUp(Exception):  # noqa: N818 - a finding, not a fault
-    """A process registers that its fleet took for ended, as its machine could not be reached."""
-
-
-class AddressHeld(Exception):  # noqa: N818 - a finding, not a fault
-    """Another live worker holds that address; `holder` is it."""
-
-    def __init__(self, holder: Worker) -> None:
-        super().__init__(f"{holder.address} is held by {holder.id}")
-        self.holder = holder
-
 
 LEFT = "it left, as it was to"
 KILLED = "killed by an operator"
@@ -249,12 +237,11 @@ class Registry:
             case ProcessChange.KILLED:
                 if worker is not None:
                     worker.dismissed = True
-            case ProcessChange.EXITED | ProcessChange.EXITED_TOO_OFTEN:
+            case _ if event.change in ENDS:
                 self.local.ended(event.instance)
-                return self._exited(event.instance, event.why, now, died=True)
-            case ProcessChange.MACHINE_LOST:
-                self.local.ended(event.instance)
-                return self._exited(event.instance, event.why, now, died=False)
+                # With its machine, it did not die of anything that it was asked.
+                died = event.change is not ProcessChange.MACHINE_LOST
+                return self._exited(event.instance, event.why, now, died=died)
             case _:
                 pass
         return None
