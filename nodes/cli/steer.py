@@ -239,64 +239,46 @@ def scale(count: int, master: str, tls: Path | None, as_json: bool) -> None:
     _steer(master, tls, lambda cluster: cluster.scale(count), as_json=as_json)
 
 
-@click.command()
-@_id
-@master_options
-@json_option
-@explained
-def drain(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
-    """Let a worker answer its last lookups, then leave for good."""
-    _steer(master, tls, lambda cluster: cluster.drain(worker_id), as_json=as_json)
+def _on_worker(name: str, do: Callable[[AttachedCluster, str], str], told: str) -> click.Command:
+    """The command of that name, which does something to one worker."""
+
+    @click.command(name, help=told)
+    @_id
+    @master_options
+    @json_option
+    @explained
+    def command(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
+        _steer(master, tls, lambda cluster: do(cluster, worker_id), as_json=as_json)
+
+    return command
 
 
-@click.command()
-@_id
-@master_options
-@json_option
-@explained
-def kill(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
-    """End a worker at once, for good; its lookups are rerouted."""
-    _steer(master, tls, lambda cluster: cluster.kill(worker_id), as_json=as_json)
-
-
-@click.command()
-@_id
-@master_options
-@json_option
-@explained
-def restart(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
-    """Let a worker answer its last lookups, then start it anew."""
-    _steer(master, tls, lambda cluster: cluster.restart(worker_id), as_json=as_json)
-
-
-@click.command()
-@_id
-@master_options
-@json_option
-@explained
-def freeze(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
-    """Stop a worker with SIGSTOP, to rehearse the failure that no exit reports."""
-    _steer(master, tls, lambda cluster: cluster.freeze(worker_id), as_json=as_json)
-
-
-@click.command()
-@_id
-@master_options
-@json_option
-@explained
-def thaw(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
-    """Let a frozen worker go on."""
-    _steer(master, tls, lambda cluster: cluster.thaw(worker_id), as_json=as_json)
-
-
-@click.command()
-@_id
-@master_options
-@json_option
-@explained
-def again(worker_id: str, master: str, tls: Path | None, as_json: bool) -> None:
-    """Start a worker that is gone under the same id."""
-    _steer(master, tls, lambda cluster: cluster.again(worker_id), as_json=as_json)
+drain = _on_worker(
+    "drain",
+    lambda cluster, one: cluster.drain(one),
+    "Let a worker answer its last lookups, then leave for good.",
+)
+kill = _on_worker(
+    "kill",
+    lambda cluster, one: cluster.kill(one),
+    "End a worker at once, for good; its lookups are rerouted.",
+)
+restart = _on_worker(
+    "restart",
+    lambda cluster, one: cluster.restart(one),
+    "Let a worker answer its last lookups, then start it anew.",
+)
+freeze = _on_worker(
+    "freeze",
+    lambda cluster, one: cluster.freeze(one),
+    "Stop a worker with SIGSTOP, to rehearse the failure that no exit reports.",
+)
+thaw = _on_worker("thaw", lambda cluster, one: cluster.thaw(one), "Let a frozen worker go on.")
+again = _on_worker(
+    "again",
+    lambda cluster, one: cluster.again(one),
+    "Start a worker that is gone under the same id.",
+)
 
 
 @click.command()
