@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fcntl import LOCK_SH, flock
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -16,8 +17,8 @@ import msgspec
 
 from nodes.catalog.arguments import Argument, coerce, usage
 from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.paging import PageBuilder
 from nodes.catalog.questions import (
-    MAX_PAGE_BYTES,
     SLICE_RECORDS,
     Questions,
     check_limit,
@@ -224,23 +225,11 @@ class SqliteReader:
             raise self._damage_error("its index has lost a record")
 
     def _page(self, rows: sqlite3.Cursor, limit: int) -> Sliced[Page]:
-        bodies: list[bytes] = []
-        files: dict[int, str] = {}
-        size = last = 0
-        after = None
-        for number, file, body in rows:
-            size += len(body) + 1
-            if len(bodies) == limit or (bodies and size > MAX_PAGE_BYTES):
-                after = last
-                break
-            bodies.append(body)
-            if file not in files:
-                files[file] = self._info.files[file]
-            last = number
-            if not len(bodies) % SLICE_RECORDS:
-                yield None
+        building = PageBuilder(self._info.files, limit)
+        while building.take(islice(rows, SLICE_RECORDS)) == SLICE_RECORDS:
+            yield None
         rows.close()
-        return Page(b"[%b]" % b",".join(bodies), len(bodies), after, tuple(files.values()))
+        return building.page()
 
     def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
         """Each value in [low, high) once: one index search each, however many records have it."""

@@ -9,13 +9,13 @@ import psycopg
 
 from nodes.catalog.arguments import Argument, coerce, usage
 from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.paging import PageBuilder
 from nodes.catalog.postgres import statements
 from nodes.catalog.postgres.connecting import SUBJECT
 from nodes.catalog.postgres.pool import Pool
 from nodes.catalog.postgres.statements import Table
 from nodes.catalog.postgres.values import NoSuchValue
 from nodes.catalog.questions import (
-    MAX_PAGE_BYTES,
     SLICE_RECORDS,
     Questions,
     check_limit,
@@ -85,27 +85,16 @@ class StoreReader:
         self, lookup: str, parameters: Sequence[object], limit: int, within: float
     ) -> Page:
         cursor = await self._pool.ask(self._statements[lookup], parameters, within)
-        bodies: list[bytes] = []
-        files: dict[int, str] = {}
-        size = last = 0
-        after = None
+        building = PageBuilder(self._info.files, limit, origin=self._table.origin)
         # The rows are here: what takes time is to make objects of them.
-        while after is None and (rows := await cursor.fetchmany(SLICE_RECORDS)):
-            for key, file, body in rows:
-                size += len(body) + 1
-                if len(bodies) == limit or (bodies and size > MAX_PAGE_BYTES):
-                    after = last
-                    break
-                bodies.append(body)
-                if file not in files:
-                    files[file] = self._info.files[file]
-                last = key - self._table.origin
+        while building.after is None and (rows := await cursor.fetchmany(SLICE_RECORDS)):
+            building.take(rows)
             if cursor.rowcount > SLICE_RECORDS:
                 await asyncio.sleep(0)
-        body = b"[%b]" % b",".join(bodies)
+        page = building.page()
         if self._table.origin:
-            _check_live(body, len(bodies))
-        return Page(body, len(bodies), after, tuple(files.values()))
+            _check_live(page)
+        return page
 
     def suggest_in_slices(
         self, field: str, prefix: str, *, limit: int, within: float
@@ -146,14 +135,15 @@ class StoreReader:
         return ""
 
 
-def _check_live(body: bytes, records: int) -> None:
+def _check_live(page: Page) -> None:
     """Refuses records that nobody checked when they were written, and that no reply can carry."""
+    body = page.body
     if len(body) > MAX_RECORD_BYTES:  # no page is so large that has several
         raise BadRequest(
             f"a record that this finds takes {len(body)} bytes as JSON, at most {MAX_RECORD_BYTES}"
             " are allowed"
         )
-    if not is_nested_within(body, MAX_NESTING + 1, beside=max(0, records - 1)):
+    if not is_nested_within(body, MAX_NESTING + 1, beside=max(0, page.count - 1)):
         raise BadRequest(
             f"a record that this finds is nested too deeply, at most {MAX_NESTING} levels are"
             " allowed"
