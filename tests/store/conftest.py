@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.store.server import PostgresServer
+from tests.store.server import PostgresServer, missing, running_server
 
 _numbers = itertools.count(1)
 
@@ -21,6 +21,16 @@ Sql = Callable[..., list[tuple[object, ...]]]
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of their own."""
     monkeypatch.setenv("ROLLCALL_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
+    """A server that may be hurt."""
+    if why := missing():
+        pytest.skip(why)
+    with running_server() as server:
+        monkeypatch.setenv("ROLLCALL_STORE_URL", server.url)
+        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -20,7 +19,7 @@ from nodes.wire import STORE_DOWN, Level, verdict
 from tests.catalog.kit import person, write
 from tests.kit import Node, hosted, poll_for, wait_up
 from tests.store.conftest import Sql
-from tests.store.server import PostgresServer, missing, running_server
+from tests.store.server import PostgresServer
 from tests.store.test_definition import STORE
 from tests.store.test_live import dataset
 from tests.store.test_loading import records_of
@@ -28,16 +27,6 @@ from tests.store.test_loading import records_of
 pytestmark = pytest.mark.store
 
 PEOPLE: list[object] = [person(f"p{number % 10}", "Oslo", 2000 + number) for number in range(50)]
-
-
-@pytest.fixture
-def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
-    """A server that may be hurt."""
-    if why := missing():
-        pytest.skip(why)
-    with running_server() as server:
-        monkeypatch.setenv("ROLLCALL_STORE_URL", server.url)
-        yield server
 
 
 def years(records: list[dict[str, object]]) -> list[object]:

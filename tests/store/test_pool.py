@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -16,7 +15,7 @@ from nodes.catalog.store import LiveTable, StoreLocator
 from nodes.errors import StoreDown
 from nodes.support.slices import complete
 from tests.store.conftest import Sql
-from tests.store.server import PostgresServer, missing, running_server
+from tests.store.server import PostgresServer
 
 pytestmark = pytest.mark.store
 
@@ -29,16 +28,6 @@ LONGEST_HOLD_S = 0.005
 def pool(store: str) -> Pool:
     """A pool of connections to a store."""
     return Pool("ROLLCALL_STORE_URL")
-
-
-@pytest.fixture
-def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresServer]:
-    """A server that may be hurt."""
-    if why := missing():
-        pytest.skip(why)
-    with running_server() as server:
-        monkeypatch.setenv("ROLLCALL_STORE_URL", server.url)
-        yield server
 
 
 async def ask(pool: Pool, statement: str = "SELECT 1", within: float = 5.0) -> object:
