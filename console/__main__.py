@@ -22,7 +22,9 @@ from nodes.cli.common import (
     watch_option,
     workers_option,
 )
+from nodes.cli.version import version_option
 from nodes.errors import RollcallError
+from nodes.support.process_start import prepare_process
 from nodes.support.text import printable
 
 
@@ -35,7 +37,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rollcall-console", prog_name="rollcall")
+@version_option
 @port_option
 @host_option
 @insecure_option
@@ -177,6 +179,7 @@ def _run(
 
 def main() -> None:
     """Runs the console; ends the process with its exit code."""
+    prepare_process()
     rollcall(prog_name="rollcall")
 
 

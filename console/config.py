@@ -20,7 +20,7 @@ from console.commands import BY_NAME
 from console.keys import DECLARED_KEYS, KeyRefused, Keys, move_keys
 from console.plan import PLACES, Part
 from nodes.errors import StartError
-from nodes.support.paths import config_dir
+from nodes.support.paths import NoHomeError, config_dir
 from nodes.support.text import excerpt
 
 REFRESH_S, MIN_REFRESH_S, MAX_REFRESH_S = 0.5, 0.1, 1.0
@@ -74,7 +74,10 @@ def load_config(path: Path | None, fixed_keys: Mapping[str, str]) -> Config:
     Raises:
         StartError: it cannot be used; the message says where, why and what is possible.
     """
-    file = path or config_file()
+    try:
+        file = path or config_file()
+    except NoHomeError:
+        return Config()
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:

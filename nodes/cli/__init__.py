@@ -10,6 +10,9 @@ import sys
 
 import click
 
+from nodes.cli.version import version_option
+from nodes.support.process_start import prepare_process
+
 _COMMANDS = {
     "up": "serve",
     "master": "serve",
@@ -57,13 +60,14 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rollcall-console", prog_name="rollcall-nodes")
+@version_option
 def cli() -> None:
     """Lookups over records, answered by worker processes behind one master."""
 
 
 def main() -> None:
     """Runs the launcher; ends the process with its exit code."""
+    prepare_process()
     # What a terminal or a pipe cannot show is escaped, in place of ending the command.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 from collections.abc import Sequence
 from typing import IO
 
 from nodes.fleet.machine import MAX_WORKERS, Ability, Ending, Launch
-from nodes.fleet.program import PROGRAM, describe_end
+from nodes.fleet.program import PROGRAM, describe_end, program_environment
 from nodes.wire import INSTANCE_VARIABLE
 
 
@@ -41,7 +40,7 @@ class LocalMachine:
         """Starts a worker."""
         process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             [*self._program, *launch.arguments],
-            env={**os.environ, INSTANCE_VARIABLE: launch.instance},
+            env=program_environment(**{INSTANCE_VARIABLE: launch.instance}),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

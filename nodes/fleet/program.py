@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import site
 import sys
-from importlib import metadata
+from pathlib import Path
 
 PROGRAM = (sys.executable, "-P", "-m", "nodes.cli")
 """What a worker's arguments follow. -P: a folder "nodes" where this happens to run is not ours."""
 
 
-def installed_version() -> str:
-    """Which version of it is installed here."""
-    return metadata.version("rollcall-console")
+_IMPORTED_FROM = Path(__file__).resolve().parent.parent.parent
+
+
+def program_environment(**more: str) -> dict[str, str]:
+    """The environment in which `PROGRAM` is this very program: one that is not installed, but in a
+    folder that this process was told of, is found as well.
+
+    Args:
+        more: what it has beside this process's own.
+    """
+    environment = {**os.environ, **more}
+    if str(_IMPORTED_FROM) not in (*site.getsitepackages(), site.getusersitepackages()):
+        before = environment.get("PYTHONPATH")
+        folders = [str(_IMPORTED_FROM), *([before] if before else [])]
+        environment["PYTHONPATH"] = os.pathsep.join(folders)
+    return environment
 
 
 def describe_end(status: int) -> str:

@@ -29,11 +29,11 @@ from nodes.fleet.keeper.messages import (
 from nodes.fleet.keeper.session import SILENT_S, KeeperSession, KeptWorker
 from nodes.fleet.local_machine import LocalMachine
 from nodes.fleet.machine import Ability, Launch, Machine
-from nodes.fleet.program import installed_version
 from nodes.fleet.ssh_words import explain_ssh
 from nodes.fleet.token_watch import TokenWatch
 from nodes.support.backoff import Backoff
 from nodes.support.os_errors import explain_os_error
+from nodes.support.version import own_version
 
 OPTIONS = (
     *("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR"),
@@ -175,10 +175,10 @@ class SshMachine:
                 session.heard()
                 match decode_report(frame):
                     case Hello() as hello:
-                        if hello.version != installed_version():
+                        if hello.version != own_version():
                             return (
                                 f"it has Rollcall {hello.version}, and here is "
-                                f"{installed_version()}: install the same there"
+                                f"{own_version()}: install the same there"
                             )
                         self.host = self.host or hello.address
                         self.master = self.master or hello.launcher

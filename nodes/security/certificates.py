@@ -23,6 +23,7 @@ from nodes.errors import StartError
 from nodes.security.tls import CertificateRole
 from nodes.support.files import write_atomically
 from nodes.support.os_errors import explain_os_error
+from nodes.support.ownership import check_secret
 from nodes.transport.tls import ROLE_URI_PREFIX
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -204,9 +205,11 @@ def _subject(text: str) -> x509.Name:
 
 
 def _read_ca(folder: Path) -> Pair:
+    key_file = folder / "ca-key.pem"
     try:
+        check_secret(key_file, key_file.stat())
         cert = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
-        key = serialization.load_pem_private_key((folder / "ca-key.pem").read_bytes(), None)
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise StartError(
             f"there is no CA in {folder} to renew certificates with (ca.pem and ca-key.pem): "

@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from nodes.errors import StartError
+from nodes.support.ownership import check_secret
 from nodes.transport import Certificate, Secure
 from nodes.transport.tls import certificate, explain_ssl_error
 
@@ -102,6 +103,7 @@ class Tls:
             if self._role is not None:
                 cert = self.folder / f"{self._role}.pem"
                 key = self.folder / f"{self._role}-key.pem"
+                check_secret(key, key.stat())
                 # The empty password keeps OpenSSL from asking for one on the terminal.
                 context.load_cert_chain(cert, key, password="")
         except ssl.SSLError as error:

@@ -13,7 +13,9 @@ Only their owner can read these files. A file is replaced as a whole, never chan
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
+import logging
 import os
 import secrets
 import time
@@ -27,7 +29,10 @@ from typing import NamedTuple
 from nodes.errors import StartError
 from nodes.support.addresses import parse_address
 from nodes.support.files import draft, write_atomically
+from nodes.support.ownership import ExposedFileError, check_secret
 from nodes.support.paths import make_private, state_dir
+
+logger = logging.getLogger("rollcall.tokens")
 
 TOKEN_GRACE_S = 3600.0
 """Seconds that a token stays valid after its rotation, unless the operator says otherwise."""
@@ -63,9 +68,16 @@ def token_file(role: TokenRole | None = None) -> Path:
 
 
 def read_token(path: Path | None = None) -> str | None:
-    """The token in a file (default: the cluster's), or None if none can be read there."""
+    """The token in a file (default: the cluster's), or None if none can be read there.
+
+    Raises:
+        ExposedFileError: others can read or write that file.
+    """
+    path = path or token_file()
     try:
-        return (path or token_file()).read_text(encoding="ascii").strip() or None
+        with path.open(encoding="ascii") as file:
+            check_secret(path, os.fstat(file.fileno()))
+            return file.read().strip() or None
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -76,8 +88,14 @@ def find_token(role: TokenRole) -> str | None:
 
 
 def client_token() -> str | None:
-    """The token for looking up; see `find_token`."""
-    return find_token(TokenRole.CLIENT)
+    """The token for looking up; see `find_token`. None if there is one that cannot be used: most
+    clusters answer lookups without.
+    """
+    try:
+        return find_token(TokenRole.CLIENT)
+    except StartError as error:
+        logger.warning("looks up without a token: %s", error)
+        return None
 
 
 def worker_token() -> str | None:
@@ -97,18 +115,29 @@ def operator_token(master: str) -> str | None:
 
 
 def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:
-    """Every token that is valid now, read from the files: a rotation needs no restart."""
+    """Every token that is valid now, read from the files: a rotation needs no restart. None of a
+    file that others can read or write.
+    """
     now = clock()
     tokens: list[ValidToken] = []
     for path, role in [
         *((token_file(role), role) for role in TokenRole),
         (token_file(), TokenRole.OPERATOR),
     ]:
-        token = read_token(path)
-        if token is not None:
-            tokens.append(ValidToken(token, role))
-        tokens += [ValidToken(old, role) for until, old in _read_old(path) if until > now]
+        try:
+            token = read_token(path)
+            if token is not None:
+                tokens.append(ValidToken(token, role))
+            tokens += [ValidToken(old, role) for until, old in _read_old(path) if until > now]
+        except ExposedFileError as error:
+            _log_once(str(error))
     return tokens
+
+
+@functools.lru_cache(maxsize=64)
+def _log_once(words: str) -> None:
+    """Logs something that anybody can bring about as often as they like."""
+    logger.error("%s", words)
 
 
 def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:

@@ -5,6 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nodes.errors import StartError
+
+
+class NoHomeError(StartError):
+    """Whoever runs this has no folder of their own, and named none."""
+
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -18,25 +25,36 @@ def cache_dir() -> Path:
     """Where compiled catalogs live; `ROLLCALL_CACHE` overrides the user's cache directory."""
     if override := os.environ.get("ROLLCALL_CACHE"):
         return Path(override)
-    import platformdirs  # noqa: PLC0415 - 13 ms that a command without a catalog does not pay
-
-    return Path(platformdirs.user_cache_dir("rollcall"))
+    return _own_folder("user_cache_dir", "ROLLCALL_CACHE")
 
 
 def state_dir() -> Path:
     """Where the token and the workers' logs live; `ROLLCALL_STATE` overrides it."""
     if override := os.environ.get("ROLLCALL_STATE"):
         return Path(override)
-    import platformdirs  # noqa: PLC0415 - as above
-
-    return Path(platformdirs.user_state_dir("rollcall"))
+    return _own_folder("user_state_dir", "ROLLCALL_STATE")
 
 
 def config_dir() -> Path:
     """Where the operator's settings file is, in the user's configuration."""
-    import platformdirs  # noqa: PLC0415 - as above
+    return _own_folder("user_config_dir", "XDG_CONFIG_HOME")
 
-    return Path(platformdirs.user_config_dir("rollcall"))
+
+def _own_folder(kind: str, variable: str) -> Path:
+    """Rollcall's folder of that kind, as `platformdirs` names it.
+
+    Raises:
+        NoHomeError: whoever runs this has no home folder; the message names the variable.
+    """
+    import platformdirs  # noqa: PLC0415 - 13 ms that a command without a catalog does not pay
+
+    try:
+        return Path(getattr(platformdirs, kind)("rollcall"))
+    except RuntimeError as error:  # what it raises where no folder is known
+        raise NoHomeError(
+            f"there is no home folder: HOME is not set, and the system knows none for user "
+            f"{os.getuid()}; set HOME, or {variable} to a folder of your own"
+        ) from error
 
 
 def make_private(folder: Path) -> None:

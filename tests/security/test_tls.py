@@ -136,6 +136,16 @@ def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path) -> No
     missing = copy("missing")
     (missing / "operator-key.pem").unlink()
     assert "operator-key.pem: No such file" in wrong(missing, CertificateRole.OPERATOR)
+    shown = copy("shown")
+    (shown / "master-key.pem").chmod(0o640)
+    with pytest.raises(StartError, match=r"master-key\.pem can be read by others.*chmod 600"):
+        Tls(shown, CertificateRole.MASTER)
+    Tls(shown, CertificateRole.OPERATOR)
+    (shown / "ca-key.pem").chmod(0o644)
+    with pytest.raises(StartError, match=r"ca-key\.pem can be read by others.*chmod 600"):
+        make_certificates(
+            shown, hosts=(), days=9, now=datetime.datetime.now(datetime.UTC), renew=True
+        )
     old = make_tls(tmp_path / "old", days=10, days_ago=11)
     assert "has expired" in wrong(old, CertificateRole.MASTER)
     other = make_tls(tmp_path / "other")

@@ -22,6 +22,7 @@ from nodes.security.tokens import (
     MAX_OLD_TOKENS,
     TokenRole,
     ValidToken,
+    client_token,
     ensure_token,
     find_token,
     operator_token,
@@ -61,6 +62,7 @@ def test_the_cluster_token_is_valid_for_every_role(file: Path) -> None:
 def test_a_master_with_a_token_of_its_own_is_sent_no_other(file: Path) -> None:
     token = read_token(file)
     own = file.with_name("token@db2:23000")
+    own.touch(mode=0o600)
     own.write_text("another\n")
     assert operator_token("db2:23000") == operator_token("db2") == "another"
     assert operator_token("db2:23001") == operator_token("db3:23000") == token
@@ -244,3 +246,41 @@ def _refused(address: str, token: str) -> None:
             link.call("snapshot", timeout=5.0, again=False)
     finally:
         link.close()
+
+
+# -- files that others can read --------------------------------------------------------
+
+
+def test_a_token_that_others_can_read_is_no_token(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = file.with_name("token.client")
+    token, clients = read_token(file), ensure_token(own)
+    file.chmod(0o644)
+    assert role(token) is None
+    assert role(clients) is TokenRole.CLIENT, "each file is judged by itself"
+    assert [record for record in caplog.records if "can be read by others" in record.message]
+    for use in (ensure_token, read_token, lambda path: rotate_token(path, grace=1.0)):
+        with pytest.raises(StartError, match=r"mode 644.*chmod 600"):
+            use(file)
+    file.chmod(0o600)
+    assert role(token) is TokenRole.OPERATOR
+
+
+def test_old_tokens_that_others_can_write_are_none(file: Path) -> None:
+    old = read_token(file)
+    rotate_token(file, grace=60.0)
+    assert role_of(old, valid_tokens()) is TokenRole.OPERATOR
+    file.with_name("token.old").chmod(0o602)
+    assert role_of(old, valid_tokens()) is None
+    assert role_of(read_token(file), valid_tokens()) is TokenRole.OPERATOR
+
+
+def test_a_client_with_a_token_that_others_can_read_asks_without(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.chmod(0o644)
+    assert client_token() is None
+    assert "looks up without a token" in caplog.text
+    with pytest.raises(StartError, match="chmod 600"):
+        operator_token("127.0.0.1:23000")

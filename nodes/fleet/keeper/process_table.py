@@ -19,7 +19,7 @@ from nodes.fleet.keeper.messages import (
     Started,
     WorkerReport,
 )
-from nodes.fleet.program import PROGRAM
+from nodes.fleet.program import PROGRAM, program_environment
 
 OUTPUT_ENDS_WITHIN_S = 1.0
 """Seconds after a worker's end within which its output ends too, unless others hold it open."""
@@ -50,6 +50,7 @@ class ProcessTable:
             try:
                 process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                     [*self._program, *start.arguments],
+                    env=program_environment(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from nodes.fleet.program import installed_version
 from nodes.fleet.ray.messages import (
     KeeperFound,
     KeeperGone,
@@ -21,6 +20,7 @@ from nodes.fleet.ray.messages import (
     decode_reports,
     encode,
 )
+from nodes.support.version import own_version
 
 MEET_TIMEOUT_S = 30.0
 """Seconds for a new keeper to answer: Ray starts a process for it."""
@@ -92,7 +92,7 @@ class FollowedKeeper:
             self.gone = True
             self._reply(KeeperMissing(self._node, f"no keeper runs there: {gone}"))
             return
-        ours = installed_version()
+        ours = own_version()
         if theirs != ours:
             self.gone = True
             self.end()
