@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from nodes.errors import DataError
 from nodes.fleet.logs import Logs
 from nodes.fleet.machine import Ending, Launch, Machine, RunningWorker
 from nodes.fleet.process import WorkerProcess
 from nodes.fleet.restarts import Restarts
 from nodes.routing import ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
+from nodes.support.os_errors import explain_os_error
 from nodes.wire import new_instance
 
 ROOM_EVERY_S = 0.5
@@ -135,9 +137,9 @@ class Lifecycle:
         self._observer.report(prepared)
         try:
             process = self._start(child, machine)
-        except OSError as error:
+        except (OSError, DataError) as error:
             lost = machine.lost
-            return Ending(lost or f"cannot be started: {error.strerror}", bool(lost))
+            return Ending(lost or f"cannot be started: {explain_os_error(error)}", bool(lost))
         if process is None:
             return None
         self._observer.report(ProcessEvent(child.id, ProcessChange.STARTED, pid=process.pid))
@@ -181,9 +183,9 @@ class Lifecycle:
         return ""
 
     def _start(self, child: WorkerProcess, machine: Machine) -> RunningWorker | None:
+        launch = Launch(child.id, self._command(child.id, machine), child.instance)
         with self._lock, self._logs.open(child.id) as log:
             if not child.wanted:
                 return None
-            launch = Launch(child.id, self._command(child.id, machine), child.instance)
             child.process = machine.start(launch, log)
             return child.process

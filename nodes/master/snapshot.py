@@ -13,7 +13,7 @@ from nodes.routing.histogram import quantile
 from nodes.support.listening import is_loopback
 from nodes.support.natural import natural_key
 from nodes.support.units import known_ms
-from nodes.wire import STORE_DOWN, ClusterSnapshot, WorkerView
+from nodes.wire import DAMAGED, STORE_DOWN, ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
 
@@ -115,7 +115,8 @@ def _is_coming(local: LocalWorker) -> bool:
 
 
 def _trouble(worker: Worker) -> str:
-    return f"{STORE_DOWN}: {worker.trouble}" if worker.trouble and worker.live else ""
+    what = STORE_DOWN if worker.in_store else DAMAGED
+    return f"{what}: {worker.trouble}" if worker.trouble and worker.live else ""
 
 
 def _registered(

@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     BREAKER_CLOSED = "breaker_closed"
     STORE_DOWN = "store_down"
     STORE_BACK = "store_back"
+    DAMAGED = "damaged"
+    MENDED = "mended"
     # a local worker's process
     SPAWNED = "spawned"
     KILLED = "killed"
@@ -62,6 +64,7 @@ BAD = frozenset(
         EventKind.FROZEN,
         EventKind.BREAKER_OPENED,
         EventKind.STORE_DOWN,
+        EventKind.DAMAGED,
         EventKind.OTHER_CATALOG,
         EventKind.NOT_SWITCHED,
         EventKind.NOT_RELOADED,
@@ -82,6 +85,7 @@ GOOD = frozenset(
         EventKind.RELOADED,
         EventKind.BREAKER_CLOSED,
         EventKind.STORE_BACK,
+        EventKind.MENDED,
         EventKind.CALM,
         EventKind.MACHINE_BACK,
     )

@@ -13,6 +13,9 @@ FLAPPING_DEATHS = 2
 STORE_DOWN = "store down"
 """How it is said of a worker that the store of its records does not answer it."""
 
+DAMAGED = "records damaged"
+"""How it is said of a worker that the file of its records is damaged."""
+
 
 def answers(worker: WorkerView) -> bool:
     """Whether it answers lookups, as far as anybody knows."""
@@ -29,9 +32,11 @@ def is_waiting(worker: WorkerView) -> bool:
     return worker.state == "starting" and worker.why.startswith("waiting for room")
 
 
-def is_storeless(worker: WorkerView) -> bool:
-    """Whether the store of its records does not answer a worker that is alive."""
-    return worker.state == "up" and worker.why.startswith(STORE_DOWN)
+def is_recordless(worker: WorkerView) -> bool:
+    """Whether a worker that is alive cannot read its records just now: their store does not
+    answer, or their file is damaged.
+    """
+    return worker.state == "up" and worker.why.startswith((STORE_DOWN, DAMAGED))
 
 
 def is_crash_looping(worker: WorkerView) -> bool:

@@ -18,7 +18,7 @@ from nodes.wire.conditions import (
     is_crash_looping,
     is_flapping,
     is_mute,
-    is_storeless,
+    is_recordless,
     is_waiting,
     was_lost,
 )
@@ -122,7 +122,7 @@ def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     """Whether every lookup fails."""
     answering = [worker for worker in snapshot.workers if answers(worker)]
     if answering:
-        return _storeless(snapshot, answering) or _failing(snapshot)
+        return _recordless(snapshot, answering) or _failing(snapshot)
     if any(is_mute(worker) for worker in snapshot.workers):
         return None if snapshot.lookups_per_s else _nobody_answers(snapshot)
     coming = len(_coming(snapshot))
@@ -138,11 +138,11 @@ def _coming(snapshot: ClusterSnapshot) -> list[WorkerView]:
     return [one for one in snapshot.workers if one.state == "starting" and not is_waiting(one)]
 
 
-def _storeless(
+def _recordless(
     snapshot: ClusterSnapshot, answering: Sequence[WorkerView]
 ) -> tuple[Level, str, str] | None:
-    """Whether no worker can read its records, as their store does not answer."""
-    if snapshot.lookups_per_s or not all(map(is_storeless, answering)):
+    """Whether no worker can read its records: no fault of theirs."""
+    if snapshot.lookups_per_s or not all(map(is_recordless, answering)):
         return None
     failing = "; every lookup fails" if snapshot.errors_per_s > 0 else ""
     return Level.OUTAGE, f"{answering[0].why}{failing}", ""
@@ -200,8 +200,8 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(f"{_named(slow)} slow{away}", "restart")
     if suspect := [one for one in workers if one.state == "suspect" and not one.frozen]:
         yield Finding(f"{_named(suspect)} silent", "restart")
-    if storeless := [one for one in workers if is_storeless(one)]:
-        yield Finding(f"{storeless[0].why}, for {_named(storeless)}")
+    if recordless := [one for one in workers if is_recordless(one)]:
+        yield Finding(f"{recordless[0].why}, for {_named(recordless)}")
     if broken := [one for one in workers if one.breaker_open and one.state != "down"]:
         yield Finding(f"{_named(broken)} failing, not asked for a while", "restart")
     if looping := [one for one in workers if is_crash_looping(one)]:
