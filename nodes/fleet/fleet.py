@@ -30,6 +30,9 @@ WATCH_EVERY_S = 1.0
 KEEP_EVERY_S = 0.25
 """Seconds between two looks whether the catalog's file is there, and as it was built."""
 
+LOOK_AT_LOGS_EVERY_S = 1.0
+"""Seconds between two looks whether logs can be written again."""
+
 RETRY_EVERY_S = 1.0
 """The same after a failure: to build it costs more than to look."""
 
@@ -117,6 +120,7 @@ class Fleet(Supervisor):
         self._mend_trouble = ""
         self._threads: list[threading.Thread] = []
         self._repeat("catalog", KEEP_EVERY_S, self._keep_catalog)
+        self._repeat("logs", LOOK_AT_LOGS_EVERY_S, self._logs.look)
 
     def _worker_command(self, worker_id: str, machine: Machine) -> list[str]:
         if not machine.host:

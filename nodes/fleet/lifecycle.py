@@ -12,10 +12,11 @@ from nodes.errors import DataError
 from nodes.fleet.logs import Logs
 from nodes.fleet.machine import Ending, Launch, Machine, RunningWorker
 from nodes.fleet.process import WorkerProcess
-from nodes.fleet.restarts import Restarts
+from nodes.fleet.restarts import Wait
 from nodes.routing import ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
 from nodes.support.os_errors import explain_os_error
+from nodes.support.units import duration
 from nodes.wire import new_instance
 
 ROOM_EVERY_S = 0.5
@@ -108,24 +109,31 @@ class Lifecycle:
         """Says how a process ended, and waits until the next may be started."""
         ended = ProcessChange.MACHINE_LOST if ending.machine_lost else ProcessChange.EXITED
         with self._lock:
-            wait: float | None = 0.0
+            wait = Wait(0.0, crash_looping=False)
             if child.wanted and not child.renewed:
-                now = time.monotonic()
-                wait = LOST_PAUSE_S if ending.machine_lost else child.budget.next(now)
-            child.crash_looping = wait is None
-        if wait is None:
+                lost = Wait(LOST_PAUSE_S, crash_looping=False)
+                wait = lost if ending.machine_lost else child.budget.next(time.monotonic())
+            child.crash_looping = wait.crash_looping
+        if wait.crash_looping:
             ended = ProcessChange.EXITED_TOO_OFTEN
-        self._observer.report(ProcessEvent(child.id, ended, ending.why, instance=child.instance))
-        if wait is None:
-            self._note_crash_loop(child.id, ending.why)
+        self._observer.report(
+            ProcessEvent(
+                child.id, ended, ending.why, instance=child.instance, next_in_s=wait.seconds
+            )
+        )
+        if wait.crash_looping:
+            self._note_crash_loop(child.id, ending.why, wait.seconds)
         elif child.wanted and not child.renewed and not ending.machine_lost:
             self._observer.note(EventKind.RESTARTED, child.id, ending.why)
-        child.wake.wait(wait)
+        child.wake.wait(wait.seconds)
+        child.crash_looping = False
 
-    def _note_crash_loop(self, worker_id: str, why: str) -> None:
-        text = f"died {Restarts.MAX_DEATHS + 1} times in {Restarts.WINDOW_S:g} s; last: {why}"
+    def _note_crash_loop(self, worker_id: str, why: str, next_in_s: float) -> None:
         log = self._logs.file(worker_id)
-        self._observer.note(EventKind.CRASH_LOOPING, worker_id, f"{text}; log: {log}")
+        again = f"next try in {duration(next_in_s)}"
+        self._observer.note(
+            EventKind.CRASH_LOOPING, worker_id, f"died too often, {again}; last: {why}; log: {log}"
+        )
 
     def _run_once(self, child: WorkerProcess, machine: Machine) -> Ending | None:
         """One process, from start to end; returns how it ended, None if it is not wanted."""
@@ -184,7 +192,8 @@ class Lifecycle:
 
     def _start(self, child: WorkerProcess, machine: Machine) -> RunningWorker | None:
         launch = Launch(child.id, self._command(child.id, machine), child.instance)
-        with self._lock, self._logs.open(child.id) as log:
+        log = self._logs.begin(child.id)
+        with self._lock:
             if not child.wanted:
                 return None
             child.process = machine.start(launch, log)

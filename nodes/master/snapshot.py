@@ -78,6 +78,7 @@ def take_snapshot(
         journal_trouble=facts.journal_trouble,
         busy=membership.lag.busy,
         hedges_spent=membership.health.hedges_spent,
+        log_trouble=membership.fleet.log_trouble,
         recent_errors_by_code=figures.recent_errors_by_code,
         workers=workers,
         lookups=figures.lookups,
@@ -166,7 +167,8 @@ def _machine_at(host: str) -> str:
 
 
 def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -> WorkerView:
-    state = State.DOWN if local.phase is Phase.CRASH_LOOPING else State.STARTING
+    looping = local.phase is Phase.CRASH_LOOPING
+    state = State.DOWN if looping else State.STARTING
     return WorkerView(
         id=worker_id,
         generation=0,
@@ -197,4 +199,5 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
         breaker_open=False,
         deaths_last_minute=local.deaths_last_minute(now),
         machine=local.machine,
+        next_try_at=wall + local.next_at - now if looping else None,
     )

@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     FROZEN = "frozen"
     THAWED = "thawed"
     CRASH_LOOPING = "crash_looping"
+    OUTPUT_DROPPED = "output_dropped"
+    OUTPUT_KEPT = "output_kept"
     CLEARED = "cleared"
     # the machines of a fleet
     MACHINE_LOST = "machine_lost"
@@ -60,6 +62,7 @@ BAD = frozenset(
     (
         EventKind.LOST,
         EventKind.CRASH_LOOPING,
+        EventKind.OUTPUT_DROPPED,
         EventKind.SUSPECT,
         EventKind.FROZEN,
         EventKind.BREAKER_OPENED,
@@ -86,6 +89,7 @@ GOOD = frozenset(
         EventKind.BREAKER_CLOSED,
         EventKind.STORE_BACK,
         EventKind.MENDED,
+        EventKind.OUTPUT_KEPT,
         EventKind.CALM,
         EventKind.MACHINE_BACK,
     )

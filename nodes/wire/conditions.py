@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nodes.support.units import duration
 from nodes.wire.views import WorkerView
 
 RECENT_S = 60.0
@@ -40,8 +43,23 @@ def is_recordless(worker: WorkerView) -> bool:
 
 
 def is_crash_looping(worker: WorkerView) -> bool:
-    """Whether a local worker died too often, and is not started again."""
+    """Whether a local worker died too often, and is started again only after a while."""
     return worker.state == "down" and worker.why.startswith("crash-looping")
+
+
+def next_try(workers: Iterable[WorkerView], now: float) -> str:
+    """When the first of those that died too often is started again, as "next try in 2m59s"; "" if
+    that is not known.
+    """
+    times = [one.next_try_at for one in workers if one.next_try_at is not None]
+    return f"next try in {duration(min(times) - now)}" if times else ""
+
+
+def reason(worker: WorkerView, now: float) -> str:
+    """What is wrong with it, "" for nothing; of one that died too often, first when it is started
+    again.
+    """
+    return "; ".join(part for part in (next_try((worker,), now), worker.why) if part)
 
 
 def is_flapping(worker: WorkerView) -> bool:

@@ -20,6 +20,7 @@ from nodes.wire.conditions import (
     is_mute,
     is_recordless,
     is_waiting,
+    next_try,
     was_lost,
 )
 from nodes.wire.views import ClusterSnapshot, MachineView, WorkerView
@@ -179,7 +180,8 @@ def _why_none(snapshot: ClusterSnapshot, coming: int) -> str:
         return f"no worker is up, {counted(coming, 'is', 'are')} starting"
     looping = [one for one in snapshot.workers if is_crash_looping(one)]
     if looping:
-        return f"{_named(looping)} died too often and will not be started again"
+        again = next_try(looping, snapshot.taken_at)
+        return ", ".join(filter(None, (f"{_named(looping)} died too often", again)))
     unready = [one for one in snapshot.workers if one.state == "unready"]
     if unready:
         return f"{_named(unready)} with other records than are served"
@@ -205,7 +207,9 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
     if broken := [one for one in workers if one.breaker_open and one.state != "down"]:
         yield Finding(f"{_named(broken)} failing, not asked for a while", "restart")
     if looping := [one for one in workers if is_crash_looping(one)]:
-        yield Finding(f"{_named(looping)} crash-looping, not started again", "restart")
+        again = next_try(looping, snapshot.taken_at)
+        text = ", ".join(filter(None, (f"{_named(looping)} crash-looping", again)))
+        yield Finding(text, "restart")
     if flapping := [one for one in workers if is_flapping(one)]:
         times = max(one.deaths_last_minute for one in flapping)
         verb = "keeps" if len(flapping) == 1 else "keep"
@@ -219,8 +223,8 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(f"{_named(gone)} lost {_ago(gone, snapshot.taken_at)}: {gone[0].why}")
     if snapshot.hedges_spent:
         yield Finding("more lookups are late than are hedged")
-    if snapshot.journal_trouble:
-        yield Finding(snapshot.journal_trouble)
+    for trouble in filter(None, (snapshot.journal_trouble, snapshot.log_trouble)):
+        yield Finding(trouble)
 
 
 def _machines(snapshot: ClusterSnapshot) -> Iterator[Finding]:

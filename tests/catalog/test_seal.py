@@ -77,7 +77,7 @@ def test_damage_that_no_write_has_caused_is_told_to_all_who_find_the_file(put: P
         file.write(bytes(len(content) - 8192))
         file.flush()
         os.utime(path, ns=(0, SEALED_NS))
-        assert other.is_intact, "a disk does not say that it has lost something"
+        assert is_sealed(path), "a disk does not say that it has lost something"
         with pytest.raises(DataError):
             reader.find("getbyname", ["p7"])
         assert not other.is_intact
