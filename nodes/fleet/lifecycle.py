@@ -178,13 +178,13 @@ class Lifecycle:
         One that fetches its records first may take long, and says meanwhile how far it is.
         """
         began = heard = time.monotonic()
-        size = self._logs.size(child.id)
+        printed = self._logs.printed(child.id)
         while process.wait(0.1) is None:
             if not child.wanted or self._observer.has_registered(child.instance):
                 return ""
             now = time.monotonic()
-            if (grown := self._logs.size(child.id)) != size:
-                size, heard = grown, now
+            if (more := self._logs.printed(child.id)) != printed:
+                printed, heard = more, now
             if now - heard > self._start_timeout_s or now - began > MAX_START_S:
                 process.signal(signal.SIGKILL)
                 return f"was not ready within {now - began:.2g} s, and was ended"

@@ -31,7 +31,8 @@ class LogFile:
         clock: monotonic, seconds.
 
     Attributes:
-        dropped: bytes that were.
+        taken: bytes that came, the dropped ones as well.
+        dropped: bytes that were dropped.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LogFile:
         troubled: Callable[[str], None] = lambda _why: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.taken = 0
         self.dropped = 0
         self._path = path
         self._troubled = troubled
@@ -54,6 +56,7 @@ class LogFile:
         """Adds to it; what finds no room is dropped."""
         with self._lock:
             left = data
+            self.taken += len(data)
             try:
                 if not self._trouble or self._clock() >= self._retry_at:
                     left = self._add(data)

@@ -109,12 +109,11 @@ class Logs:
             kept = "what workers print is kept again"
             self._note(EventKind.OUTPUT_KEPT, f"{kept}; {dropped:,} bytes were dropped so far")
 
-    def size(self, worker_id: str) -> int:
-        """How long the log is, in bytes."""
-        try:
-            return self.file(worker_id).stat().st_size
-        except OSError:
-            return 0
+    def printed(self, worker_id: str) -> int:
+        """How many bytes a worker has printed, kept or not."""
+        with self._lock:
+            file = self._files.get(worker_id)
+        return 0 if file is None else file.taken
 
     def note_end(self, worker_id: str, how: str) -> None:
         """A run ended."""
