@@ -87,8 +87,8 @@ class SqliteCatalog:
 
     @property
     def is_intact(self) -> bool:
-        """Whether the open file is as it was built."""
-        return is_sealed(self.descriptor)
+        """Whether the file is open, and as it was built."""
+        return self._release.alive and is_sealed(self.descriptor)
 
     def close(self) -> None:
         """Release the file, which may then be evicted once its readers are closed as well."""

@@ -80,6 +80,18 @@ def test_one_that_is_damaged_itself_is_no_source(catalog: SqliteCatalog) -> None
     assert not path.exists()
 
 
+def test_one_that_is_closed_is_no_source_whatever_has_its_descriptor_now(
+    catalog: SqliteCatalog, put: Put
+) -> None:
+    path = Path(catalog.info.path)
+    path.unlink()
+    catalog.close()
+    other = SqliteCatalog.open(ensure_catalog(put({"a.json": RECORDS[:9]})).path)
+    assert keep_in_place(catalog) is Kept.DAMAGED
+    assert not path.exists()
+    other.close()
+
+
 def test_where_there_is_no_room_it_is_said_and_nothing_is_left_half(
     catalog: SqliteCatalog, cache: Path
 ) -> None:

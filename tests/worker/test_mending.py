@@ -74,7 +74,7 @@ def answers(client: Client) -> list[object]:
 def test_a_launcher_puts_the_file_back_or_builds_it_again(
     cluster: HostedCluster, cache: Path, harm: Callable[[Path], None]
 ) -> None:
-    with Client(cluster.address) as client:
+    with Client(cluster.address, timeout=10.0) as client:
         right = answers(client)
         restarts = [one.restarts for one in cluster.snapshot().workers]
         path = the_file(cache)
@@ -108,7 +108,7 @@ def test_a_reload_mends_what_it_finds_broken(
 def test_records_that_nobody_has_any_more_are_served_as_they_are_now(
     cluster: HostedCluster, cache: Path, tmp_path: Path
 ) -> None:
-    with Client(cluster.address) as client:
+    with Client(cluster.address, timeout=10.0) as client:
         before = client.describe().version
         people(tmp_path / "data", 400)
         cut(cache)
@@ -126,7 +126,7 @@ def test_a_worker_with_records_of_its_own_builds_it_again(
     with (
         master_alone() as master,
         worker_inside(master, data=data, records=lambda: ensure_catalog(data)),
-        Client(str(master.address)) as client,
+        Client(str(master.address), timeout=10.0) as client,
     ):
         right = answers(client)
         harm(cache)
@@ -143,7 +143,7 @@ def test_a_worker_without_any_gets_it_from_the_master(tmp_path: Path) -> None:
         options = ("worker", "--from-master", "--master", cluster.address, "--json")
         with (
             Node(*options, env={"ROLLCALL_CACHE": str(there)}),
-            Client(cluster.address) as client,
+            Client(cluster.address, timeout=10.0) as client,
         ):
             right = answers(client)
             cut(there)
