@@ -15,7 +15,7 @@ from console.states import is_measured, is_up, shown_state
 from console.text import clean, count, memory_size, middle_cut, number
 from nodes.support.natural import natural_key
 from nodes.support.units import duration, milliseconds
-from nodes.wire import WorkerView
+from nodes.wire import WorkerView, reason
 
 
 class Cell(NamedTuple):
@@ -109,8 +109,8 @@ def _trend(worker: WorkerView, scene: Scene, width: int) -> Cell:
     return Cell(trend(values, scene.top_per_s, scene.glyphs), Tone.BAR)
 
 
-def _why(worker: WorkerView, _scene: Scene, _width: int) -> Cell:
-    return Cell(clean(worker.why), Tone.MUTED)
+def _why(worker: WorkerView, scene: Scene, _width: int) -> Cell:
+    return Cell(clean(reason(worker, scene.snapshot.taken_at)), Tone.MUTED)
 
 
 def _total(

@@ -20,8 +20,9 @@ from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
 from nodes.routing import Address
+from nodes.security.kept_tokens import KeptTokens
 from nodes.security.tls import CertificateRole, Tls
-from nodes.security.tokens import cursor_key, ensure_token, valid_tokens
+from nodes.security.tokens import cursor_key, ensure_token
 from nodes.support.actor import LAUNCHER, acting_as
 from nodes.support.listening import beside, check_host, explain_bind, is_wildcard, named
 from nodes.support.paths import state_dir
@@ -263,7 +264,7 @@ def open_master(
     ensure_token()
     try:
         master = Master(
-            tokens=valid_tokens,
+            tokens=KeptTokens(),
             host=host,
             port=port,
             balance=balance,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nodes.wire import STORE_DOWN, ClusterSnapshot, Level, Verdict, WorkerView, verdict
+from nodes.wire import DAMAGED, STORE_DOWN, ClusterSnapshot, Level, Verdict, WorkerView, verdict
 from nodes.wire.verdict import LOST_AFTER_S
 from tests.console.fakes import NOON, cluster_snapshot, machine_view, worker_view
 
@@ -176,10 +176,41 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
     ),
     "crash loop": (
+        three(gone(3, "crash-looping: exited with status 1", local=True, next_try_at=NOON + 179.5)),
+        {},
+        Level.DEGRADED,
+        "w3 crash-looping, next try in 2m59s",
+        "",
+    ),
+    "two crash loops": (
+        three(
+            gone(3, "crash-looping: x", local=True, next_try_at=NOON + 300),
+            gone(4, "crash-looping: x", local=True, next_try_at=NOON + 20),
+        ),
+        {},
+        Level.DEGRADED,
+        "w3, w4 crash-looping, next try in 20s",
+        "",
+    ),
+    "a crash loop of an older master": (
         three(gone(3, "crash-looping: exited with status 1", local=True)),
         {},
         Level.DEGRADED,
-        "w3 crash-looping, not started again",
+        "w3 crash-looping",
+        "",
+    ),
+    "nothing is logged": (
+        three(log_trouble="what workers print is dropped: the disk is full"),
+        {},
+        Level.DEGRADED,
+        "what workers print is dropped: the disk is full",
+        "",
+    ),
+    "a catalog that nobody can read": (
+        three(worker_view(2, why=f"{DAMAGED}: x")),
+        {},
+        Level.DEGRADED,
+        "records damaged: x, for w2",
         "",
     ),
     "breaker": (
@@ -197,10 +228,10 @@ SCENES: dict[str, tuple[ClusterSnapshot, dict[str, Any], Level, str, str]] = {
         "",
     ),
     "all crash-looping": (
-        cluster_snapshot([gone(1, "crash-looping: x", local=True)]),
+        cluster_snapshot([gone(1, "crash-looping: x", local=True, next_try_at=NOON + 600)]),
         {},
         Level.OUTAGE,
-        "w1 died too often and will not be started again",
+        "w1 died too often, next try in 10m00s",
         "",
     ),
     "all starting anew": (

@@ -35,7 +35,7 @@ from console.widgets.rows import Column, Row
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import command_bindings
 from nodes.support.units import duration, latency
-from nodes.wire import WorkerView
+from nodes.wire import WorkerView, reason
 
 MAX_LINES = 5000
 """Lines of the log that are kept on the screen."""
@@ -62,7 +62,7 @@ def figure_lines(
     state = shown_state(worker)
     head = [
         Field(f"{glyphs.states.get(state.name, ' ')} {state.name}", 10, state.tone),
-        Field(clean(worker.why, 300), 9, state.tone, shrinks=True),
+        Field(clean(reason(worker, now), 300), 9, state.tone, shrinks=True),
         Field(f"for {duration(now - worker.state_since)}", 8, Tone.MUTED),
         Field(f"on {clean(worker.machine, 40)}" if worker.machine else "", 5, right=True),
         Field(clean(worker.address) or "no address", 5, right=True),

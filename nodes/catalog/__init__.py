@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from nodes.catalog.arguments import Argument, coerce, usage
 from nodes.catalog.check import check_data
+from nodes.catalog.keeping import Kept, keep_in_place
 from nodes.catalog.model import (
     BadRecord,
     CatalogInfo,
@@ -35,6 +36,7 @@ from nodes.catalog.partial import (
     partial_catalog,
 )
 from nodes.catalog.protocol import Catalog, Reader
+from nodes.catalog.seal import is_sealed
 
 __all__ = [
     "Argument",
@@ -44,6 +46,7 @@ __all__ = [
     "CheckReport",
     "FieldReport",
     "FileReport",
+    "Kept",
     "Lookup",
     "Page",
     "PartialCatalog",
@@ -55,6 +58,8 @@ __all__ = [
     "coerce",
     "ensure_catalog",
     "file_digest",
+    "is_sealed",
+    "keep_in_place",
     "load_into_store",
     "open_catalog",
     "partial_catalog",

@@ -24,6 +24,7 @@ import msgspec
 
 from nodes.catalog.dataset import Dataset
 from nodes.catalog.model import CatalogInfo, Progress
+from nodes.catalog.seal import note_use, seal
 from nodes.catalog.sql_schema import FORMAT_VERSION
 from nodes.catalog.sqlite_reader import SqliteCatalog
 from nodes.errors import DataError
@@ -153,16 +154,26 @@ def open_valid(path: Path, *, skip_bad: bool) -> CatalogInfo | None:
     because its bad records must be reported.
     """
     try:
-        catalog = SqliteCatalog.open(path)
-        with catalog.reader() as reader:
-            reader.ping()
+        catalog = open_checked(path)
     except DataError:
         return None
+    catalog.close()
     if catalog.info.version != path.stem or (catalog.info.skipped and not skip_bad):
         return None
-    with suppress(OSError):
-        os.utime(path)  # the least recently used is evicted first
+    note_use(path)
     return catalog.info
+
+
+def open_checked(path: Path) -> SqliteCatalog:
+    """Open a catalog and read from it once. Raises `DataError`."""
+    catalog = SqliteCatalog.open(path)
+    try:
+        with catalog.reader() as reader:
+            reader.ping()
+    except BaseException:
+        catalog.close()
+        raise
+    return catalog
 
 
 def _build(
@@ -177,24 +188,39 @@ def _build(
     from nodes.catalog.build import write_catalog  # noqa: PLC0415 - only a build needs it
 
     report = progress or ignore_progress
+    with draft_of(target) as temp:
+        try:
+            write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=report)
+        except DataError:
+            check_unchanged()  # a file being written is reported as changed, not as broken
+            raise
+        check_unchanged()
+    catalog = SqliteCatalog.open(target)
+    catalog.close()
+    return catalog.info
+
+
+@contextmanager
+def draft_of(target: Path) -> Iterator[Path]:
+    """A new file, to be written as the catalog at `target`; at the end of the block it is sealed
+    and takes its place, unless an exception leaves the block.
+
+    Raises:
+        DataError: It cannot be written there; nothing of it is left.
+    """
     folder = target.parent
     make_cache_folder(folder)
     _remove_leftovers(folder)
     try:
         with _temporary(folder) as temp:
-            try:
-                write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=report)
-            except DataError:
-                check_unchanged()  # a file being written is reported as changed, not as broken
-                raise
-            check_unchanged()
+            yield temp
+            seal(temp)
             temp.replace(target)
     except (sqlite3.Error, OSError) as error:
         raise DataError(
             f"the catalog cannot be written in {folder}: {error};"
             " make room there, or set ROLLCALL_CACHE to another folder"
         ) from error
-    return SqliteCatalog.open(target).info
 
 
 @contextmanager
@@ -239,11 +265,11 @@ def evict(catalogs: Path, used: Path) -> None:
 
 
 def _all_but_newest(paths: Iterable[Path], kept: int) -> list[Path]:
-    """All but the `kept` newest."""
+    """All but the `kept` that were changed or used last."""
     ages: list[tuple[int, Path]] = []
     for path in paths:
         with suppress(OSError):  # another process has removed it
-            ages.append((path.stat().st_mtime_ns, path))
+            ages.append((path.stat().st_ctime_ns, path))
     return [path for _, path in sorted(ages, reverse=True)[kept:]]
 
 

@@ -17,9 +17,15 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from hashlib import blake2b
 from pathlib import Path
 
-from nodes.catalog.cache import evict, make_cache_folder, open_valid, remove_unlocked
+from nodes.catalog.cache import (
+    evict,
+    make_cache_folder,
+    open_checked,
+    open_valid,
+    remove_unlocked,
+)
 from nodes.catalog.model import CatalogInfo
-from nodes.catalog.sqlite_reader import SqliteCatalog
+from nodes.catalog.seal import seal
 from nodes.errors import DataError
 from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import cache_dir
@@ -126,9 +132,19 @@ class PartialCatalog:
         if self.have > size:
             self._begin_anew()
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the file is where it was made: if not, its folder was removed, and what follows
+        would be added to nothing.
+        """
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
+
     def check_room(self) -> None:
         """Raises `DataError` if the disk has no room for the rest."""
-        disk = os.statvfs(self._path.parent)
+        disk = os.fstatvfs(self._descriptor)
         if disk.f_bavail * disk.f_frsize < self.size - self.have:
             self._path.unlink(missing_ok=True)
             raise _unwritable(self._path, self.size, None)
@@ -168,27 +184,33 @@ class PartialCatalog:
         target = self._path.with_name(f"{self._version}.db")
         with suppress(OSError):  # without locks on this file system, nothing waits for one
             flock(self._descriptor, LOCK_SH)  # who opens a catalog takes such a lock
+        if not self.in_place:
+            # Its folder is gone; or another process took the lock between ours, and was quicker.
+            return open_valid(target, skip_bad=True) is not None
         try:
-            catalog = SqliteCatalog.open(self._path)
-            with catalog.reader() as reader:
-                reader.ping()
-            catalog.close()
+            seal(self._descriptor)
+            self._check_is_catalog()
+            self._path.replace(target)
+        except OSError as error:
+            raise _unwritable(self._path, self.size, error) from error
+        evict(target.parent, target)
+        return True
+
+    def _check_is_catalog(self) -> None:
+        try:
+            catalog = open_checked(self._path)
         except DataError as error:
-            if open_valid(target, skip_bad=True):
-                return True  # another process took the lock between ours, and was quicker
             self._path.unlink(missing_ok=True)
             raise DataError(
                 f"the catalog that the master sent cannot be used here ({error});"
                 " is the same version of Rollcall on both machines?"
             ) from error
+        catalog.close()
         if catalog.info.version != self._version:
             self._path.unlink(missing_ok=True)
             raise DataError(
                 f"the master sent catalog {catalog.info.version} in place of {self._version}"
             )
-        self._path.replace(target)
-        evict(target.parent, target)
-        return True
 
     def _begin_anew(self) -> None:
         os.ftruncate(self._descriptor, 0)

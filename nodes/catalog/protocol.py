@@ -1,7 +1,7 @@
 """What a catalog is to those who read from it, wherever its records lie.
 
-There are two implementations: `sqlite_reader`, a file that each worker maps into its memory, and
-`postgres`, a table that many machines ask over the network.
+There are two implementations: `sqlite_reader`, a file that each worker reads by itself,
+and `postgres`, a table that many machines ask over the network.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ class Catalog(Protocol):
     """
 
     info: CatalogInfo
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether it is as it was built: what is read from it meanwhile is right."""
 
     def reader(self) -> Reader:
         """A reader of its own; to be closed after use."""

@@ -24,12 +24,16 @@ from nodes.catalog.questions import (
     check_limit,
     prefix_ranges,
 )
+from nodes.catalog.seal import break_seal, is_sealed
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 from nodes.errors import BadRequest, DataError
 from nodes.support.slices import Sliced, finish, single
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
+_PAGE_CACHE_KIB = 2048
+"""SQLite's page cache of each reader: the upper levels of every index, and pages of a long answer.
+The rest is in the system's cache, which all workers share."""
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _FAST_TYPES = {"text": str, "integer": int}
 _TOP: dict[str, str | bytes] = {"text": b"", "integer": ""}
@@ -37,14 +41,21 @@ _TOP: dict[str, str | bytes] = {"text": b"", "integer": ""}
 text below every blob."""
 _DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
 """What reading a damaged file may raise: rows and messages can hold anything then."""
+_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
+"""What SQLite says of a file that is not as it was; other errors of it are not the file's."""
+_CHANGED = "its file was changed, and nothing should change it"
 
 
 class SqliteCatalog:
-    """An open file: cheap to open whatever its size, safe to share between threads."""
+    """An open file: cheap to open whatever its size, safe to share between threads. Once it is
+    open, it is read whatever becomes of its path.
+    """
 
-    def __init__(self, info: CatalogInfo, descriptor: int) -> None:
-        """Take over `descriptor`, whose lock keeps the file from being evicted."""
+    def __init__(self, info: CatalogInfo, descriptor: int, db: sqlite3.Connection) -> None:
+        """Take over `descriptor`, whose lock keeps the file from being evicted, and `db`."""
         self.info = info
+        self.descriptor = descriptor
+        self._db: sqlite3.Connection | None = db
         self._release = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
@@ -63,14 +74,27 @@ class SqliteCatalog:
             with suppress(OSError):  # without locks on this file system, it is unprotected
                 flock(descriptor, LOCK_SH)
             size = _check_header(descriptor, where)
-            info = msgspec.structs.replace(_read_info(where), path=str(where), bytes=size)
+            db = _connect(where)
+            try:
+                info = msgspec.structs.replace(_read_info(db, where), path=str(where), bytes=size)
+            except BaseException:
+                db.close()
+                raise
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(info, descriptor)
+        return cls(info, descriptor, db)
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the file is open, and as it was built."""
+        return self._release.alive and is_sealed(self.descriptor)
 
     def close(self) -> None:
-        """Release the file, which may then be evicted; open readers go on working."""
+        """Release the file, which may then be evicted once its readers are closed as well."""
+        db, self._db = self._db, None
+        if db is not None:
+            db.close()
         self._release()
 
     def other_version(self, version: str) -> Sliced[SqliteCatalog]:
@@ -81,15 +105,23 @@ class SqliteCatalog:
         return single(lambda: SqliteCatalog.open(beside))
 
     def reader(self) -> SqliteReader:
-        """A reader with its own connection; one for each thread. Close it after use."""
-        return SqliteReader(self.info)
+        """A reader with its own connection; one for each thread. Close it after use. The first
+        needs no path: it has the connection that the catalog was opened with.
+        """
+        db, self._db = self._db, None
+        return SqliteReader(
+            self.info, os.dup(self.descriptor), db or _connect(Path(self.info.path))
+        )
 
 
 class SqliteReader:
     """A connection to a catalog, for one thread; also a context manager that closes it."""
 
-    def __init__(self, info: CatalogInfo) -> None:
+    def __init__(self, info: CatalogInfo, descriptor: int, db: sqlite3.Connection) -> None:
+        """Take over the open file and the connection to it."""
         self._info = info
+        self._descriptor = descriptor
+        self._release = weakref.finalize(self, os.close, descriptor)
         self._schema = schema = SqlSchema(lookup.fields for lookup in info.lookups)
         self._statements = {lookup.name: schema.find(lookup.fields) for lookup in info.lookups}
         self._singles = {
@@ -102,7 +134,7 @@ class SqliteReader:
         }
         self._questions = Questions(info.lookups)
         self._last_pinged = 0
-        self._db = _connect(Path(info.path))
+        self._db = db
 
     def __enter__(self) -> SqliteReader:
         """The reader itself."""
@@ -120,6 +152,7 @@ class SqliteReader:
     def close(self) -> None:
         """Close the connection; a second time does nothing."""
         self._db.close()
+        self._release()
 
     def find(
         self, lookup: str, args: Sequence[object], *, limit: int = 1000, start: int = 0
@@ -142,7 +175,9 @@ class SqliteReader:
         check_limit(limit)
         try:
             rows = self._db.execute(self._statements[lookup], (*values, start, limit + 1))
-            return (yield from self._page(rows, limit))
+            page = yield from self._page(rows, limit)
+            self._check_unchanged()
+            return page
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
         except _DAMAGE_ERRORS as error:
@@ -157,7 +192,7 @@ class SqliteReader:
             return None
         try:
             rows = self._db.execute(found[1], (*args, 0, 2)).fetchall()
-            if len(rows) > 1:
+            if len(rows) > 1 or not is_sealed(self._descriptor):
                 return None
             for _, file, body in rows:
                 return b"%b" % body, (self._info.files[file],)
@@ -172,15 +207,16 @@ class SqliteReader:
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """`suggest_in_slices`, all of it at once."""
         kind = self._questions.check_suggestion(field, prefix, limit)
-        found: list[str] = []
+        values = (
+            str(value)
+            for low, high in prefix_ranges(kind, prefix)
+            for value in self._distinct(field, low, _TOP[kind] if high is None else high)
+        )
         try:
-            for low, high in prefix_ranges(kind, prefix):
-                for value in self._distinct(field, low, _TOP[kind] if high is None else high):
-                    found.append(str(value))
-                    if len(found) == limit:
-                        return found
+            found = list(islice(values, limit))
         except _DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
+        self._check_unchanged()
         return found
 
     def suggest_in_slices(
@@ -223,6 +259,14 @@ class SqliteReader:
             raise self._damage_error(error) from error
         if None not in row and (hit is None or hit[0] != self._last_pinged + 1):
             raise self._damage_error("its index has lost a record")
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
+        """What was read is as it was built: looked at after the reading, as any write before it
+        has broken the seal by now.
+        """
+        if not is_sealed(self._descriptor):
+            raise self._damage_error(_CHANGED)
 
     def _page(self, rows: sqlite3.Cursor, limit: int) -> Sliced[Page]:
         building = PageBuilder(self._info.files, limit)
@@ -240,6 +284,10 @@ class SqliteReader:
             yield low
 
     def _damage_error(self, why: object) -> DataError:
+        """What is to be raised; the others that read the file are told as well."""
+        code = getattr(why, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF in _DAMAGE_CODES and self._release.alive:
+            break_seal(self._descriptor)
         return DataError(f"{self._info.path} cannot be read: {why}; build the catalog again")
 
 
@@ -253,9 +301,8 @@ def _connect(path: Path) -> sqlite3.Connection:
             check_same_thread=False,
             isolation_level=None,
         )
-        # All workers share the mapped file; a large page cache would only copy it. SQLite maps
-        # as much of the given size as it was compiled to allow.
-        for pragma in ("mmap_size = 1099511627776", "cache_size = -256", "query_only = ON"):
+        # Not mapped: to read a mapped file that was cut short ends the process.
+        for pragma in ("mmap_size = 0", f"cache_size = -{_PAGE_CACHE_KIB}", "query_only = ON"):
             db.execute(f"PRAGMA {pragma}")
     except _DAMAGE_ERRORS as error:
         if db is not None:
@@ -271,21 +318,23 @@ def _check_header(descriptor: int, path: Path) -> int:
     if len(head) == _HEADER.size:
         magic, page, pages, version, application = _HEADER.unpack(head)
         if (magic, application, version) == (_SQLITE_MAGIC, APPLICATION_ID, FORMAT_VERSION):
-            if size == page * pages:
-                return size
-            raise DataError(f"{path} has {size} bytes, not {page * pages}: build it again")
+            if size != page * pages:
+                raise DataError(f"{path} has {size} bytes, not {page * pages}: build it again")
+            if not is_sealed(descriptor):
+                raise DataError(
+                    f"{path} was changed after it was built, or copied without its time"
+                    " (cp -p keeps it): build it again"
+                )
+            return size
     raise DataError(f"{path} is not a catalog of this version of Rollcall: build it again")
 
 
-def _read_info(path: Path) -> CatalogInfo:
-    db = _connect(path)
+def _read_info(db: sqlite3.Connection, path: Path) -> CatalogInfo:
     try:
         (text,) = db.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
         info = msgspec.json.decode(text, type=CatalogInfo)
     except (*_DAMAGE_ERRORS, msgspec.DecodeError) as error:
         raise DataError(f"{path} is damaged: {error}; build the catalog again") from None
-    finally:
-        db.close()
     if not info.lookups or info.records < 1:
         raise DataError(f"{path} is damaged: it has no records; build the catalog again")
     return info

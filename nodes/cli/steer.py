@@ -29,6 +29,7 @@ from nodes.wire import (
     is_waiting,
     machine_names,
     machine_text,
+    reason,
     verdict,
 )
 
@@ -87,7 +88,7 @@ def print_snapshot(snapshot: ClusterSnapshot, *, as_json: bool) -> None:
         return
     for line in summary(snapshot):
         click.echo(line)
-    _table(WORKER_COLUMNS, [worker_row(worker) for worker in snapshot.workers])
+    _table(WORKER_COLUMNS, [worker_row(worker, snapshot.taken_at) for worker in snapshot.workers])
 
 
 def summary(snapshot: ClusterSnapshot) -> list[str]:
@@ -131,8 +132,8 @@ def _by_code(snapshot: ClusterSnapshot) -> str:
     return f" ({', '.join(f'{code} {count}' for code, count in by_code)})" if by_code else ""
 
 
-def worker_row(worker: WorkerView) -> list[str]:
-    """A worker's line in the table of `ps`, a text for each of `WORKER_COLUMNS`."""
+def worker_row(worker: WorkerView, now: float) -> list[str]:
+    """A worker's line in the table of `ps` at that time, a text for each of `WORKER_COLUMNS`."""
     return [
         worker.id,
         worker.machine,
@@ -150,7 +151,7 @@ def worker_row(worker: WorkerView) -> list[str]:
         f"{worker.memory_bytes / 2**20:.0f} MiB",
         duration(worker.uptime_s),
         str(worker.restarts),
-        worker.why,
+        reason(worker, now),
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from nodes.catalog import Catalog, ensure_catalog, open_catalog
+from nodes.catalog import Catalog, CatalogInfo, ensure_catalog, open_catalog
 from nodes.cli.common import (
     StopSignals,
     bound_descriptors,
@@ -115,9 +115,12 @@ def worker(
             "--from-master takes the master's records: leave --data, --catalog and --skip-bad to it"
         )
 
+    def records() -> CatalogInfo:
+        return ensure_catalog(data or shipped_data(), skip_bad=skip_bad)
+
     def find() -> str:
         if not from_master:
-            return catalog or ensure_catalog(data or shipped_data(), skip_bad=skip_bad).path
+            return catalog or records().path
         to_master = None if secure is None else secure.to_master()
         fetcher = CatalogFetcher(master=parse_address(master), token=token, tls=to_master)
         return fetcher.fetch().path
@@ -134,6 +137,7 @@ def worker(
             tls=secure,
             instance=instance,
             follows=from_master,
+            records=None if from_master or catalog else records,
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error

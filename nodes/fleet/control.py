@@ -19,6 +19,7 @@ class FleetControl(Protocol):
         activity: how far a reload is, "" when there is none.
         offered: the catalogs that workers may fetch, first the one that is served.
         abilities: what it can do, so that nothing else is offered.
+        log_trouble: why what workers print is dropped now, "" if it is not.
     """
 
     @property
@@ -32,6 +33,9 @@ class FleetControl(Protocol):
 
     @property
     def abilities(self) -> frozenset[Ability]: ...
+
+    @property
+    def log_trouble(self) -> str: ...
 
     def machines(self) -> Sequence[MachineView]:
         """Its machines, as they are known now: never waits for one."""
@@ -85,6 +89,7 @@ class NoFleet:
     activity = ""
     offered: tuple[CatalogInfo, ...] = ()
     abilities: frozenset[Ability] = frozenset()
+    log_trouble = ""
 
     def machines(self) -> Sequence[MachineView]:
         """It has none."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from nodes.catalog import Catalog, CatalogInfo, Progress, open_catalog
+from nodes.catalog import Catalog, CatalogInfo, Kept, Progress, keep_in_place, open_catalog
 from nodes.errors import DataError, NotPossible, StoreDown
 from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.machine import Machine, Machines
@@ -27,6 +27,16 @@ RENEW_TIMEOUT_S = 30.0
 WATCH_EVERY_S = 1.0
 """Seconds between two looks at the files of records, when they are watched."""
 
+KEEP_EVERY_S = 0.25
+"""Seconds between two looks whether the catalog's file is there, and as it was built."""
+
+LOOK_AT_LOGS_EVERY_S = 1.0
+"""Seconds between two looks whether logs can be written again."""
+
+RETRY_EVERY_S = 1.0
+"""The same after a failure: to build it costs more than to look."""
+
+PUT_BACK = "its file was gone, and was put back"
 
 Build = Callable[[Progress], CatalogInfo]
 """Makes the catalog of the records as they are now, and tells how far it is."""
@@ -101,15 +111,20 @@ class Fleet(Supervisor):
         self._master = master
         self._tls = tls
         self._build = build
-        # Held open: a catalog that somebody has open is never cleared away.
+        # Held open: a catalog that somebody has open is never cleared away, and can be put back.
         self.catalog = open_catalog(build(self._progressed).path)
         self.offered: tuple[CatalogInfo, ...] = (self.catalog.info,)
         self.activity = ""
         self._reloading = threading.Lock()
-        self._watcher: threading.Thread | None = None
         self._ended = threading.Event()
+        self._mend_trouble = ""
+        self._threads: list[threading.Thread] = []
+        self._repeat("catalog", KEEP_EVERY_S, self._keep_catalog)
+        self._repeat("logs", LOOK_AT_LOGS_EVERY_S, self._logs.look)
 
     def _worker_command(self, worker_id: str, machine: Machine) -> list[str]:
+        if not machine.host:
+            self._await_catalog()
         # A master that others reach needs no workers that others reach, but for other machines'.
         home = machine.host or beside(self._master.host)
         master = self._master
@@ -125,6 +140,16 @@ class Fleet(Supervisor):
         elif not is_loopback(home):
             command.append("--insecure")  # as its master was told to be
         return [*command, "--id", worker_id]
+
+    def _await_catalog(self) -> None:
+        """Returns once the catalog's file is where a worker looks for it.
+
+        Raises:
+            DataError: it cannot be put back, nor built again so far.
+        """
+        while self._put_back() is Kept.DAMAGED and not self._ended.wait(KEEP_EVERY_S):
+            if self._mend_trouble:
+                raise DataError(self._mend_trouble)
 
     def reload(self, *, retry: bool = True) -> Reloaded:
         """Builds the catalog of the records as they are now, beside the one that is served,
@@ -144,12 +169,14 @@ class Fleet(Supervisor):
         if not self._reloading.acquire(blocking=False):
             raise NotPossible("a reload is under way; its events tell when it is done")
         try:
+            mended = self._mend()
             info = self._build(self._progressed)
             before = self.catalog.info.version
             changed = info.version != before
             behind = any(one != before for one in self._observer.versions().values())
             if not changed and not (behind and retry):
-                return Reloaded(f"catalog {before} is what the records say; nothing to do", {})
+                done = mended or "nothing to do"
+                return Reloaded(f"catalog {before} is what the records say; {done}", {})
             done = f"catalog {before} to {info.version}" if changed else f"catalog {before}"
             self._observer.note(EventKind.RELOAD, "", f"{done}, {by_actor()}")
             left_behind = self._replace(open_catalog(info.path))
@@ -159,6 +186,38 @@ class Fleet(Supervisor):
         finally:
             self.activity = ""
             self._reloading.release()
+
+    def _mend(self) -> str:
+        """Sees to it that the catalog's file is where workers look for it, and as it was built; the
+        reload's lock is held. Returns what was done, "" for nothing.
+
+        Raises:
+            DataError: it can be neither put back nor built again.
+            StoreDown: the records are in a store that cannot be asked.
+        """
+        damaged = self.catalog
+        kept = self._put_back()
+        if kept is not Kept.DAMAGED:
+            return PUT_BACK if kept is Kept.PUT_BACK else ""
+        info = self._build(self._progressed)
+        if info.version == damaged.info.version:
+            self.catalog, self.offered = open_catalog(info.path), (info,)
+            damaged.close()
+            return self._note_mended("its file was damaged, and was built again")
+        # Nobody has those records any more: what they are now is served.
+        self._replace(open_catalog(info.path))
+        return self._note_mended(f"catalog {damaged.info.version} was damaged")
+
+    def _put_back(self) -> Kept:
+        """See `nodes.catalog.keep_in_place`."""
+        kept = keep_in_place(self.catalog)
+        if kept is Kept.PUT_BACK:
+            self._note_mended(PUT_BACK)
+        return kept
+
+    def _note_mended(self, what: str) -> str:
+        self._observer.note(EventKind.MENDED, "", f"catalog {self.catalog.info.version}: {what}")
+        return what
 
     def _progressed(self, stage: str, done: int, total: int) -> None:
         self.activity = f"reload: {stage} {done * 100 // max(1, total)} %"
@@ -218,31 +277,57 @@ class Fleet(Supervisor):
             why = "" if came or gone else "it was restarted, and is not back"
         return why
 
+    def _keep_catalog(self) -> None:
+        """Mends the catalog, if it has to be."""
+        if not self._reloading.acquire(blocking=False):
+            return  # that mends it as well
+        try:
+            self._mend()
+            self._mend_trouble = ""
+        except (DataError, StoreDown) as error:
+            self._mend_trouble = f"the catalog's file is gone or damaged, and stays so: {error}"
+            raise
+        finally:
+            self.activity = ""
+            self._reloading.release()
+
     def watch(self) -> None:
         """Reloads by itself whenever the files change, until the end. Broken ones change
         nothing: an event says why, once.
         """
-        self._watcher = threading.Thread(target=self._keep_watching, name="watch", daemon=True)
-        self._watcher.start()
 
-    def _keep_watching(self) -> None:
-        said = ""
-        while not self._ended.wait(WATCH_EVERY_S):
-            try:
-                with acting_as(f"{LAUNCHER}, as the files have changed"):
-                    self.reload(retry=False)
-                said = ""
-            except NotPossible:
-                continue  # one is under way
-            except (DataError, StoreDown) as error:
-                if str(error) != said:
-                    said = str(error)
-                    self._observer.note(EventKind.NOT_RELOADED, "", f"nothing was changed: {said}")
+        def reload() -> None:
+            with acting_as(f"{LAUNCHER}, as the files have changed"):
+                self.reload(retry=False)
+
+        self._repeat("watch", WATCH_EVERY_S, reload)
+
+    def _repeat(self, name: str, every_s: float, do: Callable[[], object]) -> None:
+        """Does that again and again, in a thread of its own, until the end. What fails is told,
+        once, and does not end it.
+        """
+
+        def go_on() -> None:
+            said = ""
+            while not self._ended.wait(every_s if not said else max(every_s, RETRY_EVERY_S)):
+                try:
+                    do()
+                    said = ""
+                except NotPossible:
+                    continue  # a reload is under way
+                except (DataError, StoreDown) as error:
+                    if str(error) != said:
+                        said = str(error)
+                        text = f"nothing was changed: {said}"
+                        self._observer.note(EventKind.NOT_RELOADED, "", text)
+
+        self._threads.append(threading.Thread(target=go_on, name=name, daemon=True))
+        self._threads[-1].start()
 
     def stop(self, patience: float = LEAVE_TIMEOUT_S) -> None:
         """Drains and ends every worker; see `Supervisor.stop`."""
         self._ended.set()
         super().stop(patience)
-        if self._watcher is not None:
-            self._watcher.join(2.0)
+        for thread in self._threads:
+            thread.join(2.0)
         self.catalog.close()

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from nodes.errors import DataError
 from nodes.fleet.logs import Logs
 from nodes.fleet.machine import Ending, Launch, Machine, RunningWorker
 from nodes.fleet.process import WorkerProcess
-from nodes.fleet.restarts import Restarts
+from nodes.fleet.restarts import Wait
 from nodes.routing import ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
+from nodes.support.os_errors import explain_os_error
+from nodes.support.units import duration
 from nodes.wire import new_instance
 
 ROOM_EVERY_S = 0.5
@@ -106,24 +109,31 @@ class Lifecycle:
         """Says how a process ended, and waits until the next may be started."""
         ended = ProcessChange.MACHINE_LOST if ending.machine_lost else ProcessChange.EXITED
         with self._lock:
-            wait: float | None = 0.0
+            wait = Wait(0.0, crash_looping=False)
             if child.wanted and not child.renewed:
-                now = time.monotonic()
-                wait = LOST_PAUSE_S if ending.machine_lost else child.budget.next(now)
-            child.crash_looping = wait is None
-        if wait is None:
+                lost = Wait(LOST_PAUSE_S, crash_looping=False)
+                wait = lost if ending.machine_lost else child.budget.next(time.monotonic())
+            child.crash_looping = wait.crash_looping
+        if wait.crash_looping:
             ended = ProcessChange.EXITED_TOO_OFTEN
-        self._observer.report(ProcessEvent(child.id, ended, ending.why, instance=child.instance))
-        if wait is None:
-            self._note_crash_loop(child.id, ending.why)
+        self._observer.report(
+            ProcessEvent(
+                child.id, ended, ending.why, instance=child.instance, next_in_s=wait.seconds
+            )
+        )
+        if wait.crash_looping:
+            self._note_crash_loop(child.id, ending.why, wait.seconds)
         elif child.wanted and not child.renewed and not ending.machine_lost:
             self._observer.note(EventKind.RESTARTED, child.id, ending.why)
-        child.wake.wait(wait)
+        child.wake.wait(wait.seconds)
+        child.crash_looping = False
 
-    def _note_crash_loop(self, worker_id: str, why: str) -> None:
-        text = f"died {Restarts.MAX_DEATHS + 1} times in {Restarts.WINDOW_S:g} s; last: {why}"
+    def _note_crash_loop(self, worker_id: str, why: str, next_in_s: float) -> None:
         log = self._logs.file(worker_id)
-        self._observer.note(EventKind.CRASH_LOOPING, worker_id, f"{text}; log: {log}")
+        again = f"next try in {duration(next_in_s)}"
+        self._observer.note(
+            EventKind.CRASH_LOOPING, worker_id, f"died too often, {again}; last: {why}; log: {log}"
+        )
 
     def _run_once(self, child: WorkerProcess, machine: Machine) -> Ending | None:
         """One process, from start to end; returns how it ended, None if it is not wanted."""
@@ -135,9 +145,9 @@ class Lifecycle:
         self._observer.report(prepared)
         try:
             process = self._start(child, machine)
-        except OSError as error:
+        except (OSError, DataError) as error:
             lost = machine.lost
-            return Ending(lost or f"cannot be started: {error.strerror}", bool(lost))
+            return Ending(lost or f"cannot be started: {explain_os_error(error)}", bool(lost))
         if process is None:
             return None
         self._observer.report(ProcessEvent(child.id, ProcessChange.STARTED, pid=process.pid))
@@ -168,22 +178,23 @@ class Lifecycle:
         One that fetches its records first may take long, and says meanwhile how far it is.
         """
         began = heard = time.monotonic()
-        size = self._logs.size(child.id)
+        printed = self._logs.printed(child.id)
         while process.wait(0.1) is None:
             if not child.wanted or self._observer.has_registered(child.instance):
                 return ""
             now = time.monotonic()
-            if (grown := self._logs.size(child.id)) != size:
-                size, heard = grown, now
+            if (more := self._logs.printed(child.id)) != printed:
+                printed, heard = more, now
             if now - heard > self._start_timeout_s or now - began > MAX_START_S:
                 process.signal(signal.SIGKILL)
                 return f"was not ready within {now - began:.2g} s, and was ended"
         return ""
 
     def _start(self, child: WorkerProcess, machine: Machine) -> RunningWorker | None:
-        with self._lock, self._logs.open(child.id) as log:
+        launch = Launch(child.id, self._command(child.id, machine), child.instance)
+        log = self._logs.begin(child.id)
+        with self._lock:
             if not child.wanted:
                 return None
-            launch = Launch(child.id, self._command(child.id, machine), child.instance)
             child.process = machine.start(launch, log)
             return child.process

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from collections.abc import Sequence
-from typing import IO
 
-from nodes.fleet.machine import MAX_WORKERS, Ability, Ending, Launch
-from nodes.fleet.program import PROGRAM, describe_end, program_environment
+from nodes.fleet.keeper.messages import MAX_OUTPUT_BYTES
+from nodes.fleet.machine import MAX_WORKERS, Ability, Ending, Launch, Sink
+from nodes.fleet.program import OUTPUT_ENDS_WITHIN_S, PROGRAM, describe_end, program_environment
 from nodes.wire import INSTANCE_VARIABLE
 
 
@@ -36,34 +37,46 @@ class LocalMachine:
         self.room = room
         self._program = program
 
-    def start(self, launch: Launch, output: IO[bytes]) -> LocalWorkerProcess:
+    def start(self, launch: Launch, output: Sink) -> LocalWorkerProcess:
         """Starts a worker."""
         process = subprocess.Popen(  # noqa: S603 - our own command, no shell
             [*self._program, *launch.arguments],
             env=program_environment(**{INSTANCE_VARIABLE: launch.instance}),
             stdin=subprocess.PIPE,
-            stdout=output,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # Its own group, so that Ctrl-C is ours to pass on; but our session: if we end
             # while it is stopped, the system wakes and ends it (POSIX, orphaned groups).
             process_group=0,
         )
-        return LocalWorkerProcess(process)
+        return LocalWorkerProcess(process, output)
 
 
 class LocalWorkerProcess:
     """A worker's process here; see `nodes.fleet.machine.RunningWorker`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: Sink) -> None:
         self._process = process
+        self._output = output
         self.pid = process.pid
+        self._listener = threading.Thread(target=self._listen, name=f"out-{self.pid}", daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        """Takes what it prints, always: nobody waits for a log."""
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        with self._process.stdout as pipe:
+            while data := os.read(pipe.fileno(), MAX_OUTPUT_BYTES):
+                self._output.write(data)
 
     def wait(self, timeout_s: float | None = None) -> Ending | None:
-        """Waits for its end."""
+        """Waits for its end, and for the end of what it prints."""
         try:
-            return Ending(describe_end(self._process.wait(timeout_s)))
+            status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
+        self._listener.join(OUTPUT_ENDS_WITHIN_S)
+        return Ending(describe_end(status))
 
     def signal(self, number: int) -> None:
         """Signals it. (`Popen` never signals a reused pid.)"""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import IO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from nodes.routing import Address
 
@@ -42,6 +42,13 @@ class Ending(NamedTuple):
 
     why: str
     machine_lost: bool = False
+
+
+class Sink(Protocol):
+    """Where what a worker prints goes. For any thread."""
+
+    def write(self, data: bytes, /) -> object:
+        """Adds to it."""
 
 
 class RunningWorker(Protocol):
@@ -94,7 +101,7 @@ class Machine(Protocol):
     def lost(self) -> str:
         """Why it cannot be reached now, "" if it can. Known, not asked for: never blocks."""
 
-    def start(self, launch: Launch, output: IO[bytes]) -> RunningWorker:
+    def start(self, launch: Launch, output: Sink) -> RunningWorker:
         """Starts a worker there.
 
         Args:

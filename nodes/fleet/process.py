@@ -32,7 +32,7 @@ class WorkerProcess:
         self.renewed = False
         """Its process was told to leave so that a new one takes its place."""
         self.crash_looping = False
-        """It died too often: no process is started until an operator says so."""
+        """It died too often: its next process is a while away, unless an operator says so."""
         self.wake = threading.Event()
         self.thread: threading.Thread | None = None
         self.late: threading.Timer | None = None

@@ -11,6 +11,9 @@ from pathlib import Path
 PROGRAM = (sys.executable, "-P", "-m", "nodes.cli")
 """What a worker's arguments follow. -P: a folder "nodes" where this happens to run is not ours."""
 
+OUTPUT_ENDS_WITHIN_S = 1.0
+"""Seconds after a worker's end within which its output ends too, unless others hold it open."""
+
 
 _IMPORTED_FROM = Path(__file__).resolve().parent.parent.parent
 

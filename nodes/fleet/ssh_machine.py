@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import IO
 
 import msgspec
 
@@ -28,7 +27,7 @@ from nodes.fleet.keeper.messages import (
 )
 from nodes.fleet.keeper.session import SILENT_S, KeeperSession, KeptWorker
 from nodes.fleet.local_machine import LocalMachine
-from nodes.fleet.machine import Ability, Launch, Machine
+from nodes.fleet.machine import Ability, Launch, Machine, Sink
 from nodes.fleet.ssh_words import explain_ssh
 from nodes.fleet.token_watch import TokenWatch
 from nodes.support.backoff import Backoff
@@ -98,7 +97,7 @@ class SshMachine:
         )
         self._thread.start()
 
-    def start(self, launch: Launch, output: IO[bytes]) -> KeptWorker:
+    def start(self, launch: Launch, output: Sink) -> KeptWorker:
         """Starts a worker there: what is secret goes over its standard input."""
         session = self._session
         if session is None:

@@ -52,7 +52,7 @@ class Supervisor:
         start_timeout_s: float = REGISTERS_WITHIN_S,
     ) -> None:
         self._observer = observer
-        self._logs = Logs(logs)
+        self._logs = Logs(logs, lambda kind, text: observer.note(kind, "", text))
         self._lock = threading.Condition()
         self._children: dict[str, WorkerProcess] = {}
         self._machines: Machines = machines or LocalMachines()
@@ -80,6 +80,11 @@ class Supervisor:
     def machines(self) -> Sequence[MachineView]:
         """Its machines, as they are known now."""
         return self._placer.views()
+
+    @property
+    def log_trouble(self) -> str:
+        """Why what workers print is dropped now, "" if it is not."""
+        return self._logs.trouble
 
     def log_file(self, worker_id: str) -> Path:
         """Where the output of the worker of that id goes."""
@@ -310,6 +315,7 @@ class Supervisor:
         try:
             self._lifecycle.run(child)
         finally:
+            self._logs.forget(child.id)
             self._observer.release(child.id)
             with self._lock:
                 del self._children[child.id]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from nodes.catalog import CatalogInfo, file_digest
+from nodes.catalog import CatalogInfo, file_digest, is_sealed
 from nodes.errors import BadRequest, NotPossible, Overloaded, Stopping
 from nodes.support.os_errors import explain_os_error
 from nodes.wire import CatalogOffer
@@ -47,6 +48,7 @@ class _Identity(NamedTuple):
     device: int
     inode: int
     size: int
+    changed_ns: int
 
 
 class _Digested(NamedTuple):
@@ -165,15 +167,9 @@ class CatalogOffers:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def _digest(self, path: str) -> _Digested:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise _unreadable(error) from error
-        try:
+        with _opened(path) as descriptor:
             identity = _identity(os.fstat(descriptor))
             return _Digested(identity, file_digest(descriptor, stopped=lambda: self._stopped))
-        finally:
-            os.close(descriptor)
 
 
 def _has_result(known: asyncio.Future[_Digested]) -> bool:
@@ -191,23 +187,34 @@ def _may_hold(known: asyncio.Future[_Digested], path: str) -> bool:
 
 
 def _identity(stat: os.stat_result) -> _Identity:
-    return _Identity(stat.st_dev, stat.st_ino, stat.st_size)
+    return _Identity(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 def _read(path: str, identity: _Identity, offset: int, size: int) -> bytes:
     """A part of that file, b"" if another has its name."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unreadable(error) from error
-    try:
+    with _opened(path) as descriptor:
         same = _identity(os.fstat(descriptor)) == identity
         return os.pread(descriptor, size, offset) if same else b""
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """The descriptor of a catalog's file.
+
+    Raises:
+        NotPossible: it cannot be read.
+        Overloaded: it is gone or damaged, and is to be put back or built again.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if is_sealed(descriptor):
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        pass
     except OSError as error:
-        raise _unreadable(error) from error
-    finally:
-        os.close(descriptor)
-
-
-def _unreadable(error: OSError) -> NotPossible:
-    return NotPossible(f"the catalog cannot be read: {explain_os_error(error)}")
+        raise NotPossible(f"the catalog cannot be read: {explain_os_error(error)}") from error
+    raise Overloaded("the catalog's file is being put back", retry_after_ms=DIGEST_AGAIN_MS)

@@ -183,6 +183,7 @@ class MasterCore:
 
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)
+        self.authenticator.look()
         warning = self._expiry.due(self.tls_expires_at, time.time())
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)

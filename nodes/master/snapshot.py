@@ -13,7 +13,7 @@ from nodes.routing.histogram import quantile
 from nodes.support.listening import is_loopback
 from nodes.support.natural import natural_key
 from nodes.support.units import known_ms
-from nodes.wire import STORE_DOWN, ClusterSnapshot, WorkerView
+from nodes.wire import DAMAGED, STORE_DOWN, ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
 
@@ -78,6 +78,7 @@ def take_snapshot(
         journal_trouble=facts.journal_trouble,
         busy=membership.lag.busy,
         hedges_spent=membership.health.hedges_spent,
+        log_trouble=membership.fleet.log_trouble,
         recent_errors_by_code=figures.recent_errors_by_code,
         workers=workers,
         lookups=figures.lookups,
@@ -115,7 +116,8 @@ def _is_coming(local: LocalWorker) -> bool:
 
 
 def _trouble(worker: Worker) -> str:
-    return f"{STORE_DOWN}: {worker.trouble}" if worker.trouble and worker.live else ""
+    what = STORE_DOWN if worker.in_store else DAMAGED
+    return f"{what}: {worker.trouble}" if worker.trouble and worker.live else ""
 
 
 def _registered(
@@ -165,7 +167,8 @@ def _machine_at(host: str) -> str:
 
 
 def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -> WorkerView:
-    state = State.DOWN if local.phase is Phase.CRASH_LOOPING else State.STARTING
+    looping = local.phase is Phase.CRASH_LOOPING
+    state = State.DOWN if looping else State.STARTING
     return WorkerView(
         id=worker_id,
         generation=0,
@@ -196,4 +199,5 @@ def _unregistered(worker_id: str, local: LocalWorker, now: float, wall: float) -
         breaker_open=False,
         deaths_last_minute=local.deaths_last_minute(now),
         machine=local.machine,
+        next_try_at=wall + local.next_at - now if looping else None,
     )

@@ -43,7 +43,7 @@ def too_late(attempts: int, pending: Sequence[Attempt], last_error: str) -> Look
     """
     if not attempts:
         return NoWorkers("no worker came up in time; 'rollcall-nodes ps' shows how they are")
-    troubles = [one.worker.trouble for one in pending]
+    troubles = [one.worker.trouble if one.worker.in_store else "" for one in pending]
     if troubles and all(troubles):
         return StoreDown(f"the store {troubles[0]}")
     last = last_error

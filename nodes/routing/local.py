@@ -34,6 +34,7 @@ class ProcessEvent(msgspec.Struct, frozen=True):
         instance: the secret by which the process is known, where one is started or has ended.
         pid: where one has been started.
         machine: where it is started, by its name.
+        next_in_s: seconds after which another process follows, where one has ended.
     """
 
     worker_id: str
@@ -42,6 +43,7 @@ class ProcessEvent(msgspec.Struct, frozen=True):
     instance: str = ""
     pid: int = 0
     machine: str = ""
+    next_in_s: float = 0.0
 
 
 class LocalWorker:
@@ -52,6 +54,7 @@ class LocalWorker:
         "frozen",
         "instance",
         "machine",
+        "next_at",
         "phase",
         "pid",
         "registered",
@@ -67,6 +70,8 @@ class LocalWorker:
         self.instance = ""
         self.machine = ""
         self.pid = 0
+        self.next_at = now
+        """When its next process is started, where the last one has ended."""
         self.restarts = 0
         self.frozen = False
         self.registered = False
@@ -107,6 +112,7 @@ class LocalWorker:
             case _ if event.change in ENDS:
                 self.pid = 0
                 self.frozen = False
+                self.next_at = now + event.next_in_s
                 self.restarts += self.wanted
                 by_itself = self.wanted and self.phase is not Phase.REPLACING
                 if by_itself and event.change is not ProcessChange.MACHINE_LOST:

@@ -16,7 +16,7 @@ A local worker's process is
     replacing      told to leave, so that another process takes its place
     restarting     ended by itself, or lost its connection: another process follows
     waiting for room  no machine that can be reached has room for it
-    crash-looping  ended too often: none follows until an operator says so
+    crash-looping  ended too often: the next follows after a minute or more, or an operator's word
     stopping       no longer wanted: none follows
 """
 

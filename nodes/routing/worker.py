@@ -59,7 +59,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         lost: attempts that brought no answer in time.
         late: it was late, and has answered nothing since.
         in_store: its records lie in a store that all workers ask.
-        trouble: why it could not ask that store when it was last probed, "" if it could.
+        trouble: why it could not read its records when it was last probed, "" if it could: that
+            store does not answer, or the catalog's file is damaged.
         why: what is wrong with it, "" for nothing.
         since: when it entered its state.
         rank: of its state; see `State.rank`.
@@ -152,14 +153,17 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         self.moved.add(self)
 
     def note_trouble(self, trouble: str) -> None:
-        """Its store answers it, "", or does not: no fault of its own."""
+        """It can read its records, "", or cannot: no fault of its own."""
         before, self.trouble = self.trouble, trouble
-        if bool(before) is not bool(trouble):
-            self._rank_anew()
-            if trouble:
-                self.listener(EventKind.STORE_DOWN, self, trouble)
-            else:
-                self.listener(EventKind.STORE_BACK, self, "reads its records again")
+        if bool(before) is bool(trouble):
+            return
+        self._rank_anew()
+        lost, back = (
+            (EventKind.STORE_DOWN, EventKind.STORE_BACK)
+            if self.in_store
+            else (EventKind.DAMAGED, EventKind.MENDED)
+        )
+        self.listener(lost if trouble else back, self, trouble or "reads its records again")
 
     def note_probe(self, *, cpu: float, memory: int, now: float, direct: tuple[int, int]) -> int:
         """It has answered a probe, and said how it is. Returns how many lookups it has answered

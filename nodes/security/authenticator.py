@@ -80,7 +80,7 @@ class Authenticator:
     """Tells which role a token gives, and for how long whoever gives a wrong one is held back.
 
     Args:
-        tokens: asked for every valid token and its role; see `nodes.security.tokens.valid_tokens`.
+        tokens: asked for every valid token and its role; see `nodes.security.kept_tokens`.
         note: told the kind, the worker ("" for the cluster) and the words of an event.
         require_token: whether lookups need a role as well.
 
@@ -108,6 +108,12 @@ class Authenticator:
     def refused(self) -> int:
         """Wrong tokens so far."""
         return self.throttle.count
+
+    def look(self) -> None:
+        """Sees to it that the tokens are where those who log in look for them. To be called about
+        each second.
+        """
+        self._valid_tokens()
 
     def role_of(self, token: object) -> TokenRole | None:
         """The role that a token gives now; None if it is not valid."""

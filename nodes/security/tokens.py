@@ -177,6 +177,12 @@ def ensure_token(path: Path | None = None) -> str:
     return token
 
 
+def files_of_tokens() -> list[Path]:
+    """Where tokens are, old ones as well, if there are any."""
+    files = [token_file(), *(token_file(role) for role in TokenRole)]
+    return [*files, *map(_old_file, files)]
+
+
 def cursor_key(port: int) -> str:
     """The key, in hex, that signs the cursors of the cluster whose master has that port. It stays
     the same over restarts and rotations of tokens, and differs from port to port.

@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     BREAKER_CLOSED = "breaker_closed"
     STORE_DOWN = "store_down"
     STORE_BACK = "store_back"
+    DAMAGED = "damaged"
+    MENDED = "mended"
     # a local worker's process
     SPAWNED = "spawned"
     KILLED = "killed"
@@ -30,6 +32,8 @@ class EventKind(StrEnum):
     FROZEN = "frozen"
     THAWED = "thawed"
     CRASH_LOOPING = "crash_looping"
+    OUTPUT_DROPPED = "output_dropped"
+    OUTPUT_KEPT = "output_kept"
     CLEARED = "cleared"
     # the machines of a fleet
     MACHINE_LOST = "machine_lost"
@@ -58,10 +62,12 @@ BAD = frozenset(
     (
         EventKind.LOST,
         EventKind.CRASH_LOOPING,
+        EventKind.OUTPUT_DROPPED,
         EventKind.SUSPECT,
         EventKind.FROZEN,
         EventKind.BREAKER_OPENED,
         EventKind.STORE_DOWN,
+        EventKind.DAMAGED,
         EventKind.OTHER_CATALOG,
         EventKind.NOT_SWITCHED,
         EventKind.NOT_RELOADED,
@@ -82,6 +88,8 @@ GOOD = frozenset(
         EventKind.RELOADED,
         EventKind.BREAKER_CLOSED,
         EventKind.STORE_BACK,
+        EventKind.MENDED,
+        EventKind.OUTPUT_KEPT,
         EventKind.CALM,
         EventKind.MACHINE_BACK,
     )

@@ -3,7 +3,7 @@
 Imports support and the errors; everything from security upward may import it.
 """
 
-from nodes.wire.conditions import STORE_DOWN, is_crash_looping, is_waiting
+from nodes.wire.conditions import DAMAGED, STORE_DOWN, is_crash_looping, is_waiting, reason
 from nodes.wire.envelopes import (
     NOTHING_FOUND,
     Envelope,
@@ -82,6 +82,7 @@ from nodes.wire.views import (
 )
 
 __all__ = [
+    "DAMAGED",
     "INSTANCE_VARIABLE",
     "LOOKUP_TIMEOUT_S",
     "MAX_CATALOG_PART_BYTES",
@@ -152,6 +153,7 @@ __all__ = [
     "machine_names",
     "machine_text",
     "new_instance",
+    "reason",
     "result_envelope",
     "room_left",
     "verdict",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from nodes.support.units import duration
 from nodes.wire.views import WorkerView
 
 RECENT_S = 60.0
@@ -12,6 +15,9 @@ FLAPPING_DEATHS = 2
 
 STORE_DOWN = "store down"
 """How it is said of a worker that the store of its records does not answer it."""
+
+DAMAGED = "records damaged"
+"""How it is said of a worker that the file of its records is damaged."""
 
 
 def answers(worker: WorkerView) -> bool:
@@ -29,14 +35,31 @@ def is_waiting(worker: WorkerView) -> bool:
     return worker.state == "starting" and worker.why.startswith("waiting for room")
 
 
-def is_storeless(worker: WorkerView) -> bool:
-    """Whether the store of its records does not answer a worker that is alive."""
-    return worker.state == "up" and worker.why.startswith(STORE_DOWN)
+def is_recordless(worker: WorkerView) -> bool:
+    """Whether a worker that is alive cannot read its records just now: their store does not
+    answer, or their file is damaged.
+    """
+    return worker.state == "up" and worker.why.startswith((STORE_DOWN, DAMAGED))
 
 
 def is_crash_looping(worker: WorkerView) -> bool:
-    """Whether a local worker died too often, and is not started again."""
+    """Whether a local worker died too often, and is started again only after a while."""
     return worker.state == "down" and worker.why.startswith("crash-looping")
+
+
+def next_try(workers: Iterable[WorkerView], now: float) -> str:
+    """When the first of those that died too often is started again, as "next try in 2m59s"; "" if
+    that is not known.
+    """
+    times = [one.next_try_at for one in workers if one.next_try_at is not None]
+    return f"next try in {duration(min(times) - now)}" if times else ""
+
+
+def reason(worker: WorkerView, now: float) -> str:
+    """What is wrong with it, "" for nothing; of one that died too often, first when it is started
+    again.
+    """
+    return "; ".join(part for part in (next_try((worker,), now), worker.why) if part)
 
 
 def is_flapping(worker: WorkerView) -> bool:

@@ -18,8 +18,9 @@ from nodes.wire.conditions import (
     is_crash_looping,
     is_flapping,
     is_mute,
-    is_storeless,
+    is_recordless,
     is_waiting,
+    next_try,
     was_lost,
 )
 from nodes.wire.views import ClusterSnapshot, MachineView, WorkerView
@@ -122,7 +123,7 @@ def _outage(snapshot: ClusterSnapshot) -> tuple[Level, str, str] | None:
     """Whether every lookup fails."""
     answering = [worker for worker in snapshot.workers if answers(worker)]
     if answering:
-        return _storeless(snapshot, answering) or _failing(snapshot)
+        return _recordless(snapshot, answering) or _failing(snapshot)
     if any(is_mute(worker) for worker in snapshot.workers):
         return None if snapshot.lookups_per_s else _nobody_answers(snapshot)
     coming = len(_coming(snapshot))
@@ -138,11 +139,11 @@ def _coming(snapshot: ClusterSnapshot) -> list[WorkerView]:
     return [one for one in snapshot.workers if one.state == "starting" and not is_waiting(one)]
 
 
-def _storeless(
+def _recordless(
     snapshot: ClusterSnapshot, answering: Sequence[WorkerView]
 ) -> tuple[Level, str, str] | None:
-    """Whether no worker can read its records, as their store does not answer."""
-    if snapshot.lookups_per_s or not all(map(is_storeless, answering)):
+    """Whether no worker can read its records: no fault of theirs."""
+    if snapshot.lookups_per_s or not all(map(is_recordless, answering)):
         return None
     failing = "; every lookup fails" if snapshot.errors_per_s > 0 else ""
     return Level.OUTAGE, f"{answering[0].why}{failing}", ""
@@ -179,7 +180,8 @@ def _why_none(snapshot: ClusterSnapshot, coming: int) -> str:
         return f"no worker is up, {counted(coming, 'is', 'are')} starting"
     looping = [one for one in snapshot.workers if is_crash_looping(one)]
     if looping:
-        return f"{_named(looping)} died too often and will not be started again"
+        again = next_try(looping, snapshot.taken_at)
+        return ", ".join(filter(None, (f"{_named(looping)} died too often", again)))
     unready = [one for one in snapshot.workers if one.state == "unready"]
     if unready:
         return f"{_named(unready)} with other records than are served"
@@ -200,12 +202,14 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(f"{_named(slow)} slow{away}", "restart")
     if suspect := [one for one in workers if one.state == "suspect" and not one.frozen]:
         yield Finding(f"{_named(suspect)} silent", "restart")
-    if storeless := [one for one in workers if is_storeless(one)]:
-        yield Finding(f"{storeless[0].why}, for {_named(storeless)}")
+    if recordless := [one for one in workers if is_recordless(one)]:
+        yield Finding(f"{recordless[0].why}, for {_named(recordless)}")
     if broken := [one for one in workers if one.breaker_open and one.state != "down"]:
         yield Finding(f"{_named(broken)} failing, not asked for a while", "restart")
     if looping := [one for one in workers if is_crash_looping(one)]:
-        yield Finding(f"{_named(looping)} crash-looping, not started again", "restart")
+        again = next_try(looping, snapshot.taken_at)
+        text = ", ".join(filter(None, (f"{_named(looping)} crash-looping", again)))
+        yield Finding(text, "restart")
     if flapping := [one for one in workers if is_flapping(one)]:
         times = max(one.deaths_last_minute for one in flapping)
         verb = "keeps" if len(flapping) == 1 else "keep"
@@ -219,8 +223,8 @@ def _degraded(snapshot: ClusterSnapshot) -> Iterator[Finding]:
         yield Finding(f"{_named(gone)} lost {_ago(gone, snapshot.taken_at)}: {gone[0].why}")
     if snapshot.hedges_spent:
         yield Finding("more lookups are late than are hedged")
-    if snapshot.journal_trouble:
-        yield Finding(snapshot.journal_trouble)
+    for trouble in filter(None, (snapshot.journal_trouble, snapshot.log_trouble)):
+        yield Finding(trouble)
 
 
 def _machines(snapshot: ClusterSnapshot) -> Iterator[Finding]:

@@ -76,7 +76,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     now, that lookups are hedged away from it again and again, or that it takes more than twice
     the usual time. `machine` is where it runs: by the name that its fleet has for it, or the
     address that it registered from. `restarts` are all of a local worker, and
-    `deaths_last_minute` those times that its process ended by itself.
+    `deaths_last_minute` those times that its process ended by itself; `next_try_at` is the Unix
+    time at which one that died too often is started again, None for all others.
     """
 
     id: str
@@ -109,6 +110,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     hedged_last_minute: int = 0
     deaths_last_minute: int = 0
     machine: str = ""
+    next_try_at: float | None = None
 
 
 class MachineView(msgspec.Struct, frozen=True):
@@ -182,8 +184,9 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     so for a while; `hedges_spent` says that of late more lookups were late than are hedged;
     `tls_expires_at` is the Unix time at which the first certificate in use expires, None without
     TLS; `journal_trouble` is why the journal cannot be written, and how much it lost, "" for
-    neither; `machines` are those of the fleet, and `abilities` what the fleet can do of "spawn",
-    "freeze", "log" and "place".
+    neither; `log_trouble` is why what workers print is dropped now, "" if it is not; `machines` are
+    those of the fleet, and `abilities` what the fleet can do of "spawn", "freeze", "log" and
+    "place".
     """
 
     taken_at: float
@@ -226,3 +229,4 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     abilities: tuple[str, ...] = ("spawn", "freeze", "log")
     busy: bool = False
     hedges_spent: bool = False
+    log_trouble: str = ""

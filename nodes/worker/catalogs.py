@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodes.catalog import Argument, Catalog
 from nodes.errors import BadRequest, DataError, InternalError
 from nodes.security.cursors import Cursor, Cursors, Question, cursor_version
-from nodes.support.slices import Sliced
+from nodes.support.slices import Sliced, awaited
 from nodes.support.text import excerpt
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -28,19 +29,36 @@ class CatalogVersions:
     Attributes:
         present: the catalog that is served now.
         cursors: how pages are signed; None until a master has said so.
+        mend: has the present one got anew, where it is damaged; returns what is done once it is.
     """
 
     MAX_EARLIER = 2
 
     def __init__(self, catalog: Catalog) -> None:
         self.cursors: Cursors | None = None
+        self.mend: Callable[[], asyncio.Future[None]] | None = None
         self.present = OpenCatalog(catalog, self)
         self._before: dict[str, OpenCatalog] = {}
 
     def switch(self, catalog: Catalog) -> None:
         """Serves that one from the next lookup on."""
         before, self.present = self.present, OpenCatalog(catalog, self)
-        self._keep(before)
+        if before.catalog.is_intact:
+            self._keep(before)
+        else:
+            before.close()
+
+    def mended(self, wait_s: float) -> Sliced[bool]:
+        """Lets go of catalogs that are damaged, and waits until the present one is got anew, for so
+        many seconds at most. Returns whether it is worth another try.
+        """
+        if self.present.catalog.info.in_store:
+            return False
+        for one in [one for one in self._before.values() if not one.catalog.is_intact]:
+            self._before.pop(one.version).close()
+        if self.mend is not None and not self.present.catalog.is_intact:
+            yield from awaited(asyncio.wait({self.mend()}, timeout=wait_s))
+        return self.present.catalog.is_intact
 
     def for_page(self, after: str | None) -> Sliced[OpenCatalog]:
         """What to read a page from: the present catalog or, for a page after another, that one's.
@@ -98,6 +116,7 @@ class OpenCatalog:
     def close(self) -> None:
         """Lets go of it."""
         self.reader.close()
+        self.catalog.close()
 
     @property
     def _cursors(self) -> Cursors:

@@ -176,16 +176,19 @@ class CatalogFetcher:
                 "fetches catalog %s from %s:%d: %s bytes, %s are here",
                 *(offer.version, *self._master, f"{offer.bytes:,}", f"{partial.have:,}"),
             )
-        while partial.have < partial.size:
+        while partial.have < partial.size and partial.in_place:
             self._note(offer, partial.have)
             partial.add(self._part(lane, offer, partial.have))
             self._attempts = 0
             self._check()
         self._note(offer, partial.have)
-        if partial.finish(stopped=self._cancelled.is_set):
+        if partial.have == partial.size and partial.finish(stopped=self._cancelled.is_set):
             logger.info("catalog %s is here", offer.version)
             return
         self._check()
+        if not partial.in_place:
+            logger.warning("the folder of catalog %s was removed; it is made anew", offer.version)
+            return
         self._damaged += 1
         logger.warning("what came of catalog %s is damaged, and thrown away", offer.version)
         if self._damaged >= MAX_DAMAGED:

@@ -29,6 +29,7 @@ from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.counters import Counters
 from nodes.worker.fetching import CatalogFetcher
 from nodes.worker.following import CatalogFollower
+from nodes.worker.mending import CatalogMender, Records
 from nodes.worker.registration import RegistrationKeeper
 from nodes.worker.service import DirectService, Lookups, MasterFacingService
 from nodes.worker.warmup import warm_up
@@ -55,6 +56,8 @@ class WorkerServer:
         tls: a worker's certificates; None for no TLS.
         instance: the secret by which its launcher knows it, "" for one of its own.
         follows: whether it gets what its master serves by itself, whenever that is another.
+        records: finds or builds the catalog of the records that it was started with; None if it
+            has none.
 
     Attributes:
         server: its port, for its master and for direct clients.
@@ -76,6 +79,7 @@ class WorkerServer:
         tls: Tls | None = None,
         instance: str = "",
         follows: bool = False,
+        records: Records | None = None,
     ) -> None:
         self._access = WorkerAccess(instance or new_instance())
         self._versions = CatalogVersions(catalog)
@@ -97,11 +101,10 @@ class WorkerServer:
         )
         to_master = None if tls is None else tls.to_master()
         self._follows = follows
-        self._follower = CatalogFollower(
-            self._versions,
-            functools.partial(CatalogFetcher, master=master, token=token, tls=to_master),
-            self._switched,
-        )
+        make_fetcher = functools.partial(CatalogFetcher, master=master, token=token, tls=to_master)
+        self._follower = CatalogFollower(self._versions, make_fetcher, self._switched)
+        self._mender = CatalogMender(self._versions, make_fetcher, records)
+        self._versions.mend = self._mender.mend
         self.registration = RegistrationKeeper(
             request,
             master=master,
@@ -150,6 +153,7 @@ class WorkerServer:
 
     async def _end(self) -> None:
         self.registration.leave()
+        self._mender.close()
         await self._follower.close()
         await self.server.finish(LOOKUP_TIMEOUT_S)
         await self.server.stop()

@@ -50,6 +50,12 @@ Reply = WorkerAnswer | WorkerRefusal | Awaitable[WorkerAnswer | WorkerRefusal]
 SLICE_LOOKUPS = 50
 """Lookups of a batch that are answered without a break."""
 
+MEND_WAIT_S = 1.5
+"""Seconds for which a lookup waits for a catalog that is damaged to be got anew."""
+
+DAMAGED = "the catalog's file was damaged, and is got anew"
+"""What a probe says meanwhile."""
+
 LATE_MESSAGE = "answered too late to be of use"
 
 
@@ -74,7 +80,7 @@ class Lookups:
             present = self._versions.present
             return (yield from present.answer(asked, args, limit=PAGE_RECORDS, after=None))
 
-        return begin(self._told(find()))
+        return begin(self._told(find))
 
     def ask_fast(self, arguments: bytes) -> WorkerAnswer | None:
         """The fast path of `ask`, from its encoded arguments."""
@@ -103,7 +109,7 @@ class Lookups:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return answer
 
-        return begin(self._told(find()))
+        return begin(self._told(find))
 
     def lookup_many(self, request: object) -> Reply:
         """Answers a `nodes.wire.BatchRequest`: an envelope for each lookup, in order."""
@@ -129,7 +135,7 @@ class Lookups:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
-        return begin(self._told(find()))
+        return begin(self._told(find))
 
     def suggest(self, field: object, prefix: object, limit: object = 10) -> Reply:
         """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
@@ -146,14 +152,19 @@ class Lookups:
                 body, count=len(values), after=None, catalog=opened.version, files=()
             )
 
-        return begin(self._told(find()))
+        return begin(self._told(find))
 
     def probe(self) -> ProbeAnswer | Awaitable[ProbeAnswer]:
         """Reads from the catalog for real, and reports; see `nodes.wire.ProbeAnswer`."""
 
         def report() -> Sliced[ProbeAnswer]:
             opened = self._versions.present
-            trouble = yield from opened.reader.probe_in_slices()
+            try:
+                trouble = yield from opened.reader.probe_in_slices()
+            except DataError as damage:
+                logger.warning("a probe found: %s", damage)
+                mended = yield from self._versions.mended(0.0)
+                trouble = "" if mended else DAMAGED
             counters, memory = self.counters, self._process.memory_info()
             return (
                 counters.served,
@@ -168,10 +179,19 @@ class Lookups:
 
         return begin(report())
 
-    def _told(self, work: Sliced[WorkerAnswer]) -> Sliced[WorkerAnswer | WorkerRefusal]:
-        """An answer, or why there is none."""
+    def _told(
+        self, find: Callable[[], Sliced[WorkerAnswer]]
+    ) -> Sliced[WorkerAnswer | WorkerRefusal]:
+        """An answer, or why there is none. Who meets a damaged catalog waits for it to be mended,
+        and then reads from that.
+        """
         try:
-            return (yield from work)
+            try:
+                return (yield from find())
+            except (DataError, sqlite3.Error):
+                if not (yield from self._versions.mended(MEND_WAIT_S)):
+                    raise
+            return (yield from find())
         except LookupFailed as refusal:
             return (refusal.code, refusal.message)
         except (DataError, sqlite3.Error) as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import time
 from hashlib import blake2b
 from pathlib import Path
@@ -166,3 +167,18 @@ def test_old_catalogs_go_when_there_are_too_many(sent: Sent, cache: Path) -> Non
     assert add(sent, cache, len(sent.data)) is True
     assert len(files(cache)) == MAX_CATALOGS
     assert f"{sent.version}.db" in files(cache)
+
+
+def test_what_is_added_to_a_file_that_was_removed_is_not_taken_for_a_catalog(
+    sent: Sent, cache: Path
+) -> None:
+    like = {"digest": sent.digest, "size": len(sent.data), "cache": cache}
+    with partial.partial_catalog(sent.version, **like) as part:  # type: ignore[arg-type]
+        assert part is not None
+        part.add(sent.data[:1000])
+        shutil.rmtree(cache)
+        assert not part.in_place
+        part.check_room()
+        part.add(sent.data[1000:])
+        assert not part.finish()
+    assert add(sent, cache, len(sent.data)) is True

@@ -14,7 +14,7 @@ from tests.console.fakes import NOON, cluster_snapshot, machine_view, worker_vie
 )
 def test_a_worker_s_trouble_is_in_its_row(state: str, slow: bool, shown: str) -> None:
     view = worker_view(1, state=state, slow=slow, hedged_away=18, errors=3, p99_ms=152.0)
-    cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
+    cells = dict(zip(WORKER_COLUMNS, worker_row(view, NOON), strict=True))
     assert cells["STATE"] == shown
     assert (cells["HEDGED"], cells["ERR"], cells["P99"]) == ("18", "3", "152 ms")
 
@@ -38,7 +38,7 @@ def test_each_of_several_machines_has_a_line_and_a_single_one_only_if_it_is_lost
 
 def test_a_worker_s_machine_and_its_wait_are_in_its_row() -> None:
     view = worker_view(1, machine="m1", state="starting", why="waiting for room: none has any")
-    cells = dict(zip(WORKER_COLUMNS, worker_row(view), strict=True))
+    cells = dict(zip(WORKER_COLUMNS, worker_row(view, NOON), strict=True))
     assert (cells["MACHINE"], cells["STATE"]) == ("m1", "waiting")
 
 

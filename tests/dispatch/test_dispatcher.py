@@ -185,10 +185,14 @@ def test_what_one_does_not_reach_another_may() -> None:
         assert (worker.errors, worker.served, s.router.reroutes) == (0, 0, 1)
 
 
-def test_one_whose_probes_say_that_it_has_no_store_is_asked_last() -> None:
+@pytest.mark.parametrize("in_store", [True, False])
+def test_one_whose_probes_say_that_it_cannot_read_its_records_is_asked_last(
+    in_store: bool,
+) -> None:
     told: list[tuple[str, str]] = []
     with dispatching(listener=lambda kind, _worker, text: told.append((kind, text))) as s:
         worker = s.worker("a", storeless)
+        worker.in_store = in_store
         s.worker("b", good, served=5)
         for trouble in ("cannot be reached", "cannot be reached", ""):
             s.registry.probe_answered(
@@ -203,8 +207,8 @@ def test_one_whose_probes_say_that_it_has_no_store_is_asked_last() -> None:
                 assert [s.call(), s.call()] == ["b", "b"]
         assert worker.state is State.UP
         assert told[-2:] == [
-            ("store_down", "cannot be reached"),
-            ("store_back", "reads its records again"),
+            ("store_down" if in_store else "damaged", "cannot be reached"),
+            ("store_back" if in_store else "mended", "reads its records again"),
         ]
         worker.served = 0
         s.dispatcher.changed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.cluster import Cluster
 from nodes.support.addresses import parse_address
+from nodes.support.paths import cache_dir
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
@@ -243,6 +245,27 @@ def full_disk(scenario: Scenario) -> None:
         process.rlimit(psutil.RLIMIT_FSIZE, usual)
 
 
+def full_disk_and_deaths(scenario: Scenario) -> None:
+    """The same, and a worker is killed again and again meanwhile: its log cannot be written."""
+    assert scenario.master is not None
+    process = psutil.Process(scenario.master.process.pid)
+    usual = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (1024, usual[1]))
+    kill_storm(scenario)
+    process.rlimit(psutil.RLIMIT_FSIZE, usual)
+
+
+def no_cache(scenario: Scenario) -> None:
+    """The folder of catalogs is removed, and a worker killed, about each second."""
+    while not scenario.over.wait(1.0):
+        pids = scenario.pids()
+        if len(pids) == 2:
+            shutil.rmtree(cache_dir())
+            victim = scenario.random.choice(pids)
+            kill_process(victim)
+            scenario.watch(lambda: victim not in scenario.pids())  # noqa: B023 - used up at once
+
+
 def _misbehaving(
     behaviour: str, found: Callable[[WorkerView | None], bool]
 ) -> Callable[[Scenario], None]:
@@ -399,6 +422,8 @@ FAULTS: dict[str, Fault] = {
     "the clients' process forks": Fault(forks, launched),
     "master out of descriptors": Fault(no_descriptors, launched),
     "master's disk full": Fault(full_disk, launched),
+    "state disk full, a worker dies": Fault(full_disk_and_deaths, launched),
+    "cache folder removed, workers killed": Fault(no_cache),
     BUSY: Fault(busy_machine),
 }
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""

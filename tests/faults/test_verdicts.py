@@ -134,7 +134,7 @@ def flapping(cluster: HostedCluster, _folder: Path) -> Iterator[float]:
 
 @contextmanager
 def crash_loop(cluster: HostedCluster, _folder: Path) -> Iterator[float]:
-    """A worker dies until it is not started again."""
+    """A worker dies until it is not started again for a minute."""
     yield _die(cluster, 6)
 
 
@@ -186,7 +186,7 @@ SCENES: dict[str, tuple[Fault, tuple[str, ...]]] = {
     "all frozen": (all_frozen, ("OUTAGE  no worker answers, all are frozen",)),
     "slow": (slow, ("DEGRADED  w2 slow, ",)),
     "flapping": (flapping, ("DEGRADED  w2 keeps dying, 2 times in a minute",)),
-    "crash loop": (crash_loop, ("DEGRADED  w2 crash-looping, not started again",)),
+    "crash loop": (crash_loop, ("DEGRADED  w2 crash-looping, next try in ",)),
     "all gone": (all_gone, ("OUTAGE  no workers",)),
     "mixed catalogs": (mixed_catalogs, ("DEGRADED  w4 with other records, not asked",)),
     "draining": (draining, ("HEALTHY  draining w2", "HEALTHY  w2 left ")),

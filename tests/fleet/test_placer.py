@@ -8,13 +8,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
 
 from nodes.errors import BadRequest, NotPossible
 from nodes.fleet.local_machine import LocalMachine
-from nodes.fleet.machine import Ability, Ending, Launch, RunningWorker
+from nodes.fleet.machine import Ability, Ending, Launch, RunningWorker, Sink
 from nodes.fleet.machine_states import MachineChange, MachineStates
 from nodes.fleet.placer import Placer
 from nodes.fleet.process import WorkerProcess
@@ -36,7 +35,7 @@ class Losable:
         self._here = LocalMachine(name, room, program=[sys.executable])
         self._processes: list[OnLosable] = []
 
-    def start(self, launch: Launch, output: IO[bytes]) -> RunningWorker:
+    def start(self, launch: Launch, output: Sink) -> RunningWorker:
         """As here, unless it is lost."""
         if self.lost:
             raise ConnectionError(self.lost)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nodes.fleet.hosts import Host
+from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Launch
 from nodes.fleet.ssh_machine import NO_ANSWER, SshMachine
 from tests.kit import poll_for
@@ -59,8 +60,8 @@ def test_it_can_be_reached_and_knows_its_addresses(tmp_path: Path) -> None:
 def test_why_it_cannot_be_reached_is_said(tmp_path: Path, script: str, why: str) -> None:
     with machine(tmp_path, script) as north:
         poll_for(lambda: why in north.lost)
-        with (tmp_path / "log").open("ab") as log, pytest.raises(ConnectionError):
-            north.start(Launch("w1", (), "0" * 32), log)
+        with pytest.raises(ConnectionError):
+            north.start(Launch("w1", (), "0" * 32), LogFile(tmp_path / "log"))
 
 
 def test_no_ssh_at_all(tmp_path: Path) -> None:
@@ -75,8 +76,8 @@ def test_workers_end_with_their_machine_and_it_comes_back(tmp_path: Path) -> Non
     with machine(tmp_path, f"echo $$ > {pid_file}\n{KEEPER}") as north:
         poll_for(lambda: not north.lost)
         arguments = ("worker", "0", "--master", "127.0.0.1:1", "--from-master")
-        with (tmp_path / "log").open("ab") as log:
-            worker = north.start(Launch("w1", (*arguments, "--secrets-from-stdin"), "0" * 32), log)
+        launch = Launch("w1", (*arguments, "--secrets-from-stdin"), "0" * 32)
+        worker = north.start(launch, LogFile(tmp_path / "log"))
         poll_for(lambda: worker.pid)
         north.tell_token("another")
         os.kill(int(pid_file.read_text()), signal.SIGKILL)

@@ -18,7 +18,9 @@ import psutil
 import pytest
 
 from nodes.errors import NotPossible, UnknownWorker
+from nodes.fleet import log_file
 from nodes.fleet.local_machine import LocalMachine, LocalMachines
+from nodes.fleet.restarts import Restarts
 from nodes.fleet.supervisor import Supervisor
 from nodes.master.events import EventLog
 from nodes.master.fleet_reports import FleetReports
@@ -213,6 +215,68 @@ def test_one_that_dies_at_start_is_crash_looping_until_an_operator_restarts_it(
         assert observer.notes.count(("crash_looping", "w1")) >= 1
 
 
+def test_one_that_died_too_often_is_tried_again_by_itself_and_it_is_said_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Restarts, "FIRST_RETRY_S", 0.5)
+    monkeypatch.setattr(Restarts, "STEP_S", 0.0)
+    marker = tmp_path / "well"
+    code = f"import os; os.path.exists({str(marker)!r}) or exit(3)\n{LEAVES}"
+    with fleet(tmp_path, code) as (made, observer):
+        made.spawn(1)
+        poll_for(lambda: observer.worker("w1").phase is Phase.CRASH_LOOPING)
+        assert 0.0 < observer.worker("w1").next_at - time.monotonic() <= 0.5
+        poll_for(lambda: len(observer.ends()) == 7, what="it was tried again, to no avail")
+        marker.touch()
+        poll_for(lambda: started(made, "w1"))
+        assert pid_of(observer, "w1")
+
+
+def test_without_a_log_a_worker_lives_all_the_same(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.write_text("a file where the folder should be")
+    with fleet(logs) as (made, observer):
+        made.spawn(1)
+        pid = poll_for(lambda: pid_of(observer, "w1"))
+        kill_process(pid)
+        poll_for(lambda: pid_of(observer, "w1") not in (0, pid))
+        poll_for(lambda: made.log_trouble)
+        assert observer.notes.count(("output_dropped", "")) == 1
+        assert ("crash_looping", "w1") not in observer.notes
+        logs.unlink()
+        poll_for(lambda: instance_of(observer, "w1"))
+        poll_for(lambda: made._logs.printed("w1") > 100)
+        made._logs.look()
+    assert observer.ends()[0].startswith("killed by SIGKILL")
+
+
+CHATTY = f"""
+import sys
+for number in range(40_000):
+    print(f"line {{number}}", "x" * 100)
+print("the last", flush=True)
+{LEAVES}
+"""
+
+
+def test_a_worker_that_prints_much_fills_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "MAX_LOG_BYTES", 300_000)
+    most = 0
+    with fleet(tmp_path, CHATTY) as (made, _observer):
+
+        def has_said_all() -> bool:
+            nonlocal most
+            most = max(most, sum(path.stat().st_size for path in tmp_path.glob("*.log*")))
+            return made._logs.last_words("w1").endswith("here")
+
+        made.spawn(1)
+        poll_for(has_said_all)
+        assert "the last" in made.log("w1")[1]
+    assert 300_000 < most <= 600_000
+
+
 def test_scale_up_and_down(tmp_path: Path) -> None:
     with fleet(tmp_path) as (made, observer):
         assert made.scale(3) == "started w1, w2, w3"
@@ -343,6 +407,7 @@ LAUNCHER = """
 import sys, threading
 from pathlib import Path
 from nodes.fleet.local_machine import LocalMachine, LocalMachines
+from nodes.fleet.restarts import Restarts
 from nodes.fleet.supervisor import Supervisor
 from tests.fleet.test_supervisor import Observer, LEAVES, pid_of
 observer = Observer()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nodes.catalog import CatalogInfo, ensure_catalog
+from nodes.catalog.seal import seal
 from nodes.errors import BadRequest, NotPossible, Overloaded, Stopping
 from nodes.master.catalog_offers import MAX_PARTS_ASKED, CatalogOffers
 from nodes.master.fetch_patience import FetchPatience
@@ -95,17 +97,32 @@ def test_a_file_that_is_another_by_now_is_offered_anew(tmp_path: Path) -> None:
             path = Path(info.path)
             other = path.with_name("other")
             other.write_bytes(path.read_bytes() + b"more")
+            seal(other)
             other.replace(path)
             with pytest.raises(NotPossible, match="another now"):
                 await made.part(info.version, 0)
             after = await made.offer("")
             assert (after.bytes, after.digest) != (before.bytes, before.digest)
             assert await fetch(made, info.version) == path.read_bytes()
-            path.unlink()
-            with pytest.raises(NotPossible, match="cannot be read"):
-                await made.part(info.version, 0)
-            with pytest.raises(NotPossible, match="cannot be read"):
-                await made.offer("")
+
+        asyncio.run(look())
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, Path.touch, lambda path: os.truncate(path, 4096)])
+def test_a_file_that_is_gone_or_damaged_is_sent_to_nobody_until_it_is_there_again(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    info = build(tmp_path, "now")
+    with offers(info) as made:
+
+        async def look() -> None:
+            await made.offer("")
+            harm(Path(info.path))
+            for ask in (made.part(info.version, 0), made.offer("")):
+                with pytest.raises(Overloaded, match="is being put back"):
+                    await ask
+            build(tmp_path, "now")
+            assert await fetch(made, info.version) == Path(info.path).read_bytes()
 
         asyncio.run(look())
 

@@ -233,7 +233,7 @@ def test_what_a_journal_holds_is_text(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc/x", "w\0", "w\n", "-w", "é"])
 def test_no_id_is_a_path(tmp_path: Path, name: str) -> None:
     logs = Logs(tmp_path / "logs")
-    for use in (logs.file, logs.open, logs.part):
+    for use in (logs.file, logs.begin, logs.part):
         with pytest.raises(UnknownWorker):
             use(name)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -252,7 +252,7 @@ def test_a_dataset_names_no_file_outside_of_its_folder(tmp_path: Path, name: str
 def test_a_log_that_is_asked_for_by_a_path_is_none(tmp_path: Path) -> None:
     (tmp_path / "secret.log").write_text("secret")
     logs = Logs(tmp_path / "logs")
-    logs.open("w1").close()
+    logs.begin("w1").close()
     with pytest.raises(UnknownWorker):
         logs.part("../secret")
     end, text = logs.part("w1")

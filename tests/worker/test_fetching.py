@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_it_goes_on_after_its_connection_is_lost(cluster: HostedCluster, cache: 
             assert same(fetched.result(), cluster)
     assert sorted(set(parts.asked)) == parts.each_once
     assert len(parts.asked) == len(parts.each_once) + 1
+
+
+def test_where_the_folder_is_removed_meanwhile_it_begins_anew(
+    cluster: HostedCluster, cache: Path
+) -> None:
+    parts = WatchedParts(cluster, held_from=5 * PART_BYTES)
+    with fetching(fetcher(cluster.address, cache)) as [fetched]:
+        parts.wait_held()
+        shutil.rmtree(cache)
+        parts.release()
+        assert same(fetched.result(), cluster)
+    assert parts.asked[-len(parts.each_once) :] == parts.each_once
 
 
 @pytest.mark.long

@@ -38,6 +38,11 @@ class StoreCatalog:
         self._table = table
         self._url_env = url_env
 
+    @property
+    def is_intact(self) -> bool:
+        """A store sees to that itself."""
+        return True
+
     def reader(self) -> StoreReader:
         """See `nodes.catalog.protocol`; it connects when it is first asked."""
         return StoreReader(self.info, self._table, Pool(self._url_env))

@@ -19,10 +19,7 @@ from nodes.fleet.keeper.messages import (
     Started,
     WorkerReport,
 )
-from nodes.fleet.program import PROGRAM, program_environment
-
-OUTPUT_ENDS_WITHIN_S = 1.0
-"""Seconds after a worker's end within which its output ends too, unless others hold it open."""
+from nodes.fleet.program import OUTPUT_ENDS_WITHIN_S, PROGRAM, program_environment
 
 
 class ProcessTable:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from nodes.fleet.keeper.messages import (
     WorkerReport,
 )
 from nodes.fleet.keeper.outbox import Outbox
-from nodes.fleet.machine import Ending, Launch
+from nodes.fleet.machine import Ending, Launch, Sink
 from nodes.fleet.program import describe_end
 from nodes.wire import LauncherSecrets, encode_secrets
 
@@ -38,10 +36,10 @@ class KeptWorker:
     Args:
         signal: has its keeper send the worker of a key a signal, without waiting.
         key: by which its keeper knows it.
-        output: the descriptor of the file for what it prints; its own from now on.
+        output: where what it prints goes.
     """
 
-    def __init__(self, signal: Callable[[int, int], None], key: int, output: int) -> None:
+    def __init__(self, signal: Callable[[int, int], None], key: int, output: Sink) -> None:
         self._signal = signal
         self.key = key
         self._output = output
@@ -67,8 +65,7 @@ class KeptWorker:
             case Started():
                 self.pid = report.pid
             case Output():
-                with contextlib.suppress(OSError):  # a full disk keeps nobody from work
-                    os.write(self._output, report.data)
+                self._output.write(report.data)
             case NotStarted():
                 self.end(Ending(report.why))
             case Ended():
@@ -78,7 +75,6 @@ class KeptWorker:
         """It has ended; what comes later changes nothing."""
         if self._ending is None:
             self._ending = how
-            os.close(self._output)
             self._ended.set()
 
 
@@ -133,10 +129,10 @@ class KeeperSession:
         if time.monotonic() - self._heard_at > self._silent_s:
             self._silent()
 
-    def start(self, launch: Launch, output: IO[bytes], token: str) -> KeptWorker:
+    def start(self, launch: Launch, output: Sink, token: str) -> KeptWorker:
         """Has a worker started."""
         with self._lock:
-            worker = KeptWorker(self.signal, next(self._keys), os.dup(output.fileno()))
+            worker = KeptWorker(self.signal, next(self._keys), output)
             if self._lost:
                 worker.end(Ending(self._lost, machine_lost=True))
                 return worker

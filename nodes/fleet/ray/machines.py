@@ -5,18 +5,16 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 from nodes.errors import StartError
 from nodes.fleet.keeper.messages import Signal, Start, Tell
 from nodes.fleet.keeper.session import KeptWorker
-from nodes.fleet.machine import Ability, Launch, OpenMachines
+from nodes.fleet.machine import Ability, Launch, OpenMachines, Sink
 from nodes.fleet.ray.engine import Engine, parse_engine
 from nodes.fleet.ray.ledger import KnownKeeper, KnownMachine, Ledger
 from nodes.fleet.ray.messages import NO_ANSWER, Action, Join, Joined, Reply
@@ -187,7 +185,7 @@ class RayMachines:
         """Why Ray cannot be asked now, "" if it can."""
         return self._side.unreachable
 
-    def start(self, machine: KnownMachine, launch: Launch, output: IO[bytes]) -> KeptWorker:
+    def start(self, machine: KnownMachine, launch: Launch, output: Sink) -> KeptWorker:
         """Has a worker started on a machine; see `Machine.start`."""
         told = encode_secrets(LauncherSecrets(self._token() or "", launch.instance))
         with self._lock:
@@ -195,7 +193,7 @@ class RayMachines:
             if keeper is None:
                 raise OSError(errno.EHOSTUNREACH, machine.why)
             signal = functools.partial(self._signal, keeper)
-            worker = KeptWorker(signal, next(self._keys), os.dup(output.fileno()))
+            worker = KeptWorker(signal, next(self._keys), output)
             keeper.workers.add(worker)
             self._order(keeper, Start(worker.key, tuple(launch.arguments), told))
         return worker
@@ -250,6 +248,6 @@ class RayMachine:
         """Why no worker can be started there now, "" if one can."""
         return self._known.why or self._machines.unreachable
 
-    def start(self, launch: Launch, output: IO[bytes]) -> KeptWorker:
+    def start(self, launch: Launch, output: Sink) -> KeptWorker:
         """Starts a worker there; see `nodes.fleet.machine.Machine`."""
         return self._machines.start(self._known, launch, output)

@@ -38,6 +38,7 @@ from nodes.fleet.keeper.messages import (
 from nodes.fleet.keeper.outbox import MAX_WAITING_OUTPUT_BYTES, Outbox
 from nodes.fleet.keeper.process_table import ProcessTable
 from nodes.fleet.keeper.session import KeeperSession
+from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Launch
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
@@ -235,9 +236,9 @@ class Ends:
 
 def test_a_session_knows_its_workers_until_it_is_lost(tmp_path: Path) -> None:
     ends = Ends()
-    with (tmp_path / "log").open("ab") as log:
-        one = ends.session.start(Launch("w1", ("worker",), "1" * 32), log, "token")
-        two = ends.session.start(Launch("w2", ("worker",), "2" * 32), log, "token")
+    log = LogFile(tmp_path / "log")
+    one = ends.session.start(Launch("w1", ("worker",), "1" * 32), log, "token")
+    two = ends.session.start(Launch("w2", ("worker",), "2" * 32), log, "token")
     start = decode_order(read_frame(ends.orders))
     assert isinstance(start, Start)
     assert start.arguments == ("worker",)
@@ -258,8 +259,8 @@ def test_a_session_knows_its_workers_until_it_is_lost(tmp_path: Path) -> None:
     lost = two.wait(0.0)
     assert lost is not None
     assert (lost.why, lost.machine_lost) == ("m1 is lost: it does not answer", True)
-    with (tmp_path / "log").open("ab") as log:
-        late = ends.session.start(Launch("w3", ("worker",), "3" * 32), log, "token").wait(0.0)
+    late = ends.session.start(Launch("w3", ("worker",), "3" * 32), log, "token").wait(0.0)
+    log.close()
     assert late == lost
     assert (tmp_path / "log").read_bytes() == b"said\n"
     ends.close()

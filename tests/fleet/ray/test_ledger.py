@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import pytest
 
 from nodes.fleet.keeper.messages import Ended, NotStarted, Output, Signal, Start, Started
 from nodes.fleet.keeper.session import KeptWorker
+from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Ending
 from nodes.fleet.ray.ledger import FORGET_AFTER_S, KnownKeeper, KnownMachine, Ledger
 from nodes.fleet.ray.messages import (
@@ -52,12 +52,13 @@ class KnownWorker(NamedTuple):
 def run(ledger: Ledger, tmp_path: Path) -> Iterator[KnownWorker]:
     """A worker that the keeper of the first node was told to start."""
     keeper = keeper_of(ledger)
-    output = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
-    worker = KeptWorker(lambda _key, _number: None, 1, output)
+    log = LogFile(tmp_path / "log")
+    worker = KeptWorker(lambda _key, _number: None, 1, log)
     keeper.workers.add(worker)
     keeper.order(Start(1, ("worker",), b"secret\n"))
     yield KnownWorker(worker)
     worker.end(Ending("the test is over"))
+    log.close()
 
 
 def machine(ledger: Ledger, name: str = "a") -> KnownMachine:

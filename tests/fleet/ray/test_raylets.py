@@ -18,6 +18,7 @@ import pytest
 
 from nodes.catalog import ensure_catalog
 from nodes.errors import StartError
+from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Ending, Launch, RunningWorker
 from nodes.fleet.ray.engine import parse_engine
 from nodes.fleet.ray.machines import RayMachine, RayMachines
@@ -67,8 +68,8 @@ class Place:
         """Starts a worker; returns once it is up."""
         arguments = ["worker", "0", "--master", str(self.master.address), "--id", worker_id]
         arguments += ["--catalog", self.catalog, "--leave-with-stdin", "--secrets-from-stdin"]
-        with self.log(worker_id).open("wb") as output:
-            worker = self.machine(where).start(Launch(worker_id, arguments, new_instance()), output)
+        launch = Launch(worker_id, arguments, new_instance())
+        worker = self.machine(where).start(launch, LogFile(self.log(worker_id)))
         poll_for(lambda: worker_id in self.up(), 30)
         return worker
 
@@ -155,8 +156,8 @@ def test_a_node_lost_under_load_takes_no_lookup_with_it(place: Place) -> None:
         assert time.monotonic() - began < BACK_WITHIN_S
         lost = next(one for one in place.machines.all() if one.name == THERE)
         assert lost.lost
-        with pytest.raises(OSError, match="Ray node"), place.log("w3").open("wb") as output:
-            lost.start(Launch("w3", ["worker"], new_instance()), output)
+        with pytest.raises(OSError, match="Ray node"):
+            lost.start(Launch("w3", ["worker"], new_instance()), LogFile(place.log("w3")))
         place.cluster.start_node(4)
         assert place.machine(THERE) is lost, "a machine that is back is another"
         place.start("w3", THERE)
@@ -217,7 +218,7 @@ machines = RayMachines(
 )
 machine = next(one for one in machines.all() if not one.lost)
 arguments = ["worker", "0", "--master", master, "--catalog", catalog, "--secrets-from-stdin"]
-machine.start(Launch("w1", arguments, new_instance()), open(Path(folder) / "w1.log", "wb"))
+machine.start(Launch("w1", arguments, new_instance()), open(Path(folder) / "w1.log", "wb", 0))
 time.sleep(600)
 """
 
