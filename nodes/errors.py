@@ -18,6 +18,7 @@ raises for it. "May it be tried again?" is a question of the branch:
     │   ├── Conflict             conflict         the address or name is held by a live worker
     │   └── InternalError        internal         a defect of ours; the log has more
     ├── MasterLost               the master did not answer: nothing is known of the lookup
+    │   └── BadReply             what answered in its place is no master, or of another version
     ├── DataError                records or dataset.toml cannot be used; says where and why
     └── StartError               a command cannot start (port taken, bad option)
 """
@@ -120,6 +121,16 @@ class MasterLost(RollcallError):  # noqa: N818
     """The master could not be reached, or went away before it answered."""
 
 
+class BadReply(MasterLost):
+    """Whatever is at the master's address has answered, and not as a master does."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"what is at {where} does not answer as a master does: {what}; is it one, and of this "
+            "version? Look at the address, and compare 'rollcall-nodes --version' at both ends"
+        )
+
+
 class DataError(RollcallError):
     """Records or `dataset.toml` cannot be used; the message says where, why and what to do."""
 
@@ -155,4 +166,9 @@ def code_of(error: RollcallError) -> str:
     return _OTHERS.get(type(error).__name__, InternalError.code)
 
 
-_OTHERS = {"MasterLost": "master_lost", "DataError": "data", "StartError": "start"}
+_OTHERS = {
+    "MasterLost": "master_lost",
+    "BadReply": "bad_reply",
+    "DataError": "data",
+    "StartError": "start",
+}

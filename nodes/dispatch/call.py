@@ -9,7 +9,7 @@ from nodes.dispatch.replies import is_answer
 from nodes.errors import LookupFailed
 from nodes.routing import CallState, Worker
 from nodes.transport import RemoteFailure, TransportError, Value
-from nodes.wire import WorkerAnswer
+from nodes.wire import PAGE_RECORDS, WorkerAnswer
 
 
 class Answer(NamedTuple):
@@ -59,6 +59,7 @@ class Call:
         tasks: lookups that the call carries.
         version: of the catalog that should answer, if a worker still has it; "" for any.
         timeout_s: seconds for all of it.
+        most: records of its answer, at most.
         began: when it was submitted; seconds on the dispatcher's clock.
         sent_at: when it was first sent.
         worker: whom it was first sent to.
@@ -71,6 +72,7 @@ class Call:
     tasks = 1
     version = ""
     timeout_s = 2.0
+    most = PAGE_RECORDS
 
     __slots__ = ("arguments", "began", "carrier", "over", "sent_at", "state", "worker")
 
@@ -85,7 +87,7 @@ class Call:
 
     def accepts(self, reply: bytes) -> bool:
         """Whether a reply has the form of an answer."""
-        return is_answer(reply)
+        return is_answer(reply, self.most)
 
     def answered(self, answer: Answer) -> None:
         """A worker has answered."""

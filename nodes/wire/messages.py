@@ -15,6 +15,10 @@ LOOKUP_TIMEOUT_S = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
 
 
+MAX_TIMEOUT_S = 60.0
+"""The longest deadline that a client may ask for."""
+
+
 PAGE_RECORDS = 1000
 """Records of a page, unless its client says otherwise."""
 
@@ -65,6 +69,19 @@ Version = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,64}\Z")]
 def is_version(value: object) -> TypeGuard[str]:
     """Whether that may be a catalog's version."""
     return type(value) is str and 1 <= len(value) <= 64 and value.isascii() and value.isalnum()
+
+
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+ShortText = Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+MAX_MEMBERS = 2048
+"""Workers of a list that a client takes."""
 
 
 Verb = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
@@ -190,7 +207,7 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instance: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
     wanted_id: WantedId
     host: Annotated[str, msgspec.Meta(max_length=255)]
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    port: Port
     pid: Count
     catalog: Description
 
@@ -239,14 +256,14 @@ class Member(msgspec.Struct, frozen=True):
     of its `Description`.
     """
 
-    id: str
-    generation: int
-    host: str
-    port: int
-    state: str
-    version: str
-    probes_answered: int
-    key: str
+    id: ShortText
+    generation: Count
+    host: Host
+    port: Port
+    state: ShortText
+    version: ShortText
+    probes_answered: Count
+    key: ShortText
     in_store: bool = False
 
 
@@ -258,12 +275,18 @@ class Members(msgspec.Struct, frozen=True):
     is (probes aside), and "" from a master that cannot be told to wait for that.
     """
 
-    master: str
-    balance: str
+    master: ShortText
+    balance: ShortText
     expecting: bool
-    members: tuple[Member, ...]
-    died: tuple[int, ...] = ()
-    version: str = ""
+    members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+    died: tuple[Count, ...] = ()
+    version: ShortText = ""
+
+    def __post_init__(self) -> None:
+        registrations = {one.generation for one in self.members}
+        addresses = {(one.host, one.port) for one in self.members}
+        if not len(registrations) == len(addresses) == len(self.members):
+            raise ValueError("a worker, or an address, is there twice")
 
 
 encode_request = msgspec.msgpack.Encoder().encode
