@@ -16,7 +16,7 @@ from nodes.client.lookups import (
     Answered,
     Record,
     batch_text,
-    check_limit,
+    check_options,
     check_page,
     checked_pages,
     checked_timeout,
@@ -191,7 +191,7 @@ class AsyncClient:
         limit: int,
         after: str | None = None,
     ) -> Envelope:
-        check_limit(limit)
+        check_options(limit, after)
         return await self._master.call(
             verb,
             *args,

@@ -15,7 +15,7 @@ from nodes.client.lookups import (
     Answered,
     Record,
     batch_text,
-    check_limit,
+    check_options,
     check_page,
     checked_pages,
     checked_timeout,
@@ -24,7 +24,7 @@ from nodes.client.lookups import (
     pages_late,
 )
 from nodes.errors import LookupFailed
-from nodes.support.addresses import DEFAULT_ADDRESS
+from nodes.support.addresses import DEFAULT_ADDRESS, parse_address
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     PAGE_RECORDS,
@@ -38,7 +38,7 @@ from nodes.wire import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nodes.client.direct import DirectClient
+    from nodes.client.shared_direct import DirectShare
     from nodes.security.tls import Tls
 
 
@@ -55,7 +55,8 @@ class Client:
         token: for a master whose lookups need one; None to use this user's token on this
             machine, if there is one. It is sent only to a master that asks for it.
         direct: whether lookups go straight to the workers. That is quicker, and follows the same
-            rules; the workers must be within reach, and the master still says who they are.
+            rules; the workers must be within reach, and the master still says who they are. The
+            direct clients of a process to one master share its list of workers and connections.
         tls: the folder with the certificate (`ca.pem`) of the CA that the master's certificate
             must be from; None for no TLS.
 
@@ -84,7 +85,7 @@ class Client:
         self._master = MasterConnection(
             address, token=given, patient=True, tls=None if secure is None else secure.to_master()
         )
-        self._direct = _direct_client(address, given, secure) if direct else None
+        self._direct = _direct_share(address, token, tls) if direct else None
 
     @property
     def timeout(self) -> float:
@@ -200,7 +201,7 @@ class Client:
         after: str | None,
         timeout: float,
     ) -> Envelope:
-        check_limit(limit)
+        check_options(limit, after)
         if self._direct is not None:
             page = self._direct.page(name, args, limit=limit, after=after, timeout=timeout)
         else:
@@ -251,7 +252,7 @@ class Client:
     def _first_pages(
         self, lookups: Sequence[Sequence[str | float]], limit: int, timeout: float
     ) -> list[Page]:
-        check_limit(limit)
+        check_options(limit)
         text, where = batch_text(lookups), self._master.where
         if self._direct is not None:
             answers = self._direct.many(text, limit=limit, timeout=timeout)
@@ -324,14 +325,19 @@ def _users_token() -> str | None:
     return client_token()
 
 
-def _direct_client(
-    address: str, token: Callable[[], str | None], secure: Tls | None
-) -> DirectClient:
+def _direct_share(address: str, token: str | None, tls: Path | str | None) -> DirectShare:
     from nodes.client.async_connection import AsyncMasterConnection  # noqa: PLC0415 - see above
     from nodes.client.direct import DirectClient  # noqa: PLC0415 - see above
+    from nodes.client.shared_direct import DirectShare  # noqa: PLC0415 - see above
 
-    to_master = None if secure is None else secure.to_master()
-    return DirectClient(
-        functools.partial(AsyncMasterConnection, address, token=token, tls=to_master),
-        tls=None if secure is None else secure.to_workers(),
-    )
+    def make() -> DirectClient:
+        secure = None if tls is None else _certificates(tls)
+        connect = functools.partial(
+            AsyncMasterConnection,
+            address,
+            token=_users_token if token is None else lambda: token,
+            tls=None if secure is None else secure.to_master(),
+        )
+        return DirectClient(connect, tls=None if secure is None else secure.to_workers())
+
+    return DirectShare((parse_address(address), token, tls and str(tls)), make)

@@ -9,7 +9,7 @@ import msgspec
 
 from nodes.errors import BadReply, BadRequest, DeadlineExceeded, LookupFailed
 from nodes.transport import Value
-from nodes.wire import LOOKUP_TIMEOUT_S, MAX_TIMEOUT_S, PAGE_RECORDS, Envelope, Page
+from nodes.wire import LOOKUP_TIMEOUT_S, MAX_COUNT, MAX_TIMEOUT_S, PAGE_RECORDS, Envelope, Page
 
 T = TypeVar("T")
 
@@ -66,10 +66,14 @@ def check_page(where: str, page: Envelope, *, limit: int, after: str | None) -> 
     return page
 
 
-def check_limit(limit: int) -> None:
-    """Raises `BadRequest` for a page's limit that is no number. (Which it may be, workers say.)"""
-    if type(limit) is not int:
-        raise BadRequest("limit must be a whole number of records")
+def check_options(limit: int, after: str | None = None) -> None:
+    """Raises `BadRequest` for options of a page that none can have. What a limit may be, and
+    whether a cursor is one, workers say.
+    """
+    if type(limit) is not int or not 0 <= limit < MAX_COUNT:
+        raise BadRequest("limit must be a whole number of records, from 1 up")
+    if after is not None and type(after) is not str:
+        raise BadRequest(f"after must be the cursor of a page, not {type(after).__name__[:40]}")
 
 
 def converted(where: str, value: object, kind: type[T]) -> T:

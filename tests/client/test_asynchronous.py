@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import json
 import math
+import pickle
 import signal
 import threading
 import time
@@ -172,6 +174,27 @@ def test_a_timeout_that_is_none_is_refused_when_a_client_is_made(kind: Any, time
         ValueError, match=r"timeout must be a number of seconds above 0 and at most 60, not"
     ):
         kind(timeout=timeout)
+    client = kind()
+    with pytest.raises(ValueError, match="timeout must be a number of seconds"):
+        client.timeout = timeout
+    assert client.timeout == 2.0, "as it was"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda client: pickle.loads(pickle.dumps(client))],  # noqa: S301
+)
+def test_a_copy_of_a_client_is_another_with_the_same_arguments(kind: Any, again: Any) -> None:
+    client = kind("127.0.0.1:7", token="secret")
+    client.timeout = 3.5
+    other = again(client)
+    assert type(other) is kind
+    assert other.timeout == 3.5
+    assert other._master is not client._master
+    assert (other._master.where, other._master._token()) == ("127.0.0.1:7", "secret")
+    client.close()
+    other.close()
 
 
 def test_all_that_is_public_can_be_named() -> None:

@@ -193,6 +193,8 @@ def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_i
 class ListedWorkers:
     """A master in name only, a version of Rollcall back: it says who is there, and nothing else."""
 
+    where = "127.0.0.1:1"
+
     def __init__(self, members: Members) -> None:
         self.members = members
 
