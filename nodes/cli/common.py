@@ -17,7 +17,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 import click
 
 from nodes.errors import RollcallError, code_of
-from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT
+from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, bare_host
 from nodes.support.listening import insecurity, is_loopback
 from nodes.support.text import LogFormatter, printable, printable_json
 
@@ -59,7 +59,11 @@ data_option = click.option(
 )
 
 host_option = click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=lambda _ctx, _param, host: bare_host(host),
+    help="The address to listen on; :: is every address, of IPv4 as well.",
 )
 
 tls_option = click.option(

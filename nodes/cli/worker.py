@@ -32,7 +32,7 @@ from nodes.cli.launcher_input import LauncherInput
 from nodes.errors import StartError, StoreDown
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
-from nodes.support.addresses import parse_address
+from nodes.support.addresses import Address, parse_address
 from nodes.support.backoff import Backoff
 from nodes.support.collection import freeze_permanent_objects
 from nodes.support.listening import check_host, explain_bind, named
@@ -170,12 +170,12 @@ def _open(find: Callable[[], str]) -> Catalog:
 
 
 def _say_ready(running: WorkerServer, master: str, *, as_json: bool) -> None:
-    host, port = running.server.address
+    at = Address(*running.server.address)
     unready = running.registration.unready
     if as_json:
-        ready = {"ready": not unready, "worker": running.id, "address": f"{host}:{port}"}
+        ready = {"ready": not unready, "worker": running.id, "address": str(at)}
         print_json({**ready, "why": unready} if unready else ready)
         return
-    at = f"{running.id} at {host}:{port}, registered with {master}"
-    said = f"unready: {at}; it is sent no lookups: {unready}" if unready else f"ready: {at}"
+    who = f"{running.id} at {at}, registered with {parse_address(master)}"
+    said = f"unready: {who}; it is sent no lookups: {unready}" if unready else f"ready: {who}"
     click.echo(printable(said))

@@ -19,7 +19,7 @@ from nodes.client.retry import (
 )
 from nodes.client.shared_call import MasterLink, SharedCall
 from nodes.errors import BadReply, BadRequest, Forbidden, Overloaded, Stopping
-from nodes.support.addresses import parse_address
+from nodes.support.addresses import Address, parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
     Connection,
@@ -64,7 +64,7 @@ class AsyncMasterConnection:
         tls: Secure | None = None,
     ) -> None:
         self._host, self._port = parse_address(address)
-        self.where = f"{self._host}:{self._port}"
+        self.where = str(Address(self._host, self._port))
         self._token = token
         self._tls = tls
         self._met = False

@@ -16,7 +16,7 @@ from nodes.client.retry import (
     refused,
 )
 from nodes.errors import BadReply, BadRequest, Forbidden, MasterLost, Overloaded, Stopping
-from nodes.support.addresses import parse_address
+from nodes.support.addresses import Address, parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
     DialFailed,
@@ -54,7 +54,7 @@ class MasterConnection:
         tls: Secure | None = None,
     ) -> None:
         self.host, self.port = parse_address(address)
-        self.where = f"{self.host}:{self.port}"
+        self.where = str(Address(self.host, self.port))
         self._patient = patient
         self._met = False
         self._token = token

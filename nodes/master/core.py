@@ -28,11 +28,12 @@ from nodes.master.recording import SUFFIX
 from nodes.master.snapshot import MasterFacts, take_snapshot
 from nodes.master.ticker import Ticker
 from nodes.master.worker_orders import WorkerOrders
-from nodes.routing import NO_WORKERS, POLICIES, Address
+from nodes.routing import NO_WORKERS, POLICIES
 from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS

@@ -17,8 +17,9 @@ from nodes.master.health import HealthWatch
 from nodes.master.lag import Lag
 from nodes.master.probes import Prober
 from nodes.master.served_catalog import ServedCatalog
-from nodes.routing import Address, AddressHeld, GivenUp, Policy, Registry, Router, State, Worker
+from nodes.routing import AddressHeld, GivenUp, Policy, Registry, Router, State, Worker
 from nodes.routing.slowness import SlowWorkers
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.support.text import excerpt
 from nodes.transport import LinkLost, PeerConnection, Value

@@ -18,7 +18,8 @@ from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
 from nodes.routing.refusals import AddressHeld, GivenUp
 from nodes.routing.states import ENDS, IN_ROTATION, Change, ProcessChange, State
-from nodes.routing.worker import Address, Listener, Worker
+from nodes.routing.worker import Listener, Worker
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 
 LEFT = "it left, as it was to"

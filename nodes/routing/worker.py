@@ -12,17 +12,8 @@ from nodes.routing.ewma import PeakEwma
 from nodes.routing.histogram import WindowedHistogram, merge
 from nodes.routing.lost_attempts import LostAttempts
 from nodes.routing.states import TRANSITIONS, Change, State
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
-
-
-class Address(NamedTuple):
-    """Where a worker answers lookups."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class DirectCounts(NamedTuple):

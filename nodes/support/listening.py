@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from nodes.errors import BadRequest, StartError
+from nodes.support.addresses import Address
 from nodes.support.paths import state_dir
 
 
@@ -97,7 +98,7 @@ def registered_host(claimed: str, peer: str, here: str) -> str:
 def explain_bind(error: OSError, host: str, port: int) -> str:
     """Why a port could not be had, by whom it is held if that can be seen, and what to do."""
     if error.errno != errno.EADDRINUSE:
-        return f"cannot listen on {host}:{port}: {error.strerror}"
+        return f"cannot listen on {Address(host, port)}: {error.strerror}"
     return f"port {port} is taken{_holder(port)}; choose another with --port, or 0 for any"
 
 

@@ -12,6 +12,7 @@ from random import Random
 import msgspec
 
 from nodes.errors import LookupFailed, MasterLost
+from nodes.support.addresses import Address
 from nodes.support.backoff import Backoff
 from nodes.transport import Connection, Secure, Service, TransportError, dial
 from nodes.wire import Registered, Registration
@@ -105,7 +106,7 @@ class RegistrationKeeper:
                     finally:
                         await _end(connection)
                 except (TransportError, MasterLost) as error:
-                    logger.info("master %s:%d: %s", *self._master, error)
+                    logger.info("master %s: %s", Address(*self._master), error)
                 except LookupFailed as refusal:
                     logger.warning("not registered: %s", refusal)
                     if not self.ready:

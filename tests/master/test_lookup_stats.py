@@ -18,7 +18,8 @@ from nodes.master.lookup_stats import (
     SLOW_KEPT_S,
     LookupStats,
 )
-from nodes.routing import POLICIES, Address, CallState, Registry, Router, Worker
+from nodes.routing import POLICIES, CallState, Registry, Router, Worker
+from nodes.support.addresses import Address
 from nodes.transport import encode_arguments
 from nodes.wire import LookupRequest, SlowLookup, answer_part
 
