@@ -68,6 +68,12 @@ MAX_DESCRIPTORS = 2048
     is_flag=True,
     help="Serve what the master serves, fetched from it where this machine has it not yet.",
 )
+@click.option(
+    "--advertise",
+    metavar="HOST:PORT",
+    default=None,
+    help="Where clients find it, if not where it listens: behind a published port, say.",
+)
 @skip_bad_option
 @leave_with_stdin_option
 @click.option(
@@ -87,6 +93,7 @@ def worker(
     worker_id: str,
     catalog: str | None,
     from_master: bool,
+    advertise: str | None,
     skip_bad: bool,
     leave_with_stdin: bool,
     secrets_from_stdin: bool,
@@ -134,6 +141,7 @@ def worker(
             tls=secure,
             instance=instance,
             follows=from_master,
+            advertise=None if advertise is None else parse_address(advertise),
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error

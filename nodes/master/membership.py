@@ -21,7 +21,9 @@ from nodes.routing import AddressHeld, GivenUp, Policy, Registry, Router, State,
 from nodes.routing.slowness import SlowWorkers
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
+from nodes.support.program import other_program
 from nodes.support.text import excerpt
+from nodes.support.version import VERSION
 from nodes.transport import LinkLost, PeerConnection, Value
 from nodes.wire import (
     MAX_REFUSAL_CHARS,
@@ -194,6 +196,7 @@ class Membership:
                 version=registration.catalog.version,
                 now=time.monotonic(),
                 in_store=registration.catalog.in_store,
+                program=registration.program,
             )
         except GivenUp:
             raise Conflict(
@@ -210,10 +213,14 @@ class Membership:
         self._connections[worker.generation] = connection
         self.dispatcher.joined(worker, connection.requester)
         self._prober.probe(worker, time.monotonic())
+        if difference := other_program(f"worker {worker.id}", worker.program):
+            self.note(EventKind.OTHER_VERSION, worker.id, difference)
         self.changed()
         unready = worker.why if worker.state is State.UNREADY else ""
         serves = "" if self.description is None else self.description.version
-        return Registered(worker.id, worker.generation, unready=unready, serves=serves)
+        return Registered(
+            worker.id, worker.generation, unready=unready, serves=serves, program=VERSION
+        )
 
     # -- what is served -----------------------------------------------------------
 

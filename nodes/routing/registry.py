@@ -101,6 +101,7 @@ class Registry:
         version: str,
         now: float,
         in_store: bool = False,
+        program: str = "",
     ) -> Worker:
         """A worker registered. The same process registering again replaces itself.
 
@@ -135,6 +136,7 @@ class Registry:
             listener=self._listener,
             moved=self.moved,
             in_store=in_store,
+            program=program,
         )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker

@@ -50,6 +50,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         lost: attempts that brought no answer in time.
         late: it was late, and has answered nothing since.
         in_store: its records lie in a store that all workers ask.
+        program: the version of Rollcall that it runs, "" where it does not say.
         trouble: why it could not ask that store when it was last probed, "" if it could.
         why: what is wrong with it, "" for nothing.
         since: when it entered its state.
@@ -93,6 +94,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     alive_at: float = 0.0
     late: bool = False
     in_store: bool = False
+    program: str = ""
     trouble: str = ""
     has_suspect: bool = False
     dismissed: bool = False

@@ -69,17 +69,21 @@ def insecurity(host: str) -> str:
     )
 
 
-def registered_host(claimed: str, peer: str, here: str) -> str:
+def registered_host(claimed: str, peer: str, here: str, *, advertised: bool = False) -> str:
     """Where a worker that claims an address is dialled: nobody registers another's machine.
 
     Args:
         claimed: the address it says it listens on.
         peer: the address its own connection comes from.
         here: the address the master listens on; who comes from there is on this machine.
+        advertised: whether it says where clients find it, and not where it listens: behind a port
+            that another machine publishes, say.
 
     Raises:
         BadRequest: that is another machine's.
     """
+    if advertised and not is_wildcard(claimed):
+        return claimed
     if is_loopback(claimed) and (is_loopback(peer) or peer == here):
         return claimed
     try:

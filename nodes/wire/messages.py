@@ -146,7 +146,7 @@ class LookupShape(msgspec.Struct, frozen=True):
 
 
 @ready
-class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class LookupRequest(msgspec.Struct, frozen=True, array_like=True):
     """A lookup as the master sends it to a worker, in MessagePack: one value on the wire."""
 
     name: str
@@ -158,7 +158,7 @@ class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 @ready
-class BatchRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class BatchRequest(msgspec.Struct, frozen=True, array_like=True):
     """A part of a batch as the master sends it to a worker, in JSON: the clients' own words."""
 
     limit: int
@@ -197,11 +197,28 @@ def describe(info: CatalogInfo) -> Description:
     )
 
 
+PROTOCOL = 1
+"""What nodes of one version say to each other, as a number. With the same, either end ignores what
+it does not know, and what is new has a default; what that does not allow is another number."""
+
+
 @ready
-class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Speaks(msgspec.Struct, frozen=True):
+    """What whoever registers speaks, however the rest looks: the protocol, and the version of the
+    program, "" from one that does not say.
+    """
+
+    protocol: int = PROTOCOL
+    program: ShortText = ""
+
+
+@ready
+class Registration(msgspec.Struct, frozen=True):
     """What a worker tells the master. `instance` is a secret of that process's own, from its
     launcher if it has one: whoever knows it (master and launcher, no one else) may tell the
     worker to retire, and ask it lookups where those need a token. `pid` is for people only.
+    `advertised` says that clients find it at that address, which it does not listen on itself.
+    `protocol` and `program` are as in `Speaks`.
     """
 
     instance: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
@@ -210,6 +227,9 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Port
     pid: Count
     catalog: Description
+    advertised: bool = False
+    protocol: int = PROTOCOL
+    program: ShortText = ""
 
 
 @ready
@@ -217,7 +237,7 @@ class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
     to nobody but that master; `unready` says why it is sent no lookups, "" if it is; `cursor_key`
     is what the cluster signs its cursors with, in hex; `serves` is the version of the catalog that
-    is served, "" from a master that does not say.
+    is served, and `program` the version of the master's program, "" from one that does not say.
     """
 
     id: str
@@ -226,6 +246,7 @@ class Registered(msgspec.Struct, frozen=True):
     unready: str = ""
     cursor_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] = ""
     serves: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{0,64}\Z")] = ""
+    program: ShortText = ""
 
 
 FetchProgress = tuple[int, int]

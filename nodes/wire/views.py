@@ -76,7 +76,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     now, that lookups are hedged away from it again and again, or that it takes more than twice
     the usual time. `machine` is where it runs: by the name that its fleet has for it, or the
     address that it registered from. `restarts` are all of a local worker, and
-    `deaths_last_minute` those times that its process ended by itself.
+    `deaths_last_minute` those times that its process ended by itself. `program` is the version of
+    Rollcall that it runs, "" where it does not say.
     """
 
     id: str
@@ -109,6 +110,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     hedged_last_minute: int = 0
     deaths_last_minute: int = 0
     machine: str = ""
+    program: str = ""
 
 
 class MachineView(msgspec.Struct, frozen=True):
@@ -180,6 +182,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     far a reload is, "" when there is none; `lag_ms` is how late the master itself runs, and
     `patience` by how many times more missed probes it therefore allows, and `busy` whether that is
     so for a while; `hedges_spent` says that of late more lookups were late than are hedged;
+    `program` is the version of Rollcall that the master runs, "" where it does not say;
     `tls_expires_at` is the Unix time at which the first certificate in use expires, None without
     TLS; `journal_trouble` is why the journal cannot be written, and how much it lost, "" for
     neither; `machines` are those of the fleet, and `abilities` what the fleet can do of "spawn",
@@ -226,3 +229,4 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     abilities: tuple[str, ...] = ("spawn", "freeze", "log")
     busy: bool = False
     hedges_spent: bool = False
+    program: str = ""

@@ -14,6 +14,7 @@ import msgspec
 from nodes.errors import LookupFailed, MasterLost
 from nodes.support.addresses import Address
 from nodes.support.backoff import Backoff
+from nodes.support.program import other_program
 from nodes.transport import Connection, Secure, Service, TransportError, dial
 from nodes.wire import Registered, Registration
 from nodes.worker.master_replies import checked_result
@@ -136,6 +137,8 @@ class RegistrationKeeper:
         self.unready = registered.unready
         if self.unready:
             logger.warning("registered as %s, and sent no lookups: %s", self.id, self.unready)
+        if difference := other_program("the master", registered.program):
+            logger.warning("%s", difference)
         self.ready = True
         self.settled.set()
 
