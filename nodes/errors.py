@@ -25,6 +25,8 @@ raises for it. "May it be tried again?" is a question of the branch:
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -33,14 +35,31 @@ class RollcallError(Exception):
 
 
 class LookupFailed(RollcallError):  # noqa: N818 - named for what happened, like the rest
-    """The cluster answered with an error; `code` is one of `CODES`."""
+    """The cluster answered with an error; `code` is one of `CODES`.
+
+    `request_id` is what events and logs have as well that say something of the lookup; "" for one
+    of which they say nothing, as it is wrong, or was not taken in.
+    """
 
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_ms: int | None = None, request_id: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after_ms = retry_after_ms
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Callable[..., LookupFailed], tuple[str]]:
+        return functools.partial(
+            type(self), retry_after_ms=self.retry_after_ms, request_id=self.request_id
+        ), (self.message,)
+
+    def identified(self, request_id: str) -> LookupFailed:
+        """The same of the lookup of that id, which the text has as well."""
+        text = f"{self.message} (request {request_id})"
+        return type(self)(text, retry_after_ms=self.retry_after_ms, request_id=request_id)
 
 
 class BadRequest(LookupFailed):

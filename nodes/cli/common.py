@@ -16,7 +16,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
-from nodes.errors import RollcallError, code_of
+from nodes.errors import LookupFailed, RollcallError, code_of
 from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, bare_host
 from nodes.support.listening import insecurity, is_loopback
 from nodes.support.text import LogFormatter, printable, printable_json
@@ -187,7 +187,9 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
 
 def error_json(error: RollcallError) -> dict[str, object]:
     """An error as the envelope has it."""
-    return {"error": True, "code": code_of(error), "error_message": str(error)}
+    told = {"error": True, "code": code_of(error), "error_message": str(error)}
+    request_id = error.request_id if isinstance(error, LookupFailed) else ""
+    return {**told, "request_id": request_id} if request_id else told
 
 
 def print_json(value: object) -> None:

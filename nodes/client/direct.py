@@ -313,4 +313,5 @@ class _DirectCall(Call):
 
     def gave_up(self, error: LookupFailed) -> None:
         with contextlib.suppress(InvalidStateError):
-            self.outcome.set_exception(error)
+            known = isinstance(error, BadRequest)
+            self.outcome.set_exception(error if known else error.identified(self.request_id))

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from nodes.dispatch.replies import is_answer
 from nodes.errors import LookupFailed
 from nodes.routing import CallState, Worker
+from nodes.support.request_ids import new_request_id
 from nodes.transport import RemoteFailure, TransportError, Value
 from nodes.wire import PAGE_RECORDS, WorkerAnswer
 
@@ -74,7 +75,16 @@ class Call:
     timeout_s = 2.0
     most = PAGE_RECORDS
 
-    __slots__ = ("arguments", "began", "carrier", "over", "sent_at", "state", "worker")
+    __slots__ = (
+        "_request_id",
+        "arguments",
+        "began",
+        "carrier",
+        "over",
+        "sent_at",
+        "state",
+        "worker",
+    )
 
     carrier: Carrier
     worker: Worker
@@ -84,6 +94,17 @@ class Call:
         self.began = self.sent_at = 0.0
         self.state: CallState | None = None
         self.over = False
+
+    @property
+    def request_id(self) -> str:
+        """Its id, which it has from the first time on that this is asked."""
+        return self.known_as("")
+
+    def known_as(self, request_id: str) -> str:
+        """Its id: the one given, unless it has one; a new one for ""."""
+        known = getattr(self, "_request_id", "") or request_id or new_request_id()
+        self._request_id = known
+        return known
 
     def accepts(self, reply: bytes) -> bool:
         """Whether a reply has the form of an answer."""

@@ -133,6 +133,7 @@ class LookupHandler:
         """A lookup has failed: its envelope."""
         self._leave()
         if not isinstance(error, BadRequest):
+            error = error.identified(call.request_id)
             self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)

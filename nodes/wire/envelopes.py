@@ -23,7 +23,7 @@ import msgspec
 
 from nodes.errors import CODES, InternalError, LookupFailed
 from nodes.support.structs import ready
-from nodes.wire.messages import MAX_MESSAGE_CHARS, Count, WorkerAnswer
+from nodes.wire.messages import MAX_MESSAGE_CHARS, Count, ShortText, WorkerAnswer
 
 
 @ready
@@ -43,13 +43,14 @@ class Envelope(msgspec.Struct, frozen=True):
     code: str = ""
     error_message: str = ""
     retry_after_ms: Count | None = None
+    request_id: ShortText = ""
 
     def checked(self) -> Envelope:
         """Itself when it is a success; raises the error that its code names otherwise."""
         if self.error:
             kind = CODES.get(self.code, InternalError)
             said = self.error_message[:MAX_MESSAGE_CHARS]
-            raise kind(said, retry_after_ms=self.retry_after_ms)
+            raise kind(said, retry_after_ms=self.retry_after_ms, request_id=self.request_id)
         return self
 
 
@@ -154,4 +155,6 @@ def error_envelope(error: LookupFailed) -> bytes:
     }
     if error.retry_after_ms is not None:
         reply["retry_after_ms"] = error.retry_after_ms
+    if error.request_id:
+        reply["request_id"] = error.request_id
     return _encode(reply)

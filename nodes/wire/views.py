@@ -151,7 +151,7 @@ class SlowLookup(msgspec.Struct, frozen=True):
     `arguments` are as they would be typed, cut to 100 characters; `attempts` is how many workers
     were asked, 0 for none; `worker` is the one that answered, or was asked last, "" for none;
     `why` is "hedged", "rerouted", "waited" (for its turn) or ""; `code` that of its error, "" if
-    it was answered.
+    it was answered; `request_id` is in its error and in what logs say of it.
     """
 
     at: float
@@ -162,6 +162,7 @@ class SlowLookup(msgspec.Struct, frozen=True):
     worker: str
     why: str
     code: str
+    request_id: str = ""
 
 
 @ready
