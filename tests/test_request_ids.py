@@ -32,7 +32,7 @@ def breaks(worker: WorkerServer) -> None:
 
     present = worker._versions.present
     present.answer = present.answer_item = answer  # type: ignore[method-assign]
-    present.answer_fast = lambda asked: asked and None  # type: ignore[method-assign]
+    vars(present)["answer_fast"] = lambda _asked: None
 
 
 def failure(ask: Callable[[], object]) -> LookupFailed:

@@ -258,6 +258,7 @@ def test_the_slowest_are_kept_the_slowest_first() -> None:
         worker="w7",
         why="",
         code="",
+        request_id=s.slow()[0].request_id,
     )
 
 
