@@ -116,8 +116,12 @@ class Client:
             args: one value for each of its fields.
         """
         began = time.monotonic()
-        if self._direct is None and self._timeout == LOOKUP_TIMEOUT_S:
-            # `page` as well, were it not that each function more is felt.
+        # `page` as well, were it not that each function more is felt.
+        if self._direct is not None:
+            page = self._direct.page(
+                name, args, limit=PAGE_RECORDS, after=None, timeout=self._timeout
+            )
+        elif self._timeout == LOOKUP_TIMEOUT_S:
             page = self._master.call(
                 "lookup",
                 name,
@@ -126,10 +130,10 @@ class Client:
                 grace_s=ANSWER_GRACE_S,
                 decode=decode_page,
             )
-            if type(page.result) is not list or len(page.result) > PAGE_RECORDS:
-                check_page(self._master.where, page, limit=PAGE_RECORDS, after=None)
         else:
             page = self.page(name, *args)
+        if type(page.result) is not list or len(page.result) > PAGE_RECORDS:
+            check_page(self._master.where, page, limit=PAGE_RECORDS, after=None)
         records = cast("list[Record]", page.result)
         if page.after is not None:
             records += self._rest(name, args, page.after, began + self._timeout)

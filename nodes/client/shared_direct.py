@@ -85,6 +85,7 @@ class DirectShare:
     def __init__(self, key: Hashable, make: Callable[[], DirectClient]) -> None:
         holder = object()
         self._shared = _table.hold(key, make, holder)
+        self._open: DirectClient | None = self._shared.direct
         self._under_way: set[Future[Answer]] = set()
         self._last = functools.partial(_table.let_go, key, self._shared, holder)
         self._end = weakref.finalize(self, _forget, self._last, self._shared.direct)
@@ -93,9 +94,9 @@ class DirectShare:
     @property
     def direct(self) -> DirectClient:
         """What is shared. Raises `MasterLost`: this share is closed."""
-        if not self._end.alive:
+        if self._open is None:
             raise MasterLost(CLOSED)
-        return self._shared.direct
+        return self._open
 
     def page(
         self,
@@ -107,7 +108,7 @@ class DirectShare:
         timeout: float,
     ) -> Envelope:
         """See `DirectClient.page`."""
-        return self.direct.page(
+        return (self._open or self.direct).page(
             name, args, limit=limit, after=after, timeout=timeout, under_way=self._under_way
         )
 
@@ -117,6 +118,7 @@ class DirectShare:
 
     def close(self) -> None:
         """Ends it; what is under way in other threads ends with an error."""
+        self._open = None
         if self._end.detach() is None:
             return
         if self._last():
