@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Collection, Mapping, Sequence
 
 from nodes.errors import BadRequest
-from nodes.support.addresses import parse_address
+from nodes.support.addresses import Address, parse_address
 
 _OF = " of "
 
@@ -31,7 +31,7 @@ def cluster_names(addresses: Sequence[str]) -> list[str]:
         return [f":{port}" for port in ports]
     if len(set(hosts)) == len(hosts):
         return _short_hosts(hosts)
-    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in parsed]
+    return [str(Address(host, port)) for host, port in parsed]
 
 
 def _short_hosts(hosts: Sequence[str]) -> list[str]:

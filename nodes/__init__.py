@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from nodes.support.version import VERSION
+
 if TYPE_CHECKING:
     from nodes.client.asynchronous import AsyncClient
     from nodes.client.blocking import Client
     from nodes.client.lookups import Record
 
 __all__ = ["AsyncClient", "Client", "Record"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _MODULES = {
     "AsyncClient": "nodes.client.asynchronous",

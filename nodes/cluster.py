@@ -19,11 +19,11 @@ from nodes.master.journal import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
-from nodes.routing import Address
 from nodes.security.kept_tokens import KeptTokens
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token
 from nodes.support.actor import LAUNCHER, acting_as
+from nodes.support.addresses import Address
 from nodes.support.listening import beside, check_host, explain_bind, is_wildcard, named
 from nodes.support.paths import state_dir
 from nodes.wire import (

@@ -18,12 +18,15 @@ raises for it. "May it be tried again?" is a question of the branch:
     │   ├── Conflict             conflict         the address or name is held by a live worker
     │   └── InternalError        internal         a defect of ours; the log has more
     ├── MasterLost               the master did not answer: nothing is known of the lookup
+    │   └── BadReply             what answered in its place is no master, or of another version
     ├── DataError                records or dataset.toml cannot be used; says where and why
     └── StartError               a command cannot start (port taken, bad option)
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -32,14 +35,31 @@ class RollcallError(Exception):
 
 
 class LookupFailed(RollcallError):  # noqa: N818 - named for what happened, like the rest
-    """The cluster answered with an error; `code` is one of `CODES`."""
+    """The cluster answered with an error; `code` is one of `CODES`.
+
+    `request_id` is what events and logs have as well that say something of the lookup; "" for one
+    of which they say nothing, as it is wrong, or was not taken in.
+    """
 
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_ms: int | None = None, request_id: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after_ms = retry_after_ms
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Callable[..., LookupFailed], tuple[str]]:
+        return functools.partial(
+            type(self), retry_after_ms=self.retry_after_ms, request_id=self.request_id
+        ), (self.message,)
+
+    def identified(self, request_id: str) -> LookupFailed:
+        """The same of the lookup of that id, which the text has as well."""
+        text = f"{self.message} (request {request_id})"
+        return type(self)(text, retry_after_ms=self.retry_after_ms, request_id=request_id)
 
 
 class BadRequest(LookupFailed):
@@ -120,6 +140,16 @@ class MasterLost(RollcallError):  # noqa: N818
     """The master could not be reached, or went away before it answered."""
 
 
+class BadReply(MasterLost):
+    """Whatever is at the master's address has answered, and not as a master does."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"what is at {where} does not answer as a master does: {what}; is it one, and of this "
+            "version? Look at the address, and compare 'rollcall-nodes --version' at both ends"
+        )
+
+
 class DataError(RollcallError):
     """Records or `dataset.toml` cannot be used; the message says where, why and what to do."""
 
@@ -155,4 +185,9 @@ def code_of(error: RollcallError) -> str:
     return _OTHERS.get(type(error).__name__, InternalError.code)
 
 
-_OTHERS = {"MasterLost": "master_lost", "DataError": "data", "StartError": "start"}
+_OTHERS = {
+    "MasterLost": "master_lost",
+    "BadReply": "bad_reply",
+    "DataError": "data",
+    "StartError": "start",
+}

@@ -253,10 +253,24 @@ def test_only_the_token_is_the_token(given: object) -> None:
 
 
 def test_addresses() -> None:
-    assert parse_address("127.0.0.1:8") == ("127.0.0.1", 8)
-    assert parse_address("[::1]:8") == ("::1", 8)
-    assert parse_address("host") == ("host", 23000)
-    for bad in ("", ":", "host:", "host:x", "host:0", "host:65536", "host:8:"):
+    for text, address in (
+        ("127.0.0.1:8", ("127.0.0.1", 8)),
+        ("[::1]:8", ("::1", 8)),
+        ("[::1]", ("::1", 23000)),
+        ("::1", ("::1", 23000)),
+        ("fe80::1%eth0", ("fe80::1%eth0", 23000)),
+        ("[fe80::1%eth0]:8", ("fe80::1%eth0", 8)),
+        ("[::ffff:10.0.0.1]:8", ("::ffff:10.0.0.1", 8)),
+        ("host", ("host", 23000)),
+    ):
+        parsed = parse_address(text)
+        assert parsed == address
+        assert parse_address(str(parsed)) == parsed, "what is printed can be pasted back"
+    for bad in (
+        *("", ":", "host:", "host:x", "host:0", "host:65536", "host:8:", "host:8:9", ":8"),
+        *("::1:23000", "[::1]8", "[::1", "[::1]:", "[host]:8", "[]:8", "[127.0.0.1]:8"),
+        *("a b:8", "user@host:8", "http://host:8", "host:" + "8" * 5000, "x" * 300 + ":8"),
+    ):
         with pytest.raises(BadRequest, match="HOST:PORT"):
             parse_address(bad)
     for fine in ("127.0.0.1", "127.9.9.9", "::1", "localhost"):

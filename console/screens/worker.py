@@ -70,6 +70,7 @@ def figure_lines(
         Field(f"catalog {clean(worker.catalog) or '-'}", 4, Tone.MUTED, right=True),
         Field(f"up {duration(worker.uptime_s)}", 7, right=True),
         Field(f"restarts {worker.restarts}", 3, Tone.MUTED, right=True),
+        Field(_program(worker), 2, Tone.MUTED, right=True),
     ]
     lines: list[Line] = [fit(head, width)]
     lines.append(fit(_counts(worker), width))
@@ -82,6 +83,10 @@ def figure_lines(
         lead = f" {name:<11}{shown:>10}  "
         lines.append((Run(lead, Tone.STRONG), Run(trend(values, top, glyphs), Tone.MUTED)))
     return lines
+
+
+def _program(worker: WorkerView) -> str:
+    return f"Rollcall {clean(worker.program, 20)}" if worker.program else ""
 
 
 def _bad_if(amount: int) -> Tone:

@@ -16,8 +16,8 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
-from nodes.errors import RollcallError, code_of
-from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT
+from nodes.errors import LookupFailed, RollcallError, code_of
+from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, bare_host
 from nodes.support.listening import insecurity, is_loopback
 from nodes.support.text import LogFormatter, printable, printable_json
 
@@ -59,7 +59,11 @@ data_option = click.option(
 )
 
 host_option = click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address to listen on."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=lambda _ctx, _param, host: bare_host(host),
+    help="The address to listen on; :: is every address, of IPv4 as well.",
 )
 
 tls_option = click.option(
@@ -183,7 +187,9 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
 
 def error_json(error: RollcallError) -> dict[str, object]:
     """An error as the envelope has it."""
-    return {"error": True, "code": code_of(error), "error_message": str(error)}
+    told = {"error": True, "code": code_of(error), "error_message": str(error)}
+    request_id = error.request_id if isinstance(error, LookupFailed) else ""
+    return {**told, "request_id": request_id} if request_id else told
 
 
 def print_json(value: object) -> None:

@@ -173,7 +173,7 @@ def _print_error(error: RollcallError, *, as_json: bool) -> None:
 
 def _print(reply: Envelope, words: list[str], *, as_json: bool) -> None:
     if as_json:
-        omitted = {"code", "error_message", "retry_after_ms"}
+        omitted = {"code", "error_message", "retry_after_ms", "request_id"}
         if not reply.worker:  # one of a batch: who answered, and when, is said of none alone
             omitted |= {"worker", "attempts", "elapsed_ms"}
         whole = msgspec.structs.asdict(reply)

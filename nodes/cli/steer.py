@@ -42,7 +42,7 @@ FOLLOW_EVERY_S = 0.5
 
 WORKER_COLUMNS = (
     *("ID", "MACHINE", "ADDRESS", "PID", "STATE", "SERVED", "NOW", "PER S", "P50", "P99"),
-    *("HEDGED", "ERR", "CPU", "MEMORY", "UP", "RESTARTS", "WHY"),
+    *("HEDGED", "ERR", "CPU", "MEMORY", "UP", "RESTARTS", "VERSION", "WHY"),
 )
 
 
@@ -97,7 +97,7 @@ def summary(snapshot: ClusterSnapshot) -> list[str]:
     expires = expiry(snapshot.tls_expires_at, snapshot.taken_at)
     lines = [
         verdict_line(verdict(snapshot)),
-        f"master {snapshot.address}  up {duration(snapshot.uptime_s)}  "
+        f"master {snapshot.address}{_program(snapshot)}  up {duration(snapshot.uptime_s)}  "
         f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
         f"workers {up} up of {len(snapshot.workers)}",
         f"{snapshot.lookups_per_s:.1f} lookups/s (mean {snapshot.mean_lookups_per_s:.1f})  "
@@ -127,6 +127,10 @@ def verdict_line(found: Verdict) -> str:
     return f"{found.line} ('rollcall-nodes {found.hint}')" if found.hint else found.line
 
 
+def _program(snapshot: ClusterSnapshot) -> str:
+    return f"  Rollcall {snapshot.program}" if snapshot.program else ""
+
+
 def _by_code(snapshot: ClusterSnapshot) -> str:
     by_code = sorted(snapshot.errors_by_code.items(), key=lambda one: one[1], reverse=True)
     return f" ({', '.join(f'{code} {count}' for code, count in by_code)})" if by_code else ""
@@ -151,6 +155,7 @@ def worker_row(worker: WorkerView, now: float) -> list[str]:
         f"{worker.memory_bytes / 2**20:.0f} MiB",
         duration(worker.uptime_s),
         str(worker.restarts),
+        worker.program,
         reason(worker, now),
     ]
 

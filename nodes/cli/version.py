@@ -7,14 +7,14 @@ from typing import TypeVar
 
 import click
 
+from nodes.support.version import VERSION
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from nodes.support.version import own_version  # noqa: PLC0415 - only then is it needed
-
-        click.echo(f"{ctx.find_root().info_name}, version {own_version()}")
+        click.echo(f"{ctx.find_root().info_name}, version {VERSION}")
         ctx.exit()
 
 

@@ -32,7 +32,7 @@ from nodes.cli.launcher_input import LauncherInput
 from nodes.errors import StartError, StoreDown
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
-from nodes.support.addresses import parse_address
+from nodes.support.addresses import Address, parse_address
 from nodes.support.backoff import Backoff
 from nodes.support.collection import freeze_permanent_objects
 from nodes.support.listening import check_host, explain_bind, named
@@ -68,6 +68,12 @@ MAX_DESCRIPTORS = 2048
     is_flag=True,
     help="Serve what the master serves, fetched from it where this machine has it not yet.",
 )
+@click.option(
+    "--advertise",
+    metavar="HOST:PORT",
+    default=None,
+    help="Where clients find it, if not where it listens: behind a published port, say.",
+)
 @skip_bad_option
 @leave_with_stdin_option
 @click.option(
@@ -87,6 +93,7 @@ def worker(
     worker_id: str,
     catalog: str | None,
     from_master: bool,
+    advertise: str | None,
     skip_bad: bool,
     leave_with_stdin: bool,
     secrets_from_stdin: bool,
@@ -138,6 +145,7 @@ def worker(
             instance=instance,
             follows=from_master,
             records=None if from_master or catalog else records,
+            advertise=None if advertise is None else parse_address(advertise),
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
@@ -174,12 +182,12 @@ def _open(find: Callable[[], str]) -> Catalog:
 
 
 def _say_ready(running: WorkerServer, master: str, *, as_json: bool) -> None:
-    host, port = running.server.address
+    at = Address(*running.server.address)
     unready = running.registration.unready
     if as_json:
-        ready = {"ready": not unready, "worker": running.id, "address": f"{host}:{port}"}
+        ready = {"ready": not unready, "worker": running.id, "address": str(at)}
         print_json({**ready, "why": unready} if unready else ready)
         return
-    at = f"{running.id} at {host}:{port}, registered with {master}"
-    said = f"unready: {at}; it is sent no lookups: {unready}" if unready else f"ready: {at}"
+    who = f"{running.id} at {at}, registered with {parse_address(master)}"
+    said = f"unready: {who}; it is sent no lookups: {unready}" if unready else f"ready: {who}"
     click.echo(printable(said))

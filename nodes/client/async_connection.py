@@ -9,12 +9,17 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import cast
 
-import msgspec
-
-from nodes.client.retry import Retry, read_reply, refused
+from nodes.client.retry import (
+    NO_ENVELOPE,
+    Decode,
+    NoEnvelope,
+    Retry,
+    read_reply,
+    refused,
+)
 from nodes.client.shared_call import MasterLink, SharedCall
-from nodes.errors import BadRequest, Forbidden, Overloaded, Stopping
-from nodes.support.addresses import parse_address
+from nodes.errors import BadReply, BadRequest, Forbidden, Overloaded, Stopping
+from nodes.support.addresses import Address, parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
     Connection,
@@ -31,7 +36,7 @@ from nodes.transport import (
 from nodes.transport.caller import CALL_OVERHEAD_BYTES
 from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
 from nodes.transport.limits import DEFAULTS
-from nodes.wire import Envelope
+from nodes.wire import Envelope, decode_envelope
 
 DIAL_TIMEOUT_S = 1.0
 """Seconds that a connection may take."""
@@ -59,7 +64,7 @@ class AsyncMasterConnection:
         tls: Secure | None = None,
     ) -> None:
         self._host, self._port = parse_address(address)
-        self.where = f"{self._host}:{self._port}"
+        self.where = str(Address(self._host, self._port))
         self._token = token
         self._tls = tls
         self._met = False
@@ -79,6 +84,7 @@ class AsyncMasterConnection:
         grace_s: float = 0.0,
         named: Mapping[str, Value] | None = None,
         patient: bool = True,
+        decode: Decode = decode_envelope,
     ) -> Envelope:
         """Calls a verb that only reads, and returns its envelope, a success.
 
@@ -88,6 +94,7 @@ class AsyncMasterConnection:
             grace_s: seconds more that the answer may take to arrive.
             patient: whether to wait, within that time, for a master that has answered before and
                 is gone: it may just be restarted.
+            decode: of its reply.
 
         Raises:
             MasterLost, LookupFailed, BadRequest: as `nodes.client.connection.MasterConnection`.
@@ -108,7 +115,8 @@ class AsyncMasterConnection:
         retry = Retry(self.where, again=True)
         while True:
             try:
-                reply = await self._once(verb, arguments, deadline + grace_s, timeout + grace_s)
+                until = deadline + grace_s
+                reply = await self._once(verb, arguments, until, timeout + grace_s, decode)
                 self._met = True
                 return reply.checked()
             except Overloaded as busy:
@@ -119,18 +127,22 @@ class AsyncMasterConnection:
                 wait = retry.wait_s(error, patient=patient and self._met)
                 if wait is None or self._closed or loop.time() + wait >= deadline + grace_s:
                     raise retry.lost(error) from error
-            except (TransportError, msgspec.MsgspecError) as error:
+            except NoEnvelope as error:
+                raise BadReply(self.where, NO_ENVELOPE) from error
+            except TransportError as error:
                 raise retry.lost(error) from error
             await asyncio.sleep(wait)
 
-    async def _once(self, verb: str, arguments: bytes, deadline: float, timeout: float) -> Envelope:
+    async def _once(
+        self, verb: str, arguments: bytes, deadline: float, timeout: float, decode: Decode
+    ) -> Envelope:
         logged_in: MasterLink | None = None
         while True:
             left = self._left(deadline)
             call = SharedCall(self, verb, arguments, left_s=left, timeout_s=timeout)
             self._begin(call)
             try:
-                envelope = read_reply(await call.answer)
+                envelope = read_reply(await call.answer, decode)
                 link = cast("MasterLink", call.link)  # it was sent, as it has an answer
                 if envelope.code == Forbidden.code and link is not logged_in:
                     # The call was not carried out. A connection keeps its role: one login for all.
@@ -139,7 +151,7 @@ class AsyncMasterConnection:
                         logged_in = link
                         continue
             except RemoteFailure as error:
-                meaning = refused(verb, error)
+                meaning = refused(self.where, verb, error)
                 if isinstance(meaning, Overloaded) and call.link is not None:
                     self.leave(call.link)  # the master has no room for it, and closes it
                 raise meaning from error

@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
-import msgspec
-
 from nodes.client.connection import MasterConnection
+from nodes.client.lookups import check_page, converted
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import operator_token
 from nodes.transport import Value
@@ -23,6 +22,7 @@ from nodes.wire import (
     RecordingPart,
     Reloaded,
     Second,
+    decode_page,
 )
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Asked(Generic[T]):
         def ask(*args: Value) -> T:
             timeout = cluster.timeout if self._repeatable else self._timeout
             reply = cluster.master.call(self._verb, *args, timeout=timeout, again=self._repeatable)
-            return msgspec.convert(reply.result, self._reply)
+            return converted(cluster.master.where, reply.result, self._reply)
 
         return ask
 
@@ -100,21 +100,27 @@ class AttachedCluster:
         self, name: str, *args: str | float, limit: int = PAGE_RECORDS, after: str | None = None
     ) -> Envelope:
         """Asks a lookup: one page of its answer."""
-        return self.master.call(
-            "lookup", name, *args, timeout=self.timeout, named={"limit": limit, "after": after}
+        page = self.master.call(
+            "lookup",
+            name,
+            *args,
+            timeout=self.timeout,
+            named={"limit": limit, "after": after},
+            decode=decode_page,
         )
+        return check_page(self.master.where, page, limit=limit, after=after)
 
     def describe(self) -> Description:
         """What is served."""
         reply = self.master.call("describe", timeout=self.timeout)
-        return msgspec.convert(reply.result, Description)
+        return converted(self.master.where, reply.result, Description)
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """A few real values of a field."""
         reply = self.master.call(
             "suggest", field, prefix, timeout=self.timeout, named={"limit": limit}
         )
-        return msgspec.convert(reply.result, list[str])
+        return converted(self.master.where, reply.result, list[str])
 
     def close(self) -> None:
         """Lets go of it; it runs on."""

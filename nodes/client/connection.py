@@ -7,11 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from nodes.client.retry import Retry, read_reply, refused
-from nodes.errors import BadRequest, Forbidden, MasterLost, Overloaded, Stopping
-from nodes.support.addresses import parse_address
+from nodes.client.retry import (
+    NO_ENVELOPE,
+    Decode,
+    NoEnvelope,
+    Retry,
+    read_reply,
+    refused,
+)
+from nodes.errors import BadReply, BadRequest, Forbidden, MasterLost, Overloaded, Stopping
+from nodes.support.addresses import Address, parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
     DialFailed,
@@ -49,7 +54,7 @@ class MasterConnection:
         tls: Secure | None = None,
     ) -> None:
         self.host, self.port = parse_address(address)
-        self._where = f"{self.host}:{self.port}"
+        self.where = str(Address(self.host, self.port))
         self._patient = patient
         self._met = False
         self._token = token
@@ -63,6 +68,7 @@ class MasterConnection:
         grace_s: float = 0.0,
         again: bool = True,
         named: Mapping[str, Value] | None = None,
+        decode: Decode = decode_envelope,
     ) -> Envelope:
         """Calls a verb and returns its envelope, a success.
 
@@ -73,9 +79,10 @@ class MasterConnection:
             grace_s: seconds more that the answer may take to arrive.
             again: whether the call only reads, and so may be sent again if its connection broke,
                 or the master has too much to do.
+            decode: of its reply.
 
         Raises:
-            MasterLost: no answer came.
+            MasterLost: no answer came; `BadReply` if what came is none.
             LookupFailed: the answer is an error; see `nodes.errors`.
             BadRequest: an argument cannot be sent.
         """
@@ -87,17 +94,19 @@ class MasterConnection:
                 value = fast_call(self._pool, verb, args, left) if again and not named else None
                 if value is None:
                     value = self._call(verb, args, named, left, sure=not again)
-                reply = decode_envelope(value) if type(value) is str else read_reply(value)
+                reply = decode(value) if type(value) is str else read_reply(value)
                 if reply.error:
                     ask = functools.partial(self._call, verb, args, named, sure=not again)
-                    reply = self._after_error(reply, ask, deadline + grace_s)
+                    reply = self._after_error(reply, ask, deadline + grace_s, decode)
                 self._met = True
                 return reply
             except (Overloaded, LinkLost, Stopping, DialFailed, RemoteFailure) as error:
-                retry = retry or Retry(self._where, again=again)
+                retry = retry or Retry(self.where, again=again)
                 pause = self._pause_s(retry, verb, error, deadline, grace_s)
-            except (TransportError, msgspec.MsgspecError) as error:
-                raise Retry(self._where, again=again).lost(error) from error
+            except NoEnvelope as error:
+                raise BadReply(self.where, NO_ENVELOPE) from error
+            except TransportError as error:
+                raise Retry(self.where, again=again).lost(error) from error
             except (TypeError, ValueError) as error:
                 raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
             time.sleep(pause)
@@ -124,12 +133,14 @@ class MasterConnection:
         finally:
             self._pool.give(lane)
 
-    def _after_error(self, reply: Envelope, ask: Callable[..., Value], deadline: float) -> Envelope:
+    def _after_error(
+        self, reply: Envelope, ask: Callable[..., Value], deadline: float, decode: Decode
+    ) -> Envelope:
         """The reply after all, where a token helps; raises the error else."""
         self._met = True
         if reply.code == Forbidden.code and (token := self._token()) is not None:
             # The call was not carried out. A connection keeps its role: each logs in once.
-            reply = read_reply(ask(seconds_left(deadline, time.monotonic()), token=token))
+            reply = read_reply(ask(seconds_left(deadline, time.monotonic()), token=token), decode)
         if reply.code == Stopping.code:
             self._pool.empty()  # all its connections lead to the same master
         return reply.checked()
@@ -138,7 +149,7 @@ class MasterConnection:
         self, retry: Retry, verb: str, error: Exception, deadline: float, grace_s: float
     ) -> float:
         """Seconds after which the call is sent again; raises what it comes to if it is not."""
-        refusal = refused(verb, error) if isinstance(error, RemoteFailure) else error
+        refusal = refused(self.where, verb, error) if isinstance(error, RemoteFailure) else error
         now = time.monotonic()
         if isinstance(refusal, Overloaded):
             pause = retry.overload_wait_s(refusal, deadline - now)

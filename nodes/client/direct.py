@@ -11,12 +11,11 @@ import contextlib
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from random import Random
-from typing import Any
 
+from nodes.client.async_connection import MAX_ARGUMENTS_BYTES
 from nodes.client.membership_view import MembershipView
 from nodes.client.membership_watch import MasterCalls, MembershipWatch
 from nodes.client.quick import FIRST_WAIT_S, QuickAnswer, QuickFailure, QuickLookups
@@ -28,6 +27,7 @@ from nodes.errors import BadRequest, LookupFailed, MasterLost, StartError
 from nodes.routing import POLICIES, Registry, Router, RoutingLimits, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
+from nodes.support.deadline import seconds_left
 from nodes.transport import (
     LoopThread,
     Secure,
@@ -58,8 +58,8 @@ that would take the parent's sockets out of the parent's selector, which both ha
 
 
 class DirectClient:
-    """Sends lookups to workers. Thread-safe, and usable on both sides of a fork. One that nobody
-    holds any more is closed.
+    """Sends lookups to workers. Thread-safe, and usable on both sides of a fork. To be closed; see
+    `nodes.client.shared_direct`.
 
     Args:
         connect: makes a connection to the master that knows them, on an event loop.
@@ -87,7 +87,7 @@ class DirectClient:
         self._tls = tls
         self._limits = limits
         self._closed = False
-        self._end: weakref.finalize[Any, Any] | None = None
+        self._loop: LoopThread | None = None
         self.renew()
         forks.enlist(self)
 
@@ -95,6 +95,8 @@ class DirectClient:
         """Starts over without any worker. A forked child does so too, as it has none of the
         parent's threads. A closed client stays closed.
         """
+        if self._loop is not None:
+            _inherited.append((self._loop, self._watch, self._close_links))
         self._expecting = False
         registry = Registry(listener=lambda _kind, _worker, _text: None, random=Random())  # noqa: S311 - jitter, no secret
         self._router = Router(registry=registry, policy=POLICIES["load"], limits=self._limits)
@@ -107,16 +109,14 @@ class DirectClient:
         )
         self._quick = QuickLookups(self._tls)
         self._members = MembershipView(self._dispatcher, registry, self._make_link, self._quick)
+        self._close_links: Callable[[], None] = self._members.close
         self._batches = Batches(self._dispatcher)
         self._beginning = threading.Lock()
         self._ticking = False
         self._refresh_at = 0.0
-        self._loop: LoopThread | None = None
+        self._loop = None
         self._watch: MembershipWatch | None = None
         self._following = False
-        detached = None if self._end is None else self._end.detach()
-        if detached is not None:
-            _inherited.append(detached[2])
 
     def _wake(self) -> None:
         if not self._ticking:
@@ -142,8 +142,14 @@ class DirectClient:
         limit: int,
         after: str | None,
         timeout: float,
+        under_way: set[Future[Answer]] | None = None,
     ) -> Envelope:
-        """One page of a lookup; arguments and errors as `nodes.client.blocking.Client.page`."""
+        """One page of a lookup; arguments and errors as `nodes.client.blocking.Client.page`.
+
+        Args:
+            under_way: holds what is waited for, as long as that may take a while; whoever makes it
+                fail ends the call.
+        """
         loop = self._loop
         if loop is None or not self._following:
             loop = self._begin(timeout)
@@ -155,20 +161,27 @@ class DirectClient:
                     return _envelope(tried.part, tried.worker_id, 1, tried.took_s)
                 failed = tried
                 timeout -= FIRST_WAIT_S
-            request = encode_request(LookupRequest(name, args, limit, after, timeout))
-            call = _DirectCall(encode_arguments((request,)), timeout, self._hurry)
-        except (TypeError, ValueError, OverflowError) as error:
+            arguments = _encoded(name, LookupRequest(name, args, limit, after, timeout))
+        except (TypeError, ValueError) as error:
             raise BadRequest(f"an argument of {name} cannot be sent: {error}") from error
+        call = _DirectCall(arguments, timeout, self._hurry)
         call.version = cursor_version(after) if after else ""
         if failed.error is None:
             loop.post(self._dispatcher.submit, call)
         else:
             loop.post(self._dispatcher.take_over, call, failed.worker, failed.error)
-        answer = call.outcome.result()
+        waited_for = set() if under_way is None else under_way
+        waited_for.add(call.outcome)
+        try:
+            answer = call.outcome.result()
+        finally:
+            waited_for.discard(call.outcome)
         return _envelope(answer.part, answer.worker.id, answer.attempts, answer.took_s)
 
     def many(self, text: str, *, limit: int, timeout: float) -> bytes:
         """The answers to a batch, a JSON array of envelopes; see `nodes.dispatch.batches`."""
+        if len(text) > MAX_ARGUMENTS_BYTES:
+            raise BadRequest(f"a batch cannot be sent: {len(text)} bytes of lookups are too many")
         loop = self._begin(timeout)
         answers: Future[Answers] = Future()
 
@@ -187,26 +200,46 @@ class DirectClient:
                 loop.post(watch.close)  # first, so that nobody waits for a master that is away
         with self._beginning:
             loop, self._loop = self._loop, None
-        if loop is not None and self._end is not None:
-            self._end.detach()
-            loop.call(self._members.close)
+        if loop is not None:
+            loop.call(self._close_links)
             loop.stop()
 
+    def let_go(self) -> None:
+        """As `close`, and does not wait for it: from wherever garbage is collected."""
+        self._closed = True
+        watch, loop, close_links = self._watch, self._loop, self._close_links
+        if watch is None or loop is None:
+            return
+
+        def end() -> None:
+            watch.close()
+            close_links()
+            loop.stop()
+
+        with contextlib.suppress(RuntimeError):  # it has ended
+            loop.post(end)
+
     def _begin(self, timeout: float) -> LoopThread:
-        """Asks for the list of workers, which the first lookup has to wait for."""
-        with self._beginning:
+        """Asks for the list of workers, which the first lookup has to wait for; others that come
+        meanwhile wait with it, each for as long as it has.
+        """
+        deadline = time.monotonic() + timeout
+        if not self._beginning.acquire(timeout=timeout):
+            raise MasterLost(f"no list of workers came from the master within {timeout:g} s")
+        try:
             if self._closed:
                 raise MasterLost("this client is closed")
             if self._loop is None or self._watch is None:
                 loop = self._loop = LoopThread("direct")
-                watch = self._watch = MembershipWatch(self._connect(), self)
-                self._end = weakref.finalize(self, _let_go, loop, watch, self._members.close)
-                self._end.atexit = False
+                self._watch = MembershipWatch(self._connect(), self)
                 loop.start()
             if not self._following:
-                self._loop.run(self._watch.start(timeout))
+                left = seconds_left(deadline, time.monotonic())
+                self._loop.run(self._watch.start(left))
                 self._following = True
             return self._loop
+        finally:
+            self._beginning.release()
 
     @property
     def in_doubt(self) -> bool:
@@ -234,16 +267,22 @@ class DirectClient:
             self._watch.hurry()
 
 
-def _let_go(loop: LoopThread, watch: MembershipWatch, close_links: Callable[[], None]) -> None:
-    """Ends what a client has open; it holds none of these, or it would never be forgotten."""
-
-    def end() -> None:
-        watch.close()
-        close_links()
-        loop.stop()
-
-    with contextlib.suppress(RuntimeError):  # it has ended
-        loop.post(end)
+def _encoded(name: str, request: LookupRequest) -> bytes:
+    """A request as it is sent. Raises `BadRequest`."""
+    for value in request.args:
+        if type(value) not in (str, int, float):
+            kind = type(value).__name__[:40]
+            raise BadRequest(f"an argument of {name} must be text or a number, not {kind}")
+    try:
+        arguments = encode_arguments((encode_request(request),))
+    except OverflowError as error:
+        raise BadRequest(f"an argument of {name} is too large a number") from error
+    if len(arguments) > MAX_ARGUMENTS_BYTES:
+        raise BadRequest(
+            f"an argument of {name} cannot be sent: {len(arguments)} bytes of arguments are too "
+            "many"
+        )
+    return arguments
 
 
 def _envelope(part: WorkerAnswer, worker: str, attempts: int, took_s: float) -> Envelope:
@@ -269,7 +308,10 @@ class _DirectCall(Call):
     def answered(self, answer: Answer) -> None:
         if answer.attempts > 1:
             self._was_late()
-        self.outcome.set_result(answer)
+        with contextlib.suppress(InvalidStateError):  # whoever asked has closed its client
+            self.outcome.set_result(answer)
 
     def gave_up(self, error: LookupFailed) -> None:
-        self.outcome.set_exception(error)
+        with contextlib.suppress(InvalidStateError):
+            known = isinstance(error, BadRequest)
+            self.outcome.set_exception(error if known else error.identified(self.request_id))

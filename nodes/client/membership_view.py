@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from nodes.client.quick import QuickLookups
 from nodes.client.worker_link import WorkerLink
 from nodes.dispatch.dispatcher import Dispatcher
-from nodes.routing import Address, Registry, State, Worker
+from nodes.routing import Registry, State, Worker
+from nodes.support.addresses import Address
 from nodes.wire import Member, Members
 
 

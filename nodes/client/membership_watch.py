@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from nodes.errors import MasterLost, RollcallError
+from nodes.errors import BadReply, RollcallError
 from nodes.support.backoff import Backoff
 from nodes.transport import Value
 from nodes.wire import Envelope, Members
@@ -40,7 +40,13 @@ DEFECT_BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
 
 
 class MasterCalls(Protocol):
-    """A connection to a master, as far as it is needed here."""
+    """A connection to a master, as far as it is needed here.
+
+    Attributes:
+        where: the master's address, for errors.
+    """
+
+    where: str
 
     async def call(self, verb: str, *args: Value, timeout: float, patient: bool = ...) -> Envelope:
         """See `nodes.client.async_connection.AsyncMasterConnection.call`."""
@@ -114,8 +120,8 @@ class MembershipWatch:
         reply = await self._master.call("members", *args, timeout=timeout_s, patient=patient)
         try:
             members = msgspec.convert(reply.result, Members)
-        except msgspec.ValidationError as error:
-            raise MasterLost(f"the master's list of workers is none: {error}") from error
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise BadReply(self._master.where, "no list of workers") from error
         self._version = members.version
         follower = self._follower()
         if follower is not None:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
-from nodes.errors import MasterLost, Overloaded, Stopping
+import msgspec
+
+from nodes.errors import BadReply, MasterLost, Overloaded, Stopping
 from nodes.support.backoff import Backoff
-from nodes.transport import DialFailed, HandshakeFailed, LinkLost, RemoteFailure, Value
+from nodes.transport import (
+    DialFailed,
+    HandshakeFailed,
+    LinkLost,
+    ProtocolError,
+    RemoteFailure,
+    Value,
+)
 from nodes.wire import Envelope, decode_envelope
 
 MAX_BREAKS = 3
@@ -70,6 +80,8 @@ class Retry:
     def lost(self, error: Exception) -> MasterLost:
         """What the call comes to that ends with that error."""
         error = self._stopping or error
+        if isinstance(error, ProtocolError):
+            return BadReply(self._where, str(error).removeprefix(f"{self._where}: "))
         # A master that fails the TLS handshake is running.
         absent = isinstance(error, DialFailed) and not isinstance(error, HandshakeFailed)
         hint = "; is it running? 'rollcall-nodes up' starts one" if absent else ""
@@ -77,15 +89,26 @@ class Retry:
         return MasterLost(f"master {self._where}: {what}{hint}")
 
 
-def refused(verb: str, error: RemoteFailure) -> Overloaded | MasterLost:
+def refused(where: str, verb: str, error: RemoteFailure) -> Overloaded | MasterLost:
     """What it means that a master answered the call of a verb with an exception."""
     if error.kind == Overloaded.code.capitalize():
         return Overloaded(error.message, retry_after_ms=FULL_RETRY_MS)
-    return MasterLost(f"the master refused {verb}: {error}")
+    if error.kind == AttributeError.__name__:
+        return BadReply(where, f"it does not know {verb}")
+    return MasterLost(f"the master {where} refused {verb}: {error}")
 
 
-def read_reply(reply: Value) -> Envelope:
-    """The envelope in a reply. Raises `LinkLost` or a `msgspec.MsgspecError` if there is none."""
+Decode = Callable[[str], Envelope]
+"""How a reply of some verb is decoded: as `nodes.wire.decode_envelope`."""
+
+NoEnvelope = (msgspec.MsgspecError, RecursionError)
+"""What is raised by a reply that is none."""
+
+NO_ENVELOPE = "no envelope in its reply"
+
+
+def read_reply(reply: Value, decode: Decode = decode_envelope) -> Envelope:
+    """The envelope in a reply. Raises one of `NoEnvelope` if there is none."""
     if type(reply) is not str:
-        raise LinkLost("answered with something else than an envelope")
-    return decode_envelope(reply)
+        raise msgspec.ValidationError(NO_ENVELOPE)
+    return decode(reply)

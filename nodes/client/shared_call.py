@@ -25,7 +25,7 @@ class MasterLink:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._where = f"{connection.peer.host}:{connection.peer.port}"
+        self._where = connection.peer.where
         self.in_flight = 0
         self.logins = 0
         self.retired = False

@@ -199,7 +199,11 @@ class _Part(Call):
         self._over()
 
     def gave_up(self, error: LookupFailed) -> None:
-        failures = b",".join([error_envelope(error)] * self.tasks)
+        first = self._index * PART_LOOKUPS
+        numbers = range(first, first + self.tasks)
+        failures = b",".join(
+            error_envelope(error.identified(f"{self.request_id}#{number}")) for number in numbers
+        )
         self._batch.fail(self._index, failures, self.tasks, error.code)
         self._over()
 

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 from nodes.dispatch.replies import is_answer
 from nodes.errors import LookupFailed
 from nodes.routing import CallState, Worker
+from nodes.support.request_ids import new_request_id
 from nodes.transport import RemoteFailure, TransportError, Value
-from nodes.wire import WorkerAnswer
+from nodes.wire import PAGE_RECORDS, WorkerAnswer
 
 
 class Answer(NamedTuple):
@@ -59,6 +60,7 @@ class Call:
         tasks: lookups that the call carries.
         version: of the catalog that should answer, if a worker still has it; "" for any.
         timeout_s: seconds for all of it.
+        most: records of its answer, at most.
         began: when it was submitted; seconds on the dispatcher's clock.
         sent_at: when it was first sent.
         worker: whom it was first sent to.
@@ -71,8 +73,18 @@ class Call:
     tasks = 1
     version = ""
     timeout_s = 2.0
+    most = PAGE_RECORDS
 
-    __slots__ = ("arguments", "began", "carrier", "over", "sent_at", "state", "worker")
+    __slots__ = (
+        "_request_id",
+        "arguments",
+        "began",
+        "carrier",
+        "over",
+        "sent_at",
+        "state",
+        "worker",
+    )
 
     carrier: Carrier
     worker: Worker
@@ -83,9 +95,20 @@ class Call:
         self.state: CallState | None = None
         self.over = False
 
+    @property
+    def request_id(self) -> str:
+        """Its id, which it has from the first time on that this is asked."""
+        return self.known_as("")
+
+    def known_as(self, request_id: str) -> str:
+        """Its id: the one given, unless it has one; a new one for ""."""
+        known = getattr(self, "_request_id", "") or request_id or new_request_id()
+        self._request_id = known
+        return known
+
     def accepts(self, reply: bytes) -> bool:
         """Whether a reply has the form of an answer."""
-        return is_answer(reply)
+        return is_answer(reply, self.most)
 
     def answered(self, answer: Answer) -> None:
         """A worker has answered."""

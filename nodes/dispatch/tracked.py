@@ -12,6 +12,7 @@ from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.dispatch.replies import is_refusal
 from nodes.errors import BadRequest, LookupFailed, StoreDown
 from nodes.routing import Ask, CallState, Router, Worker
+from nodes.support.request_ids import find_request_id
 from nodes.support.text import excerpt
 from nodes.transport import (
     LinkLost,
@@ -31,9 +32,17 @@ SOONEST_S = 0.001
 NO_ARGUMENTS = encode_arguments(())
 
 
-def explain(worker: Worker, failure: TransportError | WorkerRefusal) -> str:
+def explain(
+    worker: Worker, failure: TransportError | WorkerRefusal, call: Call | None = None
+) -> str:
     """Why a call to that worker failed, in our own words; the log has the others'."""
-    logger.debug("%s: %s", worker.id, for_the_log(failure))
+    said = for_the_log(failure)
+    if call is None:
+        logger.debug("%s: %s", worker.id, said)
+    else:
+        # A worker that has written it down has given it an id.
+        theirs = "" if isinstance(failure, TransportError) else find_request_id(failure[1])
+        logger.debug("request %s: %s: %s", call.known_as(theirs), worker.id, said)
     return failure_reason(failure)
 
 
@@ -98,7 +107,7 @@ class TrackedCalls:
             self.advance(call, now)
         elif is_refusal(value):
             # Any other refusal is the worker's own failure, and not for a client to hear.
-            state.failed(worker, explain(worker, value), now)
+            state.failed(worker, explain(worker, value, call), now)
             self.advance(call, now)
         else:
             self.failed(call, worker, ProtocolError("its answer has not the form of one"))
@@ -113,7 +122,7 @@ class TrackedCalls:
             return
         # What was said is no sign of death, however bad it is.
         broke = isinstance(error, LinkLost) and not isinstance(error, ProtocolError)
-        state.failed(worker, explain(worker, error), now, broke=broke)
+        state.failed(worker, explain(worker, error, call), now, broke=broke)
         self._on_failure()
         self.advance(call, now)
 

@@ -13,8 +13,8 @@ from nodes.errors import DataError, NotPossible, StoreDown
 from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.machine import Machine, Machines
 from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
-from nodes.routing import Address
 from nodes.support.actor import LAUNCHER, acting_as, by_actor
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import beside, is_loopback, is_wildcard
 from nodes.wire import Description, Reloaded, describe

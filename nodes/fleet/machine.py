@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from nodes.routing import Address
+from nodes.support.addresses import Address
 
 MAX_WORKERS = 256
 """Workers wanted at most, on a machine and in all: a slip of the finger must not take one down."""

@@ -32,7 +32,7 @@ from nodes.fleet.ssh_words import explain_ssh
 from nodes.fleet.token_watch import TokenWatch
 from nodes.support.backoff import Backoff
 from nodes.support.os_errors import explain_os_error
-from nodes.support.version import own_version
+from nodes.support.version import VERSION
 
 OPTIONS = (
     *("-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o", "LogLevel=ERROR"),
@@ -174,10 +174,10 @@ class SshMachine:
                 session.heard()
                 match decode_report(frame):
                     case Hello() as hello:
-                        if hello.version != own_version():
+                        if hello.version != VERSION:
                             return (
                                 f"it has Rollcall {hello.version}, and here is "
-                                f"{own_version()}: install the same there"
+                                f"{VERSION}: install the same there"
                             )
                         self.host = self.host or hello.address
                         self.master = self.master or hello.launcher

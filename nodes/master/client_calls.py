@@ -8,8 +8,10 @@ from typing import Protocol
 
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
+from nodes.dispatch.replies import is_suggestion
 from nodes.errors import LookupFailed
 from nodes.transport import PeerConnection
+from nodes.wire import PAGE_RECORDS
 
 
 class Envelopes(Protocol):
@@ -58,10 +60,10 @@ class AwaitedCall(Call):
         verb: of the workers.
         timeout_s: seconds for all of it.
         version: of the catalog that should answer, "" for any.
-        counted: see `Call`.
+        most, counted: see `Call`.
     """
 
-    __slots__ = ("_answer", "counted", "timeout_s", "verb", "version")
+    __slots__ = ("_answer", "counted", "most", "timeout_s", "verb", "version")
 
     def __init__(
         self,
@@ -70,12 +72,14 @@ class AwaitedCall(Call):
         *,
         timeout_s: float,
         version: str = "",
+        most: int = PAGE_RECORDS,
         counted: bool = True,
     ) -> None:
         super().__init__(arguments)
         self.verb = verb
         self.timeout_s = timeout_s
         self.version = version
+        self.most = most
         self.counted = counted
         self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -91,3 +95,21 @@ class AwaitedCall(Call):
     def gave_up(self, error: LookupFailed) -> None:
         if not self._answer.done():
             self._answer.set_exception(error)
+
+
+class SuggestCall(AwaitedCall):
+    """A call for a few values of a field: a completion, which is no lookup and counted nowhere.
+
+    Args:
+        arguments: encoded.
+        most: values.
+        timeout_s: seconds for all of it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, arguments: bytes, *, most: int, timeout_s: float) -> None:
+        super().__init__(arguments, "suggest", timeout_s=timeout_s, most=most, counted=False)
+
+    def accepts(self, reply: bytes) -> bool:
+        return is_suggestion(reply, self.most)

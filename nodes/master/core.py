@@ -28,23 +28,30 @@ from nodes.master.recording import SUFFIX
 from nodes.master.snapshot import MasterFacts, take_snapshot
 from nodes.master.ticker import Ticker
 from nodes.master.worker_orders import WorkerOrders
-from nodes.routing import NO_WORKERS, POLICIES, Address
+from nodes.routing import NO_WORKERS, POLICIES
 from nodes.security.authenticator import Authenticator
 from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
+from nodes.support.program import other_protocol
 from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import LoopThread
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
+    PROTOCOL,
     ClusterSnapshot,
     Description,
+    Speaks,
 )
 
 BLOCKING_THREADS = 4
 """Operations that may hold up at one time: certificates, catalog builds, what a fleet does."""
+
+MAX_NOTED = 100
+"""Kinds of workers of another protocol that events tell of."""
 
 REJOIN_WITHIN_S = 3.0
 """Seconds within which the workers of a master that was restarted register again."""
@@ -126,6 +133,7 @@ class MasterCore:
         self.operator_verbs = self._make_operator_verbs()
         self._balance = balance
         self._started = time.monotonic()
+        self._refused_protocols: set[str] = set()
 
     def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
         operations = Operations(
@@ -202,6 +210,16 @@ class MasterCore:
             journal_trouble="" if self.journal is None else self.journal.losses,
         )
         return take_snapshot(facts, self.membership, self.lookups)
+
+    def refuse_protocol(self, peer: str, spoken: Speaks) -> str:
+        """What a worker is told that speaks another protocol. One event tells of each kind of
+        them, however often they come.
+        """
+        said = other_protocol(f"a worker at {peer}", spoken.protocol, spoken.program, ours=PROTOCOL)
+        if said not in self._refused_protocols and len(self._refused_protocols) < MAX_NOTED:
+            self._refused_protocols.add(said)
+            self.events.note(EventKind.OTHER_VERSION, "", f"refused: {said}")
+        return said
 
     async def describe(self) -> Description:
         """What is served, and in which versions.

@@ -78,6 +78,7 @@ class _Note(NamedTuple):
     attempts: int
     worker: str
     why: str
+    request_id: str
     code: str = ""
 
 
@@ -197,7 +198,8 @@ class LookupStats:
         self._unfolded.append((took_s, now, asked, answer.part.startswith(NOTHING_FOUND)))
         if took_s > self._slow_above_s:
             why = _why_slow(call, took_s)
-            note = _Note(now, took_s, asked, answer.attempts, answer.worker.id, why)
+            worker = answer.worker.id
+            note = _Note(now, took_s, asked, answer.attempts, worker, why, call.request_id)
             self._keep_slowest([*self._slowest, note], now)
         if len(self._unfolded) >= MAX_UNFOLDED:
             self.fold(now)
@@ -217,7 +219,8 @@ class LookupStats:
         if call.state is not None and call.state.asked is not None:
             attempts, worker = call.state.attempts, call.state.asked.id
         why = _why_slow(call, took_s)
-        self._failed.append(_Note(now, took_s, asked, attempts, worker, why, error.code))
+        note = _Note(now, took_s, asked, attempts, worker, why, call.request_id, error.code)
+        self._failed.append(note)
         self._by_name.get(_encoded_name(asked), self._other).errors += 1
         self._count_failures(error.code, 1, took_s, now)
 
@@ -310,6 +313,7 @@ class LookupStats:
                 worker=note.worker,
                 why=note.why,
                 code=note.code,
+                request_id=note.request_id,
             )
             for note in (*reversed(failed), *self._slowest)
         )

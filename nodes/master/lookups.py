@@ -20,7 +20,7 @@ from nodes.errors import (
     PoisonLookup,
     Stopping,
 )
-from nodes.master.client_calls import AwaitedCall, ClientCall
+from nodes.master.client_calls import AwaitedCall, ClientCall, SuggestCall
 from nodes.master.lookup_stats import LookupStats
 from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import NO_WORKERS
@@ -29,6 +29,7 @@ from nodes.support.event_kinds import EventKind
 from nodes.transport import PeerConnection, encode_arguments, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
+    MAX_TIMEOUT_S,
     PAGE_RECORDS,
     LookupRequest,
     answer_envelope,
@@ -41,9 +42,6 @@ MAX_LOOKUPS = 4096
 RETRY_AFTER_MS = 100
 """Lookups in flight at once, those that wait for their turn included; one more is refused with
 `overloaded`, to come back later."""
-
-MAX_TIMEOUT_S = 60.0
-"""The longest deadline that a client may ask for."""
 
 MAX_PREFIXED = 3
 """Arguments of a named lookup that is taken in as it came."""
@@ -135,6 +133,7 @@ class LookupHandler:
         """A lookup has failed: its envelope."""
         self._leave()
         if not isinstance(error, BadRequest):
+            error = error.identified(call.request_id)
             self.stats.failed_one(call, error, took_s, time.monotonic(), request)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
@@ -181,6 +180,7 @@ class LookupHandler:
             timeout_s=timeout_s,
             # A page after another is of the same catalog, as long as a worker has it.
             version=cursor_version(after) if after else "",
+            most=limit,
         )
         self._admit()
         try:
@@ -220,10 +220,9 @@ class LookupHandler:
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:
         """A few values of a field that start with `prefix`; result and errors as `lookup`."""
-        # A completion is no lookup: it is admitted like one, and counted nowhere.
         arguments = encode_arguments((field, prefix, limit))
-        call = AwaitedCall(arguments, "suggest", timeout_s=timeout_s, counted=False)
-        self._admit()
+        call = SuggestCall(arguments, most=limit, timeout_s=timeout_s)
+        self._admit()  # like a lookup
         try:
             answer = await call.submit(self._dispatcher)
         except NoWorkers:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from nodes.master.core import MasterCore
 from nodes.master.service import MasterService
-from nodes.routing import Address
 from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.transport import Limits, Server
 from nodes.wire import Description

@@ -17,10 +17,13 @@ from nodes.master.health import HealthWatch
 from nodes.master.lag import Lag
 from nodes.master.probes import Prober
 from nodes.master.served_catalog import ServedCatalog
-from nodes.routing import Address, AddressHeld, GivenUp, Policy, Registry, Router, State, Worker
+from nodes.routing import AddressHeld, GivenUp, Policy, Registry, Router, State, Worker
 from nodes.routing.slowness import SlowWorkers
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
+from nodes.support.program import other_program
 from nodes.support.text import excerpt
+from nodes.support.version import VERSION
 from nodes.transport import LinkLost, PeerConnection, Value
 from nodes.wire import (
     MAX_REFUSAL_CHARS,
@@ -193,6 +196,7 @@ class Membership:
                 version=registration.catalog.version,
                 now=time.monotonic(),
                 in_store=registration.catalog.in_store,
+                program=registration.program,
             )
         except GivenUp:
             raise Conflict(
@@ -209,10 +213,14 @@ class Membership:
         self._connections[worker.generation] = connection
         self.dispatcher.joined(worker, connection.requester)
         self._prober.probe(worker, time.monotonic())
+        if difference := other_program(f"worker {worker.id}", worker.program):
+            self.note(EventKind.OTHER_VERSION, worker.id, difference)
         self.changed()
         unready = worker.why if worker.state is State.UNREADY else ""
         serves = "" if self.description is None else self.description.version
-        return Registered(worker.id, worker.generation, unready=unready, serves=serves)
+        return Registered(
+            worker.id, worker.generation, unready=unready, serves=serves, program=VERSION
+        )
 
     # -- what is served -----------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from nodes.errors import BadRequest, DataError, Forbidden, LookupFailed, NotPossible
+from nodes.errors import BadRequest, Conflict, DataError, Forbidden, LookupFailed, NotPossible
 from nodes.master.catalog_offers import CatalogPart
 from nodes.master.core import MasterCore
 from nodes.master.operations import INSTANT
@@ -26,9 +26,11 @@ from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     MAX_REGISTRATION_CHARS,
     PAGE_RECORDS,
+    PROTOCOL,
     CatalogOffer,
     Members,
     Registration,
+    Speaks,
     error_envelope,
     result_envelope,
 )
@@ -227,12 +229,20 @@ class MasterService(Service):
         if len(encoded) > MAX_REGISTRATION_CHARS:
             raise BadRequest(f"a registration has at most {MAX_REGISTRATION_CHARS} characters")
         try:
+            spoken = msgspec.json.decode(encoded, type=Speaks)
+            if spoken.protocol != PROTOCOL:
+                raise Conflict(self._master.refuse_protocol(self._peer, spoken))
             registration = msgspec.json.decode(encoded, type=Registration)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise BadRequest(f"this is no registration: {error}") from error
         if self._generation is not None:
             raise BadRequest("a worker registered on this connection already")
-        host = registered_host(registration.host, self._peer, self._master.address.host)
+        host = registered_host(
+            registration.host,
+            self._peer,
+            self._master.address.host,
+            advertised=registration.advertised,
+        )
         registered = self._master.membership.register(
             msgspec.structs.replace(registration, host=host), self.connection
         )

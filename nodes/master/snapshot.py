@@ -13,6 +13,7 @@ from nodes.routing.histogram import quantile
 from nodes.support.listening import is_loopback
 from nodes.support.natural import natural_key
 from nodes.support.units import known_ms
+from nodes.support.version import VERSION
 from nodes.wire import DAMAGED, STORE_DOWN, ClusterSnapshot, WorkerView
 
 LATE = "late: asked last until it answers"
@@ -42,6 +43,7 @@ def take_snapshot(
     direct_per_s = sum(worker.direct_per_s for worker in registry.live())
     workers = worker_views(registry, membership.slow.generations, now, wall)
     return ClusterSnapshot(
+        program=VERSION,
         taken_at=wall,
         address=facts.address,
         balance=facts.balance,
@@ -158,6 +160,7 @@ def _registered(
         hedged_last_minute=worker.lost.hedged_last_minute(now),
         deaths_last_minute=local.deaths_last_minute(now) if local is not None else 0,
         machine=local.machine if local is not None else _machine_at(worker.address.host),
+        program=worker.program,
     )
 
 

@@ -13,7 +13,7 @@ from nodes.routing.refusals import AddressHeld, GivenUp
 from nodes.routing.registry import Registry
 from nodes.routing.router import Router, panics
 from nodes.routing.states import BETWEEN_REGISTRATIONS, IN_ROTATION, Phase, ProcessChange, State
-from nodes.routing.worker import Address, Worker
+from nodes.routing.worker import Worker
 
 __all__ = [
     "BETWEEN_REGISTRATIONS",
@@ -23,7 +23,6 @@ __all__ = [
     "NO_WORKERS",
     "POLICIES",
     "REGISTERS_WITHIN_S",
-    "Address",
     "AddressHeld",
     "Ask",
     "Budget",

@@ -18,7 +18,8 @@ from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
 from nodes.routing.refusals import AddressHeld, GivenUp
 from nodes.routing.states import ENDS, IN_ROTATION, Change, ProcessChange, State
-from nodes.routing.worker import Address, Listener, Worker
+from nodes.routing.worker import Listener, Worker
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 
 LEFT = "it left, as it was to"
@@ -100,6 +101,7 @@ class Registry:
         version: str,
         now: float,
         in_store: bool = False,
+        program: str = "",
     ) -> Worker:
         """A worker registered. The same process registering again replaces itself.
 
@@ -134,6 +136,7 @@ class Registry:
             listener=self._listener,
             moved=self.moved,
             in_store=in_store,
+            program=program,
         )
         self._workers.pop(worker.id, None)
         self._workers[worker.id] = worker

@@ -12,17 +12,8 @@ from nodes.routing.ewma import PeakEwma
 from nodes.routing.histogram import WindowedHistogram, merge
 from nodes.routing.lost_attempts import LostAttempts
 from nodes.routing.states import TRANSITIONS, Change, State
+from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
-
-
-class Address(NamedTuple):
-    """Where a worker answers lookups."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class DirectCounts(NamedTuple):
@@ -59,6 +50,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         lost: attempts that brought no answer in time.
         late: it was late, and has answered nothing since.
         in_store: its records lie in a store that all workers ask.
+        program: the version of Rollcall that it runs, "" where it does not say.
         trouble: why it could not read its records when it was last probed, "" if it could: that
             store does not answer, or the catalog's file is damaged.
         why: what is wrong with it, "" for nothing.
@@ -103,6 +95,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     alive_at: float = 0.0
     late: bool = False
     in_store: bool = False
+    program: str = ""
     trouble: str = ""
     has_suspect: bool = False
     dismissed: bool = False

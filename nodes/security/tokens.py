@@ -109,8 +109,7 @@ def operator_token(master: str) -> str | None:
     It is that of the address, if there is a file for it: no other is sent there. Else see
     `find_token`.
     """
-    host, port = parse_address(master)
-    own = token_file().parent / f"{token_file().name}@{host}:{port}"
+    own = token_file().parent / f"{token_file().name}@{parse_address(master)}"
     return read_token(own) if own.exists() else find_token(TokenRole.OPERATOR)
 
 

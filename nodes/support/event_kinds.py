@@ -14,6 +14,7 @@ class EventKind(StrEnum):
     SUSPECT = "suspect"
     RECOVERED = "recovered"
     OTHER_CATALOG = "other_catalog"
+    OTHER_VERSION = "other_version"
     READY = "ready"
     DRAINING = "draining"
     LEFT = "left"
@@ -69,6 +70,7 @@ BAD = frozenset(
         EventKind.STORE_DOWN,
         EventKind.DAMAGED,
         EventKind.OTHER_CATALOG,
+        EventKind.OTHER_VERSION,
         EventKind.NOT_SWITCHED,
         EventKind.NOT_RELOADED,
         EventKind.PANIC,

@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from nodes.errors import BadRequest, StartError
+from nodes.support.addresses import Address
 from nodes.support.paths import state_dir
 
 
@@ -68,17 +69,21 @@ def insecurity(host: str) -> str:
     )
 
 
-def registered_host(claimed: str, peer: str, here: str) -> str:
+def registered_host(claimed: str, peer: str, here: str, *, advertised: bool = False) -> str:
     """Where a worker that claims an address is dialled: nobody registers another's machine.
 
     Args:
         claimed: the address it says it listens on.
         peer: the address its own connection comes from.
         here: the address the master listens on; who comes from there is on this machine.
+        advertised: whether it says where clients find it, and not where it listens: behind a port
+            that another machine publishes, say.
 
     Raises:
         BadRequest: that is another machine's.
     """
+    if advertised and not is_wildcard(claimed):
+        return claimed
     if is_loopback(claimed) and (is_loopback(peer) or peer == here):
         return claimed
     try:
@@ -97,7 +102,7 @@ def registered_host(claimed: str, peer: str, here: str) -> str:
 def explain_bind(error: OSError, host: str, port: int) -> str:
     """Why a port could not be had, by whom it is held if that can be seen, and what to do."""
     if error.errno != errno.EADDRINUSE:
-        return f"cannot listen on {host}:{port}: {error.strerror}"
+        return f"cannot listen on {Address(host, port)}: {error.strerror}"
     return f"port {port} is taken{_holder(port)}; choose another with --port, or 0 for any"
 
 

@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
             self._service = service
             service.on_open(self.peer)
         except Exception:
-            logger.exception("%s:%d could not be served", self.peer.host, self.peer.port)
+            logger.exception("%s could not be served", self.peer.where)
             self.abort()
         if self._handle.aborted:
             self.abort()
@@ -161,14 +161,14 @@ class Connection(asyncio.Protocol):
         self._end.set()
         self._backlog.clear()
         if exc is not None:
-            logger.debug("%s:%d lost: %s", self.peer.host, self.peer.port, exc)
+            logger.debug("%s lost: %s", self.peer.where, exc)
         if self._service is not None:
             self._responder.forget()
             try:
                 self._service.on_close()
             except Exception:
                 logger.exception("on_close failed")
-        self.requester.lose(lost_link(f"{self.peer.host}:{self.peer.port}", exc))
+        self.requester.lose(lost_link(self.peer.where, exc))
         if self._owner is not None:
             self._owner.connection_closed(self)
 
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
 
     async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
         """Calls a verb of the peer, and waits for its value; see `nodes.transport.asking.ask`."""
-        where = f"{self.peer.host}:{self.peer.port}"
+        where = self.peer.where
         return await ask(self.requester, where, verb, args, timeout_s)
 
     def reply(self, frame: bytes) -> None:
@@ -353,6 +353,6 @@ class Connection(asyncio.Protocol):
         self._handle.abort()
 
     def _drop(self, why: str) -> None:
-        logger.debug("%s:%d dropped: %s", self.peer.host, self.peer.port, why)
-        self.requester.lose(ProtocolError(f"{self.peer.host}:{self.peer.port}: {why}"))
+        logger.debug("%s dropped: %s", self.peer.where, why)
+        self.requester.lose(ProtocolError(f"{self.peer.where}: {why}"))
         self.close()

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 
+from nodes.support.addresses import Address
 from nodes.support.os_errors import explain_os_error
 from nodes.transport.connection import Connection
 from nodes.transport.errors import DialFailed, HandshakeFailed
@@ -39,7 +40,7 @@ async def dial(
         HandshakeFailed: TLS says no; the message says why.
         DialFailed: no connection.
     """
-    where = f"{host}:{port}"
+    where = str(Address(host, port))
     connection = Connection(lambda: service, Peer(host, port), limits)
     transport = await _connect(connection, host, port, timeout_s, tls)
     # Linux may join a socket that dials a free local port to itself.
@@ -58,7 +59,7 @@ async def dial(
 async def _connect(
     connection: Connection, host: str, port: int, timeout_s: float, tls: Secure | None
 ) -> asyncio.BaseTransport:
-    where = f"{host}:{port}"
+    where = str(Address(host, port))
     loop = asyncio.get_running_loop()
     local = connect_locally(host, port) if tls is None else None
     if local is not None:

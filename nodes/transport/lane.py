@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
+from nodes.support.addresses import Address
 from nodes.support.os_errors import explain_os_error
 from nodes.transport.caller import Caller
 from nodes.transport.errors import (
@@ -105,7 +106,7 @@ class Lane:
         Args:
             host: address or name; the look-up of a name is the system's, and not timed.
             port: 1 to 65535.
-            timeout: seconds, for each address of the name, the handshake included.
+            timeout: seconds for all addresses of the name, the handshake included.
             limits: see `Lane`.
             tls: how the peer, which must prove to be `host`, is checked; None for no TLS.
 
@@ -114,18 +115,19 @@ class Lane:
             DialFailed: no connection.
         """
         deadline = time.monotonic() + timeout
+        where = Address(host, port)
         local = connect_locally(host, port) if tls is None else None
         if local is not None:
             return cls(local, limits, address=(host, port))
         try:
-            sock = socket.create_connection((host, port), timeout)
+            sock = _connect(host, port, deadline)
         # The latter two: no name at all, and no port.
         except (OSError, ValueError, OverflowError) as exc:
-            raise DialFailed(f"{host}:{port}: {explain_os_error(exc)}") from exc
+            raise DialFailed(f"{where}: {explain_os_error(exc)}") from exc
         try:
             # Linux may join a socket that dials a free local port to itself.
             if sock.getsockname() == sock.getpeername():
-                raise DialFailed(f"{host}:{port}: nobody listens there")
+                raise DialFailed(f"{where}: nobody listens there")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if tls is None:
@@ -135,10 +137,10 @@ class Lane:
             return cls(sock, limits, dial_tls(sock, tls, host, deadline))
         except (TlsFailed, ValueError) as exc:  # the latter: a name that cannot be checked
             sock.close()
-            raise HandshakeFailed(f"{host}:{port}: {exc}") from exc
+            raise HandshakeFailed(f"{where}: {exc}") from exc
         except OSError as exc:
             sock.close()
-            raise DialFailed(f"{host}:{port}: {explain_os_error(exc)}") from exc
+            raise DialFailed(f"{where}: {explain_os_error(exc)}") from exc
         except BaseException:
             sock.close()
             raise
@@ -260,4 +262,30 @@ class Lane:
 
     @property
     def _where(self) -> str:
-        return f"{self.address[0]}:{self.address[1]}"
+        return str(Address(*self.address))
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """A socket that is connected to one of the addresses of a host, tried in turn: `localhost` may
+    be two. Raises `OSError`, or what `getaddrinfo` raises.
+    """
+    error: OSError = OSError("it has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(left)
+            sock.connect(address)
+        except OSError as failed:
+            sock.close()
+            error = failed
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise error

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Callable
 
+from nodes.support.addresses import peer_host
 from nodes.transport.peer import Peer
 from nodes.transport.tls import ALERT
 
@@ -87,7 +88,7 @@ class Listener:
             room = self._max_silent - len(self._silent)
             for _ in range(max(1, min(ACCEPTED_AT_ONCE, room))):
                 sock, address = self._sock.accept()
-                self._take_in(sock, self._peer or Peer(*address[:2]))
+                self._take_in(sock, self._peer or Peer(peer_host(address[0]), address[1]))
         except (BlockingIOError, ConnectionAbortedError):
             self._troubled = False
         except OSError as error:  # RPyC takes any error here for the end of the server
@@ -140,5 +141,5 @@ class Listener:
     def _drop(self, sock: socket.socket, why: str) -> None:
         peer, _since = self._silent.pop(sock)
         self._loop.remove_reader(sock)
-        logger.debug("%s:%d dropped: %s", peer.host, peer.port, why)
+        logger.debug("%s dropped: %s", peer.where, why)
         sock.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from nodes.support.addresses import Address
+
 
 class Certificate(msgspec.Struct, frozen=True):
     """What a peer has proved to be.
@@ -31,3 +33,8 @@ class Peer(msgspec.Struct, frozen=True):
     host: str
     port: int
     certificate: Certificate | None = None
+
+    @property
+    def where(self) -> str:
+        """Its address, as text."""
+        return str(Address(self.host, self.port))

@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from nodes.support import forks
+from nodes.support.addresses import Address
 from nodes.transport.errors import LinkLost
 from nodes.transport.lane import Lane
 from nodes.transport.limits import DEFAULTS, Limits
@@ -163,4 +164,4 @@ class LanePool:
             lane.abort()
 
     def _gone(self) -> LinkLost:
-        return LinkLost(f"{self._host}:{self._port}: no longer in use")
+        return LinkLost(f"{Address(self._host, self._port)}: no longer in use")

@@ -38,7 +38,7 @@ class Server:
 
     Args:
         make_service: called for each connection, for the object that answers it.
-        host: address to bind; one with a colon is IPv6.
+        host: address or name to bind; "::" is every address, of IPv4 as well.
         port: 0 lets the system choose: see `address`.
         limits: of each connection, and how many there may be (fewer if the system allows
             this process fewer than twice as many descriptors).
@@ -216,7 +216,7 @@ class Server:
             )
         except (OSError, asyncio.CancelledError) as error:
             if not isinstance(error, ssl.SSLError | ConnectionResetError):  # those are told of
-                logger.debug("%s:%d dropped: %s", peer.host, peer.port, error)
+                logger.debug("%s dropped: %s", peer.where, error)
             sock.close()
             self.connection_closed(connection)
 
@@ -256,9 +256,8 @@ class Server:
             self._noted_at = now
             what = "refused" if silent is None else "let in for the longest silent of them"
             logger.warning(
-                "%s:%d %s: %d connections are open",
-                peer.host,
-                peer.port,
+                "%s %s: %d connections are open",
+                peer.where,
                 what,
                 self._max_connections,
             )
@@ -281,7 +280,7 @@ class Server:
         for connection in list(self._connections):
             why = connection.overdue(now)
             if why:
-                logger.debug("%s:%d dropped: %s", connection.peer.host, connection.peer.port, why)
+                logger.debug("%s dropped: %s", connection.peer.where, why)
                 connection.abort()
         for connection, until in list(self._turning_away.items()):
             if now >= until:
@@ -295,10 +294,14 @@ def _listening_socket(host: str, port: int, unacknowledged_s: float | None) -> s
     """A socket that listens at once: on Linux two processes may bind one port, and only the second
     to listen is told. With that many seconds for a peer to take what it is sent, if that is given.
     """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # A name that has both is bound as IPv4: who dials it tries all its addresses.
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
     sock = socket.create_server(
-        (host, port),
-        family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+        address,
+        family=family,
         backlog=socket.SOMAXCONN,
+        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
     )
     # Accepted sockets inherit these. Asyncio's own loop lets small packets wait.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

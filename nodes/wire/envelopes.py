@@ -23,7 +23,7 @@ import msgspec
 
 from nodes.errors import CODES, InternalError, LookupFailed
 from nodes.support.structs import ready
-from nodes.wire.messages import WorkerAnswer
+from nodes.wire.messages import MAX_MESSAGE_CHARS, Count, ShortText, WorkerAnswer
 
 
 @ready
@@ -32,24 +32,33 @@ class Envelope(msgspec.Struct, frozen=True):
 
     error: bool
     result: Any = None
-    count: int = 0
+    count: Count = 0
     truncated: bool = False
     after: str | None = None
     worker: str = ""
-    attempts: int = 0
+    attempts: Count = 0
     catalog: str = ""
     files: tuple[str, ...] = ()
     elapsed_ms: float = 0.0
     code: str = ""
     error_message: str = ""
-    retry_after_ms: int | None = None
+    retry_after_ms: Count | None = None
+    request_id: ShortText = ""
 
     def checked(self) -> Envelope:
         """Itself when it is a success; raises the error that its code names otherwise."""
         if self.error:
             kind = CODES.get(self.code, InternalError)
-            raise kind(self.error_message, retry_after_ms=self.retry_after_ms)
+            said = self.error_message[:MAX_MESSAGE_CHARS]
+            raise kind(said, retry_after_ms=self.retry_after_ms, request_id=self.request_id)
         return self
+
+
+@ready
+class Page(Envelope, frozen=True):
+    """The envelope of a lookup: its result are records, None with an error."""
+
+    result: list[dict[str, Any]] | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -74,7 +83,11 @@ decode_envelope = msgspec.json.Decoder(Envelope).decode
 """Decodes a reply. Raises `msgspec.ValidationError` or `DecodeError` if it is none."""
 
 
-decode_envelopes = msgspec.json.Decoder(list[Envelope]).decode
+decode_page = msgspec.json.Decoder(Page).decode
+"""As `decode_envelope`, of a reply to a lookup."""
+
+
+decode_pages = msgspec.json.Decoder(list[Page]).decode
 
 
 _RESULT = b'"result":'
@@ -142,4 +155,6 @@ def error_envelope(error: LookupFailed) -> bytes:
     }
     if error.retry_after_ms is not None:
         reply["retry_after_ms"] = error.retry_after_ms
+    if error.request_id:
+        reply["request_id"] = error.request_id
     return _encode(reply)

@@ -15,6 +15,10 @@ LOOKUP_TIMEOUT_S = 2.0
 """Seconds for a lookup, unless its client says otherwise."""
 
 
+MAX_TIMEOUT_S = 60.0
+"""The longest deadline that a client may ask for."""
+
+
 PAGE_RECORDS = 1000
 """Records of a page, unless its client says otherwise."""
 
@@ -65,6 +69,19 @@ Version = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{1,64}\Z")]
 def is_version(value: object) -> TypeGuard[str]:
     """Whether that may be a catalog's version."""
     return type(value) is str and 1 <= len(value) <= 64 and value.isascii() and value.isalnum()
+
+
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+ShortText = Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+MAX_MEMBERS = 2048
+"""Workers of a list that a client takes."""
 
 
 Verb = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
@@ -129,7 +146,7 @@ class LookupShape(msgspec.Struct, frozen=True):
 
 
 @ready
-class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class LookupRequest(msgspec.Struct, frozen=True, array_like=True):
     """A lookup as the master sends it to a worker, in MessagePack: one value on the wire."""
 
     name: str
@@ -141,7 +158,7 @@ class LookupRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 @ready
-class BatchRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class BatchRequest(msgspec.Struct, frozen=True, array_like=True):
     """A part of a batch as the master sends it to a worker, in JSON: the clients' own words."""
 
     limit: int
@@ -180,19 +197,39 @@ def describe(info: CatalogInfo) -> Description:
     )
 
 
+PROTOCOL = 1
+"""What nodes of one version say to each other, as a number. With the same, either end ignores what
+it does not know, and what is new has a default; what that does not allow is another number."""
+
+
 @ready
-class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Speaks(msgspec.Struct, frozen=True):
+    """What whoever registers speaks, however the rest looks: the protocol, and the version of the
+    program, "" from one that does not say.
+    """
+
+    protocol: int = PROTOCOL
+    program: ShortText = ""
+
+
+@ready
+class Registration(msgspec.Struct, frozen=True):
     """What a worker tells the master. `instance` is a secret of that process's own, from its
     launcher if it has one: whoever knows it (master and launcher, no one else) may tell the
     worker to retire, and ask it lookups where those need a token. `pid` is for people only.
+    `advertised` says that clients find it at that address, which it does not listen on itself.
+    `protocol` and `program` are as in `Speaks`.
     """
 
     instance: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{32}\Z")]
     wanted_id: WantedId
     host: Annotated[str, msgspec.Meta(max_length=255)]
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    port: Port
     pid: Count
     catalog: Description
+    advertised: bool = False
+    protocol: int = PROTOCOL
+    program: ShortText = ""
 
 
 @ready
@@ -200,7 +237,7 @@ class Registered(msgspec.Struct, frozen=True):
     """The master's answer to a `Registration`. With `require_token`, the worker answers lookups
     to nobody but that master; `unready` says why it is sent no lookups, "" if it is; `cursor_key`
     is what the cluster signs its cursors with, in hex; `serves` is the version of the catalog that
-    is served, "" from a master that does not say.
+    is served, and `program` the version of the master's program, "" from one that does not say.
     """
 
     id: str
@@ -209,6 +246,7 @@ class Registered(msgspec.Struct, frozen=True):
     unready: str = ""
     cursor_key: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")] = ""
     serves: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9]{0,64}\Z")] = ""
+    program: ShortText = ""
 
 
 FetchProgress = tuple[int, int]
@@ -239,14 +277,14 @@ class Member(msgspec.Struct, frozen=True):
     of its `Description`.
     """
 
-    id: str
-    generation: int
-    host: str
-    port: int
-    state: str
-    version: str
-    probes_answered: int
-    key: str
+    id: ShortText
+    generation: Count
+    host: Host
+    port: Port
+    state: ShortText
+    version: ShortText
+    probes_answered: Count
+    key: ShortText
     in_store: bool = False
 
 
@@ -258,12 +296,18 @@ class Members(msgspec.Struct, frozen=True):
     is (probes aside), and "" from a master that cannot be told to wait for that.
     """
 
-    master: str
-    balance: str
+    master: ShortText
+    balance: ShortText
     expecting: bool
-    members: tuple[Member, ...]
-    died: tuple[int, ...] = ()
-    version: str = ""
+    members: Annotated[tuple[Member, ...], msgspec.Meta(max_length=MAX_MEMBERS)]
+    died: tuple[Count, ...] = ()
+    version: ShortText = ""
+
+    def __post_init__(self) -> None:
+        registrations = {one.generation for one in self.members}
+        addresses = {(one.host, one.port) for one in self.members}
+        if not len(registrations) == len(addresses) == len(self.members):
+            raise ValueError("a worker, or an address, is there twice")
 
 
 encode_request = msgspec.msgpack.Encoder().encode

@@ -77,7 +77,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     the usual time. `machine` is where it runs: by the name that its fleet has for it, or the
     address that it registered from. `restarts` are all of a local worker, and
     `deaths_last_minute` those times that its process ended by itself; `next_try_at` is the Unix
-    time at which one that died too often is started again, None for all others.
+    time at which one that died too often is started again, None for all others. `program` is
+    the version of Rollcall that it runs, "" where it does not say.
     """
 
     id: str
@@ -111,6 +112,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     deaths_last_minute: int = 0
     machine: str = ""
     next_try_at: float | None = None
+    program: str = ""
 
 
 class MachineView(msgspec.Struct, frozen=True):
@@ -151,7 +153,7 @@ class SlowLookup(msgspec.Struct, frozen=True):
     `arguments` are as they would be typed, cut to 100 characters; `attempts` is how many workers
     were asked, 0 for none; `worker` is the one that answered, or was asked last, "" for none;
     `why` is "hedged", "rerouted", "waited" (for its turn) or ""; `code` that of its error, "" if
-    it was answered.
+    it was answered; `request_id` is in its error and in what logs say of it.
     """
 
     at: float
@@ -162,6 +164,7 @@ class SlowLookup(msgspec.Struct, frozen=True):
     worker: str
     why: str
     code: str
+    request_id: str = ""
 
 
 @ready
@@ -182,6 +185,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     far a reload is, "" when there is none; `lag_ms` is how late the master itself runs, and
     `patience` by how many times more missed probes it therefore allows, and `busy` whether that is
     so for a while; `hedges_spent` says that of late more lookups were late than are hedged;
+    `program` is the version of Rollcall that the master runs, "" where it does not say;
     `tls_expires_at` is the Unix time at which the first certificate in use expires, None without
     TLS; `journal_trouble` is why the journal cannot be written, and how much it lost, "" for
     neither; `log_trouble` is why what workers print is dropped now, "" if it is not; `machines` are
@@ -230,3 +234,4 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     busy: bool = False
     hedges_spent: bool = False
     log_trouble: str = ""
+    program: str = ""

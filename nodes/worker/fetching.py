@@ -22,6 +22,7 @@ from nodes.catalog import (
     partial_catalog,
 )
 from nodes.errors import DataError, MasterLost, NotPossible, Overloaded, Stopping
+from nodes.support.addresses import Address
 from nodes.support.backoff import Backoff
 from nodes.transport import Lane, RemoteFailure, Secure, TransportError
 from nodes.wire import MAX_CATALOG_PART_BYTES, CatalogOffer, FetchProgress
@@ -114,7 +115,7 @@ class CatalogFetcher:
             except (TransportError, MasterLost, Stopping) as error:
                 why = error
             self._check()
-            logger.info("the catalog of %s:%d: %s", *self._master, why)
+            logger.info("the catalog of %s: %s", Address(*self._master), why)
             self._pause(FETCH_BACKOFF.wait_s(self._attempts, self._random.random()))
             self._attempts += 1
         return found

@@ -12,7 +12,9 @@ from random import Random
 import msgspec
 
 from nodes.errors import LookupFailed, MasterLost
+from nodes.support.addresses import Address
 from nodes.support.backoff import Backoff
+from nodes.support.program import other_program
 from nodes.transport import Connection, Secure, Service, TransportError, dial
 from nodes.wire import Registered, Registration
 from nodes.worker.master_replies import checked_result
@@ -105,7 +107,7 @@ class RegistrationKeeper:
                     finally:
                         await _end(connection)
                 except (TransportError, MasterLost) as error:
-                    logger.info("master %s:%d: %s", *self._master, error)
+                    logger.info("master %s: %s", Address(*self._master), error)
                 except LookupFailed as refusal:
                     logger.warning("not registered: %s", refusal)
                     if not self.ready:
@@ -135,6 +137,8 @@ class RegistrationKeeper:
         self.unready = registered.unready
         if self.unready:
             logger.warning("registered as %s, and sent no lookups: %s", self.id, self.unready)
+        if difference := other_program("the master", registered.program):
+            logger.warning("%s", difference)
         self.ready = True
         self.settled.set()
 

@@ -15,7 +15,9 @@ import msgspec
 from nodes.catalog import Catalog, CatalogInfo
 from nodes.security.cursors import Cursors
 from nodes.security.tls import Tls
+from nodes.support.addresses import Address
 from nodes.support.slices import complete
+from nodes.support.version import VERSION
 from nodes.transport import Limits, LoopThread, Server
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -55,6 +57,7 @@ class WorkerServer:
         wanted_id: the id it asks for, "" for any.
         tls: a worker's certificates; None for no TLS.
         instance: the secret by which its launcher knows it, "" for one of its own.
+        advertise: where clients find it, where that is not where it listens.
         follows: whether it gets what its master serves by itself, whenever that is another.
         records: finds or builds the catalog of the records that it was started with; None if it
             has none.
@@ -80,6 +83,7 @@ class WorkerServer:
         instance: str = "",
         follows: bool = False,
         records: Records | None = None,
+        advertise: Address | None = None,
     ) -> None:
         self._access = WorkerAccess(instance or new_instance())
         self._versions = CatalogVersions(catalog)
@@ -94,10 +98,12 @@ class WorkerServer:
         request = Registration(
             instance=self._access.instance,
             wanted_id=wanted_id,
-            host=host,
-            port=self.server.address[1],
+            host=advertise.host if advertise else host,
+            port=advertise.port if advertise else self.server.address[1],
             pid=os.getpid(),
             catalog=describe(catalog.info),
+            advertised=advertise is not None,
+            program=VERSION,
         )
         to_master = None if tls is None else tls.to_master()
         self._follows = follows

@@ -22,6 +22,7 @@ from nodes.errors import (
     LookupFailed,
 )
 from nodes.support import validation
+from nodes.support.request_ids import new_request_id
 from nodes.support.slices import Sliced, begin
 from nodes.transport import FastVerb, Service, Verb, shortcuts
 from nodes.wire import (
@@ -199,8 +200,10 @@ class Lookups:
 
     def _broken(self, fault: Exception) -> WorkerRefusal:
         self.counters.errors += 1
-        logger.error("the catalog cannot be read", exc_info=fault)
-        return (InternalError.code, f"the catalog cannot be read: {type(fault).__name__}")
+        request_id = new_request_id()  # its master takes it over
+        logger.error("request %s: the catalog cannot be read", request_id, exc_info=fault)
+        told = InternalError(f"the catalog cannot be read: {type(fault).__name__}")
+        return (told.code, told.identified(request_id).message)
 
 
 class MasterFacingService(Service):

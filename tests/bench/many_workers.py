@@ -23,8 +23,9 @@ from nodes.cli.common import bound_descriptors
 from nodes.cli.serve import MAX_DESCRIPTORS
 from nodes.client.blocking import Client
 from nodes.master.snapshot import worker_views
-from nodes.routing import POLICIES, Address, Registry, Router, Worker
+from nodes.routing import POLICIES, Registry, Router, Worker
 from nodes.security.tokens import read_token
+from nodes.support.addresses import Address
 from nodes.support.paths import shipped_data
 from nodes.transport import Connection, LoopThread, Service, dial
 from nodes.wire import Registration, answer_part, decode_envelope, describe

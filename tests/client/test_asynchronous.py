@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import itertools
 import json
 import math
+import pickle
 import signal
 import threading
 import time
@@ -165,10 +168,33 @@ def test_mistakes_are_told_in_the_same_words(address: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-@pytest.mark.parametrize("timeout", [None, math.inf, math.nan, -1.0, 0, "2", True])
+@pytest.mark.parametrize("timeout", [None, math.inf, math.nan, -1.0, 0, "2", True, 60.1, 10**400])
 def test_a_timeout_that_is_none_is_refused_when_a_client_is_made(kind: Any, timeout: Any) -> None:
-    with pytest.raises(ValueError, match="timeout must be a number of seconds above 0"):
+    with pytest.raises(
+        ValueError, match=r"timeout must be a number of seconds above 0 and at most 60, not"
+    ):
         kind(timeout=timeout)
+    client = kind()
+    with pytest.raises(ValueError, match="timeout must be a number of seconds"):
+        client.timeout = timeout
+    assert client.timeout == 2.0, "as it was"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda client: pickle.loads(pickle.dumps(client))],  # noqa: S301
+)
+def test_a_copy_of_a_client_is_another_with_the_same_arguments(kind: Any, again: Any) -> None:
+    client = kind("127.0.0.1:7", token="secret")
+    client.timeout = 3.5
+    other = again(client)
+    assert type(other) is kind
+    assert other.timeout == 3.5
+    assert other._master is not client._master
+    assert (other._master.where, other._master._token()) == ("127.0.0.1:7", "secret")
+    client.close()
+    other.close()
 
 
 def test_all_that_is_public_can_be_named() -> None:
@@ -213,7 +239,7 @@ def test_no_more_are_sent_than_a_master_answers_and_those_that_wait_go_in_turn()
         most = max(most, len(asked))
         while not free.is_set():
             await asyncio.sleep(0.005)
-        return result_envelope([name]).decode()
+        return result_envelope([{"name": name}]).decode()
 
     async def work(client: AsyncClient) -> None:
         names = [str(number) for number in range(2 * MAX_CALLS_IN_FLIGHT)]
@@ -222,7 +248,7 @@ def test_no_more_are_sent_than_a_master_answers_and_those_that_wait_go_in_turn()
         assert asked == names[:MAX_CALLS_IN_FLIGHT]
         free.set()
         found: list[Any] = await asyncio.gather(*tasks)
-        assert found == [[name] for name in names]
+        assert found == [[{"name": name}] for name in names]
         assert asked == names
 
     with fake_master(answer) as address:
@@ -326,15 +352,15 @@ def test_an_overloaded_master_is_asked_again_within_the_timeout() -> None:
 
 
 def test_all_pages_of_a_lookup_have_one_deadline() -> None:
-    endless = json.dumps({"error": False, "result": [{}], "after": "more"})
+    cursors = itertools.count()
 
     async def answer(*_args: object, **_named: object) -> str:
         await asyncio.sleep(0.05)
-        return endless
+        return json.dumps({"error": False, "result": [{}], "after": f"{next(cursors)}"})
 
     with fake_master(answer) as address:
         began = time.monotonic()
-        with pytest.raises(DeadlineExceeded, match=r"not all pages came within 0\.3 s"):
+        with pytest.raises(DeadlineExceeded, match=r"not all of it came within 0\.3 s"):
             with_client(address, lambda client: client.getbyname("x"), timeout=0.3)
         assert time.monotonic() - began < PATIENCE / 2
 

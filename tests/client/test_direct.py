@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,10 +18,10 @@ from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.client.direct import DirectClient
 from nodes.cluster import HostedCluster
-from nodes.errors import BadRequest, Forbidden, MasterLost, NoWorkers
+from nodes.errors import BadRequest, Forbidden, LookupFailed, MasterLost, NoWorkers
 from nodes.routing import RoutingLimits
 from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file
-from nodes.transport import Lane, Value
+from nodes.transport import Lane, Value, dial
 from nodes.wire import PAGE_RECORDS, Envelope, LookupRequest, Member, Members, encode_request
 from tests.kit import (
     PATIENCE,
@@ -193,6 +194,8 @@ def test_where_lookups_need_a_token_workers_ask_for_what_the_master_gives_with_i
 class ListedWorkers:
     """A master in name only, a version of Rollcall back: it says who is there, and nothing else."""
 
+    where = "127.0.0.1:1"
+
     def __init__(self, members: Members) -> None:
         self.members = members
 
@@ -241,3 +244,25 @@ def test_when_all_workers_are_others_nobody_hears_that_there_are_none() -> None:
             assert same_records(asked.result(PATIENCE).result, scan(RECORDS, name="xander"))
         finally:
             client.close()
+
+
+def test_when_nobody_can_be_reached_few_connections_are_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dials = 0
+
+    async def counted(*args: Any, **named: Any) -> Any:
+        nonlocal dials
+        dials += 1
+        return await dial(*args, **named)
+
+    monkeypatch.setattr("nodes.client.worker_link.dial", counted)
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        master = ListedWorkers(listed("one", *gone.getsockname()))
+    client = DirectClient(lambda: master)
+    try:
+        with pytest.raises(LookupFailed):
+            client.page("getbyname", ("xander",), limit=PAGE_RECORDS, after=None, timeout=1.0)
+    finally:
+        client.close()
+    assert 2 <= dials <= 40

@@ -159,6 +159,8 @@ def test_a_client_that_nobody_holds_any_more_ends_by_itself() -> None:
 class FakeMaster:
     """Answers with what is next in line, and then never."""
 
+    where = "127.0.0.1:1"
+
     def __init__(self, *answers: Members | Exception) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[Value, ...]] = []

@@ -6,7 +6,8 @@ import time
 from random import Random
 
 from nodes.client.quick import QuickLookups, QuickWorker
-from nodes.routing import NOISE_S, Address, Registry
+from nodes.routing import NOISE_S, Registry
+from nodes.support.addresses import Address
 from nodes.wire import answer_part
 
 ANSWER = answer_part(b"[]", count=0, after=None, catalog="v", files=())

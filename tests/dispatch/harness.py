@@ -12,8 +12,9 @@ from typing import Any
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import TICK_S, Dispatcher
 from nodes.errors import LookupFailed
-from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, Worker
+from nodes.routing import POLICIES, Registry, Router, RoutingLimits, Worker
 from nodes.routing.worker import Listener
+from nodes.support.addresses import Address
 from nodes.transport import LinkLost, Pending, RemoteFailure, TransportError
 from nodes.wire import answer_part
 

@@ -18,7 +18,7 @@ from nodes.client.blocking import Client
 from nodes.dispatch.batches import Answers, Batches
 from nodes.errors import BadRequest, NoWorkers
 from nodes.master.master import Master
-from nodes.wire import PAGE_RECORDS, Envelope, decode_envelopes
+from nodes.wire import PAGE_RECORDS, Envelope, decode_pages
 from tests.kit import (
     Node,
     hosted,
@@ -130,7 +130,7 @@ class LimitedClient(Client):
             batches.ask(text, limit=limit, timeout_s=self.timeout, done=answers.set_result)
 
         self.master.loop.call(ask)
-        return decode_envelopes(answers.result().body)
+        return [*decode_pages(answers.result().body)]
 
 
 def test_answers_too_large_together_are_paged_and_none_is_cut(tmp_path: Path) -> None:

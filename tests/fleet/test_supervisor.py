@@ -28,13 +28,13 @@ from nodes.master.membership import Membership
 from nodes.master.worker_orders import WorkerOrders
 from nodes.routing import (
     POLICIES,
-    Address,
     LocalWorker,
     Phase,
     ProcessChange,
     ProcessEvent,
     Worker,
 )
+from nodes.support.addresses import Address
 from nodes.transport import LoopThread
 from nodes.wire import INSTANCE_VARIABLE
 from tests.kit import kill_process, poll_for

@@ -18,7 +18,8 @@ from nodes.master.lookup_stats import (
     SLOW_KEPT_S,
     LookupStats,
 )
-from nodes.routing import POLICIES, Address, CallState, Registry, Router, Worker
+from nodes.routing import POLICIES, CallState, Registry, Router, Worker
+from nodes.support.addresses import Address
 from nodes.transport import encode_arguments
 from nodes.wire import LookupRequest, SlowLookup, answer_part
 
@@ -257,6 +258,7 @@ def test_the_slowest_are_kept_the_slowest_first() -> None:
         worker="w7",
         why="",
         code="",
+        request_id=s.slow()[0].request_id,
     )
 
 

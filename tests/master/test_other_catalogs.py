@@ -16,7 +16,8 @@ from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.errors import BadRequest, Conflict, RollcallError
 from nodes.master.master import Master
-from nodes.routing import Address, Registry, State, Worker
+from nodes.routing import Registry, State, Worker
+from nodes.support.addresses import Address
 from tests.faults.scenarios import BadWorker
 from tests.kit import (
     Node,

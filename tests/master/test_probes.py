@@ -13,7 +13,8 @@ from nodes.master.probes import (
     PROBES_PAUSE_S,
     Prober,
 )
-from nodes.routing import POLICIES, Address, Registry, Router, Worker
+from nodes.routing import POLICIES, Registry, Router, Worker
+from nodes.support.addresses import Address
 from nodes.transport import Pending, Value
 from nodes.wire import ProbeAnswer
 

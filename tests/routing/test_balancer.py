@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 
-from nodes.routing import POLICIES, Address, Registry, State, Worker, key_now, pick
+from nodes.routing import POLICIES, Registry, State, Worker, key_now, pick
 from nodes.routing.breaker import Breaker
+from nodes.support.addresses import Address
 
 
 class WorkerGroup:

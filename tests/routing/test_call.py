@@ -11,7 +11,6 @@ import pytest
 from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, NoWorkers, StoreDown
 from nodes.routing import (
     POLICIES,
-    Address,
     Ask,
     CallState,
     Registry,
@@ -19,6 +18,7 @@ from nodes.routing import (
     RoutingLimits,
     Worker,
 )
+from nodes.support.addresses import Address
 
 DEADLINE_S = 4.0
 LIMITS = RoutingLimits(hedge_floor_s=0.25, attempt_timeout_s=1.0, round_pause_s=0.125)

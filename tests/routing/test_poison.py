@@ -9,7 +9,6 @@ import pytest
 from nodes.errors import PoisonLookup
 from nodes.routing import (
     POLICIES,
-    Address,
     Ask,
     CallState,
     ProcessChange,
@@ -20,6 +19,7 @@ from nodes.routing import (
     WaitUntil,
     Worker,
 )
+from nodes.support.addresses import Address
 
 DEATH_NOTICE_S = 0.1
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.routing import POLICIES, Address, Registry, Router, RoutingLimits, State, Worker
+from nodes.routing import POLICIES, Registry, Router, RoutingLimits, State, Worker
 from nodes.routing.router import FOLD_MANY_S
+from nodes.support.addresses import Address
 
 WORKERS = 12
 NEVER = 10**6

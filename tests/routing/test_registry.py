@@ -18,7 +18,6 @@ from hypothesis.stateful import (
 )
 
 from nodes.routing import (
-    Address,
     AddressHeld,
     GivenUp,
     LocalWorker,
@@ -30,6 +29,7 @@ from nodes.routing import (
     Worker,
 )
 from nodes.routing.states import ENDS
+from nodes.support.addresses import Address
 
 PORTS = st.integers(1, 6)
 INSTANCES = st.sampled_from("abcdef")

@@ -7,7 +7,8 @@ from random import Random
 import pytest
 
 from nodes.errors import DeadlineExceeded
-from nodes.routing import POLICIES, Address, Ask, CallState, Registry, Router
+from nodes.routing import POLICIES, Ask, CallState, Registry, Router
+from nodes.support.addresses import Address
 
 AT_ONCE = 0.0001
 """Seconds in which a connection is refused."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from nodes.routing import Address, Registry, Worker
+from nodes.routing import Registry, Worker
 from nodes.routing.slowness import SlowWorkers
+from nodes.support.addresses import Address
 
 LOOK_S = 0.25
 QUICK_S, NEARLY_SLOW_S, SLOW_S = 0.005, 0.035, 0.05

@@ -17,7 +17,8 @@ from random import Random
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import TICK_S, Dispatcher
 from nodes.errors import LookupFailed, NoWorkers, PoisonLookup
-from nodes.routing import POLICIES, Address, Registry, Router, State, Worker
+from nodes.routing import POLICIES, Registry, Router, State, Worker
+from nodes.support.addresses import Address
 from nodes.transport import LinkLost, Pending, TransportError
 from nodes.wire import answer_part
 

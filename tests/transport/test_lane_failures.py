@@ -295,13 +295,13 @@ def test_no_descriptor_to_dial_with() -> None:
 def test_a_socket_that_reached_itself_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux may give a dialled local port to the dialling socket itself."""
 
-    def to_itself(address: tuple[str, int], timeout: float) -> socket.socket:
+    def to_itself(_host: str, _port: int, _deadline: float) -> socket.socket:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         sock.connect(sock.getsockname())
         return sock
 
-    monkeypatch.setattr(socket, "create_connection", to_itself)
+    monkeypatch.setattr("nodes.transport.lane._connect", to_itself)
     with pytest.raises(DialFailed, match="nobody"):
         Lane.dial("127.0.0.1", free_port())
 

@@ -204,8 +204,8 @@ def test_a_mute_peer(to_master: Secure) -> None:
 def test_a_name_that_no_certificate_can_have(start_server: StartServer, to_master: Secure) -> None:
     port = start_server(tls=None).address[1]
     with pytest.raises(HandshakeFailed), pytest.MonkeyPatch.context() as patch:
-        dial = socket.create_connection
-        patch.setattr(socket, "create_connection", lambda _address, t: dial(("127.0.0.1", port), t))
+        found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+        patch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
         Lane.dial(".dot", port, tls=to_master)
 
 

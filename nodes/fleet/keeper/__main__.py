@@ -26,7 +26,7 @@ from nodes.fleet.keeper.messages import (
 )
 from nodes.fleet.keeper.outbox import Outbox
 from nodes.fleet.keeper.process_table import ProcessTable
-from nodes.support.version import own_version
+from nodes.support.version import VERSION
 
 LEASE_S = 15.0
 """Seconds without a word of the launcher after which the keeper ends, and its workers with it: the
@@ -69,7 +69,7 @@ def main() -> None:
     outbox = Outbox(own_stdout())
     table = ProcessTable(outbox.put)
     lease = _Lease(table)
-    outbox.put(Hello(own_version(), *ssh_addresses(os.environ.get("SSH_CONNECTION", ""))))
+    outbox.put(Hello(VERSION, *ssh_addresses(os.environ.get("SSH_CONNECTION", ""))))
     try:
         while frame := read_frame(sys.stdin.buffer):
             lease.heard_at = time.monotonic()

@@ -20,7 +20,7 @@ from nodes.fleet.ray.messages import (
     decode_reports,
     encode,
 )
-from nodes.support.version import own_version
+from nodes.support.version import VERSION
 
 MEET_TIMEOUT_S = 30.0
 """Seconds for a new keeper to answer: Ray starts a process for it."""
@@ -92,7 +92,7 @@ class FollowedKeeper:
             self.gone = True
             self._reply(KeeperMissing(self._node, f"no keeper runs there: {gone}"))
             return
-        ours = own_version()
+        ours = VERSION
         if theirs != ours:
             self.gone = True
             self.end()

@@ -37,7 +37,7 @@ from nodes.fleet.ray.messages import (
     decode_request,
 )
 from nodes.fleet.ray.node_table import ROOM_RESOURCE, alive_nodes
-from nodes.support.addresses import parse_address
+from nodes.support.addresses import Address, parse_address
 from nodes.support.listening import is_wildcard
 
 LOOK_EVERY_S = 0.5
@@ -97,7 +97,7 @@ class Side:
         # With this machine's name: others may have a master at the same loopback address.
         self._prefix = f"keeper/{socket.gethostname()}/{wanted.master}/"
         host, port = parse_address(wanted.master)
-        self._master = f"{self.here if is_wildcard(host) else host}:{port}"
+        self._master = str(Address(self.here if is_wildcard(host) else host, port))
 
     def start(self) -> None:
         """Ends the keepers that an earlier launcher left, and begins to look after nodes."""

@@ -42,7 +42,7 @@ from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Launch
 from nodes.security.tokens import worker_token
 from nodes.support.paths import shipped_data
-from nodes.support.version import own_version
+from nodes.support.version import VERSION
 from nodes.wire import LauncherSecrets, decode_secrets, encode_secrets
 from tests.kit import PATIENCE, master_alone, poll_for
 
@@ -164,7 +164,7 @@ def test_a_keeper_says_hello_and_that_it_is_alive_and_ends_with_its_input(
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     hello = decode_report(read_frame(keeper.stdout))
-    assert hello == Hello(own_version(), "10.0.0.2", "10.0.0.1")
+    assert hello == Hello(VERSION, "10.0.0.2", "10.0.0.1")
     write_frame(keeper.stdin, Alive())
     assert decode_report(read_frame(keeper.stdout)) == Alive()
     # A worker that waits for a master that is not there.

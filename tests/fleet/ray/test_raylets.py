@@ -23,8 +23,8 @@ from nodes.fleet.machine import Ending, Launch, RunningWorker
 from nodes.fleet.ray.engine import parse_engine
 from nodes.fleet.ray.machines import RayMachine, RayMachines
 from nodes.master.master import Master
-from nodes.routing import Address
 from nodes.security.tokens import worker_token
+from nodes.support.addresses import Address
 from nodes.support.paths import shipped_data
 from nodes.wire import new_instance
 from tests.fleet.ray.cluster import WHY_NOT, RayCluster
@@ -204,7 +204,7 @@ from pathlib import Path
 from nodes.fleet.machine import Launch
 from nodes.fleet.ray.engine import parse_engine
 from nodes.fleet.ray.machines import RayMachines
-from nodes.routing import Address
+from nodes.support.addresses import Address
 from nodes.security.tokens import worker_token
 from nodes.support.addresses import parse_address
 from nodes.wire import new_instance
