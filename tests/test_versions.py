@@ -95,7 +95,7 @@ def test_a_worker_of_another_version_is_named_at_the_master_and_shown() -> None:
         assert event.worker == "w7"
         assert event.text.startswith(f"worker w7 runs Rollcall 0.0.9, and this end {VERSION}:")
         snapshot = master.snapshot()
-        row = dict(zip(WORKER_COLUMNS, worker_row(snapshot.workers[0]), strict=True))
+        row = dict(zip(WORKER_COLUMNS, worker_row(snapshot.workers[0], 0.0), strict=True))
         assert row["VERSION"] == "0.0.9"
         assert f"Rollcall {VERSION}" in summary(snapshot)[1]
     with master_alone() as master, worker_inside(master):

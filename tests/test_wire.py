@@ -240,7 +240,7 @@ def test_a_token_that_cannot_be_had_is_explained(tmp_path: Path) -> None:
     assert read_token(tmp_path / "none") is None
     with pytest.raises(StartError, match="ROLLCALL_STATE"):
         ensure_token(tmp_path / "file" / "token")
-    (tmp_path / "empty").write_text("")
+    (tmp_path / "empty").touch(mode=0o600)
     with pytest.raises(StartError, match="remove it"):
         ensure_token(tmp_path / "empty")
 
