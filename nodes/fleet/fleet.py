@@ -17,6 +17,7 @@ from nodes.routing import Address
 from nodes.support.actor import LAUNCHER, acting_as, by_actor
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import beside, is_loopback, is_wildcard
+from nodes.support.supervision import Supervision, supervised_thread
 from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")
@@ -107,6 +108,8 @@ class Fleet(Supervisor):
         self.activity = ""
         self._reloading = threading.Lock()
         self._watcher: threading.Thread | None = None
+        self._refused = ""
+        """Why the watched files could not be used, as it was told last."""
         self._ended = threading.Event()
 
     def _worker_command(self, worker_id: str, machine: Machine) -> list[str]:
@@ -222,22 +225,22 @@ class Fleet(Supervisor):
         """Reloads by itself whenever the files change, until the end. Broken ones change
         nothing: an event says why, once.
         """
-        self._watcher = threading.Thread(target=self._keep_watching, name="watch", daemon=True)
-        self._watcher.start()
+        supervision = Supervision("the look at the records' files", self._note_trouble)
+        self._watcher = supervised_thread("watch", self._keep_watching, supervision, self._ended)
 
     def _keep_watching(self) -> None:
-        said = ""
         while not self._ended.wait(WATCH_EVERY_S):
             try:
                 with acting_as(f"{LAUNCHER}, as the files have changed"):
                     self.reload(retry=False)
-                said = ""
+                self._refused = ""
             except NotPossible:
                 continue  # one is under way
             except (DataError, StoreDown) as error:
-                if str(error) != said:
-                    said = str(error)
-                    self._observer.note(EventKind.NOT_RELOADED, "", f"nothing was changed: {said}")
+                if str(error) != self._refused:
+                    self._refused = str(error)
+                    text = f"nothing was changed: {error}"
+                    self._observer.note(EventKind.NOT_RELOADED, "", text)
 
     def stop(self, patience: float = LEAVE_TIMEOUT_S) -> None:
         """Drains and ends every worker; see `Supervisor.stop`."""

@@ -107,6 +107,7 @@ class MasterCore:
             self.membership.lag,
             each_tick=self._look,
             each_second=self._look_around,
+            report=self.events.trouble,
         )
         self.lookups = LookupHandler(
             self.membership.dispatcher,
@@ -183,6 +184,7 @@ class MasterCore:
 
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)
+        self.events.catch_up()
         warning = self._expiry.due(self.tls_expires_at, time.time())
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)

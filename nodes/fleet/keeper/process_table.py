@@ -20,6 +20,7 @@ from nodes.fleet.keeper.messages import (
     WorkerReport,
 )
 from nodes.fleet.program import PROGRAM
+from nodes.support.supervision import Supervision, supervise
 
 OUTPUT_ENDS_WITHIN_S = 1.0
 """Seconds after a worker's end within which its output ends too, unless others hold it open."""
@@ -105,9 +106,14 @@ class ProcessTable:
         self._report(Ended(start.key, status))
 
     def _listen(self, key: int, output: IO[bytes]) -> None:
-        with output:
+        """Passes on what a worker prints: one that is not listened to would wait in the end."""
+
+        def listen() -> None:
             while data := os.read(output.fileno(), MAX_OUTPUT_BYTES):
                 self._report(Output(key, data))
+
+        with output:
+            supervise(listen, Supervision("listening to a worker"), threading.Event())
 
 
 def _write(process: subprocess.Popen[bytes], secrets: bytes) -> None:
