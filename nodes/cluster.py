@@ -15,7 +15,7 @@ from nodes.errors import StartError
 from nodes.fleet.fleet import Build, Fleet
 from nodes.fleet.machine import OpenMachines
 from nodes.master.fleet_reports import FleetReports
-from nodes.master.journal import journal_file
+from nodes.master.journal_file import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
@@ -274,5 +274,6 @@ def open_master(
         raise StartError(explain_bind(error, host, port)) from error
     master.cursor_key = cursor_key(master.address.port)
     # A port that the system chose is none that anybody comes back to.
-    master.keep_journal(journal_file(master.address.port), remember=port != 0)
+    bound, bound_port = master.address
+    master.keep_journal(journal_file(bound_port, bound), remember=port != 0)
     return master

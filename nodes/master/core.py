@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from nodes.errors import (
 from nodes.fleet.control import FleetControl
 from nodes.master.catalog_offers import CatalogOffers
 from nodes.master.events import EventLog, registered
-from nodes.master.journal import Journal, read_events
+from nodes.master.journal import Journal
+from nodes.master.journal_file import read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership
@@ -154,11 +156,11 @@ class MasterCore:
         `start` on.
 
         Args:
-            path: see `nodes.master.journal.journal_file`.
+            path: see `nodes.master.journal_file.journal_file`.
             remember: whether to take up the events that an earlier master left there.
             recorder: of the snapshots; None for one that writes beside the journal.
         """
-        if remember and path.exists():
+        if remember and os.path.lexists(path):
             try:
                 earlier = read_events(path)
             except DataError as error:
@@ -168,10 +170,13 @@ class MasterCore:
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
                 self.membership.expect_until(time.monotonic() + REJOIN_WITHIN_S)
-        recorder = recorder or Recorder(path.with_suffix(SUFFIX))
+        recorder = recorder or Recorder(path.with_suffix(SUFFIX), report=self._note_journal)
         self.recording_path = recorder.path
-        self.journal = Journal(path, self.snapshot, recorder=recorder)
+        self.journal = Journal(path, self.snapshot, recorder=recorder, report=self._note_journal)
         self.events.listener = self.journal.note
+
+    def _note_journal(self, text: str) -> None:
+        self.events.note(EventKind.JOURNAL, "", text)
 
     @property
     def tls_expires_at(self) -> float | None:

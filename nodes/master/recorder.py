@@ -11,15 +11,18 @@ import os
 import zlib
 from pathlib import Path
 
+from nodes.errors import encodable
 from nodes.master.recording_blocks import (
     EncodedSnapshot,
     encode_block,
     encode_snapshot,
     find_blocks,
+    is_recording,
 )
-from nodes.support.files import OWNER_ONLY, draft
+from nodes.support.files import OWNER_ONLY, draft, put_aside
 from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import make_private
+from nodes.support.supervision import Report
 from nodes.wire import ClusterSnapshot
 
 logger = logging.getLogger("rollcall.recording")
@@ -53,6 +56,7 @@ class Recorder:
         keep_s: seconds that are kept; at most a sixteenth more is there.
         max_bytes: that the file may have; the oldest block goes first. While it is copied without
             what goes, both are there.
+        report: told when a file is put aside, in words for an event.
 
     Attributes:
         trouble: why nothing can be written at present, "" when it can.
@@ -66,6 +70,7 @@ class Recorder:
         block_s: float = BLOCK_S,
         keep_s: float = KEEP_S,
         max_bytes: int = MAX_BYTES,
+        report: Report = lambda _text: None,
     ) -> None:
         self.path = path
         self.trouble = ""
@@ -73,6 +78,7 @@ class Recorder:
         self._block_s = block_s
         self._keep_s = keep_s
         self._max_bytes = max_bytes
+        self._report = report
         self._waiting: list[EncodedSnapshot] = []
         self._begun = False
         self._failed_at: float | None = None
@@ -113,11 +119,14 @@ class Recorder:
         block = encode_block(self._waiting)
         try:
             make_private(self.path.parent)
+            self._put_aside_what_is_none()
             self._trim(now, len(block))
             _append(self.path, block)
         except OSError as error:
             self._failed_at = now
-            trouble = f"the recording {self.path} cannot be written: {explain_os_error(error)}"
+            trouble = encodable(
+                f"the recording {self.path} cannot be written: {explain_os_error(error)}"
+            )
             if trouble != self.trouble:
                 logger.warning("%s; lookups are not affected", trouble)
             self.trouble = trouble
@@ -128,6 +137,19 @@ class Recorder:
             self._begun = True
             self._failed_at = None
             self._waiting = []
+
+    def _put_aside_what_is_none(self) -> None:
+        """What is in its place and has no block at all, is no recording, or nothing is left of it.
+
+        Raises:
+            OSError: it cannot be done.
+        """
+        if not os.path.lexists(self.path) or is_recording(self.path):
+            return
+        aside = put_aside(self.path)
+        text = f"{self.path} was no recording: it is {aside.name} now; another is begun"
+        logger.warning("%s", encodable(text))
+        self._report(text)
 
     def _trim(self, now: float, room: int) -> None:
         """Drops what is too old or, if there is no room for so many bytes more, the oldest.
@@ -154,7 +176,9 @@ def _apart(one: float, other: float, seconds: float) -> bool:
 
 def _append(path: Path, block: bytes) -> None:
     """Appends a block, all of it or nothing. Raises `OSError`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, OWNER_ONLY)
+    # Not to wait for whoever reads from a pipe that may have been put there.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+    descriptor = os.open(path, flags, OWNER_ONLY)
     try:
         size = os.fstat(descriptor).st_size
         rest = memoryview(block)

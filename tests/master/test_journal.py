@@ -8,19 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nodes.client.attached import AttachedCluster
 from nodes.errors import DataError
 from nodes.master.events import EventLog
-from nodes.master.journal import (
-    MAX_WAITING_EVENTS,
-    Journal,
-    journal_file,
-    read_events,
-    read_seconds,
-)
+from nodes.master.journal import MAX_WAITING_EVENTS, Journal
+from nodes.master.journal_file import JournalFile, journal_file, read_events, read_seconds
 from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
 from nodes.wire import ClusterSnapshot, Event
@@ -75,14 +71,6 @@ def test_what_is_noted_is_there_after_the_end_and_goes_on_after_it(tmp_path: Pat
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_what_is_old_goes(tmp_path: Path) -> None:
-    path = tmp_path / "j.sqlite3"
-    with journal(path) as made:
-        made.note(event(1, at=time.time() - 8 * 86400))
-        made.note(event(2, at=time.time() - 6 * 86400))
-    assert numbers(path) == [2]
-
-
 def test_it_does_not_grow_beyond_its_bounds(tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite3"
     with journal(path, keep_bytes=10**9) as made:
@@ -117,15 +105,14 @@ def test_a_full_disk_is_told_and_waited_out(
 ) -> None:
     path = tmp_path / "j.sqlite3"
     # The file may be no larger than it is: what a full disk says, SQLite says for this.
-    before: Callable[[Journal], sqlite3.Connection] = Journal._open
+    write: Callable[..., None] = JournalFile.write
 
-    def on_a_full_disk(self: Journal) -> sqlite3.Connection:
-        db = before(self)
-        db.execute("PRAGMA max_page_count = 1")
-        return db
+    def on_a_full_disk(self: JournalFile, *args: Any) -> None:
+        self._db.execute("PRAGMA max_page_count = 1")
+        write(self, *args)
 
     with monkeypatch.context() as full:
-        full.setattr(Journal, "_open", on_a_full_disk)
+        full.setattr(JournalFile, "write", on_a_full_disk)
         made = Journal(path, snapshot, write_every_s=0.02)
         made.start()
         for number in range(1, 501):
@@ -135,32 +122,6 @@ def test_a_full_disk_is_told_and_waited_out(
     made.close()
     assert made.trouble == ""
     assert made.dropped == 0
-
-
-@pytest.mark.parametrize("while_open", [True, False])
-def test_a_damaged_file_is_put_aside(
-    tmp_path: Path, while_open: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "j.sqlite3"
-    if not while_open:
-        path.write_bytes(b"this is no database" * 1000)
-    with journal(path) as made:
-        if while_open:
-            made.note(event(1))
-            poll_for(lambda: numbers(path) == [1])
-            taken = made._taken
-
-            def damage_first(most: int) -> list[Event]:
-                # In the journal's own thread, to which the connection belongs.
-                monkeypatch.setattr(made, "_taken", taken)
-                made._let_go()
-                path.write_bytes(b"this is no database" * 1000)
-                return taken(most)
-
-            monkeypatch.setattr(made, "_taken", damage_first)
-        made.note(event(2))
-        poll_for(lambda: numbers(path) == [2])
-    assert path.with_suffix(".damaged").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> None:
