@@ -190,7 +190,7 @@ class MasterCore:
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)
         self.events.catch_up()
-        warning = self._expiry.due(self.tls_expires_at, time.time())
+        warning = self._expiry.due(self.tls_expires_at, time.time(), now)
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)
 

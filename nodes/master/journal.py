@@ -21,6 +21,7 @@ from nodes.master.journal_file import (
 from nodes.master.recorder import Recorder
 from nodes.routing import State
 from nodes.support.files import put_aside
+from nodes.support.steady import steady_time
 from nodes.support.supervision import AT_ONCE, Report, Supervision, shielded, supervise
 from nodes.wire import ClusterSnapshot, Event, Second
 
@@ -38,13 +39,6 @@ CLEAN_EVERY_S = 600.0
 
 MAX_RETRY_S = 30.0
 """Seconds after which a journal that cannot be written is tried again at the latest."""
-
-
-def steady_time() -> float:
-    """Seconds of a clock that is never set, and goes on while the machine is asleep where the
-    system has such a one.
-    """
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def second_of(snapshot: ClusterSnapshot) -> Second:

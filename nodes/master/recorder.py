@@ -9,10 +9,12 @@ import contextlib
 import logging
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from nodes.errors import encodable
 from nodes.master.recording_blocks import (
+    Block,
     EncodedSnapshot,
     encode_block,
     encode_snapshot,
@@ -33,6 +35,10 @@ BLOCK_S = 60.0
 KEEP_S = 48 * 3600.0
 MAX_BYTES = 100_000_000
 """Seconds that are kept, and bytes that a recording may have."""
+
+GAP_S = 600.0
+"""Seconds that a time counts at most in which nothing was recorded; one that the clock jumped over
+is such a time as well."""
 
 SLACK = 1 / 16
 """By which part more than it has to be a recording is cut when it is too large, and may be too old
@@ -94,6 +100,8 @@ class Recorder:
         """Takes a snapshot down; once there is a block of them, writes it. The first is written
         at once: so trouble with the disk is known from the start.
         """
+        if self._waiting and snapshot.taken_at < self._waiting[-1].taken_at:
+            self._write()  # the clock was set back: a block goes forward in time
         # Encoded one by one: many at once would hold up the other threads.
         self._waiting.append(encode_snapshot(snapshot))
         now = snapshot.taken_at
@@ -166,7 +174,7 @@ class Recorder:
         trimmed_at = self._trimmed_at
         if too_large or trimmed_at is None or _apart(now, trimmed_at, self._keep_s * SLACK):
             most = self._max_bytes * (1 - SLACK if too_large else 1) - room
-            _cut(self.path, since=now - self._keep_s, most=most)
+            _cut(self.path, now=now, keep_s=self._keep_s, most=most)
             self._trimmed_at = now
 
 
@@ -193,14 +201,28 @@ def _append(path: Path, block: bytes) -> None:
         os.close(descriptor)
 
 
-def _cut(path: Path, *, since: float, most: float) -> None:
-    """Drops the blocks that end before `since`, the oldest beyond `most` bytes, and what is
+def _old(blocks: Sequence[Block], now: float, keep_s: float) -> int:
+    """How many blocks, the first to be written, are older than that: by how long was recorded
+    since, whatever the clock was set to meanwhile.
+    """
+    age = 0.0
+    for index in reversed(range(len(blocks))):
+        age += min(max(0.0, now - blocks[index].end), GAP_S)
+        now = blocks[index].end
+        if age > keep_s:
+            return index + 1
+    return 0
+
+
+def _cut(path: Path, *, now: float, keep_s: float, most: float) -> None:
+    """Drops the blocks that are older than that, the oldest beyond `most` bytes, and what is
     damaged. Who has the file open goes on reading it as it was. Raises `OSError`.
     """
     for left in path.parent.glob(f"{path.name}.*"):
         left.unlink(missing_ok=True)  # the draft of one that was killed meanwhile
     with path.open("rb") as file:
-        kept = [block for block in find_blocks(file) if block.end >= since]
+        found = list(find_blocks(file))
+        kept = found[_old(found, now, keep_s) :]
         size = sum(block.size for block in kept)
         dropped = 0
         while dropped < len(kept) and size > most:
