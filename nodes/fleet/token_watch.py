@@ -22,7 +22,7 @@ class TokenWatch:
     def __init__(self, token: Callable[[], str | None], tell: Callable[[str], None]) -> None:
         self._token = token
         self._tell = tell
-        self._known = token()
+        self._known: str | None = None
         self._closed = threading.Event()
         supervision = Supervision("the look at the token")
         supervised_thread("token", self._watch, supervision, self._closed)
@@ -32,6 +32,7 @@ class TokenWatch:
         self._closed.set()
 
     def _watch(self) -> None:
+        self._known = self._known or self._token()
         while not self._closed.wait(TOKEN_EVERY_S):
             token = self._token()
             if token is not None and token != self._known:

@@ -61,6 +61,8 @@ class MasterCore:
         description: what the workers to come will serve, if it is known before the first.
         require_token: whether lookups need a token as well.
         tls: a master's certificates; None for no TLS.
+        clock: Unix time in seconds: what is shown, and what certificates are judged by. It may be
+            set at any time; nothing else is decided by it.
 
     Attributes:
         address: where clients and workers find it.
@@ -84,8 +86,10 @@ class MasterCore:
         description: Description | None = None,
         require_token: bool = False,
         tls: Tls | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.tls = tls
+        self._clock = clock
         self.loop = LoopThread("master")
         self.executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="master-blocking")
         self.cursor_key = secrets.token_hex(32)
@@ -93,7 +97,7 @@ class MasterCore:
         self._expiry = ExpiryWatch()
         self.journal: Journal | None = None
         self.recording_path: Path | None = None
-        self.events = EventLog()
+        self.events = EventLog(clock=clock)
         self.authenticator = Authenticator(
             tokens=tokens, note=self.events.note, require_token=require_token
         )
@@ -172,7 +176,9 @@ class MasterCore:
                 self.membership.expect_until(time.monotonic() + REJOIN_WITHIN_S)
         recorder = recorder or Recorder(path.with_suffix(SUFFIX), report=self._note_journal)
         self.recording_path = recorder.path
-        self.journal = Journal(path, self.snapshot, recorder=recorder, report=self._note_journal)
+        self.journal = Journal(
+            path, self.snapshot, recorder=recorder, report=self._note_journal, clock=self._clock
+        )
         self.events.listener = self.journal.note
 
     def _note_journal(self, text: str) -> None:
@@ -190,7 +196,7 @@ class MasterCore:
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)
         self.events.catch_up()
-        warning = self._expiry.due(self.tls_expires_at, time.time(), now)
+        warning = self._expiry.due(self.tls_expires_at, self._clock(), now)
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)
 
@@ -203,6 +209,7 @@ class MasterCore:
             address=str(self.address),
             balance=self._balance,
             started=self._started,
+            wall=self._clock(),
             refused_logins=self.authenticator.refused,
             tls_expires_at=self.tls_expires_at,
             journal_trouble="" if self.journal is None else self.journal.losses,

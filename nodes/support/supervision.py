@@ -46,19 +46,19 @@ class Supervision:
     Args:
         name: of the work, as the beginning of a sentence.
         report: told of a failure, once as long as it is the same; None for a line in the log.
-        backoff: how long it rests.
+        backoff: how long it rests; `RESTART_BACKOFF` unless it is given.
 
     Attributes:
         rests_until: by the clock that failures are noted with.
     """
 
     def __init__(
-        self, name: str, report: Report | None = None, *, backoff: Backoff = RESTART_BACKOFF
+        self, name: str, report: Report | None = None, *, backoff: Backoff | None = None
     ) -> None:
         self.rests_until = -math.inf
         self._name = name
         self._report = report
-        self._backoff = backoff
+        self._backoff = backoff or RESTART_BACKOFF
         self._failures = 0
         self._failed_at = -math.inf
         self._told = ""
