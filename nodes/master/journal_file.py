@@ -268,7 +268,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     elif version == 0:
         db.executescript(f"BEGIN; {_TABLES} COMMIT;")
     for asked in (_EVENTS, _SECONDS):
-        db.execute(f"{asked} LIMIT 0").fetchall()
+        db.execute(f"{asked} WHERE steady >= 0 ORDER BY rowid LIMIT 0").fetchall()
 
 
 _EVENTS = f"SELECT number, at, kind, worker, substr(text, 1, {MAX_TEXT_CHARS}) FROM events"  # noqa: S608
