@@ -34,6 +34,7 @@ from console.widgets.bar import CommandButton
 from console.widgets.prompt import Prompt
 from console.widgets.table import LiveTable
 from nodes.errors import BadRequest
+from nodes.support.supervision import Supervision, shielded
 
 if TYPE_CHECKING:
     from console.recorded_file import RecordedFile
@@ -128,7 +129,8 @@ class RollcallApp(WatchingApp):
             return
         self.clusters.start()
         self.call_after_refresh(self._show_start)
-        self.set_interval(AGE_EVERY_S, self._look_at_age)
+        look = shielded(self._look_at_age, Supervision("the look at the screen's age"))
+        self.set_interval(AGE_EVERY_S, look)
 
     def on_unmount(self) -> None:
         """Whatever of a recording is being read is given up."""

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from console.command import ClusterCommand
@@ -31,6 +32,7 @@ from console.messages import (
 from console.query import correction
 from nodes.errors import BadRequest, MasterLost, RollcallError
 from nodes.support.actor import acting_as
+from nodes.support.supervision import Supervision, explain_failure, supervise
 from nodes.wire import Description, RecordingPart
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Driver:
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._last_event = 0
         self._lost_since: float | None = None
+        self._has_history = False
         self._description: Description | None = None
         self._to_undo: dict[tuple[ClusterCommand, str], None] = {}
 
@@ -113,18 +116,35 @@ class Driver:
             return
         except _Interrupted:
             return
+        except Exception as error:
+            logger.exception("the cluster cannot be opened")
+            self._post(StartFailed(explain_failure(error)))
+            return
         finally:
             if self._cluster is None:
                 self._post(Stopped())
         try:
-            self._read_history(self._cluster)
-            while not self._stopping.is_set():
-                self._poll(self._cluster)
-                self._wake.wait(self.poll_interval_s)
-                self._wake.clear()
+            polling = Supervision("the look at the cluster", self._lose)
+            supervise(partial(self._keep_polling, self._cluster), polling, self._stopping)
         finally:
             self._undo_and_close(self._cluster)
             self._post(Stopped())
+
+    def _keep_polling(self, cluster: Cluster) -> None:
+        if not self._has_history:
+            self._has_history = True
+            self._read_history(cluster)
+        while not self._stopping.is_set():
+            self._poll(cluster)
+            self._wake.wait(self.poll_interval_s)
+            self._wake.clear()
+
+    def _lose(self, why: str) -> None:
+        """The cluster cannot be seen, and why."""
+        if self._lost_since is None:
+            self._lost_since = time.time()
+        self._description = None
+        self._post(ClusterLost(why, self._lost_since))
 
     def _progressed(self, stage: str, done: int, total: int) -> None:
         if self._stopping.is_set():
@@ -151,10 +171,7 @@ class Driver:
             if events:
                 self._last_event = events[-1].number
         except RollcallError as error:
-            if self._lost_since is None:
-                self._lost_since = time.time()
-            self._description = None
-            self._post(ClusterLost(str(error), self._lost_since))
+            self._lose(str(error))
             return
         self._lost_since = None
         self._post(SnapshotTaken(snapshot, events))
@@ -213,10 +230,17 @@ class Driver:
         def run() -> None:
             try:
                 self._post(work(cluster))
+            except Exception as error:
+                logger.exception("a request failed")
+                self._post(refuse(explain_failure(error)))
             finally:
                 self._slots.release()
 
-        threading.Thread(target=run, name="request", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="request", daemon=True).start()
+        except RuntimeError:
+            self._slots.release()
+            self._post(refuse("the system allows no more threads now"))
 
     # -- lookups ------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nodes.errors import DataError
-from nodes.master.journal import read_events
-from nodes.master.recording import Recording, recording_file
+from nodes.master.journal_file import find_journal, read_events
+from nodes.master.recording import SUFFIX, Recording
 from nodes.wire import Event
 
 MAX_JOURNAL_EVENTS = 20_000
@@ -29,7 +29,7 @@ class RecordedFile:
 
     def __init__(self, target: str) -> None:
         is_port = target.isascii() and target.isdigit()
-        path = recording_file(int(target)) if is_port else Path(target)
+        path = find_journal(int(target)).with_suffix(SUFFIX) if is_port else Path(target)
         if not is_port and not path.is_file():
             raise DataError(
                 f"there is no file {path}: name a recording, or the port of a master of this "

@@ -13,6 +13,7 @@ from console.recording_copy import RecordingCopy
 from console.replay import Interrupted, Move, Replay
 from nodes.errors import RollcallError
 from nodes.master.recording_blocks import EncodedSnapshot
+from nodes.support.supervision import Supervision, supervise
 from nodes.wire import ClusterSnapshot, Event
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Replayer:
         self._trouble = ""
         self._undrawn: ClusterSnapshot | None = None
         self.journey = 0
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def go(self, wish: Wish) -> None:
@@ -69,15 +71,22 @@ class Replayer:
 
     def stop(self) -> None:
         """Whatever is under way is given up."""
+        self._stopping.set()
         self._wishes.put(None)
 
     def _run(self) -> None:
         try:
-            while (wish := self._wishes.get()) is not None:
-                with suppress(Interrupted):
-                    self._post(self._carry_out(wish))
+            supervise(self._carry_out_all, Supervision("the move", self._refuse), self._stopping)
         finally:
             self._source.close()
+
+    def _carry_out_all(self) -> None:
+        while (wish := self._wishes.get()) is not None:
+            with suppress(Interrupted):
+                self._post(self._carry_out(wish))
+
+    def _refuse(self, why: str) -> None:
+        self._post(Replayed(self._of, None, why, failed=True))
 
     def _is_interrupted(self) -> bool:
         return self.journey != self._of or not self._wishes.empty()

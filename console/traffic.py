@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from console.messages import TrafficReported
 from nodes.support.structs import ready
+from nodes.support.supervision import Supervision, supervised_thread
 
 
 @ready
@@ -37,6 +39,7 @@ class Traffic:
         self._tls = [] if tls is None else ["--tls", str(tls)]
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self._stopping = threading.Event()
         self.rate = 0
 
     @property
@@ -47,6 +50,7 @@ class Traffic:
     def start(self, address: str, rate: int) -> None:
         """Asks `rate` lookups a second of the master at `address`, in place of what ran."""
         self.stop()
+        self._stopping = threading.Event()
         self.rate = rate
         # It leaves when its standard input ends: with this process, whatever ends it.
         self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
@@ -69,16 +73,19 @@ class Traffic:
             text=True,
             start_new_session=True,
         )
-        self._reader = threading.Thread(
-            target=self._read, args=(self._process,), name="traffic", daemon=True
+        self._reader = supervised_thread(
+            "traffic",
+            partial(self._read, self._process),
+            Supervision("listening to the load"),
+            self._stopping,
         )
-        self._reader.start()
 
     def stop(self) -> None:
         """Ends it, and returns when it has ended."""
         process, self._process = self._process, None
         if process is None:
             return
+        self._stopping.set()
         process.kill()
         process.wait()
         if self._reader is not None:

@@ -6,6 +6,8 @@ One that runs elsewhere is in `nodes.client.attached`.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -15,7 +17,7 @@ from nodes.errors import StartError
 from nodes.fleet.fleet import Build, Fleet
 from nodes.fleet.machine import OpenMachines
 from nodes.master.fleet_reports import FleetReports
-from nodes.master.journal import journal_file
+from nodes.master.journal_file import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
@@ -126,6 +128,7 @@ class HostedCluster(Operations):
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
         open_machines: opens the machines that workers are placed on; None for this one alone.
+        clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
 
     Raises:
         DataError: the records cannot be used.
@@ -145,6 +148,7 @@ class HostedCluster(Operations):
         tls: Path | None = None,
         insecure: bool = False,
         open_machines: OpenMachines | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -156,6 +160,7 @@ class HostedCluster(Operations):
             require_token=require_token,
             tls=tls,
             insecure=insecure,
+            clock=clock,
         )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
@@ -248,6 +253,7 @@ def open_master(
     require_token: bool = False,
     tls: Path | None = None,
     insecure: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
@@ -255,6 +261,7 @@ def open_master(
         host, port, balance, require_token: see `Master`.
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
+        clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
 
     Raises:
         StartError: the port is taken, the address not allowed, the certificates of no use.
@@ -264,16 +271,18 @@ def open_master(
     ensure_token()
     try:
         master = Master(
-            tokens=KeptTokens(),
+            tokens=KeptTokens(clock),
             host=host,
             port=port,
             balance=balance,
             require_token=require_token,
             tls=secure,
+            clock=clock,
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     master.cursor_key = cursor_key(master.address.port)
     # A port that the system chose is none that anybody comes back to.
-    master.keep_journal(journal_file(master.address.port), remember=port != 0)
+    bound, bound_port = master.address
+    master.keep_journal(journal_file(bound_port, bound), remember=port != 0)
     return master

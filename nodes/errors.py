@@ -30,8 +30,22 @@ from collections.abc import Callable
 from typing import ClassVar
 
 
+def encodable(text: str) -> str:
+    """The text, with an escape in the place of each lone surrogate: names of files that are no
+    UTF-8 have them, and neither a message nor a file can.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
 class RollcallError(Exception):
-    """The root of everything Rollcall raises on purpose."""
+    """The root of everything Rollcall raises on purpose. What it says can be encoded."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(encodable(message))
 
 
 class LookupFailed(RollcallError):  # noqa: N818 - named for what happened, like the rest
@@ -47,7 +61,7 @@ class LookupFailed(RollcallError):  # noqa: N818 - named for what happened, like
         self, message: str, *, retry_after_ms: int | None = None, request_id: str = ""
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(self)
         self.retry_after_ms = retry_after_ms
         self.request_id = request_id
 

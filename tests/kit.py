@@ -135,6 +135,7 @@ def hosted(
     port: int = 0,
     watch: bool = False,
     tls: Path | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Iterator[HostedCluster]:
     """A master in this process and workers in processes of their own, all up."""
     folder = data or shipped_data()
@@ -145,6 +146,7 @@ def hosted(
         port=port,
         watch=watch,
         tls=tls,
+        clock=clock,
     ) as cluster:
         wait_up(cluster, workers)
         yield cluster

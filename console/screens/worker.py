@@ -34,6 +34,7 @@ from console.widgets.panels import Head, Tab, Tabs
 from console.widgets.rows import Column, Row
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import command_bindings
+from nodes.support.supervision import Supervision, shielded
 from nodes.support.units import duration, latency
 from nodes.wire import WorkerView, reason
 
@@ -191,7 +192,8 @@ class WorkerScreen(Screen[None]):
         """Begins to read."""
         self._log.focus()
         self._ask_log()
-        self.set_interval(LOG_POLL_S, self._ask_log)
+        ask = shielded(self._ask_log, Supervision("the question for the log"))
+        self.set_interval(LOG_POLL_S, ask)
         self._draw_heads()
 
     def watch_seen(self) -> None:

@@ -282,8 +282,10 @@ def watch_stdin() -> None:
     """
 
     def read() -> None:
-        while os.read(0, 1024):
-            pass
-        os._exit(0)
+        try:
+            while os.read(0, 1024):
+                pass
+        finally:  # what cannot be read has ended as well
+            os._exit(0)
 
     threading.Thread(target=read, name="stdin", daemon=True).start()

@@ -13,7 +13,7 @@ from nodes.cli.common import (
     print_json,
 )
 from nodes.cli.steer import event_line
-from nodes.master.journal import journal_file, read_events, read_seconds
+from nodes.master.journal_file import find_journal, read_events, read_seconds
 from nodes.support.addresses import parse_address
 from nodes.wire import Second
 
@@ -33,15 +33,15 @@ from nodes.wire import Second
 @explained
 def journal(master: str, since: float, most: int, figures: bool, as_json: bool) -> None:
     """Show what a master of this machine wrote down, even if it has ended; oldest first."""
-    path = journal_file(parse_address(master)[1])
-    start = time.time() - since
+    host, port = parse_address(master)
+    path = find_journal(port, host)
     if figures:
         if not as_json:
             click.echo("TIME          PER S     P50     P99  NOW  ANSWERED  ERRORS  UP")
-        for second in read_seconds(path, since=start, most=most):
+        for second in read_seconds(path, last_s=since, most=most):
             print_json(second) if as_json else click.echo(_line(second))
         return
-    for event in read_events(path, since=start, most=most):
+    for event in read_events(path, last_s=since, most=most):
         print_json(event) if as_json else click.echo(event_line(event))
 
 

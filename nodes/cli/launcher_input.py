@@ -46,13 +46,15 @@ class LauncherInput:
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def _read(self) -> None:
-        while line := self._lines.readline(MAX_LINE_BYTES):
-            secrets = _secrets(line)
-            if secrets is None:
-                logger.warning("the launcher said something that is no line of secrets")
-            else:
-                self._token = secrets.token
-        os._exit(0)
+        try:
+            while line := self._lines.readline(MAX_LINE_BYTES):
+                secrets = _secrets(line)
+                if secrets is None:
+                    logger.warning("the launcher said something that is no line of secrets")
+                else:
+                    self._token = secrets.token
+        finally:  # what cannot be read has ended as well
+            os._exit(0)
 
 
 def _secrets(line: bytes) -> LauncherSecrets | None:

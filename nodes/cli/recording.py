@@ -16,7 +16,8 @@ from nodes.cli.common import (
 )
 from nodes.cli.steer import print_snapshot
 from nodes.errors import DataError
-from nodes.master.recording import Recording, recording_file
+from nodes.master.journal_file import find_journal
+from nodes.master.recording import SUFFIX, Recording
 from nodes.support.addresses import parse_address
 from nodes.support.moments import parse_moment
 from nodes.support.text import printable
@@ -55,7 +56,7 @@ def recording(master: str, file: Path | None, at: float | None, last: bool, as_j
     """Show what a master of this machine recorded, even if it has ended: from when to when or,
     for a time, what 'ps' would have shown.
     """
-    path = recording_file(parse_address(master)[1]) if file is None else file
+    path = _recorded_by(master) if file is None else file
     with Recording.open(path) as opened:
         begin, end = opened.span
         if last:
@@ -74,6 +75,11 @@ def recording(master: str, file: Path | None, at: float | None, last: bool, as_j
             print_snapshot(snapshot, as_json=as_json)
         if opened.trouble:
             click.echo(printable(f"rollcall-nodes: {opened.trouble}"), err=True)
+
+
+def _recorded_by(master: str) -> Path:
+    host, port = parse_address(master)
+    return find_journal(port, host).with_suffix(SUFFIX)
 
 
 def _print_span(opened: Recording, path: Path, *, as_json: bool) -> None:

@@ -28,6 +28,7 @@ from nodes.routing import POLICIES, Registry, Router, RoutingLimits, Worker
 from nodes.security.cursors import cursor_version
 from nodes.support import forks
 from nodes.support.deadline import seconds_left
+from nodes.support.supervision import AT_ONCE, Supervision, shielded
 from nodes.transport import (
     LoopThread,
     Secure,
@@ -113,6 +114,9 @@ class DirectClient:
         self._batches = Batches(self._dispatcher)
         self._beginning = threading.Lock()
         self._ticking = False
+        self._look = shielded(
+            self._look_at_calls, Supervision("the look at a client's calls", backoff=AT_ONCE)
+        )
         self._refresh_at = 0.0
         self._loop = None
         self._watch: MembershipWatch | None = None
@@ -125,7 +129,11 @@ class DirectClient:
 
     def _tick(self) -> None:
         self._ticking = False
-        now = time.monotonic()
+        self._look(time.monotonic())
+        if self._dispatcher.under_way:
+            self._wake()
+
+    def _look_at_calls(self, now: float) -> None:
         if now >= self._refresh_at:
             self._refresh_at = now + REFRESH_ROUTER_S
             self._router.refresh(now)

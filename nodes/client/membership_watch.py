@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import random
 import weakref
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 
 from nodes.errors import BadReply, RollcallError
-from nodes.support.backoff import Backoff
+from nodes.support.supervision import Supervision, supervised
 from nodes.transport import Value
 from nodes.wire import Envelope, Members
-
-logger = logging.getLogger("rollcall.client")
 
 LONG_POLL_S = 10.0
 """Seconds that the master is asked to wait for a change."""
@@ -34,9 +29,6 @@ REFRESH_SOON_S = 0.1
 
 REFRESH_TIMEOUT_S = 1.0
 """Seconds that an answer may take, waits aside."""
-
-DEFECT_BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
-"""Before the list is followed again after an error that nobody expects."""
 
 
 class MasterCalls(Protocol):
@@ -102,8 +94,10 @@ class MembershipWatch:
         """
         await self._ask(timeout_s, patient=True)
         loop = asyncio.get_running_loop()
-        work = (self._follow_changes, self._seek_proofs)
-        self._tasks = [loop.create_task(supervise(one)) for one in work]
+        self._tasks = [
+            loop.create_task(supervised(work, Supervision("following a master's workers")))
+            for work in (self._follow_changes, self._seek_proofs)
+        ]
 
     def hurry(self) -> None:
         """A lookup has failed, or was late: what the master knows of the worker is wanted soon."""
@@ -173,22 +167,3 @@ class MembershipWatch:
     def _in_doubt(self) -> bool:
         follower = self._follower()
         return follower is not None and follower.in_doubt
-
-
-async def supervise(work: Callable[[], Awaitable[None]], backoff: Backoff = DEFECT_BACKOFF) -> None:
-    """Does some work to its end, and begins anew after a wait whenever it fails."""
-    loop = asyncio.get_running_loop()
-    failures = 0
-    while True:
-        began = loop.time()
-        try:
-            await work()
-        except Exception:
-            logger.exception("a master's workers could not be followed; it is tried again")
-        else:
-            return
-        if loop.time() - began > backoff.longest_s:
-            failures = 0
-        chance = random.random()  # noqa: S311 - jitter, no secret
-        await asyncio.sleep(backoff.wait_s(failures, chance))
-        failures += 1

@@ -17,6 +17,7 @@ from nodes.support.actor import LAUNCHER, acting_as, by_actor
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import beside, is_loopback, is_wildcard
+from nodes.support.supervision import Supervision, supervised_thread
 from nodes.wire import Description, Reloaded, describe
 
 logger = logging.getLogger("rollcall.fleet")
@@ -306,9 +307,10 @@ class Fleet(Supervisor):
         """Does that again and again, in a thread of its own, until the end. What fails is told,
         once, and does not end it.
         """
+        said = ""
 
         def go_on() -> None:
-            said = ""
+            nonlocal said
             while not self._ended.wait(every_s if not said else max(every_s, RETRY_EVERY_S)):
                 try:
                     do()
@@ -321,8 +323,8 @@ class Fleet(Supervisor):
                         text = f"nothing was changed: {said}"
                         self._observer.note(EventKind.NOT_RELOADED, "", text)
 
-        self._threads.append(threading.Thread(target=go_on, name=name, daemon=True))
-        self._threads[-1].start()
+        supervision = Supervision(f"the look at the {name}", self._note_trouble)
+        self._threads.append(supervised_thread(name, go_on, supervision, self._ended))
 
     def stop(self, patience: float = LEAVE_TIMEOUT_S) -> None:
         """Drains and ends every worker; see `Supervisor.stop`."""

@@ -16,6 +16,7 @@ from nodes.fleet.restarts import Wait
 from nodes.routing import ProcessChange, ProcessEvent
 from nodes.support.event_kinds import EventKind
 from nodes.support.os_errors import explain_os_error
+from nodes.support.silence import Silence
 from nodes.support.units import duration
 from nodes.wire import new_instance
 
@@ -24,6 +25,9 @@ ROOM_EVERY_S = 0.5
 
 MAX_START_S = 1800.0
 """Seconds within which a started worker is to register, however much it has to fetch."""
+
+LOOK_S = 0.2
+"""Seconds between two looks at a worker that is to register; at most, unless we were frozen."""
 
 LOST_PAUSE_S = 0.3
 """Seconds before a worker whose machine is lost is placed anew: others may not know of it yet."""
@@ -82,6 +86,8 @@ class Lifecycle:
 
     def run(self, child: WorkerProcess) -> None:
         """Runs one process after the other for `child`, until it is no longer wanted."""
+        if child.process is not None:  # this failed, and is done anew: the process goes on
+            self._pause(child, self._attend(child, child.process))
         while (machine := self._await_room(child)) is not None:
             ending = self._run_once(child, machine)
             if ending is not None:
@@ -151,6 +157,10 @@ class Lifecycle:
         if process is None:
             return None
         self._observer.report(ProcessEvent(child.id, ProcessChange.STARTED, pid=process.pid))
+        return self._attend(child, process)
+
+    def _attend(self, child: WorkerProcess, process: RunningWorker) -> Ending:
+        """Waits for the end of its process; returns how it ended."""
         unready = self._await_ready(child, process)
         while (ending := process.wait()) is None:
             pass  # it goes on
@@ -177,15 +187,17 @@ class Lifecycle:
 
         One that fetches its records first may take long, and says meanwhile how far it is.
         """
-        began = heard = time.monotonic()
+        began = time.monotonic()
+        silence = Silence(began, look_every_s=LOOK_S)
         printed = self._logs.printed(child.id)
-        while process.wait(0.1) is None:
+        while process.wait(LOOK_S / 2) is None:
             if not child.wanted or self._observer.has_registered(child.instance):
                 return ""
             now = time.monotonic()
             if (more := self._logs.printed(child.id)) != printed:
-                printed, heard = more, now
-            if now - heard > self._start_timeout_s or now - began > MAX_START_S:
+                printed = more
+                silence.heard()
+            if silence.look(now) > self._start_timeout_s or now - began > MAX_START_S:
                 process.signal(signal.SIGKILL)
                 return f"was not ready within {now - began:.2g} s, and was ended"
         return ""

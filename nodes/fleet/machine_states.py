@@ -32,7 +32,7 @@ class MachineStates:
         self._known: dict[str, _Known] = {}
 
     def look(self, machines: Iterable[Machine], now: float) -> list[MachineChange]:
-        """What has changed since the last look, at Unix time `now`."""
+        """What has changed since the last look, at `now` (monotonic, seconds)."""
         changes: list[MachineChange] = []
         for machine in machines:
             lost = machine.lost
@@ -45,6 +45,6 @@ class MachineStates:
         return changes
 
     def since(self, name: str, otherwise: float) -> float:
-        """The Unix time since when that machine is as it is; `otherwise` if it was never seen."""
+        """Since when that machine is as it is, monotonic; `otherwise` if it was never seen."""
         known = self._known.get(name)
         return otherwise if known is None else known.since

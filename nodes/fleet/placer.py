@@ -14,6 +14,7 @@ from nodes.fleet.placement import Place, away, choose
 from nodes.fleet.process import WorkerProcess
 from nodes.support.event_kinds import EventKind
 from nodes.support.natural import natural_key
+from nodes.support.supervision import Supervision, supervised_thread
 from nodes.wire import MachineView
 
 MACHINES_EVERY_S = 0.25
@@ -49,7 +50,7 @@ class Placer:
         self._observer = observer
         self._renew = renew
         self._states = MachineStates()
-        self._began = time.time()
+        self._began = time.monotonic()
         self._going_home: tuple[WorkerProcess, str] | None = None
         self._stopped = threading.Event()
         self._states.look(machines.all(), self._began)
@@ -57,7 +58,8 @@ class Placer:
     def start(self) -> None:
         """Looks at the machines from now on, if there may be several."""
         if Ability.PLACE in self._machines.abilities:
-            threading.Thread(target=self._keep_watching, name="machines", daemon=True).start()
+            supervision = Supervision("the look at the machines", self._note_trouble)
+            supervised_thread("machines", self._keep_watching, supervision, self._stopped)
 
     def stop(self) -> None:
         """Looks no more."""
@@ -69,11 +71,12 @@ class Placer:
         wanted = [one for one in list(self._workers.values()) if one.wanted]
         at = [one.at for one in wanted]
         away = [one.home for one in wanted if one.at not in ("", one.home)]
+        now, wall = time.monotonic(), time.time()
         return tuple(
             MachineView(
                 name=machine.name,
                 lost=machine.lost,
-                since=self._states.since(machine.name, self._began),
+                since=wall - (now - self._states.since(machine.name, self._began)),
                 room=machine.room,
                 workers=at.count(machine.name),
                 away=away.count(machine.name),
@@ -99,10 +102,13 @@ class Placer:
     def _keep_watching(self) -> None:
         """Tells of machines that are lost or back, and sends workers home, until the end."""
         while not self._stopped.wait(MACHINES_EVERY_S):
-            now = time.time()
+            now = time.monotonic()
             for change in self._states.look(self._machines.all(), now):
                 self._note_machine(change)
             self._send_home(now)
+
+    def _note_trouble(self, text: str) -> None:
+        self._observer.note(EventKind.TROUBLE, "", text)
 
     def _note_machine(self, change: MachineChange) -> None:
         if not change.lost:

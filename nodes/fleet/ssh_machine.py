@@ -32,6 +32,7 @@ from nodes.fleet.ssh_words import explain_ssh
 from nodes.fleet.token_watch import TokenWatch
 from nodes.support.backoff import Backoff
 from nodes.support.os_errors import explain_os_error
+from nodes.support.supervision import Supervision, supervised_thread
 from nodes.support.version import VERSION
 
 OPTIONS = (
@@ -92,10 +93,10 @@ class SshMachine:
         self._closed = threading.Event()
         self._connection: subprocess.Popen[bytes] | None = None
         self._session: KeeperSession | None = None
-        self._thread = threading.Thread(
-            target=self._keep_connected, name=f"ssh-{host.name}", daemon=True
+        supervision = Supervision(f"the connection to {host.name}")
+        self._thread = supervised_thread(
+            f"ssh-{host.name}", self._keep_connected, supervision, self._closed
         )
-        self._thread.start()
 
     def start(self, launch: Launch, output: Sink) -> KeptWorker:
         """Starts a worker there: what is secret goes over its standard input."""
@@ -151,19 +152,18 @@ class SshMachine:
             session = KeeperSession(connection.stdin, give_up, self._silent_s)
             if self._closed.is_set():
                 _kill(connection)
-            why = self._listen(connection, session) or (NO_ANSWER if silent.is_set() else "")
-            _kill(connection)
-            status = connection.wait()
-            said.seek(0)
-            words = said.read(SAID_BYTES).decode("utf-8", "replace")
-        met = self._session is not None
-        self.lost = why or explain_ssh(words, status, self._destination, self._python)
-        self._session = None
-        session.lose(f"{self.name} is lost: {self.lost}")
-        for pipe in (connection.stdin, connection.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):  # what was not sent has nowhere to go
-                    pipe.close()
+            why = NO_ANSWER
+            try:
+                why = self._listen(connection, session) or (NO_ANSWER if silent.is_set() else "")
+            finally:  # whatever it was: nobody listens there any more
+                _kill(connection)
+                status = connection.wait()
+                said.seek(0)
+                words = said.read(SAID_BYTES).decode("utf-8", "replace")
+                self.lost = why or explain_ssh(words, status, self._destination, self._python)
+                met, self._session = self._session is not None, None
+                session.lose(f"{self.name} is lost: {self.lost}")
+                _close_pipes(connection)
         return met
 
     def _listen(self, connection: subprocess.Popen[bytes], session: KeeperSession) -> str:
@@ -194,6 +194,13 @@ class SshMachine:
                 f"See 'ssh {shlex.quote(self._destination)} true' by hand, which must print nothing"
             )
         return ""
+
+
+def _close_pipes(connection: subprocess.Popen[bytes]) -> None:
+    for pipe in (connection.stdin, connection.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):  # what was not sent has nowhere to go
+                pipe.close()
 
 
 def _kill(connection: subprocess.Popen[bytes]) -> None:

@@ -18,6 +18,7 @@ from nodes.fleet.process import WorkerProcess
 from nodes.routing import REGISTERS_WITHIN_S, ProcessChange, ProcessEvent
 from nodes.support.actor import by_actor
 from nodes.support.event_kinds import EventKind
+from nodes.support.supervision import Supervision, supervise
 from nodes.wire import MachineView
 
 logger = logging.getLogger("rollcall.fleet")
@@ -70,6 +71,7 @@ class Supervisor:
         self._gone: set[str] = set()
         """The ids of those that have ended for good: they can be started again."""
         self._stopping = False
+        self._ending = threading.Event()
         self._placer.start()
 
     @property
@@ -133,6 +135,9 @@ class Supervisor:
         self._observer.note(
             EventKind.SPAWNED, worker_id, f"{text}; log: {self.log_file(worker_id)}"
         )
+
+    def _note_trouble(self, text: str) -> None:
+        self._observer.note(EventKind.TROUBLE, "", text)
 
     def _check_room(self, count: int) -> None:
         if self._stopping:
@@ -260,6 +265,7 @@ class Supervisor:
             patience: seconds for their last lookups, for all of them together.
         """
         self._placer.stop()
+        self._ending.set()
         with self._lock:
             self._stopping = True
             for child in self._children.values():
@@ -312,8 +318,9 @@ class Supervisor:
 
     def _live(self, child: WorkerProcess) -> None:
         """The thread of one worker, until it is no longer wanted."""
+        keeping = Supervision(f"the look after {child.id}", self._note_trouble)
         try:
-            self._lifecycle.run(child)
+            supervise(lambda: self._lifecycle.run(child), keeping, self._ending)
         finally:
             self._logs.forget(child.id)
             self._observer.release(child.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from nodes.errors import (
 from nodes.fleet.control import FleetControl
 from nodes.master.catalog_offers import CatalogOffers
 from nodes.master.events import EventLog, registered
-from nodes.master.journal import Journal, read_events
+from nodes.master.journal import Journal
+from nodes.master.journal_file import read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership
@@ -66,6 +68,8 @@ class MasterCore:
         description: what the workers to come will serve, if it is known before the first.
         require_token: whether lookups need a token as well.
         tls: a master's certificates; None for no TLS.
+        clock: Unix time in seconds: what is shown, and what certificates are judged by. It may be
+            set at any time; nothing else is decided by it.
 
     Attributes:
         address: where clients and workers find it.
@@ -89,8 +93,10 @@ class MasterCore:
         description: Description | None = None,
         require_token: bool = False,
         tls: Tls | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.tls = tls
+        self._clock = clock
         self.loop = LoopThread("master")
         self.executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="master-blocking")
         self.cursor_key = secrets.token_hex(32)
@@ -98,7 +104,7 @@ class MasterCore:
         self._expiry = ExpiryWatch()
         self.journal: Journal | None = None
         self.recording_path: Path | None = None
-        self.events = EventLog()
+        self.events = EventLog(clock=clock)
         self.authenticator = Authenticator(
             tokens=tokens, note=self.events.note, require_token=require_token
         )
@@ -114,6 +120,7 @@ class MasterCore:
             self.membership.lag,
             each_tick=self._look,
             each_second=self._look_around,
+            report=self.events.trouble,
         )
         self.lookups = LookupHandler(
             self.membership.dispatcher,
@@ -161,11 +168,11 @@ class MasterCore:
         `start` on.
 
         Args:
-            path: see `nodes.master.journal.journal_file`.
+            path: see `nodes.master.journal_file.journal_file`.
             remember: whether to take up the events that an earlier master left there.
             recorder: of the snapshots; None for one that writes beside the journal.
         """
-        if remember and path.exists():
+        if remember and os.path.lexists(path):
             try:
                 earlier = read_events(path)
             except DataError as error:
@@ -175,10 +182,15 @@ class MasterCore:
             if registered(earlier):
                 # They are looking for us: until they are back, lookups wait for them.
                 self.membership.expect_until(time.monotonic() + REJOIN_WITHIN_S)
-        recorder = recorder or Recorder(path.with_suffix(SUFFIX))
+        recorder = recorder or Recorder(path.with_suffix(SUFFIX), report=self._note_journal)
         self.recording_path = recorder.path
-        self.journal = Journal(path, self.snapshot, recorder=recorder)
+        self.journal = Journal(
+            path, self.snapshot, recorder=recorder, report=self._note_journal, clock=self._clock
+        )
         self.events.listener = self.journal.note
+
+    def _note_journal(self, text: str) -> None:
+        self.events.note(EventKind.JOURNAL, "", text)
 
     @property
     def tls_expires_at(self) -> float | None:
@@ -192,7 +204,8 @@ class MasterCore:
     def _look_around(self, now: float) -> None:
         self.membership.look_around(now)
         self.authenticator.look()
-        warning = self._expiry.due(self.tls_expires_at, time.time())
+        self.events.catch_up()
+        warning = self._expiry.due(self.tls_expires_at, self._clock(), now)
         if warning:
             self.events.note(EventKind.CERTIFICATES, "", warning)
 
@@ -205,6 +218,7 @@ class MasterCore:
             address=str(self.address),
             balance=self._balance,
             started=self._started,
+            wall=self._clock(),
             refused_logins=self.authenticator.refused,
             tls_expires_at=self.tls_expires_at,
             journal_trouble="" if self.journal is None else self.journal.losses,

@@ -7,12 +7,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from nodes.errors import encodable
 from nodes.support.event_kinds import EventKind
+from nodes.support.units import counted
 from nodes.wire import Event
 
 MAX_EVENTS = 2000
 """Events kept. At one lookup in a hundred going wrong on a busy day, that is some minutes;
 a screen that reads every second misses none."""
+
+MAX_EVENT_CHARS = 2000
+"""Characters of an event's text; what is longer is cut."""
+
+EVENTS_PER_S = 100.0
+EVENTS_AT_ONCE = 2 * MAX_EVENTS
+"""Events a second that are noted for long, and at once after a quiet time; of more, it is told how
+many were left out. The largest fleet that loses all of its workers has fewer."""
 
 
 def registered(events: Iterable[Event]) -> set[str]:
@@ -41,16 +51,27 @@ class EventLog:
     Args:
         most: events kept; the oldest go first.
         clock: Unix time in seconds.
+        steady: seconds, monotonic.
 
     Attributes:
         listener: told of each event, as it is noted; it must return at once.
     """
 
-    def __init__(self, *, most: int = MAX_EVENTS, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        most: int = MAX_EVENTS,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._events: deque[Event] = deque(maxlen=most)
         self._lock = threading.Lock()
         self._clock = clock
+        self._steady = steady
         self._last = 0
+        self._room = float(EVENTS_AT_ONCE)
+        self._refilled_at = steady()
+        self._left_out = 0
         self.listener: Callable[[Event], None] = lambda _event: None
 
     @property
@@ -61,10 +82,44 @@ class EventLog:
     def note(self, kind: EventKind, worker: str, text: str) -> None:
         """Something happened. `worker` is the id it happened to, "" for the cluster."""
         with self._lock:
-            self._last += 1
-            event = Event(self._last, self._clock(), kind, worker, text)
-            self._events.append(event)
-            self.listener(event)
+            self._refill()
+            if self._room < 1.0:
+                self._left_out += 1
+                return
+            self._tell_left_out()
+            self._add(kind, worker, text)
+
+    def trouble(self, text: str) -> None:
+        """Something of the master itself failed, and goes on."""
+        self.note(EventKind.TROUBLE, "", text)
+
+    def catch_up(self) -> None:
+        """Tells how many events were left out, as soon as there is room; to be called about each
+        second.
+        """
+        with self._lock:
+            self._refill()
+            self._tell_left_out()
+
+    def _refill(self) -> None:
+        now = self._steady()
+        self._room = min(EVENTS_AT_ONCE, self._room + (now - self._refilled_at) * EVENTS_PER_S)
+        self._refilled_at = now
+
+    def _tell_left_out(self) -> None:
+        if self._left_out and self._room >= 1.0:
+            text = f"{counted(self._left_out, 'event')} more than can be written down so soon"
+            self._left_out = 0
+            self._add(EventKind.LEFT_OUT, "", text)
+
+    def _add(self, kind: EventKind, worker: str, text: str) -> None:
+        self._room -= 1.0
+        self._last += 1
+        # Cut first: what is not kept need not be looked at.
+        said = encodable(text[:MAX_EVENT_CHARS])
+        event = Event(self._last, self._clock(), kind, encodable(worker), said)
+        self._events.append(event)
+        self.listener(event)
 
     def remember(self, events: Iterable[Event]) -> None:
         """Takes up those of an earlier time; their numbers go on from there."""

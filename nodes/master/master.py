@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 
 from nodes.master.core import MasterCore
@@ -44,6 +45,7 @@ class Master(MasterCore):
         description: Description | None = None,
         require_token: bool = False,
         tls: Tls | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(
             tokens=tokens,
@@ -51,6 +53,7 @@ class Master(MasterCore):
             description=description,
             require_token=require_token,
             tls=tls,
+            clock=clock,
         )
         try:
             self._server = Server(

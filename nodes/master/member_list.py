@@ -11,6 +11,7 @@ from collections.abc import Callable
 from nodes.errors import BadRequest, Stopping
 from nodes.master.membership import Membership
 from nodes.routing import State
+from nodes.support.supervision import Supervision, supervised
 from nodes.wire import Member, Members, direct_key
 
 MAX_WAIT_S = 10.0
@@ -58,6 +59,7 @@ class MemberList:
         self._changed = asyncio.Event()
         self._waiting = 0
         self._watching: asyncio.Task[None] | None = None
+        self._supervision = Supervision("the list of workers", membership.events.trouble)
 
     def now(self) -> Members:
         """The list. Raises `Stopping`: the next master will say."""
@@ -127,7 +129,8 @@ class MemberList:
     async def _wait(self, known: str, timeout_s: float) -> None:
         self._waiting += 1
         if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._watch(known))
+            watch = supervised(lambda: self._watch(known), self._supervision)
+            self._watching = asyncio.get_running_loop().create_task(watch)
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout_s)
@@ -151,9 +154,8 @@ class MemberList:
                 await asyncio.sleep(SETTLE_S)
         except Stopping:
             pass  # said to each who waits
-        finally:
-            self._watching = None
-            self._tell()  # nobody waits for a change that nobody looks for
+        self._watching = None
+        self._tell()  # nobody waits for a change that nobody looks for
 
     def _tell(self) -> None:
         self._changed.set()

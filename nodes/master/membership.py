@@ -22,6 +22,8 @@ from nodes.routing.slowness import SlowWorkers
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.support.program import other_program
+from nodes.support.silence import Absence
+from nodes.support.supervision import AT_ONCE, Supervision, shielded
 from nodes.support.text import excerpt
 from nodes.support.version import VERSION
 from nodes.transport import LinkLost, PeerConnection, Value
@@ -74,6 +76,7 @@ class Membership:
         self._closed = False
         self._changed = asyncio.Event()
         self._ticking = False
+        self._absence = Absence()
         self.events = events
         self.registry = Registry(listener=self._note, random=random)
         self.served = ServedCatalog(self.registry, description)
@@ -86,20 +89,31 @@ class Membership:
             wake=self._wake_dispatcher,
             expecting=self.expecting,
         )
+        self._tick = shielded(
+            self.dispatcher.tick, Supervision("the look at calls", events.trouble, backoff=AT_ONCE)
+        )
         self.lag = Lag()
         self._connections: dict[int, PeerConnection] = {}
         self._prober = Prober(
-            self.dispatcher, answered=self._proved, missed=self._missed, later=loop.call_later
+            self.dispatcher,
+            answered=self._proved,
+            missed=self._missed,
+            later=loop.call_later,
+            report=events.trouble,
         )
 
     def _wake_dispatcher(self) -> None:
         if not self._ticking:
             self._ticking = True
-            self._loop.call_later(TICK_S, self._tick_dispatcher)
+            due_at = self._loop.time() + TICK_S
+            self._loop.call_at(due_at, self._tick_dispatcher, due_at)
 
-    def _tick_dispatcher(self) -> None:
+    def _tick_dispatcher(self, due_at: float) -> None:
         self._ticking = False
-        self.dispatcher.tick()
+        if not self._absence.noticed(self._loop.time() - due_at):
+            self._tick()
+        if self.dispatcher.under_way:
+            self._wake_dispatcher()
 
     def led_by(self, fleet: FleetControl) -> None:
         """That fleet runs the local workers, and says what is served. To be said before the first

@@ -6,14 +6,13 @@ cluster asks for them by a table of its own (`nodes.cluster`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from nodes.errors import DataError
 from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
-from nodes.master.journal import read_seconds
+from nodes.master.journal_file import read_seconds
 from nodes.master.membership import Membership
 from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.master.worker_orders import WorkerOrders
@@ -83,7 +82,7 @@ class Operations:
             return []
         last_s = min(max(0, last_s), MAX_HISTORY_S)
         try:
-            return read_seconds(path, since=time.time() - last_s, most=MAX_HISTORY_S)
+            return read_seconds(path, last_s=last_s, most=MAX_HISTORY_S)
         except DataError:
             return []  # nothing is written down yet, or it cannot be read: the master says so
 

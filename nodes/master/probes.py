@@ -9,6 +9,7 @@ from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import is_probe_answer
 from nodes.dispatch.tracked import NO_ARGUMENTS, explain
 from nodes.routing import Worker
+from nodes.support.supervision import AT_ONCE, Report, Supervision, shielded
 from nodes.transport import CallTimeout, ProtocolError, TransportError, Value
 from nodes.wire import ProbeAnswer
 
@@ -31,6 +32,7 @@ class Prober:
         answered: told of each report.
         missed: told why there is none.
         later: asked to call something so many seconds later.
+        report: told when a probe could not be sent.
     """
 
     def __init__(
@@ -40,8 +42,11 @@ class Prober:
         answered: Callable[[Worker, ProbeAnswer], None],
         missed: Callable[[Worker, str], None],
         later: Callable[[float, Callable[[], None]], object],
+        report: Report | None = None,
     ) -> None:
-        self._dispatcher = dispatcher
+        self._send = shielded(
+            dispatcher.call_worker, Supervision("a probe", report, backoff=AT_ONCE)
+        )
         self._answered = answered
         self._missed = missed
         self._later = later
@@ -59,11 +64,12 @@ class Prober:
 
     def _send_some(self) -> None:
         due = self._due
-        for probe in [due.popleft() for _ in range(min(len(due), PROBES_AT_ONCE))]:
-            self._dispatcher.call_worker(probe.worker, "probe", NO_ARGUMENTS, probe)
+        some = [due.popleft() for _ in range(min(len(due), PROBES_AT_ONCE))]
         self._pausing = bool(due)
         if due:
             self._later(PROBES_PAUSE_S, self._send_some)
+        for probe in some:
+            self._send(probe.worker, "probe", NO_ARGUMENTS, probe)
 
     def look(self, workers: Iterable[Worker], now: float) -> None:
         """Asks those whose time it is, and gives up on answers that are late."""

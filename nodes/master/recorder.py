@@ -9,17 +9,22 @@ import contextlib
 import logging
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from nodes.errors import encodable
 from nodes.master.recording_blocks import (
+    Block,
     EncodedSnapshot,
     encode_block,
     encode_snapshot,
     find_blocks,
+    is_recording,
 )
-from nodes.support.files import OWNER_ONLY, draft
+from nodes.support.files import OWNER_ONLY, draft, put_aside
 from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import make_private
+from nodes.support.supervision import Report
 from nodes.wire import ClusterSnapshot
 
 logger = logging.getLogger("rollcall.recording")
@@ -30,6 +35,10 @@ BLOCK_S = 60.0
 KEEP_S = 48 * 3600.0
 MAX_BYTES = 100_000_000
 """Seconds that are kept, and bytes that a recording may have."""
+
+GAP_S = 600.0
+"""Seconds that a time counts at most in which nothing was recorded; one that the clock jumped over
+is such a time as well."""
 
 SLACK = 1 / 16
 """By which part more than it has to be a recording is cut when it is too large, and may be too old
@@ -53,6 +62,7 @@ class Recorder:
         keep_s: seconds that are kept; at most a sixteenth more is there.
         max_bytes: that the file may have; the oldest block goes first. While it is copied without
             what goes, both are there.
+        report: told when a file is put aside, in words for an event.
 
     Attributes:
         trouble: why nothing can be written at present, "" when it can.
@@ -66,6 +76,7 @@ class Recorder:
         block_s: float = BLOCK_S,
         keep_s: float = KEEP_S,
         max_bytes: int = MAX_BYTES,
+        report: Report = lambda _text: None,
     ) -> None:
         self.path = path
         self.trouble = ""
@@ -73,6 +84,7 @@ class Recorder:
         self._block_s = block_s
         self._keep_s = keep_s
         self._max_bytes = max_bytes
+        self._report = report
         self._waiting: list[EncodedSnapshot] = []
         self._begun = False
         self._failed_at: float | None = None
@@ -88,6 +100,8 @@ class Recorder:
         """Takes a snapshot down; once there is a block of them, writes it. The first is written
         at once: so trouble with the disk is known from the start.
         """
+        if self._waiting and snapshot.taken_at < self._waiting[-1].taken_at:
+            self._write()  # the clock was set back: a block goes forward in time
         # Encoded one by one: many at once would hold up the other threads.
         self._waiting.append(encode_snapshot(snapshot))
         now = snapshot.taken_at
@@ -113,11 +127,14 @@ class Recorder:
         block = encode_block(self._waiting)
         try:
             make_private(self.path.parent)
+            self._put_aside_what_is_none()
             self._trim(now, len(block))
             _append(self.path, block)
         except OSError as error:
             self._failed_at = now
-            trouble = f"the recording {self.path} cannot be written: {explain_os_error(error)}"
+            trouble = encodable(
+                f"the recording {self.path} cannot be written: {explain_os_error(error)}"
+            )
             if trouble != self.trouble:
                 logger.warning("%s; lookups are not affected", trouble)
             self.trouble = trouble
@@ -128,6 +145,19 @@ class Recorder:
             self._begun = True
             self._failed_at = None
             self._waiting = []
+
+    def _put_aside_what_is_none(self) -> None:
+        """What is in its place and has no block at all, is no recording, or nothing is left of it.
+
+        Raises:
+            OSError: it cannot be done.
+        """
+        if not os.path.lexists(self.path) or is_recording(self.path):
+            return
+        aside = put_aside(self.path)
+        text = f"{self.path} was no recording: it is {aside.name} now; another is begun"
+        logger.warning("%s", encodable(text))
+        self._report(text)
 
     def _trim(self, now: float, room: int) -> None:
         """Drops what is too old or, if there is no room for so many bytes more, the oldest.
@@ -144,7 +174,7 @@ class Recorder:
         trimmed_at = self._trimmed_at
         if too_large or trimmed_at is None or _apart(now, trimmed_at, self._keep_s * SLACK):
             most = self._max_bytes * (1 - SLACK if too_large else 1) - room
-            _cut(self.path, since=now - self._keep_s, most=most)
+            _cut(self.path, now=now, keep_s=self._keep_s, most=most)
             self._trimmed_at = now
 
 
@@ -154,7 +184,9 @@ def _apart(one: float, other: float, seconds: float) -> bool:
 
 def _append(path: Path, block: bytes) -> None:
     """Appends a block, all of it or nothing. Raises `OSError`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, OWNER_ONLY)
+    # Not to wait for whoever reads from a pipe that may have been put there.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+    descriptor = os.open(path, flags, OWNER_ONLY)
     try:
         size = os.fstat(descriptor).st_size
         rest = memoryview(block)
@@ -169,14 +201,28 @@ def _append(path: Path, block: bytes) -> None:
         os.close(descriptor)
 
 
-def _cut(path: Path, *, since: float, most: float) -> None:
-    """Drops the blocks that end before `since`, the oldest beyond `most` bytes, and what is
+def _old(blocks: Sequence[Block], now: float, keep_s: float) -> int:
+    """How many blocks, the first to be written, are older than that: by how long was recorded
+    since, whatever the clock was set to meanwhile.
+    """
+    age = 0.0
+    for index in reversed(range(len(blocks))):
+        age += min(max(0.0, now - blocks[index].end), GAP_S)
+        now = blocks[index].end
+        if age > keep_s:
+            return index + 1
+    return 0
+
+
+def _cut(path: Path, *, now: float, keep_s: float, most: float) -> None:
+    """Drops the blocks that are older than that, the oldest beyond `most` bytes, and what is
     damaged. Who has the file open goes on reading it as it was. Raises `OSError`.
     """
     for left in path.parent.glob(f"{path.name}.*"):
         left.unlink(missing_ok=True)  # the draft of one that was killed meanwhile
     with path.open("rb") as file:
-        kept = [block for block in find_blocks(file) if block.end >= since]
+        found = list(find_blocks(file))
+        kept = found[_old(found, now, keep_s) :]
         size = sum(block.size for block in kept)
         dropped = 0
         while dropped < len(kept) and size > most:

@@ -6,6 +6,8 @@ How one lies on disk is told in `nodes.master.recording_blocks`; `nodes.master.r
 from __future__ import annotations
 
 import math
+import os
+import stat
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -81,7 +83,7 @@ class Recording:
             path: see `recording_file`.
         """
         try:
-            file = path.open("rb")
+            file = _open(path)
         except FileNotFoundError as error:
             raise DataError(
                 f"there is no recording {path}: no master has run on that port here"
@@ -183,6 +185,15 @@ class Recording:
         self.close()
 
 
+def _open(path: Path) -> BinaryIO:
+    """Opens a file for reading, and does not wait if it is something else. Raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError("it is no file")
+
+
 def read_part(path: Path | None, after: float, max_bytes: int = MAX_PART_BYTES) -> RecordingPart:
     """The blocks of a recording that end after a time, the first of them.
 
@@ -198,10 +209,10 @@ def read_part(path: Path | None, after: float, max_bytes: int = MAX_PART_BYTES) 
     parts: list[bytes] = []
     # An integer may be larger than any float, and would not fit an answer.
     until, size, more = float(min(after, sys.float_info.max)), 0, False
-    if path is None or not path.exists():
+    if path is None or not os.path.lexists(path):
         return RecordingPart(blocks=b"", until=until, more=False)
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             blocks = [block for block in find_blocks(file) if block.end > after]
             for block in sorted(blocks, key=lambda block: block.end):
                 if parts and size + block.size > most:

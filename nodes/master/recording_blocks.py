@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -168,6 +169,14 @@ def find_blocks(file: BinaryIO) -> Iterator[Block]:
         else:
             # It was cut off before others were appended, or what follows it is damaged.
             at = _find_magic(file, block.payload_at, end)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file has a block, or is empty. Raises `OSError`."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return not file.seek(0, 2) or next(find_blocks(file), None) is not None
 
 
 def _header(file: BinaryIO, at: int) -> Block | None:

@@ -20,13 +20,14 @@ LATE = "late: asked last until it answers"
 
 
 class MasterFacts(NamedTuple):
-    """What a master knows of itself, and no other part of it. `started` is monotonic, seconds; for
-    the rest see `ClusterSnapshot`.
+    """What a master knows of itself, and no other part of it. `started` is monotonic, in seconds,
+    and `wall` Unix time now; for the rest see `ClusterSnapshot`.
     """
 
     address: str
     balance: str
     started: float
+    wall: float
     refused_logins: int
     tls_expires_at: float | None
     journal_trouble: str
@@ -37,7 +38,7 @@ def take_snapshot(
 ) -> ClusterSnapshot:
     """A snapshot of now."""
     now = time.monotonic()
-    wall = time.time()
+    wall = facts.wall
     registry, router, described = membership.registry, membership.router, membership.description
     figures = lookups.stats.figures(now, wall, began=facts.started)
     direct_per_s = sum(worker.direct_per_s for worker in registry.live())

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import psutil
 
 from nodes.master.lag import Lag
+from nodes.support.silence import Absence
+from nodes.support.supervision import (
+    AT_ONCE,
+    RepeatingTimer,
+    Report,
+    Supervision,
+    shielded,
+)
 
 TICK_S = 0.25
 TICKS_PER_SECOND = 4
@@ -15,12 +24,15 @@ TICKS_PER_SECOND = 4
 
 
 class Ticker:
-    """Notes how late the loop runs, and calls back.
+    """Notes how late the loop runs, and calls back. Each of these goes on whatever another raises.
 
     Args:
         lag: told how late each tick comes, and how busy the cores are.
-        each_tick: called with the time (monotonic, seconds).
+        each_tick: called with the time (monotonic, seconds); not in the tick that finds out that
+            this process was away.
         each_second: called about each second.
+        report: told when one of these failed.
+        busy_percent: how busy all cores were since it was asked last.
     """
 
     def __init__(
@@ -29,32 +41,39 @@ class Ticker:
         *,
         each_tick: Callable[[float], None],
         each_second: Callable[[float], None],
+        report: Report | None = None,
+        busy_percent: Callable[[], float] = lambda: psutil.cpu_percent(None),
     ) -> None:
+        def shield(work: Callable[..., None], name: str) -> Callable[..., None]:
+            return shielded(work, Supervision(name, report, backoff=AT_ONCE))
+
         self._lag = lag
-        self._each_tick = each_tick
-        self._each_second = each_second
+        self._each_tick = shield(each_tick, "the look at workers")
+        self._each_second = shield(each_second, "the look at the cluster")
+        self._busy_percent = shielded(
+            busy_percent, Supervision("the look at the cores", report, backoff=AT_ONCE)
+        )
         self._ticks = 0
-        self._next: asyncio.TimerHandle | None = None
+        self._absence = Absence()
+        self._due_at = math.inf
+        self._timer = RepeatingTimer(
+            TICK_S, self._tick, Supervision("the ticker", report, backoff=AT_ONCE)
+        )
 
     def start(self) -> None:
         """Begins to tick; called on the loop."""
-        self._loop = asyncio.get_running_loop()
-        self._wait()
+        self._timer.start()
 
     def stop(self) -> None:
         """Ends; harmless if it never began."""
-        if self._next is not None:
-            self._next.cancel()
-
-    def _wait(self) -> None:
-        self._due_at = self._loop.time() + TICK_S
-        self._next = self._loop.call_at(self._due_at, self._tick)
+        self._timer.stop()
 
     def _tick(self) -> None:
-        now = self._loop.time()
-        self._lag.note(now - self._due_at, psutil.cpu_percent(None))
+        now = asyncio.get_running_loop().time()
+        late_s, self._due_at = now - self._due_at, now + TICK_S
+        self._lag.note(max(0.0, late_s), self._busy_percent() or 0.0)
         self._ticks += 1
-        self._wait()
-        self._each_tick(now)
+        if not self._absence.noticed(late_s):
+            self._each_tick(now)
         if self._ticks % TICKS_PER_SECOND == 0:
             self._each_second(now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from nodes.support.units import counted
 
 EXPIRES_SOON_S = 30 * 86400.0
@@ -12,14 +14,20 @@ WARN_EVERY_S = 86400.0
 
 
 class ExpiryWatch:
-    """Decides when to warn that certificates expire. Pure; the clock is passed in, as Unix time."""
+    """Decides when to warn that certificates expire. Pure; the clocks are passed in."""
 
     def __init__(self) -> None:
-        self._next = 0.0
+        self._next = -math.inf
 
-    def due(self, expires_at: float | None, now: float) -> str:
-        """The warning that is due now, "" for none. There is one a day once the expiry is near."""
-        soon = expiry(expires_at, now)
+    def due(self, expires_at: float | None, wall: float, now: float) -> str:
+        """The warning that is due now, "" for none. There is one a day once the expiry is near.
+
+        Args:
+            expires_at: Unix time; certificates are judged by the wall's clock.
+            wall: Unix time now.
+            now: monotonic, in seconds.
+        """
+        soon = expiry(expires_at, wall)
         if not soon or now < self._next:
             return ""
         self._next = now + WARN_EVERY_S

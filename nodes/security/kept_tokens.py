@@ -7,6 +7,8 @@ a role may be removed. The cluster's own is never simply gone, nor the folder wi
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 
 from nodes.security.tokens import (
     TokenRole,
@@ -21,9 +23,14 @@ from nodes.support.paths import make_private
 
 
 class KeptTokens:
-    """The tokens that are valid now. For one thread at a time."""
+    """The tokens that are valid now. For one thread at a time.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Unix time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._read: dict[str, bytes] = {}
         self._present: list[ValidToken] = []
         """Those that are no old ones: what is valid while there is no way to put files back."""
@@ -43,7 +50,7 @@ class KeptTokens:
         pairs = [(read_token(own), TokenRole.OPERATOR)]
         pairs += [(read_token(token_file(role)), role) for role in TokenRole]
         self._present = [ValidToken(token, role) for token, role in pairs if token is not None]
-        return valid_tokens()
+        return valid_tokens(self._clock)
 
     def _put_back(self) -> None:
         """Raises `OSError`."""

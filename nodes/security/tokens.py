@@ -16,10 +16,11 @@ import contextlib
 import functools
 import hmac
 import logging
+import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import StrEnum
 from fcntl import LOCK_EX, flock
 from hashlib import blake2b
@@ -31,6 +32,7 @@ from nodes.support.addresses import parse_address
 from nodes.support.files import draft, write_atomically
 from nodes.support.ownership import ExposedFileError, check_secret
 from nodes.support.paths import make_private, state_dir
+from nodes.support.steady import steady_time
 
 logger = logging.getLogger("rollcall.tokens")
 
@@ -113,23 +115,65 @@ def operator_token(master: str) -> str | None:
     return read_token(own) if own.exists() else find_token(TokenRole.OPERATOR)
 
 
-def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:
-    """Every token that is valid now, read from the files: a rotation needs no restart. None of a
-    file that others can read or write.
+class _Graces:
+    """How long old tokens are still valid, by the clock of the wall and by one that is never set:
+    whichever says first that one is over, it is over for good.
     """
-    now = clock()
+
+    def __init__(self) -> None:
+        self._ends: dict[str, float] = {}
+
+    def is_over(self, token: str, until: float, *, wall: float, steady: float) -> bool:
+        """Whether that token is valid no more.
+
+        Args:
+            token: the token.
+            until: the Unix time at which its grace ends, as it was when the token was replaced.
+            wall: Unix time now.
+            steady: seconds now, of a clock that is never set.
+        """
+        end = min(self._ends.get(token, math.inf), steady + until - wall)
+        self._ends[token] = end
+        return end <= steady
+
+    def keep(self, tokens: Iterable[str]) -> None:
+        """Forgets all others."""
+        known = set(tokens)
+        for gone in self._ends.keys() - known:
+            del self._ends[gone]
+
+
+_graces = _Graces()
+
+
+def valid_tokens(
+    clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady_time
+) -> list[ValidToken]:
+    """Every token that is valid now, read from the files: a rotation needs no restart. What is
+    found to be over is taken out of them, so that it stays so whatever the clock says next.
+    None of a file that others can read or write is valid.
+    """
+    wall, now = clock(), steady()
     tokens: list[ValidToken] = []
+    seen: list[str] = []
     for path, role in [
         *((token_file(role), role) for role in TokenRole),
         (token_file(), TokenRole.OPERATOR),
     ]:
         try:
             token = read_token(path)
-            if token is not None:
-                tokens.append(ValidToken(token, role))
-            tokens += [ValidToken(old, role) for until, old in _read_old(path) if until > now]
+            kept = _read_old(path)
         except ExposedFileError as error:
             _log_once(str(error))
+            continue
+        if token is not None:
+            tokens.append(ValidToken(token, role))
+        over = {old for until, old in kept if _graces.is_over(old, until, wall=wall, steady=now)}
+        if over:
+            _forget(path, over)
+        tokens += [ValidToken(old, role) for _, old in kept if old not in over]
+        seen += [old for _, old in kept]
+    _graces.keep(seen)
     return tokens
 
 
@@ -137,6 +181,17 @@ def valid_tokens(clock: Callable[[], float] = time.time) -> list[ValidToken]:
 def _log_once(words: str) -> None:
     """Logs something that anybody can bring about as often as they like."""
     logger.error("%s", words)
+
+
+def _forget(path: Path, over: Collection[str]) -> None:
+    """Takes old tokens out of their file; where that cannot be done, this process remembers."""
+    with contextlib.suppress(OSError), _locked(path.parent):
+        _write_old(path, [(until, old) for until, old in _read_old(path) if old not in over])
+
+
+def _write_old(path: Path, kept: Iterable[tuple[float, str]]) -> None:
+    lines = "".join(f"{until:.3f} {old}\n" for until, old in kept)
+    write_atomically(_old_file(path), lines.encode())
 
 
 def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:
@@ -217,8 +272,7 @@ def rotate_token(path: Path, *, grace: float, clock: Callable[[], float] = time.
         kept = [(min(until, end), old) for until, old in _read_old(path) if until > now]
         kept = [*kept, (end, present)][-MAX_OLD_TOKENS:] if grace > 0 else []
         # The old token is kept first, so that there is no moment at which it is not valid.
-        lines = "".join(f"{until:.3f} {old}\n" for until, old in kept)
-        write_atomically(_old_file(path), lines.encode())
+        _write_old(path, kept)
         token = secrets.token_urlsafe(32)
         write_atomically(path, f"{token}\n".encode())
     return token
@@ -234,8 +288,8 @@ def _read_old(path: Path) -> list[tuple[float, str]]:
     for line in (read_token(_old_file(path)) or "").splitlines():
         until, _, token = line.partition(" ")
         with contextlib.suppress(ValueError):
-            if token:
-                found.append((float(until), token))
+            if token and math.isfinite(end := float(until)):
+                found.append((end, token))
     return found
 
 

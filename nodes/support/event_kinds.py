@@ -57,6 +57,8 @@ class EventKind(StrEnum):
     REFUSED_LOGIN = "refused_login"
     CERTIFICATES = "certificates"
     JOURNAL = "journal"
+    TROUBLE = "trouble"
+    LEFT_OUT = "left_out"
 
 
 BAD = frozenset(
@@ -76,6 +78,8 @@ BAD = frozenset(
         EventKind.PANIC,
         EventKind.POISON_LOOKUP,
         EventKind.JOURNAL,
+        EventKind.TROUBLE,
+        EventKind.LEFT_OUT,
         EventKind.MACHINE_LOST,
     )
 )

@@ -5,13 +5,18 @@ It is written beside its place first, under a name of its own, then moved there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 OWNER_ONLY = 0o600
+
+MAX_DAMAGED = 3
+"""Files of one name that are kept once they have been put aside."""
 
 
 @contextmanager
@@ -34,6 +39,29 @@ def draft(path: Path, data: bytes, *, mode: int = OWNER_ONLY) -> Iterator[Path]:
         yield written
     finally:
         written.unlink(missing_ok=True)
+
+
+def put_aside(path: Path, sidecars: Sequence[Path] = ()) -> Path:
+    """Renames what is at that path, whatever it is, to a name that says that it was damaged; the
+    same for what lies beside it. Of earlier ones, some are kept.
+
+    Returns:
+        Where it is now.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    tail = f".damaged-{stamp}-{secrets.token_hex(2)}"
+    aside = path.with_name(path.name + tail)
+    for one in (path, *sidecars):
+        with contextlib.suppress(FileNotFoundError):
+            one.rename(one.with_name(one.name + tail))
+    earlier = sorted(one for one in path.parent.glob(f"{path.name}*.damaged-*") if one.is_file())
+    for one in earlier[: -MAX_DAMAGED * (1 + len(sidecars))]:
+        with contextlib.suppress(OSError):
+            one.unlink()
+    return aside
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = OWNER_ONLY) -> None:

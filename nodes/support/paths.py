@@ -57,6 +57,16 @@ def _own_folder(kind: str, variable: str) -> Path:
         ) from error
 
 
+def address_stem(host: str, port: int) -> str:
+    """What the files of the master at that address are called: no two masters share one. Loopback's
+    is the port alone.
+    """
+    if host in ("127.0.0.1", "localhost"):
+        return str(port)
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in ".-") else "_" for c in host)
+    return f"{kept}-{port}"
+
+
 def make_private(folder: Path) -> None:
     """Makes a folder, and those above it that are not there, for their owner only.
 

@@ -94,7 +94,12 @@ class Listener:
         except OSError as error:  # RPyC takes any error here for the end of the server
             self._note_trouble(error)
             self._loop.remove_reader(self._sock)
-            self._retry = self._loop.call_later(self._retry_s, self.start)
+            self._retry = self._loop.call_later(self._retry_s, self._start_again)
+
+    def _start_again(self) -> None:
+        self._retry = self._loop.call_later(self._retry_s, self._start_again)
+        self.start()
+        self._retry.cancel()
 
     def _note_trouble(self, error: Exception) -> None:
         # Once, however often it is tried.

@@ -10,6 +10,8 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from nodes.support.silence import Absence
+from nodes.support.supervision import RepeatingTimer, Supervision
 from nodes.transport.connection import Connection
 from nodes.transport.eviction import Kept, affordable, longest_silent
 from nodes.transport.limits import DEFAULTS, Limits
@@ -84,8 +86,9 @@ class Server:
         self._turning_away: dict[Connection, float] = {}
         self._opening: dict[asyncio.Task[None], socket.socket] = {}
         self._left: list[asyncio.Future[None]] = []
-        self._beat: asyncio.TimerHandle | None = None
+        self._beat: RepeatingTimer | None = None
         self._beaten_at = math.inf
+        self._absence = Absence()
         self._slept_until = -math.inf
         self._noted_at = -math.inf
         self._listening = False
@@ -133,7 +136,11 @@ class Server:
         self._listening = True
         for listener in self._listeners:
             listener.start()
-        self._look()
+        limits = self.limits
+        shortest = min(limits.first_byte, limits.frame, limits.idle, limits.turn_away)
+        every_s = min(BEAT_S, max(0.01, shortest / 4))
+        self._beat = RepeatingTimer(every_s, self._look, Supervision("the look at connections"))
+        self._beat.start()
 
     def leave_port(self) -> None:
         """Accepts nobody any more: another may have the port at once. Connections that have not
@@ -160,7 +167,7 @@ class Server:
         """Closes everything; harmless when done before."""
         self.leave_port()
         if self._beat is not None:
-            self._beat.cancel()
+            self._beat.stop()
         opening = dict(self._opening)
         for task in opening:
             task.cancel()
@@ -272,6 +279,7 @@ class Server:
     def _look(self) -> None:
         """Drops who is too slow, again and again."""
         now = self._loop.time()
+        away = self._absence.noticed(now - self._beaten_at)
         if now - self._beaten_at > SLEPT_S:
             self._slept_until = now + BEAT_S  # what came meanwhile may be read after this
         self._beaten_at = now
@@ -279,15 +287,12 @@ class Server:
             listener.drop_silent(now)
         for connection in list(self._connections):
             why = connection.overdue(now)
-            if why:
+            if why and not away:
                 logger.debug("%s dropped: %s", connection.peer.where, why)
                 connection.abort()
         for connection, until in list(self._turning_away.items()):
             if now >= until:
                 connection.abort()
-        limits = self.limits
-        shortest = min(limits.first_byte, limits.frame, limits.idle, limits.turn_away)
-        self._beat = self._loop.call_later(min(BEAT_S, max(0.01, shortest / 4)), self._look)
 
 
 def _listening_socket(host: str, port: int, unacknowledged_s: float | None) -> socket.socket:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from nodes.catalog import Catalog, CatalogInfo, open_catalog, path_of_version
 from nodes.errors import BadRequest, Conflict, DataError, LookupFailed, NotPossible
+from nodes.support.supervision import Supervision, supervised
 from nodes.wire import FetchProgress, WorkerRefusal, is_version
 from nodes.worker.catalogs import CatalogVersions
 from nodes.worker.fetching import CatalogFetcher, FetchCancelled
@@ -100,7 +101,8 @@ class CatalogFollower:
         if self._following is not None:
             self._following.cancel()
         self._wanted = version
-        self._following = asyncio.get_running_loop().create_task(self._follow(version))
+        work = supervised(lambda: self._follow(version), Supervision("following the master"))
+        self._following = asyncio.get_running_loop().create_task(work)
 
     async def close(self) -> None:
         """Ends what is under way."""

@@ -12,9 +12,9 @@ from random import Random
 import msgspec
 
 from nodes.errors import LookupFailed, MasterLost
-from nodes.support.addresses import Address
 from nodes.support.backoff import Backoff
 from nodes.support.program import other_program
+from nodes.support.supervision import Supervision, supervised
 from nodes.transport import Connection, Secure, Service, TransportError, dial
 from nodes.wire import Registered, Registration
 from nodes.worker.master_replies import checked_result
@@ -93,31 +93,33 @@ class RegistrationKeeper:
 
     async def run(self) -> None:
         """Registers, until the worker leaves or the master refuses its first registration."""
-        attempts = 0
+        supervision = Supervision("the registration", backoff=REGISTER_BACKOFF)
         try:
-            while not self._leaving.is_set():
-                try:
-                    connection = await dial(
-                        *self._master, service=self._make_service(), tls=self._tls
-                    )
-                    try:
-                        await self._register(connection)
-                        attempts = 0
-                        await self._stay(connection)
-                    finally:
-                        await _end(connection)
-                except (TransportError, MasterLost) as error:
-                    logger.info("master %s: %s", Address(*self._master), error)
-                except LookupFailed as refusal:
-                    logger.warning("not registered: %s", refusal)
-                    if not self.ready:
-                        self.refusal = refusal
-                        return
-                await self._pause(REGISTER_BACKOFF.wait_s(attempts, self._random.random()))
-                attempts += 1
+            await supervised(self._keep_registered, supervision, self._leaving)
         finally:
             self.settled.set()
             self.done.set()
+
+    async def _keep_registered(self) -> None:
+        attempts = 0
+        while not self._leaving.is_set():
+            try:
+                connection = await dial(*self._master, service=self._make_service(), tls=self._tls)
+                try:
+                    await self._register(connection)
+                    attempts = 0
+                    await self._stay(connection)
+                finally:
+                    await _end(connection)
+            except (TransportError, MasterLost) as error:
+                logger.info("master %s: %s", Address(*self._master), error)
+            except LookupFailed as refusal:
+                logger.warning("not registered: %s", refusal)
+                if not self.ready:
+                    self.refusal = refusal
+                    return
+            await self._pause(REGISTER_BACKOFF.wait_s(attempts, self._random.random()))
+            attempts += 1
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

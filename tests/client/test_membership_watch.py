@@ -14,10 +14,9 @@ import pytest
 from nodes.client.async_connection import AsyncMasterConnection
 from nodes.client.blocking import Client
 from nodes.client.direct import DirectClient
-from nodes.client.membership_watch import MembershipWatch, supervise
+from nodes.client.membership_watch import MembershipWatch
 from nodes.cluster import HostedCluster
 from nodes.errors import BadRequest, MasterLost
-from nodes.support.backoff import Backoff
 from nodes.transport import Value
 from nodes.wire import PAGE_RECORDS, Envelope, Members
 from tests.kit import PATIENCE, FrozenProcess, hosted, poll_for, up
@@ -250,17 +249,3 @@ def test_as_long_as_a_worker_is_in_doubt_the_master_is_asked_for_its_probes() ->
     master.call = answer  # type: ignore[method-assign]
     watched(master, told, 4)
     assert master.asked == [(), ("m-1", 10.0), (), ()]
-
-
-def test_a_defect_is_logged_and_the_list_followed_on(caplog: pytest.LogCaptureFixture) -> None:
-    failures = [ValueError("a defect"), KeyError("another")]
-
-    async def work() -> None:
-        if failures:
-            raise failures.pop(0)
-
-    asyncio.run(supervise(work, Backoff(first_s=0.001)))
-    assert not failures
-    assert [record.message for record in caplog.records].count(
-        "a master's workers could not be followed; it is tried again"
-    ) == 2

@@ -56,20 +56,39 @@ class Outcome(NamedTuple):
     found_out: float | None
 
 
+class SetClock:
+    """A clock of the wall that was set.
+
+    Attributes:
+        ahead_s: by how many seconds.
+    """
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> float:
+        """Unix time, as it has it."""
+        return time.time() + self.ahead_s
+
+
 class Scenario:
     """One cluster under one fault.
 
     Attributes:
         cluster: with two good workers.
         master: its process, where it has one of its own.
+        clock: the master's, where it can be set.
         over: set when the clients are done.
         found_out: seconds until it was seen what is wrong, the longest of several.
         results: what clients saw that the fault itself brought along.
     """
 
-    def __init__(self, cluster: Cluster, master: Node | None = None) -> None:
+    def __init__(
+        self, cluster: Cluster, master: Node | None = None, clock: SetClock | None = None
+    ) -> None:
         self.cluster = cluster
         self.master = master
+        self.clock = clock
         self.over = threading.Event()
         self.random = Random(1)
         self.found_out: float | None = None
@@ -322,6 +341,15 @@ def forks(scenario: Scenario) -> None:
                 scenario.results.append(child.result())
 
 
+def clock_steps(scenario: Scenario) -> None:
+    """The wall's clock of the master is set, twice a second, by hours and by years, and back."""
+    assert scenario.clock is not None
+    while not scenario.over.is_set():
+        for step in (-2 * 3600.0, 400 * 86400.0, 30.0, 0.0):
+            scenario.clock.ahead_s = step
+            scenario.over.wait(0.5)
+
+
 def busy_machine(scenario: Scenario) -> None:
     """Every core is kept busy by other processes."""
     burn = [sys.executable, "-c", "while True: pass"]
@@ -351,6 +379,14 @@ def inside() -> Iterator[Scenario]:
     """The master in this process, and two workers of its own."""
     with hosted(2) as cluster:
         yield Scenario(cluster)
+
+
+@contextmanager
+def inside_with_a_clock() -> Iterator[Scenario]:
+    """The same, with a clock that can be set."""
+    clock = SetClock()
+    with hosted(2, clock=clock) as cluster:
+        yield Scenario(cluster, clock=clock)
 
 
 @contextmanager
@@ -398,6 +434,7 @@ class Fault(NamedTuple):
 
 
 BUSY = "all cores busy"
+CLOCK = "the clock is set by hours and years"
 FAULTS: dict[str, Fault] = {
     "SIGKILL each second": Fault(kill_storm),
     "three of four killed at once": Fault(kill_together, four_inside),
@@ -424,6 +461,7 @@ FAULTS: dict[str, Fault] = {
     "master's disk full": Fault(full_disk, launched),
     "state disk full, a worker dies": Fault(full_disk_and_deaths, launched),
     "cache folder removed, workers killed": Fault(no_cache),
+    CLOCK: Fault(clock_steps, inside_with_a_clock),
     BUSY: Fault(busy_machine),
 }
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""
@@ -457,7 +495,7 @@ def run_fault(name: str, *, lookups: int, least: float) -> Outcome:
         results += scenario.results
         poll_for(lambda: scenario.cluster.snapshot().in_flight == 0)
         lost = [event for event in scenario.cluster.events() if event.kind == "lost"]
-        if name == BUSY:
+        if name in (BUSY, CLOCK):
             assert not lost, f"ejected for nothing: {lost}"
     return Outcome(
         lookups=sum(result.answers for result in results),

@@ -8,15 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nodes.client.attached import AttachedCluster
 from nodes.errors import DataError
+from nodes.master import journal_file as journal_file_module
 from nodes.master.events import EventLog
-from nodes.master.journal import (
-    MAX_WAITING_EVENTS,
-    Journal,
+from nodes.master.journal import MAX_WAITING_EVENTS, Journal, second_of
+from nodes.master.journal_file import (
+    JournalFile,
+    Noted,
     journal_file,
     read_events,
     read_seconds,
@@ -75,14 +78,6 @@ def test_what_is_noted_is_there_after_the_end_and_goes_on_after_it(tmp_path: Pat
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_what_is_old_goes(tmp_path: Path) -> None:
-    path = tmp_path / "j.sqlite3"
-    with journal(path) as made:
-        made.note(event(1, at=time.time() - 8 * 86400))
-        made.note(event(2, at=time.time() - 6 * 86400))
-    assert numbers(path) == [2]
-
-
 def test_it_does_not_grow_beyond_its_bounds(tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite3"
     with journal(path, keep_bytes=10**9) as made:
@@ -117,15 +112,14 @@ def test_a_full_disk_is_told_and_waited_out(
 ) -> None:
     path = tmp_path / "j.sqlite3"
     # The file may be no larger than it is: what a full disk says, SQLite says for this.
-    before: Callable[[Journal], sqlite3.Connection] = Journal._open
+    write: Callable[..., None] = JournalFile.write
 
-    def on_a_full_disk(self: Journal) -> sqlite3.Connection:
-        db = before(self)
-        db.execute("PRAGMA max_page_count = 1")
-        return db
+    def on_a_full_disk(self: JournalFile, *args: Any) -> None:
+        self._db.execute("PRAGMA max_page_count = 1")
+        write(self, *args)
 
     with monkeypatch.context() as full:
-        full.setattr(Journal, "_open", on_a_full_disk)
+        full.setattr(JournalFile, "write", on_a_full_disk)
         made = Journal(path, snapshot, write_every_s=0.02)
         made.start()
         for number in range(1, 501):
@@ -135,32 +129,6 @@ def test_a_full_disk_is_told_and_waited_out(
     made.close()
     assert made.trouble == ""
     assert made.dropped == 0
-
-
-@pytest.mark.parametrize("while_open", [True, False])
-def test_a_damaged_file_is_put_aside(
-    tmp_path: Path, while_open: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "j.sqlite3"
-    if not while_open:
-        path.write_bytes(b"this is no database" * 1000)
-    with journal(path) as made:
-        if while_open:
-            made.note(event(1))
-            poll_for(lambda: numbers(path) == [1])
-            taken = made._taken
-
-            def damage_first(most: int) -> list[Event]:
-                # In the journal's own thread, to which the connection belongs.
-                monkeypatch.setattr(made, "_taken", taken)
-                made._let_go()
-                path.write_bytes(b"this is no database" * 1000)
-                return taken(most)
-
-            monkeypatch.setattr(made, "_taken", damage_first)
-        made.note(event(2))
-        poll_for(lambda: numbers(path) == [2])
-    assert path.with_suffix(".damaged").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_trouble_and_no_more(tmp_path: Path) -> None:
@@ -226,3 +194,86 @@ def test_an_operator_is_told_what_the_journal_has_of_the_last_minutes() -> None:
             poll_for(lambda: len(cluster.history(60)) >= 2)
             poll_for(lambda: cluster.history(60)[-1].up == 1)
             assert cluster.history(0) == []
+
+
+# -- clocks ------------------------------------------------------------------------------
+
+HOUR, DAY = 3600.0, 86400.0
+NOW = 1.8e9
+
+
+class Clocks:
+    """One of the wall, which may be set, and a steady one."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = NOW, 50.0
+
+    def later(self, seconds: float, *, set_by: float = 0.0, asleep: float = 0.0) -> None:
+        """Time passes; the wall's is set meanwhile, or the machine sleeps."""
+        self.wall += seconds + set_by + asleep
+        self.steady += seconds + asleep
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([{}] * 3, id="no step"),
+        pytest.param([{"set_by": -2 * HOUR}], id="back by two hours"),
+        pytest.param([{"set_by": 400 * DAY}, {"set_by": -400 * DAY}], id="400 days and back"),
+        pytest.param([{"asleep": 30.0}], id="asleep for 30 s"),
+        pytest.param([{"set_by": -2 * HOUR}, {"set_by": 3 * HOUR}], id="back and forth"),
+    ],
+)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_no_step_of_the_clock_wipes_or_shuffles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[dict[str, float]], restarted: bool
+) -> None:
+    path, clocks, number = tmp_path / "j.sqlite3", Clocks(), 0
+
+    def opened() -> JournalFile:
+        return JournalFile(
+            path, clock=lambda: clocks.wall, steady=lambda: clocks.steady, keep_bytes=10**9
+        )
+
+    file = opened()
+    for step in [{}, *steps, {}]:
+        clocks.later(1.0, **step)
+        if restarted:
+            file.close()
+            clocks.steady = 7.0  # the machine was started anew
+            file = opened()
+        for _ in range(10):
+            clocks.later(1.0)
+            number += 1
+            noted = Noted(event(number, at=clocks.wall), clocks.steady)
+            file.write([noted], second_of(snapshot_at(clocks.wall, number)))
+            file.clean()
+    file.close()
+    monkeypatch.setattr(time, "time", lambda: clocks.wall)
+    assert numbers(path) == list(range(1, number + 1))
+    assert [one.answered for one in read_seconds(path)] == list(range(1, number + 1))
+    # The last 10 s are the last 10 s, whatever the wall's clock said then.
+    recent = [one.answered for one in read_seconds(path, last_s=10.5)]
+    assert recent == list(range(number - 9, number + 1))[-len(recent) :] and len(recent) >= 10
+
+
+def snapshot_at(wall: float, answered: int) -> ClusterSnapshot:
+    """One of that time."""
+    return cluster_snapshot([worker_view(1)], taken_at=wall, answered=answered)
+
+
+def test_what_is_kept_is_counted_in_seconds_that_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clocks = tmp_path / "j.sqlite3", Clocks()
+    monkeypatch.setattr(journal_file_module, "KEEP_SECONDS", 20)
+    file = JournalFile(
+        path, clock=lambda: clocks.wall, steady=lambda: clocks.steady, keep_bytes=10**9
+    )
+    for number in range(1, 51):
+        clocks.later(1.0)
+        file.write([Noted(event(number), clocks.steady)], second_of(snapshot_at(NOW, number)))
+    file.clean()
+    file.close()
+    assert [one.answered for one in read_seconds(path)] == list(range(31, 51))
+    assert numbers(path) == list(range(31, 51))

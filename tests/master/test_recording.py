@@ -540,3 +540,20 @@ def test_an_operator_is_sent_what_was_recorded(tmp_path: Path) -> None:
             assert later.until >= part.until
     finally:
         master.stop()
+
+
+@pytest.mark.parametrize(
+    "steps", [(-7200.0,), (400 * 86400.0, -400 * 86400.0), (30.0,)], ids=("back", "days", "asleep")
+)
+def test_no_step_of_the_clock_wipes_a_recording(tmp_path: Path, steps: tuple[float, ...]) -> None:
+    path, at, written = tmp_path / "r.recording", 0.0, 0
+    recorder = Recorder(path, block_s=10, keep_s=3600)
+    for step in (0.0, *steps):
+        at += step
+        for _ in range(300):
+            at += 1.0
+            written += 1
+            recorder.add(snapshot(at))
+    recorder.close()
+    with Recording.open(path) as recording:
+        assert recording.count == written

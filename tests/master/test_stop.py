@@ -19,7 +19,7 @@ from nodes.client.retry import MAX_BREAKS
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
 from nodes.fleet.fleet import Fleet
 from nodes.master.events import registered
-from nodes.master.journal import journal_file, read_events
+from nodes.master.journal_file import journal_file, read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
 from nodes.master.served_catalog import ServedCatalog

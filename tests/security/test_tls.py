@@ -159,14 +159,22 @@ def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path) -> No
 def test_expiry_is_warned_of_once_a_day() -> None:
     watch = ExpiryWatch()
     end = 100 * DAY
-    assert watch.due(None, 0.0) == ""
-    warned = [hour for hour in range(2424) if watch.due(end, hour * 3600.0)]
+    assert watch.due(None, 0.0, 0.0) == ""
+    warned = [hour for hour in range(2424) if watch.due(end, hour * 3600.0, hour * 3600.0)]
     assert warned[0] == 70 * 24 + 1
     assert {later - sooner for sooner, later in itertools.pairwise(warned)} == {24}
     assert expiry(end, 0.0) == ""
     assert expiry(end, end - 29.5 * DAY) == "certificates expire in 29 days"
     assert expiry(end, end - 1.5 * DAY) == "certificates expire in 1 day"
     assert expiry(end, end) == "certificates have expired"
+
+
+def test_a_clock_that_is_set_does_not_silence_the_warnings() -> None:
+    watch = ExpiryWatch()
+    end, day = 20 * DAY, 86400.0
+    assert watch.due(end, 400 * day, 0.0).startswith("certificates have expired")
+    assert watch.due(end, 0.0, 3600.0) == ""
+    assert watch.due(end, day, day).startswith("certificates expire in 19 days")
 
 
 def test_expiry_is_seen_in_time(tmp_path: Path) -> None:

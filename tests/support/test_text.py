@@ -20,7 +20,8 @@ from nodes.catalog import ensure_catalog
 from nodes.cli import cli
 from nodes.errors import BadRequest, DataError, UnknownWorker
 from nodes.fleet.logs import Logs
-from nodes.master.journal import Journal, journal_file
+from nodes.master.journal import Journal
+from nodes.master.journal_file import journal_file
 from nodes.master.recorder import Recorder
 from nodes.master.recording import recording_file
 from nodes.support.text import LogFormatter, printable, printable_json
@@ -156,7 +157,13 @@ def snapshot() -> ClusterSnapshot:
     """One in which every text is the worst."""
     worker: WorkerView = worker_view(1, id=EVIL, address=EVIL, state=EVIL, why=EVIL, catalog=EVIL)
     return cluster_snapshot(
-        [worker], address=EVIL, balance=EVIL, dataset=EVIL, catalogs=(EVIL,), activity=EVIL
+        [worker],
+        taken_at=time.time(),
+        address=EVIL,
+        balance=EVIL,
+        dataset=EVIL,
+        catalogs=(EVIL,),
+        activity=EVIL,
     )
 
 

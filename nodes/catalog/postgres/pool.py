@@ -275,9 +275,14 @@ class Pool:
 
     def _reap(self) -> None:
         loop = asyncio.get_running_loop()
+        self._reaper = None
+        ended = []
         while self._idle and loop.time() - self._idle[0].idle_since >= IDLE_S:
-            self._idle.popleft().close()
-        self._reaper = loop.call_later(IDLE_S, self._reap) if self._idle else None
+            ended.append(self._idle.popleft())
+        if self._idle:
+            self._reaper = loop.call_later(IDLE_S, self._reap)
+        for link in ended:
+            link.close()
 
     def _close_idle(self) -> None:
         while self._idle:

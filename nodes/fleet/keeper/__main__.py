@@ -26,12 +26,17 @@ from nodes.fleet.keeper.messages import (
 )
 from nodes.fleet.keeper.outbox import Outbox
 from nodes.fleet.keeper.process_table import ProcessTable
+from nodes.support.silence import Silence
+from nodes.support.supervision import Supervision, supervised_thread
 from nodes.support.version import VERSION
 
 LEASE_S = 15.0
 """Seconds without a word of the launcher after which the keeper ends, and its workers with it: the
 way between the two is lost, and the workers' places have been given to others.
 """
+
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks at the lease."""
 
 LAST_WORDS_S = 1.0
 
@@ -51,14 +56,17 @@ class _Lease:
 
     def __init__(self, table: ProcessTable) -> None:
         self._table = table
-        self.heard_at = time.monotonic()
-        threading.Thread(target=self._watch, name="lease", daemon=True).start()
+        self._silence = Silence(time.monotonic(), look_every_s=2 * LOOK_EVERY_S)
+        self.heard = self._silence.heard
+        supervised_thread("lease", self._watch, Supervision("the lease"), threading.Event())
 
     def _watch(self) -> None:
-        while time.monotonic() - self.heard_at < LEASE_S:
-            time.sleep(1.0)
-        self._table.end()
-        os._exit(0)
+        while self._silence.look(time.monotonic()) < LEASE_S:
+            time.sleep(LOOK_EVERY_S)
+        try:
+            self._table.end()
+        finally:
+            os._exit(0)
 
 
 def main() -> None:
@@ -72,7 +80,7 @@ def main() -> None:
     outbox.put(Hello(VERSION, *ssh_addresses(os.environ.get("SSH_CONNECTION", ""))))
     try:
         while frame := read_frame(sys.stdin.buffer):
-            lease.heard_at = time.monotonic()
+            lease.heard()
             match decode_order(frame):
                 case Start() as start:
                     table.start(start)

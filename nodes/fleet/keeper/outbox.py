@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -55,14 +56,13 @@ class Outbox:
         self._thread.join(timeout_s)
 
     def _write(self) -> None:
-        try:
+        # A message that could not be sent is missed: both ends begin anew, with another pipe.
+        with contextlib.suppress(OSError, ValueError), self._pipe:
             while (message := self._next()) is not None:
                 write_frame(self._pipe, message)
                 if isinstance(message, Output):
                     with self._lock:
                         self._waiting_bytes -= len(message.data)
-        except (OSError, ValueError):
-            return  # the other end is gone; who reads from it finds out
 
     def _next(self) -> msgspec.Struct | None:
         try:

@@ -20,6 +20,7 @@ from nodes.fleet.keeper.messages import (
     WorkerReport,
 )
 from nodes.fleet.program import OUTPUT_ENDS_WITHIN_S, PROGRAM, program_environment
+from nodes.support.supervision import Supervision, supervise
 
 
 class ProcessTable:
@@ -103,9 +104,14 @@ class ProcessTable:
         self._report(Ended(start.key, status))
 
     def _listen(self, key: int, output: IO[bytes]) -> None:
-        with output:
+        """Passes on what a worker prints: one that is not listened to would wait in the end."""
+
+        def listen() -> None:
             while data := os.read(output.fileno(), MAX_OUTPUT_BYTES):
                 self._report(Output(key, data))
+
+        with output:
+            supervise(listen, Supervision("listening to a worker"), threading.Event())
 
 
 def _write(process: subprocess.Popen[bytes], secrets: bytes) -> None:

@@ -21,6 +21,7 @@ from nodes.fleet.keeper.messages import (
 from nodes.fleet.keeper.outbox import Outbox
 from nodes.fleet.machine import Ending, Launch, Sink
 from nodes.fleet.program import describe_end
+from nodes.support.silence import Silence
 from nodes.wire import LauncherSecrets, encode_secrets
 
 ALIVE_EVERY_S = 1.0
@@ -122,11 +123,11 @@ class KeeperSession:
         self._workers = KeptWorkers()
         self._keys = itertools.count(1)
         self._lost = ""
-        self._heard_at = time.monotonic()
+        self._silence = Silence(time.monotonic(), look_every_s=silent_s / 2)
         self._outbox = Outbox(pipe, idle_s=min(ALIVE_EVERY_S, silent_s / 2), each_look=self._look)
 
     def _look(self) -> None:
-        if time.monotonic() - self._heard_at > self._silent_s:
+        if self._silence.look(time.monotonic()) > self._silent_s:
             self._silent()
 
     def start(self, launch: Launch, output: Sink, token: str) -> KeptWorker:
@@ -143,7 +144,7 @@ class KeeperSession:
 
     def heard(self) -> None:
         """The keeper said something."""
-        self._heard_at = time.monotonic()
+        self._silence.heard()
 
     def signal(self, key: int, number: int) -> None:
         """Has a worker signalled."""

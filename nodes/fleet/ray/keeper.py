@@ -15,6 +15,8 @@ import time
 from nodes.fleet.ray.messages import decode_orders, encode
 from nodes.fleet.ray.numbered_table import NumberedTable
 from nodes.support.addresses import parse_address
+from nodes.support.silence import Silence
+from nodes.support.supervision import Supervision, supervised_thread
 from nodes.support.version import VERSION
 
 LEASE_S = 30.0
@@ -49,8 +51,10 @@ class Keeper:
         self._changed: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._table = NumberedTable(self._tell)
-        self._asked_at = self._sign_at = time.monotonic()
-        threading.Thread(target=self._keep_lease, name="lease", daemon=True).start()
+        now, every_s = time.monotonic(), LEASE_CHECK_S + DIAL_TIMEOUT_S
+        self._unasked = Silence(now, look_every_s=every_s)
+        self._unsigned = Silence(now, look_every_s=every_s)
+        supervised_thread("lease", self._keep_lease, Supervision("the lease"), threading.Event())
 
     async def version(self) -> str:
         """Which Rollcall this node has."""
@@ -86,7 +90,8 @@ class Keeper:
         asyncio.get_running_loop().call_later(0.1, os._exit, 0)
 
     def _asked(self) -> None:
-        self._asked_at = self._sign_at = time.monotonic()
+        self._unasked.heard()
+        self._unsigned.heard()
 
     def _tell(self) -> None:
         loop, changed = self._loop, self._changed
@@ -97,11 +102,15 @@ class Keeper:
         """The thread of the lease, until it ends."""
         while True:
             time.sleep(LEASE_CHECK_S)
-            if time.monotonic() - self._asked_at > OVERDUE_S and _takes(self._master):
-                self._sign_at = time.monotonic()
-            if time.monotonic() - self._sign_at > LEASE_S:
-                self._table.end()
-                os._exit(0)
+            now = time.monotonic()
+            unsigned_s = self._unsigned.look(now)
+            if self._unasked.look(now) > OVERDUE_S and _takes(self._master):
+                self._unsigned.heard()
+            elif unsigned_s > LEASE_S:
+                try:
+                    self._table.end()
+                finally:
+                    os._exit(0)
 
 
 def _takes(address: tuple[str, int]) -> bool:

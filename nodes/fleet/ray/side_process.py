@@ -28,6 +28,7 @@ from nodes.fleet.ray.messages import (
 )
 from nodes.support.backoff import Backoff
 from nodes.support.paths import make_private
+from nodes.support.supervision import Supervision, supervised_thread
 
 AGAIN = Backoff(first_s=0.5, factor=2.0, longest_s=10.0)
 """Waits before a side process that ended is started anew."""
@@ -88,11 +89,12 @@ class SideProcess:
         self._away_since = time.monotonic()
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._process: subprocess.Popen[bytes] | None = None
-        self._keeper = threading.Thread(target=self._keep, name="ray-side", daemon=True)
+        self._keeper: threading.Thread | None = None
 
     def start(self) -> None:
         """Starts the first."""
-        self._keeper.start()
+        supervision = Supervision("the way to Ray")
+        self._keeper = supervised_thread("ray-side", self._keep, supervision, self._closing)
 
     @property
     def unreachable(self) -> str:
@@ -111,11 +113,15 @@ class SideProcess:
         """Has it end the keepers and itself; ends it where it does not."""
         self._closing.set()
         self._requests.put(Leave())
-        self._keeper.join(self._leave_within_s)
+        self._wait_ended(self._leave_within_s)
         process = self._process
         if process is not None and process.poll() is None:
             process.kill()
-            self._keeper.join(1.0)
+            self._wait_ended(1.0)
+
+    def _wait_ended(self, timeout_s: float) -> None:
+        if self._keeper is not None:
+            self._keeper.join(timeout_s)
 
     def _keep(self) -> None:
         """The thread of the side process: one after the other."""
@@ -163,7 +169,11 @@ class SideProcess:
                     self._hear(decode_reply(frame))
             except (BadFrameError, msgspec.DecodeError):
                 process.kill()
-        requests.put(None)
+            except BaseException:
+                process.kill()  # nobody listens to it any more
+                raise
+            finally:
+                requests.put(None)
         process.wait()
         writer.join(1.0)
 
