@@ -25,7 +25,7 @@ from enum import StrEnum
 from fcntl import LOCK_EX, flock
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from nodes.errors import StartError
 from nodes.support.addresses import parse_address
@@ -33,6 +33,8 @@ from nodes.support.files import draft, write_atomically
 from nodes.support.ownership import ExposedFileError, check_secret
 from nodes.support.paths import make_private, state_dir
 from nodes.support.steady import steady_time
+
+T = TypeVar("T")
 
 logger = logging.getLogger("rollcall.tokens")
 
@@ -160,14 +162,10 @@ def valid_tokens(
         *((token_file(role), role) for role in TokenRole),
         (token_file(), TokenRole.OPERATOR),
     ]:
-        try:
-            token = read_token(path)
-            kept = _read_old(path)
-        except ExposedFileError as error:
-            _log_once(str(error))
-            continue
+        token = _unless_exposed(read_token, path)
         if token is not None:
             tokens.append(ValidToken(token, role))
+        kept = _unless_exposed(_read_old, path) or []
         over = {old for until, old in kept if _graces.is_over(old, until, wall=wall, steady=now)}
         if over:
             _forget(path, over)
@@ -175,6 +173,14 @@ def valid_tokens(
         seen += [old for _, old in kept]
     _graces.keep(seen)
     return tokens
+
+
+def _unless_exposed(read: Callable[[Path], T], path: Path) -> T | None:
+    try:
+        return read(path)
+    except ExposedFileError as error:
+        _log_once(str(error))
+        return None
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from random import Random
 import msgspec
 
 from nodes.errors import LookupFailed, MasterLost
+from nodes.support.addresses import Address
 from nodes.support.backoff import Backoff
 from nodes.support.program import other_program
 from nodes.support.supervision import Supervision, supervised

@@ -190,6 +190,7 @@ def test_rotations_at_once_lose_none_and_the_files_stay_few_and_private(file: Pa
 
 
 def test_an_old_file_that_is_damaged_gives_nothing(file: Path) -> None:
+    file.with_name("token.old").touch(mode=0o600)
     file.with_name("token.old").write_text("\nnan x\nsoon y\n99\n1e12\n99 \n")
     assert len(valid_tokens()) == 1
     for nothing in ("x", "y", "", "99", "1e12"):

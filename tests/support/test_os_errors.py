@@ -50,4 +50,4 @@ def test_a_master_that_is_not_there_is_named_once() -> None:
 def test_a_recording_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         read_part(tmp_path, 0.0, 1000)
-    assert str(refused.value) == f"the recording {tmp_path} cannot be read: is a directory"
+    assert str(refused.value) == f"the recording {tmp_path} cannot be read: it is no file"

@@ -79,6 +79,7 @@ def decoded(tree: ast.Module) -> Iterator[str]:
             kinds += node.args[:1] * name.endswith(".Decoder") + node.args[1:] * name.endswith(
                 "msgspec.convert"
             )
+            kinds += node.args[2:] * (name == "converted") + node.args[:1] * (name == "Asked")
             for kind in kinds:
                 yield from (one.id for one in ast.walk(kind) if isinstance(one, ast.Name))
 

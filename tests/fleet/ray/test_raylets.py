@@ -53,6 +53,7 @@ class Place:
         self.cluster = cluster
         self.master = master
         self.folder = folder
+        self.logs: list[LogFile] = []
         self.catalog = ensure_catalog(shipped_data(), skip_bad=False).path
         engine = parse_engine(f"ray://{cluster.address}?node={by}")
         self.machines = RayMachines(
@@ -69,7 +70,9 @@ class Place:
         arguments = ["worker", "0", "--master", str(self.master.address), "--id", worker_id]
         arguments += ["--catalog", self.catalog, "--leave-with-stdin", "--secrets-from-stdin"]
         launch = Launch(worker_id, arguments, new_instance())
-        worker = self.machine(where).start(launch, LogFile(self.log(worker_id)))
+        log = LogFile(self.log(worker_id))
+        self.logs.append(log)
+        worker = self.machine(where).start(launch, log)
         poll_for(lambda: worker_id in self.up(), 30)
         return worker
 
@@ -124,6 +127,8 @@ def place(cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             yield place
         finally:
             place.machines.close()
+            for log in place.logs:
+                log.close()
     assert not cluster.named("ray::Keeper") or poll_for(lambda: not cluster.named("ray::Keeper"))
 
 
