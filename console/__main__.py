@@ -22,10 +22,10 @@ from nodes.cli.common import (
     watch_option,
     workers_option,
 )
-from nodes.cli.version import version_option
 from nodes.errors import RollcallError
 from nodes.support.process_start import prepare_process
 from nodes.support.text import printable
+from nodes.support.version import VERSION
 
 
 def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -37,7 +37,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@version_option
+@click.version_option(VERSION, prog_name="rollcall")
 @port_option
 @host_option
 @insecure_option

@@ -10,8 +10,8 @@ import sys
 
 import click
 
-from nodes.cli.version import version_option
 from nodes.support.process_start import prepare_process
+from nodes.support.version import VERSION
 
 _COMMANDS = {
     "up": "serve",
@@ -60,7 +60,7 @@ class _Lazy(click.Group):
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@version_option
+@click.version_option(VERSION, prog_name="rollcall-nodes")
 def cli() -> None:
     """Lookups over records, answered by worker processes behind one master."""
 

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 
 from nodes.security.tokens import (
-    TokenRole,
     ValidToken,
     files_of_tokens,
-    read_token,
+    present_tokens,
     token_file,
     valid_tokens,
 )
@@ -47,9 +46,7 @@ class KeptTokens:
         for path in files_of_tokens():
             with contextlib.suppress(OSError):
                 self._read[path.name] = path.read_bytes()
-        pairs = [(read_token(own), TokenRole.OPERATOR)]
-        pairs += [(read_token(token_file(role)), role) for role in TokenRole]
-        self._present = [ValidToken(token, role) for token, role in pairs if token is not None]
+        self._present = present_tokens()
         return valid_tokens(self._clock)
 
     def _put_back(self) -> None:

@@ -148,6 +148,19 @@ class _Graces:
 _graces = _Graces()
 
 
+def present_tokens() -> list[ValidToken]:
+    """Every token that is no old one, read from the files: none of a file that others can read or
+    write.
+    """
+    found = [(_unless_exposed(read_token, path), role) for path, role in _files_and_roles()]
+    return [ValidToken(token, role) for token, role in found if token is not None]
+
+
+def _files_and_roles() -> list[tuple[Path, TokenRole]]:
+    roles = [(token_file(role), role) for role in TokenRole]
+    return [*roles, (token_file(), TokenRole.OPERATOR)]
+
+
 def valid_tokens(
     clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady_time
 ) -> list[ValidToken]:
@@ -156,15 +169,9 @@ def valid_tokens(
     None of a file that others can read or write is valid.
     """
     wall, now = clock(), steady()
-    tokens: list[ValidToken] = []
+    tokens = present_tokens()
     seen: list[str] = []
-    for path, role in [
-        *((token_file(role), role) for role in TokenRole),
-        (token_file(), TokenRole.OPERATOR),
-    ]:
-        token = _unless_exposed(read_token, path)
-        if token is not None:
-            tokens.append(ValidToken(token, role))
+    for path, role in _files_and_roles():
         kept = _unless_exposed(_read_old, path) or []
         over = {old for until, old in kept if _graces.is_over(old, until, wall=wall, steady=now)}
         if over:

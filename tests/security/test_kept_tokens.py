@@ -98,3 +98,14 @@ def test_workers_register_and_operators_steer_without_the_folder(state: Path) ->
         with AttachedCluster(cluster.address) as attached:
             assert attached.drain("w2")
             assert "started" in attached.log("w1").text
+
+
+def test_a_running_master_takes_no_token_that_others_can_read(state: Path) -> None:
+    clients = ensure_token(token_file(TokenRole.CLIENT))
+    token, kept = read_token(), KeptTokens()
+    assert role_of(token, kept()) is TokenRole.OPERATOR
+    (state / "token").chmod(0o644)
+    assert role_of(token, kept()) is None
+    assert role_of(clients, kept()) is TokenRole.CLIENT
+    (state / "token").chmod(0o600)
+    assert role_of(token, kept()) is TokenRole.OPERATOR
