@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nodes.errors import DataError
-from nodes.master.journal_file import find_journal, read_events
+from nodes.master.journal_reading import find_journal, read_events
 from nodes.master.recording import SUFFIX, Recording
 from nodes.wire import Event
 

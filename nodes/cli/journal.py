@@ -13,7 +13,7 @@ from nodes.cli.common import (
     print_json,
 )
 from nodes.cli.steer import event_line
-from nodes.master.journal_file import find_journal, read_events, read_seconds
+from nodes.master.journal_reading import find_journal, read_events, read_seconds
 from nodes.support.addresses import parse_address
 from nodes.wire import Second
 

@@ -16,7 +16,7 @@ from nodes.cli.common import (
 )
 from nodes.cli.steer import print_snapshot
 from nodes.errors import DataError
-from nodes.master.journal_file import find_journal
+from nodes.master.journal_reading import find_journal
 from nodes.master.recording import SUFFIX, Recording
 from nodes.support.addresses import parse_address
 from nodes.support.moments import parse_moment

@@ -20,7 +20,7 @@ from nodes.fleet.control import FleetControl
 from nodes.master.catalog_offers import CatalogOffers
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal
-from nodes.master.journal_file import read_events
+from nodes.master.journal_reading import read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.member_list import MemberList
 from nodes.master.membership import Membership

@@ -7,25 +7,20 @@ Nothing is expected of the file but that it is there: anybody may have changed a
 
 from __future__ import annotations
 
-import math
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
-from nodes.errors import DataError
 from nodes.support.files import OWNER_ONLY
 from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import address_stem, make_private, state_dir
 from nodes.wire import Event, Second
-
-T = TypeVar("T", Event, Second)
 
 SUFFIX = ".sqlite3"
 
@@ -149,12 +144,12 @@ class JournalFile:
         self._steady = steady
         self._keep_bytes = keep_bytes
         make_private(path.parent)
-        self._identity = _identity(path, create=True)
+        self._identity = file_identity(path, create=True)
         self._db = sqlite3.connect(path, timeout=0.5)
         try:
             _prepare(self._db)
             # Where the steady clock is now, for this file: it went on while nobody wrote.
-            self._ahead = _steady_now(self._db, clock()) - steady()
+            self._ahead = steady_now(self._db, clock()) - steady()
         except BaseException:
             self._db.close()
             raise
@@ -162,7 +157,7 @@ class JournalFile:
     def is_in_place(self) -> bool:
         """Whether the file is still where it was opened: not removed, nor another in its place."""
         try:
-            return _identity(self._path) == self._identity
+            return file_identity(self._path) == self._identity
         except (OSError, UnusableError):
             return False
 
@@ -224,7 +219,7 @@ class JournalFile:
         self._db.close()
 
 
-def _identity(path: Path, *, create: bool = False) -> tuple[int, int]:
+def file_identity(path: Path, *, create: bool = False) -> tuple[int, int]:
     """Which file that is. Raises `UnusableError` if it, or one beside it, is no file at all."""
     for beside in (path, *sidecars(path)):
         try:
@@ -267,26 +262,27 @@ def _prepare(db: sqlite3.Connection) -> None:
         db.executescript(_UPGRADE)
     elif version == 0:
         db.executescript(f"BEGIN; {_TABLES} COMMIT;")
-    for asked in (_EVENTS, _SECONDS):
+    for asked in (SELECT_EVENTS, SELECT_FIGURES):
         db.execute(f"{asked} WHERE steady >= 0 ORDER BY rowid LIMIT 0").fetchall()
 
 
-_EVENTS = f"SELECT number, at, kind, worker, substr(text, 1, {MAX_TEXT_CHARS}) FROM events"  # noqa: S608
-_SECONDS = f"SELECT {_FIGURES} FROM figures"  # noqa: S608
+SELECT_EVENTS = f"SELECT number, at, kind, worker, substr(text, 1, {MAX_TEXT_CHARS}) FROM events"  # noqa: S608
+SELECT_FIGURES = f"SELECT {_FIGURES} FROM figures"  # noqa: S608
 
 
-def _steady_now(db: sqlite3.Connection, wall: float) -> float:
+def steady_now(db: sqlite3.Connection, wall: float) -> float:
     """What the steady clock of a file shows now: where it was when it was written last, and on by
     what the wall's has gone on; that is not always true, and does no harm.
     """
     last = db.execute("SELECT at, steady FROM figures ORDER BY row DESC LIMIT 1").fetchone()
-    if last is None or not all(_is_time(one) for one in last):
+    if last is None or not all(is_time(one) for one in last):
         return wall
     at, steady = last
     return float(steady + max(0.0, wall - at))
 
 
-def _is_time(value: object) -> bool:
+def is_time(value: object) -> bool:
+    """Whether that is a time, as far as a file may be believed."""
     return isinstance(value, int | float) and 0.0 <= value <= LATEST
 
 
@@ -306,80 +302,6 @@ def _row_of(event: Event, steady: float) -> tuple[object, ...]:
 
 def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
-
-
-# -- read ------------------------------------------------------------------------------
-
-
-def find_journal(port: int, host: str = "127.0.0.1") -> Path:
-    """Where the journal is of the master that is dialled at that address: its own, or that of one
-    that listens on every address.
-    """
-    own = journal_file(port, host)
-    found = (own, journal_file(port, "0.0.0.0"), journal_file(port, "::"))  # noqa: S104 - a name
-    return next((path for path in found if os.path.lexists(path)), own)
-
-
-def read_events(path: Path, *, last_s: float = math.inf, most: int = 1000) -> list[Event]:
-    """The newest events of a journal, in the order in which they were noted.
-
-    Args:
-        path: see `find_journal`.
-        last_s: seconds to look back.
-        most: how many.
-
-    Raises:
-        DataError: there is no journal, or it cannot be read.
-    """
-    rows = _read(path, _EVENTS, "events", last_s, most)
-    return [one for one in _converted(Event, rows) if 0 < one.number <= MAX_INTEGER]
-
-
-def read_seconds(path: Path, *, last_s: float = math.inf, most: int = 3600) -> list[Second]:
-    """The newest figures of a journal; arguments and errors as `read_events`."""
-    return _converted(Second, _read(path, _SECONDS, "figures", last_s, most))
-
-
-def _converted(kind: type[T], rows: Iterable[tuple[object, ...]]) -> list[T]:
-    """What the rows say; one that says nothing of that kind was damaged, and is left out."""
-    found = []
-    for row in rows:
-        try:
-            one = msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
-        except msgspec.ValidationError:
-            continue
-        if _is_time(one.at):
-            found.append(one)
-    return found
-
-
-def _read(path: Path, asked: str, table: str, last_s: float, most: int) -> list[tuple[object, ...]]:
-    try:
-        if not os.path.lexists(path):
-            raise DataError(f"there is no journal {path}: no master has run on that port here")
-        _identity(path)
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as db:
-            db.text_factory = _decoded
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:  # no master has written to it since an older version did
-                if table == "figures":
-                    asked, table = asked.replace("FROM figures", "FROM seconds"), "seconds"
-                steady, order, since = "at", "at", time.time() - last_s
-            else:
-                steady, order = "steady", "rowid"
-                since = _steady_now(db, time.time()) - last_s
-            rows = db.execute(
-                f"{asked} WHERE {steady} >= ? ORDER BY {order} DESC LIMIT ?", (since, most)
-            ).fetchall()
-    except FILE_ERRORS as error:
-        why = explain_file_error(error)
-        raise DataError(f"the journal {path} cannot be read: {why}") from error
-    return rows[::-1]
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "replace")
 
 
 def explain_file_error(error: Exception) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nodes.errors import DataError
 from nodes.fleet.control import FleetControl
 from nodes.master.events import EventLog
-from nodes.master.journal_file import read_seconds
+from nodes.master.journal_reading import read_seconds
 from nodes.master.membership import Membership
 from nodes.master.recording import MAX_PART_BYTES, read_part
 from nodes.master.worker_orders import WorkerOrders

@@ -17,7 +17,8 @@ from nodes.catalog import ensure_catalog, open_catalog
 from nodes.client.blocking import Client
 from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.errors import LookupFailed
-from nodes.master.journal_file import journal_file, read_events
+from nodes.master.journal_file import journal_file
+from nodes.master.journal_reading import read_events
 from nodes.security.tokens import TokenRole, ensure_token, token_file
 from nodes.support.paths import shipped_data
 from nodes.transport import (

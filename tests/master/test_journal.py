@@ -17,13 +17,8 @@ from nodes.errors import DataError
 from nodes.master import journal_file as journal_file_module
 from nodes.master.events import EventLog
 from nodes.master.journal import MAX_WAITING_EVENTS, Journal, second_of
-from nodes.master.journal_file import (
-    JournalFile,
-    Noted,
-    journal_file,
-    read_events,
-    read_seconds,
-)
+from nodes.master.journal_file import JournalFile, Noted, journal_file
+from nodes.master.journal_reading import read_events, read_seconds
 from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
 from nodes.wire import ClusterSnapshot, Event

@@ -21,7 +21,8 @@ from nodes.client.attached import AttachedCluster
 from nodes.errors import DataError, NotPossible
 from nodes.master.events import EVENTS_AT_ONCE, MAX_EVENT_CHARS, EventLog
 from nodes.master.journal import Journal
-from nodes.master.journal_file import find_journal, journal_file, read_events, read_seconds
+from nodes.master.journal_file import journal_file
+from nodes.master.journal_reading import find_journal, read_events, read_seconds
 from nodes.master.recorder import Recorder
 from nodes.master.recording import Recording, read_part
 from nodes.support.event_kinds import EventKind

@@ -19,7 +19,8 @@ from nodes.client.retry import MAX_BREAKS
 from nodes.errors import DataError, MasterLost, NoWorkers, Stopping
 from nodes.fleet.fleet import Fleet
 from nodes.master.events import registered
-from nodes.master.journal_file import journal_file, read_events
+from nodes.master.journal_file import journal_file
+from nodes.master.journal_reading import read_events
 from nodes.master.lookups import LookupHandler
 from nodes.master.master import Master
 from nodes.master.served_catalog import ServedCatalog
