@@ -9,7 +9,7 @@ from typing import Protocol
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.errors import LookupFailed
-from nodes.transport import PeerConnection
+from nodes.transport import Asker
 
 
 class Envelopes(Protocol):
@@ -23,31 +23,29 @@ class Envelopes(Protocol):
 
 
 class ClientCall(Call):
-    """A lookup that a client asked in the common form: its connection is answered.
+    """A lookup that a client asked in the common form: its asker is answered.
 
     Args:
         arguments: as they came.
         envelopes: makes the answer.
-        connection: that it came on.
+        asker: who asks.
         seq: its sequence number there, encoded.
     """
 
-    __slots__ = ("_connection", "_envelopes", "_seq")
+    __slots__ = ("_asker", "_envelopes", "_seq")
 
-    def __init__(
-        self, arguments: bytes, envelopes: Envelopes, connection: PeerConnection, seq: bytes
-    ) -> None:
+    def __init__(self, arguments: bytes, envelopes: Envelopes, asker: Asker, seq: bytes) -> None:
         super().__init__(arguments)
         self._envelopes = envelopes
-        self._connection = connection
+        self._asker = asker
         self._seq = seq
 
     def answered(self, answer: Answer) -> None:
-        self._connection.answer(self._seq, self._envelopes.answered_one(self, answer))
+        self._asker.answer(self._seq, self._envelopes.answered_one(self, answer))
 
     def gave_up(self, error: LookupFailed) -> None:
         took_s = time.monotonic() - self.began
-        self._connection.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
+        self._asker.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
 
 
 class AwaitedCall(Call):

@@ -21,7 +21,7 @@ from nodes.support.actor import acting_as
 from nodes.support.listening import registered_host
 from nodes.support.text import excerpt
 from nodes.support.verbs import OPERATIONS
-from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
+from nodes.transport import Asker, Certificate, Peer, RawVerb, Service, Utf8
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     MAX_REGISTRATION_CHARS,
@@ -92,7 +92,7 @@ class MasterService(Service):
         return {"lookup", *self._verbs, *CLASSIC, *self._master.membership.served.lookups}
 
     def _asked(
-        self, take: Callable[[PeerConnection, bytes, bytes], bool], general: Callable[..., object]
+        self, take: Callable[[Asker, bytes, bytes], bool], general: Callable[..., object]
     ) -> RawVerb:
         """A lookup: passed on as it came, where it has the common form and nothing has to be
         checked of who asks.
@@ -101,12 +101,12 @@ class MasterService(Service):
             return RawVerb(take, functools.partial(self._answer, general))
         guarded = functools.partial(self._guarded_answer, self._asking, general)
 
-        def take_checked(connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+        def take_checked(asker: Asker, seq: bytes, arguments: bytes) -> bool:
             try:
                 self._session.check(TokenRole.CLIENT)
             except LookupFailed:
                 return False  # said by the general way
-            return take(connection, seq, arguments)
+            return take(asker, seq, arguments)
 
         return RawVerb(take_checked, guarded)
 

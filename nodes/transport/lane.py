@@ -23,6 +23,7 @@ from nodes.transport.errors import (
     TransportError,
 )
 from nodes.transport.frames import FrameReader, MalformedError
+from nodes.transport.keepalive import keep_alive
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.local_sockets import connect_locally
 from nodes.transport.stream import Stream
@@ -127,7 +128,7 @@ class Lane:
             if sock.getsockname() == sock.getpeername():
                 raise DialFailed(f"{host}:{port}: nobody listens there")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            keep_alive(sock)
             if tls is None:
                 return cls(sock, limits)
             from nodes.transport.tls import dial_tls  # noqa: PLC0415 - 30 ms, without TLS for nothing

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 from collections.abc import Callable
 
+from nodes.transport.eviction import is_scarce
 from nodes.transport.peer import Peer
 from nodes.transport.tls import ALERT
 
@@ -30,6 +32,8 @@ class Listener:
         retry_s: seconds between attempts to accept while the system refuses.
         tls: whether who speaks has to speak TLS.
         speaks: given each connection that has begun to speak.
+        scarce: called when descriptors are, to end a connection that has not spoken; returns
+            whether there was one.
         peer: who is at the other end of each, where the system does not say.
     """
 
@@ -42,6 +46,7 @@ class Listener:
         retry_s: float,
         tls: bool,
         speaks: Callable[[socket.socket, Peer], None],
+        scarce: Callable[[], bool],
         peer: Peer | None = None,
     ) -> None:
         self._sock = sock
@@ -51,6 +56,7 @@ class Listener:
         self._retry_s = retry_s
         self._tls = tls
         self._speaks = speaks
+        self._scarce = scarce
         # In the order of their coming, with the time of it.
         self._silent: dict[socket.socket, tuple[Peer, float]] = {}
         self._retry: asyncio.TimerHandle | None = None
@@ -92,6 +98,7 @@ class Listener:
             self._troubled = False
         except OSError as error:  # RPyC takes any error here for the end of the server
             self._note_trouble(error)
+            self._scarce()
             self._loop.remove_reader(self._sock)
             self._retry = self._loop.call_later(self._retry_s, self.start)
 
@@ -103,12 +110,26 @@ class Listener:
 
     def _take_in(self, sock: socket.socket, peer: Peer) -> None:
         sock.settimeout(0.0)
+        if is_scarce(sock.fileno()):
+            self._scarce()
         if len(self._silent) >= self._max_silent:
-            oldest = next(iter(self._silent))
-            if not self._has_spoken(oldest):
-                self._drop(oldest, "there are too many silent ones")
+            self.drop_oldest()
         self._silent[sock] = (peer, self._loop.time())
         self._loop.add_reader(sock, self._readable, sock)
+
+    @property
+    def silent_since(self) -> float:
+        """When the longest silent came; infinity if nobody is."""
+        return next(iter(self._silent.values()))[1] if self._silent else math.inf
+
+    def drop_oldest(self) -> bool:
+        """Drops the longest silent, if it still is; whether there was one."""
+        oldest = next(iter(self._silent), None)
+        if oldest is None:
+            return False
+        if not self._has_spoken(oldest):
+            self._drop(oldest, "there are too many silent ones")
+        return True
 
     def _has_spoken(self, sock: socket.socket) -> bool:
         """Whether something came from it that has not been looked at; it is now."""

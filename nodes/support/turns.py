@@ -1,0 +1,62 @@
+"""Turns at an event loop: work that comes in slices gets one slice an iteration, in fair order."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from contextvars import ContextVar
+
+whose_turn: ContextVar[object] = ContextVar("whose_turn", default=None)
+"""For whom the work is done that runs in this context: its connection, say."""
+
+
+class Turns:
+    """The turns of one event loop: one of them gets its next slice in each iteration, whoever has
+    waited longest, and of the work of one asker the one that was begun.
+
+    However much somebody asks, others wait for one slice of it.
+
+    Args:
+        loop: the event loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queues: dict[object, deque[asyncio.Future[None]]] = {}
+
+    async def next(self, *, begun: bool) -> None:
+        """Waits for a turn; `begun` tells whether this work had one before."""
+        turn: asyncio.Future[None] = self._loop.create_future()
+        if not self._queues:
+            self._loop.call_soon(self._grant)
+        queue = self._queues.setdefault(whose_turn.get(), deque())
+        # What was begun is brought to its end first, or all of it would be half done, and kept.
+        if begun:
+            queue.appendleft(turn)
+        else:
+            queue.append(turn)
+        await turn
+
+    def _grant(self) -> None:
+        whose, queue = next(iter(self._queues.items()))
+        del self._queues[whose]
+        turn = queue.popleft()
+        if queue:
+            self._queues[whose] = queue  # behind all others
+        if not turn.done():  # who waited may have been cancelled
+            turn.set_result(None)
+        if self._queues:
+            self._loop.call_soon(self._grant)
+
+
+_turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = weakref.WeakKeyDictionary()
+
+
+def turns() -> Turns:
+    """The turns of the event loop that runs."""
+    loop = asyncio.get_running_loop()
+    found = _turns.get(loop)
+    if found is None:
+        found = _turns[loop] = Turns(loop)
+    return found
