@@ -59,6 +59,7 @@ class Call:
         tasks: lookups that the call carries.
         version: of the catalog that should answer, if a worker still has it; "" for any.
         timeout_s: seconds for all of it.
+        asker: for whom it is made: when calls wait, each asker has a turn. None for nobody's.
         began: when it was submitted; seconds on the dispatcher's clock.
         sent_at: when it was first sent.
         worker: whom it was first sent to.
@@ -71,6 +72,7 @@ class Call:
     tasks = 1
     version = ""
     timeout_s = 2.0
+    asker: object = None
 
     __slots__ = ("arguments", "began", "carrier", "over", "sent_at", "state", "worker")
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.errors import LookupFailed
+from nodes.support.turns import whose_turn
 from nodes.transport import Asker
 
 
@@ -32,24 +33,24 @@ class ClientCall(Call):
         seq: its sequence number there, encoded.
     """
 
-    __slots__ = ("_asker", "_envelopes", "_seq")
+    __slots__ = ("_envelopes", "_seq", "asker")
 
     def __init__(self, arguments: bytes, envelopes: Envelopes, asker: Asker, seq: bytes) -> None:
         super().__init__(arguments)
         self._envelopes = envelopes
-        self._asker = asker
+        self.asker: Asker = asker
         self._seq = seq
 
     def answered(self, answer: Answer) -> None:
-        self._asker.answer(self._seq, self._envelopes.answered_one(self, answer))
+        self.asker.answer(self._seq, self._envelopes.answered_one(self, answer))
 
     def gave_up(self, error: LookupFailed) -> None:
         took_s = time.monotonic() - self.began
-        self._asker.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
+        self.asker.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
 
 
 class AwaitedCall(Call):
-    """A call whose end is awaited.
+    """A call whose end is awaited, made for whom the work is done in which it is made.
 
     Args:
         arguments: encoded.
@@ -59,7 +60,7 @@ class AwaitedCall(Call):
         counted: see `Call`.
     """
 
-    __slots__ = ("_answer", "counted", "timeout_s", "verb", "version")
+    __slots__ = ("_answer", "asker", "counted", "timeout_s", "verb", "version")
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class AwaitedCall(Call):
         self.timeout_s = timeout_s
         self.version = version
         self.counted = counted
+        self.asker = whose_turn.get()
         self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     async def submit(self, dispatcher: Dispatcher) -> Answer:

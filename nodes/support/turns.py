@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections import deque
 from contextvars import ContextVar
+
+from nodes.support.fair_queue import FairQueue
 
 whose_turn: ContextVar[object] = ContextVar("whose_turn", default=None)
 """For whom the work is done that runs in this context: its connection, say."""
@@ -23,30 +24,22 @@ class Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._queues: dict[object, deque[asyncio.Future[None]]] = {}
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     async def next(self, *, begun: bool) -> None:
         """Waits for a turn; `begun` tells whether this work had one before."""
         turn: asyncio.Future[None] = self._loop.create_future()
-        if not self._queues:
+        if not self._waiting.queues:
             self._loop.call_soon(self._grant)
-        queue = self._queues.setdefault(whose_turn.get(), deque())
         # What was begun is brought to its end first, or all of it would be half done, and kept.
-        if begun:
-            queue.appendleft(turn)
-        else:
-            queue.append(turn)
+        self._waiting.put(whose_turn.get(), turn, first=begun)
         await turn
 
     def _grant(self) -> None:
-        whose, queue = next(iter(self._queues.items()))
-        del self._queues[whose]
-        turn = queue.popleft()
-        if queue:
-            self._queues[whose] = queue  # behind all others
+        turn = self._waiting.pop()
         if not turn.done():  # who waited may have been cancelled
             turn.set_result(None)
-        if self._queues:
+        if self._waiting.queues:
             self._loop.call_soon(self._grant)
 
 

@@ -22,7 +22,7 @@ from nodes.errors import (
     LookupFailed,
 )
 from nodes.support import validation
-from nodes.support.slices import Sliced, begin
+from nodes.support.slices import Sliced, begin, complete
 from nodes.transport import FastVerb, Service, Verb, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -49,6 +49,9 @@ Reply = WorkerAnswer | WorkerRefusal | Awaitable[WorkerAnswer | WorkerRefusal]
 
 SLICE_LOOKUPS = 50
 """Lookups of a batch that are answered without a break."""
+
+MAX_BATCH_BYTES = 1 << 20
+"""Bytes of a batch's answers, whatever who asks wants; see `nodes.dispatch.batches`."""
 
 LATE_MESSAGE = "answered too late to be of use"
 
@@ -115,7 +118,7 @@ class Lookups:
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise BadRequest(f"this is no batch: {error}") from error
             late = arrived + asked.within
-            left = asked.most
+            left = min(asked.most, MAX_BATCH_BYTES)
             envelopes: list[bytes] = []
             for item in asked.lookups:
                 envelope = yield from self._versions.present.answer_item(
@@ -129,7 +132,7 @@ class Lookups:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
-        return begin(self._told(find()))
+        return complete(self._told(find()))
 
     def suggest(self, field: object, prefix: object, limit: object = 10) -> Reply:
         """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
