@@ -6,6 +6,7 @@ One that runs elsewhere is in `nodes.client.attached`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -23,7 +24,14 @@ from nodes.routing import Address
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token, valid_tokens
 from nodes.support.actor import LAUNCHER, acting_as
-from nodes.support.listening import beside, check_host, explain_bind, is_wildcard, named
+from nodes.support.listening import (
+    beside,
+    check_host,
+    explain_bind,
+    is_wildcard,
+    named,
+    parse_networks,
+)
 from nodes.support.paths import state_dir
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -125,6 +133,8 @@ class HostedCluster(Operations):
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
         open_machines: opens the machines that workers are placed on; None for this one alone.
+        workers_from: the networks, in CIDR's form, that workers may register from besides this
+            machine; none for any.
 
     Raises:
         DataError: the records cannot be used.
@@ -144,6 +154,7 @@ class HostedCluster(Operations):
         tls: Path | None = None,
         insecure: bool = False,
         open_machines: OpenMachines | None = None,
+        workers_from: Sequence[str] = (),
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -155,6 +166,7 @@ class HostedCluster(Operations):
             require_token=require_token,
             tls=tls,
             insecure=insecure,
+            workers_from=workers_from,
         )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
@@ -247,6 +259,7 @@ def open_master(
     require_token: bool = False,
     tls: Path | None = None,
     insecure: bool = False,
+    workers_from: Sequence[str] = (),
 ) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
@@ -254,12 +267,15 @@ def open_master(
         host, port, balance, require_token: see `Master`.
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
+        workers_from: see `HostedCluster`.
 
     Raises:
-        StartError: the port is taken, the address not allowed, the certificates of no use.
+        StartError: the port is taken, the address not allowed, the certificates of no use, or
+            one of the networks none.
     """
     check_host(host, tls=tls is not None, insecure=insecure)
     secure = None if tls is None else Tls(tls, CertificateRole.MASTER, host=named(host))
+    networks = parse_networks(workers_from)
     ensure_token()
     try:
         master = Master(
@@ -269,6 +285,7 @@ def open_master(
             balance=balance,
             require_token=require_token,
             tls=secure,
+            workers_from=networks,
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import itertools
 import json
 import multiprocessing
@@ -33,8 +34,9 @@ from nodes.security.certificates import make_certificates
 from nodes.security.tokens import read_token, worker_token
 from nodes.support.paths import shipped_data
 from nodes.transport import Connection, LoopThread, Server, Service, dial
-from nodes.wire import Registration, decode_envelope
+from nodes.wire import Registration, decode_envelope, instance_proof
 from nodes.worker.server import WorkerServer
+from tests.faults.proxy import FaultProxy
 
 T = TypeVar("T")
 
@@ -196,6 +198,20 @@ def worker_inside(
         catalog.close()
 
 
+class Door(Service):
+    """A worker's port that does nothing but show whose it is.
+
+    Args:
+        instance: the worker's secret.
+    """
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+
+    def verb(self, name: str) -> Callable[..., object] | None:
+        return functools.partial(instance_proof, self._instance) if name == "identify" else None
+
+
 class FakeWorker:
     """A worker in name only: registered, and answering its master with the verbs it is given.
 
@@ -203,6 +219,7 @@ class FakeWorker:
         master: where it registers.
         registration: what it says of itself.
         verbs: by name; what is not there is refused.
+        through: a proxy by which its address leads to it.
     """
 
     def __init__(
@@ -210,6 +227,7 @@ class FakeWorker:
         master: tuple[str, int],
         registration: Registration,
         verbs: dict[str, Callable[..., object]] | None = None,
+        through: FaultProxy | None = None,
     ) -> None:
         self._loop = LoopThread("fake worker")
         self._loop.start()
@@ -218,6 +236,13 @@ class FakeWorker:
         class Answers(Service):
             def verb(self, name: str) -> Callable[..., object] | None:
                 return fake_verbs.get(name)
+
+        self._door = Server(functools.partial(Door, registration.instance), host=registration.host)
+        port = self._door.address[1]
+        if through is not None:
+            through.behind, port = port, through.port
+        registration = msgspec.structs.replace(registration, port=port)
+        self._loop.call(self._door.start)
 
         async def register() -> Connection:
             connection = await dial(*master, service=Answers())
@@ -238,6 +263,7 @@ class FakeWorker:
     def close(self) -> None:
         """Ends its connection."""
         self._loop.call(self._connection.abort)
+        self._loop.run(self._door.stop())
         self._loop.stop()
 
     def __enter__(self) -> Self:

@@ -17,6 +17,7 @@ from nodes.errors import (
 )
 from nodes.fleet.control import FleetControl
 from nodes.master.catalog_offers import CatalogOffers
+from nodes.master.dial_back import DialBack
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal, read_events
 from nodes.master.lookups import LookupHandler
@@ -34,6 +35,7 @@ from nodes.security.expiry import ExpiryWatch
 from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
 from nodes.support.event_kinds import EventKind
+from nodes.support.listening import Network
 from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS
 from nodes.transport import LoopThread
@@ -59,9 +61,11 @@ class MasterCore:
         description: what the workers to come will serve, if it is known before the first.
         require_token: whether lookups need a token as well.
         tls: a master's certificates; None for no TLS.
+        workers_from: the networks that workers may register from; none for any.
 
     Attributes:
         address: where clients and workers find it.
+        dial_back: finds out whether a worker's address is its own.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
         member_list: what direct clients follow.
         orders: to single workers.
@@ -82,8 +86,11 @@ class MasterCore:
         description: Description | None = None,
         require_token: bool = False,
         tls: Tls | None = None,
+        workers_from: tuple[Network, ...] = (),
     ) -> None:
         self.tls = tls
+        self.workers_from = workers_from
+        self.dial_back = DialBack(tls)
         self.loop = LoopThread("master")
         self.executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="master-blocking")
         self.cursor_key = secrets.token_hex(32)

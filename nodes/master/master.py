@@ -11,6 +11,7 @@ from nodes.routing import Address
 from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
 from nodes.support.event_kinds import EventKind
+from nodes.support.listening import Network
 from nodes.transport import Limits, Server
 from nodes.wire import Description
 
@@ -44,6 +45,7 @@ class Master(MasterCore):
         description: Description | None = None,
         require_token: bool = False,
         tls: Tls | None = None,
+        workers_from: tuple[Network, ...] = (),
     ) -> None:
         super().__init__(
             tokens=tokens,
@@ -51,6 +53,7 @@ class Master(MasterCore):
             description=description,
             require_token=require_token,
             tls=tls,
+            workers_from=workers_from,
         )
         try:
             self._server = Server(

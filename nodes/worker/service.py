@@ -239,7 +239,7 @@ class DirectService(Service):
             "lookup": self._counted(lookups.lookup, lambda _: 1),
             "lookup_many": self._counted(lookups.lookup_many, batch_size),
             "suggest": self._checked(lookups.suggest),
-            "probe": lookups.probe,
+            "identify": self._identify,
         }
 
     def verb(self, name: str) -> Verb | None:
@@ -254,6 +254,14 @@ class DirectService(Service):
         """The client shows the key that the master gave it. Returns whether it is right."""
         self._shown = self._access.is_direct_client(key)
         return self._shown
+
+    def is_kept(self, verb: str) -> bool:
+        """The master's question, before it takes a registration, is answered in any case."""
+        return verb == "identify"
+
+    def _identify(self, challenge: object) -> str:
+        """Shows whose port this is."""
+        return self._access.proof(challenge)
 
     @property
     def _may_ask(self) -> bool:
