@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
         full: str = "",
     ) -> None:
         self.peer = peer
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self.opened_at = loop.time()
         self._clock = loop.time
         self._limits = limits
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self.peer = msgspec.structs.replace(self.peer, certificate=self._handle.certificate)
         try:
             service = self._make_service()
-            verbs = OnProbation(service, self._full) if self._full else service
+            verbs = OnProbation(service, self._full, self._finish_soon) if self._full else service
             responder = Responder(verbs, self._limits.frame_reply, self.requests)
             self.requests.answer_with(responder, drops_abandoned=service.drops_abandoned)
             service.connection = self
@@ -296,6 +296,9 @@ class Connection(asyncio.Protocol):
             self.requests.steer_reading()
         else:
             self.close()
+
+    def _finish_soon(self) -> None:
+        self._loop.call_soon(self.finish)
 
     def close(self) -> None:
         """Ends the connection; what has been written is sent yet."""

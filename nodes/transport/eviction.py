@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 from collections.abc import Iterable
+from enum import Enum
 from typing import Protocol, TypeVar
 
 from nodes.transport.holdings import Holdings
 
 SPARE_DESCRIPTORS = 64
-"""Descriptors that connections leave to all else, files and processes say; a quarter of them, where
+"""Descriptors that connections leave to all else, files and processes say; an eighth of all, where
 this process may have few."""
 
 
@@ -107,11 +109,34 @@ def most_stalled(connections: Iterable[T], now: float, *, stalled_s: float) -> T
     return max(slow, key=lambda one: one.held_bytes, default=None)
 
 
-def is_scarce(descriptor: int) -> bool:
-    """Whether one that was just opened is among the last that this process may have: the system
-    gives the lowest that is free.
+class Descriptors(Enum):
+    """How many descriptors this process has left."""
+
+    PLENTY = 0
+    SCARCE = 1
+    """Those that are left are for others than connections."""
+    LAST = 2
+    """Nothing more is to be accepted."""
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has open, this look's own included."""
+    with os.scandir("/dev/fd") as entries:
+        return sum(1 for _ in entries)
+
+
+def descriptors_left(connections: int) -> Descriptors:
+    """How many descriptors this process has left, given how many connections it has at least: what
+    it has open altogether is counted only if these are many.
     """
     most, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        return False
-    return descriptor >= most - min(SPARE_DESCRIPTORS, most // 4)
+    if most == resource.RLIM_INFINITY or connections < most // 8:
+        return Descriptors.PLENTY
+    try:
+        left = most - open_descriptors()
+    except OSError:
+        return Descriptors.LAST  # or the folder could be opened
+    spare = min(SPARE_DESCRIPTORS, most // 8)
+    if left > spare:
+        return Descriptors.PLENTY
+    return Descriptors.SCARCE if left > spare // 2 else Descriptors.LAST

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from nodes.transport.tls import Secure
 
 
+OVERLOADED = "Overloaded"
+"""The exception of a server that has too much to do."""
+
+
 class Lane:
     """A connection to one server, of ours or a stock RPyC one.
 
@@ -175,8 +179,9 @@ class Lane:
         try:
             stream.send(request, deadline)
             value = self.receive(stream.read(deadline), deadline)
-        except RemoteFailure:
-            self.idle = not self._closed
+        except RemoteFailure as error:
+            # A server without a connection for us says so, and hangs up.
+            self.idle = error.kind != OVERLOADED and not self._closed
             raise
         except (TimeoutError, MalformedError, EOFError, OSError) as error:
             raise self.ended(error, timeout) from error

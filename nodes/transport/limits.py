@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     first_byte: float = 10.0
     frame: float = 10.0
     idle: float = 3600.0
-    tenure: float = 0.5
+    tenure: float = 0.1
     probation: int = 16
     probation_s: float = 3.0
     held: int = 64 * 1024 * 1024

@@ -9,7 +9,6 @@ import math
 import socket
 from collections.abc import Callable
 
-from nodes.transport.eviction import is_scarce
 from nodes.transport.peer import Peer
 from nodes.transport.tls import ALERT
 
@@ -17,6 +16,9 @@ logger = logging.getLogger("rollcall.transport")
 
 ACCEPTED_AT_ONCE = 16
 """Connections accepted before the loop goes on with those there are."""
+
+ABOUT_TO_SPEAK_S = 0.25
+"""Seconds for which nobody who has just connected is let go of for being silent."""
 
 TLS_HANDSHAKE = b"\x16"
 """How TLS's first record begins."""
@@ -32,8 +34,8 @@ class Listener:
         retry_s: seconds between attempts to accept while the system refuses.
         tls: whether who speaks has to speak TLS.
         speaks: given each connection that has begun to speak.
-        scarce: called when descriptors are, to end a connection that has not spoken; returns
-            whether there was one.
+        make_way: called before each is accepted; returns whether there are descriptors for one,
+            if only later.
         peer: who is at the other end of each, where the system does not say.
     """
 
@@ -46,7 +48,7 @@ class Listener:
         retry_s: float,
         tls: bool,
         speaks: Callable[[socket.socket, Peer], None],
-        scarce: Callable[[], bool],
+        make_way: Callable[[], bool],
         peer: Peer | None = None,
     ) -> None:
         self._sock = sock
@@ -56,7 +58,7 @@ class Listener:
         self._retry_s = retry_s
         self._tls = tls
         self._speaks = speaks
-        self._scarce = scarce
+        self._make_way = make_way
         # In the order of their coming, with the time of it.
         self._silent: dict[socket.socket, tuple[Peer, float]] = {}
         self._retry: asyncio.TimerHandle | None = None
@@ -92,15 +94,21 @@ class Listener:
         try:
             room = self._max_silent - len(self._silent)
             for _ in range(max(1, min(ACCEPTED_AT_ONCE, room))):
+                if not self._make_way():
+                    self._pause()
+                    return
                 sock, address = self._sock.accept()
                 self._take_in(sock, self._peer or Peer(*address[:2]))
         except (BlockingIOError, ConnectionAbortedError):
             self._troubled = False
         except OSError as error:  # RPyC takes any error here for the end of the server
             self._note_trouble(error)
-            self._scarce()
-            self._loop.remove_reader(self._sock)
-            self._retry = self._loop.call_later(self._retry_s, self.start)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Who connects now waits, in the system's queue."""
+        self._loop.remove_reader(self._sock)
+        self._retry = self._loop.call_later(self._retry_s, self.start)
 
     def _note_trouble(self, error: Exception) -> None:
         # Once, however often it is tried.
@@ -110,12 +118,15 @@ class Listener:
 
     def _take_in(self, sock: socket.socket, peer: Peer) -> None:
         sock.settimeout(0.0)
-        if is_scarce(sock.fileno()):
-            self._scarce()
-        if len(self._silent) >= self._max_silent:
-            self.drop_oldest()
+        if len(self._silent) >= self._max_silent and not self.drop_oldest():
+            self._drop(next(iter(self._silent)), "there are too many silent ones")
         self._silent[sock] = (peer, self._loop.time())
         self._loop.add_reader(sock, self._readable, sock)
+
+    @property
+    def silent(self) -> int:
+        """Connections that have not spoken."""
+        return len(self._silent)
 
     @property
     def silent_since(self) -> float:
@@ -123,24 +134,13 @@ class Listener:
         return next(iter(self._silent.values()))[1] if self._silent else math.inf
 
     def drop_oldest(self) -> bool:
-        """Drops the longest silent, if it still is; whether there was one."""
-        oldest = next(iter(self._silent), None)
-        if oldest is None:
-            return False
-        if not self._has_spoken(oldest):
-            self._drop(oldest, "there are too many silent ones")
-        return True
-
-    def _has_spoken(self, sock: socket.socket) -> bool:
-        """Whether something came from it that has not been looked at; it is now."""
-        try:
-            sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        self._readable(sock)
-        return True
+        """Drops who has been silent for longest, and still is; whether there was one."""
+        now = self._loop.time()
+        for sock, (_peer, since) in self._silent.items():
+            if now - since >= ABOUT_TO_SPEAK_S and not _has_spoken(sock):
+                self._drop(sock, "there are too many silent ones")
+                return True
+        return False
 
     def _readable(self, sock: socket.socket) -> None:
         first = b""
@@ -163,3 +163,14 @@ class Listener:
         self._loop.remove_reader(sock)
         logger.debug("%s:%d dropped: %s", peer.host, peer.port, why)
         sock.close()
+
+
+def _has_spoken(sock: socket.socket) -> bool:
+    """Whether something came from it that has not been looked at, if only its end."""
+    try:
+        sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -91,5 +91,5 @@ class Places(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return iter((*self.kept, *self.on_probation))
 
-    def __bool__(self) -> bool:
-        return bool(self.kept or self.on_probation)
+    def __len__(self) -> int:
+        return len(self.kept) + len(self.on_probation)

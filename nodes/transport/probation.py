@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from nodes.transport.errors import RequestRefused
@@ -33,16 +33,19 @@ class OnProbation:
     Args:
         service: answers the connection.
         full: what everybody else is told.
+        refused: called whenever that was said.
     """
 
-    def __init__(self, service: Kept, full: str) -> None:
+    def __init__(self, service: Kept, full: str, refused: Callable[[], object]) -> None:
         self._service = service
         self._full = full
+        self._refused = refused
 
     def verb(self, name: str) -> Verb | None:
         """See `nodes.transport.responder.Verbs`."""
         if self._service.trusted or self._service.is_kept(name):
             return self._service.verb(name)
+        self._refused()
         raise RequestRefused("Overloaded", self._full, module="rollcall")
 
     def verbs(self) -> Iterable[str]:

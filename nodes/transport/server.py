@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 
 from nodes.transport.connection import Connection
-from nodes.transport.eviction import Kept, is_scarce
+from nodes.transport.eviction import Descriptors, Kept, descriptors_left
 from nodes.transport.holdings import Holdings
 from nodes.transport.keepalive import UNACKNOWLEDGED_S, keep_alive
 from nodes.transport.limits import DEFAULTS, Limits
@@ -98,7 +98,7 @@ class Server:
             retry_s=self.limits.accept_retry,
             tls=self._tls is not None,
             speaks=self._admit,
-            scarce=self._drop_longest_silent,
+            make_way=self._make_way,
             peer=peer,
         )
 
@@ -197,9 +197,8 @@ class Server:
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         """A connection has begun to speak."""
-        now, scarce = self._loop.time(), is_scarce(sock.fileno())
-        if scarce and self._drop_longest_silent():
-            scarce = False
+        now = self._loop.time()
+        scarce = self._descriptors() is not Descriptors.PLENTY and not self._drop_longest_silent()
         given_up = self._places.given_up
         full = not self._places.make_room(now, scarce=scarce)
         if full or self._places.given_up > given_up:
@@ -230,6 +229,20 @@ class Server:
             what = "refused" if refused else "let in for the longest silent of them"
             where = f"{peer.host}:{peer.port}"
             logger.warning("%s %s: %d connections are open", where, what, self.connections)
+
+    def _descriptors(self) -> Descriptors:
+        silent = sum(listener.silent for listener in self._listeners)
+        return descriptors_left(len(self._places) + silent)
+
+    def _make_way(self) -> bool:
+        """Whether one more may be accepted, if need be in the place of another."""
+        left = self._descriptors()
+        if left is Descriptors.PLENTY or self._drop_longest_silent():
+            return True
+        if left is Descriptors.SCARCE:
+            return True
+        self._places.make_room(self._loop.time(), scarce=True)
+        return False
 
     def _drop_longest_silent(self) -> bool:
         """Ends the connection that has not spoken for longest; whether there was one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +10,13 @@ from typing import NamedTuple
 import pytest
 
 from nodes.transport import Lane, Limits, RemoteFailure, messages
-from nodes.transport.eviction import is_scarce, longest_silent, most_stalled
+from nodes.transport.eviction import (
+    Descriptors,
+    descriptors_left,
+    longest_silent,
+    most_stalled,
+    open_descriptors,
+)
 from nodes.transport.frames import HEADER
 from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
@@ -91,12 +96,18 @@ def test_which_connection_goes_when_too_much_is_held(held: list[Held], whose: st
 
 
 def test_descriptors_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    for most, last in ((64, 47), (128, 95), (1024, 959)):
-        monkeypatch.setattr(resource, "getrlimit", lambda _what, most=most: (most, most))
-        assert (is_scarce(last), is_scarce(last + 1)) == (False, True)
-    infinite = resource.RLIM_INFINITY
-    monkeypatch.setattr(resource, "getrlimit", lambda _what: (infinite, infinite))
-    assert not is_scarce(1 << 20)
+    opened = open_descriptors()
+
+    def left(most: int, connections: int = 1 << 20) -> Descriptors:
+        monkeypatch.setattr(resource, "getrlimit", lambda _what: (most, most))
+        return descriptors_left(connections)
+
+    assert left(opened + 65 + opened) is Descriptors.PLENTY
+    assert left(opened + 1) is Descriptors.LAST
+    few = next(most for most in range(opened, 1 << 16) if most - opened == min(64, most // 8))
+    assert left(few) is Descriptors.SCARCE
+    assert left(few, connections=few // 8 - 1) is Descriptors.PLENTY, "not counted"
+    assert left(resource.RLIM_INFINITY) is Descriptors.PLENTY
 
 
 def test_a_server_keeps_no_more_than_the_system_allows(
@@ -104,18 +115,16 @@ def test_a_server_keeps_no_more_than_the_system_allows(
 ) -> None:
     """Who is silent goes first, then who has never asked anything whole."""
     running = start_server()
-    lowest_free = os.dup(0)
-    os.close(lowest_free)
-    most = next(most for most in range(10_000) if most - min(64, most // 4) == lowest_free + 12)
+    opened = open_descriptors()
+    most = next(most for most in range(1 << 16) if most - min(64, most // 8) == opened + 12)
     monkeypatch.setattr(resource, "getrlimit", lambda _what: (most, most))
     silent = [raw(running) for _ in range(10)]
-    poll_for(lambda: len(still_open(silent)) < 6)
     for _ in range(8):
         newest = raw(running)
-        newest.send(b"\x00")
-        poll_for(lambda: running.server.connections)
+        newest.send(messages.root_request(0))
+        assert newest.sock.recv(1000)
         assert running.server.connections <= 6
-        assert still_open([newest])
+    assert len(still_open(silent)) < 6
 
 
 def test_silent_peers_make_room_for_one_that_asks(

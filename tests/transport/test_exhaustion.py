@@ -75,7 +75,9 @@ def test_a_stock_client_is_told_so_too(
 def test_connections_are_bounded(
     start_server: StartServer, raw: ConnectRaw, loud: pytest.LogCaptureFixture
 ) -> None:
-    running = start_server(limits=Limits(connections=3, probation=TURNED_AWAY, probation_s=600.0))
+    running = start_server(
+        limits=Limits(connections=3, probation=TURNED_AWAY, probation_s=600.0, tenure=600.0)
+    )
     peers = [proved(raw(running)) for _ in range(3)]
     for _ in range(TURNED_AWAY + 20):
         peers.append(raw(running))
