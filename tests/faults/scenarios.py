@@ -24,8 +24,10 @@ import psutil
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.cluster import Cluster
+from nodes.errors import LookupFailed
 from nodes.support.addresses import parse_address
 from nodes.wire import WorkerView
+from tests.crowd import NonReaders
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
     ClientResults,
@@ -243,6 +245,33 @@ def full_disk(scenario: Scenario) -> None:
         process.rlimit(psutil.RLIMIT_FSIZE, usual)
 
 
+def bulk(scenario: Scenario) -> None:
+    """Two other clients ask a thousand lookups at a time, again and again."""
+
+    def ask() -> None:
+        result = ClientResults()
+        scenario.results.append(result)
+        batch = [("getbyname", record["name"]) for record in RECORDS] * 4
+        with Client(scenario.cluster.address, timeout=5.0) as client:
+            while not scenario.over.is_set():
+                for one in client.lookup_many(batch):
+                    if isinstance(one, LookupFailed):
+                        result.errors.append(str(one))
+
+    threads = [threading.Thread(target=ask, name="bulk") for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def non_readers(scenario: Scenario) -> None:
+    """Forty strangers ask batches without end, and read nothing of what they are answered."""
+    batch = json.dumps([["getbylocation", record["location"]] for record in RECORDS])
+    with NonReaders(parse_address(scenario.cluster.address), 40, "lookup_many", batch):
+        scenario.over.wait()
+
+
 def _misbehaving(
     behaviour: str, found: Callable[[WorkerView | None], bool]
 ) -> Callable[[Scenario], None]:
@@ -399,6 +428,8 @@ FAULTS: dict[str, Fault] = {
     "the clients' process forks": Fault(forks, launched),
     "master out of descriptors": Fault(no_descriptors, launched),
     "master's disk full": Fault(full_disk, launched),
+    "bulk beside singles": Fault(bulk, launched),
+    "strangers that do not read": Fault(non_readers, launched),
     BUSY: Fault(busy_machine),
 }
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""
