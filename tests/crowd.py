@@ -5,9 +5,11 @@ is one of them in a process of its own, from its line "ready" until its stdin en
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Self
 
 from nodes.transport import messages
@@ -134,6 +136,7 @@ class NonReaders:
         self._place = place
         self._verb = verb
         self._rounds = rounds
+        self.rounds = 0
         self._done = threading.Event()
         head, encoded = messages.call_head(messages.VERB), messages.arguments(args)
         calls = 1 if rounds == 1 else 250
@@ -166,6 +169,7 @@ class NonReaders:
                         with contextlib.suppress(TimeoutError):
                             sock.sendall(self._asked)
                     rounds += 1
+                    self.rounds += 1
             if self._rounds is not None:
                 return
 
@@ -185,12 +189,19 @@ class NonReaders:
             sock.close()
 
 
-KINDS: dict[str, type[IdleConnections]] = {
+def unread_batches(place: Place, count: int) -> NonReaders:
+    """Asks for the largest batches that what ships has answers to, and reads none."""
+    batch = json.dumps([["getbyname", "xander"], ["getbyyear", "Miami", 2019]] * 125)
+    return NonReaders(place, count, "lookup_many", batch)
+
+
+KINDS: dict[str, Callable[[Place, int], IdleConnections | NonReaders]] = {
     "silent": IdleConnections,
     "slow": SlowConnections,
     "flood": ConnectionFlood,
     "passing": ShortConnections,
     "asking": ProvenConnections,
+    "unread": unread_batches,
 }
 
 

@@ -15,7 +15,7 @@ import msgspec
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import BatchTally, tally_batch
-from nodes.errors import BadRequest, LookupFailed
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, Overloaded
 from nodes.support.fair_queue import FairQueue
 from nodes.support.turns import whose_turn
 from nodes.transport import encode_arguments
@@ -35,6 +35,13 @@ More wait here, so that lookups which come alone are not kept waiting for long."
 MAX_BATCHES = 16
 """Batches of which parts are under way or answered: what is answered of each is kept until all of
 it is. More wait for their turn, so that no more is kept than fills so many replies."""
+
+MAX_WAITING = 1024
+MAX_WAITING_OF_ONE = 64
+"""Batches that wait for their turn, of all who ask and of one of them; one more is refused with
+`overloaded`, to come back later."""
+
+RETRY_AFTER_MS = 100
 
 MAX_REPLY_BYTES = 2 << 20
 """Bytes of a batch's answers together, unless said otherwise: to put them together holds up nobody
@@ -87,7 +94,13 @@ class Batches:
         self._under_way = 0
 
     def ask(
-        self, text: str, *, limit: int, timeout_s: float, done: Callable[[Answers], None]
+        self,
+        text: str,
+        *,
+        limit: int,
+        timeout_s: float,
+        done: Callable[[Answers], None],
+        failed: Callable[[LookupFailed], None],
     ) -> None:
         """Asks all of them; one that fails fails alone, or with those of its part. When many are
         asked, each asker has a turn: see `whose_turn`.
@@ -97,12 +110,16 @@ class Batches:
             limit: records of each answer's page, at most.
             timeout_s: seconds for all of it.
             done: given the answers.
+            failed: told why there are none.
 
         Raises:
             BadRequest: it is no array, or too long.
+            Overloaded: too many wait.
         """
+        self._check_room()
         lookups = _questions(text)
-        batch = _Batch(len(lookups), done, self._ended)
+        deadline = self._dispatcher.clock() + timeout_s
+        batch = _Batch(len(lookups), deadline, done=done, failed=failed, ended=self._ended)
         starts = range(0, len(lookups), PART_LOOKUPS)
         most = min(MAX_PART_BYTES, self._reply_bytes // max(1, len(starts)))
         for index, start in enumerate(starts):
@@ -125,6 +142,13 @@ class Batches:
         self._waiting.put(batch.asker, batch)
         self._let_in()
 
+    def _check_room(self) -> None:
+        of_one = self._waiting.queues.get(whose_turn.get(), ())
+        if len(of_one) >= MAX_WAITING_OF_ONE or len(self._waiting) >= MAX_WAITING:
+            raise Overloaded(
+                "too many batches wait for their turn; try again", retry_after_ms=RETRY_AFTER_MS
+            )
+
     def _ended(self) -> None:
         self._begun_batches -= 1
 
@@ -134,8 +158,11 @@ class Batches:
 
     def _let_in(self) -> None:
         while self._waiting.queues and self._begun_batches < MAX_BATCHES:
-            self._begun_batches += 1
             batch = self._waiting.pop()
+            if self._dispatcher.clock() >= batch.deadline:
+                batch.failed(DeadlineExceeded("the batch's turn did not come in time; ask fewer"))
+                continue
+            self._begun_batches += 1
             for part in batch.parts:
                 self._begun.put(batch.asker, part)
             batch.parts = []
@@ -150,8 +177,10 @@ class _Batch:
 
     Args:
         lookups: how many it has.
+        deadline: after which it is not begun.
         done: given the answers.
-        ended: called before that.
+        failed: told why there are none.
+        ended: called before the answers are given.
 
     Attributes:
         bodies: the answers of each part.
@@ -160,8 +189,16 @@ class _Batch:
     """
 
     def __init__(
-        self, lookups: int, done: Callable[[Answers], None], ended: Callable[[], None]
+        self,
+        lookups: int,
+        deadline: float,
+        *,
+        done: Callable[[Answers], None],
+        failed: Callable[[LookupFailed], None],
+        ended: Callable[[], None],
     ) -> None:
+        self.deadline = deadline
+        self.failed = failed
         self.asker = whose_turn.get()
         self.parts: list[_Part] = []
         self._ended = ended

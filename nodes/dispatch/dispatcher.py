@@ -51,6 +51,7 @@ class Dispatcher:
         on_failure: called when a worker has failed a lookup: its registration may be over.
 
     Attributes:
+        router, clock: as above.
         under_way: calls that have not ended, waiting ones included.
     """
 
@@ -65,7 +66,7 @@ class Dispatcher:
     ) -> None:
         self.router = router
         self.under_way = 0
-        self._clock = clock
+        self.clock = clock
         self._wake = wake
         self._links: dict[int, Link] = {}
         # First attempts in the order they were sent, and calls that wait for their turn.
@@ -98,7 +99,7 @@ class Dispatcher:
 
     def changed(self) -> None:
         """Who may be sent lookups has changed: calls that wait may go on."""
-        now = self._clock()
+        now = self.clock()
         self.router.fold(now)
         if self.router.registry.available:
             # They have waited for the first worker, and now wait for their turn.
@@ -122,7 +123,7 @@ class Dispatcher:
 
         Whoever made it is told of its end: perhaps at once, and once.
         """
-        now = self._clock()
+        now = self.clock()
         call.carrier = self
         call.began = now
         if not self.under_way:
@@ -144,7 +145,7 @@ class Dispatcher:
 
     def take_over(self, call: Call, worker: Worker, error: TransportError) -> None:
         """Goes on with a call whose first attempt was made by somebody else, and has failed."""
-        now = self._clock()
+        now = self.clock()
         call.carrier = self
         call.began = call.sent_at = now
         call.worker = worker
@@ -167,7 +168,7 @@ class Dispatcher:
         if call.state is not None:
             self._tracked.replied(call, call.worker, value)
             return
-        now = self._clock()
+        now = self.clock()
         if type(value) is not bytes or not call.accepts(value):
             self._track(call)
             self._tracked.replied(call, call.worker, value)
@@ -224,7 +225,7 @@ class Dispatcher:
 
     def tick(self) -> None:
         """Looks after what is late. To be called `TICK_S` after the dispatcher has asked for it."""
-        now = self._clock()
+        now = self.clock()
         self.router.fold(now)
         self._folded_at = now
         late = now - self.router.hedge_after_s

@@ -200,14 +200,20 @@ class LookupHandler:
             timeout_s: seconds for all of it.
 
         Raises:
-            BadRequest, Overloaded, Stopping: nothing was asked.
+            BadRequest, DeadlineExceeded, Overloaded, Stopping: nothing was asked.
         """
         _check_timeout(timeout_s)
         began = time.monotonic()
         done: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         self._admit()
         try:
-            self._batches.ask(text, limit=limit, timeout_s=timeout_s, done=done.set_result)
+            self._batches.ask(
+                text,
+                limit=limit,
+                timeout_s=timeout_s,
+                done=done.set_result,
+                failed=done.set_exception,
+            )
             answers = await done
         finally:
             self._leave()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from nodes.support.fair_queue import FairQueue
@@ -24,23 +25,38 @@ class Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._waiting: FairQueue[Callable[[], object]] = FairQueue()
+        self._granting = False
+
+    def call(self, whose: object, work: Callable[[], object]) -> None:
+        """Has that done when it is the asker's turn."""
+        self._put(whose, work, first=False)
 
     async def next(self, *, begun: bool) -> None:
         """Waits for a turn; `begun` tells whether this work had one before."""
         turn: asyncio.Future[None] = self._loop.create_future()
-        if not self._waiting.queues:
-            self._loop.call_soon(self._grant)
+
+        def grant() -> None:
+            if not turn.done():  # who waited may have been cancelled
+                turn.set_result(None)
+
         # What was begun is brought to its end first, or all of it would be half done, and kept.
-        self._waiting.put(whose_turn.get(), turn, first=begun)
+        self._put(whose_turn.get(), grant, first=begun)
         await turn
 
-    def _grant(self) -> None:
-        turn = self._waiting.pop()
-        if not turn.done():  # who waited may have been cancelled
-            turn.set_result(None)
-        if self._waiting.queues:
+    def _put(self, whose: object, work: Callable[[], object], *, first: bool) -> None:
+        self._waiting.put(whose, work, first=first)
+        if not self._granting:
+            self._granting = True
             self._loop.call_soon(self._grant)
+
+    def _grant(self) -> None:
+        try:
+            self._waiting.pop()()
+        finally:
+            self._granting = bool(self._waiting.queues)
+            if self._granting:
+                self._loop.call_soon(self._grant)
 
 
 _turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = weakref.WeakKeyDictionary()

@@ -119,7 +119,9 @@ class Listener:
     def _take_in(self, sock: socket.socket, peer: Peer) -> None:
         sock.settimeout(0.0)
         if len(self._silent) >= self._max_silent and not self.drop_oldest():
-            self._drop(next(iter(self._silent)), "there are too many silent ones")
+            oldest = next(iter(self._silent))
+            if not _has_spoken(oldest):
+                self._drop(oldest, "there are too many silent ones")
         self._silent[sock] = (peer, self._loop.time())
         self._loop.add_reader(sock, self._readable, sock)
 

@@ -7,7 +7,7 @@ import contextvars
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from nodes.support.turns import whose_turn
+from nodes.support.turns import turns, whose_turn
 from nodes.transport import consts, messages, shortcuts
 from nodes.transport.frames import HEADER, MalformedError, Skipped
 from nodes.transport.holdings import LARGE_BYTES, Holdings
@@ -92,6 +92,7 @@ class Requests:
         self._responder: Responder | None = None
         self._drops_abandoned = False
         self._closed = False
+        self._turn_due = False
         self._window = MAX_CALLS_IN_FLIGHT
         self._asked_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -260,12 +261,17 @@ class Requests:
         """Sees to what is left: requests that wait, the end, or what is still to be read."""
         if self.backlog:
             self.steer_reading()
-            if self._may_answer:
-                self._loop.call_soon(self.go_on)
+            if self._may_answer and not self._turn_due:
+                self._turn_due = True
+                turns().call(self, self._go_on_now)
         elif self.ending and not self.in_flight:
             self._loop.call_soon(self._end.close)
         elif not self.reading:
             self.steer_reading()
+
+    def _go_on_now(self) -> None:
+        self._turn_due = False
+        self.go_on()
 
     @property
     def _may_answer(self) -> bool:

@@ -27,7 +27,6 @@ from nodes.cluster import Cluster
 from nodes.errors import LookupFailed
 from nodes.support.addresses import parse_address
 from nodes.wire import WorkerView
-from tests.crowd import NonReaders
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
     ClientResults,
@@ -267,9 +266,11 @@ def bulk(scenario: Scenario) -> None:
 
 def non_readers(scenario: Scenario) -> None:
     """Forty strangers ask batches without end, and read nothing of what they are answered."""
-    batch = json.dumps([["getbylocation", record["location"]] for record in RECORDS])
-    with NonReaders(parse_address(scenario.cluster.address), 40, "lookup_many", batch):
+    host, _, port = scenario.cluster.address.rpartition(":")
+    crowd = [sys.executable, "-m", "tests.crowd", "unread", host, port, "40"]
+    with subprocess.Popen(crowd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as strangers:
         scenario.over.wait()
+        strangers.communicate()
 
 
 def _misbehaving(
