@@ -161,7 +161,8 @@ class Requests:
             payload = backlog.popleft()
             if payload[0] != consts.MSG_REQUEST:
                 self._take_in(payload, responder)
-            elif len(payload) > LARGE_BYTES and not self._has_room(payload):
+                continue  # what we have asked for waits for nobody's turn
+            if len(payload) > LARGE_BYTES and not self._has_room(payload):
                 self.refuse(Skipped(payload, too_large=False))
             else:
                 answer = responder.answer(payload)
