@@ -34,8 +34,8 @@ from nodes.transport import (
     encode_arguments,
 )
 from nodes.transport.caller import CALL_OVERHEAD_BYTES
-from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
 from nodes.transport.limits import DEFAULTS
+from nodes.transport.requests import MAX_CALLS_IN_FLIGHT
 from nodes.wire import Envelope, decode_envelope
 
 DIAL_TIMEOUT_S = 1.0

@@ -194,7 +194,13 @@ class DirectClient:
         answers: Future[Answers] = Future()
 
         def ask() -> None:
-            self._batches.ask(text, limit=limit, timeout_s=timeout, done=answers.set_result)
+            self._batches.ask(
+                text,
+                limit=limit,
+                timeout_s=timeout,
+                done=answers.set_result,
+                failed=answers.set_exception,
+            )
 
         loop.call(ask)
         return answers.result().body

@@ -22,11 +22,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         frame: seconds from a frame's first byte to its last, in either direction;
             a peer that reads its reply more slowly is cut off.
         idle: seconds between two requests on one connection.
-        settled: seconds for which a peer that was answered may be silent before a newcomer
-            gets its place.
-        turned_away: connections beyond the limit that are told so at one time; more are
-            just closed.
-        turn_away: seconds one of those has to ask something, so that it can be told.
+        tenure: seconds that a peer which was answered has its place for, before a newcomer may
+            get it.
+        probation: connections beyond the limit that are told so at one time, unless they turn out
+            to be of those that are trusted; the oldest goes for one more.
+        probation_s: seconds that each of those has.
+        held: bytes that a server holds for all peers: answers that they have not taken, and
+            requests that have come in part or are being answered.
+        held_per_peer: bytes of answers that it holds for one of them, if it is more than one
+            answer.
+        stalled: seconds after which one that keeps us waiting may be let go of, when more is
+            to be held.
         accept_retry: seconds between attempts to accept while the system refuses (no
             descriptors, say).
     """
@@ -38,9 +44,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     first_byte: float = 10.0
     frame: float = 10.0
     idle: float = 3600.0
-    settled: float = 10.0
-    turned_away: int = 16
-    turn_away: float = 1.0
+    tenure: float = 0.1
+    probation: int = 16
+    probation_s: float = 3.0
+    held: int = 64 * 1024 * 1024
+    held_per_peer: int = 8 * 1024 * 1024
+    stalled: float = 1.0
     accept_retry: float = 0.1
 
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol, cast
 
 from nodes.transport import brine, consts, messages, shortcuts
 from nodes.transport.errors import RequestRefused
-from nodes.transport.frames import MalformedError
+from nodes.transport.frames import MalformedError, TooLargeError
 from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name
-from nodes.transport.requester import PeerConnection
+from nodes.transport.requester import Asker
 from nodes.transport.values import FastVerb, IdPack, RawVerb, RemoteReference, Verb
 
 logger = logging.getLogger("rollcall.transport")
@@ -61,13 +61,13 @@ class Responder:
     Args:
         verbs: what may be called.
         max_reply_bytes: of a reply; one that is longer becomes an exception.
-        connection: that the requests come on.
+        asker: who asks.
     """
 
-    def __init__(self, verbs: Verbs, max_reply_bytes: int, connection: PeerConnection) -> None:
+    def __init__(self, verbs: Verbs, max_reply_bytes: int, asker: Asker) -> None:
         self._service = verbs
         self._max_reply_bytes = max_reply_bytes
-        self._connection = connection
+        self._asker = asker
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
         # end: whatever a peer says (or forgets to say) of its references changes nothing.
         self._root = Exported(ROOT, None)
@@ -95,12 +95,21 @@ class Responder:
 
         Returns:
             The frame that answers it, what has to be awaited for it first, or None: a `RawVerb`
-            has taken it, and answers it on the connection.
+            has taken it, and answers its asker.
 
         Raises:
             MalformedError: it is no request.
             Goodbye: the peer ends the connection.
         """
+        try:
+            return self._answer(payload)
+        except TooLargeError as error:
+            seq = shortcuts.sequence_of(payload, messages.REQUEST)
+            if seq is None:
+                raise
+            return self.failure(seq, RequestRefused("ValueError", f"refused: {error}"))
+
+    def _answer(self, payload: bytes) -> bytes | Awaited | None:
         found = shortcuts.find_call(payload, self._heads)
         if found is not None:
             seq, verb, start = found
@@ -112,10 +121,10 @@ class Responder:
                         return frame
                 work = verb.general
             elif type(verb) is RawVerb:
-                self._connection.in_flight += 1
-                if verb.take(self._connection, seq, payload[start:]):
+                self._asker.in_flight += 1
+                if verb.take(self._asker, seq, payload[start:]):
                     return None
-                self._connection.in_flight -= 1
+                self._asker.in_flight -= 1
                 work = verb.general
             else:
                 work = cast("Callable[..., object]", verb)
@@ -130,11 +139,6 @@ class Responder:
         if handler == consts.HANDLE_CLOSE:
             raise Goodbye
         return self.perform(brine.dump(number), self._handle, (handler, boxed))
-
-    def refuse(self, payload: bytes, kind: str, text: str) -> bytes:
-        """The frame that answers a request with an exception, whatever it asks."""
-        question = messages.load(payload, messages.MAX_REQUEST_READS)
-        return messages.exception_reply(question.seq, "rollcall", kind, text)
 
     def refuse_old(self, payload: bytes) -> bytes:
         """The frame that tells a client of RPyC 5 or older why it is not served.
@@ -177,7 +181,7 @@ class Responder:
     def failure(self, seq: bytes, error: BaseException) -> bytes:
         """The frame that answers a request with what went wrong: nothing of ours is told."""
         if isinstance(error, RequestRefused):
-            return messages.exception_reply(seq, "builtins", error.kind, error.reason)
+            return messages.exception_reply(seq, error.module, error.kind, error.reason)
         logger.error("a request failed", exc_info=error)
         text = f"{type(error).__name__}; the log of the process that answered has more"
         return messages.exception_reply(seq, "rollcall", "InternalError", text)

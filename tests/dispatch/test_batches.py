@@ -127,7 +127,13 @@ class LimitedClient(Client):
 
         def ask() -> None:
             text = json.dumps(lookups)
-            batches.ask(text, limit=limit, timeout_s=self.timeout, done=answers.set_result)
+            batches.ask(
+                text,
+                limit=limit,
+                timeout_s=self.timeout,
+                done=answers.set_result,
+                failed=answers.set_exception,
+            )
 
         self.master.loop.call(ask)
         return [*decode_pages(answers.result().body)]

@@ -25,6 +25,7 @@ import psutil
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.cluster import Cluster
+from nodes.errors import LookupFailed
 from nodes.support.addresses import parse_address
 from nodes.support.paths import cache_dir
 from nodes.wire import WorkerView
@@ -285,6 +286,35 @@ def no_cache(scenario: Scenario) -> None:
             scenario.watch(lambda: victim not in scenario.pids())  # noqa: B023 - used up at once
 
 
+def bulk(scenario: Scenario) -> None:
+    """Two other clients ask a thousand lookups at a time, again and again."""
+
+    def ask() -> None:
+        result = ClientResults()
+        scenario.results.append(result)
+        batch = [("getbyname", record["name"]) for record in RECORDS] * 4
+        with Client(scenario.cluster.address, timeout=5.0) as client:
+            while not scenario.over.is_set():
+                for one in client.lookup_many(batch):
+                    if isinstance(one, LookupFailed):
+                        result.errors.append(str(one))
+
+    threads = [threading.Thread(target=ask, name="bulk") for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def non_readers(scenario: Scenario) -> None:
+    """Forty strangers ask batches without end, and read nothing of what they are answered."""
+    host, _, port = scenario.cluster.address.rpartition(":")
+    crowd = [sys.executable, "-m", "tests.crowd", "unread", host, port, "40"]
+    with subprocess.Popen(crowd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as strangers:
+        scenario.over.wait()
+        strangers.communicate()
+
+
 def _misbehaving(
     behaviour: str, found: Callable[[WorkerView | None], bool]
 ) -> Callable[[Scenario], None]:
@@ -462,6 +492,8 @@ FAULTS: dict[str, Fault] = {
     "state disk full, a worker dies": Fault(full_disk_and_deaths, launched),
     "cache folder removed, workers killed": Fault(no_cache),
     CLOCK: Fault(clock_steps, inside_with_a_clock),
+    "bulk beside singles": Fault(bulk, launched),
+    "strangers that do not read": Fault(non_readers, launched),
     BUSY: Fault(busy_machine),
 }
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""

@@ -10,8 +10,15 @@ from typing import NamedTuple
 import pytest
 
 from nodes.transport import Lane, Limits, RemoteFailure, messages
-from nodes.transport.eviction import affordable, longest_silent
+from nodes.transport.eviction import (
+    Descriptors,
+    descriptors_left,
+    longest_silent,
+    most_stalled,
+    open_descriptors,
+)
 from nodes.transport.frames import HEADER
+from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import Gate, RawPeer, RunningServer, calling, serves, still_open
@@ -24,15 +31,18 @@ class Held(NamedTuple):
     """A connection, as far as its right to be kept goes."""
 
     name: str
-    since: float
+    since: float = 0.0
     proved: bool = False
     busy: bool = False
     trusted: bool = False
+    opened_at: float = 0.0
+    stalled_since: float | None = None
+    held_bytes: int = 0
 
 
 NOW = 1000.0
-SETTLED_S = 10.0
-LONG_AGO = NOW - SETTLED_S
+TENURE_S = 10.0
+LONG_AGO = NOW - TENURE_S
 
 
 @pytest.mark.parametrize(
@@ -46,33 +56,75 @@ LONG_AGO = NOW - SETTLED_S
         pytest.param(
             [Held("a", 2, proved=True), Held("b", 1, proved=True)], "b", id="then who rests"
         ),
-        pytest.param([Held("a", LONG_AGO + 0.01, proved=True)], None, id="not who just asked"),
-        pytest.param([Held("a", LONG_AGO, proved=True)], "a", id="who asked long ago"),
+        pytest.param(
+            [Held("a", 1, proved=True, opened_at=LONG_AGO + 0.01)], None, id="not who just came"
+        ),
+        pytest.param(
+            [Held("a", NOW, proved=True, opened_at=LONG_AGO)], "a", id="who came long ago"
+        ),
         pytest.param([Held("a", 1, busy=True)], None, id="not who is being answered"),
         pytest.param([Held("a", 1, proved=True, trusted=True)], None, id="not who is trusted"),
     ],
 )
 def test_which_connection_goes_for_a_newcomer(held: list[Held], whose: str | None) -> None:
-    goes = longest_silent(held, NOW, settled_s=SETTLED_S)
+    goes = longest_silent(held, NOW, tenure_s=TENURE_S)
     assert (goes.name if goes is not None else None) == whose
 
 
-def test_half_of_the_descriptors_are_kept_for_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    for most, found in ((256, 128), (4096, 512), (resource.RLIM_INFINITY, 512)):
-        monkeypatch.setattr(resource, "getrlimit", lambda _what, most=most: (most, most))
-        assert affordable(512, 2) == found
+@pytest.mark.parametrize(
+    ("held", "whose"),
+    [
+        pytest.param([Held("a", held_bytes=9)], None, id="nobody who does not stall"),
+        pytest.param(
+            [
+                Held("small", stalled_since=1, held_bytes=5),
+                Held("large", stalled_since=2, held_bytes=7),
+                Held("moving", held_bytes=9),
+            ],
+            "large",
+            id="whom most is held for",
+        ),
+        pytest.param(
+            [Held("a", stalled_since=NOW - 0.9, held_bytes=9)], None, id="not who just began"
+        ),
+        pytest.param([Held("a", stalled_since=1, trusted=True)], None, id="not who is trusted"),
+    ],
+)
+def test_which_connection_goes_when_too_much_is_held(held: list[Held], whose: str | None) -> None:
+    goes = most_stalled(held, NOW, stalled_s=1.0)
+    assert (goes.name if goes is not None else None) == whose
+
+
+def test_descriptors_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_descriptors()
+
+    def left(most: int, connections: int = 1 << 20) -> Descriptors:
+        monkeypatch.setattr(resource, "getrlimit", lambda _what: (most, most))
+        return descriptors_left(connections)
+
+    assert left(opened + 65 + opened) is Descriptors.PLENTY
+    assert left(opened + 1) is Descriptors.LAST
+    few = next(most for most in range(opened, 1 << 16) if most - opened == min(64, most // 8))
+    assert left(few) is Descriptors.SCARCE
+    assert left(few, connections=few // 8 - 1) is Descriptors.PLENTY, "not counted"
+    assert left(resource.RLIM_INFINITY) is Descriptors.PLENTY
 
 
 def test_a_server_keeps_no_more_than_the_system_allows(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch, raw: ConnectRaw
 ) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _what: (8, 8))
+    """Who is silent goes first, then who has never asked anything whole."""
     running = start_server()
-    peers = []
-    for _ in range(6):
-        peers.append(raw(running))
-        peers[-1].send(b"\x00")
-    poll_for(lambda: len(still_open(peers)) == 4 and running.server.connections == 4)
+    opened = open_descriptors()
+    most = next(most for most in range(1 << 16) if most - min(64, most // 8) == opened + 12)
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (most, most))
+    silent = [raw(running) for _ in range(10)]
+    for _ in range(8):
+        newest = raw(running)
+        newest.send(messages.root_request(0))
+        assert newest.sock.recv(1000)
+        assert running.server.connections <= 6
+    assert len(still_open(silent)) < 6
 
 
 def test_silent_peers_make_room_for_one_that_asks(
@@ -98,7 +150,7 @@ def test_silent_peers_make_room_for_one_that_asks(
 
 
 def test_who_was_answered_just_now_makes_no_room(start_server: StartServer, dial: Dials) -> None:
-    running = start_server(limits=Limits(connections=1, settled=600.0))
+    running = start_server(limits=Limits(connections=1, tenure=600.0))
     kept = dial(running)
     kept.call("echo", timeout=PATIENCE)
     with pytest.raises(RemoteFailure, match="Overloaded"):
@@ -110,7 +162,7 @@ def test_who_was_answered_just_now_makes_no_room(start_server: StartServer, dial
 def test_who_rests_makes_room_and_who_is_trusted_does_not(
     start_server: StartServer, dial: Dials
 ) -> None:
-    running = start_server(limits=Limits(connections=2, settled=0.0))
+    running = start_server(limits=Limits(connections=2, tenure=0.0))
     trusted = dial(running)
     trusted.call("echo", timeout=PATIENCE)
     running.services[0].trusted = True
@@ -124,7 +176,7 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
 
 
 def test_those_who_are_trusted_take_nobodys_place(start_server: StartServer, dial: Dials) -> None:
-    running = start_server(limits=Limits(connections=1, trusted=1, settled=600.0))
+    running = start_server(limits=Limits(connections=1, trusted=1, tenure=600.0))
     trusted = dial(running)
     trusted.call("echo", timeout=PATIENCE)
     running.services[0].trusted = True
@@ -140,13 +192,14 @@ def test_who_is_being_answered_is_kept(
     start_server: StartServer, dial: Dials, raw: ConnectRaw
 ) -> None:
     gate = Gate()
-    running = start_server({"wait": gate.wait}, limits=Limits(connections=1, settled=0.0))
+    running = start_server({"wait": gate.wait}, limits=Limits(connections=1, tenure=0.0))
     lane = dial(running)
     with calling(lane, "wait") as answer:
         poll_for(lambda: gate.entered)
         peer = raw(running)
-        peer.send(messages.root_request(0))
-        (told,) = peer.answers()
+        peer.send(messages.root_request(0) + messages.verb_request(1, ROOT, "wait"))
+        peer.finish()
+        _root, told = peer.answers()
         assert "Overloaded" in str(told.body)
         gate.open(running)
         assert answer.result() == 1

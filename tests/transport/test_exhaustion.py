@@ -52,7 +52,6 @@ def test_one_connection_too_many_is_told_so(
         assert "all 2 connections are in use" in overloaded(dial(running))
     assert [lane.call("echo", timeout=PATIENCE) for lane in kept] == [(), ()]
     assert running.server.refused == 3
-    assert len(running.services) == 2
     assert len(warnings_in(loud)) == 1, "one line, however many are refused"
     kept[0].close()
     poll_for(lambda: running.server.connections == 1)
@@ -76,7 +75,9 @@ def test_a_stock_client_is_told_so_too(
 def test_connections_are_bounded(
     start_server: StartServer, raw: ConnectRaw, loud: pytest.LogCaptureFixture
 ) -> None:
-    running = start_server(limits=Limits(connections=3, turned_away=TURNED_AWAY, turn_away=600.0))
+    running = start_server(
+        limits=Limits(connections=3, probation=TURNED_AWAY, probation_s=600.0, tenure=600.0)
+    )
     peers = [proved(raw(running)) for _ in range(3)]
     for _ in range(TURNED_AWAY + 20):
         peers.append(raw(running))
@@ -94,7 +95,7 @@ def test_who_is_turned_away_may_say_anything_or_nothing(
     raw: ConnectRaw,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    running = start_server(limits=Limits(connections=1, turn_away=4 * SHORT))
+    running = start_server(limits=Limits(connections=1, probation_s=4 * SHORT))
     dial(running).call("echo", timeout=PATIENCE)
     for said in (b"\x00", b"GET / HTTP/1.1\r\n\r\n", frame(b"nonsense")):
         peer = raw(running)
