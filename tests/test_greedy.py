@@ -127,7 +127,7 @@ import sys, time, random
 from nodes import Client
 from nodes.errors import LookupFailed
 names = sys.argv[3].split(",")
-with Client(sys.argv[1], timeout=4.0) as client:
+with Client(sys.argv[1], timeout=8.0) as client:
     done, end = 0, None
     failed = []
     while end is None or time.monotonic() < end:
@@ -156,9 +156,8 @@ def test_64_descriptors_8_workers_and_40_clients_are_slower_and_nobody_is_lost()
         ]
         said = [one.communicate()[0].split() for one in asking]
         failed = [code for _done, *codes in said for code in codes]
-        assert "master_lost" not in failed
-        assert len(failed) <= 4, "who is told to come again, and does, in vain"
-        assert all(int(done) for done, *_ in said)
+        assert not failed
+        assert all(int(done) > 10 for done, *_ in said), "each has its turns"
         assert process.num_fds() < 64
         busy = process.cpu_percent(1.0)
         assert busy < 60, "nobody asks any more"

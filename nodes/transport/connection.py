@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from nodes.transport.admission import Admission, Gated
 from nodes.transport.asking import ask
 from nodes.transport.errors import ProtocolError
 from nodes.transport.eviction import Owner
@@ -28,7 +29,6 @@ from nodes.transport.handle import TransportHandle
 from nodes.transport.holdings import LARGE_BYTES
 from nodes.transport.patience import Patience
 from nodes.transport.peer import Peer
-from nodes.transport.probation import OnProbation
 from nodes.transport.requester import Requester
 from nodes.transport.requests import Requests
 from nodes.transport.responder import Responder
@@ -53,13 +53,12 @@ class Connection(asyncio.Protocol):
         sock: its socket, if it was not dialled from here.
         owner: who keeps it, if it was not dialled from here.
         spoken: whether what it said first is there to be read.
-        full: why it is on probation; "" if it is not. See `OnProbation`.
 
     Attributes:
         peer: who is at the other end.
         requester: calls to the peer.
         requests: of the peer.
-        opened_at: when it was made; on the event loop's clock, seconds.
+        opened_at: when it was made, or got its place; on the event loop's clock, seconds.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class Connection(asyncio.Protocol):
         sock: socket.socket | None = None,
         owner: Owner | None = None,
         spoken: bool = False,
-        full: str = "",
     ) -> None:
         self.peer = peer
         self._loop = loop = asyncio.get_running_loop()
@@ -98,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._go_on = self.requests.go_on
         self._make_service = make_service
         self._service: Service | None = None
-        self._full = full
+        self._admission = Admission(kept=owner is None)
         self._spoken = spoken
         served = owner is not None
         self._reader = FrameReader(limits.frame_in if served else limits.frame_reply, skips=served)
@@ -115,7 +113,8 @@ class Connection(asyncio.Protocol):
         self.peer = msgspec.structs.replace(self.peer, certificate=self._handle.certificate)
         try:
             service = self._make_service()
-            verbs = OnProbation(service, self._full, self._finish_soon) if self._full else service
+            admission = self._admission
+            verbs = service if admission.kept else Gated(service, admission, self._finish_soon)
             responder = Responder(verbs, self._limits.frame_reply, self.requests)
             self.requests.answer_with(responder, drops_abandoned=service.drops_abandoned)
             service.connection = self
@@ -183,6 +182,7 @@ class Connection(asyncio.Protocol):
         self._closed = True
         self._writer.close()
         self._end.set()
+        self._admission.end()
         self.requests.forget()
         self._reader = FrameReader(self._limits.frame_in)  # what has come in part is let go
         if exc is not None:
@@ -205,6 +205,17 @@ class Connection(asyncio.Protocol):
         """It has taken them."""
         self.requests.writable = True
         self.requests.go_on_soon()
+
+    # -- its place, with whoever keeps it ------------------------------------------
+
+    def keep(self, now: float) -> None:
+        """It has a place from now on."""
+        self.opened_at = now
+        self._admission.keep()
+
+    def refuse(self, why: str) -> None:
+        """It has none, as is told whoever asks for what is for everybody; then it ends."""
+        self._admission.refuse(why)
 
     # -- what is known of the peer ------------------------------------------------
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import socket
 from collections.abc import Iterable
-from enum import Enum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from nodes.transport.holdings import Holdings
 
@@ -20,7 +20,7 @@ class Kept(Protocol):
     """A connection, as far as its right to be kept goes.
 
     Attributes:
-        opened_at: when it was made; monotonic, seconds, as all times.
+        opened_at: when it was made, or got its place; monotonic, seconds, as all times.
         since: when it was made or last heard of.
         proved: whether a request of its was ever answered.
         busy: whether a request is being answered now, or about to be.
@@ -109,14 +109,21 @@ def most_stalled(connections: Iterable[T], now: float, *, stalled_s: float) -> T
     return max(slow, key=lambda one: one.held_bytes, default=None)
 
 
-class Descriptors(Enum):
-    """How many descriptors this process has left."""
+class Descriptors(NamedTuple):
+    """Descriptors that this process has left.
 
-    PLENTY = 0
-    SCARCE = 1
-    """Those that are left are for others than connections."""
-    LAST = 2
-    """Nothing more is to be accepted."""
+    Attributes:
+        left: how many.
+        spare: how many of those are left to others than connections that are kept.
+    """
+
+    left: float
+    spare: int
+
+    @property
+    def accept(self) -> bool:
+        """Whether there is one for a newcomer, if only to wait for its turn."""
+        return self.left > self.spare // 2
 
 
 def open_descriptors() -> int:
@@ -131,12 +138,9 @@ def descriptors_left(connections: int) -> Descriptors:
     """
     most, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY or connections < most // 8:
-        return Descriptors.PLENTY
-    try:
-        left = most - open_descriptors()
-    except OSError:
-        return Descriptors.LAST  # or the folder could be opened
+        return Descriptors(math.inf, 0)
     spare = min(SPARE_DESCRIPTORS, most // 8)
-    if left > spare:
-        return Descriptors.PLENTY
-    return Descriptors.SCARCE if left > spare // 2 else Descriptors.LAST
+    try:
+        return Descriptors(most - open_descriptors(), spare)
+    except OSError:
+        return Descriptors(0, spare)  # or the folder could be opened

@@ -15,8 +15,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         frame_in: bytes of the largest request a server accepts, inflated.
         frame_reply: bytes of the largest reply, as a server sends it and as a lane
             accepts it, inflated.
-        connections: connections a server keeps; one more gets the place of a silent one, or is
-            told that there is none.
+        connections: connections a server keeps; one more gets the place of a silent one, as soon
+            as there is one.
         trusted: connections beyond those that a server keeps of peers that it trusts.
         first_byte: seconds a new connection may stay silent.
         frame: seconds from a frame's first byte to its last, in either direction;
@@ -24,8 +24,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         idle: seconds between two requests on one connection.
         tenure: seconds that a peer which was answered has its place for, before a newcomer may
             get it.
-        probation: connections beyond the limit that are told so at one time, unless they turn out
-            to be of those that are trusted; the oldest goes for one more.
+        waiting: connections beyond the limit that wait for their turn.
+        turn: seconds after which those are told that all are in use.
+        probation: connections that were told so and may still turn out to be of those that are
+            trusted; the oldest goes for one more.
         probation_s: seconds that each of those has.
         held: bytes that a server holds for all peers: answers that they have not taken, and
             requests that have come in part or are being answered.
@@ -45,6 +47,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     frame: float = 10.0
     idle: float = 3600.0
     tenure: float = 0.1
+    waiting: int = 16
+    turn: float = 1.0
     probation: int = 16
     probation_s: float = 3.0
     held: int = 64 * 1024 * 1024

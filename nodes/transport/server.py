@@ -32,6 +32,9 @@ NOTE_EVERY_S = 60.0
 BEAT_S = 0.25
 """Seconds, at most, between two looks at who is too slow, and whether this process runs."""
 
+TURN_EVERY_S = 0.02
+"""Seconds between two looks at who may have a turn, while any wait for one."""
+
 SLEPT_S = 1.0
 """Seconds without a look after which this process has not run: it was frozen, say."""
 
@@ -86,6 +89,8 @@ class Server:
         self._opening: dict[asyncio.Task[None], socket.socket] = {}
         self._left: list[asyncio.Future[None]] = []
         self._beat: RepeatingTimer | None = None
+        self._turns = RepeatingTimer(TURN_EVERY_S, self._give_turns, Supervision("turns"))
+        self._giving = False
         self._beaten_at = math.inf
         self._absence = Absence()
         self._slept_until = -math.inf
@@ -117,12 +122,12 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """Connections open now that have spoken, without those on probation."""
+        """Connections open now that have a place."""
         return len(self._places.kept)
 
     @property
     def refused(self) -> int:
-        """Connections that no place was found for, so far: see `OnProbation`."""
+        """Connections that were told that there is no place, so far; see `Places`."""
         return self._places.refused
 
     @property
@@ -181,6 +186,7 @@ class Server:
         self.leave_port()
         if self._beat is not None:
             self._beat.stop()
+        self._turns.stop()
         opening = dict(self._opening)
         for task in opening:
             task.cancel()
@@ -204,12 +210,6 @@ class Server:
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         """A connection has begun to speak."""
-        now = self._loop.time()
-        scarce = self._descriptors() is not Descriptors.PLENTY and not self._drop_longest_silent()
-        given_up = self._places.given_up
-        full = not self._places.make_room(now, scarce=scarce)
-        if full or self._places.given_up > given_up:
-            self._note_crowd(peer, now, refused=full)
         connection = Connection(
             self._make_service,
             peer,
@@ -217,38 +217,56 @@ class Server:
             sock=sock,
             owner=self,
             spoken=self._tls is None,
-            full=f"all {self.connections} connections are in use; try again in a moment"
-            if full
-            else "",
         )
-        # Counted before it is served, so that `connections` is never behind.
-        if full:
-            self._places.try_out(connection, now)
-        else:
-            self._places.kept.add(connection)
+        places = self._places
+        given_up = places.given_up
+        # Before it is served, so that `connections` is never behind.
+        places.admit(connection, self._loop.time(), most=self._most())
+        if connection not in places.kept or places.given_up > given_up:
+            self._note_crowd(peer, waits=connection not in places.kept)
         task = self._loop.create_task(self._open(connection, sock, peer))
         self._opening[task] = sock
         task.add_done_callback(self._opening.pop)
+        if places.waiting and not self._giving:
+            self._giving = True
+            self._turns.start()
 
-    def _note_crowd(self, peer: Peer, now: float, *, refused: bool) -> None:
+    def _give_turns(self) -> None:
+        """Keeps who waits, as far as there is room, and looks no more once nobody does."""
+        if self._places.waiting:
+            self._places.give_turns(self._loop.time(), most=self._most())
+        if not self._places.waiting:
+            self._giving = False
+            self._turns.stop()
+
+    def _note_crowd(self, peer: Peer, *, waits: bool) -> None:
+        now = self._loop.time()
         if now - self._noted_at >= NOTE_EVERY_S:
             self._noted_at = now
-            what = "refused" if refused else "let in for the longest silent of them"
+            what = "waits for its turn" if waits else "let in for the longest silent of them"
             where = f"{peer.host}:{peer.port}"
             logger.warning("%s %s: %d connections are open", where, what, self.connections)
 
+    @property
+    def _silent(self) -> int:
+        return sum(listener.silent for listener in self._listeners)
+
     def _descriptors(self) -> Descriptors:
-        silent = sum(listener.silent for listener in self._listeners)
-        return descriptors_left(len(self._places) + silent)
+        return descriptors_left(len(self._places) + self._silent)
+
+    def _most(self) -> float:
+        """How many connections can be kept with the descriptors there are: as many more as if
+        nobody waited, or those who come together would all be in each other's way.
+        """
+        left, spare = self._descriptors()
+        return len(self._places) + self._silent + left - spare
 
     def _make_way(self) -> bool:
         """Whether one more may be accepted, if need be in the place of another."""
-        left = self._descriptors()
-        if left is Descriptors.PLENTY or self._drop_longest_silent():
+        if self._descriptors().accept or self._drop_longest_silent():
             return True
-        if left is Descriptors.SCARCE:
-            return True
-        self._places.make_room(self._loop.time(), scarce=True)
+        if not self._places.waiting:  # else the first of them is next
+            self._places.give_up_one(self._loop.time())
         return False
 
     def _drop_longest_silent(self) -> bool:
@@ -274,6 +292,8 @@ class Server:
         """A connection has ended."""
         if isinstance(connection, Connection):
             self._places.left(connection)
+        if self._giving:
+            self._give_turns()  # there may be room
         if not self._places:
             for waiting in self._left:
                 if not waiting.done():

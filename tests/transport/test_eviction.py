@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import resource
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import pytest
 
 from nodes.transport import Lane, Limits, RemoteFailure, messages
 from nodes.transport.eviction import (
-    Descriptors,
     descriptors_left,
     longest_silent,
     most_stalled,
     open_descriptors,
 )
 from nodes.transport.frames import HEADER
-from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import Gate, RawPeer, RunningServer, calling, serves, still_open
@@ -40,6 +40,7 @@ class Held(NamedTuple):
     held_bytes: int = 0
 
 
+SHORT = 0.05
 NOW = 1000.0
 TENURE_S = 10.0
 LONG_AGO = NOW - TENURE_S
@@ -98,16 +99,17 @@ def test_which_connection_goes_when_too_much_is_held(held: list[Held], whose: st
 def test_descriptors_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_descriptors()
 
-    def left(most: int, connections: int = 1 << 20) -> Descriptors:
+    def left(most: int, connections: int = 1 << 20) -> tuple[float, int, bool]:
         monkeypatch.setattr(resource, "getrlimit", lambda _what: (most, most))
-        return descriptors_left(connections)
+        found = descriptors_left(connections)
+        return (*found, found.accept)
 
-    assert left(opened + 65 + opened) is Descriptors.PLENTY
-    assert left(opened + 1) is Descriptors.LAST
-    few = next(most for most in range(opened, 1 << 16) if most - opened == min(64, most // 8))
-    assert left(few) is Descriptors.SCARCE
-    assert left(few, connections=few // 8 - 1) is Descriptors.PLENTY, "not counted"
-    assert left(resource.RLIM_INFINITY) is Descriptors.PLENTY
+    assert left(8 * (opened + 128)) == (7 * opened + 8 * 128, 64, True)
+    few = 2 * opened
+    assert left(few) == (opened, few // 8, True)
+    assert left(opened + 1) == (1, (opened + 1) // 8, False)
+    assert left(few, connections=few // 8 - 1) == (math.inf, 0, True), "not counted"
+    assert left(resource.RLIM_INFINITY) == (math.inf, 0, True)
 
 
 def test_a_server_keeps_no_more_than_the_system_allows(
@@ -150,7 +152,7 @@ def test_silent_peers_make_room_for_one_that_asks(
 
 
 def test_who_was_answered_just_now_makes_no_room(start_server: StartServer, dial: Dials) -> None:
-    running = start_server(limits=Limits(connections=1, tenure=600.0))
+    running = start_server(limits=Limits(connections=1, tenure=600.0, turn=SHORT))
     kept = dial(running)
     kept.call("echo", timeout=PATIENCE)
     with pytest.raises(RemoteFailure, match="Overloaded"):
@@ -176,7 +178,7 @@ def test_who_rests_makes_room_and_who_is_trusted_does_not(
 
 
 def test_those_who_are_trusted_take_nobodys_place(start_server: StartServer, dial: Dials) -> None:
-    running = start_server(limits=Limits(connections=1, trusted=1, tenure=600.0))
+    running = start_server(limits=Limits(connections=1, trusted=1, tenure=600.0, turn=SHORT))
     trusted = dial(running)
     trusted.call("echo", timeout=PATIENCE)
     running.services[0].trusted = True
@@ -192,17 +194,75 @@ def test_who_is_being_answered_is_kept(
     start_server: StartServer, dial: Dials, raw: ConnectRaw
 ) -> None:
     gate = Gate()
-    running = start_server({"wait": gate.wait}, limits=Limits(connections=1, tenure=0.0))
+    limits = Limits(connections=1, tenure=0.0, turn=SHORT)
+    running = start_server({"wait": gate.wait}, limits=limits)
     lane = dial(running)
     with calling(lane, "wait") as answer:
         poll_for(lambda: gate.entered)
         peer = raw(running)
-        peer.send(messages.root_request(0) + messages.verb_request(1, ROOT, "wait"))
+        peer.call("wait")
         peer.finish()
-        _root, told = peer.answers()
+        *_, told = peer.answers()
         assert "Overloaded" in str(told.body)
         gate.open(running)
         assert answer.result() == 1
+
+
+def test_those_who_come_when_all_are_busy_have_their_turns(
+    start_server: StartServer, dial: Dials
+) -> None:
+    """Each call waits, and none is refused or sent again."""
+    gate = Gate()
+    limits = Limits(connections=1, tenure=0.0, turn=600.0)
+    running = start_server({"wait": gate.wait}, limits=limits)
+    with ExitStack() as stack:
+        first = stack.enter_context(calling(dial(running), "wait"))
+        poll_for(lambda: gate.entered)
+        others = []
+        for n in range(5):
+            others.append(stack.enter_context(calling(dial(running), "echo", n)))
+            poll_for(lambda: len(running.services) == 1 + len(others))
+        assert running.server.connections == 1
+        assert not any(answer.done() for answer in others)
+        gate.open(running)
+        assert first.result() == 1
+        assert [answer.result() for answer in others] == [(n,) for n in range(5)]
+    assert running.server.refused == 0
+
+
+def test_who_comes_when_too_many_wait_is_told_so_at_once(
+    start_server: StartServer, dial: Dials
+) -> None:
+    gate = Gate()
+    limits = Limits(connections=1, tenure=0.0, turn=600.0, waiting=1)
+    running = start_server({"wait": gate.wait}, limits=limits)
+    with ExitStack() as stack:
+        first = stack.enter_context(calling(dial(running), "wait"))
+        poll_for(lambda: gate.entered)
+        second = stack.enter_context(calling(dial(running), "echo", 2))
+        poll_for(lambda: len(running.services) == 2)
+        with pytest.raises(RemoteFailure, match="Overloaded"):
+            dial(running).call("echo", timeout=PATIENCE)
+        gate.open(running)
+        assert (first.result(), second.result()) == (1, (2,))
+
+
+def test_who_goes_while_it_waits_leaves_nothing(start_server: StartServer, raw: ConnectRaw) -> None:
+    gate = Gate()
+    limits = Limits(connections=1, tenure=0.0, turn=600.0)
+    running = start_server({"wait": gate.wait}, limits=limits)
+    busy = raw(running)
+    busy.call("wait")
+    poll_for(lambda: gate.entered)
+    leaves = raw(running)
+    leaves.call("wait")
+    poll_for(lambda: len(running.services) == 2)
+    leaves.sock.close()
+    poll_for(lambda: running.services[1].closed)
+    gate.open(running)
+    busy.finish()
+    assert len(busy.answers()) == 3
+    assert gate.entered == 1
 
 
 def test_the_silent_wait_in_nobodys_place(

@@ -9,12 +9,10 @@ import pytest
 
 from nodes.transport import Lane, Limits, RemoteFailure, messages
 from nodes.transport.holdings import LARGE_BYTES, Holdings
-from nodes.transport.places import Places
 from nodes.transport.responder import ROOT
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
 from tests.transport.kit import FIRST_VERB, Gate, RawPeer, RunningServer
-from tests.transport.test_eviction import Held
 
 ConnectRaw = Callable[[RunningServer], RawPeer]
 Dials = Callable[[RunningServer], Lane]
@@ -71,23 +69,6 @@ def test_it_is_counted_only_when_it_may_be_too_much() -> None:
     assert store.counted == 0
     assert store.holdings.admit(10), "all of it was taken meanwhile"
     assert store.counted == 1
-
-
-def test_a_place_is_kept_for_who_turns_out_to_be_trusted() -> None:
-    ended: list[Held] = []
-    places: Places[Held] = Places(Limits(connections=1, probation=2, probation_s=3.0), ended.append)
-    places.kept.add(Held("busy", busy=True))
-    first, second, third = (Held(name) for name in ("first", "second", "third"))
-    trusted = Held("trusted", trusted=True)
-    assert not places.make_room(0.0, scarce=False)
-    for now, one in enumerate((first, second, trusted, third)):
-        places.try_out(one, float(now))
-    assert ended == [first, second], "the oldest goes for one more"
-    places.look(4.0)
-    assert trusted in places.kept
-    places.look(6.0)
-    assert ended == [first, second, third]
-    assert len(places) == 2
 
 
 def test_a_peer_that_does_not_read_is_held_so_much_for_and_no_more(
