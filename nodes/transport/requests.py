@@ -135,47 +135,47 @@ class Requests:
         if self._drops_abandoned and self._end.is_gone():
             self.backlog.clear()
             return
+        backlog, writer, turn_ends = self.backlog, self._writer, 0.0
         ending: Goodbye | MalformedError | None = None
-        self._writer.holding = True
+        writer.holding = True
         try:
-            self._take_turn(responder)
+            while (
+                backlog
+                and self.writable
+                and self.in_flight < self._window
+                and writer.held_bytes <= MAX_UNSENT_BYTES
+                and self._asked_bytes <= MAX_UNSENT_BYTES
+            ):
+                payload = backlog.popleft()
+                if payload[0] != consts.MSG_REQUEST:
+                    self._take_in(payload, responder)
+                    continue  # what we have asked for waits for nobody's turn
+                if len(payload) > LARGE_BYTES and not self._has_room(payload):
+                    self.refuse(Skipped(payload, too_large=False))
+                elif (answer := responder.answer(payload)) is not None:
+                    self._answer(answer, len(payload), responder)
+                if backlog:  # else there is no need to know the time
+                    now = self._loop.time()
+                    turn_ends = turn_ends or now + TURN_S
+                    if now >= turn_ends:
+                        break
         except (Goodbye, MalformedError) as error:
             ending = error
-        self._writer.release()
+        writer.release()
         if isinstance(ending, Goodbye):
             self._end.close()
         elif ending is not None:
             self._end.drop(str(ending))
-        elif self.backlog or self.ending or not self.reading:
+        elif backlog or self.ending or not self.reading:
             self.go_on_soon()
 
-    def _take_turn(self, responder: Responder) -> None:
-        backlog, writer, turn_ends = self.backlog, self._writer, 0.0
-        while (
-            backlog
-            and self.writable
-            and self.in_flight < self._window
-            and writer.held_bytes <= MAX_UNSENT_BYTES
-            and self._asked_bytes <= MAX_UNSENT_BYTES
-        ):
-            payload = backlog.popleft()
-            if payload[0] != consts.MSG_REQUEST:
-                self._take_in(payload, responder)
-                continue  # what we have asked for waits for nobody's turn
-            if len(payload) > LARGE_BYTES and not self._has_room(payload):
-                self.refuse(Skipped(payload, too_large=False))
-            else:
-                answer = responder.answer(payload)
-                if type(answer) is bytes:
-                    writer.write(answer if len(answer) <= LARGE_BYTES else self._fitted(answer))
-                    self.proved = True
-                elif type(answer) is Awaited:
-                    self._answer_later(answer, len(payload), responder)
-            if backlog:  # else there is no need to know the time
-                now = self._loop.time()
-                turn_ends = turn_ends or now + TURN_S
-                if now >= turn_ends:
-                    break
+    def _answer(self, answer: bytes | Awaited, size: int, responder: Responder) -> None:
+        """Answers a request of so many bytes, now or later."""
+        if type(answer) is bytes:
+            self._writer.write(answer if len(answer) <= LARGE_BYTES else self._fitted(answer))
+            self.proved = True
+        elif type(answer) is Awaited:
+            self._answer_later(answer, size, responder)
 
     def refuse(self, skipped: Skipped) -> None:
         """A request was not kept: it is too large, or there was no room for it.

@@ -11,7 +11,7 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 from nodes.transport import brine, consts, messages, shortcuts
 from nodes.transport.errors import RequestRefused
@@ -101,15 +101,6 @@ class Responder:
             MalformedError: it is no request.
             Goodbye: the peer ends the connection.
         """
-        try:
-            return self._answer(payload)
-        except TooLargeError as error:
-            seq = shortcuts.sequence_of(payload, messages.REQUEST)
-            if seq is None:
-                raise
-            return self.failure(seq, RequestRefused("ValueError", f"refused: {error}"))
-
-    def _answer(self, payload: bytes) -> bytes | Awaited | None:
         found = shortcuts.find_call(payload, self._heads)
         if found is not None:
             seq, verb, start = found
@@ -119,17 +110,28 @@ class Responder:
                     frame = messages.bytes_reply(seq, value)
                     if len(frame) <= self._max_reply_bytes:
                         return frame
-                work = verb.general
             elif type(verb) is RawVerb:
                 self._asker.in_flight += 1
                 if verb.take(self._asker, seq, payload[start:]):
                     return None
                 self._asker.in_flight -= 1
-                work = verb.general
-            else:
-                work = cast("Callable[..., object]", verb)
+        try:
+            return self._answer_general(payload, found)
+        except TooLargeError as error:
+            asked = shortcuts.sequence_of(payload, messages.REQUEST)
+            if asked is None:
+                raise
+            return self.failure(asked, RequestRefused("ValueError", f"refused: {error}"))
+
+    def _answer_general(
+        self, payload: bytes, found: tuple[bytes, Verb, int] | None
+    ) -> bytes | Awaited:
+        """The answer to a request of any form; `found` is what is known of it if it is a call."""
+        if found is not None:
+            seq, verb, start = found
             args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
             if args is not None:
+                work = verb.general if isinstance(verb, RawVerb | FastVerb) else verb
                 return self.perform(seq, work, args)
         match messages.load(payload, messages.MAX_REQUEST_READS):
             case (consts.MSG_REQUEST, number, (int() as handler, boxed)):
