@@ -108,7 +108,9 @@ class AsyncMasterConnection:
         try:
             arguments = encode_arguments(args, named)
             if len(arguments) > MAX_ARGUMENTS_BYTES:
-                raise ValueError(f"{len(arguments)} bytes of arguments are too many")
+                raise ValueError(
+                    f"{len(arguments)} bytes of arguments are too many; ask for less at once"
+                )
         except (TypeError, ValueError) as error:
             raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
         deadline = loop.time() + timeout

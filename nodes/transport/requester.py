@@ -97,7 +97,9 @@ class Requester:
         """
         if len(arguments) > self._max_arguments_bytes:
             # The peer would hang up on it, and look like one that died of it.
-            raise ValueError(f"{len(arguments)} bytes of arguments are too many")
+            raise ValueError(
+                f"{len(arguments)} bytes of arguments are too many; ask for less at once"
+            )
         if self._lost is not None or len(self._pending) >= MAX_PENDING_CALLS:
             pending.failed(self._lost or LinkLost("too many calls wait for their answer"))
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
 
 from nodes.support.turns import turns, whose_turn
 from nodes.transport import consts, messages, shortcuts
@@ -130,9 +131,7 @@ class Requests:
     def go_on(self) -> None:
         """Takes in what has come, as far as it may be answered; sends all answers in one go."""
         responder = self._responder
-        if responder is None:
-            return
-        if self._drops_abandoned and self._end.is_gone():
+        if responder is None or (self._drops_abandoned and self._end.is_gone()):
             self.backlog.clear()
             return
         backlog, writer, turn_ends = self.backlog, self._writer, 0.0
@@ -153,29 +152,37 @@ class Requests:
                 if len(payload) > LARGE_BYTES and not self._has_room(payload):
                     self.refuse(Skipped(payload, too_large=False))
                 elif (answer := responder.answer(payload)) is not None:
-                    self._answer(answer, len(payload), responder)
+                    if type(answer) is bytes and len(answer) <= LARGE_BYTES:
+                        writer.write(answer)
+                        self.proved = True
+                    else:
+                        self._answer(answer, len(payload), responder)
                 if backlog:  # else there is no need to know the time
-                    now = self._loop.time()
+                    now = monotonic()
                     turn_ends = turn_ends or now + TURN_S
                     if now >= turn_ends:
                         break
         except (Goodbye, MalformedError) as error:
             ending = error
         writer.release()
-        if isinstance(ending, Goodbye):
-            self._end.close()
-        elif ending is not None:
-            self._end.drop(str(ending))
+        if ending is not None:
+            self._leave(ending)
         elif backlog or self.ending or not self.reading:
             self.go_on_soon()
 
+    def _leave(self, ending: Goodbye | MalformedError) -> None:
+        if isinstance(ending, Goodbye):
+            self._end.close()
+        else:
+            self._end.drop(str(ending))
+
     def _answer(self, answer: bytes | Awaited, size: int, responder: Responder) -> None:
-        """Answers a request of so many bytes, now or later."""
-        if type(answer) is bytes:
-            self._writer.write(answer if len(answer) <= LARGE_BYTES else self._fitted(answer))
-            self.proved = True
-        elif type(answer) is Awaited:
+        """Answers a request of so many bytes: with much, or later."""
+        if type(answer) is Awaited:
             self._answer_later(answer, size, responder)
+        else:
+            self._writer.write(self._fitted(cast("bytes", answer)))
+            self.proved = True
 
     def refuse(self, skipped: Skipped) -> None:
         """A request was not kept: it is too large, or there was no room for it.
