@@ -48,7 +48,7 @@ async def dial(
     if ours == theirs:
         connection.abort()
         raise DialFailed(f"{where}: nobody listens there")
-    keep_alive(transport.get_extra_info("socket"))
+    keep_alive(transport.get_extra_info("socket"), limits.keepalive)
     mismatch = "" if tls is None else role_mismatch(connection.peer.certificate, tls.role)
     if mismatch:
         connection.abort()

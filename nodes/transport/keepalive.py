@@ -5,40 +5,50 @@ from __future__ import annotations
 import contextlib
 import socket
 
-KEEPALIVE_IDLE_S = 30
-KEEPALIVE_EVERY_S = 10
-KEEPALIVE_PROBES = 3
-"""Seconds of silence after which the kernel asks whether the peer is there, seconds between two
-such questions, and how many may go unanswered: a peer that is gone is found out in a minute. Left
-alone, the kernel takes more than two hours."""
-
-UNACKNOWLEDGED_S = 60.0
-"""Seconds for which what was sent may go unacknowledged; the kernel would try for a quarter of an
-hour."""
-
-_OPTIONS = {
-    "TCP_KEEPIDLE": KEEPALIVE_IDLE_S,
-    "TCP_KEEPALIVE": KEEPALIVE_IDLE_S,  # as macOS calls that
-    "TCP_KEEPINTVL": KEEPALIVE_EVERY_S,
-    "TCP_KEEPCNT": KEEPALIVE_PROBES,
-}
+import msgspec
 
 
-def keep_alive(sock: socket.socket, unacknowledged_s: float = UNACKNOWLEDGED_S) -> None:
+class Keepalive(msgspec.Struct, frozen=True, kw_only=True):
+    """After how long the kernel ends a connection whose peer does not answer. Left alone, it takes
+    more than two hours for one that is silent, and a quarter of an hour for one that does not
+    acknowledge what it was sent.
+
+    Attributes:
+        idle_s: seconds of silence after which it asks whether the peer is there.
+        every_s: seconds between two such questions.
+        probes: how many may go unanswered.
+        unacknowledged_s: seconds for which what was sent may go unacknowledged.
+    """
+
+    idle_s: int = 30
+    every_s: int = 10
+    probes: int = 3
+    unacknowledged_s: float = 60.0
+
+
+KEEPALIVE = Keepalive()
+"""A peer that is gone is found out in a minute."""
+
+
+def keep_alive(sock: socket.socket, keepalive: Keepalive = KEEPALIVE) -> None:
     """Has the kernel end a TCP connection whose peer is gone. Of a listening socket, those that
     are accepted inherit it.
 
     Args:
         sock: of any family; one that is not TCP is left alone, as its peer is on this machine.
-        unacknowledged_s: seconds for which what was sent may go unacknowledged.
+        keepalive: after how long.
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    options = {
+        "TCP_KEEPIDLE": keepalive.idle_s,
+        "TCP_KEEPALIVE": keepalive.idle_s,  # as macOS calls that
+        "TCP_KEEPINTVL": keepalive.every_s,
+        "TCP_KEEPCNT": keepalive.probes,
+        "TCP_USER_TIMEOUT": int(keepalive.unacknowledged_s * 1000),
+    }
     with contextlib.suppress(OSError):  # it has ended already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _OPTIONS.items():
+        for name, value in options.items():
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            timeout_ms = int(unacknowledged_s * 1000)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)

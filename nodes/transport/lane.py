@@ -134,7 +134,7 @@ class Lane:
             if sock.getsockname() == sock.getpeername():
                 raise DialFailed(f"{where}: nobody listens there")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            keep_alive(sock)
+            keep_alive(sock, limits.keepalive)
             if tls is None:
                 return cls(sock, limits)
             from nodes.transport.tls import dial_tls  # noqa: PLC0415 - 30 ms, without TLS for nothing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from nodes.transport.keepalive import KEEPALIVE, Keepalive
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much, and how long, one end takes from the other.
@@ -35,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             answer.
         stalled: seconds after which one that keeps us waiting may be let go of, when more is
             to be held.
+        keepalive: after how long a peer that is gone without a word is found out.
         accept_retry: seconds between attempts to accept while the system refuses (no
             descriptors, say).
     """
@@ -54,6 +57,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 64 * 1024 * 1024
     held_per_peer: int = 8 * 1024 * 1024
     stalled: float = 1.0
+    keepalive: Keepalive = KEEPALIVE
     accept_retry: float = 0.1
 
 

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 
 from nodes.support.addresses import peer_host
+from nodes.transport.keepalive import Keepalive, keep_alive
 from nodes.transport.peer import Peer
 from nodes.transport.tls import ALERT
 
@@ -182,3 +183,28 @@ def _has_spoken(sock: socket.socket) -> bool:
     except OSError:
         pass
     return True
+
+
+def listening_socket(host: str, port: int, keepalive: Keepalive) -> socket.socket:
+    """A socket that listens at once: on Linux two processes may bind one port, and only the second
+    to listen is told.
+
+    Args:
+        host: address or name to bind; "::" is every address, of IPv4 as well.
+        port: 0 lets the system choose.
+        keepalive: of those that are accepted.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # A name that has both is bound as IPv4: who dials it tries all its addresses.
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    sock = socket.create_server(
+        address,
+        family=family,
+        backlog=socket.SOMAXCONN,
+        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+    )
+    # Accepted sockets inherit these. Asyncio's own loop lets small packets wait.
+    keep_alive(sock, keepalive)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.settimeout(0.0)
+    return sock

@@ -10,14 +10,15 @@ import socket
 import ssl
 from collections.abc import Callable
 
+import msgspec
+
 from nodes.support.silence import Absence
 from nodes.support.supervision import RepeatingTimer, Supervision
 from nodes.transport.connection import Connection
 from nodes.transport.eviction import Descriptors, Kept, descriptors_left
 from nodes.transport.holdings import Holdings
-from nodes.transport.keepalive import UNACKNOWLEDGED_S, keep_alive
 from nodes.transport.limits import DEFAULTS, Limits
-from nodes.transport.listener import Listener
+from nodes.transport.listener import Listener, listening_socket
 from nodes.transport.local_sockets import LOOPBACK, listen_locally
 from nodes.transport.peer import Peer
 from nodes.transport.places import Places
@@ -73,8 +74,10 @@ class Server:
         local: bool = True,
     ) -> None:
         # How much a peer has not taken, the loop does not say where there is TLS.
-        patience_s = UNACKNOWLEDGED_S if tls is None else limits.frame
-        self._sock = _listening_socket(host, port, patience_s)
+        keepalive = limits.keepalive
+        if tls is not None:
+            keepalive = msgspec.structs.replace(keepalive, unacknowledged_s=limits.frame)
+        self._sock = listening_socket(host, port, keepalive)
         self.address: tuple[str, int] = self._sock.getsockname()[:2]
         self.limits = limits
         self._places: Places[Connection] = Places(limits, Connection.abort)
@@ -328,27 +331,3 @@ class Server:
                 connection.abort()
         self._places.look(now)
         self.holdings.look()
-
-
-def _listening_socket(host: str, port: int, unacknowledged_s: float) -> socket.socket:
-    """A socket that listens at once: on Linux two processes may bind one port, and only the second
-    to listen is told.
-
-    Args:
-        host, port: see `Server`.
-        unacknowledged_s: seconds for a peer to acknowledge what it is sent.
-    """
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # A name that has both is bound as IPv4: who dials it tries all its addresses.
-    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    sock = socket.create_server(
-        address,
-        family=family,
-        backlog=socket.SOMAXCONN,
-        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
-    )
-    # Accepted sockets inherit these. Asyncio's own loop lets small packets wait.
-    keep_alive(sock, unacknowledged_s)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.settimeout(0.0)
-    return sock

@@ -7,7 +7,7 @@ import math
 import resource
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,7 +21,15 @@ from nodes.transport.eviction import (
 from nodes.transport.frames import HEADER
 from tests.kit import PATIENCE, poll_for
 from tests.transport.conftest import StartServer
-from tests.transport.kit import Gate, RawPeer, RunningServer, calling, serves, still_open
+from tests.transport.kit import (
+    Gate,
+    RawPeer,
+    RecordingService,
+    RunningServer,
+    calling,
+    serves,
+    still_open,
+)
 
 ConnectRaw = Callable[[RunningServer], RawPeer]
 Dials = Callable[[RunningServer], Lane]
@@ -228,6 +236,42 @@ def test_those_who_come_when_all_are_busy_have_their_turns(
         assert first.result() == 1
         assert [answer.result() for answer in others] == [(n,) for n in range(5)]
     assert running.server.refused == 0
+
+
+class OperatedService(RecordingService):
+    """Trusts whoever logs in."""
+
+    def is_kept(self, verb: str) -> bool:
+        return verb == "login"
+
+    def verb(self, name: str) -> Any:
+        return self._login if name == "login" else super().verb(name)
+
+    def _login(self) -> str:
+        self.trusted = True
+        return "welcome"
+
+
+def test_an_operator_gets_in_while_all_others_are_busy_and_more_wait(
+    start_server: StartServer, dial: Dials
+) -> None:
+    gate = Gate()
+    limits = Limits(connections=2, trusted=1, tenure=0.0, turn=600.0)
+    running = start_server({"wait": gate.wait}, limits=limits, kind=OperatedService)
+    with ExitStack() as stack:
+        busy = []
+        for number in range(1, 6):
+            busy.append(stack.enter_context(calling(dial(running), "wait")))
+            come = (number, min(number, 2))
+            poll_for(lambda: (len(running.services), gate.entered) == come)  # noqa: B023 - used up at once
+        operator = dial(running)
+        assert operator.call("login", timeout=PATIENCE) == "welcome"
+        assert operator.call("echo", 1, timeout=PATIENCE) == (1,), "as to all else it may ask"
+        poll_for(lambda: running.server.connections == 3)
+        assert not any(answer.done() for answer in busy)
+        gate.open(running)
+        assert all(answer.result() for answer in busy)
+        assert operator.call("echo", 2, timeout=PATIENCE) == (2,), "and it is kept"
 
 
 def test_who_comes_when_too_many_wait_is_told_so_at_once(
