@@ -147,7 +147,7 @@ class MasterCore:
         self.operator_verbs = self._make_operator_verbs()
         self._balance = balance
         self._started = time.monotonic()
-        self._refused_protocols: set[str] = set()
+        self._refusals: set[str] = set()
 
     def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
         operations = Operations(
@@ -233,14 +233,16 @@ class MasterCore:
         return take_snapshot(facts, self.membership, self.lookups)
 
     def refuse_protocol(self, peer: str, spoken: Speaks) -> str:
-        """What a worker is told that speaks another protocol. One event tells of each kind of
-        them, however often they come.
-        """
+        """What a worker is told that speaks another protocol."""
         said = other_protocol(f"a worker at {peer}", spoken.protocol, spoken.program, ours=PROTOCOL)
-        if said not in self._refused_protocols and len(self._refused_protocols) < MAX_NOTED:
-            self._refused_protocols.add(said)
-            self.events.note(EventKind.OTHER_VERSION, "", f"refused: {said}")
+        self.note_refusal(EventKind.OTHER_VERSION, f"refused: {said}")
         return said
+
+    def note_refusal(self, kind: EventKind, said: str) -> None:
+        """A worker may not register: one event tells of each reason, however often they come."""
+        if said not in self._refusals and len(self._refusals) < MAX_NOTED:
+            self._refusals.add(said)
+            self.events.note(kind, "", said)
 
     async def describe(self) -> Description:
         """What is served, and in which versions.

@@ -14,6 +14,10 @@ from nodes.wire import instance_proof
 DIAL_BACK_S = 3.0
 """Seconds that a worker may take to be dialled, and again to answer."""
 
+NAME_ANOTHER = (
+    "name an address that leads to it, with --host and PORT, or with --advertise HOST:PORT"
+)
+
 DIALS_AT_ONCE = 32
 """Dials under way at one time; more wait."""
 
@@ -41,18 +45,16 @@ class DialBack:
                 answer = await self._ask(host, port, challenge := secrets.token_hex(16))
             except RemoteFailure as error:
                 raise Conflict(
-                    f"{where} does not answer as a worker of this version; name an address that "
-                    "leads to this worker"
+                    f"{where} does not answer as a worker of this version; {NAME_ANOTHER}"
                 ) from error
             except TransportError as error:
                 raise Conflict(
-                    f"the master cannot reach this worker ({error}); name an address at which it "
-                    "can, with --host and --port"
+                    f"the master cannot reach this worker ({error}): let it through, or "
+                    f"{NAME_ANOTHER}"
                 ) from error
         if answer != instance_proof(instance, challenge):
             raise Conflict(
-                f"{where} is another's: who answers there is not this worker; name an address "
-                "that leads to it"
+                f"{where} is another's: who answers there is not this worker; {NAME_ANOTHER}"
             )
 
     async def _ask(self, host: str, port: int, challenge: str) -> object:

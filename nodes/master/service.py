@@ -18,6 +18,7 @@ from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.actor import acting_as
+from nodes.support.event_kinds import EventKind
 from nodes.support.listening import check_worker_network, registered_host
 from nodes.support.text import excerpt
 from nodes.support.verbs import OPERATIONS
@@ -252,6 +253,11 @@ class MasterService(Service):
         self._registers = True
         try:
             host = await self._checked_host(registration)
+        except LookupFailed as error:
+            if not self._ended:  # else it has left by itself
+                said = f"a worker at {self._peer} was not registered: {error.message}"
+                self._master.note_refusal(EventKind.NOT_REGISTERED, said)
+            raise
         finally:
             self._registers = False
         registered = self._master.membership.register(

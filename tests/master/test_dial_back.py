@@ -13,11 +13,21 @@ from nodes.catalog import ensure_catalog, open_catalog
 from nodes.errors import Conflict, Forbidden, StartError
 from nodes.master.master import Master
 from nodes.security.tokens import read_token
+from nodes.support.addresses import Address
+from nodes.support.event_kinds import EventKind
 from nodes.support.listening import check_worker_network, parse_networks
 from nodes.support.paths import shipped_data
 from nodes.transport import Lane
 from nodes.wire import Registration, decode_envelope, describe
-from tests.kit import PATIENCE, Door, FakeWorker, ServerThread, master_alone, worker_inside
+from tests.kit import (
+    PATIENCE,
+    Door,
+    FakeWorker,
+    ServerThread,
+    master_alone,
+    poll_for,
+    worker_inside,
+)
 
 INSTANCE = "1" * 32
 
@@ -68,8 +78,20 @@ def test_its_own_address_is_taken(master: Master) -> None:
 
 
 def test_an_address_of_nobody_is_refused_in_words(master: Master) -> None:
-    with nobody() as port, pytest.raises(Conflict, match=r"cannot reach this worker .*--host"):
-        register(master, port)
+    with nobody() as port:
+        for _ in range(3):
+            with pytest.raises(Conflict, match=r"connection refused.*--advertise HOST:PORT"):
+                register(master, port)
+    [event] = [one for one in master.events.after(0) if one.kind == EventKind.NOT_REGISTERED]
+    assert "a worker at 127.0.0.1 was not registered: the master cannot reach" in event.text
+
+
+def test_a_worker_that_advertises_what_leads_nowhere_ends_and_says_why(master: Master) -> None:
+    with nobody() as port, worker_inside(master, advertise=Address("127.0.0.1", port)) as worker:
+        poll_for(worker.registration.settled.is_set)
+        refusal = worker.registration.refusal
+        assert refusal is not None
+        assert f"127.0.0.1:{port}: connection refused" in refusal.message
 
 
 def test_another_worker_s_address_is_refused_in_words(master: Master) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import resource
+import socket
+import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -301,7 +303,8 @@ def test_who_goes_while_it_waits_leaves_nothing(start_server: StartServer, raw: 
     leaves = raw(running)
     leaves.call("wait")
     poll_for(lambda: len(running.services) == 2)
-    leaves.sock.close()
+    leaves.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    leaves.sock.close()  # with a reset: one that only sends no more is answered yet
     poll_for(lambda: running.services[1].closed)
     gate.open(running)
     busy.finish()
