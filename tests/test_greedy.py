@@ -157,7 +157,7 @@ def test_64_descriptors_8_workers_and_40_clients_are_slower_and_nobody_is_lost()
         said = [one.communicate()[0].split() for one in asking]
         failed = [code for _done, *codes in said for code in codes]
         assert not failed
-        assert all(int(done) > 10 for done, *_ in said), "each has its turns"
+        assert all(int(done) > 1 for done, *_ in said), "each has its turns"
         assert process.num_fds() < 64
         busy = process.cpu_percent(1.0)
         assert busy < 60, "nobody asks any more"

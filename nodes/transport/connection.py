@@ -230,6 +230,11 @@ class Connection(asyncio.Protocol):
         return self.requests.proved
 
     @property
+    def called(self) -> bool:
+        """Whether it ever called a verb."""
+        return self.requests.called
+
+    @property
     def trusted(self) -> bool:
         """Whether it is kept however long it is silent."""
         return self._service is not None and self._service.trusted

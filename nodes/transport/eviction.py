@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol, TypeVar
 
 from nodes.transport.holdings import Holdings
+from nodes.transport.limits import Limits
 
 SPARE_DESCRIPTORS = 64
 """Descriptors that connections leave to all else, files and processes say; an eighth of all, where
@@ -23,6 +24,7 @@ class Kept(Protocol):
         opened_at: when it was made, or got its place; monotonic, seconds, as all times.
         since: when it was made or last heard of.
         proved: whether a request of its was ever answered.
+        called: whether one of those was a call: who has just come asks for what to call first.
         busy: whether a request is being answered now, or about to be.
         trusted: whether it is kept however long it is silent.
         stalled_since: since when it keeps us waiting, None if it does not.
@@ -37,6 +39,9 @@ class Kept(Protocol):
 
     @property
     def proved(self) -> bool: ...
+
+    @property
+    def called(self) -> bool: ...
 
     @property
     def busy(self) -> bool: ...
@@ -68,7 +73,7 @@ class Owner(Protocol):
 T = TypeVar("T", bound=Kept)
 
 
-def longest_silent(connections: Iterable[T], now: float, *, tenure_s: float) -> T | None:
+def longest_silent(connections: Iterable[T], now: float, limits: Limits) -> T | None:
     """The connection that goes for a newcomer: the longest silent of those that never asked
     anything whole, else of those that have; None if nobody has to go.
 
@@ -78,16 +83,17 @@ def longest_silent(connections: Iterable[T], now: float, *, tenure_s: float) -> 
     Args:
         connections: all there are.
         now: monotonic, seconds.
-        tenure_s: seconds that one that was answered has its place for.
+        limits: how long one that was answered has its place for.
     """
-    free = [one for one in connections if _may_go(one, now, tenure_s)]
+    free = [one for one in connections if _may_go(one, now, limits)]
     return min(free, key=lambda one: (one.proved, one.since), default=None)
 
 
-def _may_go(one: Kept, now: float, tenure_s: float) -> bool:
-    if one.busy:
+def _may_go(one: Kept, now: float, limits: Limits) -> bool:
+    if one.busy or (one.proved and one.trusted):
         return False
-    return not one.proved or (not one.trusted and now - one.opened_at >= tenure_s)
+    tenure_s = limits.tenure if one.called else limits.first_call
+    return not one.proved or now - one.opened_at >= tenure_s
 
 
 def most_stalled(connections: Iterable[T], now: float, *, stalled_s: float) -> T | None:

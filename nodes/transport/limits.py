@@ -24,8 +24,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         frame: seconds from a frame's first byte to its last, in either direction;
             a peer that reads its reply more slowly is cut off.
         idle: seconds between two requests on one connection.
-        tenure: seconds that a peer which was answered has its place for, before a newcomer may
-            get it.
+        tenure: seconds that a peer which has called something has its place for, before a newcomer
+            may get it.
+        first_call: seconds that one has its place for which was answered, and has yet to call.
         waiting: connections beyond the limit that wait for their turn.
         turn: seconds after which those are told that all are in use.
         probation: connections that were told so and may still turn out to be of those that are
@@ -50,6 +51,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     frame: float = 10.0
     idle: float = 3600.0
     tenure: float = 0.1
+    first_call: float = 1.0
     waiting: int = 16
     turn: float = 1.0
     probation: int = 16

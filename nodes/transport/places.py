@@ -83,7 +83,7 @@ class Places(Generic[T]):
 
     def give_up_one(self, now: float) -> bool:
         """Ends the longest silent connection; whether there was one that may go."""
-        silent = longest_silent(self.kept, now, tenure_s=self._limits.tenure)
+        silent = longest_silent(self.kept, now, self._limits)
         if silent is None:
             return False
         self.given_up += 1

@@ -118,6 +118,11 @@ class Requests:
         return bool(self.in_flight or self.backlog)
 
     @property
+    def called(self) -> bool:
+        """Whether one was a call."""
+        return self._responder is not None and self._responder.called
+
+    @property
     def held_bytes(self) -> int:
         """Bytes of requests that are being answered, and of answers that were not taken."""
         return self._asked_bytes + self._unsent_bytes

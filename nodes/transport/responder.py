@@ -62,9 +62,13 @@ class Responder:
         verbs: what may be called.
         max_reply_bytes: of a reply; one that is longer becomes an exception.
         asker: who asks.
+
+    Attributes:
+        called: whether a verb was ever called.
     """
 
     def __init__(self, verbs: Verbs, max_reply_bytes: int, asker: Asker) -> None:
+        self.called = False
         self._service = verbs
         self._max_reply_bytes = max_reply_bytes
         self._asker = asker
@@ -103,6 +107,7 @@ class Responder:
         """
         found = shortcuts.find_call(payload, self._heads)
         if found is not None:
+            self.called = True
             seq, verb, start = found
             if type(verb) is FastVerb:
                 value = verb.fast(payload[start:])
@@ -259,6 +264,7 @@ class Responder:
     def _call(self, obj: object, args: object, kwargs: object = ()) -> object:
         if type(obj) is not Exported or obj.verb is None:
             raise RequestRefused("TypeError", "only verbs can be called")
+        self.called = True
         return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else None)
 
     def _callattr(self, obj: object, name: object, args: object, kwargs: object = ()) -> object:

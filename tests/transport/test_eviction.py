@@ -43,6 +43,7 @@ class Held(NamedTuple):
     name: str
     since: float = 0.0
     proved: bool = False
+    called: bool = True
     busy: bool = False
     trusted: bool = False
     opened_at: float = 0.0
@@ -53,6 +54,7 @@ class Held(NamedTuple):
 SHORT = 0.05
 NOW = 1000.0
 TENURE_S = 10.0
+FIRST_CALL_S = 20.0
 LONG_AGO = NOW - TENURE_S
 
 
@@ -73,12 +75,23 @@ LONG_AGO = NOW - TENURE_S
         pytest.param(
             [Held("a", NOW, proved=True, opened_at=LONG_AGO)], "a", id="who came long ago"
         ),
+        pytest.param(
+            [Held("a", NOW, proved=True, called=False, opened_at=LONG_AGO)],
+            None,
+            id="not who has yet to call what it came for",
+        ),
+        pytest.param(
+            [Held("a", NOW, proved=True, called=False, opened_at=NOW - FIRST_CALL_S)],
+            "a",
+            id="who never calls anything",
+        ),
         pytest.param([Held("a", 1, busy=True)], None, id="not who is being answered"),
         pytest.param([Held("a", 1, proved=True, trusted=True)], None, id="not who is trusted"),
     ],
 )
 def test_which_connection_goes_for_a_newcomer(held: list[Held], whose: str | None) -> None:
-    goes = longest_silent(held, NOW, tenure_s=TENURE_S)
+    limits = Limits(tenure=TENURE_S, first_call=FIRST_CALL_S)
+    goes = longest_silent(held, NOW, limits)
     assert (goes.name if goes is not None else None) == whose
 
 

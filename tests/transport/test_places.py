@@ -17,7 +17,7 @@ class Guest:
 
     stalled_since = None
     held_bytes = 0
-    proved = True
+    proved = called = True
 
     def __init__(self, name: str, *, busy: bool = False, trusted: bool = False) -> None:
         self.name = name
