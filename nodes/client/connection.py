@@ -106,7 +106,7 @@ class MasterConnection:
             except NoEnvelope as error:
                 raise BadReply(self.where, NO_ENVELOPE) from error
             except TransportError as error:
-                raise Retry(self.where, again=again).lost(error) from error
+                raise (retry or Retry(self.where, again=again)).lost(error) from error
             except (TypeError, ValueError) as error:
                 raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
             time.sleep(pause)

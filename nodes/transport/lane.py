@@ -24,6 +24,7 @@ from nodes.transport.errors import (
     TransportError,
 )
 from nodes.transport.frames import FrameReader, MalformedError
+from nodes.transport.keepalive import keep_alive
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.local_sockets import connect_locally
 from nodes.transport.stream import Stream
@@ -31,6 +32,10 @@ from nodes.transport.values import Value
 
 if TYPE_CHECKING:
     from nodes.transport.tls import Secure
+
+
+OVERLOADED = "Overloaded"
+"""The exception of a server that has too much to do."""
 
 
 class Lane:
@@ -129,7 +134,7 @@ class Lane:
             if sock.getsockname() == sock.getpeername():
                 raise DialFailed(f"{where}: nobody listens there")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            keep_alive(sock, limits.keepalive)
             if tls is None:
                 return cls(sock, limits)
             from nodes.transport.tls import dial_tls  # noqa: PLC0415 - 30 ms, without TLS for nothing
@@ -176,8 +181,9 @@ class Lane:
         try:
             stream.send(request, deadline)
             value = self.receive(stream.read(deadline), deadline)
-        except RemoteFailure:
-            self.idle = not self._closed
+        except RemoteFailure as error:
+            # A server without a connection for us says so, and hangs up.
+            self.idle = error.kind != OVERLOADED and not self._closed
             raise
         except (TimeoutError, MalformedError, EOFError, OSError) as error:
             raise self.ended(error, timeout) from error

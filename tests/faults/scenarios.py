@@ -295,6 +295,35 @@ def no_cache(scenario: Scenario) -> None:
             scenario.watch(lambda: victim not in scenario.pids())  # noqa: B023 - used up at once
 
 
+def bulk(scenario: Scenario) -> None:
+    """Two other clients ask a thousand lookups at a time, again and again."""
+
+    def ask() -> None:
+        result = ClientResults()
+        scenario.results.append(result)
+        batch = [("getbyname", record["name"]) for record in RECORDS] * 4
+        with Client(scenario.cluster.address, timeout=5.0) as client:
+            while not scenario.over.is_set():
+                for one in client.lookup_many(batch):
+                    if isinstance(one, LookupFailed):
+                        result.errors.append(str(one))
+
+    threads = [threading.Thread(target=ask, name="bulk") for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def non_readers(scenario: Scenario) -> None:
+    """Forty strangers ask batches without end, and read nothing of what they are answered."""
+    host, _, port = scenario.cluster.address.rpartition(":")
+    crowd = [sys.executable, "-m", "tests.crowd", "unread", host, port, "40"]
+    with subprocess.Popen(crowd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as strangers:
+        scenario.over.wait()
+        strangers.communicate()
+
+
 def _misbehaving(
     behaviour: str, found: Callable[[WorkerView | None], bool]
 ) -> Callable[[Scenario], None]:
@@ -527,6 +556,8 @@ FAULTS: dict[str, Fault] = {
     "cache folder removed, workers killed": Fault(no_cache),
     "a field's type changes": Fault(retype, inside_with_records),
     CLOCK: Fault(clock_steps, inside_with_a_clock),
+    "bulk beside singles": Fault(bulk, launched),
+    "strangers that do not read": Fault(non_readers, launched),
     BUSY: Fault(busy_machine),
 }
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""
