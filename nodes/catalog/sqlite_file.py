@@ -13,6 +13,7 @@ from nodes.catalog.model import CatalogInfo
 from nodes.catalog.seal import is_sealed
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION
 from nodes.errors import DataError
+from nodes.support.ownership import ExposedFileError, check_unaltered
 
 _HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 IN_MEMORY_BYTES = 8 << 20
@@ -65,7 +66,12 @@ def _prepared(path: Path, where: str, content: bytes = b"") -> sqlite3.Connectio
 
 def check_header(descriptor: int, path: Path) -> int:
     """The file's size in bytes; `DataError` if it is not a complete catalog of this format."""
-    size = os.fstat(descriptor).st_size
+    status = os.fstat(descriptor)
+    try:
+        check_unaltered(path, status)
+    except ExposedFileError as error:
+        raise DataError(f"{error}, or build it again") from None
+    size = status.st_size
     head = os.pread(descriptor, _HEADER.size, 0)
     if len(head) == _HEADER.size:
         magic, page, pages, version, application = _HEADER.unpack(head)

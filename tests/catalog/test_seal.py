@@ -112,6 +112,27 @@ def test_damage_that_no_write_has_caused_is_told_to_all_who_find_the_file(put: P
     assert Path(ensure_catalog(data).path).read_bytes() == content
 
 
+@pytest.mark.parametrize("whose", ["others can write it", "another's"])
+def test_a_file_that_others_can_write_is_not_used_and_built_again(put: Put, whose: str) -> None:
+    data = put({"a.json": RECORDS})
+    path = Path(ensure_catalog(data).path)
+    before = path.stat().st_ino
+    if whose == "another's":
+        if os.geteuid() != 0:
+            pytest.skip("only root gives files away")
+        os.chown(path, 12345, -1)
+    else:
+        path.chmod(0o622)
+    with pytest.raises(
+        DataError, match=r"(chmod go-w it|make it yours with chown).*build it again"
+    ):
+        SqliteCatalog.open(path)
+    assert ensure_catalog(data).path == str(path)
+    status = path.stat()
+    assert status.st_ino != before
+    assert (status.st_uid, status.st_mode & 0o777) == (os.geteuid(), 0o600)
+
+
 def test_what_is_wrong_with_a_question_is_no_damage(put: Put) -> None:
     path = Path(ensure_catalog(put({"a.json": RECORDS})).path)
     reader = SqliteCatalog.open(path).reader()
