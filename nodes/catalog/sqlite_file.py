@@ -55,6 +55,8 @@ def _prepared(path: Path, where: str, content: bytes = b"") -> sqlite3.Connectio
         db = sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None)
         if content:
             db.deserialize(content)
+        if content:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # nobody else can have it
         for pragma in ("mmap_size = 0", f"cache_size = -{_PAGE_CACHE_KIB}", "query_only = ON"):
             db.execute(f"PRAGMA {pragma}")
     except DAMAGE_ERRORS as error:
