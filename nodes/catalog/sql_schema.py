@@ -59,12 +59,19 @@ class SqlSchema:
 
         Its parameters are a key for each field, the id to start after, the number of rows.
         """
+        return f"SELECT id, file, body {self._having(fields)} AND id > ? ORDER BY id LIMIT ?"
+
+    def find_two(self, fields: tuple[str, ...]) -> str:
+        """The same for two of the records at most, and no more of them than the file and the body.
+
+        Its parameters are a key for each field.
+        """
+        return f"SELECT file, body {self._having(fields)} LIMIT 2"
+
+    def _having(self, fields: tuple[str, ...]) -> str:
         columns = self.columns_of(fields)
         equal = " AND ".join(f"{column} = ?" for column in columns)
-        return (
-            f"SELECT id, file, body FROM records INDEXED BY {self.indexes[columns]}"  # noqa: S608 - our names
-            f" WHERE {equal} AND id > ? ORDER BY id LIMIT ?"
-        )
+        return f"FROM records INDEXED BY {self.indexes[columns]} WHERE {equal}"
 
     def next_value(self, field: str, *, inclusive: bool) -> str:
         """The statement that finds a field's smallest value within bounds.

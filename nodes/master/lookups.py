@@ -120,7 +120,7 @@ class LookupHandler:
     ) -> bytes:
         """A lookup was answered: its envelope."""
         self._leave()
-        self.stats.answered_one(call, answer, time.monotonic(), request)
+        self.stats.answered_one(call, answer, call.began + answer.took_s, request)
         return _envelope(answer)
 
     def failed_one(
