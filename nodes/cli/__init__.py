@@ -22,6 +22,7 @@ _COMMANDS = {
     "events": "steer",
     "journal": "journal",
     "recording": "recording",
+    "report": "report",
     "spawn": "steer",
     "scale": "steer",
     "drain": "steer",

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -19,6 +20,7 @@ import click
 from nodes.errors import LookupFailed, RollcallError, code_of
 from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, bare_host
 from nodes.support.listening import insecurity, is_loopback
+from nodes.support.moments import parse_moment, parse_span
 from nodes.support.text import LogFormatter, printable, printable_json
 
 logger = logging.getLogger("rollcall.cli")
@@ -39,6 +41,27 @@ SAME_STOP_S = 1.0
 group of processes, may well send several at once."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+def asked_time(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
+    """A time of the command line, as Unix time in seconds."""
+    try:
+        return None if text is None else parse_moment(text, datetime.now())
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no time: give one as 12:00:00 or 2026-01-31T12:00:00"
+        ) from error
+
+
+def asked_span(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
+    """A stretch of time of the command line, in seconds."""
+    try:
+        return parse_span(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no stretch of time: give one as 30s, 10m, 1h30m or 2d"
+        ) from error
+
 
 master_option = click.option(
     "--master",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from pathlib import Path
 
 import click
 
 from nodes.cli.common import (
+    asked_time,
     explained,
     json_option,
     master_option,
@@ -19,19 +19,8 @@ from nodes.errors import DataError
 from nodes.master.journal_reading import find_journal
 from nodes.master.recording import SUFFIX, Recording
 from nodes.support.addresses import parse_address
-from nodes.support.moments import parse_moment
 from nodes.support.text import printable
 from nodes.support.units import counted, duration
-
-
-def _asked_time(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
-    """A time of the command line, as Unix time in seconds."""
-    try:
-        return None if text is None else parse_moment(text, datetime.now())
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r} is no time: give one as 12:00:00 or 2026-01-31T12:00:00"
-        ) from error
 
 
 @click.command()
@@ -45,7 +34,7 @@ def _asked_time(_ctx: click.Context, _param: click.Parameter, text: str | None) 
 @click.option(
     "--at",
     metavar="TIME",
-    callback=_asked_time,
+    callback=asked_time,
     default=None,
     help="Show the cluster as it was then: 12:00:00, 2026-01-31T12:00:00, or Unix time.",
 )

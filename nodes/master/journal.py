@@ -12,6 +12,7 @@ from pathlib import Path
 from nodes.errors import encodable
 from nodes.master.journal_file import (
     FILE_ERRORS,
+    MAX_VERDICT_CHARS,
     JournalFile,
     Noted,
     explain_file_error,
@@ -23,7 +24,7 @@ from nodes.routing import State
 from nodes.support.files import put_aside
 from nodes.support.steady import steady_time
 from nodes.support.supervision import AT_ONCE, Report, Supervision, shielded, supervise
-from nodes.wire import ClusterSnapshot, Event, Second
+from nodes.wire import ClusterSnapshot, Event, Second, verdict
 
 logger = logging.getLogger("rollcall.journal")
 
@@ -42,7 +43,8 @@ MAX_RETRY_S = 30.0
 
 
 def second_of(snapshot: ClusterSnapshot) -> Second:
-    """The figures of a snapshot that are written down."""
+    """The figures of a snapshot that are written down, and what is to be said of it."""
+    found = verdict(snapshot)
     return Second(
         at=snapshot.taken_at,
         lookups_per_s=snapshot.lookups_per_s,
@@ -54,6 +56,8 @@ def second_of(snapshot: ClusterSnapshot) -> Second:
         reroutes=snapshot.reroutes,
         hedges=snapshot.hedges,
         up=sum(worker.state == State.UP for worker in snapshot.workers),
+        level=found.level.name,
+        verdict=encodable(found.words[:MAX_VERDICT_CHARS]),
     )
 
 

@@ -32,9 +32,9 @@ EVENTS_PER_WRITE = 500
 """Events of one transaction, after which its bytes are looked at."""
 
 APPLICATION_ID = 0x524F4C43
-VERSION = 2
+VERSION = 3
 """By which the file says what it is. One of version 0 has its events without a steady time, and
-its figures in a table `seconds`, by the time of the wall."""
+its figures in a table `seconds`, by the time of the wall; before version 3 there was no verdict."""
 
 MAX_INTEGER = 2**63 - 1
 LATEST = 253_402_300_799.0
@@ -42,6 +42,9 @@ LATEST = 253_402_300_799.0
 
 MAX_TEXT_CHARS = 4000
 """Characters of a text that are read; none that is written has as many."""
+
+MAX_VERDICT_CHARS = 300
+"""Characters of a verdict that are written, and read."""
 
 _PASSING = frozenset(
     (
@@ -60,7 +63,8 @@ _PASSING = frozenset(
 )
 """Errors that the file is not to blame for, by SQLite's numbers."""
 
-_FIGURES = ", ".join(Second.__struct_fields__)
+_SAID = ("level", "verdict")
+_FIGURES = ", ".join(name for name in Second.__struct_fields__ if name not in _SAID)
 
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS events (at REAL NOT NULL, number INTEGER NOT NULL,
@@ -69,7 +73,7 @@ CREATE TABLE IF NOT EXISTS figures (row INTEGER PRIMARY KEY, steady REAL NOT NUL
     at REAL NOT NULL, lookups_per_s REAL NOT NULL,
     p50_ms REAL, p99_ms REAL, in_flight INTEGER NOT NULL, answered INTEGER NOT NULL,
     errors INTEGER NOT NULL, reroutes INTEGER NOT NULL, hedges INTEGER NOT NULL,
-    up INTEGER NOT NULL);
+    up INTEGER NOT NULL, level TEXT NOT NULL DEFAULT '', verdict TEXT NOT NULL DEFAULT '');
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 """
@@ -84,6 +88,14 @@ DROP TABLE seconds;
 DROP INDEX IF EXISTS events_at;
 COMMIT;
 """  # noqa: S608 - the names of our own fields
+
+_ADD_VERDICT = f"""
+BEGIN;
+ALTER TABLE figures ADD COLUMN level TEXT NOT NULL DEFAULT '';
+ALTER TABLE figures ADD COLUMN verdict TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
 
 
 class UnusableError(Exception):
@@ -262,7 +274,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if application not in (0, APPLICATION_ID) or version not in (0, VERSION):
+    if application not in (0, APPLICATION_ID) or version not in (0, 2, VERSION):
         raise UnusableError("it is of another program, or another version of this one")
     if version == 0 and tables not in (set(), {"events", "seconds"}):
         raise UnusableError("it is of another program")
@@ -273,6 +285,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_size_limit = 4000000")
     if version == 0 and tables:
         db.executescript(_UPGRADE)
+    elif version == 2:
+        db.executescript(_ADD_VERDICT)
     elif version == 0:
         db.executescript(f"BEGIN; {_TABLES} COMMIT;")
     for asked in (SELECT_EVENTS, SELECT_FIGURES):
@@ -280,7 +294,13 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 SELECT_EVENTS = f"SELECT number, at, kind, worker, substr(text, 1, {MAX_TEXT_CHARS}) FROM events"  # noqa: S608
-SELECT_FIGURES = f"SELECT {_FIGURES} FROM figures"  # noqa: S608
+SELECT_FIGURES = (
+    f"SELECT {_FIGURES}, substr(level, 1, {MAX_VERDICT_CHARS}), "  # noqa: S608
+    f"substr(verdict, 1, {MAX_VERDICT_CHARS}) FROM figures"
+)
+SELECT_OLD_FIGURES = f"SELECT {_FIGURES}, '', '' FROM figures"  # noqa: S608
+SELECT_OLDEST_FIGURES = f"SELECT {_FIGURES}, '', '' FROM seconds"  # noqa: S608
+"""By the version of the file: of now, before 3, and 0."""
 
 
 def steady_now(db: sqlite3.Connection, wall: float) -> float:
@@ -299,10 +319,10 @@ def is_time(value: object) -> bool:
     return isinstance(value, int | float) and 0.0 <= value <= LATEST
 
 
-def _storable(values: Iterable[float | None]) -> Iterator[float | None]:
+def _storable(values: Iterable[float | str | None]) -> Iterator[float | str | None]:
     """Numbers as SQLite can hold them."""
     for value in values:
-        if value is None or -MAX_INTEGER <= value <= MAX_INTEGER:
+        if value is None or isinstance(value, str) or -MAX_INTEGER <= value <= MAX_INTEGER:
             yield value
         else:  # infinite ones and those that are no numbers as well
             yield MAX_INTEGER if value > 0 else 0

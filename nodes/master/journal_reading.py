@@ -9,10 +9,10 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from nodes.master.journal_file import (
     MAX_INTEGER,
     SELECT_EVENTS,
     SELECT_FIGURES,
+    SELECT_OLD_FIGURES,
+    SELECT_OLDEST_FIGURES,
     check_owned,
     explain_file_error,
     file_identity,
@@ -57,55 +59,118 @@ def read_events(
     Raises:
         DataError: there is no journal, or it cannot be read.
     """
-    rows = _read(path, SELECT_EVENTS, "events", last_s, most, own=own)
-    return [one for one in _converted(Event, rows) if 0 < one.number <= MAX_INTEGER]
+    with JournalReader(path, own=own) as reader:
+        return list(reader.newest(Event, last_s, most))
 
 
 def read_seconds(path: Path, *, last_s: float = math.inf, most: int = 3600) -> list[Second]:
     """The newest figures of a journal; arguments and errors as `read_events`."""
-    return _converted(Second, _read(path, SELECT_FIGURES, "figures", last_s, most, own=True))
+    with JournalReader(path) as reader:
+        return list(reader.newest(Second, last_s, most))
 
 
-def _converted(kind: type[T], rows: Iterable[tuple[object, ...]]) -> list[T]:
+def _converted(kind: type[T], rows: Iterable[tuple[object, ...]]) -> Iterator[T]:
     """What the rows say; one that says nothing of that kind was damaged, and is left out."""
-    found = []
     for row in rows:
         try:
             one = msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
         except msgspec.ValidationError:
             continue
-        if is_time(one.at):
-            found.append(one)
-    return found
+        if _is_sound(one):
+            yield one
 
 
-def _read(
-    path: Path, asked: str, table: str, last_s: float, most: int, *, own: bool
-) -> list[tuple[object, ...]]:
-    try:
-        if not os.path.lexists(path):
-            raise DataError(f"there is no journal {path}: no master has run on that port here")
-        if own:
-            check_owned(path)
-        file_identity(path)
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as db:
-            db.text_factory = _decoded
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version == 0:  # no master has written to it since an older version did
-                if table == "figures":
-                    asked, table = asked.replace("FROM figures", "FROM seconds"), "seconds"
-                steady, order, since = "at", "at", time.time() - last_s
+def _is_sound(one: Event | Second) -> bool:
+    return is_time(one.at) and (isinstance(one, Second) or 0 < one.number <= MAX_INTEGER)
+
+
+class JournalReader:
+    """A journal that is read, as it was when it was opened.
+
+    Args:
+        path: see `find_journal`.
+        own: whether it is refused if others than this user can write it.
+
+    Raises:
+        DataError: there is no journal, or it cannot be read; so do all that read from it.
+    """
+
+    def __init__(self, path: Path, *, own: bool = True) -> None:
+        self._path = path
+        with self._explained():
+            if not os.path.lexists(path):
+                raise DataError(f"there is no journal {path}: no master has run on that port here")
+            if own:
+                check_owned(path)
+            file_identity(path)
+            address = f"{path.absolute().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(address, uri=True, timeout=1.0)
+            try:
+                self._db.text_factory = _decoded
+                self._db.execute("BEGIN")  # what is asked for in turn fits together
+                (self._version,) = self._db.execute("PRAGMA user_version").fetchone()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def newest(self, kind: type[T], last_s: float, most: int) -> Iterator[T]:
+        """The newest of a kind, in the order in which they were written.
+
+        Args:
+            kind: events, or figures.
+            last_s: seconds to look back.
+            most: how many.
+        """
+        with self._explained():
+            now = time.time()
+            if self._version == 0:  # no master has written to it since an older version did
+                steady, order = "at", "at"
             else:
-                steady, order = "steady", "rowid"
-                since = steady_now(db, time.time()) - last_s
-            rows = db.execute(
-                f"{asked} WHERE {steady} >= ? ORDER BY {order} DESC LIMIT ?", (since, most)
+                steady, order, now = "steady", "rowid", steady_now(self._db, now)
+            rows = self._db.execute(
+                f"{self._select(kind)} WHERE {steady} >= ? ORDER BY {order} DESC LIMIT ?",
+                (now - last_s, most),
             ).fetchall()
-    except FILE_ERRORS as error:
-        why = explain_file_error(error)
-        raise DataError(f"the journal {path} cannot be read: {why}") from error
-    return rows[::-1]
+        return _converted(kind, rows[::-1])
+
+    def between(self, kind: type[T], first: float, last: float) -> Iterator[T]:
+        """All of a kind whose times by the wall's clock are between these, one by one, in the order
+        in which they were written.
+
+        Args:
+            kind: events, or figures.
+            first, last: Unix time in seconds, both included.
+        """
+        order = "at" if self._version == 0 else "rowid"
+        with self._explained():
+            yield from _converted(
+                kind,
+                self._db.execute(
+                    f"{self._select(kind)} WHERE at BETWEEN ? AND ? ORDER BY {order}",
+                    (first, last),
+                ),
+            )
+
+    def _select(self, kind: type[Event] | type[Second]) -> str:
+        if kind is Event:
+            return SELECT_EVENTS
+        if self._version == 0:
+            return SELECT_OLDEST_FIGURES
+        return SELECT_OLD_FIGURES if self._version < 3 else SELECT_FIGURES
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FILE_ERRORS as error:
+            why = explain_file_error(error)
+            raise DataError(f"the journal {self._path} cannot be read: {why}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._db.close()
 
 
 def _decoded(data: bytes) -> str:

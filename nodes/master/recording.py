@@ -60,7 +60,7 @@ class Recording:
         self.trouble = ""
         self._file = file
         self._name = name
-        self._held: tuple[Block, tuple[ClusterSnapshot, ...]] | None = None
+        self._held: tuple[tuple[Block, int], tuple[ClusterSnapshot, ...]] | None = None
         try:
             found = list(find_blocks(file))
         except OSError as error:
@@ -118,11 +118,13 @@ class Recording:
         """
         return next(self._backwards(time), None)
 
-    def between(self, first: float, last: float) -> Iterator[ClusterSnapshot]:
-        """The snapshots from one time to another, both included, oldest first."""
+    def between(self, first: float, last: float, every: int = 1) -> Iterator[ClusterSnapshot]:
+        """The snapshots from one time to another, both included, oldest first; one of `every` so
+        many, if that is given.
+        """
         for block in self._blocks[: bisect_right(self._starts, last)]:
             if block.end >= first:
-                for snapshot in self._read(block):
+                for snapshot in self._read(block, every):
                     if first <= snapshot.taken_at <= last:
                         yield snapshot
 
@@ -161,11 +163,12 @@ class Recording:
                 if snapshot.taken_at <= time:
                     yield snapshot
 
-    def _read(self, block: Block) -> tuple[ClusterSnapshot, ...]:
-        """A block's snapshots; none if it is damaged."""
-        if self._held is None or self._held[0] != block:
+    def _read(self, block: Block, every: int = 1) -> tuple[ClusterSnapshot, ...]:
+        """A block's snapshots, or one of `every` so many; none if it is damaged."""
+        asked = (block, every)
+        if self._held is None or self._held[0] != asked:
             try:
-                snapshots = read_block(self._file, block)
+                snapshots = read_block(self._file, block, every)
             except DataError as error:
                 self.trouble = str(error)
                 snapshots = ()
@@ -173,7 +176,7 @@ class Recording:
                 raise DataError(
                     f"{self._name} cannot be read: {explain_os_error(error)}"
                 ) from error
-            self._held = block, snapshots
+            self._held = asked, snapshots
         return self._held[1]
 
     def close(self) -> None:

@@ -3,7 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
+
+_UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+
+
+def parse_span(text: str) -> float:
+    """A stretch of time in seconds: 90, 90s, 5m, 1h30m, 2d.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = _SPAN.fullmatch(text)
+    if parts is not None and any(parts.groups()):
+        counts = zip(parts.groups(), _UNITS_S.values(), strict=True)
+        seconds = float(sum(int(count) * unit_s for count, unit_s in counts if count))
+    else:
+        seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise ValueError("it is no stretch of time")
+    return seconds
 
 
 def parse_moment(text: str, now: datetime) -> float:

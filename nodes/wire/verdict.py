@@ -71,7 +71,12 @@ class Verdict(NamedTuple):
     @property
     def line(self) -> str:
         """All of it, for one line."""
-        return "  ".join(part for part in (self.level.word, self.text, self.purpose) if part)
+        return "  ".join(part for part in (self.level.word, self.words) if part)
+
+    @property
+    def words(self) -> str:
+        """What there is to say beside the level."""
+        return "  ".join(part for part in (self.text, self.purpose) if part)
 
 
 class Finding(NamedTuple):

@@ -20,7 +20,11 @@ class Event(msgspec.Struct, frozen=True):
 
 @ready
 class Second(msgspec.Struct, frozen=True):
-    """A master's figures at one moment; `at` is Unix time in seconds, `up` counts workers."""
+    """A master's figures at one moment; `at` is Unix time in seconds, `up` counts workers.
+
+    `level` and `verdict` are what was to be said of the cluster: how bad it was, by the name of a
+    `Level`, and in words. "" where an older version wrote it down.
+    """
 
     at: float
     lookups_per_s: float
@@ -32,6 +36,8 @@ class Second(msgspec.Struct, frozen=True):
     reroutes: int
     hedges: int
     up: int
+    level: str = ""
+    verdict: str = ""
 
 
 @ready

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from nodes.master import journal_file as journal_file_module
 from nodes.master.events import EventLog
 from nodes.master.journal import MAX_WAITING_EVENTS, Journal, second_of
 from nodes.master.journal_file import JournalFile, Noted, journal_file
-from nodes.master.journal_reading import read_events, read_seconds
+from nodes.master.journal_reading import JournalReader, read_events, read_seconds
 from nodes.master.master import Master
 from nodes.support.event_kinds import EventKind
-from nodes.wire import ClusterSnapshot, Event
+from nodes.wire import ClusterSnapshot, Event, Second
 from tests.console.fakes import cluster_snapshot, worker_view
 from tests.kit import Node, poll_for, run_nodes
 
@@ -272,3 +272,56 @@ def test_what_is_kept_is_counted_in_seconds_that_were_written(
     file.close()
     assert [one.answered for one in read_seconds(path)] == list(range(31, 51))
     assert numbers(path) == list(range(31, 51))
+
+
+# -- verdicts, and stretches of time -----------------------------------------------------
+
+
+def written_at(path: Path, times: Iterable[int]) -> None:
+    """A journal with an event and figures of each of these seconds; w1 is slow in some of them."""
+    file = JournalFile(path, clock=lambda: 100.0, steady=lambda: 100.0, keep_bytes=10**9)
+    for at in times:
+        taken = cluster_snapshot([worker_view(1, slow=at % 5 == 0)], taken_at=float(at))
+        file.write([Noted(event(at, float(at)), float(at))], second_of(taken))
+    file.close()
+
+
+def test_each_second_has_its_verdict_and_a_stretch_of_time_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    written_at(path, range(100, 110))
+    with JournalReader(path) as reader:
+        seconds = list(reader.between(Second, 103.0, 106.0))
+        events = list(reader.between(Event, 108.0, 1e9))
+    assert [one.at for one in seconds] == [103.0, 104.0, 105.0, 106.0]
+    assert [one.level for one in seconds] == ["HEALTHY", "HEALTHY", "DEGRADED", "HEALTHY"]
+    assert seconds[2].verdict == "w1 slow"
+    assert [one.number for one in events] == [108, 109]
+    with pytest.raises(DataError, match="there is no journal"):
+        JournalReader(tmp_path / "none")
+
+
+def test_what_is_read_of_a_journal_fits_together_whatever_is_written_meanwhile(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.sqlite3"
+    written_at(path, [1])
+    with JournalReader(path) as reader:
+        assert [one.number for one in reader.between(Event, 0, 9)] == [1]
+        written_at(path, [2])
+        assert [one.at for one in reader.between(Second, 0, 9)] == [1]
+    assert [one.at for one in read_seconds(path)] == [1, 2]
+
+
+def test_a_journal_of_an_older_version_is_read_and_written_on(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    written_at(path, range(1, 4))
+    with closing(sqlite3.connect(path)) as db:
+        for column in ("level", "verdict"):
+            db.execute(f"ALTER TABLE figures DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 2")
+        db.commit()
+    assert [(one.at, one.level) for one in read_seconds(path)] == [(1, ""), (2, ""), (3, "")]
+    written_at(path, [4])
+    seconds = read_seconds(path)
+    assert [one.level for one in seconds] == ["", "", "", "HEALTHY"]
+    assert [one.up for one in seconds] == [1, 1, 1, 1]

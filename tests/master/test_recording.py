@@ -303,6 +303,15 @@ def test_a_reader_goes_on_with_what_it_opened(tmp_path: Path) -> None:
         assert recording.count == 1
 
 
+@pytest.mark.parametrize("every", [1, 2, 7, 60, 1000])
+def test_of_each_block_one_of_so_many_is_read_and_always_the_last(every: int) -> None:
+    blocks = minutes(2, each=30)
+    recording = opened(b"".join(map(block_of, blocks)))
+    wanted = [one for block in blocks for one in block[::-1][::every][::-1]]
+    assert list(recording.between(-1e300, 1e300, every)) == wanted
+    assert list(recording.between(-1e300, 1e300)) == [one for block in blocks for one in block]
+
+
 @pytest.mark.parametrize(("workers", "most"), [(3, 300), (64, 3000)])
 def test_a_snapshot_takes_little_space(workers: int, most: int) -> None:
     assert bytes_per_snapshot(workers) < most
