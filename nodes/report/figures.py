@@ -183,7 +183,7 @@ def _time_of(one: Second | ClusterSnapshot) -> float:
 def _nothing(material: Material, clock: Clock, first: float, last: float) -> str:
     said = f"nothing was written down from {clock.full(first)} to {clock.full(last)}"
     if material.newest_at is None or first <= material.newest_at <= last:
-        return said
+        return "; ".join((said, *material.missing()))
     newest = clock.full(material.newest_at).replace(" ", "T")
     return f"{said}; the last is of {newest}: for the time before it, add --until {newest}"
 

@@ -116,7 +116,7 @@ def _is_written_by(journal: Path, now: ClusterSnapshot) -> bool:
             newest = _newest_in(reader)
     except DataError:
         newest = None
-    return now.uptime_s < FRESH_S or (newest is not None and now.taken_at - newest < FRESH_S)
+    return newest is not None and now.taken_at - newest < FRESH_S
 
 
 def _newest_in(journal: JournalReader) -> float | None:

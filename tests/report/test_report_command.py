@@ -14,12 +14,15 @@ from click.testing import CliRunner, Result
 from nodes.cli import cli
 from nodes.client.blocking import Client
 from nodes.errors import NoWorkers
+from nodes.master.journal_file import journal_file
 from nodes.report.model import Report
 from nodes.routing.histogram import PER_OCTAVE
 from nodes.security.tokens import read_token
+from nodes.support.addresses import parse_address
 from nodes.wire import ClusterSnapshot
 from tests.kit import FrozenProcess, Node, hosted, poll_for, run_nodes, up
-from tests.report.kit import Tags
+from tests.report.kit import Tags, snapshot
+from tests.report.test_gather import write_journal
 
 BUCKET = 2 ** (1 / PER_OCTAVE)
 """By which factor the ends of a latency's bucket are apart."""
@@ -106,6 +109,8 @@ def test_a_master_elsewhere_is_asked(tmp_path: Path) -> None:
     with Node("up", "--workers", "1", "--port", "0", "--json", env=env) as node:
         address = str(node.ready["master"])
         token = tmp_path / "elsewhere" / "token"
+        # Somebody had that port here once: that is not what is asked for.
+        write_journal(journal_file(parse_address(address).port), [snapshot(1)])
         with Client(address) as client:
             for _ in range(20):
                 client.getbyname("xander")
