@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from nodes.errors import BadRequest, Conflict, DataError, Forbidden, LookupFailed, NotPossible
+from nodes.errors import (
+    BadRequest,
+    Conflict,
+    DataError,
+    Forbidden,
+    LookupFailed,
+    NotPossible,
+    Stopping,
+    UnknownWorker,
+)
 from nodes.master.catalog_offers import CatalogPart
 from nodes.master.core import MasterCore
 from nodes.master.operations import INSTANT
@@ -43,6 +52,12 @@ there is no worker, which tells a stock client more than "no such verb"."""
 CERTIFIED = {TokenRole.WORKER: MAY_REGISTER, TokenRole.OPERATOR: MAY_OPERATE}
 """With TLS, the certificates that go with a token's role; a client needs none."""
 
+
+TURNED_DOWN = frozenset(
+    one.code for one in (BadRequest, Conflict, Forbidden, NotPossible, Stopping, UnknownWorker)
+)
+"""Codes of what was asked wrongly, or by whoever may not, or too late: no failures of lookups.
+Wrong tokens are counted by themselves."""
 
 MAX_NAME_CHARS = 60
 """Characters of a certificate's name that an event tells."""
@@ -139,12 +154,17 @@ class MasterService(Service):
             if inspect.isawaitable(result):
                 result = await result
         except LookupFailed as error:
-            return Utf8(error_envelope(error))
+            return self._refuse(error)
         except DataError as error:
-            return Utf8(error_envelope(NotPossible(f"nothing was changed: {error}")))
+            return self._refuse(NotPossible(f"nothing was changed: {error}"))
         if isinstance(result, CatalogPart):
             return result.data
         return Utf8(result if isinstance(result, bytes) else result_envelope(result))
+
+    def _refuse(self, error: LookupFailed) -> bytes:
+        if error.code in TURNED_DOWN and not isinstance(error, WrongToken):
+            self._master.lookups.stats.turned_down(error.code)
+        return Utf8(error_envelope(error))
 
     async def _guarded_answer(
         self, role: TokenRole, do: Callable[..., object], *args: object, **named: object
