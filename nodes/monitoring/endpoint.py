@@ -160,6 +160,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(Page(HTTPStatus(code), PLAIN, (f"{text}\n",)), headers)
 
     def _answer(self, found: Page, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        self.request_version = self.protocol_version  # of one that says none as well
         body = []
         for part in in_slices(found.parts):
             body.append(part)
@@ -182,7 +183,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 32
+    request_queue_size = socket.SOMAXCONN
 
     def __init__(self, at: Address, look: Look) -> None:
         self.stopping = False

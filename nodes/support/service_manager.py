@@ -37,7 +37,8 @@ class ServiceManager:
         # A name that begins with @ is one of the abstract namespace.
         self._path = f"\0{path[1:]}" if path.startswith("@") else path
         meant = pid in ("", str(os.getpid()))
-        self.watchdog_s = int(micros) / 1e6 if self._path and meant and micros.isdigit() else None
+        due = int(micros) / 1e6 if micros.isdecimal() and self._path and meant else 0.0
+        self.watchdog_s = due or None
         self._status = ""
 
     @property
