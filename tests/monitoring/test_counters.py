@@ -23,7 +23,7 @@ from tests.console.fakes import cluster_snapshot
 NEVER_FALLS = re.compile(r"\w+_(total|bucket|sum|count)\b")
 
 STEPS = 100
-SEEDS = 6
+SEEDS = 3
 
 FOUND = answer_part(b'[{"a":1}]', count=1, after=None, catalog="v", files=())
 

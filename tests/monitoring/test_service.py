@@ -59,6 +59,7 @@ def ask_health(address: str, *options: str) -> Result:
     return CliRunner().invoke(health, ["--master", address, *options])
 
 
+@pytest.mark.long
 def test_a_cluster_tells_whoever_watches_it_how_it_is(manager: FakeManager, tmp_path: Path) -> None:
     given = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
     up = ("up", "--workers", "1", "--port", "0", "--metrics", "127.0.0.1:0", "--json")
@@ -114,6 +115,7 @@ def test_a_deep_look_counts_only_a_lookup_that_is_answered() -> None:
         assert (alone.exit_code, json.loads(alone.stdout)["ready"]) == (1, False)
         with worker_inside(master):
             assert ask_health(address, "--deep").exit_code == 0
+    assert ask_health(address, "--timeout", "0.5").exit_code == 2
 
 
 def test_signs_of_life_come_only_while_the_loop_runs(manager: FakeManager, tmp_path: Path) -> None:
