@@ -18,7 +18,7 @@ from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
 from nodes.routing.refusals import AddressHeld, GivenUp
 from nodes.routing.states import ENDS, IN_ROTATION, Change, ProcessChange, State
-from nodes.routing.tally import Tally
+from nodes.routing.tally import Tally, direct_lookups
 from nodes.routing.worker import Listener, Worker
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
@@ -139,7 +139,7 @@ class Registry:
             moved=self.moved,
             in_store=in_store,
             program=program,
-            direct_before=self._direct_before(instance),
+            direct_before=direct_lookups(instance, self),
         )
         self._forget(worker.id)
         self._workers[worker.id] = worker
@@ -149,13 +149,6 @@ class Registry:
         self.available += (worker,)
         self._place(worker, now)
         return worker
-
-    def _direct_before(self, instance: str) -> int | None:
-        """Direct lookups of that process that count with its registration before; None without."""
-        for other in self._workers.values():
-            if other.instance == instance and other.direct_before is not None:
-                return other.direct_before + other.direct.served
-        return None
 
     def serve(self, versions: Collection[str], now: float) -> None:
         """Those versions of the catalog are served from now on: several while workers switch from

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from nodes.routing.worker import Worker
@@ -33,6 +34,16 @@ def counts_of(worker: Worker) -> WorkerCounts:
         worker.lost.rerouted_away,
         worker.errors,
     )
+
+
+def direct_lookups(instance: str, workers: Iterable[Worker]) -> int | None:
+    """Direct lookups of that process that count with a registration of its own among those; None
+    if there is none.
+    """
+    for worker in workers:
+        if worker.instance == instance and worker.direct_before is not None:
+            return worker.direct_before + worker.direct.served
+    return None
 
 
 class Tally:
