@@ -75,6 +75,7 @@ class MasterService(Service):
         self._session = Session(master.authenticator, "")
         self._generation: int | None = None
         self._sends_part = False
+        self._strange = 0
         self._registers = False
         self._ended = False
         # Each with the role that it needs, None for what a stranger may ask.
@@ -143,6 +144,8 @@ class MasterService(Service):
 
     def on_close(self) -> None:
         """The end of the connection that a worker registered on is the end of the worker."""
+        if self._strange:
+            self._master.lookups.stats.turned_down(Forbidden.code, self._strange)
         self._ended = True
         if self._generation is not None:
             self._master.expiries.pop(self._generation, None)
@@ -162,7 +165,10 @@ class MasterService(Service):
         return Utf8(result if isinstance(result, bytes) else result_envelope(result))
 
     def _refuse(self, error: LookupFailed) -> bytes:
-        if error.code in TURNED_DOWN and not isinstance(error, WrongToken):
+        if isinstance(error, Forbidden) and self._session.role is None:
+            # Who has a token shows it when it is asked for: that is known when they leave.
+            self._strange += not isinstance(error, WrongToken)
+        elif error.code in TURNED_DOWN:
             self._master.lookups.stats.turned_down(error.code)
         return Utf8(error_envelope(error))
 
@@ -252,6 +258,7 @@ class MasterService(Service):
         except WrongToken as wrong:
             await asyncio.sleep(wrong.wait_s)
             raise
+        self._strange = 0
         self.trusted = self._session.role in (TokenRole.WORKER, TokenRole.OPERATOR)
         return role
 
