@@ -108,8 +108,8 @@ class Endpoint:
         """Ends it; harmless when done before."""
         if self._ending.is_set():
             return
+        self._server.shutdown()  # waits for it to have served: it is told to end only then
         self._ending.set()
-        self._server.shutdown()
         self._thread.join()
         self._server.server_close()
         self._server.drop_all()

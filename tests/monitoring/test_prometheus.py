@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -54,6 +55,85 @@ def test_promtool_finds_nothing_wrong_with_the_metrics() -> None:
 
 def test_promtool_finds_nothing_wrong_with_the_rules() -> None:
     assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES))
+
+
+FIRES: dict[str, dict[str, str]] = {
+    "RollcallMasterUnseen": {'up{job="rollcall"}': "0x60"},
+    "RollcallOutage": {'rollcall_verdict{state="outage"}': "1x60"},
+    "RollcallDegraded": {'rollcall_verdict{state="degraded"}': "1x60"},
+    "RollcallLookupsFail": {
+        'rollcall_lookup_errors_total{code="deadline"}': "0+2x60",
+        "rollcall_lookups_total": "0+98x60",
+    },
+    "RollcallLookupsSlow": {
+        'rollcall_lookup_duration_seconds_bucket{le="0.5"}': "0+90x60",
+        'rollcall_lookup_duration_seconds_bucket{le="1.0"}': "0+100x60",
+        'rollcall_lookup_duration_seconds_bucket{le="+Inf"}': "0+100x60",
+    },
+    "RollcallWorkersMissing": {
+        'rollcall_workers{state="up"}': "2x60",
+        "rollcall_workers_wanted": "3x60",
+    },
+    "RollcallWorkerRestarts": {'rollcall_worker_restarts_total{worker="w1"}': "0+1x60"},
+    "RollcallWorkerLateAgainAndAgain": {
+        'rollcall_worker_hedged_away_total{worker="w1"}': "0+2x60",
+        'rollcall_worker_attempts_total{worker="w1"}': "0+10x60",
+    },
+    "RollcallHedgeBudgetExhausted": {"rollcall_hedge_budget_exhausted": "1x60"},
+    "RollcallBreakersIgnored": {"rollcall_breakers_ignored": "1x60"},
+    "RollcallMachineLost": {'rollcall_machine_reachable{machine="m1"}': "0x60"},
+    "RollcallMasterLags": {"rollcall_master_lag_seconds": "0.9x60"},
+    "RollcallRecordsDiffer": {
+        'rollcall_catalog_info{catalog="a"}': "1x60",
+        'rollcall_catalog_info{catalog="b"}': "1x60",
+    },
+    "RollcallLogins": {"rollcall_refused_logins_total": "0+5x60"},
+    "RollcallCertificateExpires": {"rollcall_certificate_expiry_timestamp_seconds": "86400x60"},
+    "RollcallJournalLoses": {"rollcall_journal_dropped_events_total": "0+1x60"},
+}
+"""What each alert is about, in promtool's way: a sample a minute."""
+
+CALM: dict[str, str] = {
+    'up{job="rollcall"}': "1x60",
+    'rollcall_verdict{state="outage"}': "0x60",
+    'rollcall_verdict{state="degraded"}': "0x60",
+    'rollcall_lookup_errors_total{code="deadline"}': "0+1x60",
+    "rollcall_lookups_total": "0+1000x60",
+    'rollcall_workers{state="up"}': "3x60",
+    "rollcall_workers_wanted": "3x60",
+    'rollcall_worker_restarts_total{worker="w1"}': "0 1 1x60",
+    "rollcall_hedge_budget_exhausted": "0x60",
+    "rollcall_refused_logins_total": "0 1 2 2x60",
+    "rollcall_certificate_expiry_timestamp_seconds": "31536000x60",
+    "rollcall_journal_dropped_events_total": "7x60",
+}
+
+
+def alerts_of(series: dict[str, str], expected: set[str]) -> dict[str, object]:
+    """A case for promtool: which alerts fire after an hour of those."""
+    return {
+        "interval": "1m",
+        "input_series": [{"series": one, "values": values} for one, values in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
+                "eval_time": "58m",
+                "exp_samples": [
+                    {"labels": f'{{alertname="{one}"}}', "value": 1} for one in sorted(expected)
+                ],
+            }
+        ],
+    }
+
+
+def test_each_alert_fires_for_what_it_is_about_and_none_on_a_calm_day(tmp_path: Path) -> None:
+    names = re.findall(r"- alert: (\w+)", RULES.read_text())
+    assert set(names) == FIRES.keys()
+    cases = [alerts_of(series, {name}) for name, series in FIRES.items()]
+    file = tmp_path / "alerts.yml"
+    asked = {"rule_files": [str(RULES)], "evaluation_interval": "1m"}
+    file.write_text(json.dumps({**asked, "tests": [*cases, alerts_of(CALM, set())]}))
+    promtool("test", "rules", str(file))
 
 
 def test_promtool_reads_what_the_dashboard_asks_for(tmp_path: Path) -> None:
