@@ -221,7 +221,9 @@ class _Server(socketserver.ThreadingTCPServer):
         """Answers a connection in a thread of its own."""
         with self._lock:
             if len(self._began) >= MAX_CONNECTIONS:
-                _drop(min(self._began, key=self._began.__getitem__))
+                oldest = next(iter(self._began))
+                del self._began[oldest]
+                _drop(oldest)
             self._began[request] = time.monotonic()
         super().process_request(request, client_address)
 
