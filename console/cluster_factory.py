@@ -38,6 +38,8 @@ def hosting(
     machines: Path | None = None,
     engine: str | None = None,
     open_engine: bool = False,
+    metrics: str | None = None,
+    metrics_open: bool = False,
 ) -> OpenCluster:
     """Hosts a master and its workers, in this process or on other machines."""
 
@@ -71,6 +73,8 @@ def hosting(
             host=host,
             insecure=insecure,
             open_machines=open_machines,
+            metrics=metrics,
+            metrics_open=metrics_open,
         )
 
     return open_cluster

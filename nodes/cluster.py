@@ -21,6 +21,7 @@ from nodes.master.journal_file import journal_file
 from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
+from nodes.monitoring.endpoint import Endpoint, metrics_address
 from nodes.security.kept_tokens import KeptTokens
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token
@@ -138,6 +139,11 @@ class HostedCluster(Operations):
         clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
         workers_from: the networks, in CIDR's form, that workers may register from besides this
             machine; none for any.
+        metrics: where it is watched over HTTP, as "HOST:PORT"; None for nowhere.
+        metrics_open: whether others than this machine may reach that.
+
+    Attributes:
+        endpoint: where it is watched; None for nowhere.
 
     Raises:
         DataError: the records cannot be used.
@@ -159,6 +165,8 @@ class HostedCluster(Operations):
         open_machines: OpenMachines | None = None,
         clock: Callable[[], float] = time.time,
         workers_from: Sequence[str] = (),
+        metrics: str | None = None,
+        metrics_open: bool = False,
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -184,7 +192,9 @@ class HostedCluster(Operations):
             journal_path=lambda: None if self.master.journal is None else self.master.journal.path,
             recording_path=lambda: self.master.recording_path,
         )
+        self.endpoint: Endpoint | None = None
         try:
+            self.endpoint = open_endpoint(self.master, metrics, is_open=metrics_open)
             self.fleet = self._lead(build, tls, open_machines)
             self.master.start()
             with acting_as(LAUNCHER):
@@ -192,7 +202,7 @@ class HostedCluster(Operations):
             if watch:
                 self.fleet.watch()
         except BaseException:
-            self.master.stop()
+            stop_watched(self.master, self.endpoint)
             raise
 
     def _lead(self, build: Build, tls: Path | None, open_machines: OpenMachines | None) -> Fleet:
@@ -247,13 +257,35 @@ class HostedCluster(Operations):
         """
         if os.getpid() != self._process:
             return
-        self.master.stop()
+        stop_watched(self.master, self.endpoint)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def open_endpoint(master: Master, metrics: str | None, *, is_open: bool) -> Endpoint | None:
+    """Where that master is watched over HTTP: at "HOST:PORT", None for nowhere.
+
+    Raises:
+        BadRequest: that is no address.
+        StartError: it cannot be had, or is not allowed.
+    """
+    if metrics is None:
+        return None
+    return Endpoint(metrics_address(metrics), master.recent_snapshot, is_open=is_open)
+
+
+def stop_watched(master: Master, endpoint: Endpoint | None) -> None:
+    """Stops a master; until that is done, who watches is told that it stops."""
+    if endpoint is None:
+        master.stop()
+        return
+    with endpoint:
+        endpoint.leave()
+        master.stop()
 
 
 def open_master(

@@ -19,6 +19,7 @@ _COMMANDS = {
     "worker": "worker",
     "lookup": "lookup",
     "ps": "steer",
+    "health": "health",
     "events": "steer",
     "journal": "journal",
     "recording": "recording",

@@ -165,6 +165,17 @@ workers_from_option = click.option(
     help="Let workers register from this network and this machine only (10.1.0.0/16, say); "
     "may be given several times.  [default: from anywhere, with a worker's token]",
 )
+metrics_option = click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    default=None,
+    help="Answer /metrics (Prometheus), /healthz and /readyz over HTTP there.",
+)
+
+metrics_open_option = click.option(
+    "--metrics-open", is_flag=True, help="Let --metrics be an address that other machines reach."
+)
+
 
 skip_bad_option = click.option(
     "--skip-bad", is_flag=True, help="Leave bad records out instead of failing."
@@ -179,6 +190,11 @@ def master_options(command: F) -> F:
 def place_options(command: F) -> F:
     """Of whoever starts workers: where."""
     return machines_option(engine_option(open_engine_option(command)))
+
+
+def metrics_options(command: F) -> F:
+    """Of whoever has a master: where it is watched from outside."""
+    return metrics_option(metrics_open_option(command))
 
 
 def listen_options(command: F) -> F:

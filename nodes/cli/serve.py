@@ -18,26 +18,31 @@ from nodes.cli.common import (
     json_option,
     listen_options,
     log_to_stderr,
+    metrics_options,
     place_options,
     port_option,
     print_json,
     require_token_option,
     say_insecurity,
     skip_bad_option,
-    wait_for,
     watch_option,
     workers_from_option,
     workers_option,
 )
 from nodes.cli.data import build_with_progress
-from nodes.cluster import HostedCluster, open_master
+from nodes.cli.service import serve_until
+from nodes.cluster import HostedCluster, open_endpoint, open_master, stop_watched
 from nodes.errors import StartError
 from nodes.fleet.elsewhere import machines_elsewhere
+from nodes.master.master import Master
+from nodes.monitoring.endpoint import Endpoint
+from nodes.monitoring.pages import STUCK
 from nodes.support.addresses import DEFAULT_PORT
 from nodes.support.collection import freeze_permanent_objects
 from nodes.support.paths import shipped_data
+from nodes.support.service_manager import ServiceManager
 from nodes.support.text import printable
-from nodes.wire import ClusterSnapshot
+from nodes.wire import ClusterSnapshot, verdict
 
 READY_TIMEOUT_S = 15.0
 """Seconds that the workers of a new cluster may take to come up."""
@@ -57,6 +62,7 @@ MAX_DESCRIPTORS = 8192
 @watch_option
 @require_token_option
 @workers_from_option
+@metrics_options
 @place_options
 @json_option
 @explained
@@ -72,6 +78,8 @@ def up(
     watch: bool,
     require_token: bool,
     workers_from: tuple[str, ...],
+    metrics: str | None,
+    metrics_open: bool,
     machines: Path | None,
     engine: str | None,
     open_engine: bool,
@@ -80,7 +88,7 @@ def up(
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     log_to_stderr(logging.WARNING)
     bound_descriptors(MAX_DESCRIPTORS)
-    stop = StopSignals()
+    stop, manager = StopSignals(), ServiceManager()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
     open_machines = machines_elsewhere(
         machines, engine, open_engine=open_engine, tls=tls is not None
@@ -97,13 +105,15 @@ def up(
         insecure=insecure,
         workers_from=workers_from,
         open_machines=open_machines,
+        metrics=metrics,
+        metrics_open=metrics_open,
     ) as cluster:
         say_insecurity(host, tls)
         freeze_permanent_objects()
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
-            _say_ready(ready, workers, as_json=as_json)
-        wait_for(stop.asked)
+            _say_ready(ready, workers, cluster.endpoint, as_json=as_json)
+            _serve(cluster.master, stop, manager)
 
 
 def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> ClusterSnapshot | None:
@@ -126,16 +136,39 @@ def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> Cluster
     return None
 
 
-def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> None:
+def _say_ready(
+    snapshot: ClusterSnapshot, workers: int, endpoint: Endpoint | None, *, as_json: bool
+) -> None:
     running = sum(worker.state == "up" for worker in snapshot.workers)
     if as_json:
-        print_json({"ready": True, "master": snapshot.address, "workers": running})
+        _print_ready(snapshot.address, running, endpoint)
         return
     count = f"{running} of {workers} workers" if running != workers else f"{workers} workers"
     click.echo(
         f"ready: {snapshot.address}, {count}, {printable(snapshot.dataset)} "
-        f"({snapshot.records:,} records); Ctrl-C drains and stops"
+        f"({snapshot.records:,} records){_watched_at(endpoint)}; Ctrl-C drains and stops"
     )
+
+
+def _print_ready(address: str, workers: int, endpoint: Endpoint | None) -> None:
+    watched = {} if endpoint is None else {"metrics": str(endpoint.address)}
+    print_json({"ready": True, "master": address, "workers": workers, **watched})
+
+
+def _watched_at(endpoint: Endpoint | None) -> str:
+    return "" if endpoint is None else f", watched at http://{endpoint.address}"
+
+
+def _serve(master: Master, stop: StopSignals, manager: ServiceManager) -> None:
+    """Serves until it is told to stop."""
+
+    def status() -> str:
+        try:
+            return verdict(master.recent_snapshot()).line
+        except TimeoutError:
+            return STUCK
+
+    serve_until(stop.asked, manager, master.loop, status)
 
 
 @click.command()
@@ -144,6 +177,7 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 @balance_option
 @require_token_option
 @workers_from_option
+@metrics_options
 @json_option
 @explained
 def master(
@@ -154,12 +188,14 @@ def master(
     balance: str,
     require_token: bool,
     workers_from: tuple[str, ...],
+    metrics: str | None,
+    metrics_open: bool,
     as_json: bool,
 ) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
     log_to_stderr(logging.WARNING)
     bound_descriptors(MAX_DESCRIPTORS)
-    stop = StopSignals()
+    stop, manager = StopSignals(), ServiceManager()
     running = open_master(
         host=host,
         port=port,
@@ -171,15 +207,16 @@ def master(
     )
     say_insecurity(host, tls)
     freeze_permanent_objects()
-    running.start()
+    endpoint: Endpoint | None = None
     try:
+        endpoint = open_endpoint(running, metrics, is_open=metrics_open)
+        running.start()
+        address = str(running.address)
         if as_json:
-            print_json({"ready": True, "master": str(running.address), "workers": 0})
+            _print_ready(address, 0, endpoint)
         else:
-            click.echo(
-                f"ready: {running.address}; workers: rollcall-nodes worker --master "
-                f"{running.address}"
-            )
-        wait_for(stop.asked)
+            workers = f"workers: rollcall-nodes worker --master {address}"
+            click.echo(f"ready: {address}{_watched_at(endpoint)}; {workers}")
+        _serve(running, stop, manager)
     finally:
-        running.stop()
+        stop_watched(running, endpoint)

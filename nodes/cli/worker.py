@@ -29,6 +29,7 @@ from nodes.cli.common import (
     watch_stdin,
 )
 from nodes.cli.launcher_input import LauncherInput
+from nodes.cli.service import serve_until
 from nodes.errors import StartError, StoreDown
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import worker_token
@@ -37,6 +38,7 @@ from nodes.support.backoff import Backoff
 from nodes.support.collection import freeze_permanent_objects
 from nodes.support.listening import check_host, explain_bind, named
 from nodes.support.paths import shipped_data
+from nodes.support.service_manager import ServiceManager
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
 from nodes.worker.fetching import CatalogFetcher
@@ -105,6 +107,7 @@ def worker(
     later, ends it at once.
     """
     log_to_stderr(logging.INFO)
+    manager = ServiceManager()
     launcher = LauncherInput() if secrets_from_stdin else None
     token = worker_token if launcher is None else launcher.token
     # Taken out of the environment: what this process starts is another.
@@ -153,10 +156,16 @@ def worker(
     freeze_permanent_objects()
     running.start()
     try:
+        manager.status(running.registration.status)
         wait_for(running.registration.settled)
         if running.registration.ready:
             _say_ready(running, master, as_json=as_json)
-        wait_for(running.registration.done)
+            serve_until(
+                running.registration.done,
+                manager,
+                running.loop,
+                lambda: running.registration.status,
+            )
     finally:
         running.stop()
     if running.registration.refusal is not None:

@@ -57,6 +57,12 @@ BLOCKING_THREADS = 4
 MAX_NOTED = 100
 """Kinds of workers of another protocol that events tell of."""
 
+RECENT_S = 1.5
+"""Seconds for which a snapshot is of use to who watches from outside."""
+
+LOOP_ANSWERS_S = 2.0
+"""Seconds that another waits for at most."""
+
 REJOIN_WITHIN_S = 3.0
 """Seconds within which the workers of a master that was restarted register again."""
 
@@ -148,6 +154,7 @@ class MasterCore:
         self._balance = balance
         self._started = time.monotonic()
         self._refusals: set[str] = set()
+        self._newest: tuple[float, ClusterSnapshot | None] = (0.0, None)
 
     def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
         operations = Operations(
@@ -220,6 +227,19 @@ class MasterCore:
         """The whole cluster, now; from any thread."""
         return self.loop.call(self._take_snapshot)
 
+    def recent_snapshot(self, max_age_s: float = RECENT_S) -> ClusterSnapshot:
+        """The cluster as it was at most so many seconds ago; from any thread. Mostly, it has been
+        taken already (the journal asks for one each second): lookups do not wait for who watches.
+
+        Raises:
+            TimeoutError: the loop does not run.
+            RuntimeError: it has ended.
+        """
+        taken_at, snapshot = self._newest
+        if snapshot is not None and time.monotonic() - taken_at <= max_age_s:
+            return snapshot
+        return self.loop.call(self._take_snapshot, timeout_s=LOOP_ANSWERS_S)
+
     def _take_snapshot(self) -> ClusterSnapshot:
         facts = MasterFacts(
             address=str(self.address),
@@ -229,8 +249,12 @@ class MasterCore:
             refused_logins=self.authenticator.refused,
             tls_expires_at=self.tls_expires_at,
             journal_trouble="" if self.journal is None else self.journal.losses,
+            journal_dropped=0 if self.journal is None else self.journal.dropped,
+            recording_dropped=0 if self.journal is None else self.journal.recording_dropped,
         )
-        return take_snapshot(facts, self.membership, self.lookups)
+        snapshot = take_snapshot(facts, self.membership, self.lookups)
+        self._newest = time.monotonic(), snapshot
+        return snapshot
 
     def refuse_protocol(self, peer: str, spoken: Speaks) -> str:
         """What a worker is told that speaks another protocol."""

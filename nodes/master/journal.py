@@ -133,6 +133,11 @@ class Journal:
         recording = "" if self._recorder is None else self._recorder.losses
         return encodable("; ".join(part for part in (self.trouble, lost, recording) if part))
 
+    @property
+    def recording_dropped(self) -> int:
+        """Snapshots that the recording has lost."""
+        return 0 if self._recorder is None else self._recorder.dropped
+
     def close(self) -> None:
         """Writes what waits, if it can be written, and ends."""
         self._stopping.set()

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import shlex
-from bisect import bisect_left
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from nodes.dispatch.batches import Answers
 from nodes.dispatch.call import Answer, Call
-from nodes.errors import LookupFailed
+from nodes.errors import BadRequest, LookupFailed
+from nodes.master.durations import Durations, RecentDurations, by_bucket
 from nodes.routing import WindowedHistogram
 from nodes.routing.histogram import merge, quantile
 from nodes.support.text import excerpt
 from nodes.support.units import known_ms, rounded_ms
 from nodes.transport import messages, shortcuts
-from nodes.wire import NOTHING_FOUND, LookupRequest, LookupView, SlowLookup
+from nodes.wire import NOTHING_FOUND, LookupDurations, LookupRequest, LookupView, SlowLookup
 
-LATENCY_BOUNDS_MS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 60_000.0)
-"""Upper bounds of the histogram that is shown. 50 ms is the earliest hedge, 500 ms the longest
-attempt, and 60 s the longest deadline."""
-
-LATENCY_WINDOW_S = 60
-"""Whole seconds that the histogram covers, beside the one that has begun."""
+MAX_NAMES = 128
+"""Names of lookups whose durations are kept, those that are declared no more included: two datasets
+have fewer. What others take is that of `OTHER`."""
 
 MAX_SLOW = 16
 MAX_FAILED = 16
@@ -52,8 +48,6 @@ OTHER = "other"
 Asked = bytes | LookupRequest
 """A lookup's name and arguments: encoded, as they came, or as the request that they became."""
 
-_bucket_of = functools.partial(bisect_left, [bound / 1000 for bound in LATENCY_BOUNDS_MS[:-1]])
-
 
 class LookupFigures(NamedTuple):
     """What is known of all lookups at one moment; see `ClusterSnapshot`."""
@@ -66,6 +60,7 @@ class LookupFigures(NamedTuple):
     p99_s: float | None
     latencies: tuple[tuple[float, int], ...]
     lookups: tuple[LookupView, ...]
+    durations: tuple[LookupDurations, ...]
     slow: tuple[SlowLookup, ...]
 
 
@@ -83,11 +78,12 @@ class _Note(NamedTuple):
 
 
 class _NameFigures:
-    """The figures of one lookup's name."""
+    """The figures of one lookup's name; `durations` outlive it."""
 
-    __slots__ = ("answered", "empty", "errors", "histogram")
+    __slots__ = ("answered", "durations", "empty", "errors", "histogram")
 
-    def __init__(self) -> None:
+    def __init__(self, durations: Durations) -> None:
+        self.durations = durations
         self.answered = 0
         self.empty = 0
         self.errors = 0
@@ -98,34 +94,6 @@ class _NameFigures:
         self.answered += other.answered
         self.empty += other.empty
         self.errors += other.errors
-
-
-class _LatencyCounts:
-    """A windowed histogram of few fixed buckets, one count of each for every second."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[int, list[int]] = {}
-
-    def add_all(self, latencies: Iterable[float], second: int, times: int = 1) -> None:
-        """Notes lookups of one second, by the seconds that each took; each so many times."""
-        counts = self._seconds.get(second)
-        if counts is None:
-            counts = self._seconds[second] = [0] * len(LATENCY_BOUNDS_MS)
-            for old in [one for one in self._seconds if one < second - LATENCY_WINDOW_S]:
-                del self._seconds[old]
-        for bucket, count in Counter(map(_bucket_of, latencies)).items():
-            counts[bucket] += count * times
-
-    def recent(self, now: float) -> tuple[tuple[float, int], ...]:
-        """Each bucket's upper bound in milliseconds, and how many lookups are in it."""
-        newest = int(now)
-        recent = [
-            counts
-            for second, counts in self._seconds.items()
-            if newest - LATENCY_WINDOW_S <= second <= newest
-        ]
-        totals = map(sum, zip(*recent, strict=True)) if recent else [0] * len(LATENCY_BOUNDS_MS)
-        return tuple(zip(LATENCY_BOUNDS_MS, totals, strict=True))
 
 
 class LookupStats:
@@ -140,19 +108,23 @@ class LookupStats:
 
     Attributes:
         errors_by_code: lookups that failed, by the code of their error.
+        refused_by_code: what was asked wrongly, or by whoever may not, by the code of the answer:
+            no failure of the cluster's.
     """
 
     def __init__(self, declared: Callable[[], Iterable[str]]) -> None:
         self._declared = declared
         self.errors_by_code: dict[str, int] = {}
+        self.refused_by_code: dict[str, int] = {}
         self._answered = 0
         self._unfolded: list[tuple[float, float, Asked, bool]] = []
         self._names: Iterable[str] = ()
         self._by_name: dict[bytes, _NameFigures] = {}
-        self._other = _NameFigures()
-        self._batches = _NameFigures()
+        self._durations: dict[bytes, Durations] = {}
+        self._other = _NameFigures(Durations())
+        self._batches = _NameFigures(Durations())
         self._failures: dict[str, WindowedHistogram] = {}
-        self._latencies = _LatencyCounts()
+        self._recent = RecentDurations()
         self._slowest: list[_Note] = []
         self._slow_above_s = 0.0
         self._failed: deque[_Note] = deque(maxlen=MAX_FAILED)
@@ -174,11 +146,18 @@ class LookupStats:
         self._names = names
         before = self._by_name
         self._by_name = {
-            name: before.pop(name) if name in before else _NameFigures()
+            name: before.pop(name) if name in before else _NameFigures(self._durations_of(name))
             for name in map(str.encode, names)
         }
         for figures in before.values():
             self._other.take_over(figures)
+
+    def _durations_of(self, name: bytes) -> Durations:
+        if name not in self._durations:
+            if len(self._durations) >= MAX_NAMES:
+                return self._other.durations
+            self._durations[name] = Durations()
+        return self._durations[name]
 
     # -- what happened ------------------------------------------------------------
 
@@ -229,6 +208,10 @@ class LookupStats:
         self._other.errors += 1
         self._count_failures(error.code, 1, 0.0, now)
 
+    def turned_down(self, code: str, count: int = 1) -> None:
+        """So many requests were wrong, or of whoever may not ask that."""
+        self.refused_by_code[code] = self.refused_by_code.get(code, 0) + count
+
     def batch(self, answers: Answers, took_s: float, now: float) -> None:
         """A batch is over. Each of its lookups took as long as all of it; those that are wrong
         count nowhere, as when they are asked alone.
@@ -239,7 +222,10 @@ class LookupStats:
             figures.answered += answered
             figures.empty += answers.empty
             figures.histogram.add(took_s, now, answered)
-            self._latencies.add_all((took_s,), int(now), answered)
+            counts = by_bucket((took_s,), answered)
+            self._add_durations(figures, counts, took_s * answered, int(now))
+        if answers.refused:
+            self.turned_down(BadRequest.code, answers.refused)
         for code, count in answers.failures.items():
             figures.errors += count
             self._count_failures(code, count, took_s, now)
@@ -266,8 +252,14 @@ class LookupStats:
             figures.answered += len(latencies)
             figures.empty += sum(empties)
             figures.histogram.add_all(latencies, second)
-            self._latencies.add_all(latencies, second)
+            self._add_durations(figures, by_bucket(latencies), sum(latencies), second)
         self._keep_slowest(self._slowest, now)
+
+    def _add_durations(
+        self, figures: _NameFigures, counts: dict[int, int], sum_s: float, second: int
+    ) -> None:
+        figures.durations.add(counts, sum_s)
+        self._recent.add(counts, second)
 
     def _keep_slowest(self, notes: list[_Note], now: float) -> None:
         recent = [note for note in notes if now - note.at < SLOW_KEPT_S]
@@ -296,8 +288,12 @@ class LookupStats:
             },
             p50_s=quantile(counts, 0.5),
             p99_s=quantile(counts, 0.99),
-            latencies=self._latencies.recent(now),
+            latencies=self._recent.shown(now),
             lookups=tuple(_lookup_view(name, one, now) for name, one in named),
+            durations=(
+                *(one.view(name.decode()) for name, one in self._durations.items()),
+                *(one.durations.view(name) for name, one in unnamed),
+            ),
             slow=self._slow_lookups(now, wall),
         )
 

@@ -135,6 +135,8 @@ class LookupHandler:
         if not isinstance(error, BadRequest):
             error = error.identified(call.request_id)
             self.stats.failed_one(call, error, took_s, time.monotonic(), request)
+        else:
+            self.stats.turned_down(error.code)
         if isinstance(error, PoisonLookup):
             self._note(EventKind.POISON_LOOKUP, "", error.message)
         if isinstance(error, NoWorkers) and self._finished is not None:

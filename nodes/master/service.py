@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from nodes.errors import BadRequest, Conflict, DataError, Forbidden, LookupFailed, NotPossible
+from nodes.errors import (
+    BadRequest,
+    Conflict,
+    DataError,
+    Forbidden,
+    LookupFailed,
+    NotPossible,
+    Stopping,
+    UnknownWorker,
+)
 from nodes.master.catalog_offers import CatalogPart
 from nodes.master.core import MasterCore
 from nodes.master.operations import INSTANT
@@ -44,6 +53,12 @@ CERTIFIED = {TokenRole.WORKER: MAY_REGISTER, TokenRole.OPERATOR: MAY_OPERATE}
 """With TLS, the certificates that go with a token's role; a client needs none."""
 
 
+TURNED_DOWN = frozenset(
+    one.code for one in (BadRequest, Conflict, Forbidden, NotPossible, Stopping, UnknownWorker)
+)
+"""Codes of what was asked wrongly, or by whoever may not, or too late: no failures of lookups.
+Wrong tokens are counted by themselves."""
+
 MAX_NAME_CHARS = 60
 """Characters of a certificate's name that an event tells."""
 
@@ -60,6 +75,7 @@ class MasterService(Service):
         self._session = Session(master.authenticator, "")
         self._generation: int | None = None
         self._sends_part = False
+        self._strange = 0
         self._registers = False
         self._ended = False
         # Each with the role that it needs, None for what a stranger may ask.
@@ -128,6 +144,8 @@ class MasterService(Service):
 
     def on_close(self) -> None:
         """The end of the connection that a worker registered on is the end of the worker."""
+        if self._strange:
+            self._master.lookups.stats.turned_down(Forbidden.code, self._strange)
         self._ended = True
         if self._generation is not None:
             self._master.expiries.pop(self._generation, None)
@@ -139,12 +157,20 @@ class MasterService(Service):
             if inspect.isawaitable(result):
                 result = await result
         except LookupFailed as error:
-            return Utf8(error_envelope(error))
+            return self._refuse(error)
         except DataError as error:
-            return Utf8(error_envelope(NotPossible(f"nothing was changed: {error}")))
+            return self._refuse(NotPossible(f"nothing was changed: {error}"))
         if isinstance(result, CatalogPart):
             return result.data
         return Utf8(result if isinstance(result, bytes) else result_envelope(result))
+
+    def _refuse(self, error: LookupFailed) -> bytes:
+        if isinstance(error, Forbidden) and self._session.role is None:
+            # Who has a token shows it when it is asked for: that is known when they leave.
+            self._strange += not isinstance(error, WrongToken)
+        elif error.code in TURNED_DOWN:
+            self._master.lookups.stats.turned_down(error.code)
+        return Utf8(error_envelope(error))
 
     async def _guarded_answer(
         self, role: TokenRole, do: Callable[..., object], *args: object, **named: object
@@ -232,6 +258,7 @@ class MasterService(Service):
         except WrongToken as wrong:
             await asyncio.sleep(wrong.wait_s)
             raise
+        self._strange = 0
         self.trusted = self._session.role in (TokenRole.WORKER, TokenRole.OPERATOR)
         return role
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from nodes.master.lookups import LookupHandler
 from nodes.master.membership import Membership
 from nodes.routing import BETWEEN_REGISTRATIONS, LocalWorker, Phase, Registry, State, Worker
 from nodes.routing.histogram import quantile
+from nodes.routing.tally import counts_of
 from nodes.support.listening import is_loopback
 from nodes.support.natural import natural_key
 from nodes.support.units import known_ms
 from nodes.support.version import VERSION
-from nodes.wire import DAMAGED, STORE_DOWN, ClusterSnapshot, WorkerView
+from nodes.wire import DAMAGED, STORE_DOWN, ClusterSnapshot, EarlierCounts, WorkerView
 
 LATE = "late: asked last until it answers"
 
@@ -31,6 +33,8 @@ class MasterFacts(NamedTuple):
     refused_logins: int
     tls_expires_at: float | None
     journal_trouble: str
+    journal_dropped: int
+    recording_dropped: int
 
 
 def take_snapshot(
@@ -86,6 +90,11 @@ def take_snapshot(
         workers=workers,
         lookups=figures.lookups,
         slow=figures.slow,
+        refused_requests=dict(lookups.stats.refused_by_code),
+        journal_dropped=facts.journal_dropped,
+        recording_dropped=facts.recording_dropped,
+        durations=figures.durations,
+        earlier=earlier_counts(registry, workers),
     )
 
 
@@ -109,6 +118,21 @@ def worker_views(
         if local is not None and (worker is None or not worker.live) and _is_coming(local):
             views[worker_id] = _unregistered(worker_id, local, now, wall)
     return tuple(views[worker_id] for worker_id in sorted(views, key=natural_key))
+
+
+def earlier_counts(registry: Registry, views: Iterable[WorkerView]) -> dict[str, EarlierCounts]:
+    """What is to be added to the views of the workers, where there is anything; see
+    `EarlierCounts`.
+    """
+    found = {}
+    for view in views:
+        counts, worker = registry.tally.of(view.id), registry.get(view.id)
+        if worker is not None and worker.generation != view.generation:
+            counts = counts.plus(counts_of(worker))  # its process is shown, and no registration
+        earlier = EarlierCounts(*counts, registry.local.earlier_restarts(view.id))
+        if earlier != EarlierCounts():
+            found[view.id] = earlier
+    return found
 
 
 def _is_coming(local: LocalWorker) -> bool:

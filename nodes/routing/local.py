@@ -137,6 +137,7 @@ class LocalWorkers:
         self._workers: dict[str, LocalWorker] = {}
         self._begun = False
         self._ended: deque[str] = deque(maxlen=MAX_ENDED)
+        self._restarts: dict[str, int] = {}
         self.supervised = False
 
     def __contains__(self, worker_id: str) -> bool:
@@ -195,4 +196,12 @@ class LocalWorkers:
 
     def remove(self, worker_id: str) -> None:
         """It has ended, and is not started again."""
-        self._workers.pop(worker_id, None)
+        worker = self._workers.pop(worker_id, None)
+        if worker is not None and worker.restarts:
+            self._restarts[worker_id] = self._restarts.pop(worker_id, 0) + worker.restarts
+            if len(self._restarts) > MAX_ENDED:
+                del self._restarts[next(iter(self._restarts))]
+
+    def earlier_restarts(self, worker_id: str) -> int:
+        """Restarts of those of that id that were removed."""
+        return self._restarts.get(worker_id, 0)

@@ -18,6 +18,7 @@ from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
 from nodes.routing.refusals import AddressHeld, GivenUp
 from nodes.routing.states import ENDS, IN_ROTATION, Change, ProcessChange, State
+from nodes.routing.tally import Tally, direct_lookups
 from nodes.routing.worker import Listener, Worker
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
@@ -46,6 +47,7 @@ class Registry:
         self._generation = 0
         self.direct = 0
         """Lookups that all workers there ever were have answered, and not through here."""
+        self.tally = Tally()
         self.deaths = Deaths()
         self.given_up_at = -math.inf
         """When a worker last missed too many probes (seconds). Where its process lives, as on a
@@ -137,8 +139,9 @@ class Registry:
             moved=self.moved,
             in_store=in_store,
             program=program,
+            direct_before=direct_lookups(instance, self),
         )
-        self._workers.pop(worker.id, None)
+        self._forget(worker.id)
         self._workers[worker.id] = worker
         self._live[worker.generation] = worker
         self._tell_local(worker, ProcessChange.REGISTERED, "", now)
@@ -285,7 +288,7 @@ class Registry:
         surplus = len(down) - self.MAX_TOMBSTONES
         for index, worker in enumerate(down):
             if index < surplus or now - worker.since > self.KEEP_TOMBSTONES_S:
-                del self._workers[worker.id]
+                self._forget(worker.id)
 
     def forget_gone(self) -> list[str]:
         """Forgets every worker that is down and that nobody means to start again. Returns their
@@ -293,8 +296,13 @@ class Registry:
         """
         gone = [w.id for w in self._workers.values() if not w.live and w.id not in self.local]
         for worker_id in gone:
-            del self._workers[worker_id]
+            self._forget(worker_id)
         return gone
+
+    def _forget(self, worker_id: str) -> None:
+        worker = self._workers.pop(worker_id, None)
+        if worker is not None:
+            self.tally.add(worker)
 
     # -- probes ---------------------------------------------------------------
 

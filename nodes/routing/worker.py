@@ -40,6 +40,8 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         attempts: lookups that it was sent.
         refusals: lookups that it found wrong: for who is next, they are tasks performed.
         direct: what it does for clients that ask it themselves, as its last probe said.
+        direct_before: such lookups of its process that do not count here: those before it
+            registered. None until it has said how many.
         alive_at: when the newest question that it has answered was asked: then it was alive.
         has_suspect: it has a lookup that was on another worker as that one died.
         dismissed: an operator ends it: nothing that it was asked is to blame.
@@ -82,6 +84,7 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
     errors: int = 0
     refusals: int = 0
     direct: DirectCounts = DirectCounts()
+    direct_before: int | None = None
     estimate: float = 0.0
     latency: PeakEwma = msgspec.field(default_factory=PeakEwma)
     histogram: WindowedHistogram = msgspec.field(default_factory=WindowedHistogram)
@@ -162,8 +165,11 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
         """It has answered a probe, and said how it is. Returns how many lookups it has answered
         since the last one that did not come through here.
         """
-        served, in_flight = direct
-        fresh = max(0, served - self.direct.served)
+        said, in_flight = direct
+        if self.direct_before is None:
+            self.direct_before = said
+        served = max(self.direct.served, said - self.direct_before)
+        fresh = served - self.direct.served
         spent = now - self.probed_at
         self.direct = DirectCounts(served, in_flight, fresh / spent if spent > 0 else 0.0)
         self.cpu = cpu

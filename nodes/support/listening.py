@@ -142,11 +142,13 @@ def check_worker_network(address: str, here: str, networks: tuple[Network, ...])
         )
 
 
-def explain_bind(error: OSError, host: str, port: int) -> str:
-    """Why a port could not be had, by whom it is held if that can be seen, and what to do."""
+def explain_bind(error: OSError, host: str, port: int, *, option: str = "--port") -> str:
+    """Why a port could not be had, by whom it is held if that can be seen, and what to do: the
+    option names another.
+    """
     if error.errno != errno.EADDRINUSE:
         return f"cannot listen on {Address(host, port)}: {error.strerror}"
-    return f"port {port} is taken{_holder(port)}; choose another with --port, or 0 for any"
+    return f"port {port} is taken{_holder(port)}; choose another with {option}, or 0 for any"
 
 
 def _holder(port: int) -> str:

@@ -48,24 +48,31 @@ class LoopThread:
         """Whether the caller runs on this loop."""
         return threading.current_thread() is self._thread
 
-    def call(self, function: Callable[..., T], *args: object) -> T:
+    def call(self, function: Callable[..., T], *args: object, timeout_s: float | None = None) -> T:
         """Calls a function on the loop, and waits for what it returns or raises.
 
         Raises:
             RuntimeError: the loop has been stopped.
+            TimeoutError: it had no time for that for so many seconds.
         """
         if self.is_current:
             return function(*args)
         done: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def work() -> None:
+            if not done.set_running_or_notify_cancel():
+                return  # nobody waits any more
             try:
                 done.set_result(function(*args))
             except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
                 done.set_exception(error)
 
         self.loop.call_soon_threadsafe(work)
-        return done.result()
+        try:
+            return done.result(timeout_s)
+        except TimeoutError:
+            done.cancel()
+            raise
 
     def post(self, function: Callable[..., object], *args: object) -> None:
         """Has a function called on the loop soon, and does not wait for it."""

@@ -75,9 +75,12 @@ from nodes.wire.messages import (
 )
 from nodes.wire.verdict import Level, Verdict, verdict
 from nodes.wire.views import (
+    DURATION_BOUNDS_S,
     ClusterSnapshot,
+    EarlierCounts,
     Event,
     LogPart,
+    LookupDurations,
     LookupView,
     MachineView,
     RecordingPart,
@@ -89,6 +92,7 @@ from nodes.wire.views import (
 
 __all__ = [
     "DAMAGED",
+    "DURATION_BOUNDS_S",
     "INSTANCE_VARIABLE",
     "LOOKUP_TIMEOUT_S",
     "MAX_CATALOG_PART_BYTES",
@@ -107,12 +111,14 @@ __all__ = [
     "ClusterSnapshot",
     "Count",
     "Description",
+    "EarlierCounts",
     "Envelope",
     "Event",
     "FetchProgress",
     "LauncherSecrets",
     "Level",
     "LogPart",
+    "LookupDurations",
     "LookupRequest",
     "LookupShape",
     "LookupView",

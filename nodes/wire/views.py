@@ -153,6 +153,40 @@ class LookupView(msgspec.Struct, frozen=True):
     errors: int
 
 
+DURATION_BOUNDS_S = (
+    *(0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025),
+    *(0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
+)
+"""Upper bounds, in seconds, of the buckets that all lookups are counted by."""
+
+
+class LookupDurations(msgspec.Struct, frozen=True):
+    """How long the lookups of one name took that were answered, of all since the master began:
+    figures that never fall, if the name is declared no more as well. For the names see
+    `LookupView`.
+
+    `buckets` has a count for each of `DURATION_BOUNDS_S`, of those that took so long and longer
+    than the bound before, and one for those beyond the last; `seconds` is what all took together.
+    """
+
+    name: str
+    seconds: float
+    buckets: tuple[int, ...]
+
+
+class EarlierCounts(msgspec.Struct, frozen=True):
+    """What a worker's id stands for beside what its view counts: the registrations before that
+    one, and the restarts of processes before. What they come to together never falls.
+    """
+
+    served: int = 0
+    attempts: int = 0
+    hedged_away: int = 0
+    rerouted_away: int = 0
+    errors: int = 0
+    restarts: int = 0
+
+
 class SlowLookup(msgspec.Struct, frozen=True):
     """A lookup that was slow, or that failed. `at` is Unix time in seconds.
 
@@ -197,6 +231,11 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     neither; `log_trouble` is why what workers print is dropped now, "" if it is not; `machines` are
     those of the fleet, and `abilities` what the fleet can do of "spawn", "freeze", "log" and
     "place".
+
+    `refused_requests` counts, by the code of the answer, what was asked wrongly or by whoever may
+    not; `journal_dropped` are events that the journal has lost, and `recording_dropped` snapshots
+    that the recording has; `durations` are of each lookup's name; `earlier` has the workers, by
+    their ids, of whom there is something to add to their views.
     """
 
     taken_at: float
@@ -241,3 +280,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     hedges_spent: bool = False
     log_trouble: str = ""
     program: str = ""
+    refused_requests: dict[str, int] = {}
+    journal_dropped: int = 0
+    recording_dropped: int = 0
+    durations: tuple[LookupDurations, ...] = ()
+    earlier: dict[str, EarlierCounts] = {}

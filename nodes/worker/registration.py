@@ -55,6 +55,7 @@ class RegistrationKeeper:
         id: the worker's id, as the master gave it.
         ready: whether the master has ever taken the registration.
         unready: why a registered worker is sent no lookups; "" if it is sent them.
+        status: how it stands, in words.
         refusal: why the master did not take the first registration.
         settled: set once it was taken or refused, or will not be made.
         done: set once there will be no registration any more.
@@ -81,6 +82,7 @@ class RegistrationKeeper:
         self.id = request.wanted_id
         self.ready = False
         self.unready = ""
+        self.status = "not registered yet"
         self.refusal: LookupFailed | None = None
         self.settled = threading.Event()
         self.done = threading.Event()
@@ -114,8 +116,10 @@ class RegistrationKeeper:
                     await _end(connection)
             except (TransportError, MasterLost) as error:
                 logger.info("master %s: %s", Address(*self._master), error)
+                self.status = f"not registered: master {Address(*self._master)}: {error}"
             except LookupFailed as refusal:
                 logger.warning("not registered: %s", refusal)
+                self.status = f"not registered: {refusal}"
                 if not self.ready:
                     self.refusal = refusal
                     return
@@ -142,6 +146,8 @@ class RegistrationKeeper:
             logger.warning("registered as %s, and sent no lookups: %s", self.id, self.unready)
         if difference := other_program("the master", registered.program):
             logger.warning("%s", difference)
+        where = f"{self.id}, registered with {Address(*self._master)}"
+        self.status = f"unready: {where}: {self.unready}" if self.unready else f"ready: {where}"
         self.ready = True
         self.settled.set()
 

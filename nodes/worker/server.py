@@ -65,6 +65,7 @@ class WorkerServer:
     Attributes:
         server: its port, for its master and for direct clients.
         registration: with its master.
+        loop: the thread that all of it runs on.
 
     Raises:
         OSError: the port cannot be had.
@@ -124,7 +125,7 @@ class WorkerServer:
             on_registered=self._registered,
             tls=to_master,
         )
-        self._loop = LoopThread("worker")
+        self.loop = LoopThread("worker")
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -134,13 +135,13 @@ class WorkerServer:
 
     def start(self) -> None:
         """Warms up, listens, then registers in the background; see `RegistrationKeeper.settled`."""
-        self._loop.start()
-        self._loop.run(self._start())
+        self.loop.start()
+        self.loop.run(self._start())
 
     async def _start(self) -> None:
         await complete(warm_up(self._lookups, self._versions))
         self.server.start()
-        self._running = self._loop.loop.create_task(self.registration.run())
+        self._running = self.loop.loop.create_task(self.registration.run())
 
     def drain(self) -> None:
         """Leaves the master once its last lookups are answered; see `RegistrationKeeper.leave`.
@@ -148,13 +149,13 @@ class WorkerServer:
         Safe to call from a signal handler, and more than once.
         """
         with contextlib.suppress(RuntimeError):  # it has stopped
-            self._loop.loop.call_soon_threadsafe(self.registration.leave)
+            self.loop.loop.call_soon_threadsafe(self.registration.leave)
 
     def stop(self) -> None:
         """Answers the direct clients, then closes everything."""
         if self._running is not None:
-            self._loop.run(self._end())
-        self._loop.stop()
+            self.loop.run(self._end())
+        self.loop.stop()
         self.server.leave_port()
 
     async def _end(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from console.messages import LookupAnswered
-from nodes.master.lookup_stats import LATENCY_BOUNDS_MS
+from nodes.master.durations import LATENCY_BOUNDS_MS
 from nodes.wire import ClusterSnapshot, Event, LookupView, SlowLookup, WorkerView
 from tests.console.fakes import (
     NOON,
