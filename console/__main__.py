@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from nodes.cli.common import (
+    audit_option,
     balance_option,
     data_option,
     host_option,
@@ -46,6 +47,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @balance_option
 @watch_option
 @require_token_option
+@audit_option
 @place_options
 @tls_option
 @click.option(
@@ -158,7 +160,9 @@ def _run(
     config = load_config(settings_file, fixed_keys())
     settings = load_settings()
     app = RollcallApp(
-        clusters=attaching_all(attach, tls) if attach else {"": hosting(**hosted)},
+        clusters=attaching_all(attach, tls, look_only=read_only)
+        if attach
+        else {"": hosting(**hosted)},
         settings=settings,
         glyphs=terminal_glyphs(),
         attached=bool(attach),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
+    audit_option,
     balance_option,
     bound_descriptors,
     data_option,
     explained,
     json_option,
     listen_options,
-    log_to_stderr,
     place_options,
     port_option,
     print_json,
@@ -30,6 +29,7 @@ from nodes.cli.common import (
     workers_option,
 )
 from nodes.cli.data import build_with_progress
+from nodes.cli.log_options import log_options
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
 from nodes.fleet.elsewhere import machines_elsewhere
@@ -57,7 +57,9 @@ MAX_DESCRIPTORS = 8192
 @watch_option
 @require_token_option
 @workers_from_option
+@audit_option
 @place_options
+@log_options("warning")
 @json_option
 @explained
 def up(
@@ -72,13 +74,13 @@ def up(
     watch: bool,
     require_token: bool,
     workers_from: tuple[str, ...],
+    audit: Path | None,
     machines: Path | None,
     engine: str | None,
     open_engine: bool,
     as_json: bool,
 ) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
-    log_to_stderr(logging.WARNING)
     bound_descriptors(MAX_DESCRIPTORS)
     stop = StopSignals()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
@@ -96,6 +98,7 @@ def up(
         tls=tls,
         insecure=insecure,
         workers_from=workers_from,
+        audit=audit,
         open_machines=open_machines,
     ) as cluster:
         say_insecurity(host, tls)
@@ -144,6 +147,8 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 @balance_option
 @require_token_option
 @workers_from_option
+@audit_option
+@log_options("warning")
 @json_option
 @explained
 def master(
@@ -154,10 +159,10 @@ def master(
     balance: str,
     require_token: bool,
     workers_from: tuple[str, ...],
+    audit: Path | None,
     as_json: bool,
 ) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
-    log_to_stderr(logging.WARNING)
     bound_descriptors(MAX_DESCRIPTORS)
     stop = StopSignals()
     running = open_master(
@@ -168,6 +173,7 @@ def master(
         tls=tls,
         insecure=insecure,
         workers_from=workers_from,
+        audit=audit,
     )
     say_insecurity(host, tls)
     freeze_permanent_objects()

@@ -13,11 +13,10 @@ from nodes.security.tokens import (
     TokenRole,
     ensure_token,
     read_token,
-    role_of,
     rotate_token,
     token_file,
 )
-from tests.kit import hosted, kill_process, poll_for
+from tests.kit import hosted, kill_process, poll_for, role_of
 
 
 @pytest.fixture

@@ -58,10 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_only_their_owner_reads_the_keys(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for stem in ("ca", "master", "worker", "operator"):
+    for stem in ("ca", "master", "worker", "operator", "viewer"):
         assert stat.S_IMODE((folder / f"{stem}-key.pem").stat().st_mode) == 0o600
         assert (folder / f"{stem}.pem").is_file()
-    assert len(list(folder.iterdir())) == 8, "no draft is left"
+    assert len(list(folder.iterdir())) == 10, "no draft is left"
 
 
 def test_every_role_can_use_them(folder: Path) -> None:
@@ -222,6 +222,7 @@ def dial(
         (CertificateRole.WORKER, {"lookup", "renew"}),
         (CertificateRole.OPERATOR, {"lookup", "renew", "snapshot"}),
         (CertificateRole.MASTER, {"lookup", "snapshot"}),
+        (CertificateRole.VIEWER, {"lookup", "snapshot"}),
     ],
 )
 def test_a_token_is_not_enough(folder: Path, own: CertificateRole | None, may: set[str]) -> None:

@@ -28,12 +28,11 @@ from nodes.security.tokens import (
     find_token,
     operator_token,
     read_token,
-    role_of,
     rotate_token,
     token_file,
     valid_tokens,
 )
-from tests.kit import Node, poll_for, run_nodes
+from tests.kit import Node, poll_for, role_of, run_nodes
 
 
 @pytest.fixture
@@ -80,9 +79,11 @@ def test_a_role_s_own_token_is_for_that_role_only(file: Path, one: TokenRole) ->
     assert role(made) is one
     assert role(read_token(file)) is TokenRole.OPERATOR
     assert find_token(one) == made
-    assert [other for other in TokenRole if one.covers(other)] == (
-        list(TokenRole) if one is TokenRole.OPERATOR else [one]
-    )
+    includes = {
+        TokenRole.OPERATOR: set(TokenRole),
+        TokenRole.VIEWER: {TokenRole.VIEWER, TokenRole.CLIENT},
+    }
+    assert {other for other in TokenRole if one.covers(other)} == includes.get(one, {one})
     token_file(one).unlink()
     assert role(made) is None
 

@@ -24,7 +24,8 @@ from nodes.master.journal import Journal
 from nodes.master.journal_file import journal_file
 from nodes.master.recorder import Recorder
 from nodes.master.recording import recording_file
-from nodes.support.text import LogFormatter, printable, printable_json
+from nodes.support.log_lines import LogFormatter
+from nodes.support.text import printable, printable_json
 from nodes.transport import Service, Utf8
 from nodes.wire import (
     ClusterSnapshot,
@@ -89,8 +90,8 @@ def test_a_traceback_is_no_second_record() -> None:
 def test_the_log_of_a_command_is_such_a_log_and_has_what_threads_did_not_catch() -> None:
     code = f"""
 import logging, threading
-from nodes.cli.common import log_to_stderr
-log_to_stderr(logging.INFO)
+from nodes.cli.log_options import log_to_stderr
+log_to_stderr("info")
 logging.getLogger("rollcall.worker").info("not registered: %s", {EVIL!r})
 def fail():
     raise ValueError({EVIL!r})
