@@ -143,6 +143,7 @@ def hosted(
     port: int = 0,
     watch: bool = False,
     tls: Path | None = None,
+    audit: Path | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[HostedCluster]:
     """A master in this process and workers in processes of their own, all up."""
@@ -154,6 +155,7 @@ def hosted(
         port=port,
         watch=watch,
         tls=tls,
+        audit=audit,
         clock=clock,
     ) as cluster:
         wait_up(cluster, workers)

@@ -107,7 +107,7 @@ class AttachedCluster:
         self.master = MasterConnection(
             address,
             token=partial(viewer_token if look_only else operator_token, address),
-            most=TokenRole.VIEWER if look_only else "",
+            most=str(TokenRole.VIEWER) if look_only else "",
             tls=None if tls is None else Tls(tls, shown).to_master(),
         )
 

@@ -67,6 +67,8 @@ class MasterService(Service):
         self._sends_part = False
         self._registers = False
         self._ended = False
+        self._logged_in = False
+        self._forbidden: tuple[object, ...] = ()
         # Each with the role that it needs, None for what a stranger may ask.
         self._asking = TokenRole.CLIENT if master.authenticator.require_token else None
         self._verbs: Mapping[str, tuple[TokenRole | None, Callable[..., object]]] = {
@@ -187,9 +189,13 @@ class MasterService(Service):
     def _tell_forbidden(
         self, name: str, args: tuple[object, ...], named: dict[str, object], error: Forbidden
     ) -> None:
-        # Whoever has not logged in is asked to, and comes again.
+        # Whoever was refused may log in, once more, and come again: that is one act.
+        again, self._logged_in = self._logged_in, False
+        before, self._forbidden = self._forbidden, (name, args, named)
+        if self._session.role is None or (again and before == self._forbidden):
+            return
         acts = self._master.acts
-        if self._session.role is not None and acts.may_tell_forbidden():
+        if acts.may_tell_forbidden():
             arguments = arguments_of(getattr(Operations, name), args, named)
             tell = functools.partial(acts.forbidden, name, arguments, error, who=self._who())
             self._master.executor.submit(tell)
@@ -269,6 +275,7 @@ class MasterService(Service):
         except WrongToken as wrong:
             await asyncio.sleep(wrong.wait_s)
             raise
+        self._logged_in = True
         self.trusted = self._session.role is not TokenRole.CLIENT
         return given
 
