@@ -208,6 +208,7 @@ def command(*args: str) -> str:
     return done.output
 
 
+@pytest.mark.shows_token
 def test_the_commands_say_where_and_show_only_when_asked(file: Path) -> None:
     path = token_file(TokenRole.CLIENT)
     assert command("make", "--role", "client") == f"{path}: made\n"
