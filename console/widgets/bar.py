@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 
 from console.command import Command
-from console.commands import COMMANDS
+from console.commands import usable
 from console.lines import Field, Run, Tone, fit, line_width
 from console.plan import Part
 from console.text import Glyphs
@@ -87,7 +87,7 @@ class WorkersHead(Horizontal):
 
     Args:
         glyphs: what the terminal can show.
-        read_only: whether there are no buttons that steer, from the start.
+        read_only: whether there are no buttons that steer.
     """
 
     def __init__(self, glyphs: Glyphs, *, read_only: bool) -> None:
@@ -95,7 +95,7 @@ class WorkersHead(Horizontal):
         self._glyphs = glyphs
         self._title = Drawn(id="workers-name")
         self._order = Drawn(id="workers-order")
-        self._buttons = [CommandButton(c) for c in COMMANDS if c.button]
+        self._buttons = [CommandButton(c) for c in usable(read_only=read_only) if c.button]
         self._read_only = read_only
         self._fields: list[Field] = []
 

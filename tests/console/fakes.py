@@ -352,7 +352,8 @@ class Shown:
         self, snapshot: ClusterSnapshot, events: Sequence[Event] = (), cluster: str = ""
     ) -> None:
         """Shows a snapshot at the next turn, as if the driver had just taken it."""
-        message = SnapshotTaken(snapshot, list(events))
+        read_only = self.cluster.only_shown
+        message = SnapshotTaken(snapshot, list(events), read_only=read_only)
         message.cluster = cluster
         self.app.post_message(message)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ from nodes.catalog import ensure_catalog
 from nodes.cli import cli
 from nodes.errors import BadRequest, DataError, UnknownWorker
 from nodes.fleet.logs import Logs
+from nodes.master.events import EventLog
 from nodes.master.journal import Journal
 from nodes.master.journal_file import journal_file
 from nodes.master.recorder import Recorder
 from nodes.master.recording import recording_file
-from nodes.support.log_lines import LogFormatter
+from nodes.support.event_kinds import EventKind
+from nodes.support.log_lines import JsonLogFormatter, LogFormatter
 from nodes.support.text import printable, printable_json
 from nodes.transport import Service, Utf8
 from nodes.wire import (
@@ -53,11 +56,13 @@ def harmless(text: str) -> bool:
 # -- logs ----------------------------------------------------------------------------
 
 
-def logged(log: Callable[[logging.Logger], None]) -> str:
+def logged(
+    log: Callable[[logging.Logger], None], formatter: logging.Formatter | None = None
+) -> str:
     """What a log has of it."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogFormatter())
+    handler.setFormatter(formatter or LogFormatter())
     logger = logging.Logger("rollcall.test")
     logger.addHandler(handler)
     log(logger)
@@ -69,7 +74,43 @@ def test_a_record_is_one_line(text: str) -> None:
     written = logged(lambda logger: logger.warning("said %s", text))
     assert written.count("\n") == 1
     assert harmless(written)
-    assert " WARNING rollcall.test: said " in written
+    time_said, said = written.split(" ", 1)
+    assert said.startswith("WARNING rollcall.test: said ")
+    assert datetime.fromisoformat(time_said).utcoffset() is not None
+
+
+@given(st.text())
+def test_a_record_is_one_line_of_json_as_well(text: str) -> None:
+    def fail(logger: logging.Logger) -> None:
+        try:
+            raise ValueError(text)
+        except ValueError:
+            logger.exception("said %s", text, extra={"request_id": "0123456789ab"})
+
+    written = logged(fail, JsonLogFormatter())
+    assert written.count("\n") == 1
+    assert harmless(written)
+    entry = json.loads(written)
+    said = entry["message"].removeprefix("said ")
+    assert said == text
+    assert "ValueError" in entry["traceback"]
+    assert (entry["level"], entry["logger"]) == ("ERROR", "rollcall.test")
+    assert entry["request_id"] == "0123456789ab"
+    assert datetime.fromisoformat(entry["time"]).utcoffset() is not None
+
+
+def test_events_are_lines_and_bad_ones_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "rollcall.events")
+    log = EventLog()
+    log.note(EventKind.LOST, "w2", "its connection ended")
+    log.note(EventKind.STARTED, "", "the master")
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [
+        ("WARNING", "lost w2: its connection ended"),
+        ("INFO", "started -: the master"),
+    ]
+    entry = json.loads(JsonLogFormatter().format(caplog.records[0]))
+    assert (entry["event"], entry["worker"], entry["number"]) == ("lost", "w2", 1)
 
 
 def test_a_traceback_is_no_second_record() -> None:
@@ -92,6 +133,7 @@ def test_the_log_of_a_command_is_such_a_log_and_has_what_threads_did_not_catch()
 import logging, threading
 from nodes.cli.log_options import log_to_stderr
 log_to_stderr("info")
+logging.getLogger("rollcall.events").warning("not asked for")
 logging.getLogger("rollcall.worker").info("not registered: %s", {EVIL!r})
 def fail():
     raise ValueError({EVIL!r})
