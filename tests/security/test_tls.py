@@ -241,6 +241,29 @@ def test_a_token_is_not_enough(folder: Path, own: CertificateRole | None, may: s
         assert {v for v, args in wanted.items() if code(v, *args) != "forbidden"} == may
 
 
+def test_who_has_a_viewer_s_certificate_sees_and_changes_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("ca.pem", "viewer.pem", "viewer-key.pem"):
+        shutil.copy(folder / name, tmp_path / name)
+    with master_alone(tls=folder) as master:
+        address = str(master.address)
+        for shown, look_only in ((tmp_path, False), (folder, True)):
+            with AttachedCluster(address, tls=shown, look_only=look_only) as cluster:
+                assert cluster.read_only
+                assert cluster.snapshot().address == address
+                with pytest.raises(Forbidden, match="certificate of the role operator"):
+                    cluster.clear()
+        told = poll_for(lambda: [one for one in master.events.after(0) if one.kind == "not_done"])
+        assert told[0].text.endswith(
+            "by an operator at 127.0.0.1 (operator token, certificate 'Rollcall viewer')"
+        )
+        with AttachedCluster(address, tls=folder) as cluster:
+            assert cluster.clear()
+            assert not cluster.read_only
+        assert master.events.after(0)[-1].text.endswith("certificate 'Rollcall operator')")
+
+
 def test_a_certificate_is_not_enough(folder: Path) -> None:
     with master_alone(tls=folder) as master:
         with dial(master.address, folder, CertificateRole.OPERATOR, CertificateRole.MASTER) as lane:
