@@ -189,11 +189,14 @@ class MasterService(Service):
     def _tell_forbidden(
         self, name: str, args: tuple[object, ...], named: dict[str, object], error: Forbidden
     ) -> None:
-        # Whoever was refused may log in, once more, and come again: that is one act.
+        if self._session.role is None:
+            return  # whoever has not logged in is asked to, and comes again
+        # As does who was told that another token might help: that is one act.
         again, self._logged_in = self._logged_in, False
-        before, self._forbidden = self._forbidden, (name, args, named)
-        if self._session.role is None or (again and before == self._forbidden):
+        act = (name, args, named)
+        if again and act == self._forbidden:
             return
+        self._forbidden = act
         acts = self._master.acts
         if acts.may_tell_forbidden():
             arguments = arguments_of(getattr(Operations, name), args, named)
