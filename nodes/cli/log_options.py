@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 import click
 
+from nodes.support.background_stream import BackgroundStream
 from nodes.support.log_lines import JsonLogFormatter, LogFormatter
 
 logger = logging.getLogger("rollcall.cli")
@@ -63,7 +65,9 @@ def log_to_stderr(level: str, *, as_json: bool = False, events: bool = False) ->
         as_json: whether each line is a JSON object.
         events: whether events of the cluster are in it.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    stream = BackgroundStream(sys.stderr)
+    atexit.register(stream.finish)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLogFormatter() if as_json else LogFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("rollcall.events").disabled = not events

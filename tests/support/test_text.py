@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from nodes.master.journal import Journal
 from nodes.master.journal_file import journal_file
 from nodes.master.recorder import Recorder
 from nodes.master.recording import recording_file
+from nodes.support.background_stream import BackgroundStream
 from nodes.support.event_kinds import EventKind
 from nodes.support.log_lines import JsonLogFormatter, LogFormatter
 from nodes.support.text import printable, printable_json
@@ -126,6 +128,25 @@ def test_a_traceback_is_no_second_record() -> None:
     assert first.endswith("ERROR rollcall.test: a request failed")
     assert "Traceback" in rest[0]
     assert all(line.startswith("    ") for line in rest)
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with open(read) as reading, open(write, "w") as writing:  # noqa: PTH123 - a pipe's ends
+        stream = BackgroundStream(writing, most=10)
+        logger = logging.getLogger("rollcall.log")
+        handler = logging.StreamHandler(stream)
+        monkeypatch.setattr(logger, "propagate", False)
+        logger.addHandler(handler)
+        try:
+            for number in range(1000):
+                logger.warning("%d %s", number, "x" * 1000)
+            lines = iter(reading.readline, "")
+            assert next(lines).startswith("0 x")
+            assert next(line for line in lines if line.endswith("as nobody read it\n"))
+            stream.finish()
+        finally:
+            logger.removeHandler(handler)
 
 
 def test_the_log_of_a_command_is_such_a_log_and_has_what_threads_did_not_catch() -> None:
