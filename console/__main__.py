@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from nodes.cli.common import (
-    audit_option,
     balance_option,
     data_option,
     host_option,
@@ -23,6 +22,7 @@ from nodes.cli.common import (
     watch_option,
     workers_option,
 )
+from nodes.cli.log_options import audit_option
 from nodes.errors import RollcallError
 from nodes.support.process_start import prepare_process
 from nodes.support.text import printable
@@ -45,9 +45,9 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @workers_option
 @data_option
 @balance_option
+@audit_option
 @watch_option
 @require_token_option
-@audit_option
 @place_options
 @tls_option
 @click.option(

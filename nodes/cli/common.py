@@ -139,14 +139,6 @@ workers_from_option = click.option(
     "may be given several times.  [default: from anywhere, with a worker's token]",
 )
 
-audit_option = click.option(
-    "--audit",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Write every act of an operator to this file as well, one line of JSON each.",
-)
-
 skip_bad_option = click.option(
     "--skip-bad", is_flag=True, help="Leave bad records out instead of failing."
 )

@@ -1,4 +1,4 @@
-"""What a command that lasts logs: how much, in which form, to stderr."""
+"""What a command that lasts logs: how much, in which form, to stderr; and to an audit file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -17,6 +18,14 @@ from nodes.support.log_lines import JsonLogFormatter, LogFormatter
 logger = logging.getLogger("rollcall.cli")
 
 LEVELS = ("debug", "info", "warning", "error")
+
+audit_option = click.option(
+    "--audit",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Write every act of an operator to this file as well, one line of JSON each.",
+)
 
 _format = click.option(
     "--log-format",

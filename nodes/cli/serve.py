@@ -10,7 +10,6 @@ import click
 
 from nodes.cli.common import (
     StopSignals,
-    audit_option,
     balance_option,
     bound_descriptors,
     data_option,
@@ -29,7 +28,7 @@ from nodes.cli.common import (
     workers_option,
 )
 from nodes.cli.data import build_with_progress
-from nodes.cli.log_options import log_options
+from nodes.cli.log_options import audit_option, log_options
 from nodes.cluster import HostedCluster, open_master
 from nodes.errors import StartError
 from nodes.fleet.elsewhere import machines_elsewhere
@@ -57,8 +56,8 @@ MAX_DESCRIPTORS = 8192
 @watch_option
 @require_token_option
 @workers_from_option
-@audit_option
 @place_options
+@audit_option
 @log_options("warning")
 @json_option
 @explained
@@ -70,11 +69,11 @@ def up(
     insecure: bool,
     data: Path | None,
     balance: str,
+    audit: Path | None,
     skip_bad: bool,
     watch: bool,
     require_token: bool,
     workers_from: tuple[str, ...],
-    audit: Path | None,
     machines: Path | None,
     engine: str | None,
     open_engine: bool,
@@ -93,12 +92,12 @@ def up(
         host=host,
         port=port,
         balance=balance,
+        audit=audit,
         watch=watch,
         require_token=require_token,
         tls=tls,
         insecure=insecure,
         workers_from=workers_from,
-        audit=audit,
         open_machines=open_machines,
     ) as cluster:
         say_insecurity(host, tls)
@@ -157,9 +156,9 @@ def master(
     tls: Path | None,
     insecure: bool,
     balance: str,
+    audit: Path | None,
     require_token: bool,
     workers_from: tuple[str, ...],
-    audit: Path | None,
     as_json: bool,
 ) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
@@ -169,11 +168,11 @@ def master(
         host=host,
         port=port,
         balance=balance,
+        audit=audit,
         require_token=require_token,
         tls=tls,
         insecure=insecure,
         workers_from=workers_from,
-        audit=audit,
     )
     say_insecurity(host, tls)
     freeze_permanent_objects()
