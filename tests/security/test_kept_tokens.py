@@ -36,6 +36,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_a_folder_that_is_removed_comes_back_with_all_of_them(state: Path) -> None:
     ensure_token(token_file(TokenRole.WORKER))
+    ensure_token(token_file(TokenRole.VIEWER, "ada"))
     rotate_token(token_file(), grace=100.0)
     kept = KeptTokens()
     valid = kept()
