@@ -18,6 +18,7 @@ import pytest
 import rpyc
 
 from nodes.catalog import ensure_catalog
+from nodes.catalog.sqlite_file import IN_MEMORY_BYTES
 from nodes.client.asynchronous import AsyncClient
 from nodes.client.blocking import Client
 from nodes.errors import BadRequest, DeadlineExceeded, InternalError, LookupFailed
@@ -97,11 +98,17 @@ def test_the_id_of_a_failed_lookup_is_in_its_error_and_in_the_logs_of_both_ends(
             assert seen.request_id == known
 
 
+@pytest.mark.long
 def test_one_id_is_in_a_client_s_error_and_in_the_logs_of_master_and_worker(
     tmp_path: Path,
 ) -> None:
-    records = tmp_path / "people.json"  # nobody else has these: who loses them cannot be helped
-    records.write_text('[{"name": "ann", "location": "here", "year": 1}]')
+    # Nobody else has these, and they are too many for memory: who loses them cannot be helped.
+    records = tmp_path / "people.json"
+    people = [
+        {"name": name, "location": "here", "year": 1, "note": "x" * 50_000}
+        for name in ("ann", *map(str, range(IN_MEMORY_BYTES // 40_000)))
+    ]
+    records.write_text(json.dumps(people))
     catalog = Path(ensure_catalog(records).path)
     options = ("--log-format", "json", "--log-level", "info", "--json")
     with Node("master", "0", *options) as master:
