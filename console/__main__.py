@@ -23,6 +23,7 @@ from nodes.cli.common import (
     watch_option,
     workers_option,
 )
+from nodes.cli.log_options import audit_option
 from nodes.errors import RollcallError
 from nodes.support.process_start import prepare_process
 from nodes.support.text import printable
@@ -45,6 +46,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @workers_option
 @data_option
 @balance_option
+@audit_option
 @watch_option
 @require_token_option
 @metrics_options
@@ -162,7 +164,9 @@ def _run(
     config = load_config(settings_file, fixed_keys())
     settings = load_settings()
     app = RollcallApp(
-        clusters=attaching_all(attach, tls) if attach else {"": hosting(**hosted)},
+        clusters=attaching_all(attach, tls, look_only=read_only)
+        if attach
+        else {"": hosting(**hosted)},
         settings=settings,
         glyphs=terminal_glyphs(),
         attached=bool(attach),

@@ -87,7 +87,7 @@ class RollcallApp(WatchingApp):
             poll_interval_s = config.refresh_s
         self.glyphs = glyphs
         self.attached = attached
-        self.read_only = read_only
+        self.told_read_only = read_only
         self.clusters = Clusters(
             WatchedCluster(
                 name,

@@ -35,6 +35,7 @@ def hosting(
     tls: Path | None = None,
     host: str = "127.0.0.1",
     insecure: bool = False,
+    audit: Path | None = None,
     machines: Path | None = None,
     engine: str | None = None,
     open_engine: bool = False,
@@ -72,6 +73,7 @@ def hosting(
             tls=tls,
             host=host,
             insecure=insecure,
+            audit=audit,
             open_machines=open_machines,
             metrics=metrics,
             metrics_open=metrics_open,
@@ -80,22 +82,27 @@ def hosting(
     return open_cluster
 
 
-def attaching_all(addresses: Sequence[str], tls: Path | None = None) -> dict[str, OpenCluster]:
+def attaching_all(
+    addresses: Sequence[str], tls: Path | None = None, *, look_only: bool = False
+) -> dict[str, OpenCluster]:
     """Watches and steers the clusters of the masters at these addresses, each by its name.
 
     Raises:
         BadRequest: an address is none, or is there twice.
     """
     names = cluster_names(addresses)
-    return {name: attaching(one, tls) for name, one in zip(names, addresses, strict=True)}
+    return {
+        name: attaching(one, tls, look_only=look_only)
+        for name, one in zip(names, addresses, strict=True)
+    }
 
 
-def attaching(address: str, tls: Path | None = None) -> OpenCluster:
-    """Watches and steers the cluster of the master at `address`."""
+def attaching(address: str, tls: Path | None = None, *, look_only: bool = False) -> OpenCluster:
+    """Watches and steers the cluster of the master at `address`; or only watches it."""
 
     def open_cluster(_progress: Progress) -> Cluster:
         from nodes.client.attached import AttachedCluster
 
-        return AttachedCluster(address, tls=tls)
+        return AttachedCluster(address, tls=tls, look_only=look_only)
 
     return open_cluster

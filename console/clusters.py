@@ -8,7 +8,6 @@ from typing import NamedTuple
 from console.cluster_names import said_of, split_key, worker_key
 from console.command import ClusterCommand
 from console.keys import DECLARED_KEYS, Keys
-from console.refusals import not_able
 from console.seen import Overview, Unseen
 from console.text import clean
 from console.watched import WatchedCluster
@@ -28,7 +27,7 @@ class Target(NamedTuple):
 
     def refusal(self, command: ClusterCommand) -> str:
         """Why a command cannot be done to it now, "" if it can."""
-        why = not_able(command, self.cluster.snapshot) or command.refusal(self.worker)
+        why = self.cluster.refusal(command) or command.refusal(self.worker)
         return said_of(self.cluster.name, why) if why else ""
 
 
@@ -75,6 +74,11 @@ class Clusters:
         workers = seen.snapshot.workers if seen is not None else ()
         found = next((worker for worker in workers if worker.id == worker_id), None)
         return Target(cluster, found) if found is not None else None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether none of them may be changed from here."""
+        return all(cluster.read_only for cluster in self)
 
     @property
     def not_reached(self) -> str:

@@ -174,7 +174,7 @@ class Driver:
             self._lose(str(error))
             return
         self._lost_since = None
-        self._post(SnapshotTaken(snapshot, events))
+        self._post(SnapshotTaken(snapshot, events, read_only=cluster.read_only))
 
     def _undo_and_close(self, cluster: Cluster) -> None:
         for command, argument in list(self._to_undo):

@@ -20,12 +20,15 @@ class OfCluster(Message):
 
 
 class SnapshotTaken(OfCluster):
-    """A snapshot of the cluster came."""
+    """A snapshot of the cluster came; `read_only` tells whether it may only be seen."""
 
-    def __init__(self, snapshot: ClusterSnapshot, events: list[Event]) -> None:
+    def __init__(
+        self, snapshot: ClusterSnapshot, events: list[Event], *, read_only: bool = False
+    ) -> None:
         super().__init__()
         self.snapshot = snapshot
         self.events = events
+        self.read_only = read_only
 
 
 class ClusterLost(OfCluster):

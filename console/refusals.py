@@ -13,6 +13,9 @@ WITHOUT = {
 """What is said of an ability that a fleet lacks."""
 
 
+ONLY_SHOWN = "the token found for this cluster lets you see everything and change nothing"
+
+
 def not_able(command: Command, snapshot: ClusterSnapshot | None) -> str:
     """Of what the fleet cannot do at all."""
     if snapshot is None or command.is_possible(snapshot):

@@ -15,7 +15,6 @@ from console.commands import CLUSTER_COMMANDS
 from console.effects import newest
 from console.messages import CommandDone
 from console.placing import choices
-from console.refusals import not_able
 from console.screens.confirm import ConfirmScreen
 from console.screens.where import WhereScreen
 from nodes.support.units import counted
@@ -60,7 +59,7 @@ class Steering:
 
     def _dispatch(self, command: ClusterCommand, argument: str) -> None:
         on_workers = command.argument is Argument.WORKER
-        if not on_workers and (why := not_able(command, self._app.snapshot)):
+        if not on_workers and (why := self._app.front.refusal(command)):
             self._app.say(f"{command.label}: {why}", bad=True)
             return
         match command.argument:
@@ -96,7 +95,7 @@ class Steering:
         if command.steers and self._app.read_only:
             return "this console is read-only"
         if not isinstance(command, ClusterCommand) or command.argument is not Argument.WORKER:
-            return not_able(command, self._app.snapshot)
+            return self._app.front.refusal(command)
         targets = self._known(self._app.targets)
         if not targets:
             return "there is no worker under the cursor"

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.cluster_names import said_of
+from console.command import Command
 from console.driver import Driver, OpenCluster
 from console.history import History
 from console.keys import DECLARED_KEYS, Keys
 from console.messages import OfCluster
 from console.notifications import NotificationFilter, notification
 from console.recording_copy import RecordingCopy
+from console.refusals import ONLY_SHOWN, not_able
 from console.replayer import Replayer
 from console.seen import Seen
 from console.traffic import Traffic
@@ -58,6 +60,7 @@ class WatchedCluster:
         events: of late, oldest first.
         history: of the last minutes.
         seen: snapshots of the last minutes, oldest first.
+        read_only: whether its master lets this console see it, and change nothing.
         lost: why there is no newer snapshot, "" while there is.
         failed: whether it could not be opened, and will not be.
         stopped: whether it was let go of.
@@ -84,6 +87,7 @@ class WatchedCluster:
         self.events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self.history = History()
         self.seen: deque[EncodedSnapshot] = deque(maxlen=MAX_SEEN)
+        self.read_only = False
         self.lost = ""
         self.failed = False
         self.stopped = False
@@ -121,6 +125,12 @@ class WatchedCluster:
         """It cannot be seen."""
         self.lost = why
 
+    def refusal(self, command: Command) -> str:
+        """Why a command can be done to nothing of it, "" if it can be."""
+        if command.steers and self.read_only:
+            return ONLY_SHOWN
+        return not_able(command, self.snapshot)
+
     @property
     def age_s(self) -> float:
         """How old the newest snapshot is; 0 while the next is not late."""
@@ -147,7 +157,7 @@ class WatchedCluster:
             self.lost,
             self.traffic.rate if self.traffic.running else 0,
             self.traffic_report if self.traffic.running else "",
-            read_only,
+            read_only or self.read_only,
             attached,
             keys,
             name=self.name,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from console import messages
+from console.cluster_names import said_of
 from console.clusters import Clusters
 from console.config import Config
+from console.refusals import ONLY_SHOWN
 from console.screens.confirm import MessageScreen
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
@@ -31,10 +33,15 @@ class WatchingApp(TypeAheadApp):
     main: MainScreen
     config: Config
     attached: bool
-    read_only: bool
+    told_read_only: bool
     actions: Actions
     steering: Steering
     replaying: Replaying
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this console may change nothing: it was told so, or no token lets it."""
+        return self.told_read_only or self.clusters.read_only
 
     # -- what is seen -------------------------------------------------------------
 
@@ -53,7 +60,11 @@ class WatchingApp(TypeAheadApp):
 
     def on_snapshot_taken(self, message: messages.SnapshotTaken) -> None:
         """A snapshot of a cluster came."""
-        bad_news = self.clusters[message.cluster].take(message.snapshot, message.events)
+        cluster = self.clusters[message.cluster]
+        if message.read_only and not (cluster.read_only or self.read_only):
+            self.say(f"read-only: {said_of(cluster.name, ONLY_SHOWN)}")
+        cluster.read_only = message.read_only
+        bad_news = cluster.take(message.snapshot, message.events)
         if bad_news:
             now = "now: " if self.replaying.frame is not None else ""
             self.say(f"{now}{bad_news}", bad=True)
@@ -102,7 +113,7 @@ class WatchingApp(TypeAheadApp):
         if seen is None or not self.main.is_mounted:
             return
         self.main.seen = seen
-        self.main.workers_head.refuse(self.steering.refusal)
+        self.main.workers_head.refuse(self.steering.refusal, read_only=self.read_only)
         top = self._top()
         if isinstance(top, WorkerScreen):
             top.seen = seen

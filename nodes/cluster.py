@@ -63,6 +63,10 @@ class Cluster(Protocol):
     def address(self) -> str:
         """The master's "HOST:PORT"."""
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it can be seen, and not changed."""
+
     def snapshot(self) -> ClusterSnapshot:
         """All of it, now."""
 
@@ -135,6 +139,7 @@ class HostedCluster(Operations):
         require_token: whether lookups need a token as well.
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
+        audit: the file that what operators do is written to as well; None for none.
         open_machines: opens the machines that workers are placed on; None for this one alone.
         clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
         workers_from: the networks, in CIDR's form, that workers may register from besides this
@@ -162,6 +167,7 @@ class HostedCluster(Operations):
         require_token: bool = False,
         tls: Path | None = None,
         insecure: bool = False,
+        audit: Path | None = None,
         open_machines: OpenMachines | None = None,
         clock: Callable[[], float] = time.time,
         workers_from: Sequence[str] = (),
@@ -178,6 +184,7 @@ class HostedCluster(Operations):
             require_token=require_token,
             tls=tls,
             insecure=insecure,
+            audit=audit,
             clock=clock,
             workers_from=workers_from,
         )
@@ -188,6 +195,7 @@ class HostedCluster(Operations):
             membership=self.master.membership,
             orders=self.master.orders,
             event_log=self.master.events,
+            acts=self.master.acts,
             take_snapshot=self.master.snapshot,
             journal_path=lambda: None if self.master.journal is None else self.master.journal.path,
             recording_path=lambda: self.master.recording_path,
@@ -229,6 +237,11 @@ class HostedCluster(Operations):
         """The master's "HOST:PORT", as it is dialled from this machine."""
         host, port = self.master.address
         return str(Address(beside(host), port) if is_wildcard(host) else self.master.address)
+
+    @property
+    def read_only(self) -> bool:
+        """Whoever hosts it may do everything."""
+        return False
 
     def page(
         self, name: str, *args: Arg, limit: int = PAGE_RECORDS, after: str | None = None
@@ -296,6 +309,7 @@ def open_master(
     require_token: bool = False,
     tls: Path | None = None,
     insecure: bool = False,
+    audit: Path | None = None,
     clock: Callable[[], float] = time.time,
     workers_from: Sequence[str] = (),
 ) -> Master:
@@ -305,12 +319,13 @@ def open_master(
         host, port, balance, require_token: see `Master`.
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
+        audit: the file that what operators do is written to as well; None for none.
         clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
         workers_from: see `HostedCluster`.
 
     Raises:
-        StartError: the port is taken, the address not allowed, the certificates of no use, or
-            one of the networks none.
+        StartError: the port is taken, the address not allowed, the certificates or the file of no
+            use, or one of the networks none.
     """
     check_host(host, tls=tls is not None, insecure=insecure)
     secure = None if tls is None else Tls(tls, CertificateRole.MASTER, host=named(host))
@@ -330,6 +345,12 @@ def open_master(
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     master.cursor_key = cursor_key(master.address.port)
+    if audit is not None:
+        try:
+            master.keep_audit(audit)
+        except StartError:
+            master.stop()
+            raise
     # A port that the system chose is none that anybody comes back to.
     bound, bound_port = master.address
     master.keep_journal(journal_file(bound_port, bound), remember=port != 0)

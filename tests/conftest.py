@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import settings
 from nodes.security.tokens import ensure_token
 from nodes.transport.loop import new_event_loop
 from tests.kit import ResourceCount, poll_for
+from tests.secret_watch import SecretWatch
 from tests.store.server import PostgresServer, missing, running_server
 
 # How long an example takes says more of the machine than of the code.
@@ -22,6 +23,23 @@ settings.load_profile("untimed")
 
 # The first loop of a process opens descriptors that stay until its end: not a leak of any test.
 new_event_loop().close()
+
+
+SECRETS = SecretWatch()
+SECRETS.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fails the test in whose output a token is."""
+    report = yield
+    if call.when == "teardown":
+        shown = SECRETS.shown(text for _, text in report.sections)
+        if shown and item.get_closest_marker("shows_token") is None:
+            report.outcome, report.longrepr = "failed", f"a token was printed or logged, {shown}"
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,8 +57,19 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ.pop(name, None)
     ensure_token()
     yield folder
+    assert SECRETS.written(folder) == []
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_written_secrets(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails the test that leaves a log or a journal with a token in it."""
+    yield
+    folder = getattr(request.node, "funcargs", {}).get("tmp_path")
+    if folder is not None:
+        SECRETS.learn(folder)
+        assert SECRETS.written(folder) == []
 
 
 @pytest.fixture(autouse=True)

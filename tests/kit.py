@@ -31,7 +31,7 @@ from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster, open_master
 from nodes.master.master import Master
 from nodes.security.certificates import make_certificates
-from nodes.security.tokens import read_token, worker_token
+from nodes.security.tokens import TokenRole, ValidToken, match_token, read_token, worker_token
 from nodes.support.paths import shipped_data
 from nodes.transport import Connection, LoopThread, Server, Service, dial
 from nodes.wire import Registration, decode_envelope, instance_proof
@@ -83,6 +83,12 @@ def make_tls(
     now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days_ago)
     make_certificates(folder, hosts=hosts, days=days, now=now)
     return folder
+
+
+def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:
+    """The role that a token gives if those are valid; None for none."""
+    found = match_token(given, tokens)
+    return None if found is None else found.role
 
 
 # -- forks -------------------------------------------------------------------------
@@ -137,6 +143,7 @@ def hosted(
     port: int = 0,
     watch: bool = False,
     tls: Path | None = None,
+    audit: Path | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[HostedCluster]:
     """A master in this process and workers in processes of their own, all up."""
@@ -148,6 +155,7 @@ def hosted(
         port=port,
         watch=watch,
         tls=tls,
+        audit=audit,
         clock=clock,
     ) as cluster:
         wait_up(cluster, workers)

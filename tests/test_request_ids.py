@@ -7,19 +7,24 @@ import json
 import logging
 import pickle
 import re
+import signal
 import sqlite3
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import rpyc
 
+from nodes.catalog import ensure_catalog
+from nodes.catalog.sqlite_file import IN_MEMORY_BYTES
 from nodes.client.asynchronous import AsyncClient
 from nodes.client.blocking import Client
 from nodes.errors import BadRequest, DeadlineExceeded, InternalError, LookupFailed
 from nodes.support.request_ids import find_request_id, new_request_id
 from nodes.worker.server import WorkerServer
-from tests.kit import PATIENCE, master_alone, poll_for, worker_inside
+from tests.kit import PATIENCE, Node, master_alone, poll_for, worker_inside
 
 TIMEOUT_S = 0.4
 
@@ -91,6 +96,46 @@ def test_the_id_of_a_failed_lookup_is_in_its_error_and_in_the_logs_of_both_ends(
         if way != "direct":
             [seen] = [one for one in master.snapshot().slow if one.code]
             assert seen.request_id == known
+
+
+@pytest.mark.long
+def test_one_id_is_in_a_client_s_error_and_in_the_logs_of_master_and_worker(
+    tmp_path: Path,
+) -> None:
+    # Nobody else has these, and they are too many for memory: who loses them cannot be helped.
+    records = tmp_path / "people.json"
+    people = [
+        {"name": name, "location": "here", "year": 1, "note": "x" * 50_000}
+        for name in ("ann", *map(str, range(IN_MEMORY_BYTES // 40_000)))
+    ]
+    records.write_text(json.dumps(people))
+    catalog = Path(ensure_catalog(records).path)
+    options = ("--log-format", "json", "--log-level", "info", "--json")
+    with Node("master", "0", *options) as master:
+        address = str(master.ready["master"])
+        served = ("--master", address, "--catalog", str(catalog))
+        with Node("worker", "0", *served, *options) as worker:
+            with Client(address) as client:
+                poll_for(lambda: client.getbyname("ann"))
+                catalog.write_bytes(b"no catalog")
+                error = failure(lambda: client.getbyname("ann"))
+            logs = [ended(worker), ended(master)]
+    for log in logs:
+        lines = [json.loads(line) for line in log.splitlines()]
+        about = [line for line in lines if line.get("request_id") == error.request_id]
+        assert about
+        assert all(error.request_id in line["message"] for line in about)
+        assert all(datetime.fromisoformat(line["time"]).utcoffset() is not None for line in lines)
+    events = [json.loads(line) for line in logs[1].splitlines() if "rollcall.events" in line]
+    [came] = [line for line in events if line["event"] == "registered"]
+    assert (came["worker"], came["level"]) == ("w1", "INFO")
+
+
+def ended(node: Node) -> str:
+    """What a node that is told to end has logged."""
+    node.signal(signal.SIGTERM)
+    _out, log = node.process.communicate(timeout=PATIENCE)
+    return log
 
 
 def test_each_lookup_of_a_batch_has_an_id_of_its_own() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nodes.dispatch.replies import is_answer, is_batch_answer, is_probe_answer, is_refusal
 from nodes.errors import CODES, BadRequest, InternalError, Overloaded, StartError
 from nodes.master.events import EventLog
-from nodes.security.tokens import TokenRole, ValidToken, ensure_token, read_token, role_of
+from nodes.security.tokens import TokenRole, ValidToken, ensure_token, read_token
 from nodes.support.addresses import parse_address
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import check_host, explain_bind
@@ -33,6 +33,7 @@ from nodes.wire import (
     item_envelope,
     result_envelope,
 )
+from tests.kit import role_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VERSION = st.text("0123456789abcdef", min_size=1, max_size=64)

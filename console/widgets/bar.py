@@ -87,7 +87,7 @@ class WorkersHead(Horizontal):
 
     Args:
         glyphs: what the terminal can show.
-        read_only: whether there are no buttons.
+        read_only: whether there are no buttons that steer.
     """
 
     def __init__(self, glyphs: Glyphs, *, read_only: bool) -> None:
@@ -96,6 +96,7 @@ class WorkersHead(Horizontal):
         self._title = Drawn(id="workers-name")
         self._order = Drawn(id="workers-order")
         self._buttons = [CommandButton(c) for c in usable(read_only=read_only) if c.button]
+        self._read_only = read_only
         self._fields: list[Field] = []
 
     def compose(self) -> ComposeResult:
@@ -120,8 +121,11 @@ class WorkersHead(Horizontal):
         self._fields = order
         self._arrange()
 
-    def refuse(self, refusal: Callable[[Command], str]) -> None:
-        """Makes grey what is not possible now."""
+    def refuse(self, refusal: Callable[[Command], str], *, read_only: bool) -> None:
+        """Makes grey what is not possible now, and takes away what steers from who may not."""
+        if read_only is not self._read_only:
+            self._read_only = read_only
+            self._arrange()
         for button in self._buttons:
             button.refuse(refusal(button.command))
 
@@ -135,6 +139,9 @@ class WorkersHead(Horizontal):
         room = width - named - ORDER_CELLS
         for button in self._buttons:
             need = len(button.text) + 1
+            if self._read_only and button.command.steers:
+                button.display = False
+                continue
             button.display = button.command.name in ALWAYS or need <= room
             room -= need if button.display else 0
         used = named + sum(len(b.text) + 1 for b in self._buttons if b.display)

@@ -52,7 +52,7 @@ def certs() -> None:
 def init(
     folder: Path | None, hosts: tuple[str, ...], days: int, renew: bool, as_json: bool
 ) -> None:
-    """Make a CA, and certificates of a master, workers and operators, each with its key.
+    """Make a CA, and certificates of a master, workers, operators and viewers, each with its key.
 
     Nothing is overwritten, unless --renew says so. A certificate's role is in the
     certificate: a worker's is no operator's. Masters and workers are shown to be who they

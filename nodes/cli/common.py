@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,9 +19,7 @@ from nodes.errors import LookupFailed, RollcallError, code_of
 from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, bare_host
 from nodes.support.listening import insecurity, is_loopback
 from nodes.support.moments import parse_moment, parse_span
-from nodes.support.text import LogFormatter, printable, printable_json
-
-logger = logging.getLogger("rollcall.cli")
+from nodes.support.text import printable, printable_json
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., object])
@@ -249,20 +245,6 @@ def say_insecurity(host: str, tls: Path | None) -> None:
     """Says on stderr what is given up by listening there without TLS, if anything is."""
     if tls is None and not is_loopback(host):
         click.echo(insecurity(host), err=True)
-
-
-def log_to_stderr(level: int) -> None:
-    """Sends the log to stderr, one line a record, and what a thread did not catch as well."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormatter())
-    logging.basicConfig(level=level, handlers=[handler])
-
-    def log(uncaught: threading.ExceptHookArgs) -> None:
-        if uncaught.exc_value is not None:
-            name = uncaught.thread.name if uncaught.thread is not None else "?"
-            logger.critical("the thread %s ended", name, exc_info=uncaught.exc_value)
-
-    threading.excepthook = log
 
 
 def bound_descriptors(most: int) -> None:

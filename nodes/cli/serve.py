@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from nodes.cli.common import (
     explained,
     json_option,
     listen_options,
-    log_to_stderr,
     metrics_options,
     place_options,
     port_option,
@@ -30,6 +28,7 @@ from nodes.cli.common import (
     workers_option,
 )
 from nodes.cli.data import build_with_progress
+from nodes.cli.log_options import audit_option, log_options
 from nodes.cli.service import serve_until
 from nodes.cluster import HostedCluster, open_endpoint, open_master, stop_watched
 from nodes.errors import StartError
@@ -64,6 +63,8 @@ MAX_DESCRIPTORS = 8192
 @workers_from_option
 @metrics_options
 @place_options
+@audit_option
+@log_options("warning")
 @json_option
 @explained
 def up(
@@ -74,6 +75,7 @@ def up(
     insecure: bool,
     data: Path | None,
     balance: str,
+    audit: Path | None,
     skip_bad: bool,
     watch: bool,
     require_token: bool,
@@ -86,7 +88,6 @@ def up(
     as_json: bool,
 ) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
-    log_to_stderr(logging.WARNING)
     bound_descriptors(MAX_DESCRIPTORS)
     stop, manager = StopSignals(), ServiceManager()
     build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
@@ -99,6 +100,7 @@ def up(
         host=host,
         port=port,
         balance=balance,
+        audit=audit,
         watch=watch,
         require_token=require_token,
         tls=tls,
@@ -178,6 +180,8 @@ def _serve(master: Master, stop: StopSignals, manager: ServiceManager) -> None:
 @require_token_option
 @workers_from_option
 @metrics_options
+@audit_option
+@log_options("warning")
 @json_option
 @explained
 def master(
@@ -186,6 +190,7 @@ def master(
     tls: Path | None,
     insecure: bool,
     balance: str,
+    audit: Path | None,
     require_token: bool,
     workers_from: tuple[str, ...],
     metrics: str | None,
@@ -193,13 +198,13 @@ def master(
     as_json: bool,
 ) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
-    log_to_stderr(logging.WARNING)
     bound_descriptors(MAX_DESCRIPTORS)
     stop, manager = StopSignals(), ServiceManager()
     running = open_master(
         host=host,
         port=port,
         balance=balance,
+        audit=audit,
         require_token=require_token,
         tls=tls,
         insecure=insecure,

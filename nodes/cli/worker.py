@@ -20,7 +20,6 @@ from nodes.cli.common import (
     json_option,
     leave_with_stdin_option,
     listen_options,
-    log_to_stderr,
     master_option,
     print_json,
     say_insecurity,
@@ -29,6 +28,7 @@ from nodes.cli.common import (
     watch_stdin,
 )
 from nodes.cli.launcher_input import LauncherInput
+from nodes.cli.log_options import log_options
 from nodes.cli.service import serve_until
 from nodes.errors import StartError, StoreDown
 from nodes.security.tls import CertificateRole, Tls
@@ -83,6 +83,7 @@ MAX_DESCRIPTORS = 2048
     is_flag=True,
     help="Take token and identity from standard input, and leave with it: for launchers.",
 )
+@log_options("info")
 @json_option
 @explained
 def worker(
@@ -106,7 +107,6 @@ def worker(
     The first SIGTERM, SIGHUP or Ctrl-C lets it answer its last lookups; another, a second or more
     later, ends it at once.
     """
-    log_to_stderr(logging.INFO)
     manager = ServiceManager()
     launcher = LauncherInput() if secrets_from_stdin else None
     token = worker_token if launcher is None else launcher.token

@@ -9,8 +9,8 @@ from typing import Generic, Self, TypeVar
 
 from nodes.client.connection import MasterConnection
 from nodes.client.lookups import check_page, converted
-from nodes.security.tls import CertificateRole, Tls
-from nodes.security.tokens import operator_token
+from nodes.security.tls import CertificateRole, Tls, first_there
+from nodes.security.tokens import TokenRole, operator_token, viewer_token
 from nodes.transport import Value
 from nodes.wire import (
     PAGE_RECORDS,
@@ -68,7 +68,8 @@ class AttachedCluster:
     Args:
         address: the master's "HOST:PORT".
         timeout: seconds a question may take.
-        tls: the folder with the CA and an operator's certificate; None for no TLS.
+        tls: the folder with the CA and an operator's certificate, or a viewer's; None for no TLS.
+        look_only: whether no more is asked for than to see it, whatever the token gives.
 
     Raises:
         StartError: they are not there.
@@ -90,11 +91,30 @@ class AttachedCluster:
     thaw = Asked(str)
     reload = Asked(Reloaded, timeout=RELOAD_TIMEOUT_S)
 
-    def __init__(self, address: str, *, timeout: float = 3.0, tls: Path | None = None) -> None:
-        secure = None if tls is None else Tls(tls, CertificateRole.OPERATOR).to_master()
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = 3.0,
+        tls: Path | None = None,
+        look_only: bool = False,
+    ) -> None:
+        roles = (CertificateRole.OPERATOR, CertificateRole.VIEWER)
+        shown = None if tls is None else first_there(tls, *(roles[::-1] if look_only else roles))
         self.address = address
         self.timeout = timeout
-        self.master = MasterConnection(address, token=partial(operator_token, address), tls=secure)
+        self._looks = look_only or shown is CertificateRole.VIEWER
+        self.master = MasterConnection(
+            address,
+            token=partial(viewer_token if look_only else operator_token, address),
+            most=str(TokenRole.VIEWER) if look_only else "",
+            tls=None if tls is None else Tls(tls, shown).to_master(),
+        )
+
+    @property
+    def read_only(self) -> bool:
+        """Whether its master lets this one see it and change nothing, as far as is known."""
+        return self._looks or self.master.role == TokenRole.VIEWER
 
     def page(
         self, name: str, *args: str | float, limit: int = PAGE_RECORDS, after: str | None = None

@@ -42,7 +42,11 @@ class MasterConnection:
             master asks for one, as the token may have been rotated.
         patient: whether a call that only reads waits, within its time, for a master that has
             answered before and is gone: it may just be restarted.
+        most: the role that is asked for with the token, and no more; "" for all that it gives.
         tls: see `Lane.dial`.
+
+    Attributes:
+        role: what the token gave when it was last shown; "" before that.
     """
 
     def __init__(
@@ -51,8 +55,11 @@ class MasterConnection:
         *,
         token: Callable[[], str | None],
         patient: bool = False,
+        most: str = "",
         tls: Secure | None = None,
     ) -> None:
+        self.role = ""
+        self._asked = (most,) if most else ()
         self.host, self.port = parse_address(address)
         self.where = str(Address(self.host, self.port))
         self._patient = patient
@@ -146,7 +153,8 @@ class MasterConnection:
         lane = self._pool.take(timeout=timeout, sure=sure)
         try:
             if token is not None:
-                read_reply(lane.call("login", token, timeout=timeout)).checked()
+                given = read_reply(lane.call("login", token, *self._asked, timeout=timeout))
+                self.role = str(given.checked().result)
                 timeout = seconds_left(deadline, time.monotonic())
             return lane.call(verb, *args, timeout=timeout, named=named)
         finally:

@@ -238,11 +238,10 @@ class Dispatcher:
         self._tracked.tick(now)
         for call in self._waiting.pop_while(lambda call: now >= call.began + call.timeout_s):
             self.under_way -= 1
-            call.gave_up(
-                DeadlineExceeded(
-                    "its turn did not come in time; ask fewer at once, or start more workers"
-                )
+            late_turn = DeadlineExceeded(
+                "its turn did not come in time; ask fewer at once, or start more workers"
             )
+            self._tracked.give_up(call, late_turn, now)
         self._let_in(now)
         if self.under_way:
             self._wake()

@@ -12,6 +12,7 @@ from nodes.dispatch.failures import failure_reason, for_the_log
 from nodes.dispatch.replies import is_refusal
 from nodes.errors import BadRequest, LookupFailed, StoreDown
 from nodes.routing import Ask, CallState, Router, Worker
+from nodes.routing.budget import Budget
 from nodes.support.request_ids import find_request_id
 from nodes.support.text import excerpt
 from nodes.transport import (
@@ -29,6 +30,10 @@ logger = logging.getLogger("rollcall.dispatch")
 SOONEST_S = 0.001
 """Seconds before which a call is not looked at again."""
 
+LOGGED_AT_ONCE = 100.0
+LOGGED_PER_S = 10.0
+"""Failed calls that are written down, at once and a second for long; of more, how many."""
+
 NO_ARGUMENTS = encode_arguments(())
 
 
@@ -42,7 +47,9 @@ def explain(
     else:
         # A worker that has written it down has given it an id.
         theirs = "" if isinstance(failure, TransportError) else find_request_id(failure[1])
-        logger.debug("request %s: %s: %s", call.known_as(theirs), worker.id, said)
+        request_id = call.known_as(theirs)
+        extra = {"request_id": request_id}
+        logger.debug("request %s: %s: %s", request_id, worker.id, said, extra=extra)
     return failure_reason(failure)
 
 
@@ -78,6 +85,8 @@ class TrackedCalls:
         # Those with nothing under way: they wait for a worker to come, or another call to end.
         self._parked: dict[Call, None] = {}
         self._advancing: Call | None = None
+        self._logged = Budget(share=0.0, burst=LOGGED_AT_ONCE, per_s=LOGGED_PER_S)
+        self._unlogged = 0
 
     def adopt(self, call: Call) -> None:
         """A call whose first attempt is late, or about to be told of as failed."""
@@ -179,7 +188,7 @@ class TrackedCalls:
         except LookupFailed as error:
             self._advancing = before
             self._finish(call, now)
-            call.gave_up(error)
+            self.give_up(call, error, now)
             return
         finally:
             self._advancing = before
@@ -189,6 +198,20 @@ class TrackedCalls:
             self._parked.pop(call, None)
         else:
             self._parked[call] = None
+
+    def give_up(self, call: Call, error: LookupFailed, now: float) -> None:
+        """A call has failed: that is written down, of many at once only how many there were."""
+        if not isinstance(error, BadRequest) and logger.isEnabledFor(logging.INFO):
+            self._log(call, error, now)
+        call.gave_up(error)
+
+    def _log(self, call: Call, error: LookupFailed, now: float) -> None:
+        if self._logged.spend(now):
+            unlogged, self._unlogged = self._logged.refused - self._unlogged, self._logged.refused
+            more = f" ({unlogged} more failed since the last line)" if unlogged else ""
+            extra = {"request_id": call.request_id}
+            said = (call.request_id, error.code, error, more)
+            logger.info("request %s: %s: %s%s", *said, extra=extra)
 
     def _send(self, call: Call, worker: Worker, now: float) -> None:
         call.sent_at = call.sent_at or now

@@ -17,6 +17,8 @@ from nodes.errors import (
     NoWorkers,
 )
 from nodes.fleet.control import FleetControl
+from nodes.master.acts import Acts
+from nodes.master.audit import AuditFile
 from nodes.master.catalog_offers import CatalogOffers
 from nodes.master.dial_back import DialBack
 from nodes.master.events import EventLog, registered
@@ -88,6 +90,7 @@ class MasterCore:
         orders: to single workers.
         catalogs: what workers may fetch.
         loop: the thread that all of it runs on.
+        acts: tells of what operators do.
         recording_path: where its snapshots are recorded; None if they are not.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
@@ -118,6 +121,7 @@ class MasterCore:
         self.journal: Journal | None = None
         self.recording_path: Path | None = None
         self.events = EventLog(clock=clock)
+        self.acts = Acts(self.events, clock=clock)
         self.authenticator = Authenticator(
             tokens=tokens, note=self.events.note, require_token=require_token
         )
@@ -162,6 +166,7 @@ class MasterCore:
             membership=self.membership,
             orders=self.orders,
             event_log=self.events,
+            acts=self.acts,
             take_snapshot=self.snapshot,
             journal_path=lambda: None if self.journal is None else self.journal.path,
             recording_path=lambda: self.recording_path,
@@ -202,6 +207,14 @@ class MasterCore:
             path, self.snapshot, recorder=recorder, report=self._note_journal, clock=self._clock
         )
         self.events.listener = self.journal.note
+
+    def keep_audit(self, path: Path) -> None:
+        """Writes what operators do to that file as well; see `nodes.master.audit`.
+
+        Raises:
+            StartError: nothing can be written there.
+        """
+        self.acts.audit = AuditFile(path, self.events.trouble)
 
     def _note_journal(self, text: str) -> None:
         self.events.note(EventKind.JOURNAL, "", text)

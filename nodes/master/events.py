@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from nodes.errors import encodable
-from nodes.support.event_kinds import EventKind
+from nodes.support.event_kinds import BAD, EventKind
 from nodes.support.units import counted
 from nodes.wire import Event
+
+logger = logging.getLogger("rollcall.events")
 
 MAX_EVENTS = 2000
 """Events kept. At one lookup in a hundred going wrong on a busy day, that is some minutes;
@@ -120,6 +123,10 @@ class EventLog:
         event = Event(self._last, self._clock(), kind, encodable(worker), said)
         self._events.append(event)
         self.listener(event)
+        level = logging.WARNING if kind in BAD else logging.INFO
+        if logger.isEnabledFor(level):
+            extra = {"event": str(kind), "worker": event.worker, "number": event.number}
+            logger.log(level, "%s %s: %s", kind, event.worker or "-", said, extra=extra)
 
     def remember(self, events: Iterable[Event]) -> None:
         """Takes up those of an earlier time; their numbers go on from there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nodes.errors import DataError
 from nodes.fleet.control import FleetControl
+from nodes.master.acts import Acts, act
 from nodes.master.events import EventLog
 from nodes.master.journal_reading import read_seconds
 from nodes.master.membership import Membership
@@ -39,6 +40,7 @@ class Operations:
         membership: the master's, which knows the fleet.
         orders: to the membership's workers.
         event_log: the master's.
+        acts: tells of what changes the cluster.
         take_snapshot: takes one of now, from any thread.
         journal_path: where the master's journal is; None without one.
         recording_path: where the master's recording is; None without one.
@@ -51,6 +53,7 @@ class Operations:
         membership: Membership,
         orders: WorkerOrders,
         event_log: EventLog,
+        acts: Acts,
         take_snapshot: Callable[[], ClusterSnapshot],
         journal_path: Callable[[], Path | None] = lambda: None,
         recording_path: Callable[[], Path | None] = lambda: None,
@@ -59,6 +62,7 @@ class Operations:
         self._membership = membership
         self._orders = orders
         self._event_log = event_log
+        self.acts = acts
         self._take_snapshot = take_snapshot
         self._journal_path = journal_path
         self._recording_path = recording_path
@@ -90,20 +94,24 @@ class Operations:
         """The part of the recording after that time; the minute that is not written yet apart."""
         return read_part(self._recording_path(), from_time, max_bytes)
 
+    @act
     def spawn(self, count: int = 1, where: str = "") -> list[str]:
         """Starts workers; returns their ids at once. `where` is a machine, "" for the one with
         most room.
         """
         return self._fleet.spawn(count, where)
 
+    @act
     def scale(self, count: int) -> str:
         """Starts or drains local workers until `count` are wanted."""
         return self._fleet.scale(count)
 
+    @act
     def kill(self, worker_id: str) -> str:
         """Ends a local worker at once, for good. Returns what was done, as all below do."""
         return self._fleet.kill(worker_id)
 
+    @act
     def drain(self, worker_id: str) -> str:
         """Lets a worker answer its last lookups, then leave for good, whoever started it."""
         if self._loop.call(self._membership.is_local, worker_id):
@@ -111,14 +119,17 @@ class Operations:
         self._loop.run(self._orders.retire(worker_id, by_actor()))
         return f"{worker_id} drains, then leaves"
 
+    @act
     def restart(self, worker_id: str) -> str:
         """Lets a local worker answer its last lookups, then starts it anew."""
         return self._fleet.restart(worker_id)
 
+    @act
     def again(self, worker_id: str) -> str:
         """Starts a local worker that is gone under the same id."""
         return self._fleet.again(worker_id)
 
+    @act
     def clear(self) -> str:
         """Forgets the workers that are gone: no snapshot has them any more."""
         gone = self._loop.call(self._membership.registry.forget_gone)
@@ -128,10 +139,12 @@ class Operations:
         self._event_log.note(EventKind.CLEARED, "", f"{text}, {by_actor()}")
         return text
 
+    @act
     def freeze(self, worker_id: str) -> str:
         """Stops a local worker with SIGSTOP, to rehearse the failure that no exit reports."""
         return self._fleet.freeze(worker_id)
 
+    @act
     def thaw(self, worker_id: str) -> str:
         """Lets a frozen local worker go on."""
         return self._fleet.thaw(worker_id)
@@ -140,6 +153,7 @@ class Operations:
         """The part of a local worker's log from the place `after`, -1 for the end of it."""
         return LogPart(*self._fleet.log(worker_id, after))
 
+    @act
     def reload(self) -> Reloaded:
         """Brings changed records into service."""
         return self._fleet.reload()

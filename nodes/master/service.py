@@ -19,18 +19,19 @@ from nodes.errors import (
     Stopping,
     UnknownWorker,
 )
+from nodes.master.acts import arguments_of
 from nodes.master.catalog_offers import CatalogPart
 from nodes.master.core import MasterCore
-from nodes.master.operations import INSTANT
+from nodes.master.operations import INSTANT, Operations
 from nodes.security.authenticator import Session, WrongToken
-from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
+from nodes.security.tls import MAY_LOOK, MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.actor import acting_as
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import check_worker_network, registered_host
 from nodes.support.text import excerpt
-from nodes.support.verbs import OPERATIONS
+from nodes.support.verbs import LOOKING, STEERING
 from nodes.transport import Asker, Certificate, Peer, RawVerb, Service, Utf8
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -49,7 +50,11 @@ CLASSIC = ("getbyname", "getbylocation", "getbyyear")
 """Verbs that are there before any worker has said what it serves: their answer is then that
 there is no worker, which tells a stock client more than "no such verb"."""
 
-CERTIFIED = {TokenRole.WORKER: MAY_REGISTER, TokenRole.OPERATOR: MAY_OPERATE}
+CERTIFIED = {
+    TokenRole.WORKER: MAY_REGISTER,
+    TokenRole.VIEWER: MAY_LOOK,
+    TokenRole.OPERATOR: MAY_OPERATE,
+}
 """With TLS, the certificates that go with a token's role; a client needs none."""
 
 
@@ -78,6 +83,8 @@ class MasterService(Service):
         self._strange = 0
         self._registers = False
         self._ended = False
+        self._logged_in = False
+        self._forbidden: tuple[object, ...] = ()
         # Each with the role that it needs, None for what a stranger may ask.
         self._asking = TokenRole.CLIENT if master.authenticator.require_token else None
         self._verbs: Mapping[str, tuple[TokenRole | None, Callable[..., object]]] = {
@@ -91,7 +98,9 @@ class MasterService(Service):
             "leave": (TokenRole.WORKER, self._leave),
             "catalog_offer": (TokenRole.WORKER, self._catalog_offer),
             "catalog_part": (TokenRole.WORKER, self._catalog_part),
-            **{name: (TokenRole.OPERATOR, self._operation(name)) for name in OPERATIONS},
+            **{name: (TokenRole.VIEWER, self._operation(name)) for name in LOOKING},
+            # Each sees for itself to who asks, and tells of those who may not.
+            **{name: (None, self._steering(name)) for name in STEERING},
         }
 
     def verb(self, name: str) -> Callable[..., object] | RawVerb | None:
@@ -176,14 +185,49 @@ class MasterService(Service):
         self, role: TokenRole, do: Callable[..., object], *args: object, **named: object
     ) -> bytes:
         def checked(*args: object, **named: object) -> object:
-            if self._master.tls is not None and role in CERTIFIED:
-                lacks = lacking(self._certificate, CERTIFIED[role])
-                if lacks:
-                    raise Forbidden(lacks)
-            self._session.check(role)
+            self._check(role)
             return validation.call(do, args, named)
 
         return await self._answer(checked, *args, **named)
+
+    def _check(self, role: TokenRole) -> None:
+        """Raises `Forbidden` unless whoever is at the other end has that role."""
+        if self._master.tls is not None and role in CERTIFIED:
+            lacks = lacking(self._certificate, CERTIFIED[role])
+            if lacks:
+                raise Forbidden(lacks)
+        self._session.check(role)
+
+    def _steering(self, name: str) -> Callable[..., object]:
+        """A verb that changes the cluster."""
+        do = self._operation(name)
+
+        def checked(*args: object, **named: object) -> object:
+            try:
+                self._check(TokenRole.OPERATOR)
+            except Forbidden as error:
+                self._tell_forbidden(name, args, named, error)
+                raise
+            return validation.call(do, args, named)
+
+        return checked
+
+    def _tell_forbidden(
+        self, name: str, args: tuple[object, ...], named: dict[str, object], error: Forbidden
+    ) -> None:
+        if self._session.role is None:
+            return  # whoever has not logged in is asked to, and comes again
+        # As does who was told that another token might help: that is one act.
+        again, self._logged_in = self._logged_in, False
+        act = (name, args, named)
+        if again and act == self._forbidden:
+            return
+        self._forbidden = act
+        acts = self._master.acts
+        if acts.may_tell_forbidden():
+            arguments = arguments_of(getattr(Operations, name), args, named)
+            tell = functools.partial(acts.forbidden, name, arguments, error, who=self._who())
+            self._master.executor.submit(tell)
 
     def _operation(self, name: str) -> Callable[..., object]:
         """An operator's verb: in another thread, if it may have to wait for something."""
@@ -203,10 +247,12 @@ class MasterService(Service):
 
     def _who(self) -> str:
         """Whoever is at the other end, for events: by token, by certificate, by address."""
-        shown = [f"{self._session.role} token"]
+        role = self._session.role
+        shown = [self._session.token_shown]
         if self._certificate is not None:
             shown.append(f"certificate {excerpt(self._certificate.name, MAX_NAME_CHARS)!r}")
-        return f"an operator at {self._peer} ({', '.join(shown)})"
+        article = "an" if role is TokenRole.OPERATOR else "a"
+        return f"{article} {role} at {self._peer} ({', '.join(filter(None, shown))})"
 
     # -- for clients ----------------------------------------------------------------
 
@@ -252,15 +298,16 @@ class MasterService(Service):
         finally:
             self.waiting -= 1
 
-    async def _login(self, token: object) -> str:
+    async def _login(self, token: object, role: object = None) -> str:
         try:
-            role = self._session.login(token)
+            given = self._session.login(token, role)
         except WrongToken as wrong:
             await asyncio.sleep(wrong.wait_s)
             raise
         self._strange = 0
-        self.trusted = self._session.role in (TokenRole.WORKER, TokenRole.OPERATOR)
-        return role
+        self._logged_in = True
+        self.trusted = self._session.role is not TokenRole.CLIENT
+        return given
 
     # -- for workers ----------------------------------------------------------------
 

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-from nodes.errors import Forbidden
-from nodes.security.tokens import TokenRole, ValidToken, role_of
+from nodes.errors import BadRequest, Forbidden
+from nodes.security.tokens import TokenRole, ValidToken, match_token
 from nodes.support.event_kinds import EventKind
 
 RECHECK_EVERY_S = 5.0
@@ -115,9 +115,9 @@ class Authenticator:
         """
         self._valid_tokens()
 
-    def role_of(self, token: object) -> TokenRole | None:
-        """The role that a token gives now; None if it is not valid."""
-        return role_of(token, self._valid_tokens())
+    def match(self, token: object) -> ValidToken | None:
+        """Which token that is, with the role that it gives now; None if it is not valid."""
+        return match_token(token, self._valid_tokens())
 
     def refuse(self, host: str) -> float:
         """Counts a wrong token from that address. Returns the seconds after which it may be
@@ -154,7 +154,8 @@ class Session:
     def __init__(self, authenticator: Authenticator, host: str) -> None:
         self._authenticator = authenticator
         self._host = host
-        self._token: str | None = None
+        self._given: ValidToken | None = None
+        self._most: TokenRole | None = None
         self._role: TokenRole | None = None
         self._checked_at = 0.0
 
@@ -163,29 +164,69 @@ class Session:
         """The role that the connection had when it was last checked."""
         return self._role
 
-    def login(self, token: object) -> str:
-        """Gives the connection the role of a token. Returns it; raises `WrongToken`."""
-        role = self._authenticator.role_of(token)
-        if role is None or type(token) is not str:
+    @property
+    def token_shown(self) -> str:
+        """Which token it gave, in words that tell nothing of the token; "" for none."""
+        if self._given is None:
+            return ""
+        named = f" {self._given.name!r}" if self._given.name else ""
+        return f"{self._given.role} token{named}"
+
+    def login(self, token: object, most: object = None) -> str:
+        """Gives the connection the role of a token, and returns it.
+
+        Args:
+            token: one of the cluster's.
+            most: the name of a role; what it does not cover is not given. None for all of it.
+
+        Raises:
+            WrongToken: it is no token of the cluster.
+            BadRequest: there is no such role.
+            Forbidden: the token gives nothing of that role.
+        """
+        limit = _role_called(most)
+        valid = self._authenticator.match(token)
+        if valid is None:
             raise WrongToken(self._authenticator.refuse(self._host))
-        self._token, self._role, self._checked_at = token, role, time.monotonic()
+        role = valid.role.limited_to(limit)
+        if role is None:
+            raise Forbidden(f"the token given is of the role {valid.role}, which is no {limit}'s")
+        self._given, self._most, self._role = valid, limit, role
+        self._checked_at = time.monotonic()
         return str(role)
 
     def check(self, needed: TokenRole) -> None:
         """Raises `Forbidden` unless the connection has that role, and has it still."""
         now = time.monotonic()
         due = now - self._checked_at > self._authenticator.recheck_every_s
-        if self._token is not None and due:
-            self._role, self._checked_at = self._authenticator.role_of(self._token), now
+        if self._given is not None and due:
+            valid = self._authenticator.match(self._given.token)
+            self._role = None if valid is None else valid.role.limited_to(self._most)
+            self._checked_at = now
         if self._role is None or not self._role.covers(needed):
-            has = f" (the token given is of the role {self._role})" if self._role else ""
             raise Forbidden(
-                f"this needs the role {needed}{has}: call login(token) first, with the cluster "
-                f"token or one of that role"
+                f"this needs the role {needed}{self._has()}: call login(token) first, with the "
+                f"cluster token or one of that role"
             )
+
+    def _has(self) -> str:
+        if self._role is None or self._given is None:
+            return ""
+        if self._role is not self._given.role:
+            return f" (this connection asked for no more than {self._role})"
+        return f" (the token given is of the role {self._role})"
 
     def settle(self, role: TokenRole) -> None:
         """Gives the connection that role for as long as it lasts, even if its token is rotated:
         a worker stays registered until one of both ends it.
         """
-        self._token, self._role = None, role
+        self._given, self._role = None, role
+
+
+def _role_called(name: object) -> TokenRole | None:
+    """The role of that name; None for None. Raises `BadRequest`."""
+    if name is None:
+        return None
+    if type(name) is not str or name not in set(TokenRole):
+        raise BadRequest(f"a role is one of {', '.join(TokenRole)}")
+    return TokenRole(name)

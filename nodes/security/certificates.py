@@ -1,4 +1,4 @@
-"""Makes a CA, and the certificates of master, worker and operator: see `nodes.security.tls`.
+"""Makes a CA, and a certificate for each role: see `nodes.security.tls`.
 
 Every certificate has what Python's strictest checks (the default from 3.13 on) want: key
 identifiers, key uses and constraints. Keys are on the P-256 curve, which is quick and supported
@@ -40,6 +40,7 @@ _USES = {
     CertificateRole.MASTER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     CertificateRole.WORKER: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
     CertificateRole.OPERATOR: [ExtendedKeyUsageOID.CLIENT_AUTH],
+    CertificateRole.VIEWER: [ExtendedKeyUsageOID.CLIENT_AUTH],
 }
 
 PrivateKey = ec.EllipticCurvePrivateKey
@@ -153,7 +154,7 @@ def _issue(
 ) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     said: list[x509.GeneralName] = [x509.UniformResourceIdentifier(f"{ROLE_URI_PREFIX}{role}")]
-    if role is not CertificateRole.OPERATOR:
+    if role in (CertificateRole.MASTER, CertificateRole.WORKER):
         said += names
     draft = _draft(_subject(f"Rollcall {role}"), ca.cert.subject, key, ca.key)
     draft = _valid(draft, now, days)

@@ -4,6 +4,7 @@
     master.pem     master-key.pem      the master's certificate and its key
     worker.pem     worker-key.pem      a worker's
     operator.pem   operator-key.pem    an operator's
+    viewer.pem     viewer-key.pem      a viewer's
     ca-key.pem     signs new certificates; no node needs it
 
 `nodes.security.certificates` makes these files. A certificate names its role: see
@@ -31,10 +32,14 @@ class CertificateRole(StrEnum):
     MASTER = "master"
     WORKER = "worker"
     OPERATOR = "operator"
+    VIEWER = "viewer"
 
+
+MAY_LOOK = (CertificateRole.VIEWER, CertificateRole.OPERATOR, CertificateRole.MASTER)
+"""Whose certificates open the master's verbs that only look."""
 
 MAY_OPERATE = (CertificateRole.OPERATOR, CertificateRole.MASTER)
-"""Whose certificates open the master's verbs for operators."""
+"""Whose certificates open the master's verbs that change the cluster."""
 
 MAY_REGISTER = (CertificateRole.WORKER, CertificateRole.OPERATOR)
 """Whose certificates open the master's verbs for workers."""
@@ -148,6 +153,11 @@ class Tls:
             f"the certificates in {self.folder} ({files}) cannot be used: {why}; "
             "'rollcall-nodes certs init --help' tells how to make new ones"
         )
+
+
+def first_there(folder: Path, *roles: CertificateRole) -> CertificateRole:
+    """The first of these roles of which there is a certificate in a folder; the first for none."""
+    return next((role for role in roles if (folder / f"{role}.pem").exists()), roles[0])
 
 
 def _step(answers: ssl.SSLObject) -> None:

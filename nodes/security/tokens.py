@@ -2,6 +2,7 @@
 
     token              the cluster token, made on first start
     token.worker       a token for workers only, if somebody made one; likewise for other roles
+    token.viewer-ada   a viewer's token of the name "ada"; likewise for other roles and names
     token@HOST:PORT    the token of the cluster whose master is there, if it is another than here
     token.old          earlier values of `token`, each with the time at which it ends
     token.worker.old   earlier values of `token.worker`; likewise for other roles
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import hmac
 import logging
 import math
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -27,7 +30,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from nodes.errors import StartError
+from nodes.errors import BadRequest, StartError
+from nodes.security.graces import Graces
 from nodes.support.addresses import parse_address
 from nodes.support.files import draft, write_atomically
 from nodes.support.ownership import ExposedFileError, check_secret
@@ -45,30 +49,61 @@ MAX_OLD_TOKENS = 8
 """Old tokens that are kept for each file: the newest."""
 
 
+TOKEN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+"""What a token may be called."""
+
+
 class TokenRole(StrEnum):
-    """What a token entitles to: to look up, to register as a worker, or to do anything."""
+    """What a token entitles to: to look up, to register as a worker, to see everything (and look
+    up), or to do anything.
+    """
 
     CLIENT = "client"
     WORKER = "worker"
+    VIEWER = "viewer"
     OPERATOR = "operator"
 
     def covers(self, needed: TokenRole) -> bool:
         """Whether this role includes that one."""
+        if self is TokenRole.VIEWER:
+            return needed in (TokenRole.VIEWER, TokenRole.CLIENT)
         return self in (needed, TokenRole.OPERATOR)
+
+    def limited_to(self, most: TokenRole | None) -> TokenRole | None:
+        """What of this role is in that one as well, all of it for None; None for nothing."""
+        if most is None or most.covers(self):
+            return self
+        return most if self.covers(most) else None
 
 
 class ValidToken(NamedTuple):
-    """A token that is valid now, and the role it gives."""
+    """A token that is valid now, the role it gives, and what it is called, "" for nothing."""
 
     token: str
     role: TokenRole
+    name: str = ""
 
 
-def token_file(role: TokenRole | None = None) -> Path:
-    """The file of a role's own token or, for None, of the cluster's (`ROLLCALL_TOKEN_FILE`)."""
+def token_file(role: TokenRole | None = None, name: str = "") -> Path:
+    """The file of a role's own token or, for None, of the cluster's (`ROLLCALL_TOKEN_FILE`).
+
+    Args:
+        role: which.
+        name: what the token of that role is called; "" for the one without a name.
+
+    Raises:
+        BadRequest: no token can be called that.
+    """
     override = os.environ.get("ROLLCALL_TOKEN_FILE")
     path = Path(override) if override else state_dir() / "token"
-    return path if role is None else path.with_name(f"{path.name}.{role}")
+    if role is None:
+        return path
+    if name and not TOKEN_NAME.fullmatch(name):
+        raise BadRequest(
+            f"{name[:80]!r} is no name of a token: take up to 32 of a-z, 0-9, - and _, the first "
+            "of them a letter or a digit"
+        )
+    return path.with_name(f"{path.name}.{role}-{name}" if name else f"{path.name}.{role}")
 
 
 def read_token(path: Path | None = None) -> str | None:
@@ -108,57 +143,63 @@ def worker_token() -> str | None:
 
 
 def operator_token(master: str) -> str | None:
-    """The token for operating the cluster of the master at that address, "HOST:PORT".
+    """The token for operating the cluster of the master at that address, "HOST:PORT", or for seeing
+    it, if there is no other.
 
     It is that of the address, if there is a file for it: no other is sent there. Else see
     `find_token`.
     """
+    return _token_for(master, TokenRole.OPERATOR, TokenRole.VIEWER)
+
+
+def viewer_token(master: str) -> str | None:
+    """The token for seeing the cluster of a master; as `operator_token`."""
+    return _token_for(master, TokenRole.VIEWER, TokenRole.OPERATOR)
+
+
+def _token_for(master: str, role: TokenRole, other: TokenRole) -> str | None:
     own = token_file().parent / f"{token_file().name}@{parse_address(master)}"
-    return read_token(own) if own.exists() else find_token(TokenRole.OPERATOR)
+    return read_token(own) if own.exists() else find_token(role) or read_token(token_file(other))
 
 
-class _Graces:
-    """How long old tokens are still valid, by the clock of the wall and by one that is never set:
-    whichever says first that one is over, it is over for good.
-    """
-
-    def __init__(self) -> None:
-        self._ends: dict[str, float] = {}
-
-    def is_over(self, token: str, until: float, *, wall: float, steady: float) -> bool:
-        """Whether that token is valid no more.
-
-        Args:
-            token: the token.
-            until: the Unix time at which its grace ends, as it was when the token was replaced.
-            wall: Unix time now.
-            steady: seconds now, of a clock that is never set.
-        """
-        end = min(self._ends.get(token, math.inf), steady + until - wall)
-        self._ends[token] = end
-        return end <= steady
-
-    def keep(self, tokens: Iterable[str]) -> None:
-        """Forgets all others."""
-        known = set(tokens)
-        for gone in self._ends.keys() - known:
-            del self._ends[gone]
+_graces = Graces()
 
 
-_graces = _Graces()
+class TokenFile(NamedTuple):
+    """Where a token is, the role that it gives, and what it is called."""
+
+    path: Path
+    role: TokenRole
+    name: str = ""
+
+    def gives(self, token: str) -> ValidToken:
+        """A token that is in it, or was."""
+        return ValidToken(token, self.role, self.name)
 
 
 def present_tokens() -> list[ValidToken]:
     """Every token that is no old one, read from the files: none of a file that others can read or
     write.
     """
-    found = [(_unless_exposed(read_token, path), role) for path, role in _files_and_roles()]
-    return [ValidToken(token, role) for token, role in found if token is not None]
+    found = [(_unless_exposed(read_token, file.path), file) for file in token_files()]
+    return [file.gives(token) for token, file in found if token is not None]
 
 
-def _files_and_roles() -> list[tuple[Path, TokenRole]]:
-    roles = [(token_file(role), role) for role in TokenRole]
-    return [*roles, (token_file(), TokenRole.OPERATOR)]
+def token_files() -> list[TokenFile]:
+    """Where tokens may be, the cluster's last; those that have names are there."""
+    roles = [TokenFile(token_file(role), role) for role in TokenRole]
+    return [*roles, *_named_files(), TokenFile(token_file(), TokenRole.OPERATOR)]
+
+
+def _named_files() -> list[TokenFile]:
+    own = token_file()
+    found = []
+    with contextlib.suppress(OSError):
+        for path in sorted(own.parent.glob(f"{glob.escape(own.name)}.*-*")):
+            role, _, called = path.name.removeprefix(f"{own.name}.").partition("-")
+            if role in set(TokenRole) and TOKEN_NAME.fullmatch(called):
+                found.append(TokenFile(path, TokenRole(role), called))
+    return found
 
 
 def valid_tokens(
@@ -171,12 +212,12 @@ def valid_tokens(
     wall, now = clock(), steady()
     tokens = present_tokens()
     seen: list[str] = []
-    for path, role in _files_and_roles():
-        kept = _unless_exposed(_read_old, path) or []
+    for file in token_files():
+        kept = _unless_exposed(_read_old, file.path) or []
         over = {old for until, old in kept if _graces.is_over(old, until, wall=wall, steady=now)}
         if over:
-            _forget(path, over)
-        tokens += [ValidToken(old, role) for _, old in kept if old not in over]
+            _forget(file.path, over)
+        tokens += [file.gives(old) for _, old in kept if old not in over]
         seen += [old for _, old in kept]
     _graces.keep(seen)
     return tokens
@@ -207,18 +248,18 @@ def _write_old(path: Path, kept: Iterable[tuple[float, str]]) -> None:
     write_atomically(_old_file(path), lines.encode())
 
 
-def role_of(given: object, tokens: Iterable[ValidToken]) -> TokenRole | None:
-    """The role that a token gives: the highest, if it is valid for several; None if it is not
-    valid. It is compared with every valid token, in constant time.
+def match_token(given: object, tokens: Iterable[ValidToken]) -> ValidToken | None:
+    """Which of the valid tokens that is: the one of the highest role, if it is several; None if it
+    is none. It is compared with every valid token, in constant time.
     """
     if type(given) is not str:
         return None
     encoded = given.encode("utf-8", "replace")
-    found: TokenRole | None = None
+    found: ValidToken | None = None
     for valid in tokens:
         same = hmac.compare_digest(encoded, valid.token.encode())
-        if same and (found is None or valid.role.covers(found)):
-            found = valid.role
+        if same and (found is None or not found.role.covers(valid.role)):
+            found = valid
     return found
 
 
@@ -246,7 +287,7 @@ def ensure_token(path: Path | None = None) -> str:
 
 def files_of_tokens() -> list[Path]:
     """Where tokens are, old ones as well, if there are any."""
-    files = [token_file(), *(token_file(role) for role in TokenRole)]
+    files = [file.path for file in token_files()]
     return [*files, *map(_old_file, files)]
 
 

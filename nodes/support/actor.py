@@ -12,9 +12,19 @@ LAUNCHER = "the launcher"
 _actor: ContextVar[str] = ContextVar("actor", default="an operator")
 
 
+def actor() -> str:
+    """Who acts, in words."""
+    return _actor.get()
+
+
 def by_actor() -> str:
     """By whom, as an event tells it."""
-    return f"by {_actor.get()}"
+    return by(actor())
+
+
+def by(who: str) -> str:
+    """By them, as an event tells it."""
+    return f"by {who}"
 
 
 @contextmanager

@@ -47,6 +47,9 @@ class EventKind(StrEnum):
     RELOADED = "reloaded"
     NOT_RELOADED = "not_reloaded"
     SERVES = "serves"
+    # what operators do, where no other event tells it
+    DONE = "done"
+    NOT_DONE = "not_done"
     # the cluster
     STARTED = "started"
     STOPPED = "stopped"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 
 def printable(text: str) -> str:
     """The text without what would move a terminal's cursor or change its colours."""
@@ -28,22 +26,3 @@ def _unicode_escape(character: str) -> str:
     """JSON's own escape; a character beyond 16 bits takes two."""
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
-
-
-class LogFormatter(logging.Formatter):
-    """One line a record, whatever is in it; a traceback follows, each line of it indented.
-
-    No record can look like two, and none reaches a terminal as anything but text.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line of a record."""
-        return printable(super().formatMessage(record))
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 - as above
-        """The lines of a traceback, of which none begins like a record."""
-        text = super().formatException(ei)  # type: ignore[arg-type]
-        return "\n".join(f"    {printable(line)}" for line in text.splitlines())

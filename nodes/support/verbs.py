@@ -4,11 +4,10 @@ from __future__ import annotations
 
 CLIENT_VERBS = ("login", "lookup", "lookup_many", "describe", "members", "suggest")
 WORKER_VERBS = ("register", "renew", "leave", "catalog_offer", "catalog_part")
-OPERATIONS = (
-    "snapshot",
-    "events",
-    "history",
-    "recording",
+LOOKING = ("snapshot", "events", "history", "recording", "log")
+"""What a viewer can do: to see everything."""
+
+STEERING = (
     "spawn",
     "scale",
     "kill",
@@ -18,9 +17,11 @@ OPERATIONS = (
     "clear",
     "freeze",
     "thaw",
-    "log",
     "reload",
 )
+"""What changes the cluster: an operator's acts."""
+
+OPERATIONS = (*LOOKING, *STEERING)
 """What an operator can do."""
 
 RESERVED = frozenset((*CLIENT_VERBS, *WORKER_VERBS, *OPERATIONS, "probe", "ping", "root", "close"))

@@ -203,7 +203,10 @@ class Lookups:
     def _broken(self, fault: Exception) -> WorkerRefusal:
         self.counters.errors += 1
         request_id = new_request_id()  # its master takes it over
-        logger.error("request %s: the catalog cannot be read", request_id, exc_info=fault)
+        extra = {"request_id": request_id}
+        logger.error(
+            "request %s: the catalog cannot be read", request_id, exc_info=fault, extra=extra
+        )
         told = InternalError(f"the catalog cannot be read: {type(fault).__name__}")
         return (told.code, told.identified(request_id).message)
 

@@ -176,6 +176,7 @@ class FakeCluster:
         killed: the ids that were to be killed, in order.
         recorded: the file of its recording; None for nothing recorded.
         read_from: the times after which parts of it were asked for.
+        only_shown: whether nothing of it may be changed.
         polls: how often it was looked at.
         closed: how often it was closed.
     """
@@ -195,6 +196,7 @@ class FakeCluster:
         self.recorded: Path | None = None
         self.read_from: list[float] = []
         self.seconds: list[Second] = []
+        self.only_shown = False
         self.polls = 0
         self.closed = 0
 
@@ -202,6 +204,11 @@ class FakeCluster:
     def address(self) -> str:
         """The address of no master."""
         return self.now.address
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is for a viewer."""
+        return self.only_shown
 
     def snapshot(self) -> ClusterSnapshot:
         """What is prepared, with the number of the last event."""
@@ -345,7 +352,8 @@ class Shown:
         self, snapshot: ClusterSnapshot, events: Sequence[Event] = (), cluster: str = ""
     ) -> None:
         """Shows a snapshot at the next turn, as if the driver had just taken it."""
-        message = SnapshotTaken(snapshot, list(events))
+        read_only = self.cluster.only_shown
+        message = SnapshotTaken(snapshot, list(events), read_only=read_only)
         message.cluster = cluster
         self.app.post_message(message)
 

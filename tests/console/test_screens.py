@@ -331,6 +331,34 @@ def test_read_only_takes_everything_away_that_steers() -> None:
     run(test)
 
 
+def test_a_console_becomes_read_only_where_its_token_only_shows() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        async with shown(cluster, attached=True) as console:
+
+            def offered() -> bool:
+                return bool(console.app.main.query_one("#do-kill").display)
+
+            assert offered()
+            cluster.only_shown = True
+            await console.show_snapshot(cluster_snapshot([worker_view(1)]))
+            assert "read-only: the token found for this cluster" in console.message
+            assert "read-only" in console.head
+            assert not offered()
+            await console.press("K")
+            console.app.action_line("kill w1")
+            await console.pilot.pause()
+            assert cluster.requests == []
+            assert not console.open_question
+            assert "read-only" in console.message
+            cluster.only_shown = False
+            await console.show_snapshot(cluster_snapshot([worker_view(1)]))
+            assert offered()
+            assert "read-only" not in console.head
+
+    run(test)
+
+
 def test_help_lists_every_key_and_command() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))

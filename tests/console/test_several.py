@@ -289,6 +289,22 @@ def test_a_command_goes_to_the_row_s_own_cluster_and_says_so() -> None:
     run(test)
 
 
+def test_only_those_are_changed_whose_token_lets_them_be() -> None:
+    async def test() -> None:
+        clusters = two()
+        a, b = clusters[A], clusters[B]
+        b.only_shown = True
+        async with console_over(clusters) as console:
+            assert not console.app.read_only
+            console.app.action_line(f"thaw w2 of {B}")
+            assert f"{B}: the token found for this cluster" in console.message
+            console.app.action_line(f"thaw w2 of {A}")
+            await console.until(lambda: a.requests == [("thaw", "w2")])
+            assert b.requests == []
+
+    run(test)
+
+
 def test_what_is_typed_means_the_cluster_in_front_or_the_one_that_is_named() -> None:
     async def test() -> None:
         clusters = two()

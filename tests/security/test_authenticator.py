@@ -102,10 +102,12 @@ ASKING = [
     ("members",),
 ]
 WORKING = [("register", "{}"), ("renew",), ("leave",)]
-STEERING = [("snapshot",), ("events",), ("log", "w1"), ("drain", "w9"), ("spawn", 1)]
+LOOKING = [("snapshot",), ("events",), ("history",), ("recording",), ("log", "w1")]
+STEERING = [("drain", "w9"), ("spawn", 1)]
 DOORS: dict[TokenRole, list[Any]] = {
     TokenRole.CLIENT: ASKING,
     TokenRole.WORKER: WORKING,
+    TokenRole.VIEWER: LOOKING,
     TokenRole.OPERATOR: STEERING,
 }
 

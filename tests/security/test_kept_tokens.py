@@ -13,11 +13,10 @@ from nodes.security.tokens import (
     TokenRole,
     ensure_token,
     read_token,
-    role_of,
     rotate_token,
     token_file,
 )
-from tests.kit import hosted, kill_process, poll_for
+from tests.kit import hosted, kill_process, poll_for, role_of
 
 
 @pytest.fixture
@@ -37,6 +36,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 def test_a_folder_that_is_removed_comes_back_with_all_of_them(state: Path) -> None:
     ensure_token(token_file(TokenRole.WORKER))
+    ensure_token(token_file(TokenRole.VIEWER, "ada"))
     rotate_token(token_file(), grace=100.0)
     kept = KeptTokens()
     valid = kept()

@@ -42,8 +42,9 @@ LOOKING_AROUND = {"CMP", "DIR", "HASH", "INSPECT", "REPR", "STR"}
 HANDLERS = {"PING", "CLOSE", "GETROOT", "GETATTR", "CALL", "CALLATTR", "DEL"} | LOOKING_AROUND
 """The requests of RPyC that are served; GETATTR and CALLATTR know verbs, and nothing else."""
 
-ANYONE = "stranger client worker operator"
+ANYONE = "stranger client worker viewer operator"
 WORKERS = "worker operator"
+MAY_LOOK = "viewer operator"
 MAY_OPERATE = "operator"
 
 MASTER = {
@@ -64,16 +65,16 @@ MASTER = {
     "again": MAY_OPERATE,
     "clear": MAY_OPERATE,
     "drain": MAY_OPERATE,
-    "events": MAY_OPERATE,
-    "history": MAY_OPERATE,
+    "events": MAY_LOOK,
+    "history": MAY_LOOK,
     "freeze": MAY_OPERATE,
     "kill": MAY_OPERATE,
-    "log": MAY_OPERATE,
-    "recording": MAY_OPERATE,
+    "log": MAY_LOOK,
+    "recording": MAY_LOOK,
     "reload": MAY_OPERATE,
     "restart": MAY_OPERATE,
     "scale": MAY_OPERATE,
-    "snapshot": MAY_OPERATE,
+    "snapshot": MAY_LOOK,
     "spawn": MAY_OPERATE,
     "thaw": MAY_OPERATE,
 }

@@ -58,10 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_only_their_owner_reads_the_keys(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for stem in ("ca", "master", "worker", "operator"):
+    for stem in ("ca", "master", "worker", "operator", "viewer"):
         assert stat.S_IMODE((folder / f"{stem}-key.pem").stat().st_mode) == 0o600
         assert (folder / f"{stem}.pem").is_file()
-    assert len(list(folder.iterdir())) == 8, "no draft is left"
+    assert len(list(folder.iterdir())) == 10, "no draft is left"
 
 
 def test_every_role_can_use_them(folder: Path) -> None:
@@ -222,6 +222,7 @@ def dial(
         (CertificateRole.WORKER, {"lookup", "renew"}),
         (CertificateRole.OPERATOR, {"lookup", "renew", "snapshot"}),
         (CertificateRole.MASTER, {"lookup", "snapshot"}),
+        (CertificateRole.VIEWER, {"lookup", "snapshot"}),
     ],
 )
 def test_a_token_is_not_enough(folder: Path, own: CertificateRole | None, may: set[str]) -> None:
@@ -238,6 +239,29 @@ def test_a_token_is_not_enough(folder: Path, own: CertificateRole | None, may: s
         assert code("login", read_token() or "") == ""
         wanted = {"lookup": ("getbyname", "x"), "renew": (), "snapshot": ()}
         assert {v for v, args in wanted.items() if code(v, *args) != "forbidden"} == may
+
+
+def test_who_has_a_viewer_s_certificate_sees_and_changes_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("ca.pem", "viewer.pem", "viewer-key.pem"):
+        shutil.copy(folder / name, tmp_path / name)
+    with master_alone(tls=folder) as master:
+        address = str(master.address)
+        for shown, look_only in ((tmp_path, False), (folder, True)):
+            with AttachedCluster(address, tls=shown, look_only=look_only) as cluster:
+                assert cluster.read_only
+                assert cluster.snapshot().address == address
+                with pytest.raises(Forbidden, match="certificate of the role operator"):
+                    cluster.clear()
+        told = poll_for(lambda: [one for one in master.events.after(0) if one.kind == "not_done"])
+        assert told[0].text.endswith(
+            "by an operator at 127.0.0.1 (operator token, certificate 'Rollcall viewer')"
+        )
+        with AttachedCluster(address, tls=folder) as cluster:
+            assert cluster.clear()
+            assert not cluster.read_only
+        assert master.events.after(0)[-1].text.endswith("certificate 'Rollcall operator')")
 
 
 def test_a_certificate_is_not_enough(folder: Path) -> None:

@@ -26,14 +26,15 @@ from nodes.security.tokens import (
     client_token,
     ensure_token,
     find_token,
+    match_token,
     operator_token,
     read_token,
-    role_of,
     rotate_token,
     token_file,
     valid_tokens,
+    viewer_token,
 )
-from tests.kit import Node, poll_for, run_nodes
+from tests.kit import Node, poll_for, role_of, run_nodes
 
 
 @pytest.fixture
@@ -80,11 +81,48 @@ def test_a_role_s_own_token_is_for_that_role_only(file: Path, one: TokenRole) ->
     assert role(made) is one
     assert role(read_token(file)) is TokenRole.OPERATOR
     assert find_token(one) == made
-    assert [other for other in TokenRole if one.covers(other)] == (
-        list(TokenRole) if one is TokenRole.OPERATOR else [one]
-    )
+    includes = {
+        TokenRole.OPERATOR: set(TokenRole),
+        TokenRole.VIEWER: {TokenRole.VIEWER, TokenRole.CLIENT},
+    }
+    assert {other for other in TokenRole if one.covers(other)} == includes.get(one, {one})
     token_file(one).unlink()
     assert role(made) is None
+
+
+def test_a_role_may_have_several_tokens_each_with_a_name(file: Path) -> None:
+    made = {name: ensure_token(token_file(TokenRole.OPERATOR, name)) for name in ("ada", "b-2_c")}
+    file.with_name("token.operator-Ada").touch(mode=0o600)
+    file.with_name("token.king-ada").touch(mode=0o600)
+    found = {one.token: one for one in valid_tokens()}
+    assert {name: found[token] for name, token in made.items()} == {
+        name: ValidToken(token, TokenRole.OPERATOR, name) for name, token in made.items()
+    }
+    assert len(found) == 3
+    path = token_file(TokenRole.OPERATOR, "ada")
+    new = rotate_token(path, grace=60.0)
+    kept = match_token(made["ada"], valid_tokens()), match_token(new, valid_tokens())
+    assert [one and (one.role, one.name) for one in kept] == [(TokenRole.OPERATOR, "ada")] * 2
+    path.unlink()
+    assert role(new) is role(made["ada"]) is None, "without its file, no old one is valid either"
+    assert role(made["b-2_c"]) is TokenRole.OPERATOR
+
+
+@pytest.mark.parametrize("name", ["Ada", "-ada", "ada.old", "../ada", "a" * 33, "ä", "a\n"])
+def test_names_that_no_token_can_have(file: Path, name: str) -> None:
+    with pytest.raises(BadRequest, match="is no name of a token"):
+        token_file(TokenRole.OPERATOR, name)
+
+
+def test_who_has_a_viewer_s_token_alone_uses_that(file: Path) -> None:
+    viewer = ensure_token(token_file(TokenRole.VIEWER))
+    own = read_token(file)
+    assert (operator_token("db2"), viewer_token("db2")) == (own, viewer)
+    file.unlink()
+    assert operator_token("db2") == viewer_token("db2") == viewer
+    token_file(TokenRole.VIEWER).unlink()
+    operator = ensure_token(token_file(TokenRole.OPERATOR))
+    assert operator_token("db2") == viewer_token("db2") == operator
 
 
 def test_a_token_in_several_files_gives_the_highest_role() -> None:
@@ -207,6 +245,7 @@ def command(*args: str) -> str:
     return done.output
 
 
+@pytest.mark.shows_token
 def test_the_commands_say_where_and_show_only_when_asked(file: Path) -> None:
     path = token_file(TokenRole.CLIENT)
     assert command("make", "--role", "client") == f"{path}: made\n"
@@ -224,6 +263,17 @@ def test_the_commands_say_where_and_show_only_when_asked(file: Path) -> None:
     assert len(valid_tokens()) == 3
     missing = CliRunner().invoke(cli, ["token", "path", "--role", "operator"])
     assert (missing.exit_code, "token make" in missing.output) == (2, True)
+
+
+def test_the_list_has_every_token_and_shows_none(file: Path) -> None:
+    command("make", "--role", "viewer", "--name", "ada")
+    command("make", "--role", "worker")
+    rows = [line.split() for line in command("list").splitlines()]
+    assert [row[:2] for row in rows] == [["worker", "-"], ["viewer", "ada"], ["cluster", "-"]]
+    assert {Path(row[2]).name for row in rows} == {"token", "token.worker", "token.viewer-ada"}
+    assert command("path", "--role", "viewer", "--name", "ada") == f"{rows[1][2]}\n"
+    nameless = CliRunner().invoke(cli, ["token", "make", "--name", "ada"])
+    assert (nameless.exit_code, "say --role" in nameless.output) == (2, True)
 
 
 # -- a running cluster -------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,15 @@ from nodes.catalog import ensure_catalog
 from nodes.cli import cli
 from nodes.errors import BadRequest, DataError, UnknownWorker
 from nodes.fleet.logs import Logs
+from nodes.master.events import EventLog
 from nodes.master.journal import Journal
 from nodes.master.journal_file import journal_file
 from nodes.master.recorder import Recorder
 from nodes.master.recording import recording_file
-from nodes.support.text import LogFormatter, printable, printable_json
+from nodes.support.background_stream import BackgroundStream
+from nodes.support.event_kinds import EventKind
+from nodes.support.log_lines import JsonLogFormatter, LogFormatter
+from nodes.support.text import printable, printable_json
 from nodes.transport import Service, Utf8
 from nodes.wire import (
     ClusterSnapshot,
@@ -52,11 +58,13 @@ def harmless(text: str) -> bool:
 # -- logs ----------------------------------------------------------------------------
 
 
-def logged(log: Callable[[logging.Logger], None]) -> str:
+def logged(
+    log: Callable[[logging.Logger], None], formatter: logging.Formatter | None = None
+) -> str:
     """What a log has of it."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogFormatter())
+    handler.setFormatter(formatter or LogFormatter())
     logger = logging.Logger("rollcall.test")
     logger.addHandler(handler)
     log(logger)
@@ -68,7 +76,43 @@ def test_a_record_is_one_line(text: str) -> None:
     written = logged(lambda logger: logger.warning("said %s", text))
     assert written.count("\n") == 1
     assert harmless(written)
-    assert " WARNING rollcall.test: said " in written
+    time_said, said = written.split(" ", 1)
+    assert said.startswith("WARNING rollcall.test: said ")
+    assert datetime.fromisoformat(time_said).utcoffset() is not None
+
+
+@given(st.text())
+def test_a_record_is_one_line_of_json_as_well(text: str) -> None:
+    def fail(logger: logging.Logger) -> None:
+        try:
+            raise ValueError(text)
+        except ValueError:
+            logger.exception("said %s", text, extra={"request_id": "0123456789ab"})
+
+    written = logged(fail, JsonLogFormatter())
+    assert written.count("\n") == 1
+    assert harmless(written)
+    entry = json.loads(written)
+    said = entry["message"].removeprefix("said ")
+    assert said == text
+    assert "ValueError" in entry["traceback"]
+    assert (entry["level"], entry["logger"]) == ("ERROR", "rollcall.test")
+    assert entry["request_id"] == "0123456789ab"
+    assert datetime.fromisoformat(entry["time"]).utcoffset() is not None
+
+
+def test_events_are_lines_and_bad_ones_are_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "rollcall.events")
+    log = EventLog()
+    log.note(EventKind.LOST, "w2", "its connection ended")
+    log.note(EventKind.STARTED, "", "the master")
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [
+        ("WARNING", "lost w2: its connection ended"),
+        ("INFO", "started -: the master"),
+    ]
+    entry = json.loads(JsonLogFormatter().format(caplog.records[0]))
+    assert (entry["event"], entry["worker"], entry["number"]) == ("lost", "w2", 1)
 
 
 def test_a_traceback_is_no_second_record() -> None:
@@ -86,11 +130,31 @@ def test_a_traceback_is_no_second_record() -> None:
     assert all(line.startswith("    ") for line in rest)
 
 
+def test_a_log_that_nobody_reads_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    with open(read) as reading, open(write, "w") as writing:  # noqa: PTH123 - a pipe's ends
+        stream = BackgroundStream(writing, most=10)
+        logger = logging.getLogger("rollcall.log")
+        handler = logging.StreamHandler(stream)
+        monkeypatch.setattr(logger, "propagate", False)
+        logger.addHandler(handler)
+        try:
+            for number in range(1000):
+                logger.warning("%d %s", number, "x" * 1000)
+            lines = iter(reading.readline, "")
+            assert next(lines).startswith("0 x")
+            assert next(line for line in lines if line.endswith("as nobody read it\n"))
+            stream.finish()
+        finally:
+            logger.removeHandler(handler)
+
+
 def test_the_log_of_a_command_is_such_a_log_and_has_what_threads_did_not_catch() -> None:
     code = f"""
 import logging, threading
-from nodes.cli.common import log_to_stderr
-log_to_stderr(logging.INFO)
+from nodes.cli.log_options import log_to_stderr
+log_to_stderr("info")
+logging.getLogger("rollcall.events").warning("not asked for")
 logging.getLogger("rollcall.worker").info("not registered: %s", {EVIL!r})
 def fail():
     raise ValueError({EVIL!r})
