@@ -123,7 +123,7 @@ def _version(dataset: Dataset) -> str:
 
 
 def _definition(dataset: Dataset) -> bytes:
-    lookups = list(dataset.lookups.items())
+    lookups = dataset.lookups.shapes()
     return msgspec.json.encode((FORMAT_VERSION, dataset.name, dataset.files, lookups))
 
 

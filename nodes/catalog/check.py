@@ -27,7 +27,7 @@ def check_data(data: Path) -> CheckReport:
     dataset = load_dataset(data)
     if dataset.store is not None and not dataset.files:
         raise DataError(f"{data}: its records lie in a store; there are no files here to check")
-    scan = FullSchemaScan()
+    scan = FullSchemaScan(dataset.fields())
     files = []
     for name in dataset.files:
         records, bad = scan.records, scan.bad_count

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from nodes.catalog.arguments import quoted
+from nodes.catalog.declared_lookups import (
+    DeclaredLookups,
+    distinct_strings,
+    folding,
+    read_lookups,
+)
 from nodes.catalog.sources import FILE_SUFFIXES
 from nodes.catalog.store import StoreDefinition, read_store
 from nodes.errors import DataError
-from nodes.support.verbs import RESERVED
 
 DEFINITION_FILE = "dataset.toml"
-DEFAULT_LOOKUPS = {
-    "getbyname": ("name",),
-    "getbylocation": ("location",),
-    "getbyyear": ("location", "year"),
-}
+_KEYS = ("name", "files", "lookups", "fold", "store")
+DEFAULT_LOOKUPS = DeclaredLookups(
+    {"getbyname": ("name",), "getbylocation": ("location",), "getbyyear": ("location", "year")}
+)
 """The lookups of a dataset that declares none."""
-MAX_LOOKUPS = 64
-MAX_LOOKUP_FIELDS = 8
-
-_LOOKUP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Dataset(msgspec.Struct, frozen=True):
     folder: Path
     name: str
     files: tuple[str, ...]
-    lookups: dict[str, tuple[str, ...]]
+    lookups: DeclaredLookups
     declared: bool
     store: StoreDefinition | None = None
 
@@ -85,10 +85,17 @@ def _load_dataset(data: Path) -> Dataset:
         folder=data,
         name=_declared_name(data, definition),
         files=_files(data, definition, store),
-        lookups=_declared_lookups(data, definition) if declared else DEFAULT_LOOKUPS,
+        lookups=_lookups(data / DEFINITION_FILE, definition),
         declared=declared,
         store=store,
     )
+
+
+def _lookups(path: Path, definition: dict[str, object]) -> DeclaredLookups:
+    lookups = DEFAULT_LOOKUPS
+    if "lookups" in definition:
+        lookups = read_lookups(path, definition["lookups"])
+    return folding(path, lookups, definition["fold"]) if "fold" in definition else lookups
 
 
 def _files(
@@ -104,23 +111,20 @@ def _files(
 
 
 def missing_fields_error(
-    dataset: Dataset, missing: Collection[str], found: Sequence[str], *, examples: Sequence[str]
+    dataset: Dataset, why: str, found: Sequence[str], *, examples: Sequence[str]
 ) -> DataError:
     """The error for lookups on fields that no record has.
 
     Args:
         dataset: The dataset with these lookups.
-        missing: The fields that no record has.
+        why: What is wrong with them, for a message.
         found: The fields that records have.
         examples: Some of `found` that a lookup could be on.
     """
     path = dataset.folder / DEFINITION_FILE
     there = _join_names(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
     if dataset.declared:
-        return DataError(
-            f"{path}: no record has {_join_names(missing)}, which a lookup is on;"
-            f" the fields found are {there}"
-        )
+        return DataError(f"{path}: {why}, which a lookup is on; the fields found are {there}")
     # An existing definition may name the files, so the advice is to add to it.
     verb, start = (
         ("add", "") if path.exists() else ("write", f"name = {_toml_string(dataset.name)}\n\n")
@@ -128,7 +132,7 @@ def missing_fields_error(
     names = _lookup_names(examples)
     lookups = "".join(f"{name} = [{_toml_string(field)}]\n" for name, field in names.items())
     return DataError(
-        f"{dataset.folder}: no record has {_join_names(missing)}, so the default lookups"
+        f"{dataset.folder}: {why}, so the default lookups"
         f" do not fit; the fields found are {there}. Give that folder as the data, and {verb} the"
         f" lookups you want in {path}, for example:\n\n{start}[lookups]\n{lookups}"
     )
@@ -143,9 +147,9 @@ def _read_definition(path: Path) -> dict[str, object]:
         definition: dict[str, object] = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML in UTF-8: {error}") from None
-    if unknown := definition.keys() - {"name", "files", "lookups", "store"}:
+    if unknown := definition.keys() - set(_KEYS):
         raise DataError(
-            f"{path}: unknown {_join_names(sorted(unknown))}; there are name, files, lookups, store"
+            f"{path}: unknown {_join_names(sorted(unknown))}; there are {', '.join(_KEYS)}"
         )
     return definition
 
@@ -161,7 +165,7 @@ def _declared_name(folder: Path, definition: dict[str, object]) -> str:
 
 def _declared_files(folder: Path, definition: dict[str, object]) -> tuple[str, ...]:
     path = folder / DEFINITION_FILE
-    files = _distinct_strings(definition["files"])
+    files = distinct_strings(definition["files"])
     if not files:
         raise DataError(f"{path}: files must be a list of file names, each once")
     for file in files:
@@ -191,38 +195,6 @@ def _discover_files(folder: Path, *, needed: bool) -> tuple[str, ...]:
     for name in names:
         _check_file_name(name, folder)
     return tuple(names)
-
-
-def _declared_lookups(folder: Path, definition: dict[str, object]) -> dict[str, tuple[str, ...]]:
-    path = folder / DEFINITION_FILE
-    table = definition["lookups"]
-    if not isinstance(table, dict) or not 1 <= len(table) <= MAX_LOOKUPS:
-        raise DataError(f"{path}: [lookups] must be a table of 1 to {MAX_LOOKUPS} lookups")
-    lookups: dict[str, tuple[str, ...]] = {}
-    for name, value in table.items():
-        if not _LOOKUP_NAME.fullmatch(name):
-            raise DataError(
-                f"{path}: lookup {quoted(name)}: a name starts with a-z and has only"
-                " a-z, 0-9 and _ after it, 64 in all"
-            )
-        if name in RESERVED:
-            raise DataError(f"{path}: lookup {name}: the master has a verb of that name; rename it")
-        fields = _distinct_strings(value)
-        if not 1 <= len(fields) <= MAX_LOOKUP_FIELDS:
-            raise DataError(
-                f"{path}: lookup {name}: must be a list of 1 to {MAX_LOOKUP_FIELDS}"
-                " field names, each once"
-            )
-        lookups[name] = fields
-    return lookups
-
-
-def _distinct_strings(value: object) -> tuple[str, ...]:
-    """The elements of a list of distinct texts; empty for any other value."""
-    if not isinstance(value, list):
-        return ()
-    texts = tuple(text for text in value if isinstance(text, str))
-    return texts if len(set(texts)) == len(value) else ()
 
 
 def _check_file_name(name: str, folder: Path) -> None:

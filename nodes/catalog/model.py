@@ -12,18 +12,37 @@ STORE_PREFIX = "postgresql:"
 """How the text begins that names a catalog in a store, in the place of a file's path."""
 
 
-class Lookup(msgspec.Struct, frozen=True):
+EXACT, PREFIX, ANY = LOOKUP_KINDS = ("exact", "prefix", "any")
+"""Kinds of lookups. One of the kind exact finds the records whose fields equal its arguments;
+prefix, those whose last field begins with the last argument; any, those that have every word of
+its one argument in any of its fields.
+"""
+
+WORDS = "words"
+"""What the argument of a lookup of the kind any is called."""
+
+
+class Lookup(msgspec.Struct, frozen=True, omit_defaults=True):
     """A named question on some fields: `getbyyear(location, year)`.
 
     Attributes:
         name: The lookup's name.
-        fields: The fields that its arguments must equal, in order.
+        fields: The fields that its arguments are compared with, in order: one for each argument.
+            Of the kind any, `WORDS` in their place.
         types: The type of each field: "text", "integer" or "number".
+        kind: One of `LOOKUP_KINDS`.
+        searched: The fields that one of the kind any looks for words in.
+        folded: Those of `fields` that are compared as `text_forms.fold` makes them.
+        lists: Those of `fields` that hold lists in some records, of which each element is found.
     """
 
     name: str
     fields: tuple[str, ...]
-    types: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    kind: str = EXACT
+    searched: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
 
 @ready
@@ -99,8 +118,8 @@ class FieldReport(msgspec.Struct, frozen=True):
 
     Attributes:
         name: The field's name.
-        type: "text", "integer" or "number"; "nested" if it only has lists or objects, "null" if
-            it has no value at all.
+        type: "text", "integer" or "number", or "list of text" and so on if it has lists of such;
+            "nested" if it only has objects, or lists of lists; "null" if it has no value at all.
         records: The number of records with a value for it.
     """
 

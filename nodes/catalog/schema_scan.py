@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import cast
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
+from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN, quoted
 from nodes.catalog.dataset import Dataset, missing_fields_error
-from nodes.catalog.model import BadRecord, FieldReport, Lookup
+from nodes.catalog.keys import IndexKey, KeyColumn, element_keys, field_values, index_key
+from nodes.catalog.model import PREFIX, BadRecord, FieldReport, Lookup
 from nodes.catalog.records import Records, UniformRecords
 from nodes.errors import DataError
 
 MAX_BAD_RECORDS_KEPT = 1000  # in the report of a check
 MAX_BAD_RECORDS_SHOWN = 20  # in the message of a failed build
 
-IndexKey = str | int | float | None
+_HELD = {
+    dict: " (there are objects: a lookup is on a field within, named as address.city)",
+    list: " (there are lists without one)",
+    type(None): " (it is null)",
+}
+"""What a field holds that no lookup can be on, and what is said of it."""
 
 _NO_VALUE_TYPES = frozenset((type(None), msgspec.UnsetType))
-
-
-def index_key(value: object) -> IndexKey:
-    """The value that a lookup compares; None for null, a list or an object, never found by one."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        # SQLite would store a larger one as a float and lose digits.
-        return value if INTEGER_MIN <= value <= INTEGER_MAX else key_text(value)
-    return value if isinstance(value, float) else None
-
-
-def key_text(key: IndexKey) -> str:
-    """A key as text, for a field with text in some records and numbers in others."""
-    return key if isinstance(key, str) else msgspec.json.encode(key).decode()
 
 
 def _fit_64_bits(integers: Sequence[int]) -> bool:
@@ -48,12 +37,6 @@ def _field_names(records: Records) -> set[str]:
     if isinstance(records, UniformRecords):
         return records.field_names()
     return set[str]().union(*records)
-
-
-def _values(records: Records, field: str) -> list[object]:
-    if isinstance(records, UniformRecords):
-        return records.values(field)
-    return [record.get(field) for record in records]
 
 
 def _count_values(values: list[object]) -> int:
@@ -70,6 +53,8 @@ class SchemaScan:
         self.records = 0
         self._fields: dict[str, bool] = {}
         self.key_types: dict[str, set[type]] = {}
+        self.list_fields: set[str] = set()
+        self.held: dict[str, set[type]] = {}
         self.bad: list[BadRecord] = []
         self.bad_count = 0
 
@@ -88,23 +73,31 @@ class SchemaScan:
                     # Whether a lookup could be on it. The first record is enough to tell.
                     self._fields.setdefault(field, index_key(value) is not None)
 
-    def index_keys(self, records: Records, fields: Iterable[str]) -> list[list[IndexKey]]:
-        """The index keys of records, a list for each of `fields`; adds the records as well."""
+    def key_columns(self, records: Records, fields: Iterable[str]) -> list[KeyColumn]:
+        """The keys of records, a column for each of `fields`; adds the records as well."""
         self.add_records(records)
-        return [self._column(field, _values(records, field)) for field in fields]
+        return [self._column(field, field_values(records, field)) for field in fields]
 
-    def _column(self, field: str, values: list[object]) -> list[IndexKey]:
+    def _column(self, field: str, values: list[object]) -> KeyColumn:
         key_types = set(map(type, values))
         # In most columns the values are the keys. Their types tell, without a look at each value.
         if key_types in ({str}, {float}) or (
             key_types == {int} and _fit_64_bits(cast("list[int]", values))
         ):
-            keys = cast("list[IndexKey]", values)
+            column = KeyColumn(cast("list[IndexKey]", values), [])
         else:
-            keys = [index_key(value) for value in values]
-            key_types = set(map(type, keys)) - {type(None)}
+            column = KeyColumn([index_key(value) for value in values], [])
+            self.held.setdefault(field, set()).update(key_types)
+            if list in key_types:
+                for at, value in enumerate(values):
+                    if isinstance(value, list):
+                        column.elements.extend((at, key) for key in element_keys(value))
+            key_types = {type(key) for _, key in column.elements}
+            if key_types:
+                self.list_fields.add(field)
+            key_types |= set(map(type, column.keys)) - {type(None)}
         self.key_types.setdefault(field, set()).update(key_types)
-        return keys
+        return column
 
     def fields(self) -> tuple[str, ...]:
         """Every field of any record, in order of first appearance."""
@@ -128,14 +121,35 @@ class SchemaScan:
         if not self.records:
             there = ", ".join(dataset.files)[:200]
             raise DataError(f"{dataset.folder}: there is no usable record in {there}")
+        shapes = dataset.lookups.shapes()
         wanted = dataset.fields()
         types = {field: kind for field in wanted if (kind := self.type_of(field))}
         if missing := [field for field in wanted if field not in types]:
             fit = [field for field, found in self._fields.items() if found]
-            raise missing_fields_error(dataset, missing, self.fields(), examples=fit[:3])
+            raise missing_fields_error(
+                dataset, self._missing(missing), self.fields(), examples=fit[:3]
+            )
+        for shape in shapes:
+            _check_beginnings(dataset, shape, types, self.list_fields)
         return tuple(
-            Lookup(name, fields, tuple(types[field] for field in fields))
-            for name, fields in dataset.lookups.items()
+            msgspec.structs.replace(
+                shape,
+                types=shape.types or tuple(types[field] for field in shape.fields),
+                lists=tuple(field for field in shape.fields if field in self.list_fields),
+            )
+            for shape in shapes
+        )
+
+    def _missing(self, fields: Iterable[str]) -> str:
+        """What is wrong with fields that have no value which a lookup could compare."""
+        lacking: dict[str, list[str]] = {}
+        for field in fields:
+            held = self.held.get(field, set())
+            why = next((why for kind, why in _HELD.items() if kind in held), "")
+            lacking.setdefault(why, []).append(repr(field[:80])[1:-1])
+        return "; ".join(
+            f"no record has {'a text or a number in ' if why else ''}{', '.join(names)}{why}"
+            for why, names in lacking.items()
         )
 
     def reject_bad_records(self, dataset: Dataset) -> None:
@@ -155,16 +169,37 @@ class SchemaScan:
         )
 
 
-class FullSchemaScan(SchemaScan):
-    """The scan of a check: types and counts of all fields, which is slower."""
+def _check_beginnings(
+    dataset: Dataset, shape: Lookup, types: Mapping[str, str], lists: Container[str]
+) -> None:
+    """Raises `DataError` for a lookup of the kind prefix whose last field has no beginnings."""
+    field = shape.fields[-1]
+    if shape.kind != PREFIX or (types[field] == "text" and field not in lists):
+        return
+    held = "lists" if field in lists else f"{types[field]}s"
+    raise DataError(
+        f"{dataset.folder}: {shape.name} is of the kind prefix, and {quoted(field)} holds {held}:"
+        " it must have one text at most in each record"
+    )
 
-    def __init__(self) -> None:
+
+class FullSchemaScan(SchemaScan):
+    """The scan of a check: types and counts of all fields, which is slower.
+
+    Args:
+        declared: The fields of lookups, of which some may be within others.
+    """
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
         super().__init__()
+        self._declared = tuple(declared)
         self.value_counts: Counter[str] = Counter()
 
     def add_records(self, records: Records) -> None:
         """Count records, and for every field the values and their types."""
         super().add_records(records)
+        for field in self._declared:
+            self._column(field, field_values(records, field))
         if isinstance(records, UniformRecords):
             for field in records.field_names():
                 values = records.values(field)
@@ -173,8 +208,11 @@ class FullSchemaScan(SchemaScan):
             return
         for record in records:
             for field, value in record.items():
-                if (key := index_key(value)) is not None:
-                    self.key_types.setdefault(field, set()).add(type(key))
+                keys = element_keys(value if isinstance(value, list) else [value])
+                if keys:
+                    self.key_types.setdefault(field, set()).update(map(type, keys))
+                    if isinstance(value, list):
+                        self.list_fields.add(field)
             self.value_counts.update(field for field, value in record.items() if value is not None)
 
     def reports(self) -> tuple[FieldReport, ...]:
@@ -182,8 +220,14 @@ class FullSchemaScan(SchemaScan):
         return tuple(
             FieldReport(
                 field,
-                self.type_of(field) or ("nested" if self.value_counts[field] else "null"),
+                self._described_type(field),
                 self.value_counts[field],
             )
             for field in self.fields()
         )
+
+    def _described_type(self, field: str) -> str:
+        kind = self.type_of(field)
+        if kind is None:
+            return "nested" if self.value_counts[field] else "null"
+        return f"list of {kind}" if field in self.list_fields else kind

@@ -45,7 +45,7 @@ def test_check_reports_and_writes_nothing(put: Put, cache: Path) -> None:
         "  name: text, in 3",
         "  location: text, in 3",
         "  year: integer, in 3",
-        "  extra: nested, in 1",
+        "  extra: list of integer, in 1",
         "lookups: getbyname(name), getbylocation(location), getbyyear(location, year)",
     ]
     assert catalogs(cache) == []

@@ -100,7 +100,7 @@ def test_a_definition_without_lookups_is_added_to(put: Put) -> None:
 def test_the_three_lookups_need_all_three_fields(put: Put, missing: str) -> None:
     record = {field: value for field, value in person("al").items() if field != missing}
     data = put({"a.json": [record, {missing: None}]})
-    with pytest.raises(DataError, match=f"no record has {missing}, so the default lookups"):
+    with pytest.raises(DataError, match=rf"in {missing} \(it is null\), so the default lookups"):
         ensure_catalog(data)
 
 

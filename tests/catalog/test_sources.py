@@ -101,7 +101,7 @@ def test_a_record_without_a_lookups_field_is_not_found_by_that_lookup(put: Put, 
     assert catalog.records("getbyname", "no-place") == [odd[0]]
     assert catalog.records("getbylocation", "Rome") == [*odd[1:4], person("al", "Rome", 2)]
     assert catalog.records("getbyyear", "Rome", 1) == [odd[1]]
-    for nothing in ("None", "null", "", "a list", '["a list"]'):
+    for nothing in ("None", "null", "", '["a list"]'):
         assert catalog.records("getbyname", nothing) == []
 
 

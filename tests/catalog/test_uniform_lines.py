@@ -192,11 +192,11 @@ def compare_scans(batches: list[Batch], expected: list[Record]) -> None:
     fields = ("name", "year", "a", "b", "c")
     keys: list[list[object]] = [[] for _ in fields]
     for _, records, _ in batches:
-        for column, part in zip(keys, scan.index_keys(records, fields), strict=True):
-            column.extend(part)
+        for column, part in zip(keys, scan.key_columns(records, fields), strict=True):
+            column.extend(part.keys)
         full.add_records(records)
     plain_full.add_records(expected)
-    assert keys == plain.index_keys(expected, fields)
+    assert keys == [column.keys for column in plain.key_columns(expected, fields)]
     assert (scan.records, scan.fields()) == (plain.records, plain.fields())
     assert [scan.type_of(field) for field in fields] == [plain.type_of(field) for field in fields]
     assert full.reports() == plain_full.reports()

@@ -1,0 +1,229 @@
+"""Every kind of lookup equals a plain scan, over generated records: lists, nested fields, folded
+ones, beginnings, and words.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from nodes.catalog.text_forms import fold, words
+from nodes.errors import BadRequest, DataError
+from tests.catalog.conftest import Ask, Put
+from tests.catalog.kit import OpenCatalog, Record, catalog_of, values_of, write
+
+# Letters that differ in case, in form, by a mark; blanks; what is no letter; the last character.
+_chars = st.sampled_from("aAbß\u1e9eéÉe\u0301İıΣςσǅﬁ7²·*-_' \u00a0\t\n\0\1\U0010ffff\ud7ff日本語")
+_texts = st.text(_chars, max_size=5) | st.text(max_size=3)
+_values = _texts | st.integers(-3, 30) | st.booleans() | st.none()
+_several = _values | st.lists(_values, max_size=4)
+_records = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": _texts | st.none() | st.just({"an": "object"}),
+        "tags": _several,
+        "address": st.fixed_dictionaries({}, optional={"city": _several, "x.y": _several})
+        | st.lists(st.fixed_dictionaries({}, optional={"city": _several}), max_size=2)
+        | _values,
+        "address.city": _several,
+        "code": _texts | st.none(),
+    },
+)
+ANCHOR = {
+    "name": "al",
+    "tags": ["x"],
+    "address": {"city": "Oslo", "x.y": "z"},
+    "code": "c",
+}
+DEFINITION = """
+[lookups]
+byname = ["name"]
+bytag = ["tags"]
+bycity = ["address.city"]
+bydots = ["address.x.y"]
+bycode = ["code"]
+bytagandcity = ["tags", "address.city"]
+starting = { prefix = ["name"] }
+codestarting = { prefix = ["code"] }
+tagstarting = { prefix = ["tags", "code"] }
+search = { any = ["name", "tags", "address.city"] }
+exactly = { exact = ["name", "tags"] }
+
+[fold]
+fields = ["code", "address.city"]
+"""
+FOLDED = ("code", "address.city")
+
+
+# -- the model: a plain scan -----------------------------------------------------------------------
+
+
+def text_of(value: object) -> str | None:
+    """A value as a lookup of a text compares it."""
+    if value is None or isinstance(value, list | dict):
+        return None
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def folded(text: str) -> str:
+    text = unicodedata.normalize("NFD", text.strip()).casefold()
+    return unicodedata.normalize("NFC", text)
+
+
+def texts_of(record: Record, field: str) -> list[str]:
+    found = [text for value in values_of(record, field) if (text := text_of(value)) is not None]
+    return list(map(folded, found)) if field in FOLDED else found
+
+
+def scan(records: list[Record], fields: tuple[str, ...], args: tuple[str, ...]) -> list[Record]:
+    wanted = [
+        folded(arg) if field in FOLDED else arg for field, arg in zip(fields, args, strict=True)
+    ]
+    return [
+        one
+        for one in records
+        if all(want in texts_of(one, field) for field, want in zip(fields, wanted, strict=True))
+    ]
+
+
+def scan_beginnings(
+    records: list[Record], fields: tuple[str, ...], args: tuple[str, ...]
+) -> list[Record]:
+    """By the value that begins so, and then in the order of the records."""
+    *same, last = fields
+    beginning = args[-1]
+    if last in FOLDED:  # blanks after it are within what it begins
+        beginning = folded(beginning + ".")[:-1]
+    found = [
+        (text, one)
+        for one in scan(records, tuple(same), args[:-1])
+        for text in texts_of(one, last)
+        if text.startswith(beginning)
+    ]
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def words_of(text: str) -> set[str]:
+    found, word = set(), ""
+    for char in folded(f".{text}.")[1:]:
+        if unicodedata.category(char)[0] in ("L", "N", "M"):
+            word += char
+        elif word:
+            found.add(word)
+            word = ""
+    return found
+
+
+def scan_words(records: list[Record], fields: tuple[str, ...], asked: str) -> list[Record]:
+    return [
+        one
+        for one in records
+        if words_of(asked)
+        <= {
+            word
+            for field in fields
+            for value in values_of(one, field)
+            for word in words_of(text_of(value) or "")
+        }
+    ]
+
+
+# -- the properties --------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    records=st.lists(_records, max_size=8),
+    strangers=st.lists(_texts, min_size=1, max_size=3),
+    limit=st.integers(1, 4),
+    lines=st.booleans(),
+)
+def test_every_kind_equals_a_plain_scan(
+    records: list[Record], strangers: list[str], limit: int, lines: bool
+) -> None:
+    records = [*records, ANCHOR]
+    files: dict[str, object] = {"dataset.toml": DEFINITION}
+    if lines:
+        files["a.jsonl"] = "\n".join(map(json.dumps, records))
+    else:
+        files["a.json"] = records
+    with TemporaryDirectory() as temporary:
+        data = write(Path(temporary) / "data", files)
+        with catalog_of(data, Path(temporary) / "cache") as catalog:
+            for name in ("byname", "bytag", "bycity", "bydots", "bycode"):
+                check_one(catalog, name, records, strangers, limit)
+            for name in ("bytagandcity", "exactly"):
+                check_pairs(catalog, name, records, limit)
+            for name in ("starting", "codestarting", "tagstarting"):
+                check_beginnings(catalog, name, records, strangers, limit)
+            check_words(catalog, records, strangers, limit)
+
+
+def asked_of(records: list[Record], field: str) -> list[str]:
+    found = [text_of(value) for record in records for value in values_of(record, field)]
+    return list(dict.fromkeys(text for text in found if text is not None))
+
+
+def check_one(
+    catalog: OpenCatalog, name: str, records: list[Record], strangers: list[str], limit: int
+) -> None:
+    fields = catalog.lookup(name).fields
+    for value in [*asked_of(records, fields[0]), *strangers]:
+        for form in {value, value.upper(), f" {unicodedata.normalize('NFD', value)}\n"}:
+            expected = scan(records, fields, (form,))
+            assert catalog.records(name, form, limit=limit) == expected
+
+
+def check_pairs(catalog: OpenCatalog, name: str, records: list[Record], limit: int) -> None:
+    first, second = fields = catalog.lookup(name).fields
+    for record in records:
+        for pair in zip(texts_of(record, first), texts_of(record, second), strict=False):
+            assert catalog.records(name, *pair, limit=limit) == scan(records, fields, pair)
+
+
+def check_beginnings(
+    catalog: OpenCatalog, name: str, records: list[Record], strangers: list[str], limit: int
+) -> None:
+    *same, last = fields = catalog.lookup(name).fields
+    values = [*asked_of(records, last), *strangers]
+    beginnings = dict.fromkeys(value[:length] for value in values for length in (0, 1, 2, 5))
+    for beginning in beginnings:
+        for before in asked_of(records, same[0])[:3] if same else [""]:
+            args = (before, beginning) if same else (beginning,)
+            expected = scan_beginnings(records, fields, args)
+            assert catalog.records(name, *args, limit=limit) == expected
+
+
+def check_words(
+    catalog: OpenCatalog, records: list[Record], strangers: list[str], limit: int
+) -> None:
+    fields = catalog.lookup("search").searched
+    values = [value for field in fields for value in asked_of(records, field)]
+    for value in [
+        *values,
+        *strangers,
+        *(f"{one} {two}" for one, two in zip(values, values[1:], strict=False)),
+    ]:
+        if not words_of(value):
+            with pytest.raises(BadRequest, match="must have a letter or a digit in it"):
+                catalog.records("search", value)
+            continue
+        assert catalog.records("search", value, limit=limit) == scan_words(records, fields, value)
+
+
+@given(st.text(max_size=8) | st.text(_chars))
+@example("\u0345\u0301a")
+@example("ŉ İ ΐ")
+def test_a_folded_text_is_folded(text: str) -> None:
+    once = fold(text)
+    assert fold(once) == once
+    assert fold(f" {unicodedata.normalize('NFD', text)}") == once
+    assert words(" ".join(words(text))) == words(text)
