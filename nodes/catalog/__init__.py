@@ -13,6 +13,9 @@ from nodes.catalog.arguments import Argument, coerce, usage
 from nodes.catalog.check import check_data
 from nodes.catalog.keeping import Kept, keep_in_place
 from nodes.catalog.model import (
+    ANY,
+    EXACT,
+    PREFIX,
     BadRecord,
     CatalogInfo,
     CheckReport,
@@ -39,6 +42,9 @@ from nodes.catalog.protocol import Catalog, Reader
 from nodes.catalog.seal import is_sealed
 
 __all__ = [
+    "ANY",
+    "EXACT",
+    "PREFIX",
     "Argument",
     "BadRecord",
     "Catalog",

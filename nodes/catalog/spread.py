@@ -18,9 +18,10 @@ Element = tuple[int, int, IndexKey, IndexKey]
 
 def create_elements(db: sqlite3.Connection) -> None:
     """Creates the table in which the elements of lists wait until all records are read."""
+    # The ids have a type, as those of records: what is joined by them is found by its index.
     db.execute(
-        "CREATE TEMP TABLE elements (field, id, value, shown, PRIMARY KEY (field, id, value))"
-        " WITHOUT ROWID"
+        "CREATE TEMP TABLE elements (field INTEGER, id INTEGER, value, shown,"
+        " PRIMARY KEY (field, id, value)) WITHOUT ROWID"
     )
 
 

@@ -14,7 +14,7 @@ from nodes.catalog.keys import IndexKey, key_text
 from nodes.catalog.text_forms import words
 from nodes.errors import DataError
 
-BLOCK_RECORDS = 1 << 18
+BLOCK_RECORDS = 1 << 16
 """About a millisecond's work for each word that is looked for."""
 
 _BLOCK_MARK = "\ue000"

@@ -55,12 +55,15 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
             shapes = {one.name: one for one in client.describe().lookups}
             if not words:
                 return [name for name in shapes if name.startswith(incomplete)]
-            fields = shapes[words[0]].fields
-            if len(words) > len(fields):
+            shape = shapes[words[0]]
+            if len(words) > len(shape.fields):
                 return []
-            values = client.suggest(fields[len(words) - 1], incomplete)
+            values: list[str] = []
+            for field in shape.sources(len(words) - 1):
+                with contextlib.suppress(BadRequest):  # no lookup is on it
+                    values += client.suggest(field, incomplete)
             # What a shell would show as something else, it is not offered.
-            return [value for value in values if value.isprintable()]
+            return [value for value in dict.fromkeys(values) if value.isprintable()]
     except (RollcallError, KeyError):
         return []  # nothing to offer; the command itself will say why
 

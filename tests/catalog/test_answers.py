@@ -30,7 +30,9 @@ _texts = st.text(max_size=6) | st.sampled_from(
 )
 _integers = st.integers(-5, 5) | st.integers(-(2**63), 2**63 - 1)
 _numbers = _integers | st.floats(allow_nan=False, allow_infinity=False)
-_nothing = st.sampled_from([None, [], {}, [None, ["Oslo"], {}], {"year": 7}])
+_nothing: st.SearchStrategy[object] = st.sampled_from(
+    [None, [], {}, [None, ["Oslo"], {}], {"year": 7}]
+)
 _records = st.fixed_dictionaries(
     {},
     optional={
