@@ -89,7 +89,7 @@ def completions(
 
 
 def meaning(line: str, shapes: Sequence[LookupShape]) -> str:
-    """What the word that is typed is to a lookup that finds more than what equals it; "" to another.
+    """What the word that is typed is to a lookup that finds more than its equal; "" to another.
 
     Args:
         line: what is typed.

@@ -25,7 +25,9 @@ wait as well.
 
 
 class _Completer(Suggester):
-    def __init__(self, complete: Complete, explain: Explain, explained: Callable[[], None]) -> None:
+    def __init__(
+        self, complete: Complete, explain: Explain, explained: Callable[[], object]
+    ) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._complete = complete
         self._explain = explain

@@ -17,7 +17,7 @@ from nodes.catalog.declared_lookups import (
     read_lookups,
 )
 from nodes.catalog.sources import FILE_SUFFIXES
-from nodes.catalog.store import StoreDefinition, read_store
+from nodes.catalog.store import StoreDefinition, check_kinds, read_store
 from nodes.errors import DataError
 
 DEFINITION_FILE = "dataset.toml"
@@ -81,11 +81,14 @@ def _load_dataset(data: Path) -> Dataset:
     store = (
         read_store(data / DEFINITION_FILE, definition["store"]) if "store" in definition else None
     )
+    lookups = _lookups(data / DEFINITION_FILE, definition)
+    if store is not None:
+        check_kinds(data / DEFINITION_FILE, store, lookups)
     return Dataset(
         folder=data,
         name=_declared_name(data, definition),
         files=_files(data, definition, store),
-        lookups=_lookups(data / DEFINITION_FILE, definition),
+        lookups=lookups,
         declared=declared,
         store=store,
     )
