@@ -102,11 +102,9 @@ def meaning(line: str, shapes: Sequence[LookupShape]) -> str:
         return ""
     field = shape.fields[at]
     if shape.searched:
-        return f"any: {field} in {', '.join(shape.searched)}"
-    said = f"{field}, any case" if field in shape.folded else field
-    if shape.kind == "prefix" and at == len(shape.fields) - 1:
-        return f"prefix: beginning of {said}"
-    return said if field in shape.folded else ""
+        return f"any of {', '.join(shape.searched)}"
+    said = [f"prefix of {field}"] if shape.kind == "prefix" and field == shape.fields[-1] else []
+    return ", ".join([*said, "any case"] if field in shape.folded else said)
 
 
 def _typed(last: str, value: str) -> str:

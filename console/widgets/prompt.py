@@ -34,11 +34,14 @@ class _Completer(Suggester):
         self._explained = explained
         self.found: list[str] = []
         self.meaning = ""
+        self._asked = ""
 
     async def get_suggestion(self, value: str) -> str | None:
         """The first completion that goes on from what is typed."""
-        self.meaning, before = await asyncio.to_thread(self._explain, value), self.meaning
-        if self.meaning != before:
+        self._asked = value
+        meaning = await asyncio.to_thread(self._explain, value)
+        if value == self._asked and meaning != self.meaning:  # nothing was typed meanwhile
+            self.meaning = meaning
             self._explained()
         found = await asyncio.to_thread(self._complete, value)
         self.found = [line for line in found if line.startswith(value) and line != value]
@@ -149,9 +152,10 @@ class Prompt(Input):
         if not self._suggestion:
             return meaning
         more = len(self._completer.found) - 1
-        end = self._suggestion[len(self.value) :].strip()
-        taken = f"TAB {end}{f'  {more} more' if more > 0 else ''}"
-        return f"{taken}  {meaning}" if meaning else taken
+        others = f"  {more} more" if more > 0 else ""
+        if meaning:  # what Tab would take stands in the line as well
+            return f"{meaning}  TAB{others}"
+        return f"TAB {self._suggestion[len(self.value) :].strip()}{others}"
 
     def offer(self, line: str) -> None:
         """Lets Tab take a whole line in place of what is typed, until something else is typed."""

@@ -23,6 +23,7 @@ from nodes.catalog.spread import (
     add_elements,
     create_elements,
     crowded_record,
+    sort_elements,
     write_spread,
 )
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
@@ -109,6 +110,8 @@ def _write_indexes(
         partial(db.execute, f"CREATE INDEX {name} ON records ({', '.join(columns)})")
         for columns, name in schema.indexes.items()
     ]
+    if schema.spread:
+        sort_elements(db)
     for fields in schema.spread:
         _check_keys(db, dataset, schema, fields)
         steps.append(partial(write_spread, db, schema, fields))
@@ -220,7 +223,7 @@ def _convert_numbers_to_text(
             f" WHERE typeof({column}) IN ('integer', 'real')"
         )
         db.execute(
-            "UPDATE OR REPLACE elements SET value = key_text(value)"
+            "UPDATE elements SET value = key_text(value)"
             " WHERE field = ? AND typeof(value) IN ('integer', 'real')",
             (schema.fields.index(field),),
         )

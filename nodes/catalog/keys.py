@@ -47,9 +47,8 @@ def index_key(value: object) -> IndexKey:
 
 def element_keys(values: Iterable[object]) -> list[IndexKey]:
     """The keys of a list's elements, each once; a list or an object within it has none."""
-    found = dict.fromkeys(map(index_key, values))
-    found.pop(None, None)
-    return list(found)
+    keys = {(type(key), key): key for key in map(index_key, values)}  # 7 is not 7.0 as text
+    return [key for key in keys.values() if key is not None]
 
 
 def fold_key(key: IndexKey) -> IndexKey:
@@ -95,7 +94,7 @@ def _column(records: Records, field: str) -> list[object]:
 
 
 def within(value: object, path: str) -> object:
-    """What is reached from a value by a path; see `field_values`."""
+    """What is reached from a value by a path, UNSET if nothing is; see `field_values`."""
     if isinstance(value, list):
         reached: list[object] = []
         for element in value:
@@ -104,8 +103,8 @@ def within(value: object, path: str) -> object:
                 reached += found if isinstance(found, list) else [found]
         return reached
     if not isinstance(value, Mapping):
-        return None
+        return msgspec.UNSET
     if path in value:
         return value[path]
     head, dot, rest = path.partition(".")
-    return within(value.get(head), rest) if dot else None
+    return within(value.get(head), rest) if dot else msgspec.UNSET

@@ -19,15 +19,17 @@ Element = tuple[int, int, IndexKey, IndexKey]
 def create_elements(db: sqlite3.Connection) -> None:
     """Creates the table in which the elements of lists wait until all records are read."""
     # The ids have a type, as those of records: what is joined by them is found by its index.
-    db.execute(
-        "CREATE TEMP TABLE elements (field INTEGER, id INTEGER, value, shown,"
-        " PRIMARY KEY (field, id, value)) WITHOUT ROWID"
-    )
+    db.execute("CREATE TEMP TABLE elements (field INTEGER, id INTEGER, value, shown)")
 
 
 def add_elements(db: sqlite3.Connection, elements: Iterable[Element]) -> None:
-    """Adds elements; folded, two of a record may be one."""
-    db.executemany("INSERT OR IGNORE INTO elements VALUES (?, ?, ?, ?)", elements)
+    """Adds elements."""
+    db.executemany("INSERT INTO elements VALUES (?, ?, ?, ?)", elements)
+
+
+def sort_elements(db: sqlite3.Connection) -> None:
+    """Has the elements of a record found."""
+    db.execute("CREATE INDEX temp.sorted ON elements (field, id)")
 
 
 def write_spread(db: sqlite3.Connection, schema: SqlSchema, fields: tuple[str, ...]) -> None:
@@ -44,18 +46,19 @@ def write_spread(db: sqlite3.Connection, schema: SqlSchema, fields: tuple[str, .
             )
             column = f"coalesce({name}.value, {column})"
         values.append(column)
-    shown = "NULL"
+    shown, first = "NULL", ""
     if len(fields) == 1 and fields[0] in schema.shown:
         own = schema.shown[fields[0]]
+        first = ", v0.rowid"
         shown = f"CASE WHEN v0.id IS NULL THEN r.{own} ELSE v0.shown END"
     keys = ", ".join(names)
     db.execute(f"CREATE TABLE {table} ({keys}, id, shown, PRIMARY KEY ({keys}, id)) WITHOUT ROWID")
-    # In its order, so that the table grows at its end.
+    # In its order, so that the table grows at its end. As text, folded, two keys may be one.
     db.execute(
         f"INSERT OR IGNORE INTO {table} SELECT {', '.join(values)}, r.id, {shown}"  # noqa: S608 - our names
         f" FROM records AS r{''.join(joins)}"
         f" WHERE {' AND '.join(f'{value} IS NOT NULL' for value in values)}"
-        f" ORDER BY {', '.join(str(at) for at in range(1, len(fields) + 2))}"
+        f" ORDER BY {', '.join(str(at) for at in range(1, len(fields) + 2))}{first}"
     )
 
 

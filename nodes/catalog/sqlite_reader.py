@@ -255,10 +255,10 @@ class SqliteReader:
             row = self._db.execute(read, (self._last_pinged + 1,)).fetchone()
             if row is None:
                 raise self._damage_error("a record is gone")
-            hit = self._db.execute(find, (*row, self._last_pinged, 1)).fetchone()
+            hit = find and self._db.execute(find, (*row, self._last_pinged, 1)).fetchone()
         except _DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
-        if None not in row and (hit is None or hit[0] != self._last_pinged + 1):
+        if find and None not in row and (hit is None or hit[0] != self._last_pinged + 1):
             raise self._damage_error("its index has lost a record")
         self._check_unchanged()
 

@@ -112,6 +112,8 @@ def test_a_declared_lookup_on_no_field_lists_the_fields(put: Put) -> None:
     assert "the fields found are player, team, season" in str(caught.value)
 
 
+STORE = '[store]\nkind = "postgresql"\nurl_env = "URL"\n'
+LIVE = STORE + 'mode = "live"\ntable = "people"\nkey = "id"\n'
 WRONG = {
     "not TOML": ("name =", "not TOML"),
     "not UTF-8": (b'name = "\xff"', "not TOML in UTF-8"),
@@ -139,6 +141,28 @@ WRONG = {
     "lookup on nothing": (definition({"by": []}), "must be a list of 1 to 8 field names"),
     "lookup on 7": ("[lookups]\nby = [7]", "must be a list of 1 to 8 field names"),
     "lookup on twice": (definition({"by": ["name", "name"]}), "field names, each once"),
+    "kind unknown": (
+        '[lookups]\nby = { like = ["name"] }',
+        "by: there is no kind 'like'; there are exact, prefix, any",
+    ),
+    "kinds two": ('[lookups]\nby = { any = ["name"], prefix = ["name"] }', "must be a list of 1"),
+    "kind on nothing": ("[lookups]\nby = { any = [] }", 'as { prefix = ["name"] }'),
+    "fold a list": ('fold = ["name"]', "[fold] must be a table with the fields"),
+    "fold empty": ("[fold]", "[fold] must be a table with the fields whose lookups ignore case"),
+    "fold on another": ('[fold]\nfields = ["team"]', "[fold]: no lookup is on 'team'"),
+    "fold on words": (
+        '[lookups]\nby = { any = ["name"] }\n[fold]\nfields = ["name"]',
+        "one of the kind any ignores case as it is",
+    ),
+    "words in a store": (
+        STORE + '[lookups]\nby = { any = ["name"] }',
+        "by: the kind any is not to be had of PostgreSQL; leave [store] out to serve files",
+    ),
+    "beginnings live": (
+        LIVE + '[lookups]\nby = { prefix = ["name"] }',
+        "by: the kind prefix is not to be had of a table that is read live",
+    ),
+    "fold live": (LIVE + '[fold]\nfields = ["name"]', "[fold] is not to be had of a table"),
     "lookup on nine": (definition({"by": list("abcdefghi")}), "1 to 8 field names"),
 }
 
@@ -150,6 +174,52 @@ def test_a_wrong_definition_says_what_is_wrong(put: Put, case: str) -> None:
         load_dataset(put({"dataset.toml": content, "a.json": [person("al")], "a.txt": "x"}))
     assert message in str(caught.value)
     assert "data" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lookup", "message"),
+    [
+        ('["address"]', r"address \(there are objects: a lookup is on a field within, named as"),
+        ('["address.nowhere"]', "no record has address.nowhere, which a lookup is on"),
+        ('["empty"]', r"no record has a text or a number in empty \(there are lists without one\)"),
+        ('["nothing", "club"]', r"in nothing \(it is null\); no record has club, which"),
+        ('{ any = ["club"] }', "no record has club, which a lookup is on"),
+        (
+            '{ prefix = ["season"] }',
+            "by is of the kind prefix, and 'season' holds integers: it must",
+        ),
+        ('{ prefix = ["tags"] }', "by is of the kind prefix, and 'tags' holds lists: it must have"),
+        ('{ prefix = ["tags", "season"] }', "'season' holds integers"),
+    ],
+)
+def test_a_lookup_on_what_it_cannot_compare_is_told_what_is_there(
+    put: Put, lookup: str, message: str
+) -> None:
+    more: dict[str, object] = {
+        "tags": ["x"],
+        "address": {"city": "Oslo"},
+        "empty": [[], {}],
+        "nothing": None,
+    }
+    data = put({"a.json": [{**PLAYER, **more}], "dataset.toml": f"[lookups]\nby = {lookup}"})
+    for use in (ensure_catalog, check_data):
+        with pytest.raises(DataError, match=message):
+            use(data)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ['{ prefix = ["player"] }', '{ any = ["player"] }', '["player"]\n[fold]\nfields = ["player"]'],
+)
+def test_another_kind_is_another_catalog(put: Put, changed: str) -> None:
+    files: dict[str, object] = {
+        "a.json": [PLAYER],
+        "dataset.toml": '[lookups]\nby = ["player"]',
+    }
+    before = ensure_catalog(put(files))
+    after = ensure_catalog(put({"dataset.toml": f"[lookups]\nby = {changed}"}))
+    assert after.version != before.version
+    assert ensure_catalog(put(files)).version == before.version
 
 
 def test_no_records_at_all(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 import unicodedata
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,8 +17,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nodes.catalog import Lookup, coerce, ensure_catalog, usage
+from nodes.catalog.spread import create_elements, write_spread
+from nodes.catalog.sql_schema import SqlSchema
 from nodes.catalog.text_forms import fold, words
-from nodes.errors import BadRequest
+from nodes.catalog.word_index import BLOCK_RECORDS, create_words
+from nodes.errors import BadRequest, DataError
+from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import OpenCatalog, Record, backing, catalog_of, values_of, write
 
 pytestmark = pytest.mark.usefixtures("anywhere")
@@ -61,6 +68,13 @@ exactly = { exact = ["name", "tags"] }
 
 [fold]
 fields = ["code", "address.city"]
+"""
+DEFINED = """
+[lookups]
+byname = ["name"]
+bytags = ["tags"]
+bycode = ["code"]
+starting = { prefix = ["name"] }
 """
 SEARCH = 'search = { any = ["name", "tags", "address.city"] }'
 FOLDED = ("code", "address.city")
@@ -233,3 +247,109 @@ def test_a_folded_text_is_folded(text: str) -> None:
     assert fold(once) == once
     assert fold(f" {unicodedata.normalize('NFD', text)}") == once
     assert words(" ".join(words(text))) == words(text)
+
+
+# -- bounds, and what is told of each --------------------------------------------------------------
+
+
+def test_a_beginning_that_is_a_star_is_a_star(put: Put, ask: Ask) -> None:
+    names = ("xan*", "xander", "xan", "x*")
+    records: list[Record] = [{"name": name, "tags": "t", "code": "c"} for name in names]
+    catalog = ask(put({"a.json": records, "dataset.toml": DEFINED}))
+    assert catalog.records("byname", "xan*") == [records[0]]
+    assert catalog.records("starting", "xan*") == [records[0]]
+    assert catalog.records("starting", "xan") == [records[2], records[0], records[1]]
+
+
+def test_values_are_suggested_as_they_are_written(put: Put, ask: Ask) -> None:
+    records = [
+        {"name": "b", "tags": ["Zebra", "apple "], "code": " New\u00a0York"},
+        {"name": "b", "tags": "zebra", "code": "NEW\u00a0YORK"},
+        {"name": "b", "tags": "APPLE", "code": "newark"},
+    ]
+    folding = DEFINED + '[fold]\nfields = ["tags", "code"]\n'
+    suggest = ask(put({"a.json": records, "dataset.toml": folding})).reader.suggest
+    assert suggest("code", "nEW") == ["newark", " New\u00a0York"]
+    assert suggest("code", " new\u00a0") == [" New\u00a0York"]
+    assert suggest("tags", "") == ["apple ", "Zebra"]
+    assert suggest("tags", "ZEB") == ["Zebra"]
+
+
+def test_lists_that_go_together_in_too_many_ways_are_refused(put: Put) -> None:
+    many = list(range(200))
+    records = [{"name": "a", "one": 1, "two": 2}, {"name": "b", "one": many, "two": many}]
+    table = '[lookups]\nby = ["one", "two"]\nname = ["name"]\n'
+    with pytest.raises(DataError) as caught:
+        ensure_catalog(put({"a.json": records, "dataset.toml": table}))
+    assert "record 2 of all, in a.json, holds lists in 'one', 'two'" in str(caught.value)
+    assert "let no lookup be on all of them" in str(caught.value)
+
+
+def test_numbers_and_texts_of_one_field_are_found_by_what_json_writes(put: Put, ask: Ask) -> None:
+    records = [{"code": 7}, {"code": ["7", 7, 7.0, True]}, {"code": "07"}]
+    catalog = ask(put({"a.json": records, "dataset.toml": '[lookups]\nby = ["code"]'}))
+    assert catalog.records("by", 7) == catalog.records("by", "7") == records[:2]
+    assert catalog.records("by", "7.0") == catalog.records("by", "true") == [records[1]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "words must have a letter or a digit in it"),
+        (" ".join(f"w{number}" for number in range(33)), "33 different words, at most 32"),
+        (None, "words must be text, not null"),
+    ],
+)
+def test_words_that_cannot_be_looked_for_are_refused(words: str | None, message: str) -> None:
+    lookup = Lookup("search", ("words",), ("text",), kind="any", searched=("name", "city"))
+    assert usage(lookup) == "search(words in name, city)"
+    with pytest.raises(BadRequest, match=message):
+        coerce(lookup, [words])
+    with pytest.raises(BadRequest, match="2 given; write all words as one text, in quotes"):
+        coerce(lookup, ["new", "york"])
+
+
+def test_words_are_looked_for_block_by_block(tmp_path: Path) -> None:
+    if backing.url_env:
+        pytest.skip("a store has no such lookups")
+    count = BLOCK_RECORDS + 10
+    lines = [
+        f'{{"n":{n},"t":"all {"odd" if n % 2 else "even"} b{n // (BLOCK_RECORDS - 5)}"}}'
+        for n in range(count)
+    ]
+    table = '[lookups]\nsearch = { any = ["t"] }'
+    data = write(tmp_path / "data", {"a.jsonl": "\n".join(lines), "dataset.toml": table})
+    with catalog_of(data) as catalog:
+        assert catalog.records("search", "ODD even") == []
+        last = [one["n"] for one in catalog.records("search", "odd b1", limit=4)]
+        assert last == [n for n in range(BLOCK_RECORDS - 5, count) if n % 2]
+        page = catalog.reader.find("search", ["all b1"], limit=9, start=BLOCK_RECORDS)
+        assert (page.count, page.after) == (9, BLOCK_RECORDS + 9)
+
+
+def test_no_page_is_sorted_nor_reads_more_than_it_has() -> None:
+    lookups = (
+        Lookup("a", ("x", "y"), ("text", "text"), kind="prefix", folded=("y",)),
+        Lookup("b", ("l", "y"), ("text", "text"), kind="prefix", lists=("l",)),
+        Lookup("c", ("l",), ("text",), lists=("l",)),
+        Lookup("d", ("words",), ("text",), kind="any", searched=("x",)),
+    )
+    schema = SqlSchema(lookups)
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(schema.create_tables())
+        create_elements(db)
+        create_words(db, "w0")
+        for columns, name in schema.indexes.items():
+            db.execute(f"CREATE INDEX {name} ON records ({', '.join(columns)})")
+        for fields in schema.spread:
+            write_spread(db, schema, fields)
+        asked = [schema.search(("x",)), schema.find(("l",))]
+        for fields in (("x", "y"), ("l", "y")):
+            asked += [schema.find(fields)]
+            asked += [schema.find_range(fields, inclusive=which) for which in (True, False)]
+        for statement in asked:
+            plan = db.execute(f"EXPLAIN QUERY PLAN {statement}", [1] * statement.count("?"))
+            steps = [step for *_, step in plan]
+            assert not [step for step in steps if "TEMP B-TREE" in step], (statement, steps)
+            scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL" not in step]
+            assert not scans, (statement, steps)
