@@ -20,8 +20,6 @@ Argument = str | int | float
 MAX_TEXT_CHARS = 4096
 MAX_NUMBER_CHARS = 64
 """The longest number given as text; a longer one would not fit 64 bits anyway."""
-MAX_INTEGER_BITS = 13_000
-"""Of an integer that is asked of a text: as many fit into `MAX_TEXT_CHARS` digits."""
 MAX_WORDS = 32
 """Different words that a lookup may look for at once."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
@@ -104,9 +102,9 @@ def _to_text(value: object) -> Argument:
 
 
 def _digits(value: int) -> str:
-    """An integer that is asked of a text."""
-    if value.bit_length() > MAX_INTEGER_BITS:
-        raise _BadArgument(f"has too many digits, at most {MAX_TEXT_CHARS} characters are allowed")
+    """An integer that is asked of a text: who asks for 7 means what is written 7."""
+    if not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise _BadArgument("is outside the 64 bits an integer may have; give its digits as text")
     return str(value)
 
 
