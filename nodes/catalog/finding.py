@@ -7,7 +7,7 @@ them may give others their turn between two runs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from nodes.catalog.arguments import Argument
@@ -20,7 +20,7 @@ from nodes.catalog.word_index import BLOCK_RECORDS, block_word, match
 ABOVE_ALL_TEXTS = b""
 """To SQLite, every text is below every blob."""
 
-Runs = Iterator[Iterator[tuple[int, int, bytes]]]
+Runs = Iterable[Iterator[tuple[int, int, bytes]]]
 
 
 class Finder(Protocol):
@@ -57,7 +57,7 @@ class _Equal:
     def runs(
         self, db: sqlite3.Connection, values: Sequence[Argument], start: int, rows: int
     ) -> Runs:
-        yield db.execute(self._find, (*values, start, rows))
+        return (db.execute(self._find, (*values, start, rows)),)
 
 
 class _Beginning:

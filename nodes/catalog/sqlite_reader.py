@@ -271,13 +271,15 @@ class SqliteReader:
 
     def _page(self, runs: Runs, limit: int) -> Sliced[Page]:
         building = PageBuilder(self._info.files, limit)
-        for number, rows in enumerate(runs):
-            if number:
+        first = True
+        for rows in runs:
+            if not first:
                 yield None
             while building.take(islice(rows, SLICE_RECORDS)) == SLICE_RECORDS:
                 yield None
             if building.after is not None:
                 break
+            first = False
         return building.page()
 
     def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
