@@ -27,6 +27,7 @@ from nodes.catalog.questions import (
 )
 from nodes.catalog.seal import break_seal, is_sealed
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
+from nodes.catalog.word_index import check_words
 from nodes.errors import BadRequest, DataError
 from nodes.support.slices import Sliced, finish, single
 
@@ -78,6 +79,7 @@ class SqliteCatalog:
             db = _connect(where)
             try:
                 info = msgspec.structs.replace(_read_info(db, where), path=str(where), bytes=size)
+                check_words(db, SqlSchema(info.lookups).words.values())
             except BaseException:
                 db.close()
                 raise

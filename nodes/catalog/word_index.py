@@ -20,7 +20,10 @@ BLOCK_RECORDS = 1 << 16
 _BLOCK_MARK = "\ue000"
 """What the name of a block begins with: of no category that words are made of."""
 
-NO_FTS5 = "the SQLite of this Python has no FTS5, which lookups of the kind any need"
+NO_FTS5 = (
+    "the SQLite of this Python has no full-text index (FTS5), which lookups of the kind any need:"
+    " use another Python, or take them out of dataset.toml"
+)
 
 
 def create_words(db: sqlite3.Connection, table: str) -> None:
@@ -36,9 +39,20 @@ def create_words(db: sqlite3.Connection, table: str) -> None:
             " fts5(words, content='', columnsize=0, detail=none, tokenize='ascii')"
         )
     except sqlite3.OperationalError as error:
-        if "fts5" in str(error):
-            raise DataError(NO_FTS5) from None
-        raise
+        raise _explained(error) from error
+
+
+def check_words(db: sqlite3.Connection, tables: Iterable[str]) -> None:
+    """Raises `DataError` where these indexes cannot be read on this machine."""
+    try:
+        for table in tables:
+            db.execute(f"SELECT rowid FROM {table} LIMIT 0")  # noqa: S608 - our name
+    except sqlite3.OperationalError as error:
+        raise _explained(error) from error
+
+
+def _explained(error: sqlite3.Error) -> Exception:
+    return DataError(NO_FTS5) if "no such module" in str(error) else error
 
 
 def add_words(

@@ -21,7 +21,7 @@ from nodes.catalog import Lookup, coerce, ensure_catalog, usage
 from nodes.catalog.spread import create_elements, write_spread
 from nodes.catalog.sql_schema import SqlSchema
 from nodes.catalog.text_forms import fold, words
-from nodes.catalog.word_index import BLOCK_RECORDS, create_words
+from nodes.catalog.word_index import BLOCK_RECORDS, check_words, create_words
 from nodes.errors import BadRequest, DataError
 from tests.catalog.conftest import Ask, Put
 from tests.catalog.kit import OpenCatalog, Record, backing, catalog_of, values_of, write
@@ -156,7 +156,7 @@ def scan_words(records: list[Record], fields: tuple[str, ...], asked: str) -> li
 # -- the properties --------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     records=st.lists(_records, max_size=8),
     strangers=st.lists(_texts, min_size=1, max_size=3),
@@ -184,7 +184,7 @@ def test_every_kind_equals_a_plain_scan(
             for name in ("starting", "codestarting", "tagstarting"):
                 check_beginnings(catalog, name, records, strangers, limit)
             if searches:
-                check_words(catalog, records, strangers, limit)
+                check_searches(catalog, records, strangers, limit)
 
 
 def asked_of(records: list[Record], field: str) -> list[str]:
@@ -222,7 +222,7 @@ def check_beginnings(
             assert catalog.records(name, *args, limit=limit) == expected
 
 
-def check_words(
+def check_searches(
     catalog: OpenCatalog, records: list[Record], strangers: list[str], limit: int
 ) -> None:
     fields = catalog.lookup("search").searched
@@ -353,3 +353,16 @@ def test_no_page_is_sorted_nor_reads_more_than_it_has() -> None:
             assert not [step for step in steps if "TEMP B-TREE" in step], (statement, steps)
             scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL" not in step]
             assert not scans, (statement, steps)
+
+
+def test_a_machine_that_has_no_full_text_index_says_what_to_do() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        create_words(db, "w0")
+        check_words(db, ["w0"])
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET sql = replace(sql, 'fts5', 'none') WHERE name = 'w0'")
+        db.execute("PRAGMA writable_schema = RESET")
+        with pytest.raises(
+            DataError, match=r"no full-text index \(FTS5\), which lookups of the kind"
+        ):
+            check_words(db, ["w0"])
