@@ -103,7 +103,7 @@ def meaning(line: str, shapes: Sequence[LookupShape]) -> str:
     field = shape.fields[at]
     if shape.searched:
         return f"any of {', '.join(shape.searched)}"
-    said = [f"prefix of {field}"] if shape.kind == "prefix" and field == shape.fields[-1] else []
+    said = [shape.kind] if shape.kind == "prefix" and field == shape.fields[-1] else []
     return ", ".join([*said, "any case"] if field in shape.folded else said)
 
 
