@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from console.charts import Mark, Point
 from console.lines import Tone
@@ -14,6 +14,9 @@ from nodes.wire import ClusterSnapshot, Event, Second, WorkerView
 
 HISTORY_S = 300.0
 """Seconds that are kept."""
+
+CLOCK_SET_S = 2.0
+"""Seconds by which the master's clock and the time that it is up differ once its clock was set."""
 
 TREND_S = 60.0
 """Seconds of a trend, and of a chart on a narrow screen."""
@@ -70,6 +73,8 @@ class History:
 
     def __init__(self, *, endless: bool = False) -> None:
         self._endless = endless
+        self._up: tuple[float, float] | None = None
+        """When the master began, by its clock of now, and for how long it was up."""
         self._workers: dict[str, deque[Sample]] = {}
         self._cluster: deque[ClusterSample] = deque()
         self._lookups: dict[str, deque[Point]] = {}
@@ -114,6 +119,7 @@ class History:
 
     def add(self, snapshot: ClusterSnapshot) -> None:
         """Adds a snapshot, and forgets the workers that are no longer in it."""
+        self._follow_clock(snapshot)
         now = snapshot.taken_at
         if _is_due(self._cluster, now):
             self._cluster.append(
@@ -137,6 +143,19 @@ class History:
             if _is_due(samples, now):
                 samples.append(_sample(worker, now))
                 self._forget(samples, now)
+
+    def _follow_clock(self, snapshot: ClusterSnapshot) -> None:
+        """Moves what is there by as much as the master's clock was set, as it grew no older."""
+        up, self._up = self._up, (snapshot.taken_at - snapshot.uptime_s, snapshot.uptime_s)
+        if up is None or self._endless or snapshot.uptime_s < up[1]:
+            return
+        step = self._up[0] - up[0]
+        if abs(step) < CLOCK_SET_S:
+            self._up = (up[0], snapshot.uptime_s)
+            return
+        self._cluster = _moved(self._cluster, step)
+        self._workers = {one: _moved(samples, step) for one, samples in self._workers.items()}
+        self._lookups = {name: _moved(points, step) for name, points in self._lookups.items()}
 
     def _forget(self, samples: deque[ClusterSample] | deque[Sample], now: float) -> None:
         while samples and samples[0].at < now - HISTORY_S and not self._endless:
@@ -197,6 +216,13 @@ class History:
 def event_marks(events: Iterable[Event]) -> list[Mark]:
     """The marks of events, for an axis of time."""
     return [Mark(event.at, *MARKS[event.kind]) for event in events if event.kind in MARKS]
+
+
+_Timed = TypeVar("_Timed", Sample, ClusterSample, Point)
+
+
+def _moved(timed: deque[_Timed], step: float) -> deque[_Timed]:
+    return deque((one._replace(at=one.at + step) for one in timed), timed.maxlen)
 
 
 def _sample(worker: WorkerView, now: float) -> Sample:

@@ -35,14 +35,15 @@ class RecordedFile:
                 f"there is no file {path}: name a recording, or the port of a master of this "
                 "machine"
             )
-        self._recording = Recording.open(path)
+        # What somebody names is looked at, whoever it is from.
+        self._recording = Recording.open(path, own=is_port)
         self._span = self._recording.span
         if self._recording.at(self._span[1]) is None:
             self._recording.close()
             raise DataError(f"nothing of {path} can be read: {self._recording.trouble}")
         try:
             self.events: Sequence[Event] = read_events(
-                path.with_suffix(".sqlite3"), most=MAX_JOURNAL_EVENTS
+                path.with_suffix(".sqlite3"), most=MAX_JOURNAL_EVENTS, own=is_port
             )
         except DataError:
             self.events = ()  # it was copied without its journal

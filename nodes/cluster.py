@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -26,7 +26,14 @@ from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token
 from nodes.support.actor import LAUNCHER, acting_as
 from nodes.support.addresses import Address
-from nodes.support.listening import beside, check_host, explain_bind, is_wildcard, named
+from nodes.support.listening import (
+    beside,
+    check_host,
+    explain_bind,
+    is_wildcard,
+    named,
+    parse_networks,
+)
 from nodes.support.paths import state_dir
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -129,6 +136,8 @@ class HostedCluster(Operations):
         insecure: whether an address that others reach may be without TLS.
         open_machines: opens the machines that workers are placed on; None for this one alone.
         clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
+        workers_from: the networks, in CIDR's form, that workers may register from besides this
+            machine; none for any.
 
     Raises:
         DataError: the records cannot be used.
@@ -149,6 +158,7 @@ class HostedCluster(Operations):
         insecure: bool = False,
         open_machines: OpenMachines | None = None,
         clock: Callable[[], float] = time.time,
+        workers_from: Sequence[str] = (),
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -161,6 +171,7 @@ class HostedCluster(Operations):
             tls=tls,
             insecure=insecure,
             clock=clock,
+            workers_from=workers_from,
         )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
@@ -254,6 +265,7 @@ def open_master(
     tls: Path | None = None,
     insecure: bool = False,
     clock: Callable[[], float] = time.time,
+    workers_from: Sequence[str] = (),
 ) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
@@ -262,12 +274,15 @@ def open_master(
         tls: the folder of certificates; None for no TLS.
         insecure: whether an address that others reach may be without TLS.
         clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
+        workers_from: see `HostedCluster`.
 
     Raises:
-        StartError: the port is taken, the address not allowed, the certificates of no use.
+        StartError: the port is taken, the address not allowed, the certificates of no use, or
+            one of the networks none.
     """
     check_host(host, tls=tls is not None, insecure=insecure)
     secure = None if tls is None else Tls(tls, CertificateRole.MASTER, host=named(host))
+    networks = parse_networks(workers_from)
     ensure_token()
     try:
         master = Master(
@@ -278,6 +293,7 @@ def open_master(
             require_token=require_token,
             tls=secure,
             clock=clock,
+            workers_from=networks,
         )
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error

@@ -5,9 +5,11 @@ is one of them in a process of its own, from its line "ready" until its stdin en
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Self
 
 from nodes.transport import messages
@@ -117,12 +119,89 @@ class ProvenConnections(IdleConnections):
         return self
 
 
-KINDS: dict[str, type[IdleConnections]] = {
+class NonReaders:
+    """So many connections that ask and ask, and read nothing of what they are answered; each comes
+    again where it was cut off.
+
+    Args:
+        place: host and port.
+        count: how many.
+        verb, args: what they ask.
+        rounds: how often each asks 250 times; None for as long as it is let.
+    """
+
+    def __init__(
+        self, place: Place, count: int, verb: str, *args: object, rounds: int | None = None
+    ) -> None:
+        self._place = place
+        self._verb = verb
+        self._rounds = rounds
+        self.rounds = 0
+        self._done = threading.Event()
+        head, encoded = messages.call_head(messages.VERB), messages.arguments(args)
+        calls = 1 if rounds == 1 else 250
+        self._asked = b"".join(
+            messages.call_request(seq, head, encoded) for seq in range(3, 3 + calls)
+        )
+        self._socks: list[socket.socket] = []
+        self._threads = [
+            threading.Thread(target=self._run, name="crowd") for _ in range(min(count, 40))
+        ]
+        self._each = count // len(self._threads)
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket()
+        self._socks.append(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.settimeout(1.0)
+        sock.connect(self._place)
+        sock.sendall(messages.root_request(1) + messages.verb_request(2, ROOT, self._verb))
+        sock.recv(1000)
+        return sock
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            with contextlib.suppress(OSError):
+                socks = [self._connect() for _ in range(self._each)]
+                rounds = 0
+                while not self._done.is_set() and rounds != self._rounds:
+                    for sock in socks:
+                        with contextlib.suppress(TimeoutError):
+                            sock.sendall(self._asked)
+                    rounds += 1
+                    self.rounds += 1
+            if self._rounds is not None:
+                return
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        if self._rounds is not None:
+            for thread in self._threads:
+                thread.join()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        for sock in self._socks:
+            sock.close()
+
+
+def unread_batches(place: Place, count: int) -> NonReaders:
+    """Asks for the largest batches that what ships has answers to, and reads none."""
+    batch = json.dumps([["getbyname", "xander"], ["getbyyear", "Miami", 2019]] * 125)
+    return NonReaders(place, count, "lookup_many", batch)
+
+
+KINDS: dict[str, Callable[[Place, int], IdleConnections | NonReaders]] = {
     "silent": IdleConnections,
     "slow": SlowConnections,
     "flood": ConnectionFlood,
     "passing": ShortConnections,
     "asking": ProvenConnections,
+    "unread": unread_batches,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import functools
 import itertools
 import json
 import multiprocessing
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +34,9 @@ from nodes.security.certificates import make_certificates
 from nodes.security.tokens import read_token, worker_token
 from nodes.support.paths import shipped_data
 from nodes.transport import Connection, LoopThread, Server, Service, dial
-from nodes.wire import Registration, decode_envelope
+from nodes.wire import Registration, decode_envelope, instance_proof
 from nodes.worker.server import WorkerServer
+from tests.faults.proxy import FaultProxy
 
 T = TypeVar("T")
 
@@ -198,6 +200,20 @@ def worker_inside(
         catalog.close()
 
 
+class Door(Service):
+    """A worker's port that does nothing but show whose it is.
+
+    Args:
+        instance: the worker's secret.
+    """
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+
+    def verb(self, name: str) -> Callable[..., object] | None:
+        return functools.partial(instance_proof, self._instance) if name == "identify" else None
+
+
 class FakeWorker:
     """A worker in name only: registered, and answering its master with the verbs it is given.
 
@@ -205,6 +221,8 @@ class FakeWorker:
         master: where it registers.
         registration: what it says of itself.
         verbs: by name; what is not there is refused.
+        through: a proxy by which its address leads to it.
+        says: what it says of itself besides, or in place of the same.
     """
 
     def __init__(
@@ -212,6 +230,8 @@ class FakeWorker:
         master: tuple[str, int],
         registration: Registration,
         verbs: dict[str, Callable[..., object]] | None = None,
+        through: FaultProxy | None = None,
+        says: Mapping[str, object] | None = None,
     ) -> None:
         self._loop = LoopThread("fake worker")
         self._loop.start()
@@ -221,9 +241,17 @@ class FakeWorker:
             def verb(self, name: str) -> Callable[..., object] | None:
                 return fake_verbs.get(name)
 
+        self._door = Server(functools.partial(Door, registration.instance), host=registration.host)
+        port = self._door.address[1]
+        if through is not None:
+            through.behind, port = port, through.port
+        registration = msgspec.structs.replace(registration, port=port)
+        self._loop.call(self._door.start)
+
         async def register() -> Connection:
             connection = await dial(*master, service=Answers())
-            text = msgspec.json.encode(registration).decode()
+            told = {**msgspec.to_builtins(registration), **(says or {})}
+            text = msgspec.json.encode(told).decode()
             for verb, said in (("login", read_token() or ""), ("register", text)):
                 reply = await connection.call(verb, said, timeout_s=PATIENCE)
                 assert isinstance(reply, str)
@@ -240,6 +268,7 @@ class FakeWorker:
     def close(self) -> None:
         """Ends its connection."""
         self._loop.call(self._connection.abort)
+        self._loop.run(self._door.stop())
         self._loop.stop()
 
     def __enter__(self) -> Self:

@@ -161,7 +161,7 @@ def test_a_shell_line_works(line: str, address: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [line for line in SHELL if CHANGES.match(line)])
 def test_a_shell_line_that_changes_a_cluster_works(line: str, tmp_path: Path) -> None:
-    with Node("up", "--port", "0", "--json") as node:
+    with Node("up", "--workers", "1", "--port", "0", "--json") as node:
         _check(line, node.ready["master"], tmp_path)
 
 

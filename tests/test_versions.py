@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import socket
 from random import Random
 from typing import Any
 
@@ -46,19 +47,19 @@ MESSAGES = [
 DESCRIBED = Description(
     dataset="people", version="v1", records=1, fields=("name",), files=("a.json",), lookups=()
 )
+USUAL = Registration(
+    instance="0" * 32, wanted_id="w7", host="127.0.0.1", port=9, pid=1, catalog=DESCRIBED
+)
 
 
 def said(**changes: object) -> dict[str, Any]:
     """A registration, as text would say it."""
-    usual = Registration(
-        instance="0" * 32, wanted_id="w7", host="127.0.0.1", port=9, pid=1, catalog=DESCRIBED
-    )
-    return {**msgspec.to_builtins(usual), **changes}
+    return {**msgspec.to_builtins(USUAL), **changes}
 
 
-def registering(master: Master, message: dict[str, Any]) -> FakeWorker:
+def registering(master: Master, **says: object) -> FakeWorker:
     """A worker that says so."""
-    return FakeWorker(master.address, message, {"probe": never})  # type: ignore[arg-type]
+    return FakeWorker(master.address, USUAL, {"probe": never}, says=says)
 
 
 @pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
@@ -88,7 +89,7 @@ def test_what_an_older_node_leaves_out_has_a_default(kind: type[msgspec.Struct])
 
 
 def test_a_worker_of_another_version_is_named_at_the_master_and_shown() -> None:
-    with master_alone() as master, registering(master, said(program="0.0.9")) as worker:
+    with master_alone() as master, registering(master, program="0.0.9") as worker:
         assert not worker.reply.error
         assert worker.reply.result["program"] == VERSION
         [event] = [one for one in master.events.after(0) if one.kind == EventKind.OTHER_VERSION]
@@ -126,7 +127,7 @@ def test_another_protocol_is_refused_with_both_numbers_and_what_to_do() -> None:
     with master_alone() as master:
         for _ in range(3):
             # Nothing else of it needs to be as we know it.
-            with registering(master, {"protocol": 7, "program": "3.0", "all": "new"}) as worker:
+            with registering(master, protocol=7, program="3.0", catalog="another form") as worker:
                 told = worker.reply.error_message
                 assert worker.reply.code == "conflict"
                 assert (
@@ -141,10 +142,11 @@ def test_another_protocol_is_refused_with_both_numbers_and_what_to_do() -> None:
 
 
 def test_a_worker_behind_a_published_port_is_found_where_it_says() -> None:
-    with master_alone() as master, FaultProxy(0, Random(1)) as proxy:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        behind = free.getsockname()[1]
+    with master_alone() as master, FaultProxy(behind, Random(1)) as proxy:
         place = Address("127.0.0.1", proxy.port)
-        with worker_inside(master, advertise=place) as worker:
-            proxy._behind = worker.server.address[1]
+        with worker_inside(master, advertise=place, port=behind) as worker:
             poll_for(lambda: [one.state for one in master.snapshot().workers] == ["up"])
             assert [one.address for one in master.snapshot().workers] == [str(place)]
             with Client(str(master.address), direct=True, timeout=PATIENCE) as client:

@@ -27,11 +27,21 @@ Columns = tuple[str, ...]
 
 
 class _Sorted(NamedTuple):
-    """The start of a statement on what is sorted, and the columns that it is sorted by."""
+    """What is sorted, by which columns, and then by which id."""
 
-    select: str
+    source: str
     columns: Columns
     id: str
+
+    @property
+    def rows(self) -> str:
+        """The start of a statement that reads records."""
+        return f"SELECT r.id, r.file, r.body FROM {self.source}"  # noqa: S608 - our names
+
+    @property
+    def equal(self) -> str:
+        """The condition that all columns have given values."""
+        return " AND ".join(f"{column} = ?" for column in self.columns)
 
 
 class SqlSchema:
@@ -92,8 +102,15 @@ class SqlSchema:
         Its parameters are a key for each field, the id to start after, the number of rows.
         """
         at = self._sorted_by(fields)
-        equal = "".join(f"{column} = ? AND " for column in at.columns)
-        return f"{at.select} WHERE {equal}{at.id} > ? ORDER BY {at.id} LIMIT ?"
+        return f"{at.rows} WHERE {at.equal} AND {at.id} > ? ORDER BY {at.id} LIMIT ?"
+
+    def find_two(self, fields: tuple[str, ...]) -> str:
+        """The same for two of the records at most, and no more of them than the file and the body.
+
+        Its parameters are a key for each field.
+        """
+        at = self._sorted_by(fields)
+        return f"SELECT r.file, r.body FROM {at.source} WHERE {at.equal} LIMIT 2"  # noqa: S608 - our names
 
     def find_range(self, fields: tuple[str, ...], *, inclusive: bool) -> str:
         """The statement that finds the records with given values of these fields, and a value
@@ -106,7 +123,7 @@ class SqlSchema:
         *same, last = at.columns
         equal = "".join(f"{column} = ? AND " for column in same)
         return (
-            f"{at.select} WHERE {equal}{last} {'>=' if inclusive else '>'} ? AND {last} < ?"
+            f"{at.rows} WHERE {equal}{last} {'>=' if inclusive else '>'} ? AND {last} < ?"
             f" ORDER BY {last}, {at.id} LIMIT ?"
         )
 
@@ -144,7 +161,7 @@ class SqlSchema:
         else:
             columns = tuple(f"v{number}" for number in range(len(fields)))
             source, key = f"{table} AS k CROSS JOIN records AS r ON r.id = k.id", "k.id"
-        return _Sorted(f"SELECT r.id, r.file, r.body FROM {source}", columns, key)  # noqa: S608 - our names
+        return _Sorted(source, columns, key)
 
     def next_value(self, field: str, *, inclusive: bool) -> str:
         """The statement that finds a field's smallest key within bounds, and the text to show for

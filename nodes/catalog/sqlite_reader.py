@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import struct
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,27 +24,29 @@ from nodes.catalog.questions import (
     check_limit,
     prefix_ranges,
 )
-from nodes.catalog.seal import break_seal, is_sealed
-from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
+from nodes.catalog.seal import SEALED_NS, break_seal, is_sealed
+from nodes.catalog.sql_schema import SqlSchema
+from nodes.catalog.sqlite_file import (
+    CAN_COPY,
+    CHANGED,
+    DAMAGE_ERRORS,
+    IN_MEMORY_BYTES,
+    check_header,
+    connect,
+    copy,
+    read_info,
+)
 from nodes.catalog.word_index import check_words
 from nodes.errors import BadRequest, DataError
 from nodes.support.slices import Sliced, finish, single
 
-_HEADER = struct.Struct(">16sH10xI28xI4xI28x")  # magic, page size, pages, user version, application
 _PING_STEP_RECORDS = 7919
-_PAGE_CACHE_KIB = 2048
-"""SQLite's page cache of each reader: the upper levels of every index, and pages of a long answer.
-The rest is in the system's cache, which all workers share."""
-_SQLITE_MAGIC = b"SQLite format 3\0"
+_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
+"""What SQLite says of a file that is not as it was; other errors of it are not the file's."""
 _FAST_TYPES = {"text": str, "integer": int}
 _TOP: dict[str, str | bytes] = {"text": b"", "integer": ""}
 """The upper end of all values of a type: to SQLite every number is below every text, and every
 text below every blob."""
-_DAMAGE_ERRORS = (sqlite3.Error, UnicodeDecodeError, TypeError, IndexError)
-"""What reading a damaged file may raise: rows and messages can hold anything then."""
-_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
-"""What SQLite says of a file that is not as it was; other errors of it are not the file's."""
-_CHANGED = "its file was changed, and nothing should change it"
 
 
 class SqliteCatalog:
@@ -53,16 +54,25 @@ class SqliteCatalog:
     open, it is read whatever becomes of its path.
     """
 
-    def __init__(self, info: CatalogInfo, descriptor: int, db: sqlite3.Connection) -> None:
-        """Take over `descriptor`, whose lock keeps the file from being evicted, and `db`."""
+    def __init__(
+        self, info: CatalogInfo, descriptor: int, db: sqlite3.Connection, *, in_memory: bool
+    ) -> None:
+        """Take over `descriptor`, whose lock keeps the file from being evicted, and `db`, which is
+        a copy in memory or reads from the file.
+        """
         self.info = info
         self.descriptor = descriptor
+        self._in_memory = in_memory
         self._db: sqlite3.Connection | None = db
         self._release = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
-    def open(cls, path: str | Path) -> SqliteCatalog:
+    def open(cls, path: str | Path, *, in_memory_bytes: int = IN_MEMORY_BYTES) -> SqliteCatalog:
         """Open the catalog in a file.
+
+        Args:
+            path: of the file.
+            in_memory_bytes: see `IN_MEMORY_BYTES`.
 
         Raises:
             DataError: it is missing or damaged.
@@ -75,10 +85,11 @@ class SqliteCatalog:
         try:
             with suppress(OSError):  # without locks on this file system, it is unprotected
                 flock(descriptor, LOCK_SH)
-            size = _check_header(descriptor, where)
-            db = _connect(where)
+            size = check_header(descriptor, where)
+            in_memory = size <= in_memory_bytes and CAN_COPY
+            db = copy(descriptor, where, size) if in_memory else connect(where)
             try:
-                info = msgspec.structs.replace(_read_info(db, where), path=str(where), bytes=size)
+                info = msgspec.structs.replace(read_info(db, where), path=str(where), bytes=size)
                 check_words(db, SqlSchema(info.lookups).words.values())
             except BaseException:
                 db.close()
@@ -86,7 +97,7 @@ class SqliteCatalog:
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(info, descriptor, db)
+        return cls(info, descriptor, db, in_memory=in_memory)
 
     @property
     def is_intact(self) -> bool:
@@ -110,20 +121,28 @@ class SqliteCatalog:
     def reader(self) -> SqliteReader:
         """A reader with its own connection; one for each thread. Close it after use. The first
         needs no path: it has the connection that the catalog was opened with.
+
+        Raises:
+            DataError: the file is missing or damaged.
         """
         db, self._db = self._db, None
-        return SqliteReader(
-            self.info, os.dup(self.descriptor), db or _connect(Path(self.info.path))
-        )
+        if db is None:
+            path = Path(self.info.path)
+            size = self.info.bytes
+            db = copy(self.descriptor, path, size) if self._in_memory else connect(path)
+        return SqliteReader(self.info, os.dup(self.descriptor), db, in_memory=self._in_memory)
 
 
 class SqliteReader:
     """A connection to a catalog, for one thread; also a context manager that closes it."""
 
-    def __init__(self, info: CatalogInfo, descriptor: int, db: sqlite3.Connection) -> None:
-        """Take over the open file and the connection to it."""
+    def __init__(
+        self, info: CatalogInfo, descriptor: int, db: sqlite3.Connection, *, in_memory: bool
+    ) -> None:
+        """Take over the open file, and the connection to it or to a copy of it in memory."""
         self._info = info
         self._descriptor = descriptor
+        self._in_memory = in_memory
         self._release = weakref.finalize(self, os.close, descriptor)
         self._schema = schema = SqlSchema(info.lookups)
         self._finders = {
@@ -132,7 +151,7 @@ class SqliteReader:
         self._singles = {
             lookup.name: (
                 tuple(_FAST_TYPES[kind] for kind in lookup.types),
-                schema.find(lookup.fields),
+                schema.find_two(lookup.fields),
             )
             for lookup in info.lookups
             if lookup.kind == EXACT
@@ -143,6 +162,8 @@ class SqliteReader:
         self._questions = Questions(info.lookups)
         self._last_pinged = 0
         self._db = db
+        self._cursor = db.cursor()
+        self._sources = tuple((name,) for name in info.files)
 
     def __enter__(self) -> SqliteReader:
         """The reader itself."""
@@ -184,11 +205,11 @@ class SqliteReader:
         try:
             runs = self._finders[lookup].runs(self._db, values, start, limit + 1)
             page = yield from self._page(runs, limit)
-            self._check_unchanged()
+            self._check_answer()
             return page
         except (OverflowError, UnicodeEncodeError):
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
-        except _DAMAGE_ERRORS as error:
+        except DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
 
     def find_single(
@@ -199,12 +220,15 @@ class SqliteReader:
         if found is None or found[0] != tuple(map(type, args)):
             return None
         try:
-            rows = self._db.execute(found[1], (*args, 0, 2)).fetchall()
-            if len(rows) > 1 or not is_sealed(self._descriptor):
+            rows = self._cursor.execute(found[1], args).fetchall()
+            # As `_check_answer`, written out: each function more is felt.
+            if len(rows) > 1 or not (
+                self._in_memory or os.fstat(self._descriptor).st_mtime_ns == SEALED_NS
+            ):
                 return None
-            for _, file, body in rows:
-                return b"%b" % body, (self._info.files[file],)
-        except _DAMAGE_ERRORS:
+            for file, body in rows:
+                return b"%b" % body, self._sources[file]
+        except (*DAMAGE_ERRORS, OSError):
             return None  # and have it said there
         return b"", ()
 
@@ -222,9 +246,9 @@ class SqliteReader:
         )
         try:
             found = list(islice(values, limit))
-        except _DAMAGE_ERRORS as error:
+        except DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
-        self._check_unchanged()
+        self._check_answer()
         return found
 
     def suggest_in_slices(
@@ -258,18 +282,22 @@ class SqliteReader:
             if row is None:
                 raise self._damage_error("a record is gone")
             hit = find and self._db.execute(find, (*row, self._last_pinged, 1)).fetchone()
-        except _DAMAGE_ERRORS as error:
+        except DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
         if find and None not in row and (hit is None or hit[0] != self._last_pinged + 1):
             raise self._damage_error("its index has lost a record")
-        self._check_unchanged()
+        self._check_file()
 
-    def _check_unchanged(self) -> None:
+    def _check_answer(self) -> None:
         """What was read is as it was built: looked at after the reading, as any write before it
         has broken the seal by now.
         """
+        if not self._in_memory:
+            self._check_file()
+
+    def _check_file(self) -> None:
         if not is_sealed(self._descriptor):
-            raise self._damage_error(_CHANGED)
+            raise self._damage_error(CHANGED)
 
     def _page(self, runs: Runs, limit: int) -> Sliced[Page]:
         building = PageBuilder(self._info.files, limit)
@@ -298,52 +326,3 @@ class SqliteReader:
         if code & 0xFF in _DAMAGE_CODES and self._release.alive:
             break_seal(self._descriptor)
         return DataError(f"{self._info.path} cannot be read: {why}; build the catalog again")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """A read-only connection; no locks, because a catalog never changes."""
-    db = None
-    try:
-        db = sqlite3.connect(
-            f"{path.as_uri()}?mode=ro&immutable=1",
-            uri=True,
-            check_same_thread=False,
-            isolation_level=None,
-        )
-        # Not mapped: to read a mapped file that was cut short ends the process.
-        for pragma in ("mmap_size = 0", f"cache_size = -{_PAGE_CACHE_KIB}", "query_only = ON"):
-            db.execute(f"PRAGMA {pragma}")
-    except _DAMAGE_ERRORS as error:
-        if db is not None:
-            db.close()
-        raise DataError(f"{path} cannot be opened: {error}") from None
-    return db
-
-
-def _check_header(descriptor: int, path: Path) -> int:
-    """The file's size in bytes; `DataError` if it is not a complete catalog of this format."""
-    size = os.fstat(descriptor).st_size
-    head = os.pread(descriptor, _HEADER.size, 0)
-    if len(head) == _HEADER.size:
-        magic, page, pages, version, application = _HEADER.unpack(head)
-        if (magic, application, version) == (_SQLITE_MAGIC, APPLICATION_ID, FORMAT_VERSION):
-            if size != page * pages:
-                raise DataError(f"{path} has {size} bytes, not {page * pages}: build it again")
-            if not is_sealed(descriptor):
-                raise DataError(
-                    f"{path} was changed after it was built, or copied without its time"
-                    " (cp -p keeps it): build it again"
-                )
-            return size
-    raise DataError(f"{path} is not a catalog of this version of Rollcall: build it again")
-
-
-def _read_info(db: sqlite3.Connection, path: Path) -> CatalogInfo:
-    try:
-        (text,) = db.execute("SELECT value FROM meta WHERE key = 'info'").fetchone()
-        info = msgspec.json.decode(text, type=CatalogInfo)
-    except (*_DAMAGE_ERRORS, msgspec.DecodeError) as error:
-        raise DataError(f"{path} is damaged: {error}; build the catalog again") from None
-    if not info.lookups or info.records < 1:
-        raise DataError(f"{path} is damaged: it has no records; build the catalog again")
-    return info

@@ -135,6 +135,13 @@ require_token_option = click.option(
     "--require-token", is_flag=True, help="Answer lookups only to those who have a token."
 )
 
+workers_from_option = click.option(
+    "--workers-from",
+    metavar="CIDR",
+    multiple=True,
+    help="Let workers register from this network and this machine only (10.1.0.0/16, say); "
+    "may be given several times.  [default: from anywhere, with a worker's token]",
+)
 
 skip_bad_option = click.option(
     "--skip-bad", is_flag=True, help="Leave bad records out instead of failing."

@@ -57,7 +57,7 @@ def recording(master: str, file: Path | None, at: float | None, last: bool, as_j
     for a time, what 'ps' would have shown.
     """
     path = _recorded_by(master) if file is None else file
-    with Recording.open(path) as opened:
+    with Recording.open(path, own=file is None) as opened:
         begin, end = opened.span
         if last:
             at = end

@@ -26,6 +26,7 @@ from nodes.cli.common import (
     skip_bad_option,
     wait_for,
     watch_option,
+    workers_from_option,
     workers_option,
 )
 from nodes.cli.data import build_with_progress
@@ -55,6 +56,7 @@ MAX_DESCRIPTORS = 8192
 @skip_bad_option
 @watch_option
 @require_token_option
+@workers_from_option
 @place_options
 @json_option
 @explained
@@ -69,6 +71,7 @@ def up(
     skip_bad: bool,
     watch: bool,
     require_token: bool,
+    workers_from: tuple[str, ...],
     machines: Path | None,
     engine: str | None,
     open_engine: bool,
@@ -92,6 +95,7 @@ def up(
         require_token=require_token,
         tls=tls,
         insecure=insecure,
+        workers_from=workers_from,
         open_machines=open_machines,
     ) as cluster:
         say_insecurity(host, tls)
@@ -139,6 +143,7 @@ def _say_ready(snapshot: ClusterSnapshot, workers: int, *, as_json: bool) -> Non
 @listen_options
 @balance_option
 @require_token_option
+@workers_from_option
 @json_option
 @explained
 def master(
@@ -148,6 +153,7 @@ def master(
     insecure: bool,
     balance: str,
     require_token: bool,
+    workers_from: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
@@ -161,6 +167,7 @@ def master(
         require_token=require_token,
         tls=tls,
         insecure=insecure,
+        workers_from=workers_from,
     )
     say_insecurity(host, tls)
     freeze_permanent_objects()

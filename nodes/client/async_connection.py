@@ -34,8 +34,8 @@ from nodes.transport import (
     encode_arguments,
 )
 from nodes.transport.caller import CALL_OVERHEAD_BYTES
-from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
 from nodes.transport.limits import DEFAULTS
+from nodes.transport.requests import MAX_CALLS_IN_FLIGHT
 from nodes.wire import Envelope, decode_envelope
 
 DIAL_TIMEOUT_S = 1.0
@@ -108,7 +108,9 @@ class AsyncMasterConnection:
         try:
             arguments = encode_arguments(args, named)
             if len(arguments) > MAX_ARGUMENTS_BYTES:
-                raise ValueError(f"{len(arguments)} bytes of arguments are too many")
+                raise ValueError(
+                    f"{len(arguments)} bytes of arguments are too many; ask for less at once"
+                )
         except (TypeError, ValueError) as error:
             raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
         deadline = loop.time() + timeout

@@ -122,13 +122,9 @@ class Client:
                 name, args, limit=PAGE_RECORDS, after=None, timeout=self._timeout
             )
         elif self._timeout == LOOKUP_TIMEOUT_S:
-            page = self._master.call(
-                "lookup",
-                name,
-                *args,
-                timeout=LOOKUP_TIMEOUT_S,
-                grace_s=ANSWER_GRACE_S,
-                decode=decode_page,
+            asked = (name, *args)
+            page = self._master.ask(
+                "lookup", asked, LOOKUP_TIMEOUT_S, decode_page, began, grace_s=ANSWER_GRACE_S
             )
         else:
             page = self.page(name, *args)

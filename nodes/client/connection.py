@@ -86,12 +86,30 @@ class MasterConnection:
             LookupFailed: the answer is an error; see `nodes.errors`.
             BadRequest: an argument cannot be sent.
         """
-        deadline = time.monotonic() + timeout
-        left = timeout + grace_s
+        began = time.monotonic()
+        return self.ask(
+            verb, args, timeout, decode, began, grace_s=grace_s, again=again, named=named
+        )
+
+    def ask(
+        self,
+        verb: str,
+        args: tuple[Value, ...],
+        timeout: float,
+        decode: Decode,
+        began: float,
+        *,
+        grace_s: float,
+        again: bool = True,
+        named: Mapping[str, Value] | None = None,
+    ) -> Envelope:
+        """`call` by whoever has looked at the clock: it `began` then, monotonic."""
+        now, deadline, left = began, began + timeout, timeout + grace_s
         retry: Retry | None = None
         while True:
             try:
-                value = fast_call(self._pool, verb, args, left) if again and not named else None
+                usual = again and not named
+                value = fast_call(self._pool, verb, args, left, now) if usual else None
                 if value is None:
                     value = self._call(verb, args, named, left, sure=not again)
                 reply = decode(value) if type(value) is str else read_reply(value)
@@ -106,11 +124,12 @@ class MasterConnection:
             except NoEnvelope as error:
                 raise BadReply(self.where, NO_ENVELOPE) from error
             except TransportError as error:
-                raise Retry(self.where, again=again).lost(error) from error
+                raise (retry or Retry(self.where, again=again)).lost(error) from error
             except (TypeError, ValueError) as error:
                 raise BadRequest(f"an argument of {verb} cannot be sent: {error}") from error
             time.sleep(pause)
-            left = seconds_left(deadline + grace_s, time.monotonic())
+            now = time.monotonic()
+            left = seconds_left(deadline + grace_s, now)
 
     def _call(
         self,

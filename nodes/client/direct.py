@@ -189,12 +189,21 @@ class DirectClient:
     def many(self, text: str, *, limit: int, timeout: float) -> bytes:
         """The answers to a batch, a JSON array of envelopes; see `nodes.dispatch.batches`."""
         if len(text) > MAX_ARGUMENTS_BYTES:
-            raise BadRequest(f"a batch cannot be sent: {len(text)} bytes of lookups are too many")
+            raise BadRequest(
+                f"a batch cannot be sent: {len(text)} bytes of lookups are too many; ask for less "
+                "at once"
+            )
         loop = self._begin(timeout)
         answers: Future[Answers] = Future()
 
         def ask() -> None:
-            self._batches.ask(text, limit=limit, timeout_s=timeout, done=answers.set_result)
+            self._batches.ask(
+                text,
+                limit=limit,
+                timeout_s=timeout,
+                done=answers.set_result,
+                failed=answers.set_exception,
+            )
 
         loop.call(ask)
         return answers.result().body
@@ -288,7 +297,7 @@ def _encoded(name: str, request: LookupRequest) -> bytes:
     if len(arguments) > MAX_ARGUMENTS_BYTES:
         raise BadRequest(
             f"an argument of {name} cannot be sent: {len(arguments)} bytes of arguments are too "
-            "many"
+            "many; ask for less at once"
         )
     return arguments
 

@@ -145,7 +145,7 @@ class QuickLookups:
         failure: TransportError | None = None
         began = time.monotonic()
         try:
-            part = fast_call(one.pool, "ask", (name, *args), FIRST_WAIT_S)
+            part = fast_call(one.pool, "ask", (name, *args), FIRST_WAIT_S, began)
             if part is None:
                 part = self._call(one, name, args)
         except TransportError as error:

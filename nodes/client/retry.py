@@ -10,6 +10,7 @@ import msgspec
 from nodes.errors import BadReply, MasterLost, Overloaded, Stopping
 from nodes.support.backoff import Backoff
 from nodes.transport import (
+    CallTimeout,
     DialFailed,
     HandshakeFailed,
     LinkLost,
@@ -40,13 +41,14 @@ class Retry:
             the master has too much to do.
     """
 
-    __slots__ = ("_again", "_breaks", "_stopping", "_tries", "_where")
+    __slots__ = ("_again", "_breaks", "_busy", "_stopping", "_tries", "_where")
 
     def __init__(self, where: str, *, again: bool) -> None:
         self._where = where
         self._again = again
         self._tries = self._breaks = 0
         self._stopping: Stopping | None = None
+        self._busy: Overloaded | None = None
 
     def wait_s(self, error: Exception, *, patient: bool) -> float | None:
         """Seconds to wait before the call is sent again; None to give it up.
@@ -54,7 +56,8 @@ class Retry:
         Args:
             error: why it has no answer: the connection broke, or was not made, or the master
                 is `Stopping`.
-            patient: whether to wait for the master; right if it has answered before.
+            patient: whether to wait for the master; right if it has answered before. One that
+                hangs up is there, and may have too many connections.
         """
         self._tries += 1
         self._breaks += isinstance(error, LinkLost)
@@ -64,7 +67,7 @@ class Retry:
             return None
         if self._tries == 1 and not isinstance(error, DialFailed):
             return 0.0  # the connection may have led to a master that was restarted since
-        if not patient or self._breaks > MAX_BREAKS:
+        if not (patient or type(error) is LinkLost) or self._breaks > MAX_BREAKS:
             return None
         return REDIAL_BACKOFF.wait_s(self._tries, random.random())  # noqa: S311 - jitter, no secret
 
@@ -72,13 +75,16 @@ class Retry:
         """Seconds after which a master that is overloaded is asked again; None if it said no time,
         or if there is less left.
         """
+        self._busy = busy
         # Jittered, so that clients refused together do not come back together.
         jitter = random.uniform(1.0, 2.0)  # noqa: S311 - no secret
         wait = (busy.retry_after_ms or 0) / 1000 * jitter
         return wait if self._again and 0 < wait < left_s else None
 
-    def lost(self, error: Exception) -> MasterLost:
+    def lost(self, error: Exception) -> MasterLost | Overloaded:
         """What the call comes to that ends with that error."""
+        if self._busy is not None and isinstance(error, CallTimeout):
+            return self._busy  # its turn did not come
         error = self._stopping or error
         if isinstance(error, ProtocolError):
             return BadReply(self._where, str(error).removeprefix(f"{self._where}: "))

@@ -7,7 +7,6 @@ other, and decodes neither lookups nor records.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,7 +15,9 @@ import msgspec
 from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import BatchTally, tally_batch
-from nodes.errors import BadRequest, LookupFailed
+from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, Overloaded
+from nodes.support.fair_queue import FairQueue
+from nodes.support.turns import whose_turn
 from nodes.transport import encode_arguments
 from nodes.wire import batch_body, encode_batch, error_envelope
 
@@ -30,6 +31,17 @@ leaves undone is soon done again, and no part looks like a worker that is stuck.
 PARTS_PER_WORKER = 2
 """Parts under way at once for each worker, of all batches together: one to work on, and the next.
 More wait here, so that lookups which come alone are not kept waiting for long."""
+
+MAX_BATCHES = 16
+"""Batches of which parts are under way or answered: what is answered of each is kept until all of
+it is. More wait for their turn, so that no more is kept than fills so many replies."""
+
+MAX_WAITING = 1024
+MAX_WAITING_OF_ONE = 64
+"""Batches that wait for their turn, of all who ask and of one of them; one more is refused with
+`overloaded`, to come back later."""
+
+RETRY_AFTER_MS = 100
 
 MAX_REPLY_BYTES = 2 << 20
 """Bytes of a batch's answers together, unless said otherwise: to put them together holds up nobody
@@ -76,31 +88,44 @@ class Batches:
     def __init__(self, dispatcher: Dispatcher, *, reply_bytes: int = MAX_REPLY_BYTES) -> None:
         self._reply_bytes = reply_bytes
         self._dispatcher = dispatcher
-        self._waiting: deque[_Part] = deque()
+        self._waiting: FairQueue[_Batch] = FairQueue()
+        self._begun: FairQueue[_Part] = FairQueue()
+        self._begun_batches = 0
         self._under_way = 0
 
     def ask(
-        self, text: str, *, limit: int, timeout_s: float, done: Callable[[Answers], None]
+        self,
+        text: str,
+        *,
+        limit: int,
+        timeout_s: float,
+        done: Callable[[Answers], None],
+        failed: Callable[[LookupFailed], None],
     ) -> None:
-        """Asks all of them; one that fails fails alone, or with those of its part.
+        """Asks all of them; one that fails fails alone, or with those of its part. When many are
+        asked, each asker has a turn: see `whose_turn`.
 
         Args:
             text: the questions, see above; at most `MAX_BATCH_LOOKUPS`.
             limit: records of each answer's page, at most.
             timeout_s: seconds for all of it.
             done: given the answers.
+            failed: told why there are none.
 
         Raises:
             BadRequest: it is no array, or too long.
+            Overloaded: too many wait.
         """
+        self._check_room()
         lookups = _questions(text)
-        batch = _Batch(len(lookups), done)
+        deadline = self._dispatcher.clock() + timeout_s
+        batch = _Batch(len(lookups), deadline, done=done, failed=failed, ended=self._ended)
         starts = range(0, len(lookups), PART_LOOKUPS)
         most = min(MAX_PART_BYTES, self._reply_bytes // max(1, len(starts)))
         for index, start in enumerate(starts):
             part = lookups[start : start + PART_LOOKUPS]
             body = encode_batch(b",".join(part), limit=limit, most=most, within=timeout_s)
-            self._waiting.append(
+            batch.parts.append(
                 _Part(
                     body,
                     lookups=len(part),
@@ -113,23 +138,70 @@ class Batches:
             batch.bodies.append(b"")
         if not lookups:
             batch.finish()
+            return
+        self._waiting.put(batch.asker, batch)
         self._let_in()
+
+    def _check_room(self) -> None:
+        of_one = self._waiting.queues.get(whose_turn.get(), ())
+        if len(of_one) >= MAX_WAITING_OF_ONE or len(self._waiting) >= MAX_WAITING:
+            raise Overloaded(
+                "too many batches wait for their turn; try again", retry_after_ms=RETRY_AFTER_MS
+            )
+
+    def _ended(self) -> None:
+        self._begun_batches -= 1
 
     def _over(self) -> None:
         self._under_way -= 1
         self._let_in()
 
     def _let_in(self) -> None:
+        while self._waiting.queues and self._begun_batches < MAX_BATCHES:
+            batch = self._waiting.pop()
+            if self._dispatcher.clock() >= batch.deadline:
+                batch.failed(DeadlineExceeded("the batch's turn did not come in time; ask fewer"))
+                continue
+            self._begun_batches += 1
+            for part in batch.parts:
+                self._begun.put(batch.asker, part)
+            batch.parts = []
         workers = max(1, len(self._dispatcher.router.registry.available))
-        while self._waiting and self._under_way < PARTS_PER_WORKER * workers:
+        while self._begun.queues and self._under_way < PARTS_PER_WORKER * workers:
             self._under_way += 1
-            self._dispatcher.submit(self._waiting.popleft())
+            self._dispatcher.submit(self._begun.pop())
 
 
 class _Batch:
-    """A batch under way: its answers so far, in order."""
+    """A batch: its answers so far, in order.
 
-    def __init__(self, lookups: int, done: Callable[[Answers], None]) -> None:
+    Args:
+        lookups: how many it has.
+        deadline: after which it is not begun.
+        done: given the answers.
+        failed: told why there are none.
+        ended: called before the answers are given.
+
+    Attributes:
+        bodies: the answers of each part.
+        parts: those that wait for the batch's turn.
+        asker: for whom it is asked.
+    """
+
+    def __init__(
+        self,
+        lookups: int,
+        deadline: float,
+        *,
+        done: Callable[[Answers], None],
+        failed: Callable[[LookupFailed], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self.deadline = deadline
+        self.failed = failed
+        self.asker = whose_turn.get()
+        self.parts: list[_Part] = []
+        self._ended = ended
         self.bodies: list[bytes] = []
         self._done = done
         self._lookups = lookups
@@ -152,6 +224,7 @@ class _Batch:
     def _came(self, lookups: int) -> None:
         self._left -= lookups
         if not self._left:
+            self._ended()
             self.finish()
 
     def finish(self) -> None:
@@ -167,7 +240,7 @@ class _Part(Call):
 
     verb = "lookup_many"
 
-    __slots__ = ("_batch", "_index", "_over", "_tally", "tasks", "timeout_s")
+    __slots__ = ("_batch", "_index", "_over", "_tally", "asker", "tasks", "timeout_s")
 
     def __init__(
         self,
@@ -182,6 +255,7 @@ class _Part(Call):
         super().__init__(encode_arguments((body,)))
         self.tasks = lookups
         self.timeout_s = timeout_s
+        self.asker = batch.asker
         self._batch = batch
         self._index = index
         self._over = over

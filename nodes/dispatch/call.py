@@ -61,6 +61,7 @@ class Call:
         version: of the catalog that should answer, if a worker still has it; "" for any.
         timeout_s: seconds for all of it.
         most: records of its answer, at most.
+        asker: for whom it is made: when calls wait, each asker has a turn. None for nobody's.
         began: when it was submitted; seconds on the dispatcher's clock.
         sent_at: when it was first sent.
         worker: whom it was first sent to.
@@ -74,6 +75,7 @@ class Call:
     version = ""
     timeout_s = 2.0
     most = PAGE_RECORDS
+    asker: object = None
 
     __slots__ = (
         "_request_id",

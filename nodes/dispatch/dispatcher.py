@@ -6,7 +6,6 @@ the clock is passed in: an event loop drives it, and so does a simulation.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.tracked import TrackedCalls
 from nodes.errors import DeadlineExceeded
 from nodes.routing import Router, Worker
+from nodes.support.fair_queue import FairQueue
 from nodes.transport import (
     DialFailed,
     Pending,
@@ -40,7 +40,7 @@ class Dispatcher:
     """Sends calls to workers, and tells the router what became of them.
 
     A first attempt costs one pick and one send; those that wait for their turn do so in the order
-    they came. What is late or fails is handed to `TrackedCalls`.
+    they came, but that each who asks has one in turn. What is late or fails goes to `TrackedCalls`.
 
     Args:
         router: decides.
@@ -51,6 +51,7 @@ class Dispatcher:
         on_failure: called when a worker has failed a lookup: its registration may be over.
 
     Attributes:
+        router, clock: as above.
         under_way: calls that have not ended, waiting ones included.
     """
 
@@ -65,12 +66,12 @@ class Dispatcher:
     ) -> None:
         self.router = router
         self.under_way = 0
-        self._clock = clock
+        self.clock = clock
         self._wake = wake
         self._links: dict[int, Link] = {}
         # First attempts in the order they were sent, and calls that wait for their turn.
         self._first: dict[Call, None] = {}
-        self._waiting: deque[Call] = deque()
+        self._waiting: FairQueue[Call] = FairQueue()
         self._tracked = TrackedCalls(
             router,
             clock=clock,
@@ -98,11 +99,12 @@ class Dispatcher:
 
     def changed(self) -> None:
         """Who may be sent lookups has changed: calls that wait may go on."""
-        now = self._clock()
+        now = self.clock()
         self.router.fold(now)
         if self.router.registry.available:
             # They have waited for the first worker, and now wait for their turn.
-            self._waiting.extend(self._tracked.release_unsent())
+            for call in self._tracked.release_unsent():
+                self._waiting.put(call.asker, call)
         self._tracked.advance_parked(now)
         self._let_in(now)
 
@@ -121,7 +123,7 @@ class Dispatcher:
 
         Whoever made it is told of its end: perhaps at once, and once.
         """
-        now = self._clock()
+        now = self.clock()
         call.carrier = self
         call.began = now
         if not self.under_way:
@@ -133,17 +135,17 @@ class Dispatcher:
         if call.version:
             self._tracked.advance(call, now)
             return
-        worker = None if self._waiting else self.router.pick_first()
+        worker = None if self._waiting.queues else self.router.pick_first()
         if worker is not None:
             self._send_first(call, worker, now)
         elif self.router.registry.available:
-            self._waiting.append(call)
+            self._waiting.put(call.asker, call)
         else:
             self._tracked.advance(call, now)
 
     def take_over(self, call: Call, worker: Worker, error: TransportError) -> None:
         """Goes on with a call whose first attempt was made by somebody else, and has failed."""
-        now = self._clock()
+        now = self.clock()
         call.carrier = self
         call.began = call.sent_at = now
         call.worker = worker
@@ -166,7 +168,7 @@ class Dispatcher:
         if call.state is not None:
             self._tracked.replied(call, call.worker, value)
             return
-        now = self._clock()
+        now = self.clock()
         if type(value) is not bytes or not call.accepts(value):
             self._track(call)
             self._tracked.replied(call, call.worker, value)
@@ -180,7 +182,7 @@ class Dispatcher:
             worker.released(call.tasks)
         self.under_way -= 1
         call.answered(Answer(value, worker, 1, now - call.began))
-        if self._waiting:
+        if self._waiting.queues:
             self._let_in(now)
 
     def first_failed(self, call: Call, error: TransportError) -> None:
@@ -210,21 +212,20 @@ class Dispatcher:
     def _let_in(self, now: float) -> None:
         """Sends what waits for its turn, as far as there is room."""
         waiting = self._waiting
-        while waiting:
+        while waiting.queues:
             worker = self.router.pick_first()
             if worker is None:
                 break
-            self._send_first(waiting.popleft(), worker, now)
-        if waiting and not self.router.registry.available:
-            calls, self._waiting = list(waiting), deque()
-            for call in calls:
+            self._send_first(waiting.pop(), worker, now)
+        if waiting.queues and not self.router.registry.available:
+            for call in waiting.pop_all():
                 self._tracked.advance(call, now)
 
     # -- time ---------------------------------------------------------------------
 
     def tick(self) -> None:
         """Looks after what is late. To be called `TICK_S` after the dispatcher has asked for it."""
-        now = self._clock()
+        now = self.clock()
         self.router.fold(now)
         self._folded_at = now
         late = now - self.router.hedge_after_s
@@ -235,8 +236,7 @@ class Dispatcher:
             self._track(call)
             self._tracked.advance(call, now)
         self._tracked.tick(now)
-        while self._waiting and now >= self._waiting[0].began + self._waiting[0].timeout_s:
-            call = self._waiting.popleft()
+        for call in self._waiting.pop_while(lambda call: now >= call.began + call.timeout_s):
             self.under_way -= 1
             call.gave_up(
                 DeadlineExceeded(

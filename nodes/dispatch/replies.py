@@ -92,11 +92,10 @@ def is_answer(values: object, most: int = PAGE_RECORDS) -> TypeGuard[WorkerAnswe
         part = _decode_part(b"{%b}" % values)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
-    # One record at most is on the way to the deepest value, and the list of files is not.
-    if not is_nested_within(values, _LIST_LEVELS + MAX_NESTING, beside=len(part.result)):
+    if not part.count == len(part.result) <= most or part.truncated is (part.after is None):
         return False
-    fits = part.count == len(part.result) <= most
-    return fits and part.truncated is (part.after is not None)
+    # One record at most is on the way to the deepest value, and the list of files is not.
+    return is_nested_within(values, _LIST_LEVELS + MAX_NESTING, beside=part.count)
 
 
 def is_suggestion(values: object, most: int) -> TypeGuard[WorkerAnswer]:

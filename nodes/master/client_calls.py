@@ -10,7 +10,8 @@ from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import is_suggestion
 from nodes.errors import LookupFailed
-from nodes.transport import PeerConnection
+from nodes.support.turns import whose_turn
+from nodes.transport import Asker
 from nodes.wire import PAGE_RECORDS
 
 
@@ -25,35 +26,33 @@ class Envelopes(Protocol):
 
 
 class ClientCall(Call):
-    """A lookup that a client asked in the common form: its connection is answered.
+    """A lookup that a client asked in the common form: its asker is answered.
 
     Args:
         arguments: as they came.
         envelopes: makes the answer.
-        connection: that it came on.
+        asker: who asks.
         seq: its sequence number there, encoded.
     """
 
-    __slots__ = ("_connection", "_envelopes", "_seq")
+    __slots__ = ("_envelopes", "_seq", "asker")
 
-    def __init__(
-        self, arguments: bytes, envelopes: Envelopes, connection: PeerConnection, seq: bytes
-    ) -> None:
+    def __init__(self, arguments: bytes, envelopes: Envelopes, asker: Asker, seq: bytes) -> None:
         super().__init__(arguments)
         self._envelopes = envelopes
-        self._connection = connection
+        self.asker: Asker = asker
         self._seq = seq
 
     def answered(self, answer: Answer) -> None:
-        self._connection.answer(self._seq, self._envelopes.answered_one(self, answer))
+        self.asker.answer(self._seq, self._envelopes.answered_one(self, answer))
 
     def gave_up(self, error: LookupFailed) -> None:
         took_s = time.monotonic() - self.began
-        self._connection.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
+        self.asker.answer(self._seq, self._envelopes.failed_one(self, error, took_s))
 
 
 class AwaitedCall(Call):
-    """A call whose end is awaited.
+    """A call whose end is awaited, made for whom the work is done in which it is made.
 
     Args:
         arguments: encoded.
@@ -63,7 +62,7 @@ class AwaitedCall(Call):
         most, counted: see `Call`.
     """
 
-    __slots__ = ("_answer", "counted", "most", "timeout_s", "verb", "version")
+    __slots__ = ("_answer", "asker", "counted", "most", "timeout_s", "verb", "version")
 
     def __init__(
         self,
@@ -81,6 +80,7 @@ class AwaitedCall(Call):
         self.version = version
         self.most = most
         self.counted = counted
+        self.asker = whose_turn.get()
         self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     async def submit(self, dispatcher: Dispatcher) -> Answer:

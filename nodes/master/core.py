@@ -18,6 +18,7 @@ from nodes.errors import (
 )
 from nodes.fleet.control import FleetControl
 from nodes.master.catalog_offers import CatalogOffers
+from nodes.master.dial_back import DialBack
 from nodes.master.events import EventLog, registered
 from nodes.master.journal import Journal
 from nodes.master.journal_reading import read_events
@@ -37,6 +38,7 @@ from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
+from nodes.support.listening import Network
 from nodes.support.program import other_protocol
 from nodes.support.validation import validated
 from nodes.support.verbs import OPERATIONS
@@ -70,9 +72,11 @@ class MasterCore:
         tls: a master's certificates; None for no TLS.
         clock: Unix time in seconds: what is shown, and what certificates are judged by. It may be
             set at any time; nothing else is decided by it.
+        workers_from: the networks that workers may register from; none for any.
 
     Attributes:
         address: where clients and workers find it.
+        dial_back: finds out whether a worker's address is its own.
         cursor_key: what its workers sign cursors with, in hex; see `nodes.security.tokens`.
         member_list: what direct clients follow.
         orders: to single workers.
@@ -94,9 +98,12 @@ class MasterCore:
         require_token: bool = False,
         tls: Tls | None = None,
         clock: Callable[[], float] = time.time,
+        workers_from: tuple[Network, ...] = (),
     ) -> None:
         self.tls = tls
         self._clock = clock
+        self.workers_from = workers_from
+        self.dial_back = DialBack(tls)
         self.loop = LoopThread("master")
         self.executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="master-blocking")
         self.cursor_key = secrets.token_hex(32)
@@ -140,7 +147,7 @@ class MasterCore:
         self.operator_verbs = self._make_operator_verbs()
         self._balance = balance
         self._started = time.monotonic()
-        self._refused_protocols: set[str] = set()
+        self._refusals: set[str] = set()
 
     def _make_operator_verbs(self) -> dict[str, Callable[..., object]]:
         operations = Operations(
@@ -226,14 +233,16 @@ class MasterCore:
         return take_snapshot(facts, self.membership, self.lookups)
 
     def refuse_protocol(self, peer: str, spoken: Speaks) -> str:
-        """What a worker is told that speaks another protocol. One event tells of each kind of
-        them, however often they come.
-        """
+        """What a worker is told that speaks another protocol."""
         said = other_protocol(f"a worker at {peer}", spoken.protocol, spoken.program, ours=PROTOCOL)
-        if said not in self._refused_protocols and len(self._refused_protocols) < MAX_NOTED:
-            self._refused_protocols.add(said)
-            self.events.note(EventKind.OTHER_VERSION, "", f"refused: {said}")
+        self.note_refusal(EventKind.OTHER_VERSION, f"refused: {said}")
         return said
+
+    def note_refusal(self, kind: EventKind, said: str) -> None:
+        """A worker may not register: one event tells of each reason, however often they come."""
+        if said not in self._refusals and len(self._refusals) < MAX_NOTED:
+            self._refusals.add(said)
+            self.events.note(kind, "", said)
 
     async def describe(self) -> Description:
         """What is served, and in which versions.

@@ -19,6 +19,7 @@ import msgspec
 
 from nodes.support.files import OWNER_ONLY
 from nodes.support.os_errors import explain_os_error
+from nodes.support.ownership import ExposedFileError, check_unaltered
 from nodes.support.paths import address_stem, make_private, state_dir
 from nodes.wire import Event, Second
 
@@ -144,6 +145,7 @@ class JournalFile:
         self._steady = steady
         self._keep_bytes = keep_bytes
         make_private(path.parent)
+        check_owned(path)
         self._identity = file_identity(path, create=True)
         self._db = sqlite3.connect(path, timeout=0.5)
         try:
@@ -234,6 +236,17 @@ def file_identity(path: Path, *, create: bool = False) -> tuple[int, int]:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
     status = path.stat()
     return status.st_dev, status.st_ino
+
+
+def check_owned(path: Path) -> None:
+    """Raises `UnusableError` if others than this user can write the file, or one beside it."""
+    for beside in (path, *sidecars(path)):
+        with suppress(FileNotFoundError):
+            try:
+                check_unaltered(beside, beside.stat())
+            except ExposedFileError as error:
+                which = "it" if beside == path else beside.name
+                raise UnusableError(f"{which} {error.why}") from None
 
 
 def sidecars(path: Path) -> list[Path]:

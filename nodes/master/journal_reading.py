@@ -22,6 +22,7 @@ from nodes.master.journal_file import (
     MAX_INTEGER,
     SELECT_EVENTS,
     SELECT_FIGURES,
+    check_owned,
     explain_file_error,
     file_identity,
     is_time,
@@ -42,24 +43,27 @@ def find_journal(port: int, host: str = "127.0.0.1") -> Path:
     return next((path for path in found if os.path.lexists(path)), own)
 
 
-def read_events(path: Path, *, last_s: float = math.inf, most: int = 1000) -> list[Event]:
+def read_events(
+    path: Path, *, last_s: float = math.inf, most: int = 1000, own: bool = True
+) -> list[Event]:
     """The newest events of a journal, in the order in which they were noted.
 
     Args:
         path: see `find_journal`.
         last_s: seconds to look back.
         most: how many.
+        own: whether it is refused if others than this user can write it.
 
     Raises:
         DataError: there is no journal, or it cannot be read.
     """
-    rows = _read(path, SELECT_EVENTS, "events", last_s, most)
+    rows = _read(path, SELECT_EVENTS, "events", last_s, most, own=own)
     return [one for one in _converted(Event, rows) if 0 < one.number <= MAX_INTEGER]
 
 
 def read_seconds(path: Path, *, last_s: float = math.inf, most: int = 3600) -> list[Second]:
     """The newest figures of a journal; arguments and errors as `read_events`."""
-    return _converted(Second, _read(path, SELECT_FIGURES, "figures", last_s, most))
+    return _converted(Second, _read(path, SELECT_FIGURES, "figures", last_s, most, own=True))
 
 
 def _converted(kind: type[T], rows: Iterable[tuple[object, ...]]) -> list[T]:
@@ -75,10 +79,14 @@ def _converted(kind: type[T], rows: Iterable[tuple[object, ...]]) -> list[T]:
     return found
 
 
-def _read(path: Path, asked: str, table: str, last_s: float, most: int) -> list[tuple[object, ...]]:
+def _read(
+    path: Path, asked: str, table: str, last_s: float, most: int, *, own: bool
+) -> list[tuple[object, ...]]:
     try:
         if not os.path.lexists(path):
             raise DataError(f"there is no journal {path}: no master has run on that port here")
+        if own:
+            check_owned(path)
         file_identity(path)
         address = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as db:

@@ -26,7 +26,7 @@ from nodes.master.served_catalog import ServedCatalog
 from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
-from nodes.transport import PeerConnection, encode_arguments, shortcuts
+from nodes.transport import Asker, encode_arguments, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     MAX_TIMEOUT_S,
@@ -83,19 +83,19 @@ class LookupHandler:
 
     # -- what nearly every client asks ------------------------------------------------
 
-    def take(self, connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+    def take(self, asker: Asker, seq: bytes, arguments: bytes) -> bool:
         """Takes in `lookup(name, *args)` as it came; the `take` of a `RawVerb`."""
         values = shortcuts.short_arguments(arguments)
         if not values or not self._may_take(values[0], len(values) - 1):
             return False
         self.in_flight += 1
-        self._dispatcher.submit(ClientCall(arguments, self, connection, seq))
+        self._dispatcher.submit(ClientCall(arguments, self, asker, seq))
         return True
 
-    def take_named(self, name: str) -> Callable[[PeerConnection, bytes, bytes], bool]:
+    def take_named(self, name: str) -> Callable[[Asker, bytes, bytes], bool]:
         """As `take`, for the verb that a lookup is by itself: `getbyname(*args)`."""
 
-        def take(connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+        def take(asker: Asker, seq: bytes, arguments: bytes) -> bool:
             values = shortcuts.short_arguments(arguments)
             if values is None or len(values) > MAX_PREFIXED:
                 return False
@@ -103,7 +103,7 @@ class LookupHandler:
                 return False
             prefixed = shortcuts.with_name(name, arguments)
             self.in_flight += 1
-            self._dispatcher.submit(ClientCall(prefixed, self, connection, seq))
+            self._dispatcher.submit(ClientCall(prefixed, self, asker, seq))
             return True
 
         return take
@@ -120,7 +120,7 @@ class LookupHandler:
     ) -> bytes:
         """A lookup was answered: its envelope."""
         self._leave()
-        self.stats.answered_one(call, answer, time.monotonic(), request)
+        self.stats.answered_one(call, answer, call.began + answer.took_s, request)
         return _envelope(answer)
 
     def failed_one(
@@ -200,14 +200,20 @@ class LookupHandler:
             timeout_s: seconds for all of it.
 
         Raises:
-            BadRequest, Overloaded, Stopping: nothing was asked.
+            BadRequest, DeadlineExceeded, Overloaded, Stopping: nothing was asked.
         """
         _check_timeout(timeout_s)
         began = time.monotonic()
         done: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
         self._admit()
         try:
-            self._batches.ask(text, limit=limit, timeout_s=timeout_s, done=done.set_result)
+            self._batches.ask(
+                text,
+                limit=limit,
+                timeout_s=timeout_s,
+                done=done.set_result,
+                failed=done.set_exception,
+            )
             answers = await done
         finally:
             self._leave()

@@ -12,6 +12,7 @@ from nodes.security.tls import Tls
 from nodes.security.tokens import ValidToken
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
+from nodes.support.listening import Network
 from nodes.transport import Limits, Server
 from nodes.wire import Description
 
@@ -46,6 +47,7 @@ class Master(MasterCore):
         require_token: bool = False,
         tls: Tls | None = None,
         clock: Callable[[], float] = time.time,
+        workers_from: tuple[Network, ...] = (),
     ) -> None:
         super().__init__(
             tokens=tokens,
@@ -54,6 +56,7 @@ class Master(MasterCore):
             require_token=require_token,
             tls=tls,
             clock=clock,
+            workers_from=workers_from,
         )
         try:
             self._server = Server(

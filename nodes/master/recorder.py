@@ -23,6 +23,7 @@ from nodes.master.recording_blocks import (
 )
 from nodes.support.files import OWNER_ONLY, draft, put_aside
 from nodes.support.os_errors import explain_os_error
+from nodes.support.ownership import ExposedFileError, check_unaltered
 from nodes.support.paths import make_private
 from nodes.support.supervision import Report
 from nodes.wire import ClusterSnapshot
@@ -147,15 +148,24 @@ class Recorder:
             self._waiting = []
 
     def _put_aside_what_is_none(self) -> None:
-        """What is in its place and has no block at all, is no recording, or nothing is left of it.
+        """What is in its place and has no block at all, is no recording, or nothing is left of it;
+        and what others can write says what they want.
 
         Raises:
             OSError: it cannot be done.
         """
-        if not os.path.lexists(self.path) or is_recording(self.path):
+        if not os.path.lexists(self.path):
             return
+        why = "was no recording"
+        try:
+            if self.path.is_file():
+                check_unaltered(self.path, self.path.stat())
+            if is_recording(self.path):
+                return
+        except ExposedFileError as error:
+            why = f"was of no use (it {error.why})"
         aside = put_aside(self.path)
-        text = f"{self.path} was no recording: it is {aside.name} now; another is begun"
+        text = f"{self.path} {why}: it is {aside.name} now; another is begun"
         logger.warning("%s", encodable(text))
         self._report(text)
 

@@ -23,6 +23,7 @@ from nodes.master.recording_blocks import (
     read_block,
 )
 from nodes.support.os_errors import explain_os_error
+from nodes.support.ownership import ExposedFileError, check_unaltered
 from nodes.support.paths import state_dir
 from nodes.wire import ClusterSnapshot, RecordingPart
 
@@ -76,14 +77,15 @@ class Recording:
             raise DataError(self.trouble or f"nothing is recorded in {name}, or all is damaged")
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, own: bool = True) -> Self:
         """Opens a file; errors as above.
 
         Args:
             path: see `recording_file`.
+            own: whether it is refused if others than this user can write it.
         """
         try:
-            file = _open(path)
+            file = _open(path, own=own)
         except FileNotFoundError as error:
             raise DataError(
                 f"there is no recording {path}: no master has run on that port here"
@@ -185,13 +187,22 @@ class Recording:
         self.close()
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path, *, own: bool) -> BinaryIO:
     """Opens a file for reading, and does not wait if it is something else. Raises `OSError`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    raise OSError("it is no file")
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is no file")
+        if own:
+            check_unaltered(path, status)
+    except ExposedFileError as error:
+        os.close(descriptor)
+        raise OSError(f"it {error.why}") from None
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
 
 
 def read_part(path: Path | None, after: float, max_bytes: int = MAX_PART_BYTES) -> RecordingPart:
@@ -212,7 +223,7 @@ def read_part(path: Path | None, after: float, max_bytes: int = MAX_PART_BYTES) 
     if path is None or not os.path.lexists(path):
         return RecordingPart(blocks=b"", until=until, more=False)
     try:
-        with _open(path) as file:
+        with _open(path, own=True) as file:
             blocks = [block for block in find_blocks(file) if block.end > after]
             for block in sorted(blocks, key=lambda block: block.end):
                 if parts and size + block.size > most:

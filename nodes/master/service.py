@@ -18,10 +18,11 @@ from nodes.security.tls import MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.actor import acting_as
-from nodes.support.listening import registered_host
+from nodes.support.event_kinds import EventKind
+from nodes.support.listening import check_worker_network, registered_host
 from nodes.support.text import excerpt
 from nodes.support.verbs import OPERATIONS
-from nodes.transport import Certificate, Peer, PeerConnection, RawVerb, Service, Utf8
+from nodes.transport import Asker, Certificate, Peer, RawVerb, Service, Utf8
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
     MAX_REGISTRATION_CHARS,
@@ -59,6 +60,8 @@ class MasterService(Service):
         self._session = Session(master.authenticator, "")
         self._generation: int | None = None
         self._sends_part = False
+        self._registers = False
+        self._ended = False
         # Each with the role that it needs, None for what a stranger may ask.
         self._asking = TokenRole.CLIENT if master.authenticator.require_token else None
         self._verbs: Mapping[str, tuple[TokenRole | None, Callable[..., object]]] = {
@@ -94,7 +97,7 @@ class MasterService(Service):
         return {"lookup", *self._verbs, *CLASSIC, *self._master.membership.served.lookups}
 
     def _asked(
-        self, take: Callable[[PeerConnection, bytes, bytes], bool], general: Callable[..., object]
+        self, take: Callable[[Asker, bytes, bytes], bool], general: Callable[..., object]
     ) -> RawVerb:
         """A lookup: passed on as it came, where it has the common form and nothing has to be
         checked of who asks.
@@ -103,14 +106,19 @@ class MasterService(Service):
             return RawVerb(take, functools.partial(self._answer, general))
         guarded = functools.partial(self._guarded_answer, self._asking, general)
 
-        def take_checked(connection: PeerConnection, seq: bytes, arguments: bytes) -> bool:
+        def take_checked(asker: Asker, seq: bytes, arguments: bytes) -> bool:
             try:
                 self._session.check(TokenRole.CLIENT)
             except LookupFailed:
                 return False  # said by the general way
-            return take(connection, seq, arguments)
+            return take(asker, seq, arguments)
 
         return RawVerb(take_checked, guarded)
+
+    def is_kept(self, verb: str) -> bool:
+        """Connections are kept for workers and operators."""
+        role, _do = self._verbs.get(verb, (None, None))
+        return verb == "login" or role in (TokenRole.WORKER, TokenRole.OPERATOR)
 
     def on_open(self, peer: Peer) -> None:
         """A connection begins: whoever it is has no role yet."""
@@ -120,6 +128,7 @@ class MasterService(Service):
 
     def on_close(self) -> None:
         """The end of the connection that a worker registered on is the end of the worker."""
+        self._ended = True
         if self._generation is not None:
             self._master.expiries.pop(self._generation, None)
             self._master.membership.gone(self._generation, "its connection ended")
@@ -209,9 +218,13 @@ class MasterService(Service):
         )
 
     async def _members(self, known: object = "", wait_s: object = 0) -> Members:
-        return await self._master.member_list.after(
-            validation.text("known", known), validation.seconds("wait_s", wait_s)
-        )
+        self.waiting += 1
+        try:
+            return await self._master.member_list.after(
+                validation.text("known", known), validation.seconds("wait_s", wait_s)
+            )
+        finally:
+            self.waiting -= 1
 
     async def _login(self, token: object) -> str:
         try:
@@ -219,12 +232,12 @@ class MasterService(Service):
         except WrongToken as wrong:
             await asyncio.sleep(wrong.wait_s)
             raise
-        self.trusted = True
+        self.trusted = self._session.role in (TokenRole.WORKER, TokenRole.OPERATOR)
         return role
 
     # -- for workers ----------------------------------------------------------------
 
-    def _register(self, text: object) -> object:
+    async def _register(self, text: object) -> object:
         encoded = validation.text("registration", text)
         if len(encoded) > MAX_REGISTRATION_CHARS:
             raise BadRequest(f"a registration has at most {MAX_REGISTRATION_CHARS} characters")
@@ -235,14 +248,18 @@ class MasterService(Service):
             registration = msgspec.json.decode(encoded, type=Registration)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise BadRequest(f"this is no registration: {error}") from error
-        if self._generation is not None:
+        if self._generation is not None or self._registers:
             raise BadRequest("a worker registered on this connection already")
-        host = registered_host(
-            registration.host,
-            self._peer,
-            self._master.address.host,
-            advertised=registration.advertised,
-        )
+        self._registers = True
+        try:
+            host = await self._checked_host(registration)
+        except LookupFailed as error:
+            if not self._ended:  # else it has left by itself
+                said = f"a worker at {self._peer} was not registered: {error.message}"
+                self._master.note_refusal(EventKind.NOT_REGISTERED, said)
+            raise
+        finally:
+            self._registers = False
         registered = self._master.membership.register(
             msgspec.structs.replace(registration, host=host), self.connection
         )
@@ -256,6 +273,19 @@ class MasterService(Service):
             require_token=self._master.authenticator.require_token,
             cursor_key=self._master.cursor_key,
         )
+
+    async def _checked_host(self, registration: Registration) -> str:
+        """The address at which a worker that wants to register is found to answer."""
+        master, here = self._master, self._master.address.host
+        check_worker_network(self._peer, here, master.workers_from)
+        host = registered_host(
+            registration.host, self._peer, here, advertised=registration.advertised
+        )
+        check_worker_network(host, here, master.workers_from)
+        await master.dial_back.check(host, registration.port, registration.instance)
+        if self._ended:
+            raise BadRequest("its connection has ended meanwhile")
+        return host
 
     def _renew(self) -> bool:
         return self._generation is not None and self._master.membership.has(self._generation)

@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     RECOVERED = "recovered"
     OTHER_CATALOG = "other_catalog"
     OTHER_VERSION = "other_version"
+    NOT_REGISTERED = "not_registered"
     READY = "ready"
     DRAINING = "draining"
     LEFT = "left"
@@ -73,6 +74,7 @@ BAD = frozenset(
         EventKind.DAMAGED,
         EventKind.OTHER_CATALOG,
         EventKind.OTHER_VERSION,
+        EventKind.NOT_REGISTERED,
         EventKind.NOT_SWITCHED,
         EventKind.NOT_RELOADED,
         EventKind.PANIC,

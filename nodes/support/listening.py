@@ -6,9 +6,10 @@ import errno
 import ipaddress
 import shlex
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
-from nodes.errors import BadRequest, StartError
+from nodes.errors import BadRequest, Forbidden, StartError
 from nodes.support.addresses import Address
 from nodes.support.paths import state_dir
 
@@ -97,6 +98,48 @@ def registered_host(claimed: str, peer: str, here: str, *, advertised: bool = Fa
         f"a worker cannot register {claimed[:80]!r} from {peer}: "
         f"start it with --host {peer}, or on the machine that has that address"
     )
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Networks in CIDR's form, such as 10.1.0.0/16. Raises `StartError` for what is none."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise StartError(
+                f"{text[:80]!r} is no network such as 10.1.0.0/16 or fd00:1::/64"
+            ) from error
+    return tuple(found)
+
+
+def check_worker_network(address: str, here: str, networks: tuple[Network, ...]) -> None:
+    """Raises `Forbidden` for a worker at an address that is in none of the networks, if there are
+    any. Workers of the master's own machine are always let in.
+
+    Args:
+        address: where the worker is.
+        here: the address the master listens on.
+        networks: where workers may be; none for anywhere.
+    """
+    if not networks or is_loopback(address) or address == here:
+        return
+    try:
+        at = ipaddress.ip_address(address)
+    except ValueError:
+        raise Forbidden(
+            f"workers may not register as {address[:80]!r}: the master was started with "
+            "--workers-from, so name the address itself"
+        ) from None
+    at = getattr(at, "ipv4_mapped", None) or at
+    if not any(at in network for network in networks):
+        raise Forbidden(
+            f"workers may not register from {address}: the master was started with --workers-from "
+            f"{', '.join(map(str, networks))}"
+        )
 
 
 def explain_bind(error: OSError, host: str, port: int) -> str:

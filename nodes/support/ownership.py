@@ -16,7 +16,15 @@ SUPERUSER = 0
 
 
 class ExposedFileError(StartError):
-    """Others may have read a secret, or written what is relied on."""
+    """Others may have read a secret, or written what is relied on.
+
+    Attributes:
+        why: what is wrong with the file, as said of it, and what to do.
+    """
+
+    def __init__(self, path: Path, what: str, remedy: str) -> None:
+        super().__init__(f"{path} {what}: it is not used; {remedy}")
+        self.why = f"{what}; {remedy}"
 
 
 def check_secret(path: Path, status: os.stat_result) -> None:
@@ -44,8 +52,9 @@ def _check(path: Path, status: os.stat_result, *, ours: int) -> None:
     user = os.geteuid()
     if status.st_uid not in (user, SUPERUSER):
         raise ExposedFileError(
-            f"{path} belongs to {_name(status.st_uid)}, and this runs as {_name(user)}: it is not "
-            "used; run this as its owner, or make it yours with chown"
+            path,
+            f"belongs to {_name(status.st_uid)}, and this runs as {_name(user)}",
+            "run this as its owner, or make it yours with chown",
         )
     # A secret of root's that was handed to this user, as containers do, may be for a group.
     unwanted = ours if status.st_uid == user else 0o022
@@ -53,8 +62,9 @@ def _check(path: Path, status: os.stat_result, *, ours: int) -> None:
         what = "written" if status.st_mode & 0o022 else "read"
         mode = f"{stat.S_IMODE(status.st_mode):o}"
         raise ExposedFileError(
-            f"{path} can be {what} by others (mode {mode}): it is not used; chmod "
-            f"{'600' if ours & 0o044 else 'go-w'} it, once you know that nobody did"
+            path,
+            f"can be {what} by others (mode {mode})",
+            f"chmod {'600' if ours & 0o044 else 'go-w'} it, once you know that nobody did",
         )
 
 

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeAlias, TypeVar
 
+from nodes.support.turns import turns
+
 T = TypeVar("T")
 
 Pause: TypeAlias = "asyncio.Future[Any] | None"
@@ -55,18 +57,18 @@ def finish(work: Sliced[T]) -> T:
 
 def begin(work: Sliced[T]) -> T | Awaitable[T]:
     """Does the first slice. Returns the result if that was all, or else what to await for it: it
-    does a slice each time that the event loop comes round, or that what it waits for is done.
+    does a slice each time that it is its turn, or that what it waits for is done.
     """
     try:
         pause = next(work)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
-    return _go_on(work, pause)
+    return _go_on(work, pause, begun=True)
 
 
 async def complete(work: Sliced[T]) -> T:
-    """Does all of it, slice by slice."""
-    return await _go_on(work, None)
+    """Does all of it, slice by slice, the first as well when it is its turn."""
+    return await _go_on(work, None, begun=False)
 
 
 def _end_of(future: asyncio.Future[Any]) -> asyncio.Future[None]:
@@ -81,12 +83,13 @@ def _end_of(future: asyncio.Future[Any]) -> asyncio.Future[None]:
     return ended
 
 
-async def _go_on(work: Sliced[T], pause: Pause) -> T:
+async def _go_on(work: Sliced[T], pause: Pause, *, begun: bool) -> T:
     while True:
         if pause is None:
-            await asyncio.sleep(0)
+            await turns().next(begun=begun)
         else:
             await _end_of(pause)
+        begun = True
         try:
             pause = next(work)
         except StopIteration as done:

@@ -44,12 +44,13 @@ if TYPE_CHECKING:
     from nodes.transport.dialling import dial
     from nodes.transport.loop import LoopThread
     from nodes.transport.peer import Certificate, Peer
-    from nodes.transport.requester import PeerConnection, Pending
+    from nodes.transport.requester import Asker, PeerConnection, Pending
     from nodes.transport.server import Server
     from nodes.transport.service import Service
     from nodes.transport.tls import Secure, TlsStream
 
 __all__ = [
+    "Asker",
     "CallTimeout",
     "Certificate",
     "Connection",
@@ -86,6 +87,7 @@ __all__ = [
 ]
 
 _LOADED_LATE = {
+    "Asker": "requester",
     "Certificate": "peer",
     "Connection": "connection",
     "LoopThread": "loop",

@@ -72,7 +72,9 @@ class Caller:
         encoded = messages.arguments(args, named)
         if len(encoded) > self.max_arguments_bytes:
             # The peer would hang up on it, and look like one that died of it.
-            raise ValueError(f"{len(encoded)} bytes of arguments are too many")
+            raise ValueError(
+                f"{len(encoded)} bytes of arguments are too many; ask for less at once"
+            )
         verb.encode()  # raises here, not when the verb is half resolved
         self.verb, self._args = verb, encoded
         return self.request()

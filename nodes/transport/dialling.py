@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 
 from nodes.support.addresses import Address
 from nodes.support.os_errors import explain_os_error
 from nodes.transport.connection import Connection
 from nodes.transport.errors import DialFailed, HandshakeFailed
+from nodes.transport.keepalive import keep_alive
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.local_sockets import connect_locally
 from nodes.transport.peer import Peer
@@ -48,7 +48,7 @@ async def dial(
     if ours == theirs:
         connection.abort()
         raise DialFailed(f"{where}: nobody listens there")
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    keep_alive(transport.get_extra_info("socket"), limits.keepalive)
     mismatch = "" if tls is None else role_mismatch(connection.peer.certificate, tls.role)
     if mismatch:
         connection.abort()

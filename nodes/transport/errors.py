@@ -66,14 +66,16 @@ class RequestRefused(Exception):  # noqa: N818 - an answer, not a defect
     """The peer asked for what it cannot have: for the answering end.
 
     Args:
-        kind: the builtin exception that the peer is answered.
+        kind: the exception that the peer is answered.
         reason: in a few words.
+        module: that the exception is of.
     """
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: str, reason: str, module: str = "builtins") -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
+        self.module = module
 
 
 class TlsFailed(OSError):  # noqa: N818 - named for what happened

@@ -24,13 +24,21 @@ from nodes.transport.errors import (
     TransportError,
 )
 from nodes.transport.frames import FrameReader, MalformedError
+from nodes.transport.keepalive import keep_alive
 from nodes.transport.limits import DEFAULTS, Limits
 from nodes.transport.local_sockets import connect_locally
-from nodes.transport.stream import Stream
+from nodes.transport.stream import CHUNK_BYTES, Stream
 from nodes.transport.values import Value
 
 if TYPE_CHECKING:
     from nodes.transport.tls import Secure
+
+FAST_ARGUMENTS_BYTES = 2048
+"""More than the arguments of a `fast_call` take."""
+
+
+OVERLOADED = "Overloaded"
+"""The exception of a server that has too much to do."""
 
 
 class Lane:
@@ -48,19 +56,23 @@ class Lane:
 
     Attributes:
         idle: whether a call may be sent.
+        closed: whether it was closed at this end, by a caller or by an error.
         used_at: when it was last given back to its pool, monotonic; for the pool alone.
         max_reply_bytes: of an answer.
-        sock, stream, caller, encrypted: its parts, for `nodes.transport.fast_call` alone.
+        sock, stream, caller: its parts, for `nodes.transport.fast_call` alone.
+        heads: how calls begin that are cases for that.
+        buffer: of its replies, as far as they are no longer than one is.
     """
 
     __slots__ = (
         "__weakref__",
-        "_closed",
         "_ending",
         "_reader",
         "address",
+        "buffer",
         "caller",
-        "encrypted",
+        "closed",
+        "heads",
         "idle",
         "max_reply_bytes",
         "sock",
@@ -79,12 +91,14 @@ class Lane:
         self.address = address or sock.getpeername()[:2]
         self.sock = sock
         self.stream = stream or Stream(sock)
-        self.encrypted = stream is not None
         self._reader = FrameReader(limits.frame_reply)
         self.max_reply_bytes = limits.frame_reply
         self.caller = Caller(limits.frame_in)
         self._ending = threading.Lock()
-        self._closed = False
+        self.closed = False
+        plain = stream is None and self.caller.max_arguments_bytes >= FAST_ARGUMENTS_BYTES
+        self.heads: Mapping[str, bytes] = self.caller.heads if plain else {}
+        self.buffer = bytearray(min(CHUNK_BYTES, limits.frame_reply))
         self.idle = True
         self.used_at = -math.inf
 
@@ -129,7 +143,7 @@ class Lane:
             if sock.getsockname() == sock.getpeername():
                 raise DialFailed(f"{where}: nobody listens there")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            keep_alive(sock, limits.keepalive)
             if tls is None:
                 return cls(sock, limits)
             from nodes.transport.tls import dial_tls  # noqa: PLC0415 - 30 ms, without TLS for nothing
@@ -163,28 +177,29 @@ class Lane:
                 lane is idle.
             RuntimeError: another thread's call is in flight.
         """
-        if self._closed:
+        if self.closed:
             raise LinkLost(f"{self._where}: the lane is closed")
         stream, caller = self.stream, self.caller
         self.idle = False  # first: what interrupts a call leaves no half of one on an idle lane
         try:
             request = caller.begin(verb, args, named)
         except (TypeError, ValueError):
-            self.idle = not self._closed
+            self.idle = not self.closed
             raise
         deadline = time.monotonic() + timeout
         try:
             stream.send(request, deadline)
             value = self.receive(stream.read(deadline), deadline)
-        except RemoteFailure:
-            self.idle = not self._closed
+        except RemoteFailure as error:
+            # A server without a connection for us says so, and hangs up.
+            self.idle = error.kind != OVERLOADED and not self.closed
             raise
         except (TimeoutError, MalformedError, EOFError, OSError) as error:
             raise self.ended(error, timeout) from error
         except BaseException:
             self.close()
             raise
-        self.idle = not self._closed
+        self.idle = not self.closed
         return value
 
     def knows(self, verb: str) -> bool:
@@ -195,14 +210,9 @@ class Lane:
     def stale(self) -> bool:
         """Whether an idle lane is of no more use: its peer has closed it, or spoken unasked."""
         try:
-            return self._closed or self.stream.readable()
+            return self.closed or self.stream.readable()
         except (OSError, ValueError):  # the latter: the descriptor is closed already
             return True
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed at this end, by a caller or by an error."""
-        return self._closed
 
     def abort(self) -> None:
         """End the connection but keep the descriptor: for a thread that is not the owner.
@@ -211,7 +221,7 @@ class Lane:
         `close`. Never raises.
         """
         with self._ending:  # or the descriptor could be another connection's by now
-            self._closed = True
+            self.closed = True
             self.idle = False
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)
@@ -225,7 +235,7 @@ class Lane:
     def disown(self) -> None:
         """Let go of the descriptor alone, in a forked child: the connection is the parent's."""
         self._ending = threading.Lock()  # a thread that was not forked may hold the other
-        self._closed = True
+        self.closed = True
         self.idle = False
         self.sock.close()
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from nodes.transport import brine, consts
-from nodes.transport.frames import HEADER, MalformedError, frame
+from nodes.transport.frames import HEADER, MalformedError, TooLargeError, frame
 from nodes.transport.values import IdPack, Utf8
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class _Counted(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise MalformedError("a message of too many parts")
+            raise TooLargeError("a message of too many parts")
         return super().read(size)
 
 
@@ -136,6 +136,8 @@ def decode(payload: bytes, start: int, reads: int) -> tuple[Any, int]:
         value = brine.load(stream)
     except MalformedError:
         raise
+    except RecursionError as exc:
+        raise TooLargeError("a message that is nested too deep") from exc
     # The decoder checks nothing, so what a wrong byte raises can be anything at all:
     # TypeError, AttributeError, struct.error, RecursionError, MemoryError...
     except Exception as exc:

@@ -24,6 +24,16 @@ class Patience:
         self._partial_since: float | None = None
         self._to_be_taken: tuple[float, int] | None = None
 
+    @property
+    def stalled_since(self) -> float | None:
+        """Since when the rest of a frame, or that the peer takes what it was sent, is waited for;
+        None if neither is.
+        """
+        taken = None if self._to_be_taken is None else self._to_be_taken[0]
+        if taken is None or self._partial_since is None:
+            return self._partial_since if taken is None else taken
+        return min(taken, self._partial_since)
+
     def heard(self, now: float, *, partial: bool, whole: bool) -> None:
         """Bytes came from the peer.
 

@@ -132,11 +132,16 @@ class LanePool:
             raise self._gone()
         return lane
 
-    def give(self, lane: Lane) -> None:
-        """Return a lane. One that is not idle is closed: its answer may still come."""
-        lane.used_at = now = time.monotonic()
+    def give(self, lane: Lane, used_at: float | None = None) -> None:
+        """Return a lane. One that is not idle is closed: its answer may still come.
+
+        Args:
+            lane: the lane.
+            used_at: when it was used, monotonic; None for now.
+        """
+        lane.used_at = time.monotonic() if used_at is None else used_at
         if not lane.idle:
-            self.broke_at = now  # what ended it may have ended others
+            self.broke_at = time.monotonic()  # what ended it may have ended others
             self._drop(lane)
         elif len(self.idle) >= self._most_idle:
             self._drop(lane)

@@ -31,14 +31,21 @@ class Pending(Protocol):
         """The peer answered with an exception (`RemoteFailure`), or the connection ended."""
 
 
-class PeerConnection(Protocol):
-    """A connection, as those see it who answer its peer or ask it something.
+class Asker(Protocol):
+    """A peer that asks, as those see it who answer.
 
     Attributes:
-        in_flight: requests of the peer that wait for their answer.
+        in_flight: requests of its that wait for their answer.
     """
 
     in_flight: int
+
+    def answer(self, seq: bytes, text: bytes) -> None:
+        """Answers a call of a `RawVerb` with finished text."""
+
+
+class PeerConnection(Protocol):
+    """A connection, as those see it who ask its peer something."""
 
     @property
     def requester(self) -> Requester:
@@ -46,9 +53,6 @@ class PeerConnection(Protocol):
 
     async def call(self, verb: str, *args: Value, timeout_s: float) -> Value:
         """Calls a verb of the peer, and waits for its value. Raises `TransportError`."""
-
-    def answer(self, seq: bytes, text: bytes) -> None:
-        """Answers a call of a `RawVerb` with finished text."""
 
     def expect_replies(self) -> None:
         """The peer is going to be asked something."""
@@ -93,7 +97,9 @@ class Requester:
         """
         if len(arguments) > self._max_arguments_bytes:
             # The peer would hang up on it, and look like one that died of it.
-            raise ValueError(f"{len(arguments)} bytes of arguments are too many")
+            raise ValueError(
+                f"{len(arguments)} bytes of arguments are too many; ask for less at once"
+            )
         if self._lost is not None or len(self._pending) >= MAX_PENDING_CALLS:
             pending.failed(self._lost or LinkLost("too many calls wait for their answer"))
             return

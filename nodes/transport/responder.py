@@ -11,13 +11,13 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 from nodes.transport import brine, consts, messages, shortcuts
 from nodes.transport.errors import RequestRefused
-from nodes.transport.frames import MalformedError
+from nodes.transport.frames import MalformedError, TooLargeError
 from nodes.transport.introspection import Exported, Introspection, attribute, is_verb_name
-from nodes.transport.requester import PeerConnection
+from nodes.transport.requester import Asker
 from nodes.transport.values import FastVerb, IdPack, RawVerb, RemoteReference, Verb
 
 logger = logging.getLogger("rollcall.transport")
@@ -61,13 +61,17 @@ class Responder:
     Args:
         verbs: what may be called.
         max_reply_bytes: of a reply; one that is longer becomes an exception.
-        connection: that the requests come on.
+        asker: who asks.
+
+    Attributes:
+        called: whether a verb was ever called.
     """
 
-    def __init__(self, verbs: Verbs, max_reply_bytes: int, connection: PeerConnection) -> None:
+    def __init__(self, verbs: Verbs, max_reply_bytes: int, asker: Asker) -> None:
+        self.called = False
         self._service = verbs
         self._max_reply_bytes = max_reply_bytes
-        self._connection = connection
+        self._asker = asker
         # What a peer may refer to: the root, and the verbs it asked for. Few, and kept to the
         # end: whatever a peer says (or forgets to say) of its references changes nothing.
         self._root = Exported(ROOT, None)
@@ -95,7 +99,7 @@ class Responder:
 
         Returns:
             The frame that answers it, what has to be awaited for it first, or None: a `RawVerb`
-            has taken it, and answers it on the connection.
+            has taken it, and answers its asker.
 
         Raises:
             MalformedError: it is no request.
@@ -103,6 +107,7 @@ class Responder:
         """
         found = shortcuts.find_call(payload, self._heads)
         if found is not None:
+            self.called = True
             seq, verb, start = found
             if type(verb) is FastVerb:
                 value = verb.fast(payload[start:])
@@ -110,17 +115,28 @@ class Responder:
                     frame = messages.bytes_reply(seq, value)
                     if len(frame) <= self._max_reply_bytes:
                         return frame
-                work = verb.general
             elif type(verb) is RawVerb:
-                self._connection.in_flight += 1
-                if verb.take(self._connection, seq, payload[start:]):
+                self._asker.in_flight += 1
+                if verb.take(self._asker, seq, payload[start:]):
                     return None
-                self._connection.in_flight -= 1
-                work = verb.general
-            else:
-                work = cast("Callable[..., object]", verb)
+                self._asker.in_flight -= 1
+        try:
+            return self._answer_general(payload, found)
+        except TooLargeError as error:
+            asked = shortcuts.sequence_of(payload, messages.REQUEST)
+            if asked is None:
+                raise
+            return self.failure(asked, RequestRefused("ValueError", f"refused: {error}"))
+
+    def _answer_general(
+        self, payload: bytes, found: tuple[bytes, Verb, int] | None
+    ) -> bytes | Awaited:
+        """The answer to a request of any form; `found` is what is known of it if it is a call."""
+        if found is not None:
+            seq, verb, start = found
             args = shortcuts.call_arguments(payload, start, messages.MAX_REQUEST_READS)
             if args is not None:
+                work = verb.general if isinstance(verb, RawVerb | FastVerb) else verb
                 return self.perform(seq, work, args)
         match messages.load(payload, messages.MAX_REQUEST_READS):
             case (consts.MSG_REQUEST, number, (int() as handler, boxed)):
@@ -130,11 +146,6 @@ class Responder:
         if handler == consts.HANDLE_CLOSE:
             raise Goodbye
         return self.perform(brine.dump(number), self._handle, (handler, boxed))
-
-    def refuse(self, payload: bytes, kind: str, text: str) -> bytes:
-        """The frame that answers a request with an exception, whatever it asks."""
-        question = messages.load(payload, messages.MAX_REQUEST_READS)
-        return messages.exception_reply(question.seq, "rollcall", kind, text)
 
     def refuse_old(self, payload: bytes) -> bytes:
         """The frame that tells a client of RPyC 5 or older why it is not served.
@@ -177,7 +188,7 @@ class Responder:
     def failure(self, seq: bytes, error: BaseException) -> bytes:
         """The frame that answers a request with what went wrong: nothing of ours is told."""
         if isinstance(error, RequestRefused):
-            return messages.exception_reply(seq, "builtins", error.kind, error.reason)
+            return messages.exception_reply(seq, error.module, error.kind, error.reason)
         logger.error("a request failed", exc_info=error)
         text = f"{type(error).__name__}; the log of the process that answered has more"
         return messages.exception_reply(seq, "rollcall", "InternalError", text)
@@ -253,6 +264,7 @@ class Responder:
     def _call(self, obj: object, args: object, kwargs: object = ()) -> object:
         if type(obj) is not Exported or obj.verb is None:
             raise RequestRefused("TypeError", "only verbs can be called")
+        self.called = True
         return _apply(obj.verb, _as_tuple(args), _keywords(kwargs) if kwargs else None)
 
     def _callattr(self, obj: object, name: object, args: object, kwargs: object = ()) -> object:

@@ -10,15 +10,19 @@ import socket
 import ssl
 from collections.abc import Callable
 
+import msgspec
+
 from nodes.support.silence import Absence
 from nodes.support.supervision import RepeatingTimer, Supervision
 from nodes.transport.connection import Connection
-from nodes.transport.eviction import Kept, affordable, longest_silent
+from nodes.transport.eviction import Descriptors, Kept, descriptors_left
+from nodes.transport.holdings import Holdings
 from nodes.transport.limits import DEFAULTS, Limits
-from nodes.transport.listener import Listener
+from nodes.transport.listener import Listener, listening_socket
 from nodes.transport.local_sockets import LOOPBACK, listen_locally
 from nodes.transport.peer import Peer
-from nodes.transport.service import Refusing, Service
+from nodes.transport.places import Places
+from nodes.transport.service import Service
 from nodes.transport.tls import AlertingObject, shaking_hands
 
 logger = logging.getLogger("rollcall.transport")
@@ -28,6 +32,9 @@ NOTE_EVERY_S = 60.0
 
 BEAT_S = 0.25
 """Seconds, at most, between two looks at who is too slow, and whether this process runs."""
+
+TURN_EVERY_S = 0.02
+"""Seconds between two looks at who may have a turn, while any wait for one."""
 
 SLEPT_S = 1.0
 """Seconds without a look after which this process has not run: it was frozen, say."""
@@ -42,16 +49,15 @@ class Server:
         make_service: called for each connection, for the object that answers it.
         host: address or name to bind; "::" is every address, of IPv4 as well.
         port: 0 lets the system choose: see `address`.
-        limits: of each connection, and how many there may be (fewer if the system allows
-            this process fewer than twice as many descriptors).
+        limits: of each connection, and how many there may be (fewer if this process is about
+            to run out of descriptors).
         tls: who is trusted, and what is shown; None for no TLS. The handshake is part of
             what a new connection may take until its first byte.
         local: whether clients of this machine and user may take `local_sockets`.
 
     Attributes:
         address: host and port it is bound to.
-        refused: connections turned away because there were too many, so far.
-        given_up: connections closed for a newcomer, so far; see `longest_silent`.
+        holdings: bounds what is held for all connections.
 
     Raises:
         OSError: the address cannot be had; `errno` tells why.
@@ -67,26 +73,27 @@ class Server:
         tls: ssl.SSLContext | None = None,
         local: bool = True,
     ) -> None:
-        self._sock = _listening_socket(host, port, None if tls is None else limits.frame)
+        # How much a peer has not taken, the loop does not say where there is TLS.
+        keepalive = limits.keepalive
+        if tls is not None:
+            keepalive = msgspec.structs.replace(keepalive, unacknowledged_s=limits.frame)
+        self._sock = listening_socket(host, port, keepalive)
         self.address: tuple[str, int] = self._sock.getsockname()[:2]
         self.limits = limits
-        self.refused = 0
-        self.given_up = 0
-        self._max_connections = affordable(limits.connections, 2)
-        most = affordable(limits.connections + limits.trusted, 2)
-        self._max_trusted = most - self._max_connections
+        self._places: Places[Connection] = Places(limits, Connection.abort)
+        self.holdings = Holdings(limits.held, measure=self._measure, relieve=self._relieve)
         self._make_service = make_service
         self._tls = tls
         if tls is not None:
             tls.sslobject_class = AlertingObject
-        self._listeners = [self._make_listener(self._sock, affordable(limits.connections, 4))]
+        self._listeners = [self._make_listener(self._sock)]
         if local and tls is None:
             self._listen_locally()
-        self._connections: set[Connection] = set()
-        self._turning_away: dict[Connection, float] = {}
         self._opening: dict[asyncio.Task[None], socket.socket] = {}
         self._left: list[asyncio.Future[None]] = []
         self._beat: RepeatingTimer | None = None
+        self._turns = RepeatingTimer(TURN_EVERY_S, self._give_turns, Supervision("turns"))
+        self._giving = False
         self._beaten_at = math.inf
         self._absence = Absence()
         self._slept_until = -math.inf
@@ -94,16 +101,15 @@ class Server:
         self._listening = False
         self._port_left = False
 
-    def _make_listener(
-        self, sock: socket.socket, max_silent: int, peer: Peer | None = None
-    ) -> Listener:
+    def _make_listener(self, sock: socket.socket, peer: Peer | None = None) -> Listener:
         return Listener(
             sock,
-            max_silent=max_silent,
+            max_silent=self.limits.connections,
             first_byte_s=self.limits.first_byte,
             retry_s=self.limits.accept_retry,
             tls=self._tls is not None,
             speaks=self._admit,
+            make_way=self._make_way,
             peer=peer,
         )
 
@@ -115,18 +121,33 @@ class Server:
             raise
         if sock is not None:
             peer = Peer(LOOPBACK[self.address[0]], 0)
-            most = affordable(self.limits.connections, 16)
-            self._listeners.append(self._make_listener(sock, most, peer))
+            self._listeners.append(self._make_listener(sock, peer))
 
     @property
     def connections(self) -> int:
-        """Connections open now that have spoken, without those being turned away."""
-        return len(self._connections)
+        """Connections open now that have a place."""
+        return len(self._places.kept)
+
+    @property
+    def refused(self) -> int:
+        """Connections that were told that there is no place, so far; see `Places`."""
+        return self._places.refused
+
+    @property
+    def given_up(self) -> int:
+        """Connections closed for a newcomer, so far; see `longest_silent`."""
+        return self._places.given_up
 
     @property
     def unsent_bytes(self) -> int:
         """Bytes of answers that peers have not taken, all together."""
-        return sum(connection.unsent_bytes for connection in self._connections)
+        return sum(connection.unsent_bytes for connection in self._places)
+
+    def _measure(self) -> int:
+        return sum(connection.held_bytes for connection in self._places)
+
+    def _relieve(self) -> bool:
+        return self._places.relieve(self._loop.time())
 
     def start(self) -> None:
         """Accepts from now on. Once only."""
@@ -137,7 +158,7 @@ class Server:
         for listener in self._listeners:
             listener.start()
         limits = self.limits
-        shortest = min(limits.first_byte, limits.frame, limits.idle, limits.turn_away)
+        shortest = min(limits.first_byte, limits.frame, limits.idle, limits.probation_s)
         every_s = min(BEAT_S, max(0.01, shortest / 4))
         self._beat = RepeatingTimer(every_s, self._look, Supervision("the look at connections"))
         self._beat.start()
@@ -159,7 +180,7 @@ class Server:
         self.leave_port()
         if not self._listening:
             return
-        for connection in list(self._connections):
+        for connection in self._places:
             connection.finish()
         await self._wait_empty(timeout)
 
@@ -168,6 +189,7 @@ class Server:
         self.leave_port()
         if self._beat is not None:
             self._beat.stop()
+        self._turns.stop()
         opening = dict(self._opening)
         for task in opening:
             task.cancel()
@@ -175,12 +197,12 @@ class Server:
             await asyncio.wait(opening)
         for sock in opening.values():
             sock.close()  # a task that never ran has not
-        for connection in (*self._connections, *self._turning_away):
+        for connection in self._places:
             connection.abort()
         await self._wait_empty(1.0)
 
     async def _wait_empty(self, timeout: float) -> None:
-        if not (self._connections or self._turning_away):
+        if not self._places:
             return
         empty = self._loop.create_future()
         self._left.append(empty)
@@ -191,26 +213,68 @@ class Server:
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         """A connection has begun to speak."""
-        full = not self._make_room(peer)
-        if full and len(self._turning_away) >= self.limits.turned_away:
-            sock.close()
-            return
-        text = f"all {self._max_connections} connections are in use; try again in a moment"
         connection = Connection(
-            (lambda: Refusing("Overloaded", text)) if full else self._make_service,
+            self._make_service,
             peer,
             self.limits,
             sock=sock,
             owner=self,
+            spoken=self._tls is None,
         )
-        # Counted before it is served, so that `connections` is never behind.
-        if full:
-            self._turning_away[connection] = self._loop.time() + self.limits.turn_away
-        else:
-            self._connections.add(connection)
+        places = self._places
+        given_up = places.given_up
+        # Before it is served, so that `connections` is never behind.
+        places.admit(connection, self._loop.time(), most=self._most())
+        if connection not in places.kept or places.given_up > given_up:
+            self._note_crowd(peer, waits=connection not in places.kept)
         task = self._loop.create_task(self._open(connection, sock, peer))
         self._opening[task] = sock
         task.add_done_callback(self._opening.pop)
+        if places.waiting and not self._giving:
+            self._giving = True
+            self._turns.start()
+
+    def _give_turns(self) -> None:
+        """Keeps who waits, as far as there is room, and looks no more once nobody does."""
+        if self._places.waiting:
+            self._places.give_turns(self._loop.time(), most=self._most())
+        if not self._places.waiting:
+            self._giving = False
+            self._turns.stop()
+
+    def _note_crowd(self, peer: Peer, *, waits: bool) -> None:
+        now = self._loop.time()
+        if now - self._noted_at >= NOTE_EVERY_S:
+            self._noted_at = now
+            what = "waits for its turn" if waits else "let in for the longest silent of them"
+            where = f"{peer.host}:{peer.port}"
+            logger.warning("%s %s: %d connections are open", where, what, self.connections)
+
+    @property
+    def _silent(self) -> int:
+        return sum(listener.silent for listener in self._listeners)
+
+    def _descriptors(self) -> Descriptors:
+        return descriptors_left(len(self._places) + self._silent)
+
+    def _most(self) -> float:
+        """How many connections can be kept with the descriptors there are: as many more as if
+        nobody waited, or those who come together would all be in each other's way.
+        """
+        left, spare = self._descriptors()
+        return len(self._places) + self._silent + left - spare
+
+    def _make_way(self) -> bool:
+        """Whether one more may be accepted, if need be in the place of another."""
+        if self._descriptors().accept or self._drop_longest_silent():
+            return True
+        if not self._places.waiting:  # else the first of them is next
+            self._places.give_up_one(self._loop.time())
+        return False
+
+    def _drop_longest_silent(self) -> bool:
+        """Ends the connection that has not spoken for longest; whether there was one."""
+        return min(self._listeners, key=lambda one: one.silent_since).drop_oldest()
 
     async def _open(self, connection: Connection, sock: socket.socket, peer: Peer) -> None:
         shaking_hands.set(sock)
@@ -230,9 +294,10 @@ class Server:
     def connection_closed(self, connection: Kept) -> None:
         """A connection has ended."""
         if isinstance(connection, Connection):
-            self._connections.discard(connection)
-            self._turning_away.pop(connection, None)
-        if not (self._connections or self._turning_away):
+            self._places.left(connection)
+        if self._giving:
+            self._give_turns()  # there may be room
+        if not self._places:
             for waiting in self._left:
                 if not waiting.done():
                     waiting.set_result(None)
@@ -250,32 +315,6 @@ class Server:
             return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         return False
 
-    def _make_room(self, peer: Peer) -> bool:
-        """Whether one more connection can be kept, if need be in the place of another."""
-        if len(self._connections) < self._max_connections:
-            return True
-        trusted = sum(one.trusted for one in self._connections) if self._max_trusted else 0
-        if len(self._connections) - min(trusted, self._max_trusted) < self._max_connections:
-            return True
-        now = self._loop.time()
-        silent = longest_silent(self._connections, now, settled_s=self.limits.settled)
-        if now - self._noted_at >= NOTE_EVERY_S:
-            self._noted_at = now
-            what = "refused" if silent is None else "let in for the longest silent of them"
-            logger.warning(
-                "%s %s: %d connections are open",
-                peer.where,
-                what,
-                self._max_connections,
-            )
-        if silent is None:
-            self.refused += 1
-            return False
-        self.given_up += 1
-        self._connections.discard(silent)
-        silent.abort()
-        return True
-
     def _look(self) -> None:
         """Drops who is too slow, again and again."""
         now = self._loop.time()
@@ -285,35 +324,10 @@ class Server:
         self._beaten_at = now
         for listener in self._listeners:
             listener.drop_silent(now)
-        for connection in list(self._connections):
+        for connection in self._places:
             why = connection.overdue(now)
             if why and not away:
                 logger.debug("%s dropped: %s", connection.peer.where, why)
                 connection.abort()
-        for connection, until in list(self._turning_away.items()):
-            if now >= until:
-                connection.abort()
-
-
-def _listening_socket(host: str, port: int, unacknowledged_s: float | None) -> socket.socket:
-    """A socket that listens at once: on Linux two processes may bind one port, and only the second
-    to listen is told. With that many seconds for a peer to take what it is sent, if that is given.
-    """
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    # A name that has both is bound as IPv4: who dials it tries all its addresses.
-    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    sock = socket.create_server(
-        address,
-        family=family,
-        backlog=socket.SOMAXCONN,
-        dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
-    )
-    # Accepted sockets inherit these. Asyncio's own loop lets small packets wait.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if unacknowledged_s is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        # How much a peer has not taken, the loop does not say where there is TLS.
-        timeout_ms = int(unacknowledged_s * 1000)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
-    sock.settimeout(0.0)
-    return sock
+        self._places.look(now)
+        self.holdings.look()

@@ -30,10 +30,9 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
     set on the instance once its peer has shown that it may be trusted.
     """
 
-    refusal: tuple[str, str] | None = None
-    """The kind and the words of the exception that answers whatever is asked first, before the
-    connection is closed; None to serve it.
-    """
+    waiting = 0
+    """Requests in flight that only wait for something to happen: their connection may go, when
+    there are too many, like one that rests."""
 
     connection: PeerConnection
     """The connection that this answers, to ask its peer something, or to end it; set before
@@ -54,20 +53,15 @@ class Service(rpyc.Service):  # type: ignore[misc] # RPyC has no types
         """
         return ()
 
+    def is_kept(self, verb: str) -> bool:
+        """Whether a verb is for those for whom connections are kept: by it, one who comes when
+        all others are in use shows that it is `trusted`, or all that it wants is asked.
+        """
+        del verb
+        return False
+
     def on_open(self, peer: Peer) -> None:
         """Called once, before the first request."""
 
     def on_close(self) -> None:
         """Called exactly once, however the connection ended. It must do no I/O."""
-
-
-class Refusing(Service):
-    """Answers one request with an exception, and hangs up.
-
-    Args:
-        kind: of the exception.
-        text: why, and what to do.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        self.refusal = (kind, text)

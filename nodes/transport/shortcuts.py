@@ -61,6 +61,24 @@ def find_call(payload: bytes, heads: Mapping[bytes, T]) -> tuple[bytes, T, int] 
     return None if called is None else (payload[2:end], called, start)
 
 
+def sequence_of(payload: bytes, kind: bytes) -> bytes | None:
+    """The sequence number of a message, as it is encoded; None if it is not to be seen.
+
+    Args:
+        payload: or how it begins.
+        kind: what messages of its kind begin with, such as `messages.REQUEST`.
+    """
+    if payload[:2] != kind or len(payload) < SHORTEST_REPLY_BYTES:
+        return None
+    form = payload[2]
+    if _SMALLEST <= form <= _LARGEST:
+        return payload[2:3]
+    end = 4 + payload[3]
+    if form != _INTEGER or end > 4 + MAX_DIGITS or not payload[4:end].isdigit():
+        return None
+    return payload[2:end]
+
+
 def call_arguments(payload: bytes, start: int, reads: int) -> tuple[object, ...] | None:
     """The arguments that begin there, up to the end; None if there are keywords as well.
 

@@ -40,9 +40,8 @@ class RawVerb(NamedTuple):
     """A verb that passes its arguments on as they came, and answers when it can.
 
     Attributes:
-        take: called with the connection, the encoded sequence number, and the encoded
-            arguments of a call. Returns whether it will answer the call, with
-            `nodes.transport.connection.Connection.reply`.
+        take: called with the `nodes.transport.requester.Asker`, the encoded sequence number, and
+            the encoded arguments of a call. Returns whether it will answer the call.
         general: called with the decoded arguments where `take` has returned False.
     """
 

@@ -69,6 +69,7 @@ from nodes.wire.messages import (
     encode_batch,
     encode_request,
     encode_secrets,
+    instance_proof,
     is_version,
     new_instance,
 )
@@ -156,6 +157,7 @@ __all__ = [
     "encode_request",
     "encode_secrets",
     "error_envelope",
+    "instance_proof",
     "is_crash_looping",
     "is_version",
     "is_waiting",

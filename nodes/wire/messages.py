@@ -133,6 +133,15 @@ def direct_key(instance: str) -> str:
     return blake2b(instance.encode(), digest_size=16, person=b"direct").hexdigest()
 
 
+def instance_proof(instance: str, challenge: str) -> str:
+    """What shows that one knows a worker's secret: who answers at its address, say. It does not
+    tell the secret, and is another for each challenge.
+    """
+    from hashlib import blake2b  # noqa: PLC0415 - as above
+
+    return blake2b(challenge.encode(), digest_size=16, key=instance.encode()).hexdigest()
+
+
 Fields = Annotated[tuple[str, ...], msgspec.Meta(max_length=8)]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 
-from nodes.wire import direct_key
+from nodes.wire import direct_key, instance_proof
+
+MAX_CHALLENGE_CHARS = 64
 
 
 class WorkerAccess:
@@ -22,6 +24,12 @@ class WorkerAccess:
         self.instance = instance
         self.is_open = False
         self._direct_key = direct_key(instance)
+
+    def proof(self, challenge: object) -> str:
+        """What shows that this is the worker that knows its secret; "" for what is no challenge."""
+        if type(challenge) is not str or not 0 < len(challenge) <= MAX_CHALLENGE_CHARS:
+            return ""
+        return instance_proof(self.instance, challenge) if challenge.isascii() else ""
 
     def is_direct_client(self, key: object) -> bool:
         """Whether that is the key which the master gives to clients that may ask lookups."""

@@ -23,7 +23,7 @@ from nodes.errors import (
 )
 from nodes.support import validation
 from nodes.support.request_ids import new_request_id
-from nodes.support.slices import Sliced, begin
+from nodes.support.slices import Sliced, begin, complete
 from nodes.transport import FastVerb, Service, Verb, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -56,6 +56,8 @@ MEND_WAIT_S = 1.5
 
 DAMAGED = "the catalog's file was damaged, and is got anew"
 """What a probe says meanwhile."""
+MAX_BATCH_BYTES = 1 << 20
+"""Bytes of a batch's answers, whatever who asks wants; see `nodes.dispatch.batches`."""
 
 LATE_MESSAGE = "answered too late to be of use"
 
@@ -122,7 +124,7 @@ class Lookups:
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise BadRequest(f"this is no batch: {error}") from error
             late = arrived + asked.within
-            left = asked.most
+            left = min(asked.most, MAX_BATCH_BYTES)
             envelopes: list[bytes] = []
             for item in asked.lookups:
                 envelope = yield from self._versions.present.answer_item(
@@ -136,7 +138,7 @@ class Lookups:
                 raise DeadlineExceeded(LATE_MESSAGE)
             return batch_answer(envelopes)
 
-        return begin(self._told(find))
+        return complete(self._told(find))
 
     def suggest(self, field: object, prefix: object, limit: object = 10) -> Reply:
         """A few values of a field that start with `prefix`, as a JSON array; counted nowhere."""
@@ -259,7 +261,7 @@ class DirectService(Service):
             "lookup": self._counted(lookups.lookup, lambda _: 1),
             "lookup_many": self._counted(lookups.lookup_many, batch_size),
             "suggest": self._checked(lookups.suggest),
-            "probe": lookups.probe,
+            "identify": self._identify,
         }
 
     def verb(self, name: str) -> Verb | None:
@@ -274,6 +276,14 @@ class DirectService(Service):
         """The client shows the key that the master gave it. Returns whether it is right."""
         self._shown = self._access.is_direct_client(key)
         return self._shown
+
+    def is_kept(self, verb: str) -> bool:
+        """The master's question, before it takes a registration, is answered in any case."""
+        return verb == "identify"
+
+    def _identify(self, challenge: object) -> str:
+        """Shows whose port this is."""
+        return self._access.proof(challenge)
 
     @property
     def _may_ask(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import gc
 import statistics
 import subprocess
@@ -27,9 +28,9 @@ from nodes.routing import POLICIES, Registry, Router, Worker
 from nodes.security.tokens import read_token
 from nodes.support.addresses import Address
 from nodes.support.paths import shipped_data
-from nodes.transport import Connection, LoopThread, Service, dial
+from nodes.transport import Connection, LoopThread, Server, Service, dial
 from nodes.wire import Registration, answer_part, decode_envelope, describe
-from tests.kit import master_alone
+from tests.kit import Door, master_alone
 
 LOOKUPS = 20_000
 SERVED = describe(ensure_catalog(shipped_data()))
@@ -168,11 +169,13 @@ class StubWorker(Service):
 
 
 async def _stub(port: int, number: int, at_once: asyncio.Semaphore) -> Connection:
+    door = Server(functools.partial(Door, f"{number:032x}"), local=False)
+    door.start()
     registration = Registration(
         instance=f"{number:032x}",
         wanted_id="",
         host="127.0.0.1",
-        port=number,
+        port=door.address[1],
         pid=number,
         catalog=SERVED,
     )

@@ -44,7 +44,7 @@ HARM: dict[str, Callable[[Path], None]] = {
 def test_nobody_is_answered_from_a_file_that_was_written_to(put: Put, harm: str) -> None:
     data = put({"a.json": [*RECORDS, ALONE]})
     path = Path(ensure_catalog(data).path)
-    catalog = SqliteCatalog.open(path)
+    catalog = SqliteCatalog.open(path, in_memory_bytes=0)
     with catalog.reader() as reader:
         found = reader.find("getbyname", ["only"])
         assert json.loads(found.body) == [ALONE]
@@ -67,12 +67,40 @@ def test_nobody_is_answered_from_a_file_that_was_written_to(put: Put, harm: str)
         assert json.loads(reader.find("getbyname", ["only"]).body) == [ALONE]
 
 
+@pytest.mark.parametrize("harm", HARM)
+def test_a_small_catalog_answers_as_before_and_says_that_its_file_was_written_to(
+    put: Put, harm: str
+) -> None:
+    data = put({"a.json": [*RECORDS, ALONE]})
+    path = Path(ensure_catalog(data).path)
+    catalog = SqliteCatalog.open(path)
+    with catalog.reader() as reader:
+        reader.ping()
+        HARM[harm](path)
+        assert json.loads(reader.find("getbyname", ["only"]).body) == [ALONE]
+        assert reader.find_single("getbyname", ["nobody"]) == (b"", ())
+        for number in range(50):
+            name = f"p{number}"
+            found = json.loads(reader.find("getbyname", [name]).body)
+            assert found == plain_scan(RECORDS, ("name",), (name,))
+        assert reader.suggest("name", "on") == ["only"]
+        assert not catalog.is_intact
+        with pytest.raises(DataError):
+            reader.ping()
+        with pytest.raises(DataError):
+            catalog.reader()
+    catalog.close()
+
+
 def test_damage_that_no_write_has_caused_is_told_to_all_who_find_the_file(put: Put) -> None:
     data = put({"a.json": RECORDS})
     path = Path(ensure_catalog(data).path)
     content = path.read_bytes()
     other = SqliteCatalog.open(path)
-    with SqliteCatalog.open(path).reader() as reader, path.open("r+b") as file:
+    with (
+        SqliteCatalog.open(path, in_memory_bytes=0).reader() as reader,
+        path.open("r+b") as file,
+    ):
         file.seek(8192)
         file.write(bytes(len(content) - 8192))
         file.flush()
@@ -82,6 +110,27 @@ def test_damage_that_no_write_has_caused_is_told_to_all_who_find_the_file(put: P
             reader.find("getbyname", ["p7"])
         assert not other.is_intact
     assert Path(ensure_catalog(data).path).read_bytes() == content
+
+
+@pytest.mark.parametrize("whose", ["others can write it", "another's"])
+def test_a_file_that_others_can_write_is_not_used_and_built_again(put: Put, whose: str) -> None:
+    data = put({"a.json": RECORDS})
+    path = Path(ensure_catalog(data).path)
+    before = path.stat().st_ino
+    if whose == "another's":
+        if os.geteuid() != 0:
+            pytest.skip("only root gives files away")
+        os.chown(path, 12345, -1)
+    else:
+        path.chmod(0o622)
+    with pytest.raises(
+        DataError, match=r"(chmod go-w it|make it yours with chown).*build it again"
+    ):
+        SqliteCatalog.open(path)
+    assert ensure_catalog(data).path == str(path)
+    status = path.stat()
+    assert status.st_ino != before
+    assert (status.st_uid, status.st_mode & 0o777) == (os.geteuid(), 0o600)
 
 
 def test_what_is_wrong_with_a_question_is_no_damage(put: Put) -> None:

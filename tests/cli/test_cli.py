@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from nodes.cli.common import StopSignals
+from nodes.client.attached import AttachedCluster
 from tests.kit import PATIENCE, Node, poll_for, run_nodes
 
 
@@ -268,12 +269,13 @@ def test_ps_and_events(master: str) -> None:
 
 
 def test_steering_from_another_terminal() -> None:
-    with Node("up", "--workers", "1", "--port", "0", "--json") as running:
-        master = running.ready["master"]
+    with (
+        Node("up", "--workers", "1", "--port", "0", "--json") as running,
+        AttachedCluster(master := running.ready["master"]) as cluster,
+    ):
 
         def states() -> dict[str, str]:
-            snapshot = json.loads(run_nodes("ps", "--json", "--master", master).stdout)
-            return {worker["id"]: worker["state"] for worker in snapshot["workers"]}
+            return {worker.id: str(worker.state) for worker in cluster.snapshot().workers}
 
         here = ("--on", socket.gethostname())
         spawned = run_nodes("spawn", "2", *here, "--json", "--master", master)

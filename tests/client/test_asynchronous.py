@@ -31,7 +31,7 @@ from nodes.errors import (
 )
 from nodes.security.tokens import TokenRole, ensure_token, token_file
 from nodes.transport import Service
-from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
+from nodes.transport.requests import MAX_CALLS_IN_FLIGHT
 from nodes.wire import error_envelope, result_envelope
 from tests.kit import (
     PATIENCE,

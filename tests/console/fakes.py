@@ -128,6 +128,7 @@ def cluster_snapshot(workers: Sequence[WorkerView] = (), **changes: Any) -> Clus
         slow=(),
         tls_expires_at=None,
     )
+    changes.setdefault("uptime_s", 75.0 + changes.get("taken_at", NOON) - NOON)
     return msgspec.structs.replace(snapshot, **changes)
 
 

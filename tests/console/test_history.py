@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 from random import Random
 
+import pytest
+
 from console.history import HISTORY_S, History
+from nodes.wire import LookupView
 from tests.console.fakes import NOON, cluster_snapshot, worker_view
 
 
@@ -64,13 +67,26 @@ def test_whoever_is_gone_is_forgotten_and_starts_anew() -> None:
     assert len(history.samples("w1")) == 1
 
 
-def test_a_clock_that_is_set_back_does_not_stop_it() -> None:
+@pytest.mark.parametrize("step", [-3600.0, 400 * 86400.0])
+def test_what_was_seen_stays_as_old_as_it_is_when_the_masters_clock_is_set(step: float) -> None:
+    history, lookup = History(), LookupView("getbyname", 1.0, None, None, 0, 0, 0)
+    for up in range(10):
+        at = NOON + up + (step if up >= 5 else 0.0)
+        workers = [worker_view(1)]
+        history.add(cluster_snapshot(workers, taken_at=at, uptime_s=up, lookups=(lookup,)))
+    ages = [NOON + step + 9 - sample.at for sample in history.samples("w1")]
+    assert ages == list(range(9, -1, -1))
+    assert [sample.at for sample in history.cluster] == [one.at for one in history.samples("w1")]
+    assert [point.at for point in history.lookup_points("getbyname")] == [
+        one.at for one in history.cluster
+    ]
+
+
+def test_another_master_whose_clock_is_behind_begins_anew() -> None:
     history = History()
-    for at in range(5):
-        note(history, at, 1)
-    for at in range(-3600, -3595):
-        note(history, at, 1)
-    assert [sample.at - NOON for sample in history.samples("w1")] == list(range(-3600, -3595))
+    for up, at in ((100, 0.0), (101, 1.0), (1, -3600.0), (2, -3599.0)):
+        history.add(cluster_snapshot([worker_view(1)], taken_at=NOON + at, uptime_s=up))
+    assert [sample.at - NOON for sample in history.samples("w1")] == [-3600.0, -3599.0]
 
 
 def test_what_is_given_out_is_a_copy() -> None:

@@ -119,7 +119,7 @@ class SimulatedLink:
 class RecordedCall(Call):
     """A call whose end is kept."""
 
-    __slots__ = ("counted", "outcome", "timeout_s", "version")
+    __slots__ = ("asker", "counted", "outcome", "timeout_s", "version")
 
     def __init__(
         self,
@@ -128,8 +128,10 @@ class RecordedCall(Call):
         timeout_s: float = 10.0,
         version: str = "",
         counted: bool = True,
+        asker: object = None,
     ) -> None:
         super().__init__(arguments)
+        self.asker = asker
         self.timeout_s = timeout_s
         self.version = version
         self.counted = counted

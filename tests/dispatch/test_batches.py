@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from hypothesis import strategies as st
 
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.dispatch.batches import Answers, Batches
+from nodes.dispatch.batches import MAX_BATCHES, Answers, Batches
 from nodes.errors import BadRequest, NoWorkers
 from nodes.master.master import Master
-from nodes.wire import PAGE_RECORDS, Envelope, decode_pages
+from nodes.support.turns import whose_turn
+from nodes.wire import PAGE_RECORDS, Envelope, batch_answer, decode_pages
+from tests.dispatch.harness import dispatching
 from tests.kit import (
     Node,
     hosted,
@@ -31,6 +35,9 @@ from tests.kit import (
 )
 
 RECORDS = shipped_records()
+NOTHING = (
+    b'{"error":false,"result":[],"count":0,"truncated":false,"after":null,"catalog":"v","files":[]}'
+)
 NAMES = sorted({record["name"] for record in RECORDS})
 
 
@@ -127,7 +134,13 @@ class LimitedClient(Client):
 
         def ask() -> None:
             text = json.dumps(lookups)
-            batches.ask(text, limit=limit, timeout_s=self.timeout, done=answers.set_result)
+            batches.ask(
+                text,
+                limit=limit,
+                timeout_s=self.timeout,
+                done=answers.set_result,
+                failed=answers.set_exception,
+            )
 
         self.master.loop.call(ask)
         return [*decode_pages(answers.result().body)]
@@ -147,6 +160,55 @@ def test_answers_too_large_together_are_paged_and_none_is_cut(tmp_path: Path) ->
         for answer in client.lookup_many(asked):
             assert not isinstance(answer, Exception)
             assert same_records(answer, people)
+
+
+@pytest.mark.parametrize("how", ["client", "direct", "stock"])
+def test_a_thousand_long_names_are_refused_in_words(cluster: AttachedCluster, how: str) -> None:
+    """Those that are more than a request may have as a whole, else one by one; the rest of what
+    the same client asks is answered.
+    """
+    asked = [["getbyname", "x" * 5000]] * 1000
+    if how == "stock":
+        host, _, port = cluster.address.rpartition(":")
+        with closing(rpyc.connect(host, int(port))) as connection:
+            with pytest.raises(ValueError, match="a request has at most 4194304 bytes"):
+                connection.root.lookup_many(json.dumps(asked))
+            reply = connection.root.lookup_many(json.dumps(asked[:800]))
+            said = {page["error_message"] for page in json.loads(reply)["result"]}
+    else:
+        with Client(cluster.address, direct=how == "direct") as client:
+            with pytest.raises(BadRequest, match="too many; ask for less at once"):
+                client.lookup_many(asked)
+            answers = client.lookup_many(asked[:800])
+            assert {type(answer) for answer in answers} == {BadRequest}
+            said = {answer.message for answer in answers if isinstance(answer, BadRequest)}
+            assert client.getbyname("xander")
+    assert said == {"getbyname(name): name has 5000 characters, at most 4096 are allowed"}
+
+
+def test_batches_of_who_asks_many_keep_no_other_waiting() -> None:
+    ended: list[str] = []
+
+    def ask(who: str) -> None:
+        batches.ask(
+            '[["getbyname", "x"]]',
+            limit=10,
+            timeout_s=60.0,
+            done=lambda _answers: ended.append(who),
+            failed=lambda error: ended.append(str(error)),
+        )
+
+    with dispatching() as s:
+        s.worker("only", lambda *_args: batch_answer([NOTHING]))
+        batches = Batches(s.dispatcher)
+        for who, count in (("bulk", 60), ("single", 1)):
+            context = contextvars.copy_context()
+            context.run(whose_turn.set, who)
+            for _ in range(count):
+                context.run(ask, who)
+        assert s.time.run(lambda: len(ended) == 61, 60.0)
+        assert "single" in ended[: MAX_BATCHES + 2]
+        assert set(ended) == {"bulk", "single"}
 
 
 def test_a_worker_that_dies_costs_no_answer_of_a_batch() -> None:

@@ -11,6 +11,7 @@ from nodes.routing import State
 from nodes.transport import LinkLost
 from nodes.wire import MAX_REFUSAL_CHARS
 from tests.dispatch.harness import (
+    ANSWER_S,
     DispatcherHarness,
     RecordedCall,
     Silence,
@@ -390,6 +391,18 @@ def test_a_worker_gets_no_more_at_once_than_it_should_and_the_rest_in_order() ->
         assert most == 8
         took = [s.end_of(call).took_s for call in calls]
         assert took == sorted(took), "who has waited longest is next"
+
+
+def test_who_asks_much_keeps_nobody_waiting() -> None:
+    """Each who asks has a turn, however many calls of another's wait."""
+    with dispatching(max_calls=2) as s:
+        s.worker("only", good)
+        bulk = [s.submit(asker="bulk") for _ in range(200)]
+        single = s.submit(asker="single")
+        assert s.end_of(single).took_s <= 3 * ANSWER_S
+        assert sum(call.outcome is None for call in bulk) > 190
+        took = [s.end_of(call).took_s for call in bulk]
+        assert took == sorted(took)
 
 
 def test_what_waits_goes_to_whoever_has_room_first() -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 import rpyc
@@ -32,6 +33,7 @@ from nodes.transport import (
     TransportError,
 )
 from nodes.wire import Registration, WorkerRefusal, describe, direct_key
+from tests.faults.proxy import FaultProxy
 from tests.kit import PATIENCE, FakeWorker, master_alone, poll_for
 from tests.transport.kit import after_resolving, lane_to
 
@@ -139,7 +141,7 @@ def a_web_server() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def registered_at(address: tuple[str, int], master: tuple[str, int]) -> Iterator[None]:
-    """A worker is registered whose address leads there."""
+    """A worker is registered whose address leads there, once it has."""
     catalog = open_catalog(ensure_catalog(shipped_data()).path)
     said = Registration(
         instance=SECRET,
@@ -150,7 +152,8 @@ def registered_at(address: tuple[str, int], master: tuple[str, int]) -> Iterator
         catalog=describe(catalog.info),
     )
     catalog.close()
-    with FakeWorker(master, said):
+    with FaultProxy(0, Random(1)) as proxy, FakeWorker(master, said, through=proxy):
+        proxy.behind = address[1]
         yield
 
 

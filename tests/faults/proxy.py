@@ -38,12 +38,15 @@ class FaultProxy:
         port: of the server behind it, on the loopback address.
         random: decides which connections are reset.
         like: another proxy, whose network this one has.
+
+    Attributes:
+        behind: as `port`; connections that come from now on are forwarded there.
     """
 
     def __init__(self, port: int, random: Random, like: FaultProxy | None = None) -> None:
         self._network = Network()
         self._like = like
-        self._behind = port
+        self.behind = port
         self._random = random
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -75,7 +78,7 @@ class FaultProxy:
             except OSError:
                 return
             try:
-                far = socket.create_connection(("127.0.0.1", self._behind), 1.0)
+                far = socket.create_connection(("127.0.0.1", self.behind), 1.0)
             except OSError:
                 near.close()
                 continue

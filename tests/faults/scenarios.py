@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -25,8 +26,9 @@ import psutil
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
 from nodes.cluster import Cluster
+from nodes.errors import LookupFailed
 from nodes.support.addresses import parse_address
-from nodes.support.paths import cache_dir
+from nodes.support.paths import cache_dir, shipped_data
 from nodes.wire import WorkerView
 from tests.faults.proxy import FaultProxy, Network
 from tests.kit import (
@@ -39,6 +41,8 @@ from tests.kit import (
     kill_process,
     load_from_threads,
     poll_for,
+    same_records,
+    scan,
     shipped_records,
 )
 
@@ -78,17 +82,23 @@ class Scenario:
         cluster: with two good workers.
         master: its process, where it has one of its own.
         clock: the master's, where it can be set.
+        data: the folder of its records, where they can be written anew.
         over: set when the clients are done.
         found_out: seconds until it was seen what is wrong, the longest of several.
         results: what clients saw that the fault itself brought along.
     """
 
     def __init__(
-        self, cluster: Cluster, master: Node | None = None, clock: SetClock | None = None
+        self,
+        cluster: Cluster,
+        master: Node | None = None,
+        clock: SetClock | None = None,
+        data: Path | None = None,
     ) -> None:
         self.cluster = cluster
         self.master = master
         self.clock = clock
+        self.data = data
         self.over = threading.Event()
         self.random = Random(1)
         self.found_out: float | None = None
@@ -285,6 +295,35 @@ def no_cache(scenario: Scenario) -> None:
             scenario.watch(lambda: victim not in scenario.pids())  # noqa: B023 - used up at once
 
 
+def bulk(scenario: Scenario) -> None:
+    """Two other clients ask a thousand lookups at a time, again and again."""
+
+    def ask() -> None:
+        result = ClientResults()
+        scenario.results.append(result)
+        batch = [("getbyname", record["name"]) for record in RECORDS] * 4
+        with Client(scenario.cluster.address, timeout=5.0) as client:
+            while not scenario.over.is_set():
+                for one in client.lookup_many(batch):
+                    if isinstance(one, LookupFailed):
+                        result.errors.append(str(one))
+
+    threads = [threading.Thread(target=ask, name="bulk") for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def non_readers(scenario: Scenario) -> None:
+    """Forty strangers ask batches without end, and read nothing of what they are answered."""
+    host, _, port = scenario.cluster.address.rpartition(":")
+    crowd = [sys.executable, "-m", "tests.crowd", "unread", host, port, "40"]
+    with subprocess.Popen(crowd, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as strangers:
+        scenario.over.wait()
+        strangers.communicate()
+
+
 def _misbehaving(
     behaviour: str, found: Callable[[WorkerView | None], bool]
 ) -> Callable[[Scenario], None]:
@@ -341,6 +380,47 @@ def forks(scenario: Scenario) -> None:
                 scenario.results.append(child.result())
 
 
+def write_records(folder: Path, year: object) -> None:
+    """Writes the records that the clients know, and one more of that year, in one step."""
+    fresh = folder / "people.new"
+    fresh.write_text(json.dumps([*RECORDS, {"name": "one more", "location": "Rome", "year": year}]))
+    fresh.replace(folder / "people.json")
+
+
+def retype(scenario: Scenario) -> None:
+    """A field holds numbers, then text among them, and so on by turns: its type changes with each
+    reload. Others ask by that field meanwhile.
+    """
+    assert scenario.data is not None
+    thread = threading.Thread(target=_ask_by_year, args=(scenario,), name="by year")
+    thread.start()
+    for year in itertools.cycle(("MMI", 2001)):
+        write_records(scenario.data, year)
+        scenario.cluster.reload()
+        if scenario.over.wait(0.5):
+            break
+    thread.join()
+
+
+def _ask_by_year(scenario: Scenario) -> None:
+    result = ClientResults()
+    scenario.results.append(result)
+    with Client(scenario.cluster.address, timeout=5.0) as client:
+        for record in itertools.cycle(RECORDS):
+            if scenario.over.is_set():
+                return
+            wanted = {"location": record["location"], "year": record["year"]}
+            try:
+                # As text, which either type takes.
+                found = client.getbyyear(record["location"], str(record["year"]))
+            except LookupFailed as error:
+                result.errors.append(str(error))
+                continue
+            result.answers += 1
+            if not same_records(found, scan(RECORDS, **wanted)):
+                result.wrong.append(str(wanted))
+
+
 def clock_steps(scenario: Scenario) -> None:
     """The wall's clock of the master is set, twice a second, by hours and by years, and back."""
     assert scenario.clock is not None
@@ -379,6 +459,19 @@ def inside() -> Iterator[Scenario]:
     """The master in this process, and two workers of its own."""
     with hosted(2) as cluster:
         yield Scenario(cluster)
+
+
+@contextmanager
+def inside_with_records() -> Iterator[Scenario]:
+    """The same, with records that can be written anew."""
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name)
+        write_records(data, 2001)
+        shutil.copy(shipped_data() / "dataset.toml", data)
+        text = (data / "dataset.toml").read_text().replace("data-am.json", "people.json")
+        (data / "dataset.toml").write_text(text.replace(', "data-nz.json"', ""))
+        with hosted(2, data=data) as cluster:
+            yield Scenario(cluster, data=data)
 
 
 @contextmanager
@@ -461,7 +554,10 @@ FAULTS: dict[str, Fault] = {
     "master's disk full": Fault(full_disk, launched),
     "state disk full, a worker dies": Fault(full_disk_and_deaths, launched),
     "cache folder removed, workers killed": Fault(no_cache),
+    "a field's type changes": Fault(retype, inside_with_records),
     CLOCK: Fault(clock_steps, inside_with_a_clock),
+    "bulk beside singles": Fault(bulk, launched),
+    "strangers that do not read": Fault(non_readers, launched),
     BUSY: Fault(busy_machine),
 }
 """Each is done to one of two workers that are good, to a third beside them, or to the master."""

@@ -23,6 +23,7 @@ from nodes.master.events import EVENTS_AT_ONCE, MAX_EVENT_CHARS, EventLog
 from nodes.master.journal import Journal
 from nodes.master.journal_file import journal_file
 from nodes.master.journal_reading import find_journal, read_events, read_seconds
+from nodes.master.master import Master
 from nodes.master.recorder import Recorder
 from nodes.master.recording import Recording, read_part
 from nodes.support.event_kinds import EventKind
@@ -168,6 +169,53 @@ def test_what_is_no_journal_is_put_aside_with_a_word(
     assert "another is begun" in told[0] and str(path) in told[0]
 
 
+EXPOSED: list[Callable[[Path], None]] = [
+    lambda path: path.chmod(0o620),
+    lambda path: path.chmod(0o602),
+    *([lambda path: os.chown(path, 12345, -1)] if os.geteuid() == 0 else []),
+]
+"""What makes a file one that others can write."""
+
+
+@pytest.mark.parametrize("expose", EXPOSED)
+@pytest.mark.parametrize("tail", ["", "-wal"])
+def test_what_others_can_write_is_put_aside_and_believed_in_nothing(
+    whole: Path, tmp_path: Path, expose: Callable[[Path], None], tail: str
+) -> None:
+    folder = tmp_path / "state"
+    shutil.copytree(whole, folder)
+    path = folder / "j.sqlite3"
+    assert numbers(path)
+    if not tail:
+        path.chmod(0o666)
+        assert read_events(path, own=False)
+        path.chmod(0o600)
+    expose(Path(f"{path}{tail}"))
+    with pytest.raises(DataError, match=r"(chmod go-w it|make it yours with chown)"):
+        read_events(path)
+    told = goes_on(path)
+    assert numbers(path) == [777]
+    assert "another is begun" in told[0] and ("by others" in told[0] or "belongs to" in told[0])
+    assert any(".damaged-" in one.name for one in folder.iterdir())
+
+
+def test_a_master_starts_whoever_can_write_its_journal_and_its_recording(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite3"
+    for file in (path, path.with_suffix(".recording")):
+        file.touch()
+        file.chmod(0o666)
+    master = Master(tokens=list)
+    master.keep_journal(path, remember=True)
+    master.start()
+    try:
+        poll_for(lambda: "another is begun" in str(master.events.after(0)))
+        poll_for(lambda: bool(numbers(path)))
+        poll_for(lambda: sum(".damaged-" in one.name for one in tmp_path.iterdir()) >= 2)
+        poll_for(lambda: master.snapshot().journal_trouble == "")
+    finally:
+        master.stop()
+
+
 def test_what_was_put_aside_does_not_fill_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite3"
     for _ in range(15):
@@ -265,6 +313,31 @@ def test_what_is_no_recording_is_put_aside(tmp_path: Path, make: Callable[[Path]
     with Recording.open(path) as opened:
         assert opened.count == 1
     assert read_part(path, 0.0).blocks
+
+
+@pytest.mark.parametrize("expose", EXPOSED)
+def test_a_recording_that_others_can_write_is_put_aside(
+    tmp_path: Path, expose: Callable[[Path], None]
+) -> None:
+    path, told = tmp_path / "r.recording", list[str]()
+    for _ in range(2):
+        recorder = Recorder(path, report=told.append)
+        recorder.add(snapshot())
+        recorder.close()
+        assert recorder.trouble == ""
+    assert not told
+    expose(path)
+    for read in (Recording.open, lambda path: read_part(path, 0.0)):
+        with pytest.raises(DataError, match=r"(chmod go-w it|make it yours with chown)"):
+            read(path)
+    with Recording.open(path, own=False) as opened:
+        assert opened.count == 2
+    recorder = Recorder(path, report=told.append)
+    recorder.add(snapshot())
+    recorder.close()
+    assert "another is begun" in told[0] and ("by others" in told[0] or "belongs to" in told[0])
+    with Recording.open(path) as opened:
+        assert opened.count == 1
 
 
 @pytest.mark.parametrize("seed", range(5))

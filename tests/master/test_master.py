@@ -30,8 +30,12 @@ from nodes.errors import (
 from nodes.master.lookups import MAX_LOOKUPS
 from nodes.master.master import Master
 from nodes.security.tokens import read_token
+from nodes.transport import messages
+from nodes.transport.requests import MAX_CALLS_IN_FLIGHT
+from nodes.transport.responder import ROOT
 from nodes.wire import Registration
 from tests.kit import (
+    PATIENCE,
     FakeWorker,
     SilentServer,
     master_alone,
@@ -438,6 +442,36 @@ def test_beyond_its_limit_the_master_is_overloaded_at_once(served: Master) -> No
     finally:
         for _ in range(MAX_LOOKUPS):
             served.lookups._leave()
+
+
+def test_one_connection_takes_a_small_part_of_what_may_be_in_flight(served: Master) -> None:
+    """However much it asks at once: others are answered meanwhile, and so is all of it."""
+    asked = range(3, 3 + MAX_LOOKUPS + 1000)
+    head, arguments = messages.call_head(messages.VERB), messages.arguments(("getbyname", "xander"))
+    said = messages.root_request(1) + messages.verb_request(2, ROOT, "lookup")
+    said += b"".join(messages.call_request(seq, head, arguments) for seq in asked)
+    with (
+        Client(str(served.address)) as client,
+        socket.create_connection(served.address) as greedy,
+        ThreadPoolExecutor(1) as reading,
+    ):
+        greedy.settimeout(PATIENCE)
+
+        def read() -> bytes:
+            data = bytearray()
+            while data.count(b'"error":') < len(asked) and (part := greedy.recv(1 << 20)):
+                data += part
+            return bytes(data)
+
+        answers = reading.submit(read)
+        threading.Thread(target=greedy.sendall, args=(said,)).start()
+        most = 0
+        while not answers.done():
+            most = max(most, served.lookups.in_flight)
+            assert client.getbyname("xander")
+        assert 16 < most <= MAX_CALLS_IN_FLIGHT + 1
+        assert MAX_CALLS_IN_FLIGHT <= MAX_LOOKUPS // 16
+        assert answers.result().count(b'"error":false') == len(asked)
 
 
 # -- the client ----------------------------------------------------------------------

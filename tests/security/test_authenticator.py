@@ -43,7 +43,16 @@ from nodes.wire import (
     encode_request,
 )
 from nodes.worker.server import WorkerServer
-from tests.kit import PATIENCE, FakeWorker, SilentServer, master_alone, poll_for, worker_inside
+from tests.kit import (
+    PATIENCE,
+    Door,
+    FakeWorker,
+    ServerThread,
+    SilentServer,
+    master_alone,
+    poll_for,
+    worker_inside,
+)
 
 ASKED = encode_request(LookupRequest("getbyname", ("xander",)))
 
@@ -444,9 +453,9 @@ def test_a_registration_outlives_its_token_and_its_connection_is_told_of_its_end
     served: Master,
 ) -> None:
     served.authenticator.recheck_every_s = 0.0
-    with SilentServer() as silent, stranger(served) as root:
+    with ServerThread(lambda: Door("0" * 32)) as door, stranger(served) as root:
         assert ask(root, "login", read_token())["result"] == "operator"
-        said = registration(served, port=silent.port, wanted_id="north")
+        said = registration(served, port=door.address[1], wanted_id="north")
         text = msgspec.json.encode(said).decode()
         generation = ask(root, "register", text)["result"]["generation"]
         rotate_token(token_file(), grace=0.0)

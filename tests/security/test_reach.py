@@ -79,7 +79,7 @@ MASTER = {
 }
 """The verbs of a master, and who is not answered with `forbidden`."""
 
-WORKER = dict.fromkeys(("ask", "login", "lookup", "lookup_many", "probe", "suggest"), ANYONE)
+WORKER = dict.fromkeys(("ask", "identify", "login", "lookup", "lookup_many", "suggest"), ANYONE)
 """The verbs of a worker's own port. What its master orders comes on another connection."""
 
 
@@ -336,7 +336,7 @@ def test_what_anyone_may_ask_of_a_worker(places: dict[str, Place]) -> None:
             "ask": ("getbyname", "x"),
             "lookup": (b"",),
             "lookup_many": (b"",),
-            "probe": (),
+            "identify": ("x",),
             "suggest": ("name", ""),
         }
         for verb, args in calls.items():

@@ -18,7 +18,7 @@ from nodes.cli import cli
 from nodes.cli.common import say_insecurity
 from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.errors import Forbidden, LookupFailed, MasterLost, StartError
+from nodes.errors import Forbidden, MasterLost, StartError
 from nodes.security.certificates import make_certificates
 from nodes.security.expiry import ExpiryWatch, expiry
 from nodes.security.tls import CertificateRole, Tls
@@ -270,24 +270,20 @@ def test_a_client_that_asks_the_workers_itself(folder: Path) -> None:
                 assert client.getbyname("xander")
 
 
-def test_a_worker_that_is_not_where_it_says_is_asked_by_its_master_only(
+def test_a_worker_whose_certificate_is_for_another_address_cannot_register(
     folder: Path, tmp_path: Path
 ) -> None:
-    """Its certificate is of the CA and of a worker, for another host."""
+    """Its certificate is of the CA and of a worker."""
     moved = tmp_path / "moved"
     moved.mkdir()
     for name in ("ca.pem", "ca-key.pem"):
         shutil.copy(folder / name, moved)
     now = datetime.datetime.now(datetime.UTC)
     make_certificates(moved, hosts=(), days=10, now=now, renew=True, local_hosts=("10.9.9.9",))
-    with master_alone(tls=folder) as master:
-        with worker_inside(master, tls=Tls(moved, CertificateRole.WORKER)) as worker:
-            assert worker.registration.ready, "it may register: it is a worker"
-            with Client(str(master.address), tls=folder) as client:
-                assert client.getbyname("xander"), "on the connection that it made itself"
-            with Client(str(master.address), tls=folder, timeout=0.5, direct=True) as client:
-                with pytest.raises(LookupFailed, match="for another address"):
-                    client.getbyname("xander")
+    moved_tls = Tls(moved, CertificateRole.WORKER)
+    with master_alone(tls=folder) as master, worker_inside(master, tls=moved_tls) as worker:
+        assert not worker.registration.ready
+        assert "certificate is for another address" in str(worker.registration.refusal)
 
 
 def test_a_worker_of_another_ca_cannot_register(

@@ -22,7 +22,7 @@ import msgspec
 import pytest
 from rpyc.core import brine, consts
 
-from nodes.transport import CallTimeout, Lane, Limits, LinkLost, PeerConnection, messages
+from nodes.transport import Asker, CallTimeout, Lane, Limits, LinkLost, messages
 from nodes.transport.caller import Caller
 from nodes.transport.frames import HEADER, FrameReader, MalformedError, inflate
 from nodes.transport.responder import ROOT, Responder
@@ -129,7 +129,7 @@ def answered(responder: Responder, handler: int, *args: object) -> bool:
     return bool(answer[HEADER.size] == consts.MSG_REPLY)
 
 
-NO_CONNECTION = cast("PeerConnection", None)
+NO_ASKER = cast("Asker", None)
 """Of a responder none of whose verbs answers on it."""
 
 
@@ -137,16 +137,14 @@ NO_CONNECTION = cast("PeerConnection", None)
 def attributes_of_a_verb(kept: bool, stack: ExitStack) -> bool:
     kind = Responder if kept else AnyAttributeResponder
     return answered(
-        kind(RecordingService(COMMON), 1 << 20, NO_CONNECTION), consts.HANDLE_GETATTR, "__call__"
+        kind(RecordingService(COMMON), 1 << 20, NO_ASKER), consts.HANDLE_GETATTR, "__call__"
     )
 
 
 @against("a peer may have any of RPyC's requests carried out")
 def other_requests(kept: bool, stack: ExitStack) -> bool:
     kind = Responder if kept else AnyRequestResponder
-    return answered(
-        kind(RecordingService(COMMON), 1 << 20, NO_CONNECTION), consts.HANDLE_BUFFITER, 1
-    )
+    return answered(kind(RecordingService(COMMON), 1 << 20, NO_ASKER), consts.HANDLE_BUFFITER, 1)
 
 
 @against("whatever comes is taken for the answer, and requests of a server are carried out")

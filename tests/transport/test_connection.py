@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rpyc.core import brine, consts
 
-from nodes.transport import CallTimeout, Lane, Limits, LinkLost, PeerConnection, RawVerb, messages
-from nodes.transport.connection import MAX_CALLS_IN_FLIGHT
+from nodes.transport import Asker, CallTimeout, Lane, Limits, LinkLost, RawVerb, messages
 from nodes.transport.frames import frame
+from nodes.transport.requests import MAX_CALLS_IN_FLIGHT
 from nodes.transport.responder import ROOT
 from nodes.transport.server import SLEPT_S
 from nodes.transport.writer import MAX_UNSENT_BYTES
@@ -67,8 +67,8 @@ class PassingService(RecordingService):
     """Has a verb that is answered at once, with its arguments as they came."""
 
     def verb(self, name: str) -> Any:
-        def take(connection: PeerConnection, seq: bytes, _arguments: bytes) -> bool:
-            connection.answer(seq, b"at once")
+        def take(asker: Asker, seq: bytes, _arguments: bytes) -> bool:
+            asker.answer(seq, b"at once")
             return True
 
         return RawVerb(take, lambda: None) if name == "pass" else super().verb(name)

@@ -20,6 +20,7 @@ from tests.transport.kit import RawPeer, RunningServer, still_open
 pytestmark = pytest.mark.usefixtures("quiet")
 ConnectRaw = Callable[[RunningServer], RawPeer]
 SHORT = 0.05
+WAITING = 4
 TURNED_AWAY = 5
 
 
@@ -44,7 +45,7 @@ def warnings_in(log: pytest.LogCaptureFixture) -> list[str]:
 def test_one_connection_too_many_is_told_so(
     start_server: StartServer, dial: Callable[[RunningServer], Lane], loud: pytest.LogCaptureFixture
 ) -> None:
-    running = start_server(limits=Limits(connections=2))
+    running = start_server(limits=Limits(connections=2, tenure=600.0, turn=SHORT))
     kept = [dial(running), dial(running)]
     for lane in kept:
         lane.call("echo", timeout=PATIENCE)
@@ -52,7 +53,6 @@ def test_one_connection_too_many_is_told_so(
         assert "all 2 connections are in use" in overloaded(dial(running))
     assert [lane.call("echo", timeout=PATIENCE) for lane in kept] == [(), ()]
     assert running.server.refused == 3
-    assert len(running.services) == 2
     assert len(warnings_in(loud)) == 1, "one line, however many are refused"
     kept[0].close()
     poll_for(lambda: running.server.connections == 1)
@@ -65,7 +65,7 @@ def test_a_stock_client_is_told_so_too(
     connect: Callable[[RunningServer], object],
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    running = start_server(limits=Limits(connections=1))
+    running = start_server(limits=Limits(connections=1, tenure=600.0, turn=SHORT))
     dial(running).call("echo", timeout=PATIENCE)
     with pytest.raises(Exception, match="try again in a moment") as raised:
         connect(running).root.echo()  # type: ignore[attr-defined]
@@ -76,12 +76,21 @@ def test_a_stock_client_is_told_so_too(
 def test_connections_are_bounded(
     start_server: StartServer, raw: ConnectRaw, loud: pytest.LogCaptureFixture
 ) -> None:
-    running = start_server(limits=Limits(connections=3, turned_away=TURNED_AWAY, turn_away=600.0))
+    running = start_server(
+        limits=Limits(
+            connections=3,
+            waiting=WAITING,
+            turn=600.0,
+            probation=TURNED_AWAY,
+            probation_s=600.0,
+            tenure=600.0,
+        )
+    )
     peers = [proved(raw(running)) for _ in range(3)]
-    for _ in range(TURNED_AWAY + 20):
+    for _ in range(WAITING + TURNED_AWAY + 20):
         peers.append(raw(running))
         peers[-1].send(b"\x00")
-    poll_for(lambda: len(still_open(peers)) == 3 + TURNED_AWAY)
+    poll_for(lambda: len(still_open(peers)) == 3 + WAITING + TURNED_AWAY)
     assert running.server.connections == 3
     assert running.server.refused == TURNED_AWAY + 20
     running.stop()
@@ -94,7 +103,8 @@ def test_who_is_turned_away_may_say_anything_or_nothing(
     raw: ConnectRaw,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    running = start_server(limits=Limits(connections=1, turn_away=4 * SHORT))
+    limits = Limits(connections=1, tenure=600.0, turn=SHORT, probation_s=4 * SHORT)
+    running = start_server(limits=limits)
     dial(running).call("echo", timeout=PATIENCE)
     for said in (b"\x00", b"GET / HTTP/1.1\r\n\r\n", frame(b"nonsense")):
         peer = raw(running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,7 @@ def outcome(line: Line, *, fast: bool) -> tuple[object, ...]:
         pool.give(lane)
         try:
             if fast:
-                found: Any = fast_call(pool, "verb", ("xander",), PATIENCE)
+                found: Any = fast_call(pool, "verb", ("xander",), PATIENCE, time.monotonic())
             else:
                 assert pool.take(timeout=PATIENCE) is lane
                 try:
@@ -101,7 +102,7 @@ def test_arguments_arrive_as_they_were_given_or_are_left_to_the_general_path(
     @given(st.lists(st.text(max_size=300) | values, max_size=6).map(tuple))
     def check(args: tuple[Any, ...]) -> None:
         texts = all(type(arg) is str and len(arg.encode()) < 256 for arg in args)
-        found = fast_call(pool, "echo", args, PATIENCE)
+        found = fast_call(pool, "echo", args, PATIENCE, time.monotonic())
         assert found == (args if texts and len(args) < 5 else None)
         assert pool.idle == [lane]
 
@@ -112,14 +113,20 @@ def test_arguments_arrive_as_they_were_given_or_are_left_to_the_general_path(
 def test_what_is_no_case_for_it_is_left_alone(start_server: StartServer) -> None:
     running = start_server()
     pool = LanePool(*running.address, fresh_s=PATIENCE)
-    assert fast_call(pool, "echo", ("x",), PATIENCE) is None, "there is no lane"
+    assert fast_call(pool, "echo", ("x",), PATIENCE, time.monotonic()) is None, "there is no lane"
     lane = pool.take(timeout=PATIENCE)
     pool.give(lane)
-    assert fast_call(pool, "echo", ("x",), PATIENCE) is None, "the verb is not known there"
+    assert fast_call(pool, "echo", ("x",), PATIENCE, time.monotonic()) is None, (
+        "the verb is not known there"
+    )
     assert lane.call("echo", "x", timeout=PATIENCE) == ("x",)
-    assert fast_call(pool, "echo", ("x",), PATIENCE / 100) is None, "the kernel's time is another"
+    assert fast_call(pool, "echo", ("x",), PATIENCE / 100, time.monotonic()) is None, (
+        "the kernel's time is another"
+    )
     lane.used_at -= 60
-    assert fast_call(pool, "echo", ("x",), PATIENCE) is None, "it has rested for long"
+    assert fast_call(pool, "echo", ("x",), PATIENCE, time.monotonic()) is None, (
+        "it has rested for long"
+    )
     assert pool.idle == [lane]
     pool.close()
-    assert fast_call(pool, "echo", ("x",), PATIENCE) is None, "it is closed"
+    assert fast_call(pool, "echo", ("x",), PATIENCE, time.monotonic()) is None, "it is closed"

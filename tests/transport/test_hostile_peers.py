@@ -45,7 +45,6 @@ REPLY = brine.I1.pack(consts.MSG_REPLY)
     "said",
     [
         pytest.param(HEADER.pack(2**32 - 1, 0), id="a frame of 4 GB"),
-        pytest.param(HEADER.pack(Limits().frame_in + 1, 0), id="a frame just too large"),
         pytest.param(squeezed(bytes(64 << 20)), id="a compressed bomb"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", id="HTTP"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
@@ -55,14 +54,6 @@ REPLY = brine.I1.pack(consts.MSG_REPLY)
         pytest.param(bytes(64), id="zeros"),
         pytest.param(b"\xff" * 64, id="ones"),
         pytest.param(frame(b"\x00"), id="an empty message"),
-        pytest.param(
-            frame(REQUEST, brine.TAG_TUP2, brine.dump(1), brine.TAG_TUP1 * 100_000),
-            id="deep nesting",
-        ),
-        pytest.param(frame(REQUEST, ping((None,) * 500_000)), id="half a million values"),
-        pytest.param(
-            squeezed(REQUEST + ping(bytes(Limits().frame_in))), id="a request that inflates too far"
-        ),
         pytest.param(frame(REQUEST, brine.dump((1, 2))), id="a request of nothing"),
         pytest.param(frame(REQUEST, brine.dump((1, (7, 7)))), id="a request on nothing boxed"),
         pytest.param(frame(REPLY, brine.dump((1, (1, 1)))), id="an answer"),
@@ -85,6 +76,45 @@ def test_nonsense_is_hung_up_on_at_once(
     assert line.getMessage().startswith(f"{host}:{port} dropped: ")
     assert line.getMessage().isprintable()
     assert len(line.getMessage()) < 200
+    assert serves(running)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        pytest.param(
+            frame(REQUEST, ping(bytes(Limits().frame_in))), "at most 4194304 bytes", id="too large"
+        ),
+        pytest.param(
+            squeezed(REQUEST + ping(bytes(Limits().frame_in))),
+            "at most 4194304 bytes",
+            id="inflates too far",
+        ),
+        pytest.param(
+            frame(REQUEST, brine.TAG_TUP2, brine.dump(1), brine.TAG_TUP1 * 100_000),
+            "nested too deep",
+            id="deep nesting",
+        ),
+        pytest.param(
+            frame(REQUEST, ping((None,) * 500_000)), "too many parts", id="half a million values"
+        ),
+    ],
+)
+def test_a_request_that_is_too_much_is_refused_and_the_next_is_answered(
+    start_server: StartServer, raw: ConnectRaw, said: bytes, why: str
+) -> None:
+    """However it comes: at once, in pieces, with the next behind it."""
+    running = start_server(limits=LONG)
+    peer = raw(running)
+    for start in range(0, len(said), 1 << 20):
+        peer.send(said[start : start + (1 << 20)])
+    peer.send(said + messages.root_request(7))
+    peer.finish()
+    refused, again, root = peer.answers()
+    assert refused.seq == again.seq == 1
+    assert "ValueError" in str(refused.body)
+    assert why in str(refused.body)
+    assert root.seq == 7
     assert serves(running)
 
 

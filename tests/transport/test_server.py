@@ -161,7 +161,7 @@ def test_accepted_connections_do_not_wait_to_send(start_server: StartServer, dia
     running = start_server()
     lane = dial(running)
     lane.call("echo", timeout=PATIENCE)
-    (connection,) = running.server._connections
+    (connection,) = running.server._places
     accepted = connection._sock
     assert accepted is not None
     with socket.socket(fileno=socket.dup(descriptor(lane))) as dialled:
@@ -179,7 +179,7 @@ def test_nor_do_they_on_a_loop_of_asyncio() -> None:
         reader, writer = await asyncio.open_connection(*server.address)
         writer.write(messages.root_request(1))
         await reader.readexactly(1)
-        (connection,) = server._connections
+        (connection,) = server._places
         assert connection._sock is not None
         found = connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await server.stop()

@@ -128,7 +128,8 @@ def test_a_peer_that_does_not_read_is_cut_off(
 def test_one_too_many_is_told_so(
     start_server: StartServer, master: ssl.SSLContext, to_master: Secure
 ) -> None:
-    running = start_server(tls=master, limits=Limits(connections=1))
+    limits = Limits(connections=1, tenure=600.0, turn=SHORT)
+    running = start_server(tls=master, limits=limits)
     with Lane.dial(*running.address, tls=to_master) as first:
         ask(first, "echo")
         with Lane.dial(*running.address, tls=to_master) as second:

@@ -7,7 +7,7 @@ import time
 
 from rpyc.core import protocol
 
-from nodes.transport import Lane, PeerConnection, messages
+from nodes.transport import Asker, Lane, messages
 from nodes.transport.caller import Caller
 from nodes.transport.introspection import Exported
 from nodes.transport.responder import Responder, Verbs
@@ -30,8 +30,8 @@ class AnyAttributeResponder(Responder):
 class AnyRequestResponder(Responder):
     """Serves all of RPyC's requests."""
 
-    def __init__(self, verbs: Verbs, max_reply_bytes: int, connection: PeerConnection) -> None:
-        super().__init__(verbs, max_reply_bytes, connection)
+    def __init__(self, verbs: Verbs, max_reply_bytes: int, asker: Asker) -> None:
+        super().__init__(verbs, max_reply_bytes, asker)
         for number, handler in protocol.Connection._request_handlers().items():
             self._handlers.setdefault(number, functools.partial(handler, None))
 

@@ -4,6 +4,7 @@ mended by whoever has the records.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from nodes.catalog import ensure_catalog
 from nodes.catalog.seal import is_sealed
+from nodes.catalog.sqlite_file import IN_MEMORY_BYTES
 from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster
 from tests.catalog.large_data import make_person
@@ -52,6 +54,20 @@ def overwrite(cache: Path) -> None:
 
 
 RECORDS = 500
+
+
+def large(folder: Path) -> Path:
+    """The same records, beside so much else that the catalog is not read into memory: whoever reads
+    meets the damage.
+    """
+    people(folder, RECORDS)
+    filler = {"name": "filler", "location": "Nowhere", "year": 1, "text": "x" * (1 << 17)}
+    (folder / "filler.json").write_text(json.dumps([filler] * (IN_MEMORY_BYTES >> 17)))
+    (folder / "dataset.toml").write_text(
+        'name = "people"\nfiles = ["people.jsonl", "filler.json"]\n'
+    )
+    return folder
+
 
 HARM = [remove, cut, overwrite]
 
@@ -122,7 +138,7 @@ def test_records_that_nobody_has_any_more_are_served_as_they_are_now(
 def test_a_worker_with_records_of_its_own_builds_it_again(
     tmp_path: Path, cache: Path, harm: Callable[[Path], None]
 ) -> None:
-    data = people(tmp_path / "data", RECORDS)
+    data = large(tmp_path / "data")
     with (
         master_alone() as master,
         worker_inside(master, data=data, records=lambda: ensure_catalog(data)),
@@ -139,7 +155,7 @@ def test_a_worker_with_records_of_its_own_builds_it_again(
 
 def test_a_worker_without_any_gets_it_from_the_master(tmp_path: Path) -> None:
     there = tmp_path / "there"
-    with hosted(0, data=people(tmp_path / "data", RECORDS)) as cluster:
+    with hosted(0, data=large(tmp_path / "data")) as cluster:
         options = ("worker", "--from-master", "--master", cluster.address, "--json")
         with (
             Node(*options, env={"ROLLCALL_CACHE": str(there)}),

@@ -91,6 +91,7 @@ class FollowedKeeper:
         except _GoneError as gone:
             self.gone = True
             self._reply(KeeperMissing(self._node, f"no keeper runs there: {gone}"))
+            self._ray.kill(self._handle)  # one that is only late must not keep the next from coming
             return
         ours = VERSION
         if theirs != ours:

@@ -12,7 +12,13 @@ from nodes.fleet.keeper.messages import Ended, NotStarted, Output, Signal, Start
 from nodes.fleet.keeper.session import KeptWorker
 from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Ending
-from nodes.fleet.ray.ledger import FORGET_AFTER_S, KnownKeeper, KnownMachine, Ledger
+from nodes.fleet.ray.ledger import (
+    FORGET_AFTER_S,
+    SAME_NAME_AFTER_S,
+    KnownKeeper,
+    KnownMachine,
+    Ledger,
+)
 from nodes.fleet.ray.messages import (
     Follow,
     KeeperFound,
@@ -167,6 +173,64 @@ def test_a_machine_that_is_back_is_the_same(ledger: Ledger) -> None:
     ledger.take(KeeperFound("k9", "id-a2"), 5.0)
     assert machine(ledger) is before
     assert (before.why, before.room) == ("", 8)
+
+
+ANEW = RayNode("id-a2", "a", "10.0.0.1", 8)
+"""The first node, started anew."""
+
+
+def names(ledger: Ledger) -> dict[str, str]:
+    """The machines, and Ray's id of the node of each."""
+    return {name: known.node for name, known in ledger.machines.items()}
+
+
+@pytest.mark.parametrize("nodes", [(NODE, ANEW, OTHER), (ANEW, NODE, OTHER)])
+@pytest.mark.parametrize("found_at", ["beside the one before", "after it"])
+def test_a_node_started_anew_before_the_one_before_is_known_to_be_gone_is_the_same_machine(
+    ledger: Ledger, nodes: tuple[RayNode, ...], found_at: str
+) -> None:
+    found, met = KeeperFound("k9", "id-a2"), [Follow("k9", 0)]
+    assert ledger.take(NodesSeen(nodes), 1.0) == []
+    if found_at == "after it":
+        assert ledger.take(NodesSeen((ANEW, OTHER)), 3.0) == []
+        assert ledger.take(found, 4.0) == met
+    else:
+        assert ledger.take(found, 2.0) == []
+        assert ledger.take(NodesSeen((ANEW, OTHER)), 3.0) == met
+    assert names(ledger) == {"a": "id-a2", "b": "id-b"}
+    assert (machine(ledger).why, machine(ledger).room) == ("", 8)
+
+
+def test_a_machine_is_its_new_nodes_once_its_keeper_is_gone_whatever_ray_says(
+    ledger: Ledger,
+) -> None:
+    ledger.take(NodesSeen((NODE, ANEW, OTHER)), 1.0)
+    ledger.take(KeeperFound("k9", "id-a2"), 2.0)
+    assert ledger.take(KeeperGone("k1", "its keeper ended"), 3.0) == [Follow("k9", 0)]
+    ledger.take(NodesSeen((NODE, ANEW, OTHER)), 4.0)
+    assert names(ledger) == {"a": "id-a2", "b": "id-b"}
+    assert machine(ledger).why == ""
+
+
+def test_nodes_of_one_name_are_machines_of_their_own_names() -> None:
+    ledger = Ledger()
+    one, two = RayNode("b2345678", "n", "10.0.0.1", 1), RayNode("a2345678", "n", "10.0.0.1", 2)
+    ledger.take(NodesSeen((one, two)), 0.0)
+    assert names(ledger) == {"n-b23456": "b2345678", "n-a23456": "a2345678"}
+    ledger.take(NodesSeen((one,)), 1.0)
+    assert names(ledger) == {"n-b23456": "b2345678", "n-a23456": ""}, "a name stays while it is up"
+
+
+def test_a_node_of_a_name_that_another_keeps_is_a_machine_in_the_end(ledger: Ledger) -> None:
+    more = RayNode("c2345678", "a", "10.0.0.1", 1)
+    for at in (1.0, SAME_NAME_AFTER_S):
+        ledger.take(NodesSeen((NODE, OTHER, more)), at)
+        assert set(ledger.machines) == {"a", "b"}
+    ledger.take(KeeperFound("k3", "c2345678"), 2.0)
+    follow = ledger.take(NodesSeen((NODE, OTHER, more)), SAME_NAME_AFTER_S + 1.0)
+    assert follow == [Follow("k3", 0)]
+    assert names(ledger) == {"a": "id-a", "b": "id-b", "a-c23456": "c2345678"}
+    assert keeper_of(ledger).id == "k1"
 
 
 def test_a_machine_that_is_gone_for_long_is_forgotten(ledger: Ledger) -> None:

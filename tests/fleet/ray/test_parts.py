@@ -86,7 +86,7 @@ def node(node_id: str, *, alive: bool = True, name: str = "", **resources: float
         ([node("a", CPU=4.0, alive=False)], ()),
         (
             [node("b2345678", name="n", CPU=1.0), node("a2345678", name="n", CPU=2.0)],
-            (RayNode("a2345678", "n-a23456", AT, 2), RayNode("b2345678", "n-b23456", AT, 1)),
+            (RayNode("a2345678", "n", AT, 2), RayNode("b2345678", "n", AT, 1)),
         ),
         (
             [node("old", name="n", CPU=1.0, alive=False), node("new", name="n", CPU=1.0)],
