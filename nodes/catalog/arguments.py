@@ -37,7 +37,8 @@ def quoted(value: str) -> str:
 def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:
     """Check arguments and convert them to the types of the lookup's fields.
 
-    Text stays text; an integer or a number may also be given as text ("2002").
+    Text stays text, and an integer asked of it is its digits; an integer or a number may also be
+    given as text ("2002").
 
     Raises:
         BadRequest: The count or a type is wrong, or no record can have such a value. The
@@ -62,6 +63,8 @@ class _BadArgument(Exception):  # noqa: N818 - never leaves this module
 
 
 def _to_text(value: object) -> Argument:
+    if type(value) is int and INTEGER_MIN <= value <= INTEGER_MAX:
+        return str(value)  # who asks for 7 means what is written 7
     if type(value) is not str:
         raise _BadArgument(f"must be text, not {_type_name(value)}")
     if len(value) > MAX_TEXT_CHARS:

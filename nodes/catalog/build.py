@@ -13,7 +13,7 @@ import msgspec
 from nodes.catalog.dataset import Dataset
 from nodes.catalog.model import CatalogInfo, Lookup, Progress
 from nodes.catalog.schema_scan import IndexKey, SchemaScan, key_text
-from nodes.catalog.sources import read_records
+from nodes.catalog.sources import Sources
 from nodes.catalog.sql_schema import APPLICATION_ID, FORMAT_VERSION, SqlSchema
 
 SQLITE_CACHE_KIB = 8192
@@ -63,7 +63,7 @@ def _write_tables(
         f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT_VERSION};"
         f"{schema.create_tables()} BEGIN;"
     )
-    scan = SchemaScan()
+    scan = SchemaScan(dataset.reading.types)
     _insert_records(db, dataset, schema, scan, progress)
     if not skip_bad:
         scan.reject_bad_records(dataset)
@@ -97,17 +97,40 @@ def _insert_records(
     progress: Progress,
 ) -> None:
     """Insert every usable record, file by file, and add each to the scan."""
-    paths = [dataset.folder / name for name in dataset.files]
-    total = sum(path.stat().st_size for path in paths)
-    before = 0
-    progress("read", 0, total)
-    for number, (path, name) in enumerate(zip(paths, dataset.files, strict=True)):
-        for position, records, bodies in read_records(path, name, scan.add_bad_record):
+    sources = Sources(dataset.folder, dataset.files, dataset.reading, scan.add_bad_record)
+    reading = _ReadProgress(progress, sources.size, len(dataset.files))
+    for number in range(len(dataset.files)):
+        for position in sources.scan(number):
+            reading.reached(number, position)
+    for number in range(len(dataset.files)):
+        for position, records, bodies in sources.read(number):
             keys = scan.index_keys(records, schema.fields)
             _insert_rows(db, schema, list(chain.from_iterable(zip(repeat(number), *keys, bodies))))
-            progress("read", min(before + position, total), total)
-        before += path.stat().st_size
-    progress("read", total, total)
+            reading.reached(number, position)
+    for field in sources.types.empty_fields():
+        scan.add_field(field, findable=False)
+    reading.end()
+
+
+class _ReadProgress:
+    """The progress of files of which some are gone through twice."""
+
+    def __init__(self, progress: Progress, total: int, files: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._positions = [0] * files
+        self._done = 0
+        progress("read", 0, total)
+
+    def reached(self, number: int, position: int) -> None:
+        """So many bytes of that file are done with."""
+        self._done += position - self._positions[number]
+        self._positions[number] = position
+        self._progress("read", min(self._done, self._total), self._total)
+
+    def end(self) -> None:
+        """All files are."""
+        self._progress("read", self._total, self._total)
 
 
 def _insert_rows(db: sqlite3.Connection, schema: SqlSchema, values: list[IndexKey | bytes]) -> None:

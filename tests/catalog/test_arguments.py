@@ -67,7 +67,8 @@ class Text(str):
         (BY_YEAR, ("Oslo", str(-(2**63) - 1)), "year", "outside the 64 bits"),
         (BY_YEAR, ("Oslo", "9" * 1_000_000), "year", "must be an integer, not '9999"),
         (BY_YEAR, ("Oslo", 10**5000), "year", "outside the 64 bits"),
-        (BY_YEAR, (2002, "Oslo"), "location", "must be text, not int"),
+        (BY_YEAR, (20.5, "Oslo"), "location", "must be text, not float"),
+        (BY_NAME, (2**63,), "name", "must be text, not int"),
         (BY_NAME, (None,), "name", "must be text, not NoneType"),
         (BY_NAME, (b"al",), "name", "must be text, not bytes"),
         (BY_NAME, (["al"],), "name", "must be text, not list"),
@@ -144,3 +145,7 @@ def test_a_value_in_a_message_is_short_and_harmless(value: str) -> None:
     assert len(text) <= 80
     assert text.isprintable()
     text.encode()
+
+
+def test_an_integer_asked_of_a_text_field_is_its_digits() -> None:
+    assert coerce(BY_NAME, (-7,)) == ("-7",)
