@@ -84,7 +84,9 @@ class _Table:
         if report and (note := dialect.note(usual)):
             self._source.note(note)
         line = 1 + bool(dialect.named_bytes)
-        for batch in RowReader(self._source, dialect, report=report).batches():
+        line_bytes = max(1, len(whole) // max(1, whole.count("\n")))
+        reader = RowReader(self._source, dialect, line_bytes=line_bytes, report=report)
+        for batch in reader.batches():
             if self._fields:
                 yield batch
                 continue

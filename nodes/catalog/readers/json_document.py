@@ -18,6 +18,7 @@ from nodes.catalog.readers.json_window import JsonWindow, TooLargeError
 from nodes.catalog.readers.records import (
     HALF_CHARACTER_REASON,
     MAX_RECORD_BYTES,
+    READ_BLOCK_BYTES,
     TOO_DEEP_REASON,
     TOO_LARGE_REASON,
     BadRecordError,
@@ -44,11 +45,12 @@ _decode_array = msgspec.json.Decoder(list[Record]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Record]).decode
 
 
-def read_json(source: Source) -> Iterator[Batch]:
+def read_json(source: Source, *, block_bytes: int = READ_BLOCK_BYTES) -> Iterator[Batch]:
     """Read the records of a JSON file.
 
     Args:
         source: The file.
+        block_bytes: About how much is read at once.
 
     Raises:
         DataError: It cannot be read, is no JSON, or it cannot be told where its records are.
@@ -58,7 +60,7 @@ def read_json(source: Source) -> Iterator[Batch]:
         yield from read_json_lines(source)
         return
     with source.open() as stream:
-        document = _Document(source, JsonWindow(source, stream))
+        document = _Document(source, JsonWindow(source, stream, block_bytes=block_bytes))
         yield from document.records()
 
 

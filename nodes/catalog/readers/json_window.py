@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 
 from nodes.catalog.readers.json_values import DECODER, skip_blanks, syntax_reason
 from nodes.catalog.readers.records import MAX_RECORD_BYTES, READ_BLOCK_BYTES
@@ -12,7 +13,9 @@ from nodes.errors import DataError
 
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _OUTSIDE_TEXT = re.compile(rb'["\[\]{},]')
-_INSIDE_TEXT = re.compile(rb'["\\]')
+_INSIDE_TEXT = re.compile(rb'(?:\\.|[^"\\])*"', re.DOTALL)
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: 1 and -1
+_NO_BRACKETS = bytes(set(range(256)).difference(b"[{]}"))
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
 CUT_CHARS = 12
 """A fault so near to what is read so far may be none: an escape or a name may be cut there."""
@@ -25,8 +28,11 @@ class TooLargeError(Exception):
 class JsonWindow:
     """The part of a JSON file from a cursor on, as far as it is read."""
 
-    def __init__(self, source: Source, stream: ByteStream) -> None:
+    def __init__(
+        self, source: Source, stream: ByteStream, *, block_bytes: int = READ_BLOCK_BYTES
+    ) -> None:
         self._source = source
+        self._block_bytes = block_bytes
         self._stream = stream
         self._buffer = b""
         self._at = 0
@@ -37,11 +43,14 @@ class JsonWindow:
 
     # -- what comes next -------------------------------------------------------------------------
 
-    def fill(self, size: int = READ_BLOCK_BYTES) -> bool:
-        """Read on until so many bytes are there; False if the file ends before that."""
+    def fill(self, size: int = 0) -> bool:
+        """Read on until so many bytes are there (a block, if not said); False if the file ends
+        before that.
+        """
+        size = size or self._block_bytes
         while not self._ended and len(self._buffer) - self._at < size:
             missing = size - (len(self._buffer) - self._at)
-            block = self._stream.read(max(missing, READ_BLOCK_BYTES))
+            block = self._stream.read(max(missing, self._block_bytes))
             self._ended = not block
             self._passed += self._at
             self._buffer = self._buffer[self._at :] + block
@@ -61,7 +70,7 @@ class JsonWindow:
         """What is left of the line at the cursor, if it ends within the limit of a record and
         something follows it; else nothing.
         """
-        size = READ_BLOCK_BYTES
+        size = self._block_bytes
         while True:
             whole = not self.fill(size)
             end = self._buffer.find(b"\n", self._at)
@@ -131,7 +140,7 @@ class JsonWindow:
                     return value, text
             if len(self._buffer) - self._at > MAX_RECORD_BYTES:
                 raise TooLargeError
-            self.fill(max(READ_BLOCK_BYTES, 2 * (len(self._buffer) - self._at)))
+            self.fill(max(self._block_bytes, 2 * (len(self._buffer) - self._at)))
 
     def skip_value(self) -> None:
         """Take the value at the cursor, whatever its size, unread.
@@ -140,27 +149,36 @@ class JsonWindow:
             DataError: the file ends before it does.
         """
         depth, inside = 0, False
-        while self.fill(1):
-            found = (_INSIDE_TEXT if inside else _OUTSIDE_TEXT).search(self._buffer, self._at)
-            if found is None:
+        while self._fill_whole_escapes():
+            after, quotes = _depth_after(self._buffer[self._at :], depth, inside=inside)
+            if after:  # it does not end in this stretch
+                depth = after
+                inside ^= quotes % 2 == 1
                 self.take(len(self._buffer) - self._at)
                 continue
-            mark = found.group()
-            if mark == b"\\":
+            while self._at < len(self._buffer):
+                found = (_INSIDE_TEXT if inside else _OUTSIDE_TEXT).search(self._buffer, self._at)
+                if found is None:
+                    self.take(len(self._buffer) - self._at)
+                    break
+                mark = found.group()[-1:]
+                if depth == 0 and mark in b",]}":
+                    self.take(found.start() - self._at)
+                    return
                 self.take(found.end() - self._at)
-                self.fill(1)
-                self.take(min(1, len(self._buffer) - self._at))
-                continue
-            if depth == 0 and mark in b",]}":
-                self.take(found.start() - self._at)
-                return
-            self.take(found.end() - self._at)
-            inside ^= mark == b'"'
-            depth += (mark in b"[{") - (mark in b"]}")
-            if depth == 0 and not inside:
-                return
+                inside ^= mark == b'"'
+                depth += (mark in b"[{") - (mark in b"]}")
+                if depth == 0 and not inside:
+                    return
         if depth or inside:
             raise self._broken(0, "it ends too early")
+
+    def _fill_whole_escapes(self) -> bool:
+        """Whether there is more; if so, what is there does not end within an escape."""
+        self.fill(self._block_bytes)
+        while self._buffer.endswith(b"\\") and self.fill(len(self._buffer) - self._at + 1):
+            pass
+        return self.fill(1)
 
     def _move(self, at: int) -> None:
         """Move the cursor over characters of one byte each."""
@@ -186,6 +204,23 @@ class JsonWindow:
                     block = block[block.rfind(b"\n") + 1 :]
                 column += len(block.translate(None, _CONTINUATION_BYTES))
         return DataError(f"{self._source.name}, line {line}, column {column}: not JSON: {why}")
+
+
+def _depth_after(text: bytes, depth: int, *, inside: bool) -> tuple[int, int]:
+    """How many brackets are open after some JSON, 0 if all were closed in it; and its quotes.
+
+    Args:
+        text: The JSON, which does not end within an escape.
+        depth: How many are open before it.
+        inside: Whether it begins within a string.
+    """
+    if b"\\" in text:
+        text = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    parts = text.split(b'"')
+    outside = b"".join(parts[1 if inside else 0 :: 2])
+    steps = memoryview(outside.translate(_STEPS, _NO_BRACKETS)).cast("b")
+    ended = depth == 0 or min(accumulate(steps, initial=depth)) <= 0
+    return 0 if ended else depth + sum(steps), len(parts) - 1
 
 
 def _size(text: str) -> int:

@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from nodes.catalog.readers.dialect import Dialect
 from nodes.catalog.readers.lines import line_blocks
-from nodes.catalog.readers.records import MAX_RECORD_BYTES, TOO_LARGE_REASON
+from nodes.catalog.readers.records import MAX_RECORD_BYTES, READ_BLOCK_BYTES, TOO_LARGE_REASON
 from nodes.catalog.readers.source import Source
 
 Row = list[str]
+BLOCK_LINES = 250
+"""About how many lines are read at once: more take longer, outside of the processor's cache."""
 
 
 class RowBatch(NamedTuple):
@@ -29,17 +31,19 @@ class RowReader:
     is not closed, only the line that opens it is bad, and reading goes on with the next.
     """
 
-    def __init__(self, source: Source, dialect: Dialect, *, report: bool) -> None:
+    def __init__(self, source: Source, dialect: Dialect, *, line_bytes: int, report: bool) -> None:
         """Initialize.
 
         Args:
             source: The file.
             dialect: How its cells are told apart.
+            line_bytes: About how long its lines are.
             report: Whether bad rows are reported; a file that is read twice has them once.
         """
         self._source = source
         self._dialect = dialect
         self._report = report
+        self._block_bytes = min(READ_BLOCK_BYTES, BLOCK_LINES * line_bytes)
         # The library's limit is one for the whole process; it is only ever raised.
         csv.field_size_limit(max(csv.field_size_limit(), 2 * MAX_RECORD_BYTES))
 
@@ -48,13 +52,18 @@ class RowReader:
         carried: list[str] = []  # the lines of a row that goes on in the next block
         expected = 1
         skipped = self._dialect.named_bytes
-        for number, block in line_blocks(self._source, report=self._report):
+        for number, block in line_blocks(
+            self._source, report=self._report, block_bytes=self._block_bytes
+        ):
             text = block[skipped:] if number == 1 else block
             first = number + (number == 1 and skipped > 0)
             if carried and number != expected:  # a line between them was left out
                 yield self._row_by_row(carried, expected - len(carried), ended=True)[0]
                 carried = []
             expected = number + block.count(b"\n") + (not block.endswith(b"\n"))
+            if carried and b'"' not in text and len(carried) * len(carried[0]) < MAX_RECORD_BYTES:
+                carried += io.StringIO(_decoded(text), newline="\n").readlines()
+                continue
             batch = None if carried else self._whole_block(text, first)
             if batch is None:
                 lines = carried + io.StringIO(_decoded(text), newline="\n").readlines()

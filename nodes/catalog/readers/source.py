@@ -28,6 +28,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_USUAL_ENCODINGS = [
+    *("cp1252", "cp1250", "cp1251", "cp932", "gb18030", "big5", "euc_kr", "mac_roman"),
+    *("cp1253", "cp1254", "cp1255", "cp1256"),
+]
+"""Those to name first of several that fit alike."""
 _UNDECODABLE = "\udcff"
 codecs.register_error("rollcall.undecodable", lambda error: (_UNDECODABLE, _end_of(error)))
 
@@ -121,8 +126,15 @@ class Source:
                 except UnicodeDecodeError as error:
                     if len(block) - error.start < 4:  # a character that the block's end cuts
                         continue
-                    found = from_bytes(block).best()
-                    return "" if found is None or found.encoding == "utf_8" else found.encoding
+                    # Of a part, as a whole block is taken for one of several that fit less.
+                    near = block[max(0, error.start - GUESSED_BYTES // 8) :][: GUESSED_BYTES // 4]
+                    matches = from_bytes(near, cp_isolation=_USUAL_ENCODINGS) or from_bytes(near)
+                    best = matches.best()
+                    if best is None or best.encoding == "utf_8":
+                        return ""
+                    fitting = {one.encoding for one in matches if one.chaos <= best.chaos}
+                    usual = (one for one in _USUAL_ENCODINGS if one in fitting)
+                    return next(usual, best.encoding)
         return ""
 
     def not_utf8(self, at: int) -> str:
@@ -133,10 +145,13 @@ class Source:
         """
         if self.options.encoding:
             return f"byte {at} cannot be read as {self.options.encoding}; correct the encoding"
-        guess = self.likely_encoding()
-        advice = f'write encoding = "{guess}" in dataset.toml, or ' if guess else ""
-        likely = f" (the file looks like {guess})" if guess else ""
-        return f"byte {at} is not UTF-8{likely}; {advice}save the file as UTF-8"
+        if guess := self.likely_encoding():
+            return (
+                f'byte {at} is not UTF-8; the file looks like encoding = "{guess}" (dataset.toml)'
+            )
+        return (
+            f"byte {at} is not UTF-8; save the file as UTF-8, or say its encoding in dataset.toml"
+        )
 
 
 class _Limited(io.RawIOBase):
