@@ -13,10 +13,12 @@ from nodes.errors import DataError
 
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _OUTSIDE_TEXT = re.compile(rb'["\[\]{},]')
-_INSIDE_TEXT = re.compile(rb'(?:\\.|[^"\\])*"', re.DOTALL)
+_REST_OF_TEXT = re.compile(rb'(?:\\.|[^"\\])*+"', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: 1 and -1
 _NO_BRACKETS = bytes(set(range(256)).difference(b"[{]}"))
 _CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
+LOOK_AHEAD_BYTES = 1024
+"""What is looked at to see what comes next: a few characters, with blanks between them."""
 CUT_CHARS = 12
 """A fault so near to what is read so far may be none: an escape or a name may be cut there."""
 
@@ -82,7 +84,7 @@ class JsonWindow:
 
     def starts_with(self, pattern: re.Pattern[bytes]) -> bytes:
         """What matches the pattern at the cursor; it stays there."""
-        self.fill()
+        self.fill(max(self._block_bytes, LOOK_AHEAD_BYTES))
         found = pattern.match(self._buffer, self._at)
         return b"" if found is None else found.group()
 
@@ -149,17 +151,20 @@ class JsonWindow:
             DataError: the file ends before it does.
         """
         depth, inside = 0, False
-        while self._fill_whole_escapes():
-            after, quotes = _depth_after(self._buffer[self._at :], depth, inside=inside)
+        while stretch := self._stretch():
+            after, quotes = _depth_after(stretch, depth, inside=inside)
             if after:  # it does not end in this stretch
                 depth = after
                 inside ^= quotes % 2 == 1
-                self.take(len(self._buffer) - self._at)
+                self.take(len(stretch))
                 continue
-            while self._at < len(self._buffer):
-                found = (_INSIDE_TEXT if inside else _OUTSIDE_TEXT).search(self._buffer, self._at)
+            end = self._at + len(stretch)
+            looked_at = depth
+            while self._at < end and depth <= looked_at:
+                look = _REST_OF_TEXT.match if inside else _OUTSIDE_TEXT.search
+                found = look(self._buffer, self._at, end)
                 if found is None:
-                    self.take(len(self._buffer) - self._at)
+                    self.take(end - self._at)
                     break
                 mark = found.group()[-1:]
                 if depth == 0 and mark in b",]}":
@@ -173,12 +178,13 @@ class JsonWindow:
         if depth or inside:
             raise self._broken(0, "it ends too early")
 
-    def _fill_whole_escapes(self) -> bool:
-        """Whether there is more; if so, what is there does not end within an escape."""
-        self.fill(self._block_bytes)
-        while self._buffer.endswith(b"\\") and self.fill(len(self._buffer) - self._at + 1):
-            pass
-        return self.fill(1)
+    def _stretch(self) -> bytes:
+        """Some of what is left, which does not end within an escape."""
+        self.fill()
+        size = self._block_bytes
+        while self._buffer[self._at : self._at + size].endswith(b"\\") and self.fill(size + 1):
+            size += 1
+        return self._buffer[self._at : self._at + size]
 
     def _move(self, at: int) -> None:
         """Move the cursor over characters of one byte each."""
