@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from nodes.catalog.arguments import quoted
 from nodes.catalog.dataset import DEFAULT_LOOKUPS, MAX_LOOKUPS, Dataset
 from nodes.catalog.files import DEFINITION_FILE
+from nodes.catalog.readers.json_document import keys_note
 from nodes.catalog.reports import CheckReport, FieldReport
 from nodes.errors import DataError
 from nodes.support.verbs import RESERVED
@@ -74,8 +75,8 @@ def proposed_definition(dataset: Dataset, report: CheckReport) -> str:
     lookups: dict[str, tuple[str, ...]] = {}
     if all(field in fields and fields[field].values for field in ("name", "location", "year")):
         lookups = dict(DEFAULT_LOOKUPS)
-    led = {on[0] for on in lookups.values()}
-    useful = [field for field in report.fields if field.name not in led and _is_useful(field)]
+    covered = {field for on in lookups.values() for field in on}
+    useful = [field for field in report.fields if field.name not in covered and _is_useful(field)]
     names = _lookup_names([field.name for field in useful[: MAX_LOOKUPS - len(lookups)]], lookups)
     lookups |= {name: (field,) for name, field in names.items()}
     if not lookups:
@@ -83,7 +84,9 @@ def proposed_definition(dataset: Dataset, report: CheckReport) -> str:
             f"{dataset.folder}: there is no field by which few records would be found; see:"
             " rollcall-nodes data check"
         )
-    return definition_text(report.name, lookups, files=dataset.files)
+    key = dataset.reading.key
+    keyed = any(keys_note(key) in file.notes for file in report.files)
+    return definition_text(report.name, lookups, files=dataset.files, key=key if keyed else "")
 
 
 def _is_useful(field: FieldReport) -> bool:
@@ -99,6 +102,7 @@ def definition_text(
     lookups: Mapping[str, str | tuple[str, ...]],
     *,
     files: Sequence[str] = (),
+    key: str = "",
     whole: bool = True,
 ) -> str:
     """The text of a `dataset.toml`, which is always valid.
@@ -107,11 +111,14 @@ def definition_text(
         name: The dataset's name.
         lookups: The fields of each lookup.
         files: The files to name; none if they are found out.
+        key: The field that takes the keys of records; "" for none.
         whole: Whether it is all of the file, and not an addition.
     """
     lines = [f"name = {_toml_string(name)}"] if whole else []
     if files:
         lines.append(f"files = [{', '.join(map(_toml_string, files))}]")
+    if key:
+        lines.append(f"key = {_toml_string(key)}")
     lines += ["", "[lookups]"] if lines else ["[lookups]"]
     for lookup, on in lookups.items():
         fields = (on,) if isinstance(on, str) else on

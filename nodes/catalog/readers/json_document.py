@@ -39,10 +39,17 @@ may come among them."""
 SLOW_RECORDS = 500
 """Records in a batch of those that the strict parser reads."""
 
+NO_KEY_NOTE = 'the keys of its records are left out; key = "name" in dataset.toml has them kept'
+
 _ARRAY_OF_OBJECTS = re.compile(rb"\[[ \t\r\n]*\{")
 _COMMA = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 _decode_array = msgspec.json.Decoder(list[Record]).decode
 _decode_object = msgspec.json.Decoder(dict[str, Record]).decode
+
+
+def keys_note(field: str) -> str:
+    """What is said of a file with an object of records, whose keys are values of a field."""
+    return f"the keys of its records are their {quoted(field)}, where they have none"
 
 
 def read_json(source: Source, *, block_bytes: int = READ_BLOCK_BYTES) -> Iterator[Batch]:
@@ -133,7 +140,8 @@ class _Document:
                 yield self._batch(held)
                 yield from self._stretches(keyed=True)
                 return
-        yield self._batch(held)
+        if held:
+            yield self._batch(held)
 
     def _next_key(self) -> str | None:
         """The key of the next member, taken with its colon; None at the object's end."""
@@ -247,10 +255,16 @@ class _Document:
         self._window.skip_value()
         return reason, ""
 
+    def _note_keys(self) -> None:
+        field = self._source.options.key
+        self._source.note(keys_note(field) if field else NO_KEY_NOTE)
+
     def _batch(self, values: Sequence[tuple[str | None, object, str]]) -> Batch:
         """The records among some values; the others are reported."""
         records: list[Record] = []
         bodies: list[bytes] = []
+        if values[0][0] is not None:
+            self._note_keys()
         for key, value, text in values:
             self._number += 1
             record = value

@@ -75,8 +75,9 @@ def _encoding(path: Path, definition: Mapping[str, object]) -> str:
     if not name:
         return ""
     try:
-        if b"".decode(name) == "":  # what is no encoding of text (as "hex") raises as well
-            return codecs.lookup(name).name
+        b"a".decode(name, "replace")  # what is no encoding of text, as "hex", raises as well
+        codecs.getincrementaldecoder(name)
+        return codecs.lookup(name).name
     except (LookupError, ValueError):
         pass
     raise DataError(

@@ -91,7 +91,7 @@ def _sheet(source: Source, names: Sequence[str], book: object) -> str:
         )
     if wanted:
         return wanted
-    filled = [one for one in names if book.get_sheet_by_name(one).total_height > 1]  # type: ignore[attr-defined]
+    filled = [one for one in names if book.get_sheet_by_name(one).total_height > 0]  # type: ignore[attr-defined]
     if not filled:
         raise DataError(f"{source.name}: there are no rows in it below a header")
     if len(filled) > 1:
