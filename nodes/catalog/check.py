@@ -76,7 +76,9 @@ class _Check:
         files = [self._file(sources, number) for number in range(len(dataset.files))]
         for field in sources.types.empty_fields():
             scan.add_field(field, findable=False)
-        problem = next(iter(self._problems.values()), "")
+        problem = "\n".join(
+            self._problems[name] for name in dataset.files if name in self._problems
+        )
         lookups: tuple[Lookup, ...] = ()
         if not problem:
             try:

@@ -74,21 +74,26 @@ def check(folder: Path | None, as_json: bool) -> None:
 
 @data.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--show", is_flag=True, help="Print it, and write nothing.")
 @explained
-def init(folder: Path) -> None:
+def init(folder: Path, show: bool) -> None:
     """Write a dataset.toml for the records in DIR, which has none.
 
     It has a lookup on each field whose values find few records (a thousand at
     most, on the average). Change it as you like.
     """
     text = propose_definition(folder)
+    lines = text.rstrip("\n").split("\n")
+    if show:
+        _say(lines)
+        return
     path = folder / "dataset.toml"
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {explain_os_error(error)}") from None
-    _say([f"{path} is written:", "", *text.rstrip("\n").split("\n")])
+    _say([f"{path} is written:", "", *lines])
 
 
 @data.command()

@@ -51,7 +51,8 @@ def main() -> None:
             runs = [[built(tree, file, asked.records) for tree in trees] for _ in range(RUNS)]
             times = [min(run[number][0] for run in runs) for number in range(len(trees))]
             peaks = [max(run[number][1] for run in runs) for number in range(len(trees))]
-            line = f"{name:20}{times[0]:8.2f} s{asked.records / times[0]:11,.0f}{peaks[0] / MB:7.0f} MB"
+            per_s = asked.records / times[0]
+            line = f"{name:20}{times[0]:8.2f} s{per_s:11,.0f}{peaks[0] / MB:7.0f} MB"
             if asked.against:
                 line += f"   {times[0] / times[1]:.2f} of its time, its peak {peaks[1] / MB:.0f} MB"
             print(line, flush=True)

@@ -23,7 +23,7 @@ def test_a_file_is_read_as_it_is_found(tmp_path: Path, one: File) -> None:
             bad = " ".join(read(path).bad.values())
         except DataError as error:
             bad = str(error)
-        assert 'looks like encoding = "' in bad
+        assert 'write encoding = "' in bad
         assert read(path, encoding="cp1252").records == one.records
     else:
         reading = read(path)

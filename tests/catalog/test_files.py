@@ -169,8 +169,8 @@ def test_numbers_are_found_by_their_digits_where_text_is_declared(put: Put, ask:
 # -- data init -----------------------------------------------------------------------------------
 
 
-def init(folder: Path) -> tuple[int, str]:
-    done = CliRunner().invoke(command, ["init", str(folder)], catch_exceptions=False)
+def init(folder: Path, *options: str) -> tuple[int, str]:
+    done = CliRunner().invoke(command, ["init", str(folder), *options], catch_exceptions=False)
     return done.exit_code, done.output
 
 
@@ -188,8 +188,12 @@ def test_a_definition_is_written_that_serves_the_records(put: Put, ask: Ask) -> 
         for n in range(2200)
     ]
     folder = put({'quo"te\x7f.json': rows, "b.csv": "id,note\n1,\n"})
+    code, shown = init(folder, "--show")
+    assert code == 0
+    assert not (folder / "dataset.toml").exists()
     code, told = init(folder)
     assert code == 0
+    assert told.endswith(shown)
     assert str(folder / "dataset.toml") in told
     text = (folder / "dataset.toml").read_text()
     written = tomllib.loads(text)

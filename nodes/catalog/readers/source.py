@@ -132,7 +132,8 @@ class Source:
                     best = matches.best()
                     if best is None or best.encoding == "utf_8":
                         return ""
-                    fitting = {one.encoding for one in matches if one.chaos <= best.chaos}
+                    fit = [one for one in matches if one.chaos <= best.chaos]
+                    fitting = {name for one in fit for name in one.could_be_from_charset}
                     usual = (one for one in _USUAL_ENCODINGS if one in fitting)
                     return next(usual, best.encoding)
         return ""
@@ -147,10 +148,11 @@ class Source:
             return f"byte {at} cannot be read as {self.options.encoding}; correct the encoding"
         if guess := self.likely_encoding():
             return (
-                f'byte {at} is not UTF-8; the file looks like encoding = "{guess}" (dataset.toml)'
+                f"byte {at} is not UTF-8, it looks like {guess}: save the file as UTF-8, or write"
+                f' encoding = "{guess}" in dataset.toml'
             )
         return (
-            f"byte {at} is not UTF-8; save the file as UTF-8, or say its encoding in dataset.toml"
+            f"byte {at} is not UTF-8: save the file as UTF-8, or say its encoding in dataset.toml"
         )
 
 

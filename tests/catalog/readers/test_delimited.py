@@ -196,9 +196,9 @@ def test_a_likely_encoding_is_named(tmp_path: Path) -> None:
     reading = read(file)
     assert lines_of(reading.bad) == [3, 4, 5]
     assert len(reading.records) == 1
-    assert 'looks like encoding = "cp1252"' in reading.bad["a.csv, line 3"]
+    assert 'write encoding = "cp1252"' in reading.bad["a.csv, line 3"]
     file.write_bytes("名前,都市\n太郎,東京\n".encode("shift_jis"))
-    with pytest.raises(DataError, match=r'in its first line byte 1 is not UTF-8; .*"cp932"'):
+    with pytest.raises(DataError, match=r'in its first line byte 1 is not UTF-8, .*"cp932"'):
         read(file)
     assert read(file, encoding="cp932").records == [{"名前": "太郎", "都市": "東京"}]
 
