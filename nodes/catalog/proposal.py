@@ -31,9 +31,7 @@ def missing_fields_error(
         examples: Some of `found` that a lookup could be on.
     """
     path = dataset.folder / DEFINITION_FILE
-    there = ", ".join(map(quoted, found[:MAX_FIELDS_NAMED])) or "none"
-    if len(found) > MAX_FIELDS_NAMED:
-        there += f" and {len(found) - MAX_FIELDS_NAMED} more"
+    there = field_list(found)
     absent = [field for field, has in missing.items() if not has]
     reasons = [
         f"{quoted(field)} {has}: a lookup needs text or numbers"
@@ -59,6 +57,13 @@ def missing_fields_error(
         f"{dataset.folder}: {why}, so the default lookups do not fit; the fields found are {there}."
         f" {advice}"
     )
+
+
+def field_list(fields: Sequence[str]) -> str:
+    """Fields for a message, in quotes, as a blank in a name is not seen otherwise."""
+    more = len(fields) - MAX_FIELDS_NAMED
+    named = ", ".join(map(quoted, fields[:MAX_FIELDS_NAMED])) or "none"
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def proposed_definition(dataset: Dataset, report: CheckReport) -> str:

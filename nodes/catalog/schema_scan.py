@@ -8,10 +8,11 @@ from typing import cast
 
 import msgspec
 
-from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
+from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN, quoted
 from nodes.catalog.dataset import Dataset
+from nodes.catalog.files import DEFINITION_FILE
 from nodes.catalog.model import Lookup
-from nodes.catalog.proposal import missing_fields_error
+from nodes.catalog.proposal import field_list, missing_fields_error
 from nodes.catalog.readers.records import Records, UniformRecords
 from nodes.catalog.reports import BadRecord, FieldReport
 from nodes.errors import DataError
@@ -149,7 +150,8 @@ class SchemaScan:
             return None
         if str in key_types or self._declared.get(field) == "text":
             return "text"
-        return "number" if float in key_types else "integer"
+        is_number = float in key_types or self._declared.get(field) == "number"
+        return "number" if is_number else "integer"
 
     def lookups(self, dataset: Dataset, *, reasons: bool = True) -> tuple[Lookup, ...]:
         """The dataset's lookups with the types of their fields.
@@ -165,6 +167,7 @@ class SchemaScan:
             there = ", ".join(dataset.files)[:200]
             why = self._why() if reasons else ""
             raise DataError(f"{dataset.folder}: there is no usable record in {there}{why}")
+        self._check_declared(dataset)
         wanted = dataset.fields()
         types = {field: kind for field in wanted if (kind := self.type_of(field))}
         if missing := {field: self._instead(field) for field in wanted if field not in types}:
@@ -174,6 +177,19 @@ class SchemaScan:
             Lookup(name, fields, tuple(types[field] for field in fields))
             for name, fields in dataset.lookups.items()
         )
+
+    def _check_declared(self, dataset: Dataset) -> None:
+        """Raises `DataError` if a type is declared that a field cannot have."""
+        looked_up = dataset.fields()
+        for field, kind in self._declared.items():
+            if field not in self._fields and not self.more_fields:
+                there = field_list(self.fields())
+                why = f"no record has {quoted(field)}; the fields found are {there}"
+            elif field in looked_up and kind != "text" and self.type_of(field) == "text":
+                why = f"{quoted(field)} is to be {kind}, and some records have text in it"
+            else:
+                continue
+            raise DataError(f"{dataset.folder / DEFINITION_FILE}: [types]: {why}")
 
     def _instead(self, field: str) -> str:
         """What records have in a field that has no value to find them by; "" if it is not there."""

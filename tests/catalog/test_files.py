@@ -166,6 +166,22 @@ def test_numbers_are_found_by_their_digits_where_text_is_declared(put: Put, ask:
     assert catalog.records("q", "7") == catalog.records("q", 7) == [{"code": 7}]
 
 
+def test_types_that_no_field_can_have_are_refused(put: Put, ask: Ask) -> None:
+    table = definition({"q": ["a"], "p": ["c"]})
+    for types, message in (
+        ('b = "text"', "[types]: no record has 'b'; the fields found are 'a', 'c'"),
+        ('c = "integer"', "[types]: 'c' is to be integer, and some records have text in it"),
+    ):
+        data = put({"a.json": [{"a": 1, "c": "x"}], "dataset.toml": f"{table}[types]\n{types}\n"})
+        assert message in check_data(data).problem
+        with pytest.raises(DataError, match="types"):
+            ensure_catalog(data)
+    # A lookup on a field that is declared a number may ask for fractions.
+    put({"dataset.toml": f'{table}[types]\na = "number"\n'})
+    catalog = ask(data)
+    assert (len(catalog.records("q", 1.0)), catalog.records("q", "1.5")) == (1, [])
+
+
 # -- data init -----------------------------------------------------------------------------------
 
 
