@@ -40,7 +40,7 @@ def propose_definition(data: Path) -> str:
         DataError: There is one, or no lookup could be on any field.
     """
     if not data.is_dir():
-        raise DataError(f"{data}: only a folder has a {DEFINITION_FILE}")
+        raise DataError(f"{data}: there is no such folder, in which a {DEFINITION_FILE} could be")
     if (data / DEFINITION_FILE).exists():
         raise DataError(f"{data / DEFINITION_FILE} is there already; it is left as it is")
     dataset = load_dataset(data)

@@ -91,7 +91,7 @@ def proposed_definition(dataset: Dataset, report: CheckReport) -> str:
         )
     key = dataset.reading.key
     keyed = any(keys_note(key) in file.notes for file in report.files)
-    return definition_text(report.name, lookups, files=dataset.files, key=key if keyed else "")
+    return definition_text(report.name, lookups, key=key if keyed else "")
 
 
 def _is_useful(field: FieldReport) -> bool:
@@ -106,7 +106,6 @@ def definition_text(
     name: str,
     lookups: Mapping[str, str | tuple[str, ...]],
     *,
-    files: Sequence[str] = (),
     key: str = "",
     whole: bool = True,
 ) -> str:
@@ -115,13 +114,10 @@ def definition_text(
     Args:
         name: The dataset's name.
         lookups: The fields of each lookup.
-        files: The files to name; none if they are found out.
         key: The field that takes the keys of records; "" for none.
         whole: Whether it is all of the file, and not an addition.
     """
     lines = [f"name = {_toml_string(name)}"] if whole else []
-    if files:
-        lines.append(f"files = [{', '.join(map(_toml_string, files))}]")
     if key:
         lines.append(f"key = {_toml_string(key)}")
     lines += ["", "[lookups]"] if lines else ["[lookups]"]
