@@ -12,7 +12,6 @@ from nodes.catalog.files import DEFINITION_FILE
 from nodes.catalog.readers.json_document import keys_note
 from nodes.catalog.reports import CheckReport, FieldReport
 from nodes.errors import DataError
-from nodes.support.verbs import RESERVED
 
 MAX_RECORDS_PER_VALUE = 1000
 """A lookup that finds more records than that on the average is not proposed."""
@@ -130,7 +129,7 @@ def definition_text(
 def _lookup_names(fields: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
     """Fields by the name of a lookup on each; all names differ."""
     names: dict[str, str] = {}
-    used = {*taken, *RESERVED}
+    used = set(taken)
     for field in fields:
         stem = "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
         name, number = stem, 1
