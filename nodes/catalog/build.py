@@ -17,7 +17,7 @@ from nodes.catalog.dataset import Dataset
 from nodes.catalog.keys import IndexKey, KeyColumn, differing, fold_key, key_text
 from nodes.catalog.model import CatalogInfo, Lookup, Progress
 from nodes.catalog.schema_scan import SchemaScan
-from nodes.catalog.sources import read_records
+from nodes.catalog.sources import Sources
 from nodes.catalog.spread import (
     MAX_KEYS,
     add_elements,
@@ -80,7 +80,7 @@ def _write_tables(
     create_elements(db)
     for table in schema.words.values():
         create_words(db, table)
-    scan = SchemaScan()
+    scan = SchemaScan(dataset.reading.types)
     _insert_records(db, dataset, schema, scan, progress)
     if not skip_bad:
         scan.reject_bad_records(dataset)
@@ -143,20 +143,43 @@ def _insert_records(
     progress: Progress,
 ) -> None:
     """Insert every usable record, file by file, and add each to the scan."""
-    paths = [dataset.folder / name for name in dataset.files]
-    total = sum(path.stat().st_size for path in paths)
-    before = 0
+    sources = Sources(dataset.folder, dataset.files, dataset.reading, scan.add_bad_record)
+    reading = _ReadProgress(progress, sources.size, len(dataset.files))
+    for number in range(len(dataset.files)):
+        for position in sources.scan(number):
+            reading.reached(number, position)
     fields = dataset.fields()
-    progress("read", 0, total)
-    for number, (path, name) in enumerate(zip(paths, dataset.files, strict=True)):
-        for position, records, bodies in read_records(path, name, scan.add_bad_record):
+    for number in range(len(dataset.files)):
+        for position, records, bodies in sources.read(number):
             first = scan.records + 1
             columns = dict(zip(fields, scan.key_columns(records, fields), strict=True))
             keys = _insert_keys(db, schema, columns, first)
             _insert_rows(db, schema, list(chain.from_iterable(zip(repeat(number), *keys, bodies))))
-            progress("read", min(before + position, total), total)
-        before += path.stat().st_size
-    progress("read", total, total)
+            reading.reached(number, position)
+    for field in sources.types.empty_fields():
+        scan.add_field(field, findable=False)
+    reading.end()
+
+
+class _ReadProgress:
+    """The progress of files of which some are gone through twice."""
+
+    def __init__(self, progress: Progress, total: int, files: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._positions = [0] * files
+        self._done = 0
+        progress("read", 0, total)
+
+    def reached(self, number: int, position: int) -> None:
+        """So many bytes of that file are done with."""
+        self._done += position - self._positions[number]
+        self._positions[number] = position
+        self._progress("read", min(self._done, self._total), self._total)
+
+    def end(self) -> None:
+        """All files are."""
+        self._progress("read", self._total, self._total)
 
 
 def _insert_keys(

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
-from nodes.catalog.arguments import quoted
 from nodes.catalog.declared_lookups import (
     DeclaredLookups,
     distinct_strings,
     folding,
     read_lookups,
 )
-from nodes.catalog.sources import FILE_SUFFIXES
+from nodes.catalog.files import DEFINITION_FILE, checked_names, declared_files, discovered_files
+from nodes.catalog.readers.formats import SUFFIXES_TEXT, format_of, stem_of
+from nodes.catalog.readers.options import OPTION_KEYS, ReadingOptions, read_options
 from nodes.catalog.store import StoreDefinition, check_kinds, read_store
 from nodes.errors import DataError
 
-DEFINITION_FILE = "dataset.toml"
-_KEYS = ("name", "files", "lookups", "fold", "store")
 DEFAULT_LOOKUPS = DeclaredLookups(
     {"getbyname": ("name",), "getbylocation": ("location",), "getbyyear": ("location", "year")}
 )
 """The lookups of a dataset that declares none."""
+DEFAULT_KEY = "name"
+"""The field of such a dataset that takes the keys of an object of records."""
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -39,6 +38,8 @@ class Dataset(msgspec.Struct, frozen=True):
         declared: Whether `dataset.toml` declares the lookups; if not, they are the default ones.
         store: Where workers find the records, if not in a catalog of their own. Such a dataset
             may have no files here.
+        reading: How the files are to be read.
+        files_declared: Whether `dataset.toml` names the files.
     """
 
     folder: Path
@@ -47,6 +48,8 @@ class Dataset(msgspec.Struct, frozen=True):
     lookups: DeclaredLookups
     declared: bool
     store: StoreDefinition | None = None
+    reading: ReadingOptions = ReadingOptions()
+    files_declared: bool = False
 
     def fields(self) -> tuple[str, ...]:
         """Every field that a lookup is on, once, in order of first use."""
@@ -68,16 +71,22 @@ def load_dataset(data: Path) -> Dataset:
 
 def _load_dataset(data: Path) -> Dataset:
     if data.is_file():
-        if data.suffix.lower() not in FILE_SUFFIXES:
-            raise DataError(f"{data}: records must be in a {_join_names(FILE_SUFFIXES)} file")
-        _check_file_name(data.name, data.parent)
+        if format_of(data.name) is None:
+            raise DataError(f"{data}: this file is of no kind that is read: {SUFFIXES_TEXT}")
         return Dataset(
-            data.parent, _valid_name(data.stem), (data.name,), DEFAULT_LOOKUPS, declared=False
+            folder=data.parent,
+            name=_valid_name(stem_of(data.name)),
+            files=checked_names(data.parent, [data.name]),
+            lookups=DEFAULT_LOOKUPS,
+            declared=False,
+            reading=ReadingOptions(key=DEFAULT_KEY),
         )
     if not data.is_dir():
         raise DataError(f"{data}: no such folder or file of records")
     definition = _read_definition(data / DEFINITION_FILE)
     declared = "lookups" in definition
+    if not declared:
+        definition.setdefault("key", DEFAULT_KEY)
     store = (
         read_store(data / DEFINITION_FILE, definition["store"]) if "store" in definition else None
     )
@@ -91,6 +100,8 @@ def _load_dataset(data: Path) -> Dataset:
         lookups=lookups,
         declared=declared,
         store=store,
+        reading=read_options(data / DEFINITION_FILE, definition),
+        files_declared="files" in definition,
     )
 
 
@@ -109,36 +120,8 @@ def _files(
             raise DataError(f"{folder / DEFINITION_FILE}: files are not read in the mode live")
         return ()
     if "files" in definition:
-        return _declared_files(folder, definition)
-    return _discover_files(folder, needed=store is None)
-
-
-def missing_fields_error(
-    dataset: Dataset, why: str, found: Sequence[str], *, examples: Sequence[str]
-) -> DataError:
-    """The error for lookups on fields that no record has.
-
-    Args:
-        dataset: The dataset with these lookups.
-        why: What is wrong with them, for a message.
-        found: The fields that records have.
-        examples: Some of `found` that a lookup could be on.
-    """
-    path = dataset.folder / DEFINITION_FILE
-    there = _join_names(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
-    if dataset.declared:
-        return DataError(f"{path}: {why}, which a lookup is on; the fields found are {there}")
-    # An existing definition may name the files, so the advice is to add to it.
-    verb, start = (
-        ("add", "") if path.exists() else ("write", f"name = {_toml_string(dataset.name)}\n\n")
-    )
-    names = _lookup_names(examples)
-    lookups = "".join(f"{name} = [{_toml_string(field)}]\n" for name, field in names.items())
-    return DataError(
-        f"{dataset.folder}: {why}, so the default lookups"
-        f" do not fit; the fields found are {there}. Give that folder as the data, and {verb} the"
-        f" lookups you want in {path}, for example:\n\n{start}[lookups]\n{lookups}"
-    )
+        return declared_files(folder, distinct_strings(definition["files"]))
+    return discovered_files(folder, needed=store is None)
 
 
 def _read_definition(path: Path) -> dict[str, object]:
@@ -150,9 +133,10 @@ def _read_definition(path: Path) -> dict[str, object]:
         definition: dict[str, object] = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML in UTF-8: {error}") from None
-    if unknown := definition.keys() - set(_KEYS):
+    known = ("name", "files", "lookups", "fold", "store", *OPTION_KEYS)
+    if unknown := definition.keys() - set(known):
         raise DataError(
-            f"{path}: unknown {_join_names(sorted(unknown))}; there are {', '.join(_KEYS)}"
+            f"{path}: unknown {_join_names(sorted(unknown))}; there are {', '.join(known)}"
         )
     return definition
 
@@ -166,71 +150,11 @@ def _declared_name(folder: Path, definition: dict[str, object]) -> str:
     return name
 
 
-def _declared_files(folder: Path, definition: dict[str, object]) -> tuple[str, ...]:
-    path = folder / DEFINITION_FILE
-    files = distinct_strings(definition["files"])
-    if not files:
-        raise DataError(f"{path}: files must be a list of file names, each once")
-    for file in files:
-        pure = PurePosixPath(file)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in file or "\0" in file:
-            raise DataError(f"{path}: files: {quoted(file)} is not inside the folder")
-        if pure.suffix.lower() not in FILE_SUFFIXES:
-            raise DataError(
-                f"{path}: files: {quoted(file)} is not a {_join_names(FILE_SUFFIXES)} file"
-            )
-        if not (folder / file).is_file():
-            raise DataError(f"{path}: files: there is no file {quoted(file)} in {folder}")
-    return files
-
-
-def _discover_files(folder: Path, *, needed: bool) -> tuple[str, ...]:
-    """Every file of records in the folder, sorted, without hidden files (editors leave some)."""
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in FILE_SUFFIXES and path.name[0] != "." and path.is_file()
-    )
-    if not names and needed:
-        raise DataError(
-            f"{folder}: there are no records here; add a {_join_names(FILE_SUFFIXES)} file"
-        )
-    for name in names:
-        _check_file_name(name, folder)
-    return tuple(names)
-
-
-def _check_file_name(name: str, folder: Path) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{folder}: rename {quoted(name)}, its name is not UTF-8") from None
-
-
 def _valid_name(name: str) -> str:
     """The name of a file or folder, made a valid name of a dataset."""
     clean = "".join(char if char.isprintable() else "?" for char in name)
     return clean[:100] or "records"
 
 
-def _lookup_names(fields: Iterable[str]) -> dict[str, str]:
-    """Fields by the name of an example lookup on each; all names differ."""
-    names: dict[str, str] = {}
-    for number, field in enumerate(fields, 1):
-        name = "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
-        names[f"{name}{number}" if name in names else name] = field
-    return names
-
-
-def _toml_string(text: str) -> str:
-    """A TOML string: the same as JSON's, but DEL is escaped too."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def _join_names(names: Iterable[str]) -> str:
-    return ", ".join(_printable(name) for name in names) or "none"
-
-
-def _printable(text: str) -> str:
-    """Text for a message: cut short, with control characters escaped."""
-    return repr(text[:80])[1:-1]
+    return ", ".join(repr(name[:80])[1:-1] for name in names) or "none"

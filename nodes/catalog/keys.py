@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from nodes.catalog.arguments import INTEGER_MAX, INTEGER_MIN
-from nodes.catalog.records import Records, UniformRecords
+from nodes.catalog.readers.records import Records, UniformRecords
 from nodes.catalog.text_forms import fold
 
 IndexKey = str | int | float | None
@@ -76,16 +76,17 @@ def field_values(records: Records, field: str) -> list[object]:
             name comes first.
     """
     if "." not in field:
-        return _column(records, field)
+        return column_values(records, field)
     head, _, rest = field.partition(".")
-    own, outer = _column(records, field), _column(records, head)
+    own, outer = column_values(records, field), column_values(records, head)
     return [
         within(above, rest) if value is msgspec.UNSET else value
         for value, above in zip(own, outer, strict=True)
     ]
 
 
-def _column(records: Records, field: str) -> list[object]:
+def column_values(records: Records, field: str) -> list[object]:
+    """The value of the field of just that name in each record; UNSET where it has none."""
     if isinstance(records, UniformRecords):
         if field not in records.field_names():
             return [msgspec.UNSET] * len(records)

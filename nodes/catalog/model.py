@@ -1,4 +1,4 @@
-"""The catalog's value types: its lookups and info, a page of an answer, the report of a check."""
+"""The catalog's value types: its lookups and info, a page of an answer."""
 
 from __future__ import annotations
 
@@ -91,63 +91,6 @@ class Page(msgspec.Struct, frozen=True):
     count: int
     after: int | None
     files: tuple[str, ...]
-
-
-class BadRecord(msgspec.Struct, frozen=True):
-    """A record that cannot be used.
-
-    Attributes:
-        where: Its file, and its line or number there.
-        why: The reason.
-    """
-
-    where: str
-    why: str
-
-
-class FileReport(msgspec.Struct, frozen=True):
-    """The numbers of usable and of bad records in a file."""
-
-    name: str
-    records: int
-    bad: int
-
-
-class FieldReport(msgspec.Struct, frozen=True):
-    """A field's type, and the number of records with a value for it.
-
-    Attributes:
-        name: The field's name.
-        type: "text", "integer" or "number", or "list of text" and so on if it has lists of such;
-            "nested" if it only has objects, or lists of lists; "null" if it has no value at all.
-        records: The number of records with a value for it.
-    """
-
-    name: str
-    type: str
-    records: int
-
-
-class CheckReport(msgspec.Struct, frozen=True):
-    """The report of a check of a dataset.
-
-    Attributes:
-        name: The dataset's name.
-        records: The number of usable records.
-        files: The files with their counts.
-        fields: The fields with their types.
-        lookups: The lookups that a catalog would answer.
-        bad: The first bad records.
-        bad_count: The number of all bad records.
-    """
-
-    name: str
-    records: int
-    files: tuple[FileReport, ...]
-    fields: tuple[FieldReport, ...]
-    lookups: tuple[Lookup, ...]
-    bad: tuple[BadRecord, ...]
-    bad_count: int
 
 
 class Progress(Protocol):

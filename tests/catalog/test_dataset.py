@@ -69,8 +69,8 @@ def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask
     with pytest.raises(DataError) as caught:
         ensure_catalog(data)
     message = str(caught.value)
-    assert "no record has name, location, year" in message
-    assert "the fields found are tags, player, team, season, größe, grösse, 名, 前." in message
+    assert "no record has 'name', 'location', 'year'" in message
+    assert "the fields found are 'tags', 'player', 'team', 'season', 'größe'" in message
     assert str(data / "dataset.toml") in message
     # The example works unchanged, and has no lookup on `tags`, which has only lists.
     _, _, text = message.partition("for example:\n\n")
@@ -82,9 +82,8 @@ def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask
 
 def test_the_shown_definition_names_lookups_differently(put: Put, ask: Ask) -> None:
     data = put({"a.json": [{"名": 'quo"te', "前": "back\\slash\x7f", "!": 1}]})
-    with pytest.raises(DataError) as caught:
-        check_data(data)
-    catalog = ask(put({"dataset.toml": str(caught.value).partition("for example:\n\n")[2]}))
+    problem = check_data(data).problem
+    catalog = ask(put({"dataset.toml": problem.partition("for example:\n\n")[2]}))
     assert [one.fields for one in catalog.info.lookups] == [("名",), ("前",), ("!",)]
 
 
@@ -100,7 +99,7 @@ def test_a_definition_without_lookups_is_added_to(put: Put) -> None:
 def test_the_three_lookups_need_all_three_fields(put: Put, missing: str) -> None:
     record = {field: value for field, value in person("al").items() if field != missing}
     data = put({"a.json": [record, {missing: None}]})
-    with pytest.raises(DataError, match=rf"in {missing} \(it is null\), so the default lookups"):
+    with pytest.raises(DataError, match=f"'{missing}' is empty in every record"):
         ensure_catalog(data)
 
 
@@ -108,8 +107,8 @@ def test_a_declared_lookup_on_no_field_lists_the_fields(put: Put) -> None:
     data = put({"a.json": [PLAYER], "dataset.toml": definition({"getbyclub": ["club", "season"]})})
     with pytest.raises(DataError) as caught:
         ensure_catalog(data)
-    assert f"{data / 'dataset.toml'}: no record has club, which a lookup is on" in str(caught.value)
-    assert "the fields found are player, team, season" in str(caught.value)
+    assert f"{data / 'dataset.toml'}: no record has 'club', which a" in str(caught.value)
+    assert "lookup is on; the fields found are 'player', 'team', 'season'" in str(caught.value)
 
 
 STORE = '[store]\nkind = "postgresql"\nurl_env = "URL"\n'
@@ -127,7 +126,7 @@ WRONG = {
     "file outside": ('files = ["../data/a.json"]', "'../data/a.json' is not inside the folder"),
     "file absolute": ('files = ["/a.json"]', "'/a.json' is not inside the folder"),
     "file with NUL": (r'files = ["a\u0000.json"]', "is not inside the folder"),
-    "file of another kind": ('files = ["a.txt"]', "'a.txt' is not a .json, .jsonl, .csv file"),
+    "file of another kind": ('files = ["a.txt"]', "'a.txt' is no file that is read: .json"),
     "file missing": ('files = ["b.json"]', "there is no file 'b.json' in"),
     "file name too long": (f'files = ["{"b" * 300}.json"]', "cannot be read"),
     "lookups empty": ("[lookups]", "must be a table of 1 to 64 lookups"),
@@ -179,11 +178,17 @@ def test_a_wrong_definition_says_what_is_wrong(put: Put, case: str) -> None:
 @pytest.mark.parametrize(
     ("lookup", "message"),
     [
-        ('["address"]', r"address \(there are objects: a lookup is on a field within, named as"),
-        ('["address.nowhere"]', "no record has address.nowhere, which a lookup is on"),
-        ('["empty"]', r"no record has a text or a number in empty \(there are lists without one\)"),
-        ('["nothing", "club"]', r"in nothing \(it is null\); no record has club, which"),
-        ('{ any = ["club"] }', "no record has club, which a lookup is on"),
+        (
+            '["address"]',
+            "'address' holds objects, whose fields are named as address.city: a lookup",
+        ),
+        ('["address.nowhere"]', "no record has 'address.nowhere', which a lookup is on"),
+        ('["empty"]', "'empty' holds lists with neither: a lookup needs text or numbers"),
+        (
+            '["nothing", "club"]',
+            "no record has 'club', which a lookup is on; 'nothing' is empty in",
+        ),
+        ('{ any = ["club"] }', "no record has 'club', which a lookup is on"),
         (
             '{ prefix = ["season"] }',
             "by is of the kind prefix, and 'season' holds integers: it must",
@@ -202,9 +207,9 @@ def test_a_lookup_on_what_it_cannot_compare_is_told_what_is_there(
         "nothing": None,
     }
     data = put({"a.json": [{**PLAYER, **more}], "dataset.toml": f"[lookups]\nby = {lookup}"})
-    for use in (ensure_catalog, check_data):
-        with pytest.raises(DataError, match=message):
-            use(data)
+    with pytest.raises(DataError, match=message):
+        ensure_catalog(data)
+    assert message in check_data(data).problem
 
 
 @pytest.mark.parametrize(
@@ -225,9 +230,9 @@ def test_another_kind_is_another_catalog(put: Put, changed: str) -> None:
 def test_no_records_at_all(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder or file of records"):
         load_dataset(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"add a \.json, \.jsonl, \.csv file"):
+    with pytest.raises(DataError, match=r"add a file: \.json, \.jsonl"):
         load_dataset(write(tmp_path / "empty", {"readme.txt": "x"}))
-    with pytest.raises(DataError, match=r"records must be in a \.json, \.jsonl, \.csv file"):
+    with pytest.raises(DataError, match=r"is of no kind that is read: \.json"):
         load_dataset(tmp_path / "empty" / "readme.txt")
     with pytest.raises(DataError, match="cannot be read"):
         load_dataset(tmp_path / ("x" * 300))

@@ -22,7 +22,7 @@ from nodes.catalog.questions import (
     next_prefix,
     prefix_ranges,
 )
-from nodes.catalog.records import MAX_RECORD_BYTES
+from nodes.catalog.readers.records import MAX_RECORD_BYTES
 from nodes.errors import BadRequest, StoreDown
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 from nodes.support.slices import Sliced, awaited
