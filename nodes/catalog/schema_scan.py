@@ -180,7 +180,7 @@ class SchemaScan:
         """Raises `DataError` if a type is declared that a field cannot have."""
         looked_up = dataset.fields()
         for field, kind in self._declared.items():
-            if field not in self._fields and not self.more_fields:
+            if not self.more_fields and field not in {*self._fields, *self.key_types}:
                 there = field_list(self.fields())
                 why = f"no record has {quoted(field)}; the fields found are {there}"
             elif field in looked_up and kind != "text" and self.type_of(field) == "text":
