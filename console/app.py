@@ -107,6 +107,7 @@ class RollcallApp(WatchingApp):
             settings=settings,
             glyphs=glyphs,
             complete_query=self.asking.complete_query,
+            explain_query=self.asking.explain_query,
             complete_command=self.asking.complete_command,
             read_only=read_only,
             config=config,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from console import messages
 from console.command_text import complete
 from console.plan import Part
-from console.query import completions, quoted, split_words
+from console.query import completions, meaning, quoted, split_words
 from nodes.errors import RollcallError
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ class Asking:
         except RollcallError:
             return []  # nobody to ask yet
         return completions(line, shapes, driver.values)
+
+    def explain_query(self, line: str) -> str:
+        """See `console.widgets.prompt.Explain`."""
+        try:
+            return meaning(line, self._app.clusters.front.driver.describe().lookups)
+        except RollcallError:
+            return ""
 
     def complete_command(self, line: str) -> list[str]:
         """The same, for the command line."""

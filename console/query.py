@@ -81,8 +81,37 @@ def completions(
     shape = next((one for one in shapes if one.name == before[0]), None)
     if shape is None or len(before) > len(shape.fields):
         return []
-    found = values(shape.fields[len(before) - 1], last, limit)
-    return [f"{head}{_extended(raw, value)}" for value in found]
+    fields = shape.sources(len(before) - 1)
+    found = [value for field in fields for value in values(field, last, limit)]
+    if not set(fields).isdisjoint(shape.folded):
+        found = [_typed(last, value) for value in found]
+    return [f"{head}{_extended(raw, value)}" for value in dict.fromkeys(found)][:limit]
+
+
+def meaning(line: str, shapes: Sequence[LookupShape]) -> str:
+    """What the word that is typed is to a lookup that finds more than its equal; "" to another.
+
+    Args:
+        line: what is typed.
+        shapes: the lookups there are.
+    """
+    before, _, _ = parse_partial(line)
+    shape = next((one for one in shapes if before and one.name == before[0]), None)
+    at = len(before) - 1
+    if shape is None or at >= len(shape.fields):
+        return ""
+    field = shape.fields[at]
+    if shape.searched:
+        return f"any of {', '.join(shape.searched)}"
+    said = [shape.kind] if shape.kind == "prefix" and field == shape.fields[-1] else []
+    return ", ".join([*said, "any case"] if field in shape.folded else said)
+
+
+def _typed(last: str, value: str) -> str:
+    """A value that is found in any case, in the case in which its beginning is typed."""
+    if value[: len(last)].casefold() == last.casefold():
+        return last + value[len(last) :]
+    return value
 
 
 def quoted(word: str) -> str:

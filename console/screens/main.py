@@ -46,7 +46,7 @@ from console.widgets.panels import (
     TooSmall,
     tabs_for,
 )
-from console.widgets.prompt import Complete, Prompt
+from console.widgets.prompt import Complete, Explain, Prompt
 from console.widgets.table import LiveTable
 from console.widgets.worker_table import WorkerTable, command_bindings
 
@@ -61,6 +61,7 @@ class MainScreen(Screen[None]):
         settings: what was typed in earlier runs.
         glyphs: what the terminal can show.
         complete_query, complete_command: see `console.widgets.prompt.Complete`.
+        explain_query: see `console.widgets.prompt.Explain`.
         read_only: whether the commands that steer are taken away.
         config: what the operator's settings file says.
     """
@@ -85,6 +86,7 @@ class MainScreen(Screen[None]):
         settings: Settings,
         glyphs: Glyphs,
         complete_query: Complete,
+        explain_query: Explain,
         complete_command: Complete,
         read_only: bool,
         config: Config,
@@ -105,6 +107,7 @@ class MainScreen(Screen[None]):
         self.prompt = Prompt(
             history=settings.queries,
             complete=complete_query,
+            explain=explain_query,
             name=Part.ASK,
             placeholder='getbyname xander   getbyyear "New York City" 2002',
         )

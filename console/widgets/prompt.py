@@ -18,14 +18,31 @@ Complete = Callable[[str], list[str]]
 """`complete(line)`: whole lines that it may become. It may wait: it has a thread of its own."""
 
 
+Explain = Callable[[str], str]
+"""`explain(line)`: what is typed at its end, in a few words; "" where nothing is to be said. It may
+wait as well.
+"""
+
+
 class _Completer(Suggester):
-    def __init__(self, complete: Complete) -> None:
+    def __init__(
+        self, complete: Complete, explain: Explain, explained: Callable[[], object]
+    ) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._complete = complete
+        self._explain = explain
+        self._explained = explained
         self.found: list[str] = []
+        self.meaning = ""
+        self._asked = ""
 
     async def get_suggestion(self, value: str) -> str | None:
         """The first completion that goes on from what is typed."""
+        self._asked = value
+        meaning = await asyncio.to_thread(self._explain, value)
+        if value == self._asked and meaning != self.meaning:  # nothing was typed meanwhile
+            self.meaning = meaning
+            self._explained()
         found = await asyncio.to_thread(self._complete, value)
         self.found = [line for line in found if line.startswith(value) and line != value]
         return next(iter(self.found), None)
@@ -37,6 +54,7 @@ class Prompt(Input):
     Args:
         history: lines typed before, oldest first; lines submitted are added to it.
         complete: see `Complete`.
+        explain: see `Explain`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,9 +86,17 @@ class Prompt(Input):
         """Tab was pressed, and there is no completion."""
 
     def __init__(
-        self, *, history: list[str], complete: Complete, placeholder: str, name: str
+        self,
+        *,
+        history: list[str],
+        complete: Complete,
+        placeholder: str,
+        name: str,
+        explain: Explain = lambda _line: "",
     ) -> None:
-        self._completer = _Completer(complete)
+        self._completer = _Completer(
+            complete, explain, lambda: self.post_message(self.Suggested(self))
+        )
         super().__init__(
             placeholder=placeholder,
             suggester=self._completer,
@@ -119,14 +145,17 @@ class Prompt(Input):
 
     @property
     def hint(self) -> str:
-        """What Tab would take, in a few words; "" for nothing."""
+        """What Tab would take, and what is typed, in a few words; "" for nothing."""
         if self.offered and self.offered != self.value:
             return f"TAB {self.offered}"
+        meaning = self._completer.meaning if self.value else ""
         if not self._suggestion:
-            return ""
+            return meaning
         more = len(self._completer.found) - 1
-        end = self._suggestion[len(self.value) :].strip()
-        return f"TAB {end}{f'  {more} more' if more > 0 else ''}"
+        others = f"  {more} more" if more > 0 else ""
+        if meaning:  # what Tab would take stands in the line as well
+            return f"{meaning}  TAB{others}"
+        return f"TAB {self._suggestion[len(self.value) :].strip()}{others}"
 
     def offer(self, line: str) -> None:
         """Lets Tab take a whole line in place of what is typed, until something else is typed."""

@@ -10,18 +10,9 @@ Imports `nodes.support` and `nodes.errors` only; any package above may import it
 from __future__ import annotations
 
 from nodes.catalog.arguments import Argument, coerce, usage
-from nodes.catalog.check import check_data
+from nodes.catalog.check import check_data, propose_definition
 from nodes.catalog.keeping import Kept, keep_in_place
-from nodes.catalog.model import (
-    BadRecord,
-    CatalogInfo,
-    CheckReport,
-    FieldReport,
-    FileReport,
-    Lookup,
-    Page,
-    Progress,
-)
+from nodes.catalog.model import ANY, EXACT, PREFIX, CatalogInfo, Lookup, Page, Progress
 from nodes.catalog.opening import (
     ensure_catalog,
     load_into_store,
@@ -36,9 +27,13 @@ from nodes.catalog.partial import (
     partial_catalog,
 )
 from nodes.catalog.protocol import Catalog, Reader
+from nodes.catalog.reports import BadRecord, CheckReport, FieldReport, FileReport, LeftOut
 from nodes.catalog.seal import is_sealed
 
 __all__ = [
+    "ANY",
+    "EXACT",
+    "PREFIX",
     "Argument",
     "BadRecord",
     "Catalog",
@@ -47,6 +42,7 @@ __all__ = [
     "FieldReport",
     "FileReport",
     "Kept",
+    "LeftOut",
     "Lookup",
     "Page",
     "PartialCatalog",
@@ -64,5 +60,6 @@ __all__ = [
     "open_catalog",
     "partial_catalog",
     "path_of_version",
+    "propose_definition",
     "usage",
 ]

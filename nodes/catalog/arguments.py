@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from types import NoneType
 
-from nodes.catalog.model import Lookup
+from nodes.catalog.model import ANY, PREFIX, Lookup
+from nodes.catalog.text_forms import fold, fold_beginning, words
 from nodes.errors import BadRequest
 
 Argument = str | int | float
@@ -18,6 +20,8 @@ Argument = str | int | float
 MAX_TEXT_CHARS = 4096
 MAX_NUMBER_CHARS = 64
 """The longest number given as text; a longer one would not fit 64 bits anyway."""
+MAX_WORDS = 32
+"""Different words that a lookup may look for at once."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -25,8 +29,15 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def usage(lookup: Lookup) -> str:
-    """A lookup's signature, for messages: `getbyyear(location, year)`."""
-    return f"{lookup.name}({', '.join(lookup.fields)})"
+    """A lookup's signature, for messages: `getbyyear(location, year)`, `starting(name...)`,
+    `search(words in name, location)`.
+    """
+    fields = ", ".join(lookup.fields)
+    if lookup.kind == PREFIX:
+        fields += "..."
+    elif lookup.kind == ANY and lookup.searched:
+        fields += f" in {', '.join(lookup.searched)}"
+    return f"{lookup.name}({fields})"
 
 
 def quoted(value: str) -> str:
@@ -44,17 +55,31 @@ def coerce(lookup: Lookup, args: Sequence[object]) -> tuple[Argument, ...]:
             message names the lookup and the argument.
     """
     if len(args) != len(lookup.fields):
+        advice = "; write all words as one text, in quotes" if lookup.kind == ANY and args else ""
         raise BadRequest(
-            f"{usage(lookup)} takes {len(lookup.fields)} argument(s), {len(args)} given"
+            f"{usage(lookup)} takes {len(lookup.fields)} argument(s), {len(args)} given{advice}"
         )
     found: list[Argument] = []
     try:
         for kind, value in zip(lookup.types, args, strict=True):
             found.append(_CONVERTERS[kind](value))
+        if lookup.kind == ANY:
+            found.append(_to_words(str(found.pop())))
     except _BadArgument as bad:
         field = lookup.fields[len(found)]
         raise BadRequest(f"{usage(lookup)}: {field} {bad}") from None
-    return tuple(found)
+    return tuple(_folded(lookup, found) if lookup.folded else found)
+
+
+def _folded(lookup: Lookup, found: Sequence[Argument]) -> list[Argument]:
+    """The arguments as they are compared with folded fields."""
+    last = len(found) - 1 if lookup.kind == PREFIX else -1
+    return [
+        (fold_beginning(value) if at == last else fold(value))
+        if field in lookup.folded and isinstance(value, str)
+        else value
+        for at, (field, value) in enumerate(zip(lookup.fields, found, strict=True))
+    ]
 
 
 class _BadArgument(Exception):  # noqa: N818 - never leaves this module
@@ -62,6 +87,8 @@ class _BadArgument(Exception):  # noqa: N818 - never leaves this module
 
 
 def _to_text(value: object) -> Argument:
+    if type(value) is int:
+        return _digits(value)
     if type(value) is not str:
         raise _BadArgument(f"must be text, not {_type_name(value)}")
     if len(value) > MAX_TEXT_CHARS:
@@ -72,6 +99,23 @@ def _to_text(value: object) -> Argument:
         except UnicodeEncodeError:
             raise _BadArgument(f"is not valid Unicode: {quoted(value)}") from None
     return value
+
+
+def _digits(value: int) -> str:
+    """An integer that is asked of a text: who asks for 7 means what is written 7."""
+    if not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise _BadArgument("is outside the 64 bits an integer may have; give its digits as text")
+    return str(value)
+
+
+def _to_words(text: str) -> str:
+    """What is looked for of a text: its words, each once, so that the same question is the same."""
+    found = dict.fromkeys(words(text))
+    if not found:
+        raise _BadArgument("must have a letter or a digit in it")
+    if len(found) > MAX_WORDS:
+        raise _BadArgument(f"has {len(found)} different words, at most {MAX_WORDS} are allowed")
+    return " ".join(found)
 
 
 def _to_integer(value: object) -> Argument:
@@ -100,8 +144,21 @@ def _to_number(value: object) -> Argument:
     return value
 
 
+_TYPE_NAMES: dict[type, str] = {
+    NoneType: "null",
+    bool: "true or false",
+    str: "text",
+    int: "an integer",
+    float: "a number with a fraction",
+    list: "a list",
+    tuple: "a list",
+    dict: "an object",
+    bytes: "bytes",
+}
+
+
 def _type_name(value: object) -> str:
-    return type(value).__name__[:40]
+    return _TYPE_NAMES.get(type(value), "that")
 
 
 _CONVERTERS = {"text": _to_text, "integer": _to_integer, "number": _to_number}

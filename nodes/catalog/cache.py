@@ -24,6 +24,7 @@ import msgspec
 
 from nodes.catalog.dataset import Dataset
 from nodes.catalog.model import CatalogInfo, Progress
+from nodes.catalog.readers.options import READING_VERSION
 from nodes.catalog.seal import note_use, seal
 from nodes.catalog.sql_schema import FORMAT_VERSION
 from nodes.catalog.sqlite_reader import SqliteCatalog
@@ -114,17 +115,22 @@ def _version(dataset: Dataset) -> str:
         path = dataset.folder / name
         try:
             with path.open("rb") as file:
-                digest.update(f"\0{os.fstat(file.fileno()).st_size}\0".encode())
-                while block := file.read(1 << 20):
+                # What is appended meanwhile is not read: it may come as fast as it is read.
+                left = os.fstat(file.fileno()).st_size
+                digest.update(f"\0{left}\0".encode())
+                while left and (block := file.read(min(left, 1 << 20))):
                     digest.update(block)
+                    left -= len(block)
         except OSError as error:
             raise DataError(f"{name} cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()[:12]
 
 
 def _definition(dataset: Dataset) -> bytes:
-    lookups = list(dataset.lookups.items())
-    return msgspec.json.encode((FORMAT_VERSION, dataset.name, dataset.files, lookups))
+    lookups = dataset.lookups.shapes()
+    return msgspec.json.encode(
+        (FORMAT_VERSION, READING_VERSION, dataset.name, dataset.files, lookups, dataset.reading)
+    )
 
 
 def _digest(*parts: bytes) -> str:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
-from nodes.catalog.arguments import quoted
-from nodes.catalog.sources import FILE_SUFFIXES
-from nodes.catalog.store import StoreDefinition, read_store
+from nodes.catalog.declared_lookups import (
+    DeclaredLookups,
+    distinct_strings,
+    folding,
+    read_lookups,
+)
+from nodes.catalog.files import DEFINITION_FILE, checked_names, declared_files, discovered_files
+from nodes.catalog.readers.formats import SUFFIXES_TEXT, format_of, stem_of
+from nodes.catalog.readers.options import OPTION_KEYS, ReadingOptions, read_options
+from nodes.catalog.store import StoreDefinition, check_kinds, read_store
 from nodes.errors import DataError
-from nodes.support.verbs import RESERVED
 
-DEFINITION_FILE = "dataset.toml"
-DEFAULT_LOOKUPS = {
-    "getbyname": ("name",),
-    "getbylocation": ("location",),
-    "getbyyear": ("location", "year"),
-}
+DEFAULT_LOOKUPS = DeclaredLookups(
+    {"getbyname": ("name",), "getbylocation": ("location",), "getbyyear": ("location", "year")}
+)
 """The lookups of a dataset that declares none."""
-MAX_LOOKUPS = 64
-MAX_LOOKUP_FIELDS = 8
-
-_LOOKUP_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+DEFAULT_KEY = "name"
+"""The field of such a dataset that takes the keys of an object of records."""
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -39,14 +38,18 @@ class Dataset(msgspec.Struct, frozen=True):
         declared: Whether `dataset.toml` declares the lookups; if not, they are the default ones.
         store: Where workers find the records, if not in a catalog of their own. Such a dataset
             may have no files here.
+        reading: How the files are to be read.
+        files_declared: Whether `dataset.toml` names the files.
     """
 
     folder: Path
     name: str
     files: tuple[str, ...]
-    lookups: dict[str, tuple[str, ...]]
+    lookups: DeclaredLookups
     declared: bool
     store: StoreDefinition | None = None
+    reading: ReadingOptions = ReadingOptions()
+    files_declared: bool = False
 
     def fields(self) -> tuple[str, ...]:
         """Every field that a lookup is on, once, in order of first use."""
@@ -68,27 +71,45 @@ def load_dataset(data: Path) -> Dataset:
 
 def _load_dataset(data: Path) -> Dataset:
     if data.is_file():
-        if data.suffix.lower() not in FILE_SUFFIXES:
-            raise DataError(f"{data}: records must be in a {_join_names(FILE_SUFFIXES)} file")
-        _check_file_name(data.name, data.parent)
+        if format_of(data.name) is None:
+            raise DataError(f"{data}: this file is of no kind that is read: {SUFFIXES_TEXT}")
         return Dataset(
-            data.parent, _valid_name(data.stem), (data.name,), DEFAULT_LOOKUPS, declared=False
+            folder=data.parent,
+            name=_valid_name(stem_of(data.name)),
+            files=checked_names(data.parent, [data.name]),
+            lookups=DEFAULT_LOOKUPS,
+            declared=False,
+            reading=ReadingOptions(key=DEFAULT_KEY),
         )
     if not data.is_dir():
         raise DataError(f"{data}: no such folder or file of records")
     definition = _read_definition(data / DEFINITION_FILE)
     declared = "lookups" in definition
+    if not declared:
+        definition.setdefault("key", DEFAULT_KEY)
     store = (
         read_store(data / DEFINITION_FILE, definition["store"]) if "store" in definition else None
     )
+    lookups = _lookups(data / DEFINITION_FILE, definition)
+    if store is not None:
+        check_kinds(data / DEFINITION_FILE, store, lookups)
     return Dataset(
         folder=data,
         name=_declared_name(data, definition),
         files=_files(data, definition, store),
-        lookups=_declared_lookups(data, definition) if declared else DEFAULT_LOOKUPS,
+        lookups=lookups,
         declared=declared,
         store=store,
+        reading=read_options(data / DEFINITION_FILE, definition),
+        files_declared="files" in definition,
     )
+
+
+def _lookups(path: Path, definition: dict[str, object]) -> DeclaredLookups:
+    lookups = DEFAULT_LOOKUPS
+    if "lookups" in definition:
+        lookups = read_lookups(path, definition["lookups"])
+    return folding(path, lookups, definition["fold"]) if "fold" in definition else lookups
 
 
 def _files(
@@ -99,39 +120,8 @@ def _files(
             raise DataError(f"{folder / DEFINITION_FILE}: files are not read in the mode live")
         return ()
     if "files" in definition:
-        return _declared_files(folder, definition)
-    return _discover_files(folder, needed=store is None)
-
-
-def missing_fields_error(
-    dataset: Dataset, missing: Collection[str], found: Sequence[str], *, examples: Sequence[str]
-) -> DataError:
-    """The error for lookups on fields that no record has.
-
-    Args:
-        dataset: The dataset with these lookups.
-        missing: The fields that no record has.
-        found: The fields that records have.
-        examples: Some of `found` that a lookup could be on.
-    """
-    path = dataset.folder / DEFINITION_FILE
-    there = _join_names(found[:30]) + (f" and {len(found) - 30} more" if len(found) > 30 else "")
-    if dataset.declared:
-        return DataError(
-            f"{path}: no record has {_join_names(missing)}, which a lookup is on;"
-            f" the fields found are {there}"
-        )
-    # An existing definition may name the files, so the advice is to add to it.
-    verb, start = (
-        ("add", "") if path.exists() else ("write", f"name = {_toml_string(dataset.name)}\n\n")
-    )
-    names = _lookup_names(examples)
-    lookups = "".join(f"{name} = [{_toml_string(field)}]\n" for name, field in names.items())
-    return DataError(
-        f"{dataset.folder}: no record has {_join_names(missing)}, so the default lookups"
-        f" do not fit; the fields found are {there}. Give that folder as the data, and {verb} the"
-        f" lookups you want in {path}, for example:\n\n{start}[lookups]\n{lookups}"
-    )
+        return declared_files(folder, distinct_strings(definition["files"]))
+    return discovered_files(folder, needed=store is None)
 
 
 def _read_definition(path: Path) -> dict[str, object]:
@@ -143,9 +133,10 @@ def _read_definition(path: Path) -> dict[str, object]:
         definition: dict[str, object] = tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: not TOML in UTF-8: {error}") from None
-    if unknown := definition.keys() - {"name", "files", "lookups", "store"}:
+    known = ("name", "files", "lookups", "fold", "store", *OPTION_KEYS)
+    if unknown := definition.keys() - set(known):
         raise DataError(
-            f"{path}: unknown {_join_names(sorted(unknown))}; there are name, files, lookups, store"
+            f"{path}: unknown {_join_names(sorted(unknown))}; there are {', '.join(known)}"
         )
     return definition
 
@@ -159,103 +150,11 @@ def _declared_name(folder: Path, definition: dict[str, object]) -> str:
     return name
 
 
-def _declared_files(folder: Path, definition: dict[str, object]) -> tuple[str, ...]:
-    path = folder / DEFINITION_FILE
-    files = _distinct_strings(definition["files"])
-    if not files:
-        raise DataError(f"{path}: files must be a list of file names, each once")
-    for file in files:
-        pure = PurePosixPath(file)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in file or "\0" in file:
-            raise DataError(f"{path}: files: {quoted(file)} is not inside the folder")
-        if pure.suffix.lower() not in FILE_SUFFIXES:
-            raise DataError(
-                f"{path}: files: {quoted(file)} is not a {_join_names(FILE_SUFFIXES)} file"
-            )
-        if not (folder / file).is_file():
-            raise DataError(f"{path}: files: there is no file {quoted(file)} in {folder}")
-    return files
-
-
-def _discover_files(folder: Path, *, needed: bool) -> tuple[str, ...]:
-    """Every file of records in the folder, sorted, without hidden files (editors leave some)."""
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in FILE_SUFFIXES and path.name[0] != "." and path.is_file()
-    )
-    if not names and needed:
-        raise DataError(
-            f"{folder}: there are no records here; add a {_join_names(FILE_SUFFIXES)} file"
-        )
-    for name in names:
-        _check_file_name(name, folder)
-    return tuple(names)
-
-
-def _declared_lookups(folder: Path, definition: dict[str, object]) -> dict[str, tuple[str, ...]]:
-    path = folder / DEFINITION_FILE
-    table = definition["lookups"]
-    if not isinstance(table, dict) or not 1 <= len(table) <= MAX_LOOKUPS:
-        raise DataError(f"{path}: [lookups] must be a table of 1 to {MAX_LOOKUPS} lookups")
-    lookups: dict[str, tuple[str, ...]] = {}
-    for name, value in table.items():
-        if not _LOOKUP_NAME.fullmatch(name):
-            raise DataError(
-                f"{path}: lookup {quoted(name)}: a name starts with a-z and has only"
-                " a-z, 0-9 and _ after it, 64 in all"
-            )
-        if name in RESERVED:
-            raise DataError(f"{path}: lookup {name}: the master has a verb of that name; rename it")
-        fields = _distinct_strings(value)
-        if not 1 <= len(fields) <= MAX_LOOKUP_FIELDS:
-            raise DataError(
-                f"{path}: lookup {name}: must be a list of 1 to {MAX_LOOKUP_FIELDS}"
-                " field names, each once"
-            )
-        lookups[name] = fields
-    return lookups
-
-
-def _distinct_strings(value: object) -> tuple[str, ...]:
-    """The elements of a list of distinct texts; empty for any other value."""
-    if not isinstance(value, list):
-        return ()
-    texts = tuple(text for text in value if isinstance(text, str))
-    return texts if len(set(texts)) == len(value) else ()
-
-
-def _check_file_name(name: str, folder: Path) -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{folder}: rename {quoted(name)}, its name is not UTF-8") from None
-
-
 def _valid_name(name: str) -> str:
     """The name of a file or folder, made a valid name of a dataset."""
     clean = "".join(char if char.isprintable() else "?" for char in name)
     return clean[:100] or "records"
 
 
-def _lookup_names(fields: Iterable[str]) -> dict[str, str]:
-    """Fields by the name of an example lookup on each; all names differ."""
-    names: dict[str, str] = {}
-    for number, field in enumerate(fields, 1):
-        name = "getby" + re.sub(r"[^a-z0-9]", "", field.lower())[:50]
-        names[f"{name}{number}" if name in names else name] = field
-    return names
-
-
-def _toml_string(text: str) -> str:
-    """A TOML string: the same as JSON's, but DEL is escaped too."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def _join_names(names: Iterable[str]) -> str:
-    return ", ".join(_printable(name) for name in names) or "none"
-
-
-def _printable(text: str) -> str:
-    """Text for a message: cut short, with control characters escaped."""
-    return repr(text[:80])[1:-1]
+    return ", ".join(repr(name[:80])[1:-1] for name in names) or "none"

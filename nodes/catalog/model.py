@@ -1,4 +1,4 @@
-"""The catalog's value types: its lookups and info, a page of an answer, the report of a check."""
+"""The catalog's value types: its lookups and info, a page of an answer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,37 @@ STORE_PREFIX = "postgresql:"
 """How the text begins that names a catalog in a store, in the place of a file's path."""
 
 
-class Lookup(msgspec.Struct, frozen=True):
+EXACT, PREFIX, ANY = LOOKUP_KINDS = ("exact", "prefix", "any")
+"""Kinds of lookups. One of the kind exact finds the records whose fields equal its arguments;
+prefix, those whose last field begins with the last argument; any, those that have every word of
+its one argument in any of its fields.
+"""
+
+WORDS = "words"
+"""What the argument of a lookup of the kind any is called."""
+
+
+class Lookup(msgspec.Struct, frozen=True, omit_defaults=True):
     """A named question on some fields: `getbyyear(location, year)`.
 
     Attributes:
         name: The lookup's name.
-        fields: The fields that its arguments must equal, in order.
+        fields: The fields that its arguments are compared with, in order: one for each argument.
+            Of the kind any, `WORDS` in their place.
         types: The type of each field: "text", "integer" or "number".
+        kind: One of `LOOKUP_KINDS`.
+        searched: The fields that one of the kind any looks for words in.
+        folded: Those of `fields` that are compared as `text_forms.fold` makes them.
+        lists: Those of `fields` that hold lists in some records, of which each element is found.
     """
 
     name: str
     fields: tuple[str, ...]
-    types: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    kind: str = EXACT
+    searched: tuple[str, ...] = ()
+    folded: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
 
 @ready
@@ -72,63 +91,6 @@ class Page(msgspec.Struct, frozen=True):
     count: int
     after: int | None
     files: tuple[str, ...]
-
-
-class BadRecord(msgspec.Struct, frozen=True):
-    """A record that cannot be used.
-
-    Attributes:
-        where: Its file, and its line or number there.
-        why: The reason.
-    """
-
-    where: str
-    why: str
-
-
-class FileReport(msgspec.Struct, frozen=True):
-    """The numbers of usable and of bad records in a file."""
-
-    name: str
-    records: int
-    bad: int
-
-
-class FieldReport(msgspec.Struct, frozen=True):
-    """A field's type, and the number of records with a value for it.
-
-    Attributes:
-        name: The field's name.
-        type: "text", "integer" or "number"; "nested" if it only has lists or objects, "null" if
-            it has no value at all.
-        records: The number of records with a value for it.
-    """
-
-    name: str
-    type: str
-    records: int
-
-
-class CheckReport(msgspec.Struct, frozen=True):
-    """The report of a check of a dataset.
-
-    Attributes:
-        name: The dataset's name.
-        records: The number of usable records.
-        files: The files with their counts.
-        fields: The fields with their types.
-        lookups: The lookups that a catalog would answer.
-        bad: The first bad records.
-        bad_count: The number of all bad records.
-    """
-
-    name: str
-    records: int
-    files: tuple[FileReport, ...]
-    fields: tuple[FieldReport, ...]
-    lookups: tuple[Lookup, ...]
-    bad: tuple[BadRecord, ...]
-    bad_count: int
 
 
 class Progress(Protocol):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from nodes.catalog.arguments import INTEGER_MAX, MAX_TEXT_CHARS, Argument, coerce, quoted, usage
-from nodes.catalog.model import Lookup
+from nodes.catalog.model import ANY, Lookup
+from nodes.catalog.text_forms import fold_beginning
 from nodes.errors import BadRequest
 
 MAX_PAGE_RECORDS = 10_000
@@ -24,11 +25,13 @@ class Questions:
 
     def __init__(self, lookups: Sequence[Lookup]) -> None:
         self._lookups = {lookup.name: lookup for lookup in lookups}
+        compared = [lookup for lookup in lookups if lookup.kind != ANY]
         self.types = {
             field: kind
-            for lookup in lookups
+            for lookup in compared
             for field, kind in zip(lookup.fields, lookup.types, strict=True)
         }
+        self._folded = {field for lookup in compared for field in lookup.folded}
 
     def lookup(self, name: str) -> Lookup:
         """The lookup of that name. Raises `BadRequest` if there is none."""
@@ -42,8 +45,9 @@ class Questions:
         """A lookup's arguments, converted to its fields' types. Raises `BadRequest`."""
         return coerce(self.lookup(name), args)
 
-    def check_suggestion(self, field: str, prefix: str, limit: int) -> str:
-        """Checks a question for suggestions; returns the type of the field.
+    def check_suggestion(self, field: str, prefix: str, limit: int) -> tuple[str, str]:
+        """Checks a question for suggestions; returns the type of the field, and the prefix as it is
+        compared.
 
         Raises:
             BadRequest: no lookup is on that field, or an argument is wrong.
@@ -61,7 +65,7 @@ class Questions:
             prefix.encode()
         except UnicodeEncodeError:
             raise BadRequest(f"not valid Unicode: {quoted(prefix)}") from None
-        return self.types[field]
+        return self.types[field], fold_beginning(prefix) if field in self._folded else prefix
 
 
 def check_limit(limit: int) -> None:
@@ -75,7 +79,7 @@ def prefix_ranges(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument |
     range without an upper end has None for it.
     """
     if kind == "text":
-        yield prefix, _next_prefix(prefix)
+        yield prefix, next_prefix(prefix)
     elif kind == "integer" and not prefix:
         yield -(2**63), None
     elif kind == "integer" and re.fullmatch(r"0|[1-9][0-9]{0,18}", prefix):
@@ -87,7 +91,7 @@ def prefix_ranges(kind: str, prefix: str) -> Iterator[tuple[Argument, Argument |
             low, high = low * 10, high * 10
 
 
-def _next_prefix(prefix: str) -> str | None:
+def next_prefix(prefix: str) -> str | None:
     """The smallest text above every text that starts with `prefix`; None if there is none."""
     while prefix:
         last = ord(prefix[-1])

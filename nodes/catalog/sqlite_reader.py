@@ -15,7 +15,8 @@ from types import TracebackType
 import msgspec
 
 from nodes.catalog.arguments import Argument, coerce, usage
-from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.finding import Runs, finder
+from nodes.catalog.model import EXACT, CatalogInfo, Page
 from nodes.catalog.paging import PageBuilder
 from nodes.catalog.questions import (
     SLICE_RECORDS,
@@ -35,6 +36,7 @@ from nodes.catalog.sqlite_file import (
     copy,
     read_info,
 )
+from nodes.catalog.word_index import check_words
 from nodes.errors import BadRequest, DataError
 from nodes.support.slices import Sliced, finish, single
 
@@ -88,6 +90,7 @@ class SqliteCatalog:
             db = copy(descriptor, where, size) if in_memory else connect(where)
             try:
                 info = msgspec.structs.replace(read_info(db, where), path=str(where), bytes=size)
+                check_words(db, SqlSchema(info.lookups).words.values())
             except BaseException:
                 db.close()
                 raise
@@ -141,16 +144,21 @@ class SqliteReader:
         self._descriptor = descriptor
         self._in_memory = in_memory
         self._release = weakref.finalize(self, os.close, descriptor)
-        self._schema = schema = SqlSchema(lookup.fields for lookup in info.lookups)
-        self._statements = {lookup.name: schema.find(lookup.fields) for lookup in info.lookups}
+        self._schema = schema = SqlSchema(info.lookups)
+        self._finders = {
+            lookup.name: finder(lookup, schema, info.records) for lookup in info.lookups
+        }
         self._singles = {
             lookup.name: (
                 tuple(_FAST_TYPES[kind] for kind in lookup.types),
                 schema.find_two(lookup.fields),
             )
             for lookup in info.lookups
-            if _FAST_TYPES.keys() >= set(lookup.types)
+            if lookup.kind == EXACT
+            and not lookup.folded
+            and _FAST_TYPES.keys() >= set(lookup.types)
         }
+        self._pinged = schema.ping(info.lookups)
         self._questions = Questions(info.lookups)
         self._last_pinged = 0
         self._db = db
@@ -195,8 +203,8 @@ class SqliteReader:
         values = coerce(shape, args)
         check_limit(limit)
         try:
-            rows = self._db.execute(self._statements[lookup], (*values, start, limit + 1))
-            page = yield from self._page(rows, limit)
+            runs = self._finders[lookup].runs(self._db, values, start, limit + 1)
+            page = yield from self._page(runs, limit)
             self._check_answer()
             return page
         except (OverflowError, UnicodeEncodeError):
@@ -230,7 +238,7 @@ class SqliteReader:
 
     def suggest(self, field: str, prefix: str, *, limit: int = 10) -> list[str]:
         """`suggest_in_slices`, all of it at once."""
-        kind = self._questions.check_suggestion(field, prefix, limit)
+        kind, prefix = self._questions.check_suggestion(field, prefix, limit)
         values = (
             str(value)
             for low, high in prefix_ranges(kind, prefix)
@@ -266,22 +274,17 @@ class SqliteReader:
         Raises:
             DataError: The catalog is damaged.
         """
-        first = self._info.lookups[0]
         # A step by a prime comes to every record in the end.
         self._last_pinged = (self._last_pinged + _PING_STEP_RECORDS) % self._info.records
-        keys = ", ".join(self._schema.columns_of(first.fields))
-        statement = self._statements[first.name]
+        read, find = self._pinged
         try:
-            row = self._db.execute(
-                f"SELECT {keys} FROM records WHERE id = ?",  # noqa: S608 - our names of columns
-                (self._last_pinged + 1,),
-            ).fetchone()
+            row = self._db.execute(read, (self._last_pinged + 1,)).fetchone()
             if row is None:
                 raise self._damage_error("a record is gone")
-            hit = self._db.execute(statement, (*row, self._last_pinged, 1)).fetchone()
+            hit = find and self._db.execute(find, (*row, self._last_pinged, 1)).fetchone()
         except DAMAGE_ERRORS as error:
             raise self._damage_error(error) from error
-        if None not in row and (hit is None or hit[0] != self._last_pinged + 1):
+        if find and None not in row and (hit is None or hit[0] != self._last_pinged + 1):
             raise self._damage_error("its index has lost a record")
         self._check_file()
 
@@ -296,11 +299,17 @@ class SqliteReader:
         if not is_sealed(self._descriptor):
             raise self._damage_error(CHANGED)
 
-    def _page(self, rows: sqlite3.Cursor, limit: int) -> Sliced[Page]:
+    def _page(self, runs: Runs, limit: int) -> Sliced[Page]:
         building = PageBuilder(self._info.files, limit)
-        while building.take(islice(rows, SLICE_RECORDS)) == SLICE_RECORDS:
-            yield None
-        rows.close()
+        first = True
+        for rows in runs:
+            if not first:
+                yield None
+            while building.take(islice(rows, SLICE_RECORDS)) == SLICE_RECORDS:
+                yield None
+            if building.after is not None:
+                break
+            first = False
         return building.page()
 
     def _distinct(self, field: str, low: Argument, high: Argument | bytes) -> Iterator[Argument]:
@@ -308,8 +317,8 @@ class SqliteReader:
         statement = self._schema.next_value(field, inclusive=True)
         following = self._schema.next_value(field, inclusive=False)
         while row := self._db.execute(statement, (low, high)).fetchone():
-            statement, low = following, row[0]
-            yield low
+            statement, (low, shown) = following, row
+            yield low if shown is None else shown
 
     def _damage_error(self, why: object) -> DataError:
         """What is to be raised; the others that read the file are told as well."""

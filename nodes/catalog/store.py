@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from nodes.catalog.arguments import quoted
-from nodes.catalog.model import STORE_PREFIX
+from nodes.catalog.declared_lookups import DeclaredLookups
+from nodes.catalog.model import ANY, STORE_PREFIX
 from nodes.errors import DataError
 from nodes.support.structs import ready
 
@@ -122,6 +123,26 @@ def read_store(path: Path, table: object) -> StoreDefinition:
     if mode != LIVE:
         return StoreDefinition(variable)
     return StoreDefinition(variable, _name(path, table, "table"), _name(path, table, "key"))
+
+
+def check_kinds(path: Path, store: StoreDefinition, lookups: DeclaredLookups) -> None:
+    """Refuses lookups that a store does not answer.
+
+    Raises:
+        DataError: there is one; the message says what can be done.
+    """
+    instead = "leave [store] out to serve files, or take it out of [lookups]"
+    for name, kind in lookups.kinds.items():
+        if kind == ANY or store.is_live:
+            where = "a table that is read live" if store.is_live else "PostgreSQL"
+            raise DataError(
+                f"{path}: lookup {name}: the kind {kind} is not to be had of {where}; {instead}"
+            )
+    if lookups.folded and store.is_live:
+        raise DataError(
+            f"{path}: [fold] is not to be had of a table that is read live: let a column hold what"
+            " is to be compared, or load the records (mode versions)"
+        )
 
 
 def _name(path: Path, table: Mapping[str, object], key: str) -> str:

@@ -19,7 +19,7 @@ from nodes.errors import LookupFailed, RollcallError, code_of
 from nodes.support.addresses import DEFAULT_ADDRESS, DEFAULT_PORT, bare_host
 from nodes.support.listening import insecurity, is_loopback
 from nodes.support.moments import parse_moment, parse_span
-from nodes.support.text import printable, printable_json
+from nodes.support.text import encodable_json, printable, printable_json
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., object])
@@ -238,7 +238,8 @@ def print_json(value: object) -> None:
     """One line of JSON on stdout."""
     import msgspec  # noqa: PLC0415 - not every command prints JSON
 
-    click.echo(printable_json(msgspec.json.encode(value).decode()))
+    text = printable_json(msgspec.json.encode(value).decode())
+    click.echo(encodable_json(text, getattr(sys.stdout, "encoding", None) or "utf-8"))
 
 
 def say_insecurity(host: str, tls: Path | None) -> None:

@@ -11,20 +11,22 @@ import click
 
 from nodes.catalog import (
     CatalogInfo,
-    CheckReport,
-    Lookup,
     Progress,
     check_data,
     ensure_catalog,
     load_into_store,
-    usage,
+    propose_definition,
 )
 from nodes.cli.common import (
+    EXIT_FAILED,
     explained,
     json_option,
     print_json,
     skip_bad_option,
 )
+from nodes.cli.data_report import lookups_text, report_lines
+from nodes.errors import DataError
+from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
 BAR_AFTER_S = 1.0
 """A build that is over sooner shows no progress bar."""
-MAX_BAD_SHOWN = 20
-"""Bad records that a report lists."""
 
 
 @click.group()
@@ -59,15 +59,41 @@ def check(folder: Path | None, as_json: bool) -> None:
     """Read the records in DIR (a folder or a file; default: the shipped ones) and report.
 
     Nothing is written. Exit code 1 if some records are bad, 2 if the data
-    cannot be used at all.
+    cannot be used even without these.
     """
     report = check_data(folder or shipped_data())
     if as_json:
         print_json(report)
     else:
-        _say(_report_lines(report))
+        _say(report_lines(report))
+    if report.problem:
+        raise SystemExit(EXIT_FAILED)
     if report.bad_count:
         raise SystemExit(1)
+
+
+@data.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--show", is_flag=True, help="Print it, and write nothing.")
+@explained
+def init(folder: Path, show: bool) -> None:
+    """Write a dataset.toml for the records in DIR, which has none.
+
+    It has a lookup on each field whose values find few records (a thousand at
+    most, on the average). Change it as you like.
+    """
+    text = propose_definition(folder)
+    lines = text.rstrip("\n").split("\n")
+    if show:
+        _say(lines)
+        return
+    path = folder / "dataset.toml"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {explain_os_error(error)}") from None
+    _say([f"{path} is written:", "", *lines])
 
 
 @data.command()
@@ -92,7 +118,7 @@ def build(folder: Path | None, skip_bad: bool, force: bool, as_json: bool) -> No
     ]
     if info.skipped:
         lines.append(f"{info.skipped:,} bad record(s) left out; see: rollcall-nodes data check")
-    _say([*lines, f"lookups: {_lookups_text(info.lookups)}", info.path])
+    _say([*lines, f"lookups: {lookups_text(info.lookups)}", info.path])
 
 
 @data.command()
@@ -194,24 +220,3 @@ def _say(lines: list[str]) -> None:
     """Print lines in which names from the data may hold anything."""
     for line in lines:
         click.echo(printable(line))
-
-
-def _report_lines(report: CheckReport) -> list[str]:
-    lines = [f"{report.name}: {report.records:,} records"]
-    lines += [
-        f"  {file.name}: {file.records:,} records" + (f", {file.bad:,} bad" if file.bad else "")
-        for file in report.files
-    ]
-    lines.append("fields")
-    lines += [f"  {field.name}: {field.type}, in {field.records:,}" for field in report.fields]
-    lines.append(f"lookups: {_lookups_text(report.lookups)}")
-    if report.bad_count:
-        lines.append(f"{report.bad_count:,} bad record(s)")
-        lines += [f"  {bad.where}: {bad.why}" for bad in report.bad[:MAX_BAD_SHOWN]]
-        if report.bad_count > MAX_BAD_SHOWN:
-            lines.append(f"  and {report.bad_count - MAX_BAD_SHOWN:,} more")
-    return lines
-
-
-def _lookups_text(lookups: tuple[Lookup, ...]) -> str:
-    return ", ".join(usage(lookup) for lookup in lookups)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import queue
 import shlex
 import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -22,6 +20,7 @@ from nodes.cli.common import (
     master_options,
     print_json,
 )
+from nodes.cli.questions import Question, question_batches
 from nodes.client.blocking import Client
 from nodes.client.lookups import BATCH_LOOKUPS
 from nodes.errors import BadRequest, LookupFailed, MasterLost, RollcallError
@@ -34,7 +33,8 @@ EXIT_FOUND, EXIT_NOT_FOUND = 0, 1
 UNREADABLE = Envelope(
     error=True,
     code=BadRequest.code,
-    error_message="a line is not written as a shell would, or no UTF-8; check its quotes",
+    error_message="it is not written as a shell would, nor a JSON array of a lookup and its"
+    " arguments, or no UTF-8; check its quotes",
 )
 """What a line is answered that no master is asked."""
 
@@ -55,17 +55,21 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
             shapes = {one.name: one for one in client.describe().lookups}
             if not words:
                 return [name for name in shapes if name.startswith(incomplete)]
-            fields = shapes[words[0]].fields
-            if len(words) > len(fields):
+            shape = shapes[words[0]]
+            if len(words) > len(shape.fields):
                 return []
-            values = client.suggest(fields[len(words) - 1], incomplete)
+            values: list[str] = []
+            for field in shape.sources(len(words) - 1):
+                with contextlib.suppress(BadRequest):  # no lookup is on it
+                    values += client.suggest(field, incomplete)
             # What a shell would show as something else, it is not offered.
-            return [value for value in values if value.isprintable()]
+            return [value for value in dict.fromkeys(values) if value.isprintable()]
     except (RollcallError, KeyError):
         return []  # nothing to offer; the command itself will say why
 
 
-@click.command(epilog=EPILOG)
+# A value may start with a dash, as a negative number does.
+@click.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
 @click.argument("verb", required=False, shell_complete=_complete)
 @click.argument("args", nargs=-1, shell_complete=_complete)
 @master_options
@@ -94,18 +98,21 @@ def lookup(
 ) -> None:
     """Ask VERB with ARGS, as in: lookup getbyyear "New York City" 2002
 
-    Without VERB, ask every line of standard input, written as a shell would.
+    Without VERB, ask every line of standard input, written as a shell would,
+    or a JSON array of a lookup and its arguments.
     """
+    if verb is not None and verb.startswith("-"):
+        raise click.NoSuchOption(verb)
     worst = EXIT_FOUND
     with Client(master, timeout=timeout, tls=tls) as client:
         try:
-            if verb:
+            if verb is not None:
                 replies = [client.page(verb, *args, limit=limit, after=after)]
-                worst = _print_all([[verb, *args]], replies, as_json=as_json)
+                worst = _print_all([Question([verb, *args])], replies, as_json=as_json)
             else:
                 if isinstance(sys.stdin, io.TextIOWrapper):
-                    sys.stdin.reconfigure(errors="surrogateescape")
-                for batch in _batches(sys.stdin):
+                    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+                for batch in question_batches(sys.stdin, BATCH_LOOKUPS):
                     replies = _ask(client, batch, limit)
                     worst = max(worst, _print_all(batch, replies, as_json=as_json))
         except (LookupFailed, MasterLost) as error:
@@ -114,64 +121,35 @@ def lookup(
     raise SystemExit(worst)
 
 
-def _ask(client: Client, batch: list[list[str]], limit: int) -> list[Envelope]:
-    """An answer for each line; no line at all stands for one that cannot be read."""
-    replies = iter(client.first_pages([words for words in batch if words], limit=limit))
-    return [next(replies) if words else UNREADABLE for words in batch]
+def _ask(client: Client, batch: list[Question], limit: int) -> list[Envelope]:
+    """An answer for each line; no word at all stands for one that cannot be read."""
+    replies = iter(client.first_pages([one.words for one in batch if one.words], limit=limit))
+    return [next(replies) if one.words else UNREADABLE for one in batch]
 
 
-def _batches(lines: Iterable[str]) -> Iterator[list[list[str]]]:
-    """The words of lines, as many at a time as have come: nobody waits for a line that is yet
-    to be written. Empty lines and # are left out.
-    """
-    waiting: queue.Queue[list[str] | None] = queue.Queue(BATCH_LOOKUPS)
-
-    def read() -> None:
-        try:
-            for line in lines:
-                try:
-                    words = shlex.split(line, comments=True)
-                    line.encode()  # bytes that are no UTF-8 came as lone surrogates
-                except ValueError:
-                    waiting.put([])
-                else:
-                    if words:
-                        waiting.put(words)
-        finally:
-            waiting.put(None)
-
-    threading.Thread(target=read, name="stdin", daemon=True).start()
-    while (words := waiting.get()) is not None:
-        batch = [words]
-        with contextlib.suppress(queue.Empty):
-            while len(batch) < BATCH_LOOKUPS and (words := waiting.get_nowait()) is not None:
-                batch.append(words)
-        yield batch
-        if words is None:
-            return
-
-
-def _print_all(batch: list[list[str]], replies: list[Envelope], *, as_json: bool) -> int:
+def _print_all(batch: Sequence[Question], replies: list[Envelope], *, as_json: bool) -> int:
     """Prints the answers, each found, not found, or an error; returns the worst of these."""
     worst = EXIT_FOUND
-    for words, reply in zip(batch, replies, strict=True):
+    for asked, reply in zip(batch, replies, strict=True):
         try:
-            _print(reply.checked(), words, as_json=as_json)
+            _print(reply.checked(), asked, as_json=as_json)
             worst = max(worst, EXIT_FOUND if reply.count else EXIT_NOT_FOUND)
         except LookupFailed as error:
             worst = EXIT_FAILED
-            _print_error(error, as_json=as_json)
+            _print_error(error, as_json=as_json, line=asked.line)
     return worst
 
 
-def _print_error(error: RollcallError, *, as_json: bool) -> None:
+def _print_error(error: RollcallError, *, as_json: bool, line: int = 0) -> None:
+    """Tells of an error; of one that a line of standard input led to, with its number."""
     if as_json:
-        print_json(error_json(error))
+        print_json({**error_json(error), "line": line} if line else error_json(error))
     else:
-        click.echo(f"rollcall-nodes: {printable(str(error))}", err=True)
+        where = f"line {line}: " if line else ""
+        click.echo(f"rollcall-nodes: {where}{printable(str(error))}", err=True)
 
 
-def _print(reply: Envelope, words: list[str], *, as_json: bool) -> None:
+def _print(reply: Envelope, question: Question, *, as_json: bool) -> None:
     if as_json:
         omitted = {"code", "error_message", "retry_after_ms", "request_id"}
         if not reply.worker:  # one of a batch: who answered, and when, is said of none alone
@@ -182,7 +160,9 @@ def _print(reply: Envelope, words: list[str], *, as_json: bool) -> None:
         return
     for record in reply.result:
         print_json(record)
-    asked = printable(shlex.join(words))
+    asked = printable(shlex.join(map(str, question.words)))
+    if question.line:
+        asked = f"line {question.line}: {asked}"
     if not reply.count:
         click.echo(f"{asked}: not found", err=True)
     elif reply.after is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import string
 from collections.abc import Sequence
@@ -41,19 +42,23 @@ def sample_lookups(
         names = ", ".join(shape.name for shape in there)
         raise BadRequest(f"there is no lookup {sorted(unknown)[0]}; there are {names}")
     shapes = [shape for shape in there if not only or shape.name in only]
-    values = {
-        field: _values(client, field) for field in {field for s in there for field in s.fields}
-    }
+    fields = {field for one in there for at in range(len(one.fields)) for field in one.sources(at)}
+    values = {field: _values(client, field) for field in fields}
     records = _records(client, there, values, random)
     turns = itertools.islice(itertools.cycle(shapes), count)
     return [(shape.name, _arguments(shape, records, values, random)) for shape in turns]
 
 
 def _values(client: Client, field: str) -> list[str]:
-    """Values of the field: the first ones, and the first under each letter and digit."""
+    """Values of the field: the first ones, and the first under each letter and digit; none of a
+    field that is only searched.
+    """
     prefixes = ("", *string.ascii_letters, *string.digits)
     found = (client.suggest(field, prefix, limit=MAX_VALUES) for prefix in prefixes)
-    return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+    try:
+        return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+    except BadRequest:
+        return []
 
 
 def _records(
@@ -62,10 +67,11 @@ def _records(
     """Records of some values, for lookups on several fields."""
     records: list[Record] = []
     for shape in shapes:
-        known = values[shape.fields[0]]
+        known = [value for field in shape.sources(0) for value in values[field]]
         if len(shape.fields) == 1:
             for value in random.sample(known, min(10, len(known))):
-                records += client.page(shape.name, value, limit=MAX_VALUES).result
+                with contextlib.suppress(BadRequest):  # a text without a word
+                    records += client.page(shape.name, value, limit=MAX_VALUES).result
     return records
 
 
@@ -73,6 +79,8 @@ def _arguments(
     shape: LookupShape, records: list[Record], values: dict[str, list[str]], random: Random
 ) -> tuple[str | int | float, ...]:
     """Of several fields, those of one record, so that there is an answer; else any values."""
+    if shape.searched:
+        return (_words(shape, records, values, random),)
     if records and len(shape.fields) > 1:
         record = random.choice(records)
         found = [record.get(field) for field in shape.fields]
@@ -80,6 +88,16 @@ def _arguments(
         if len(known) == len(shape.fields):
             return known
     return tuple(random.choice(values[field] or [""]) for field in shape.fields)
+
+
+def _words(
+    shape: LookupShape, records: list[Record], values: dict[str, list[str]], random: Random
+) -> str:
+    """A word of some record, as far as any is known."""
+    texts = [value for field in shape.searched for value in values[field][:MAX_VALUES]]
+    texts += [str(record.get(field, "")) for record in records for field in shape.searched]
+    known = [word for text in texts for word in text.split() if word.isalnum()]
+    return random.choice(known or ["0"])
 
 
 def make_caller(client: Client, questions: Sequence[LookupCall], *, batch: int = 1) -> MakeCall:

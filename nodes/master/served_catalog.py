@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
+
 from nodes.catalog import Lookup
 from nodes.errors import Conflict
 from nodes.routing import Registry, State
@@ -40,7 +42,7 @@ class ServedCatalog:
     def _describe(self, description: Description) -> None:
         self.description = description
         self.lookups = {
-            one.name: Lookup(one.name, one.fields, one.types) for one in description.lookups
+            one.name: Lookup(**msgspec.structs.asdict(one)) for one in description.lookups
         }
 
     def check(self, offered: Description) -> None:

@@ -22,6 +22,15 @@ def printable_json(text: str) -> str:
     return "".join(c if c.isprintable() else _unicode_escape(c) for c in text)
 
 
+def encodable_json(text: str, encoding: str) -> str:
+    """JSON text of the same meaning, which a terminal of that encoding can be sent."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(c if c.isascii() else _unicode_escape(c) for c in text)
+    return text
+
+
 def _unicode_escape(character: str) -> str:
     """JSON's own escape; a character beyond 16 bits takes two."""
     units = character.encode("utf-16-be", "surrogatepass")

@@ -142,16 +142,30 @@ def instance_proof(instance: str, challenge: str) -> str:
     return blake2b(challenge.encode(), digest_size=16, key=instance.encode()).hexdigest()
 
 
-class LookupShape(msgspec.Struct, frozen=True):
-    """A lookup as clients see it: `types` holds "text", "integer" or "number" per field."""
+Fields = Annotated[tuple[str, ...], msgspec.Meta(max_length=8)]
+
+
+class LookupShape(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A lookup as clients see it: one of `fields` for each argument, of which `types` holds "text",
+    "integer" or "number". What follows is as in `nodes.catalog.Lookup`, and said where it is not
+    the usual.
+    """
 
     name: Verb
     fields: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
     types: tuple[Type, ...]
+    kind: Annotated[str, msgspec.Meta(max_length=64)] = "exact"
+    searched: Fields = ()
+    folded: Fields = ()
+    lists: Fields = ()
 
     def __post_init__(self) -> None:
         if len(self.types) != len(self.fields):
             raise ValueError("there must be one type for each field")
+
+    def sources(self, argument: int) -> tuple[str, ...]:
+        """The fields whose values an argument may be taken from, by its place."""
+        return self.searched or self.fields[argument : argument + 1]
 
 
 @ready
@@ -201,7 +215,7 @@ def describe(info: CatalogInfo) -> Description:
         records=info.records,
         fields=info.fields,
         files=info.files,
-        lookups=tuple(LookupShape(one.name, one.fields, one.types) for one in info.lookups),
+        lookups=tuple(LookupShape(**msgspec.structs.asdict(one)) for one in info.lookups),
         in_store=info.in_store,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.catalog import Lookup, Reader
+from nodes.catalog import ANY, Lookup, Reader
 from nodes.errors import DataError, StoreDown
 from nodes.support.slices import Sliced
 from nodes.transport import encode_arguments
@@ -38,7 +38,11 @@ def warm_up(lookups: Lookups, versions: CatalogVersions) -> Sliced[None]:
 
 
 def _real_values(reader: Reader, lookup: Lookup) -> Sliced[list[str]]:
-    """A value for each field that some record has; for numbers, which are not suggested, zero."""
+    """A value for each field that some record has; for numbers and words, which are not suggested,
+    zero.
+    """
+    if lookup.kind == ANY:
+        return ["0"]
     values = []
     for field in lookup.fields:
         found = yield from reader.suggest_in_slices(field, "", limit=1, within=LOOKUP_TIMEOUT_S)

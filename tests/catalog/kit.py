@@ -173,10 +173,23 @@ def plain_scan(records: list[Record], fields: tuple[str, ...], args: tuple[Any, 
         record
         for record in records
         if all(
-            field in record and _equal(record[field], arg)
+            any(_equal(value, arg) for value in values_of(record, field))
             for field, arg in zip(fields, args, strict=True)
         )
     ]
+
+
+def values_of(value: object, path: str) -> list[object]:
+    """All values of a field: one, or those in a list, or of a field within."""
+    if isinstance(value, list):
+        return [one for part in value if isinstance(part, dict) for one in values_of(part, path)]
+    if not isinstance(value, dict):
+        return []
+    if path in value:
+        found = value[path]
+        return found if isinstance(found, list) else [found]
+    head, dot, rest = path.partition(".")
+    return values_of(value.get(head), rest) if dot else []
 
 
 def _equal(value: object, arg: object) -> bool:

@@ -30,12 +30,16 @@ def make_person(records: int, n: int, crowd: int = 100_000) -> Record:
 
 
 def write_people(file: Path, records: int, crowd: int = 100_000) -> Path:
-    """Write people to a JSON Lines or CSV file, and return its path."""
+    """Write people to a CSV, JSON or JSON Lines file, and return its path."""
     people = (make_person(records, n, crowd) for n in range(records))
     with file.open("w", encoding="utf-8") as out:
         if file.suffix == ".csv":
             out.write("record_id,name,location,year\n")
             out.writelines(",".join(map(str, person.values())) + "\n" for person in people)
+        elif file.suffix == ".json":
+            for n, person in enumerate(people):
+                out.write(("," if n else "[") + json.dumps(person, ensure_ascii=False, indent=2))
+            out.write("]")
         else:
             out.writelines(json.dumps(person, ensure_ascii=False) + "\n" for person in people)
     return file

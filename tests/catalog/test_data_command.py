@@ -40,12 +40,12 @@ def test_check_reports_and_writes_nothing(put: Put, cache: Path) -> None:
     assert result.stdout.splitlines() == [
         "data: 3 records",
         "  a.json: 2 records",
-        "  b.csv: 1 records",
+        "  b.csv: 1 record",
         "fields",
-        "  name: text, in 3",
-        "  location: text, in 3",
-        "  year: integer, in 3",
-        "  extra: nested, in 1",
+        '  name: text, in 3, as "al"',
+        '  location: text, in 3, as "Oslo"',
+        "  year: integer, in 3, as 2001",
+        "  extra: list of integer, in 1, as [1]",
         "lookups: getbyname(name), getbylocation(location), getbyyear(location, year)",
     ]
     assert catalogs(cache) == []
@@ -60,14 +60,24 @@ def test_check_as_json(put: Put) -> None:
     assert parsed(result) == {
         "name": "things",
         "records": 1,
-        "files": [{"name": "a.json", "records": 1, "bad": 0}],
+        "files": [{"name": "a.json", "records": 1, "bad": 0, "notes": [], "problem": ""}],
+        "left_out": [],
         "fields": [
-            {"name": "size", "type": "number", "records": 1},
-            {"name": "no", "type": "null", "records": 0},
+            {
+                "name": "size",
+                "type": "number",
+                "records": 1,
+                "values": 1,
+                "example": "1.5",
+                "note": "",
+            },
+            {"name": "no", "type": "null", "records": 0, "values": 0, "example": "", "note": ""},
         ],
+        "more_fields": False,
         "lookups": [{"name": "by", "fields": ["size"], "types": ["number"]}],
         "bad": [],
         "bad_count": 0,
+        "problem": "",
     }
 
 
@@ -76,10 +86,10 @@ def test_check_lists_bad_records_and_exits_with_1(put: Put) -> None:
     result = run("check", data)
     assert (result.exit_code, result.stderr) == (1, "")
     lines = result.stdout.splitlines()
-    assert "  a.jsonl: 1 records, 25 bad" in lines
-    assert "25 bad record(s)" in lines
+    assert lines[0] == "data: 1 record, and 25 that cannot be used"
+    assert "  a.jsonl: 1 record, 25 bad" in lines
     assert "  a.jsonl, line 2: a record must be an object, this is a number" in lines
-    assert lines[-1] == "  and 5 more"
+    assert "  and 5 more" in lines
     result = run("check", "--json", data)
     assert result.exit_code == 1
     report = parsed(result)
@@ -145,30 +155,50 @@ def test_build_fails_on_bad_records_unless_told_to_skip_them(put: Put, cache: Pa
     assert parsed(run("build", "--skip-bad", "--json", data))["skipped"] == 1
 
 
-@pytest.mark.parametrize("verb", ["check", "build"])
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"a.json": "[\n{]"}, "a.json, line 2, column 2: not JSON"),
-        ({"a.csv": "name\n\xff"}, "no record has location, year"),
-        ({"a.json": [{"title": "x"}]}, "the fields found are title"),
-        ({"readme.txt": "x"}, "there are no records here"),
-    ],
-)
+UNUSABLE: list[tuple[dict[str, object], str]] = [
+    ({"a.json": "[\n{]"}, "a.json, line 2, column 2: not JSON"),
+    ({"a.csv": "name\n\xff"}, "no record has 'location', 'year'"),
+    ({"a.json": [{"title": "x"}]}, "the fields found are 'title'"),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), UNUSABLE)
 def test_data_that_cannot_be_used_exits_with_2(
-    put: Put, verb: str, files: dict[str, object], message: str
+    put: Put, files: dict[str, object], message: str
 ) -> None:
     data = put(files)
-    result = run(verb, data)
+    result = run("build", data)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("rollcall-nodes: ")
     assert message in result.stderr
-    assert "Traceback" not in result.stderr
-    result = run(verb, "--json", data)
+    result = run("build", "--json", data)
     assert result.exit_code == 2
     error = parsed(result)
     assert (error["error"], error["code"]) == (True, "data")
     assert message in error["error_message"]
+
+
+@pytest.mark.parametrize(("files", "message"), UNUSABLE)
+def test_a_check_of_it_reports_all_the_same(
+    put: Put, files: dict[str, object], message: str
+) -> None:
+    data = put({**files, "z.json": [{"other": 1}]})
+    result = run("check", data)
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert message in result.stdout
+    assert "  z.json: 1 record" in result.stdout.splitlines()
+    report = parsed(run("check", "--json", data))
+    assert message in report["problem"]
+    assert report["lookups"] == []
+
+
+@pytest.mark.parametrize("verb", ["check", "build"])
+def test_a_folder_without_records(put: Put, verb: str) -> None:
+    data = put({"readme.txt": "x"})
+    result = run(verb, data)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "there are no records here; add a file" in result.stderr
+    assert parsed(run(verb, "--json", data))["code"] == "data"
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask
     with pytest.raises(DataError) as caught:
         ensure_catalog(data)
     message = str(caught.value)
-    assert "no record has name, location, year" in message
-    assert "the fields found are tags, player, team, season, größe, grösse, 名, 前." in message
+    assert "no record has 'name', 'location', 'year'" in message
+    assert "the fields found are 'tags', 'player', 'team', 'season', 'größe'" in message
     assert str(data / "dataset.toml") in message
     # The example works unchanged, and has no lookup on `tags`, which has only lists.
     _, _, text = message.partition("for example:\n\n")
@@ -82,9 +82,8 @@ def test_other_records_without_a_definition_are_told_what_to_write(put: Put, ask
 
 def test_the_shown_definition_names_lookups_differently(put: Put, ask: Ask) -> None:
     data = put({"a.json": [{"名": 'quo"te', "前": "back\\slash\x7f", "!": 1}]})
-    with pytest.raises(DataError) as caught:
-        check_data(data)
-    catalog = ask(put({"dataset.toml": str(caught.value).partition("for example:\n\n")[2]}))
+    problem = check_data(data).problem
+    catalog = ask(put({"dataset.toml": problem.partition("for example:\n\n")[2]}))
     assert [one.fields for one in catalog.info.lookups] == [("名",), ("前",), ("!",)]
 
 
@@ -100,7 +99,7 @@ def test_a_definition_without_lookups_is_added_to(put: Put) -> None:
 def test_the_three_lookups_need_all_three_fields(put: Put, missing: str) -> None:
     record = {field: value for field, value in person("al").items() if field != missing}
     data = put({"a.json": [record, {missing: None}]})
-    with pytest.raises(DataError, match=f"no record has {missing}, so the default lookups"):
+    with pytest.raises(DataError, match=f"'{missing}' is empty in every record"):
         ensure_catalog(data)
 
 
@@ -108,10 +107,12 @@ def test_a_declared_lookup_on_no_field_lists_the_fields(put: Put) -> None:
     data = put({"a.json": [PLAYER], "dataset.toml": definition({"getbyclub": ["club", "season"]})})
     with pytest.raises(DataError) as caught:
         ensure_catalog(data)
-    assert f"{data / 'dataset.toml'}: no record has club, which a lookup is on" in str(caught.value)
-    assert "the fields found are player, team, season" in str(caught.value)
+    assert f"{data / 'dataset.toml'}: no record has 'club', which a" in str(caught.value)
+    assert "lookup is on; the fields found are 'player', 'team', 'season'" in str(caught.value)
 
 
+STORE = '[store]\nkind = "postgresql"\nurl_env = "URL"\n'
+LIVE = STORE + 'mode = "live"\ntable = "people"\nkey = "id"\n'
 WRONG = {
     "not TOML": ("name =", "not TOML"),
     "not UTF-8": (b'name = "\xff"', "not TOML in UTF-8"),
@@ -125,7 +126,7 @@ WRONG = {
     "file outside": ('files = ["../data/a.json"]', "'../data/a.json' is not inside the folder"),
     "file absolute": ('files = ["/a.json"]', "'/a.json' is not inside the folder"),
     "file with NUL": (r'files = ["a\u0000.json"]', "is not inside the folder"),
-    "file of another kind": ('files = ["a.txt"]', "'a.txt' is not a .json, .jsonl, .csv file"),
+    "file of another kind": ('files = ["a.txt"]', "'a.txt' is no file that is read: .json"),
     "file missing": ('files = ["b.json"]', "there is no file 'b.json' in"),
     "file name too long": (f'files = ["{"b" * 300}.json"]', "cannot be read"),
     "lookups empty": ("[lookups]", "must be a table of 1 to 64 lookups"),
@@ -139,6 +140,28 @@ WRONG = {
     "lookup on nothing": (definition({"by": []}), "must be a list of 1 to 8 field names"),
     "lookup on 7": ("[lookups]\nby = [7]", "must be a list of 1 to 8 field names"),
     "lookup on twice": (definition({"by": ["name", "name"]}), "field names, each once"),
+    "kind unknown": (
+        '[lookups]\nby = { like = ["name"] }',
+        "by: there is no kind 'like'; there are exact, prefix, any",
+    ),
+    "kinds two": ('[lookups]\nby = { any = ["name"], prefix = ["name"] }', "must be a list of 1"),
+    "kind on nothing": ("[lookups]\nby = { any = [] }", 'as { prefix = ["name"] }'),
+    "fold a list": ('fold = ["name"]', "[fold] must be a table with the fields"),
+    "fold empty": ("[fold]", "[fold] must be a table with the fields whose lookups ignore case"),
+    "fold on another": ('[fold]\nfields = ["team"]', "[fold]: no lookup is on 'team'"),
+    "fold on words": (
+        '[lookups]\nby = { any = ["name"] }\n[fold]\nfields = ["name"]',
+        "one of the kind any ignores case as it is",
+    ),
+    "words in a store": (
+        STORE + '[lookups]\nby = { any = ["name"] }',
+        "by: the kind any is not to be had of PostgreSQL; leave [store] out to serve files",
+    ),
+    "beginnings live": (
+        LIVE + '[lookups]\nby = { prefix = ["name"] }',
+        "by: the kind prefix is not to be had of a table that is read live",
+    ),
+    "fold live": (LIVE + '[fold]\nfields = ["name"]', "[fold] is not to be had of a table"),
     "lookup on nine": (definition({"by": list("abcdefghi")}), "1 to 8 field names"),
 }
 
@@ -152,12 +175,64 @@ def test_a_wrong_definition_says_what_is_wrong(put: Put, case: str) -> None:
     assert "data" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("lookup", "message"),
+    [
+        (
+            '["address"]',
+            "'address' holds objects, whose fields are named as address.city: a lookup",
+        ),
+        ('["address.nowhere"]', "no record has 'address.nowhere', which a lookup is on"),
+        ('["empty"]', "'empty' holds lists with neither: a lookup needs text or numbers"),
+        (
+            '["nothing", "club"]',
+            "no record has 'club', which a lookup is on; 'nothing' is empty in",
+        ),
+        ('{ any = ["club"] }', "no record has 'club', which a lookup is on"),
+        (
+            '{ prefix = ["season"] }',
+            "by is of the kind prefix, and 'season' holds integers: it must",
+        ),
+        ('{ prefix = ["tags"] }', "by is of the kind prefix, and 'tags' holds lists: it must have"),
+        ('{ prefix = ["tags", "season"] }', "'season' holds integers"),
+    ],
+)
+def test_a_lookup_on_what_it_cannot_compare_is_told_what_is_there(
+    put: Put, lookup: str, message: str
+) -> None:
+    more: dict[str, object] = {
+        "tags": ["x"],
+        "address": {"city": "Oslo"},
+        "empty": [[], {}],
+        "nothing": None,
+    }
+    data = put({"a.json": [{**PLAYER, **more}], "dataset.toml": f"[lookups]\nby = {lookup}"})
+    with pytest.raises(DataError, match=message):
+        ensure_catalog(data)
+    assert message in check_data(data).problem
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ['{ prefix = ["player"] }', '{ any = ["player"] }', '["player"]\n[fold]\nfields = ["player"]'],
+)
+def test_another_kind_is_another_catalog(put: Put, changed: str) -> None:
+    files: dict[str, object] = {
+        "a.json": [PLAYER],
+        "dataset.toml": '[lookups]\nby = ["player"]',
+    }
+    before = ensure_catalog(put(files))
+    after = ensure_catalog(put({"dataset.toml": f"[lookups]\nby = {changed}"}))
+    assert after.version != before.version
+    assert ensure_catalog(put(files)).version == before.version
+
+
 def test_no_records_at_all(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder or file of records"):
         load_dataset(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"add a \.json, \.jsonl, \.csv file"):
+    with pytest.raises(DataError, match=r"add a file: \.json, \.jsonl"):
         load_dataset(write(tmp_path / "empty", {"readme.txt": "x"}))
-    with pytest.raises(DataError, match=r"records must be in a \.json, \.jsonl, \.csv file"):
+    with pytest.raises(DataError, match=r"is of no kind that is read: \.json"):
         load_dataset(tmp_path / "empty" / "readme.txt")
     with pytest.raises(DataError, match="cannot be read"):
         load_dataset(tmp_path / ("x" * 300))

@@ -31,7 +31,7 @@ def build(data: Path) -> tuple[CatalogInfo, int]:
     return ensure_catalog(data), peak
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".json"])
 def test_a_build_takes_no_more_memory_for_more_records(tmp_path: Path, suffix: str) -> None:
     few, few_peak = build(write_people(tmp_path / f"few{suffix}", RECORDS // 10))
     much, much_peak = build(write_people(tmp_path / f"much{suffix}", RECORDS))
@@ -41,7 +41,7 @@ def test_a_build_takes_no_more_memory_for_more_records(tmp_path: Path, suffix: s
     assert much_peak < 150 * MB
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".json"])
 def test_answers_are_those_of_a_plain_scan(tmp_path: Path, suffix: str) -> None:
     file = write_people(tmp_path / f"many{suffix}", RECORDS)
     random = Random(7)

@@ -12,10 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.catalog.json_source import read_json_lines
-from nodes.catalog.records import MAX_RECORD_BYTES, Batch, Record, UniformRecords
+from nodes.catalog.readers.json_lines import read_json_lines
+from nodes.catalog.readers.options import ReadingOptions
+from nodes.catalog.readers.records import MAX_RECORD_BYTES, Batch, Record, UniformRecords
+from nodes.catalog.readers.source import Source
+from nodes.catalog.readers.uniform_lines import (
+    MAX_PAUSE_BLOCKS,
+    MAX_UNIFORM_FIELDS,
+    UniformLinesParser,
+)
 from nodes.catalog.schema_scan import FullSchemaScan, SchemaScan
-from nodes.catalog.uniform_lines import MAX_PAUSE_BLOCKS, MAX_UNIFORM_FIELDS, UniformLinesParser
 from nodes.errors import DataError
 from nodes.support.nesting import MAX_NESTING
 from tests.catalog.kit import person
@@ -153,9 +159,8 @@ class Reading:
         """Add what the file has."""
         batches: list[Batch] = []
         try:
-            for batch in read_json_lines(
-                file, "a", lambda _where, why: self.bad.append(why), block_bytes=block_bytes
-            ):
+            source = Source(file, "a", ReadingOptions(), lambda _where, why: self.bad.append(why))
+            for batch in read_json_lines(source, block_bytes=block_bytes):
                 batches.append(batch)
                 _, records, bodies = batch
                 self.uniform += isinstance(records, UniformRecords)
@@ -192,14 +197,14 @@ def compare_scans(batches: list[Batch], expected: list[Record]) -> None:
     fields = ("name", "year", "a", "b", "c")
     keys: list[list[object]] = [[] for _ in fields]
     for _, records, _ in batches:
-        for column, part in zip(keys, scan.index_keys(records, fields), strict=True):
-            column.extend(part)
+        for column, part in zip(keys, scan.key_columns(records, fields), strict=True):
+            column.extend(part.keys)
         full.add_records(records)
     plain_full.add_records(expected)
-    assert keys == plain.index_keys(expected, fields)
+    assert keys == [column.keys for column in plain.key_columns(expected, fields)]
     assert (scan.records, scan.fields()) == (plain.records, plain.fields())
     assert [scan.type_of(field) for field in fields] == [plain.type_of(field) for field in fields]
-    assert full.reports() == plain_full.reports()
+    assert full.reports({}) == plain_full.reports({})
 
 
 @pytest.mark.parametrize("case", ELSE)

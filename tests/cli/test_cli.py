@@ -203,12 +203,32 @@ def test_lookup_as_json(master: str) -> None:
 
 
 def test_many_lookups_from_standard_input(master: str) -> None:
-    asked = 'getbyname xander\n\n# nothing\ngetbyyear "New York City" 2002\ngetbyname "open\n'
+    asked = 'getbyname xander\n\n# nothing\n["getbyyear", "New York City", 2002]\ngetbyname "open\n'
     done = run_nodes("lookup", "--json", "--master", master, stdin=asked)
     assert done.returncode == 2
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert [reply["error"] for reply in replies] == [False, False, True]
     assert "quotes" in replies[2]["error_message"]
+    assert replies[2]["line"] == 5
+    done = run_nodes("lookup", "--master", master, stdin=f"\n{asked}getbyname no#body # x\n")
+    assert "rollcall-nodes: line 6: " in done.stderr
+    assert "line 7: getbyname 'no#body': not found" in done.stderr
+
+
+def test_a_value_may_start_with_a_dash_and_a_lookup_be_empty(master: str) -> None:
+    done = run_nodes("lookup", "getbyname", "-5", "--master", master)
+    assert (done.returncode, done.stderr) == (1, "getbyname -5: not found\n")
+    done = run_nodes("lookup", "--master", master, "getbyyear", "New York City", "-1", "--json")
+    assert json.loads(done.stdout)["count"] == 0
+    assert "there is no lookup ''" in run_nodes("lookup", "", "x", "--master", master).stderr
+    assert "No such option" in run_nodes("lookup", "--nope", "--master", master).stderr
+
+
+def test_json_is_json_in_any_encoding(master: str) -> None:
+    for encoding in ("ascii", "utf-8"):
+        env = {"PYTHONIOENCODING": encoding, "ROLLCALL_MASTER": master}
+        done = run_nodes("lookup", "getbyname", "étienne", "--json", env=env)
+        assert json.loads(done.stdout)["result"][0]["name"] == "étienne"
 
 
 def test_lines_that_come_slowly_are_answered_as_they_come(master: str) -> None:

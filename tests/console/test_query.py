@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from console.query import PartialLine, completions, parse_partial, quoted, split_words
+from console.query import PartialLine, completions, meaning, parse_partial, quoted, split_words
+from nodes.wire import LookupShape
 from tests.console.fakes import SHAPES
 
 WORDS = st.one_of(st.text(), st.text(st.sampled_from("ab \t\n\"'\\#$[名\u3000")))
@@ -174,3 +175,55 @@ def test_a_completion_goes_on_from_what_is_typed_and_means_the_value(
     [offered] = completions(line, SHAPES, lambda _field, _prefix, _limit: [value])
     assert split_words(offered) == ["getbyname", value]
     assert offered.startswith(line)
+
+
+# -- kinds of lookups -----------------------------------------------------------------
+
+KINDS = (
+    LookupShape("getbyname", ("name",), ("text",)),
+    LookupShape("starting", ("team", "name"), ("text", "text"), kind="prefix"),
+    LookupShape("search", ("words",), ("text",), kind="any", searched=("name", "city")),
+    LookupShape("getbycity", ("city",), ("text",), folded=("city",)),
+    LookupShape("citystarting", ("city",), ("text",), kind="prefix", folded=("city",)),
+    LookupShape("later", ("name",), ("text",), kind="a kind of another version"),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", ""),
+        ("starting", ""),
+        ("getbyname x", ""),
+        ("starting x", ""),
+        ("starting x y", "prefix"),
+        ("starting x y z", ""),
+        ("search ", "any of name, city"),
+        ('search "new york', "any of name, city"),
+        ("getbycity new", "any case"),
+        ("citystarting new", "prefix, any case"),
+        ("later x", ""),
+        ("nosuch x", ""),
+    ],
+)
+def test_what_is_typed_is_explained_where_more_than_its_equal_is_found(
+    line: str, said: str
+) -> None:
+    assert meaning(line, KINDS) == said
+
+
+def test_values_are_offered_for_every_kind() -> None:
+    def of_field(field: str, prefix: str, _limit: int) -> list[str]:
+        known = {"name": ["newton", "Newton"], "city": ["Newark"], "team": []}
+        return [one for one in known[field] if one.lower().startswith(prefix.lower())]
+
+    assert completions("search new", KINDS, of_field) == [
+        "search newton",
+        "search Newton",
+        "search Newark",
+    ]
+    assert completions("search new", KINDS, of_field, limit=1) == ["search newton"]
+    assert completions("starting x n", KINDS, of_field)[0] == "starting x newton"
+    # In the case in which it is typed, so that it goes on from that.
+    assert completions("getbycity nEW", KINDS, of_field) == ["getbycity nEWark"]
+    assert completions("citystarting n", KINDS, of_field) == ["citystarting newark"]

@@ -84,7 +84,7 @@ def ask(root: Any, verb: str, *args: object, **named: object) -> dict[str, Any]:
         (),
         ("xander", "extra"),
         (None,),
-        (7,),
+        (2**63,),
         (7.5,),
         (True,),
         (b"xander",),

@@ -49,7 +49,7 @@ def test_everything_that_may_be_asked_is_answered(store: str, tmp_path: Path) ->
                 assert page.catalog == version
                 asked: list[tuple[str | float, ...]] = [
                     ("getbyname", "p1"),
-                    ("getbyname", 7),
+                    ("getbyname", 7.5),
                     ("getbyname", "nobody"),
                 ]
                 found, wrong, none = client.lookup_many(asked)
@@ -57,7 +57,7 @@ def test_everything_that_may_be_asked_is_answered(store: str, tmp_path: Path) ->
                 assert (len(found), type(wrong), none) == (5, BadRequest, [])
                 assert client.suggest("name", "p", limit=3) == ["p0", "p1", "p2"]
                 with pytest.raises(BadRequest, match="must be text"):
-                    client.lookup("getbyname", 7)
+                    client.lookup("getbyname", 7.5)
 
 
 def test_a_reload_serves_the_newest_and_cursors_lead_on(store: str, tmp_path: Path) -> None:

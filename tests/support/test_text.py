@@ -30,7 +30,7 @@ from nodes.master.recording import recording_file
 from nodes.support.background_stream import BackgroundStream
 from nodes.support.event_kinds import EventKind
 from nodes.support.log_lines import JsonLogFormatter, LogFormatter
-from nodes.support.text import printable, printable_json
+from nodes.support.text import encodable_json, printable, printable_json
 from nodes.transport import Service, Utf8
 from nodes.wire import (
     ClusterSnapshot,
@@ -329,3 +329,11 @@ def test_a_log_that_is_asked_for_by_a_path_is_none(tmp_path: Path) -> None:
     end, text = logs.part("w1")
     assert text.endswith(" started ---\n")
     assert end == len(text)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_json_text_can_be_sent_to_a_terminal_of_any_encoding(encoding: str) -> None:
+    text = json.dumps({"é": "😀名\\"}, ensure_ascii=False)
+    sent = encodable_json(text, encoding).encode(encoding)
+    assert json.loads(sent.decode(encoding)) == json.loads(text)
+    assert encodable_json(text, "utf-8") == text

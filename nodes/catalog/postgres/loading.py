@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -16,7 +16,14 @@ import psycopg
 from nodes.catalog.model import CatalogInfo, Progress
 from nodes.catalog.postgres.connecting import connect, refusal
 from nodes.catalog.postgres.values import escaped, exact
-from nodes.catalog.postgres.versions import CREATE_CATALOGS, of_version, table_name
+from nodes.catalog.postgres.versions import (
+    CREATE_CATALOGS,
+    key_types,
+    of_version,
+    spread_name,
+    table_name,
+    tables_of,
+)
 from nodes.catalog.sql_schema import SqlSchema
 from nodes.errors import DataError, StoreDown
 
@@ -84,8 +91,11 @@ def _load(db: psycopg.Connection, built: CatalogInfo, progress: Progress) -> Non
     db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
     db.execute(CREATE_CATALOGS)
     if of_version(db, built.version, "") is None:
-        _copy_table(db, built, progress)
-    size = db.execute("SELECT pg_total_relation_size(%s)", (table_name(built.version),)).fetchone()
+        _copy_tables(db, built, progress)
+    size = db.execute(
+        "SELECT sum(pg_total_relation_size(name))::int8 FROM unnest(%s::text[]) AS name",
+        (tables_of(db, built.version),),
+    ).fetchone()
     info = msgspec.structs.replace(built, path="", bytes=size[0] if size else 0)
     db.execute(
         "DELETE FROM rollcall_catalogs WHERE version = %s", (built.version,)
@@ -96,55 +106,92 @@ def _load(db: psycopg.Connection, built: CatalogInfo, progress: Progress) -> Non
     )
 
 
-def _copy_table(db: psycopg.Connection, built: CatalogInfo, progress: Progress) -> None:
-    schema = SqlSchema(lookup.fields for lookup in built.lookups)
-    kinds = [_kind(built, field) for field in schema.fields]
-    table = table_name(built.version)
-    columns = "".join(
-        f"{name} {SQL_TYPES[kind]}, "
-        for name, kind in zip(schema.columns.values(), kinds, strict=True)
+class _Copied(NamedTuple):
+    """A table of the catalog's file, as it is copied.
+
+    Attributes:
+        name: Its name in the store.
+        query: Reads its rows from the file.
+        columns: The names of its columns.
+        kinds: What each holds: a key of `SQL_TYPES`, or a type of PostgreSQL.
+        indexes: The columns of each index; the first is unique.
+    """
+
+    name: str
+    query: str
+    columns: Sequence[str]
+    kinds: Sequence[str]
+    indexes: Sequence[Sequence[str]]
+
+
+def _copied(built: CatalogInfo) -> Iterator[_Copied]:
+    """The table of the records, and those beside it."""
+    schema, types, name = SqlSchema(built.lookups), key_types(built), table_name(built.version)
+    keys, shown = list(schema.columns.values()), list(schema.shown.values())
+    columns = ["id", "file", *keys, *shown, "body"]
+    kinds = ["int8", "int4", *map(types.__getitem__, schema.fields), *["text"] * len(shown)]
+    yield _Copied(
+        name,
+        f"SELECT {', '.join(columns)} FROM records ORDER BY id",  # noqa: S608 - our names
+        columns,
+        [*kinds, "bytea"],
+        [["id"], *([*columns, "id"] for columns in schema.indexes)],
     )
-    db.execute(f"DROP TABLE IF EXISTS {table}")  # one that somebody took the name of away
-    db.execute(f"CREATE TABLE {table} (id int8, file int4, {columns}body bytea)")
-    with (
-        closing(sqlite3.connect(f"{Path(built.path).as_uri()}?mode=ro", uri=True)) as source,
-        db.cursor() as cursor,
-        cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY, FREEZE)") as copy,
-    ):
-        copy.set_types(["int8", "int4", *(COPY_TYPES[kind] for kind in kinds), "bytea"])
-        write = copy.write_row
-        for number, row in enumerate(_rows(source, schema, kinds)):
-            if not number % STEP_RECORDS:
-                progress("copy", number, built.records)
-            write(row)
+    for fields, table in schema.spread.items():
+        values = [f"v{number}" for number in range(len(fields))]
+        yield _Copied(
+            spread_name(name, table),
+            f"SELECT {', '.join(values)}, id, shown FROM {table}",  # noqa: S608 - our names
+            [*values, "id", "shown"],
+            [*map(types.__getitem__, fields), "int8", "text"],
+            [[*values, "id"]],
+        )
+
+
+def _copy_tables(db: psycopg.Connection, built: CatalogInfo, progress: Progress) -> None:
+    for name in tables_of(db, built.version):  # of one that somebody took the name of away
+        db.execute(f"DROP TABLE {name}")
+    tables = list(_copied(built))
+    for table in tables:
+        _copy_rows(db, table, built, progress)
     progress("copy", built.records, built.records)
-    indexes = ["(id)", *(f"({', '.join(columns)}, id)" for columns in schema.indexes)]
     db.execute("SET LOCAL maintenance_work_mem = '256MB'")
-    for done, on in enumerate(indexes):
+    indexes = [(table.name, at, on) for table in tables for at, on in enumerate(table.indexes)]
+    for done, (name, at, on) in enumerate(indexes):
         progress("store index", done, len(indexes))
-        unique = "UNIQUE " if not done else ""
-        db.execute(f"CREATE {unique}INDEX {table}_i{done} ON {table} {on}")
-    db.execute(f"ANALYZE {table}")
+        unique = "UNIQUE " if not at else ""
+        db.execute(f"CREATE {unique}INDEX {name}_i{at} ON {name} ({', '.join(on)})")
+    for table in tables:
+        db.execute(f"ANALYZE {table.name}")
     progress("store index", len(indexes), len(indexes))
 
 
-def _kind(built: CatalogInfo, field: str) -> str:
-    return next(
-        lookup.types[lookup.fields.index(field)]
-        for lookup in built.lookups
-        if field in lookup.fields
+def _copy_rows(
+    db: psycopg.Connection, table: _Copied, built: CatalogInfo, progress: Progress
+) -> None:
+    columns = ", ".join(
+        f"{column} {SQL_TYPES.get(kind, kind)}"
+        for column, kind in zip(table.columns, table.kinds, strict=True)
     )
+    db.execute(f"CREATE TABLE {table.name} ({columns})")
+    with (
+        closing(sqlite3.connect(f"{Path(built.path).as_uri()}?mode=ro", uri=True)) as source,
+        db.cursor() as cursor,
+        cursor.copy(f"COPY {table.name} FROM STDIN (FORMAT BINARY, FREEZE)") as copy,
+    ):
+        copy.set_types([COPY_TYPES.get(kind, kind) for kind in table.kinds])
+        write = copy.write_row
+        for number, row in enumerate(_rows(source, table)):
+            if not number % STEP_RECORDS and number < built.records:
+                progress("copy", number, built.records)
+            write(row)
 
 
-def _rows(
-    source: sqlite3.Connection, schema: SqlSchema, kinds: Sequence[str]
-) -> Iterator[Sequence[Any]]:
-    """Every record: its number, its file's, the keys of all columns, its JSON."""
-    names = ", ".join(schema.columns.values())
-    rows = source.execute(f"SELECT id, file, {names}, body FROM records ORDER BY id")  # noqa: S608 - our names
+def _rows(source: sqlite3.Connection, table: _Copied) -> Iterator[Sequence[Any]]:
+    """Every row, with values that PostgreSQL holds."""
     converters: dict[str, Convert] = {"text": escaped, "number": exact}
-    wanted = [(at, converters[kind]) for at, kind in enumerate(kinds, 2) if kind in converters]
-    for row in rows:
+    wanted = [(at, converters[kind]) for at, kind in enumerate(table.kinds) if kind in converters]
+    for row in source.execute(table.query):
         changed = list(row)
         for at, convert in wanted:
             if changed[at] is not None:
@@ -154,14 +201,12 @@ def _rows(
 
 def _too_long(built: CatalogInfo) -> str:
     """Why an index cannot be made, with the field that has the longest values."""
-    schema = SqlSchema(lookup.fields for lookup in built.lookups)
-    texts = [field for field in schema.fields if _kind(built, field) == "text"]
+    schema, types = SqlSchema(built.lookups), key_types(built)
+    texts = [field for field in schema.fields if types[field] == "text"]
     with closing(sqlite3.connect(f"{Path(built.path).as_uri()}?mode=ro", uri=True)) as source:
         longest, field = max(
             (
-                source.execute(
-                    f"SELECT max(length(CAST({schema.columns[field]} AS BLOB))) FROM records"  # noqa: S608 - our names
-                ).fetchone()[0],
+                source.execute(_longest(schema, field)).fetchone()[0],
                 field,
             )
             for field in texts
@@ -170,6 +215,13 @@ def _too_long(built: CatalogInfo) -> str:
         f"a record's value of {field} takes {longest} bytes, and PostgreSQL indexes about 2,700 at"
         " most: take the lookups on that field out of dataset.toml, or shorten the value"
     )
+
+
+def _longest(schema: SqlSchema, field: str) -> str:
+    """The statement that finds how many bytes a field's longest key takes."""
+    spread = schema.spread.get((field,))
+    column, table = ("v0", spread) if spread else (schema.columns[field], "records")
+    return f"SELECT coalesce(max(length(CAST({column} AS BLOB))), 0) FROM {table}"  # noqa: S608 - our names
 
 
 def _drop_old(db: psycopg.Connection, dataset: str) -> None:
@@ -186,6 +238,7 @@ def _drop_old(db: psycopg.Connection, dataset: str) -> None:
             with db.transaction():
                 db.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
                 db.execute("DELETE FROM rollcall_catalogs WHERE version = %s", (version,))
-                db.execute(f"DROP TABLE IF EXISTS {table_name(version)}")
+                for name in tables_of(db, version):
+                    db.execute(f"DROP TABLE {name}")
         except psycopg.errors.LockNotAvailable:
             continue  # somebody reads from it for long: the next load drops it

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import psycopg
 
 from nodes.catalog.arguments import Argument, coerce, usage
-from nodes.catalog.model import CatalogInfo, Page
+from nodes.catalog.model import EXACT, CatalogInfo, Lookup, Page
 from nodes.catalog.paging import PageBuilder
 from nodes.catalog.postgres import statements
 from nodes.catalog.postgres.connecting import SUBJECT
@@ -19,9 +19,10 @@ from nodes.catalog.questions import (
     SLICE_RECORDS,
     Questions,
     check_limit,
+    next_prefix,
     prefix_ranges,
 )
-from nodes.catalog.records import MAX_RECORD_BYTES
+from nodes.catalog.readers.records import MAX_RECORD_BYTES
 from nodes.errors import BadRequest, StoreDown
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 from nodes.support.slices import Sliced, awaited
@@ -47,7 +48,9 @@ class StoreReader:
         self._pool = pool
         self._questions = Questions(info.lookups)
         self._statements = {
-            lookup.name: statements.find(table, lookup.fields) for lookup in info.lookups
+            lookup.name: statements.find(table, lookup.fields)
+            for lookup in info.lookups
+            if lookup.kind == EXACT
         }
         self._ping = statements.ping(table)
 
@@ -70,21 +73,40 @@ class StoreReader:
         shape = self._questions.lookup(lookup)
         values = coerce(shape, args)
         check_limit(limit)
-        columns = [self._table.columns[field] for field in shape.fields]
         try:
-            encoded = [one.encode(value) for one, value in zip(columns, values, strict=True)]
+            statement, parameters = self._statement(shape, values, start)
         except NoSuchValue:
             return EMPTY
-        parameters = (*encoded, self._table.origin + start, limit + 1)
+        parameters = (*parameters, limit + 1)
         try:
-            return (yield from awaited(self._find(lookup, parameters, limit, within)))
+            return (yield from awaited(self._find(statement, parameters, limit, within)))
         except psycopg.DataError:
             raise BadRequest(f"{usage(shape)}: no record can have such a value") from None
 
+    def _statement(
+        self, shape: Lookup, values: Sequence[Argument], start: int
+    ) -> tuple[str, tuple[object, ...]]:
+        """What is asked for a page, and its parameters but the last, the number of rows.
+
+        Raises:
+            NoSuchValue: no record can have one of the values.
+        """
+        columns = [self._table.columns[field] for field in shape.fields]
+        encoded = [one.encode(value) for one, value in zip(columns, values, strict=True)]
+        if shape.kind == EXACT:
+            return self._statements[shape.name], (*encoded, self._table.origin + start)
+        *same, low = encoded
+        end = next_prefix(str(values[-1]))
+        statement = statements.find_beginnings(
+            self._table, shape.fields, following=start > 0, bounded=end is not None
+        )
+        bounds = [start, start] if start else [low]
+        return statement, (*same, *bounds, *([] if end is None else [columns[-1].encode(end)]))
+
     async def _find(
-        self, lookup: str, parameters: Sequence[object], limit: int, within: float
+        self, statement: str, parameters: Sequence[object], limit: int, within: float
     ) -> Page:
-        cursor = await self._pool.ask(self._statements[lookup], parameters, within)
+        cursor = await self._pool.ask(statement, parameters, within)
         building = PageBuilder(self._info.files, limit, origin=self._table.origin)
         # The rows are here: what takes time is to make objects of them.
         while building.after is None and (rows := await cursor.fetchmany(SLICE_RECORDS)):
@@ -100,7 +122,7 @@ class StoreReader:
         self, field: str, prefix: str, *, limit: int, within: float
     ) -> Sliced[list[str]]:
         """See `nodes.catalog.protocol`."""
-        kind = self._questions.check_suggestion(field, prefix, limit)
+        kind, prefix = self._questions.check_suggestion(field, prefix, limit)
         return (yield from awaited(self._suggest(kind, field, prefix, limit, within)))
 
     async def _suggest(

@@ -19,6 +19,9 @@ class Table(NamedTuple):
         body: The expression of a record's JSON, as bytes.
         columns: The columns that lookups are on, by field.
         origin: The key below all others: positions count from there.
+        shown: Of fields whose keys are folded, the columns of the texts as they are.
+        spread: The tables with all keys of fields of which some hold lists, by those fields; their
+            columns are `v0`, ..., `id` and `shown`.
     """
 
     name: str
@@ -27,27 +30,84 @@ class Table(NamedTuple):
     body: str
     columns: Mapping[str, Column]
     origin: int
+    shown: Mapping[str, str] = {}
+    spread: Mapping[tuple[str, ...], str] = {}
+
+
+class _Sorted(NamedTuple):
+    """Where records lie in the order of some fields, and then of their keys."""
+
+    tables: str
+    columns: tuple[str, ...]
+    key: str
+
+
+def _sorted_by(table: Table, fields: Sequence[str]) -> _Sorted:
+    spread = table.spread.get(tuple(fields))
+    if spread is None:
+        columns = tuple(f"t.{table.columns[field].name}" for field in fields)
+        return _Sorted(f"{table.name} AS t", columns, table.key)
+    columns = tuple(f"k.v{number}" for number in range(len(fields)))
+    return _Sorted(f"{spread} AS k JOIN {table.name} AS t ON t.id = k.id", columns, "k.id")
 
 
 def find(table: Table, fields: Sequence[str]) -> str:
     """The statement that finds the records with given values of these fields.
 
-    Its parameters are a value for each field, the key to start after, the number of rows. The
-    server sends no more rows than a page may have bytes, and the one that is too much: it tells
-    that there are more. That is the second, where the first is larger than a page.
+    Its parameters are a value for each field, the key to start after, the number of rows.
     """
-    columns = [table.columns[field] for field in fields]
-    equal = " AND ".join(f"t.{one.name} = %s::{one.sql_type}" for one in columns)
+    at = _sorted_by(table, fields)
+    conditions = [*_equal(table, fields, at), f"{at.key} > %s::int8"]
+    return _page(table, at, conditions, [at.key])
+
+
+def find_beginnings(table: Table, fields: Sequence[str], *, following: bool, bounded: bool) -> str:
+    """The statement that finds the records with given values of these fields, and one within bounds
+    of the last, in the order of that.
+
+    Its parameters are a value for each field but the last; the lower bound, itself allowed, or if
+    `following` another record, twice its key, to go on after; the upper, which is not, if
+    `bounded`; the number of rows.
+    """
+    at = _sorted_by(table, fields)
+    *same, last = fields
+    value = at.columns[-1]
+    conditions = _equal(table, same, at)
+    if following:
+        own = f"(SELECT o.{table.columns[last].name} FROM {table.name} AS o WHERE o.id = %s::int8)"  # noqa: S608 - our names
+        conditions.append(f"({value}, {at.key}) > ({own}, %s::int8)")
+    else:
+        conditions.append(f"{value} >= %s::text")
+    if bounded:
+        conditions.append(f"{value} < %s::text")
+    return _page(table, at, conditions, [value, at.key])
+
+
+def _equal(table: Table, fields: Sequence[str], at: _Sorted) -> list[str]:
+    return [
+        f"{column} = %s::{table.columns[field].sql_type}"
+        for field, column in zip(fields, at.columns, strict=False)
+    ]
+
+
+def _page(table: Table, at: _Sorted, conditions: Sequence[str], order: Sequence[str]) -> str:
+    """A page's rows. The server sends no more of them than a page may have bytes, and the one that
+    is too much: it tells that there are more. That is the second, where the first is larger than a
+    page.
+    """
+    names = [f"o{number}" for number in range(len(order))]
+    ordered, by = ", ".join(order), ", ".join(names)
+    sorted_by = ", ".join(f"{one} AS {name}" for one, name in zip(order, names, strict=True))
     rows = (
-        f"SELECT {table.key} AS id, {table.file} AS file, {table.body} AS body"  # noqa: S608 - our names, and quoted ones
-        f" FROM {table.name} AS t WHERE {equal} AND {table.key} > %s::int8"
-        f" ORDER BY {table.key} LIMIT %s::int8"
+        f"SELECT {at.key} AS id, {table.file} AS file, {table.body} AS body, {sorted_by}"  # noqa: S608 - our names, and quoted ones
+        f" FROM {at.tables} WHERE {' AND '.join(conditions)} ORDER BY {ordered} LIMIT %s::int8"
     )
     return (
-        "SELECT id, file, body FROM (SELECT id, file, body, row_number() OVER (ORDER BY id) AS nth,"  # noqa: S608 - as above
-        " sum(octet_length(body) + 1) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING)"
+        f"SELECT id, file, body FROM (SELECT id, file, body, {by},"  # noqa: S608 - as above
+        f" row_number() OVER (ORDER BY {by}) AS nth,"
+        f" sum(octet_length(body) + 1) OVER (ORDER BY {by} ROWS UNBOUNDED PRECEDING)"
         f" - octet_length(body) - 1 AS bytes_before FROM ({rows}) AS rows) AS sized"
-        f" WHERE nth <= 2 OR bytes_before <= {MAX_PAGE_BYTES} ORDER BY id"
+        f" WHERE nth <= 2 OR bytes_before <= {MAX_PAGE_BYTES} ORDER BY {by}"
     )
 
 
@@ -58,21 +118,28 @@ def suggest(table: Table, field: str, *, bounded: bool) -> str:
     Its parameters, by name, are `low`, itself allowed, `high`, which is not (if `bounded`), and
     `most` values.
     """
-    column = table.columns[field]
+    at, kind = _sorted_by(table, [field]), table.columns[field].sql_type
+    source = at.tables.partition(" JOIN ")[0]
+    [column] = at.columns
     # Texts in the order of their characters, as everywhere here, whatever the server's language.
-    value = f"t.{column.name}" + (' COLLATE "C"' if column.sql_type == "text" else "")
-    below = f" AND {value} < %(high)s::{column.sql_type}" if bounded else ""
+    value = column + (' COLLATE "C"' if kind == "text" else "")
+    below = f" AND {value} < %(high)s::{kind}" if bounded else ""
+    shown = "v"
+    if field in table.shown:
+        text = "k.shown" if source.endswith(" k") else f"t.{table.shown[field]}"
+        first = f"SELECT {text} FROM {source} WHERE {column} = v ORDER BY {at.key} LIMIT 1"  # noqa: S608 - as above
+        shown = f"coalesce(({first}), v)"
 
     def smallest(condition: str) -> str:
         return (
-            f"SELECT {value} AS v FROM {table.name} AS t"  # noqa: S608 - as above
+            f"SELECT {value} AS v FROM {source}"  # noqa: S608 - as above
             f" WHERE {value} {condition}{below} ORDER BY {value} LIMIT 1"
         )
 
     return (
-        f"WITH RECURSIVE found AS (({smallest(f'>= %(low)s::{column.sql_type}')}) UNION ALL"  # noqa: S608 - as above
+        f"WITH RECURSIVE found AS (({smallest(f'>= %(low)s::{kind}')}) UNION ALL"  # noqa: S608 - as above
         f" SELECT ({smallest('> found.v')}) FROM found WHERE found.v IS NOT NULL)"
-        " SELECT v FROM found WHERE v IS NOT NULL LIMIT %(most)s::int8"
+        f" SELECT {shown} FROM found WHERE v IS NOT NULL LIMIT %(most)s::int8"
     )
 
 

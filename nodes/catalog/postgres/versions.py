@@ -30,14 +30,44 @@ def table_name(version: str) -> str:
 
 def table_of(info: CatalogInfo) -> Table:
     """How the table of a loaded catalog is asked."""
-    schema = SqlSchema(lookup.fields for lookup in info.lookups)
-    kinds = {
+    schema = SqlSchema(info.lookups)
+    kinds = key_types(info)
+    columns = {field: loaded_column(name, kinds[field]) for field, name in schema.columns.items()}
+    name = table_name(info.version)
+    return Table(
+        name,
+        "t.id",
+        "t.file",
+        "t.body",
+        columns,
+        origin=0,
+        shown=schema.shown,
+        spread={fields: spread_name(name, table) for fields, table in schema.spread.items()},
+    )
+
+
+def spread_name(name: str, table: str) -> str:
+    """The name of a table beside that of the records, for one of `SqlSchema.spread`."""
+    return f"{name}_{table}"
+
+
+def key_types(info: CatalogInfo) -> dict[str, str]:
+    """The types of the fields that lookups compare."""
+    return {
         field: kind
         for lookup in info.lookups
         for field, kind in zip(lookup.fields, lookup.types, strict=True)
     }
-    columns = {field: loaded_column(name, kinds[field]) for field, name in schema.columns.items()}
-    return Table(table_name(info.version), "t.id", "t.file", "t.body", columns, origin=0)
+
+
+def tables_of(db: psycopg.Connection, version: str) -> list[str]:
+    """The names of all tables of that version that are there."""
+    found = db.execute(
+        "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"
+        " AND relname ~ %s ORDER BY relname",
+        (f"^{table_name(version)}(_k[0-9]+)?$",),
+    ).fetchall()
+    return [name for (name,) in found]
 
 
 def newest(db: psycopg.Connection, dataset: str, url_env: str) -> CatalogInfo:

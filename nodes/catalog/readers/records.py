@@ -12,17 +12,18 @@ from operator import attrgetter
 import msgspec
 
 from nodes.catalog.arguments import quoted
-from nodes.errors import DataError
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 
 MAX_RECORD_BYTES = 1 << 20
-"""The largest JSON text of one record."""
+"""The most that a record may take, in its file and as JSON: the same in every format."""
 READ_BLOCK_BYTES = 1 << 16
 """How much of a file of lines is read at once: small enough for the processor's cache."""
 BATCH_RECORDS = 500
 """Records in one batch of a file that is not read by lines."""
 
 TOO_DEEP_REASON = f"it is nested too deeply, at most {MAX_NESTING} levels are allowed"
+TOO_LARGE_REASON = f"it is too large: a record has at most {MAX_RECORD_BYTES:,} bytes (1 MiB)"
+HALF_CHARACTER_REASON = "it has half of a surrogate pair, which is no character"
 Record = dict[str, object]
 
 
@@ -65,7 +66,7 @@ Records = list[Record] | UniformRecords
 EncodedRecords = tuple[list[Record], list[bytes]]
 """Records, and the JSON text of each."""
 Batch = tuple[int, Records, list[bytes]]
-"""How many bytes of the file are read, the next records, and the JSON text of each."""
+"""How much of the file's bytes is done with, the next records, and the JSON text of each."""
 ReportBadRecord = Callable[[str, str], None]
 """Called with the place of a bad record and the reason."""
 
@@ -85,15 +86,13 @@ def encode_record(value: object) -> bytes:
     try:
         body = _encode(value)
     except UnicodeEncodeError:
-        raise BadRecordError("it has half of a surrogate pair, which is no character") from None
+        raise BadRecordError(HALF_CHARACTER_REASON) from None
     except RecursionError:
         raise BadRecordError(TOO_DEEP_REASON) from None
     if not is_nested_within(body, MAX_NESTING):
         raise BadRecordError(TOO_DEEP_REASON)
     if len(body) > MAX_RECORD_BYTES:
-        raise BadRecordError(
-            f"it takes {len(body)} bytes as JSON, at most {MAX_RECORD_BYTES} are allowed"
-        )
+        raise BadRecordError(TOO_LARGE_REASON)
     return body
 
 
@@ -129,25 +128,6 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_reject_unsupported)
 _encode = _ENCODER.encode
 encode_lines = _ENCODER.encode_lines
 """Records as JSON Lines."""
-
-
-def decode_line(line: bytes, name: str, number: int) -> str:
-    """Decode a line from UTF-8, without the byte order mark that the first may have.
-
-    Args:
-        line: The line with its end.
-        name: The file's name in messages.
-        number: The line's number, from 1.
-
-    Raises:
-        DataError: it is not UTF-8.
-    """
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name}, line {number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
-        ) from None
 
 
 def json_type_name(value: object) -> str:

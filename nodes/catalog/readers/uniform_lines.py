@@ -10,7 +10,7 @@ from itertools import chain
 
 import msgspec
 
-from nodes.catalog.records import MAX_RECORD_BYTES, Record, UniformRecords, encode_lines
+from nodes.catalog.readers.records import MAX_RECORD_BYTES, Record, UniformRecords, encode_lines
 from nodes.support.nesting import MAX_NESTING, is_nested_within
 
 MAX_UNIFORM_FIELDS = 100
