@@ -84,7 +84,7 @@ def ask(root: Any, verb: str, *args: object, **named: object) -> dict[str, Any]:
         (),
         ("xander", "extra"),
         (None,),
-        (7,),
+        (7.5,),
         (7.5,),
         (True,),
         (b"xander",),
