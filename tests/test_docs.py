@@ -257,11 +257,11 @@ def _read_until(descriptor: int, wanted: bytes | None) -> None:
 def test_the_dataset_file_works(tmp_path: Path) -> None:
     text, whole = [text for kind, text in BLOCKS if kind == "toml" and "[lookups]" in text]
     (tmp_path / "2024").mkdir()
-    (tmp_path / "2024" / "p.csv").write_bytes(b"nick;team;season;price\nZo\xeb;NA;3;1.50\n")
+    (tmp_path / "2024" / "p.csv").write_bytes(b"nick;team;season;price;code\nZo\xeb;NA;3;1.50;7\n")
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "p.json").write_text('{"rows": {"al": {"team": "red", "season": 3}}}')
     (tmp_path / "dataset.toml").write_text(whole)
-    assert ensure_catalog(tmp_path).fields == ("nick", "season", "price", "team")
+    assert ensure_catalog(tmp_path).fields == ("nick", "season", "price", "code", "team")
     (tmp_path / "dataset.toml").write_text(text)
     (tmp_path / "players.csv").write_text("nick,team,season\nann,red,3\n")
     info = ensure_catalog(tmp_path)

@@ -6,6 +6,7 @@ import functools
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable

@@ -195,9 +195,10 @@ def test_lookup_found_not_found_error(master: str) -> None:
 
 
 def test_lookup_as_json(master: str) -> None:
-    env = {"ROLLCALL_MASTER": master}
-    reply = json.loads(run_nodes("lookup", "getbyname", "xander", "--json", env=env).stdout)
-    assert reply["count"] == len(reply["result"]) == 1
+    # A terminal that cannot show a name is sent JSON's escapes.
+    env = {"ROLLCALL_MASTER": master, "PYTHONIOENCODING": "ascii"}
+    reply = json.loads(run_nodes("lookup", "getbyname", "étienne", "--json", env=env).stdout)
+    assert [one["name"] for one in reply["result"]] == ["étienne"]
     wrong = json.loads(run_nodes("lookup", "getbyshoe", "--json", env=env).stdout)
     assert wrong["code"] == "bad_request"
 
@@ -218,17 +219,8 @@ def test_many_lookups_from_standard_input(master: str) -> None:
 def test_a_value_may_start_with_a_dash_and_a_lookup_be_empty(master: str) -> None:
     done = run_nodes("lookup", "getbyname", "-5", "--master", master)
     assert (done.returncode, done.stderr) == (1, "getbyname -5: not found\n")
-    done = run_nodes("lookup", "--master", master, "getbyyear", "New York City", "-1", "--json")
-    assert json.loads(done.stdout)["count"] == 0
     assert "there is no lookup ''" in run_nodes("lookup", "", "x", "--master", master).stderr
     assert "No such option" in run_nodes("lookup", "--nope", "--master", master).stderr
-
-
-def test_json_is_json_in_any_encoding(master: str) -> None:
-    for encoding in ("ascii", "utf-8"):
-        env = {"PYTHONIOENCODING": encoding, "ROLLCALL_MASTER": master}
-        done = run_nodes("lookup", "getbyname", "étienne", "--json", env=env)
-        assert json.loads(done.stdout)["result"][0]["name"] == "étienne"
 
 
 def test_lines_that_come_slowly_are_answered_as_they_come(master: str) -> None:
