@@ -21,7 +21,7 @@ WHY_NOT = ""
 if not CHROMIUM:
     WHY_NOT = "there is no Chromium here"
 elif importlib.util.find_spec("playwright") is None:
-    WHY_NOT = "what drives a browser is not installed: pip install -e '.[test,browser]'"
+    WHY_NOT = "what drives a browser is not installed: pip install -e '.[test,checks]'"
 
 pytestmark = [
     pytest.mark.engines,
