@@ -111,6 +111,8 @@ def rollcall(
 
 def _why_no_screen() -> str:
     """Why there can be no screen, "" if there can be one."""
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return ""  # it is drawn elsewhere: in a browser
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "no terminal"
     if os.environ.get("TERM", "dumb") == "dumb":

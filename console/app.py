@@ -82,7 +82,8 @@ class RollcallApp(WatchingApp):
     ) -> None:
         super().__init__()
         self.settings = settings
-        self.config = config = config or Config()
+        config = config or Config()
+        self.config = config = config._replace(keys=config.keys._replace(read_only=read_only))
         if poll_interval_s is None:
             poll_interval_s = config.refresh_s
         self.glyphs = glyphs

@@ -113,7 +113,7 @@ def _of(seen: Seen) -> str:
 
 def empty_hint(seen: Seen, keys: str) -> str:
     """The keys that would fill an empty place, while they act."""
-    return f": {keys}" if seen.replay_at is None else ""
+    return f": {keys}" if keys and seen.replay_at is None else ""
 
 
 def end_of_time(seen: Seen) -> str:
@@ -149,7 +149,7 @@ def _latencies(
 def _histogram(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     lines = histogram(seen.snapshot.latencies, (size[0], size[1] - 1), glyphs)
     if not lines:
-        hint = empty_hint(seen, f"{seen.keys.typed('traffic')} sends sample traffic")
+        hint = empty_hint(seen, seen.keys.traffic_comes)
         lines = [(Run(f"  no lookup yet{hint}", Tone.MUTED),)]
     return [rule(f"Latency{_of(seen)}, ms, 60 s", size[0], glyphs), *lines]
 

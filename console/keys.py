@@ -35,9 +35,11 @@ class Keys(NamedTuple):
 
     Attributes:
         moved: those of the commands that have others than they are declared with.
+        read_only: whether there are none for commands that change the cluster.
     """
 
     moved: Mapping[str, Sequence[str]] = {}
+    read_only: bool = False
 
     def of(self, name: str) -> Sequence[str]:
         """The keys of a command, as Textual calls them."""
@@ -58,7 +60,12 @@ class Keys(NamedTuple):
     @property
     def lookups_come(self) -> str:
         """By which keys there are lookups."""
-        return f"{self.typed('ask')} asks, {self.typed('traffic')} sends sample traffic"
+        return ", ".join(filter(None, (f"{self.typed('ask')} asks", self.traffic_comes)))
+
+    @property
+    def traffic_comes(self) -> str:
+        """By which key there is traffic, "" for none."""
+        return "" if self.read_only else f"{self.typed('traffic')} sends sample traffic"
 
     @property
     def used(self) -> frozenset[str]:

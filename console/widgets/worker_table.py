@@ -97,6 +97,7 @@ class WorkerTable(LiveTable):
         self._possible_columns = columns
         self._taken_keys = keys.used
         self._clear_key, self._spawn_key = keys.typed("clear"), keys.typed("spawn")
+        self._spawns_here = not keys.read_only
         self.marked: set[str] = set()
         self._unfolded: set[str] = set()
         self._scenes: dict[str, Scene] = {}
@@ -169,7 +170,7 @@ class WorkerTable(LiveTable):
 
     def _spawns(self, snapshot: ClusterSnapshot) -> str:
         """What brings a first worker."""
-        if "spawn" in snapshot.abilities:
+        if self._spawns_here and "spawn" in snapshot.abilities:
             return f"{self._spawn_key} spawns one"
         return "'rollcall-nodes worker' starts one"
 

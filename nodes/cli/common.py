@@ -224,7 +224,9 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
         print_json(error_json(error))
     # A message of several lines is ours, and means to be: a file to write, bad records.
     lines = [printable(line) for line in str(error).split("\n")]
-    click.echo("rollcall-nodes: " + "\n".join(lines), err=True)
+    context = click.get_current_context(silent=True)
+    program = context and context.find_root().info_name
+    click.echo(f"{program or 'rollcall-nodes'}: " + "\n".join(lines), err=True)
     raise SystemExit(EXIT_FAILED)
 
 

@@ -175,6 +175,18 @@ def test_empty_panels_say_what_would_fill_them() -> None:
     run(test)
 
 
+def test_empty_panels_of_a_read_only_console_name_no_key_that_it_has_not() -> None:
+    async def test() -> None:
+        async with shown(FakeCluster(cluster_snapshot()), read_only=True) as console:
+            text = console.text()
+            assert "No workers: 'rollcall-nodes worker' starts one" in text
+            assert "Nothing asked yet: a asks" in text
+            assert "no lookup yet" in text
+            assert "traffic" not in text
+
+    run(test)
+
+
 def test_many_that_are_gone_are_one_line_until_they_are_opened() -> None:
     async def test() -> None:
         gone = [
@@ -214,7 +226,7 @@ def test_the_worker_s_screen_has_the_keys_of_the_list() -> None:
             await console.press("j", "enter")
             await console.until(lambda: isinstance(console.app.screen, WorkerScreen))
             await console.until(lambda: "Workers > w2" in console.text())
-            assert "K kill" in console.lines()[-1]
+            await console.until(lambda: "K kill" in console.lines()[-1])
             await console.press("K")
             await console.until(lambda: console.open_question == "Kill w2?")
             await console.press("y")

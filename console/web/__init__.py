@@ -1,0 +1,1 @@
+"""The console in a browser: `rollcall-web`, an attached console for each session."""

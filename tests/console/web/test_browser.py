@@ -1,0 +1,168 @@
+"""The console in a real browser, as an operator has it: keys, mouse, a lookup, a kill."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import pytest
+
+from nodes.cluster import HostedCluster
+from tests.kit import hosted, kill_process, poll_for, up
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), "")
+WHY_NOT = ""
+if not CHROMIUM:
+    WHY_NOT = "there is no Chromium here"
+elif importlib.util.find_spec("playwright") is None:
+    WHY_NOT = "what drives a browser is not installed: pip install -e '.[test,checks]'"
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT),
+    pytest.mark.timeout(120),
+    # Of a library, in the browser's driver.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+PATIENCE_S = 20.0
+LARGE: Any = {"width": 1280, "height": 800}
+W3 = 100, 452
+"""A place in the row of the third worker, in pixels."""
+SMALL: Any = {"width": 640, "height": 400}
+
+
+class Browser:
+    """A page with the console.
+
+    Attributes:
+        page: playwright's.
+        drawn: all that the console has drawn in it so far.
+        elsewhere: what the page asked others than its own server for.
+    """
+
+    def __init__(self, page: Any, server: str) -> None:
+        self.page = page
+        self.drawn = ""
+        self.elsewhere: list[str] = []
+        page.on("websocket", self._listen)
+        page.on("request", lambda asked: self._note(asked.url, server))
+
+    def _listen(self, socket: Any) -> None:
+        def take(data: bytes | str) -> None:
+            self.drawn += data.decode("utf-8", "replace") if isinstance(data, bytes) else ""
+
+        socket.on("framereceived", take)
+
+    def _note(self, url: str, server: str) -> None:
+        if not url.startswith((server, "data:")):
+            self.elsewhere.append(url)
+
+    def until(self, what: str) -> None:
+        """Waits until that is drawn."""
+        poll_for(lambda: self._turn() and what in self.drawn, PATIENCE_S, f"{what!r} drawn")
+
+    def _turn(self) -> bool:
+        self.page.wait_for_timeout(50)
+        return True
+
+
+@contextmanager
+def web(cluster: HostedCluster, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`rollcall-web`, and its link."""
+    command = [sys.executable, "-m", "console.web.command", "--attach", cluster.address]
+    with subprocess.Popen(
+        [*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().split()[1]
+        finally:
+            process.terminate()
+            process.wait(PATIENCE_S)
+
+
+@contextmanager
+def browser(link: str) -> Iterator[Browser]:
+    """A browser that opened the link."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            here = Browser(chromium.new_context(viewport=LARGE).new_page(), link.partition("?")[0])
+            here.page.goto(link)
+            here.until("HEALTHY")
+            yield here
+        finally:
+            chromium.close()
+
+
+def test_it_is_seen_asked_and_not_changed() -> None:
+    with hosted(3) as cluster, web(cluster) as (_, link), browser(link) as shown:
+        page = shown.page
+        assert "key=" not in page.url
+        assert shown.elsewhere == []
+        [cookie] = page.context.cookies()
+        assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        assert page.evaluate("document.cookie") == ""
+        page.keyboard.press("a")  # nobody clicked into the page
+        page.keyboard.type("getbyname xander")
+        page.keyboard.press("Enter")
+        poll_for(lambda: shown._turn() and cluster.snapshot().answered > 0, PATIENCE_S)
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(700)
+        page.keyboard.press("Shift+K")
+        page.keyboard.press("y")
+        page.keyboard.press("?")
+        shown.until("read-only")
+        assert up(cluster) == ["w1", "w2", "w3"]
+        shown.drawn = ""
+        page.set_viewport_size(SMALL)
+        shown.until("HEALTHY")
+
+
+def test_who_may_steer_kills_a_worker_that_is_confirmed() -> None:
+    with hosted(3) as cluster, web(cluster, "--steer") as (_, link), browser(link) as shown:
+        page = shown.page
+        page.mouse.click(*W3)
+        shown.drawn = ""
+        page.keyboard.press("Shift+K")
+        shown.until("Kill")
+        assert up(cluster) == ["w1", "w2", "w3"]
+        page.keyboard.press("y")
+        poll_for(lambda: shown._turn() and up(cluster) == ["w1", "w2"], PATIENCE_S)
+
+
+def test_a_page_elsewhere_reaches_nothing_in_the_browser_that_has_the_session() -> None:
+    with hosted(1) as cluster, web(cluster, "--steer") as (_, link), browser(link) as shown:
+        other = shown.page.context.new_page()
+        sockets = link.partition("?")[0].replace("http://127.0.0.1", "ws://127.0.0.1")
+        other.set_content("<p>a page of another site</p>")
+        ended = other.evaluate(
+            """at => new Promise(done => {
+                const socket = new WebSocket(at);
+                socket.onopen = () => done("open");
+                socket.onerror = () => done("refused");
+            })""",
+            f"{sockets}ws",
+        )
+        assert ended == "refused"
+
+
+def test_no_console_outlives_its_page_or_its_server() -> None:
+    with hosted(1) as cluster, web(cluster) as (process, link), browser(link) as shown:
+        here = psutil.Process(process.pid)
+        [console] = here.children()
+        shown.page.reload()
+        poll_for(lambda: shown._turn() and not console.is_running(), PATIENCE_S)
+        poll_for(lambda: shown._turn() and len(here.children()) == 1, PATIENCE_S)
+        [console] = here.children()
+        kill_process(process.pid)
+        poll_for(lambda: shown._turn() and not console.is_running(), PATIENCE_S)
