@@ -386,11 +386,11 @@ def test_what_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
 def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason(
     tmp_path: Path,
 ) -> None:
-    with fleet(tmp_path, STUBBORN, start_timeout_s=0.3) as (made, observer):
+    said = re.compile(r"was not ready within [\d.]+ s, and was ended; its log ends: here")
+    with fleet(tmp_path, STUBBORN, start_timeout_s=1.0) as (made, observer):
         made.spawn(1)
-        poll_for(observer.ends)
-        said = r"was not ready within [\d.]+ s, and was ended; its log ends: here"
-        assert re.fullmatch(said, observer.ends()[0])
+        # The first may be ended before it has said anything, on a machine that is busy.
+        poll_for(lambda: any(map(said.fullmatch, observer.ends())))
 
 
 def test_one_that_registered_may_take_its_time(tmp_path: Path) -> None:
