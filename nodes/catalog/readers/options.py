@@ -26,7 +26,7 @@ class ReadingOptions(msgspec.Struct, frozen=True):
     Attributes:
         records: The member of a JSON object, the sheet or the table that holds the records.
         key: The field that takes the key of a JSON object's member, where its record has none.
-        encoding: The encoding of all text files.
+        encoding: The encoding of text files that are not UTF-8.
         delimiter: The character between two cells.
         null: What stands in a cell that has no value, beside nothing.
         types: The types of some fields.

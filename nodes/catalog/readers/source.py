@@ -81,6 +81,7 @@ class Source:
             self.size = path.stat().st_size
         self.position = 0
         self._guess: str | None = None
+        self._encoding: str | None = None
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -103,12 +104,38 @@ class Source:
         """The file's text as UTF-8, without a mark, each line with LF at its end. What cannot be
         decoded is no UTF-8 either, so that whoever reads the text finds it.
         """
+        if self._encoding is None:
+            self._encoding = self._find_encoding()
+        with self._open_unpacked() as stream:
+            yield _as_utf8(stream, self._encoding, self.note)
+
+    @contextmanager
+    def _open_unpacked(self) -> Iterator[io.BufferedReader[Any]]:
         with self.explained(), self.path.open("rb", buffering=0) as raw:
             limited = _Limited(raw, self)
             stream: io.BufferedReader[Any] = io.BufferedReader(limited, BUFFER_BYTES)
             if self.path.suffix.lower() == ".gz":
                 stream = io.BufferedReader(gzip.GzipFile(fileobj=stream), BUFFER_BYTES)
-            yield _as_utf8(stream, self.options.encoding, self.note)
+            yield stream
+
+    def _find_encoding(self) -> str:
+        """The encoding that the dataset says, or none for a file that plainly is UTF-8: of a folder
+        in which some files are and some are not, only the others are meant.
+        """
+        if self.options.encoding in ("", "utf-8"):
+            return ""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        plain = True
+        with self._open_unpacked() as stream:
+            while block := stream.read(READ_BLOCK_BYTES):
+                plain = plain and block.isascii()
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError:
+                    return self.options.encoding
+                if b"\0" in block:  # it is UTF-16 or the like, of letters that are ASCII
+                    return self.options.encoding
+        return self.options.encoding if plain else ""
 
     def likely_encoding(self) -> str:
         """The encoding that a file that is no UTF-8 probably has; "" if it cannot be guessed."""
@@ -144,8 +171,8 @@ class Source:
         Args:
             at: The first of these bytes, counted from 1.
         """
-        if self.options.encoding:
-            return f"byte {at} cannot be read as {self.options.encoding}; correct the encoding"
+        if self._encoding:
+            return f"byte {at} cannot be read as {self._encoding}; correct the encoding"
         if guess := self.likely_encoding():
             return (
                 f"byte {at} is not UTF-8, it looks like {guess}: save the file as UTF-8, or write"

@@ -107,6 +107,19 @@ def test_text_of_every_format_may_have_another_encoding(tmp_path: Path, encoding
         assert read(tmp_path / name, **told).records == [{"name": "Zoë"}]
 
 
+def test_an_encoding_is_that_of_files_that_are_not_utf_8(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.csv", "name\nZoë\n".encode()),
+        ("b.csv", "name\nZoë\n".encode("cp1252")),
+        ("c.csv.gz", gzip.compress("name\nZoë\n".encode("utf-16"))),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert read(tmp_path / name, encoding="cp1252").records == [{"name": "Zoë"}]
+    # What is ASCII by its bytes may be another encoding all the same.
+    (tmp_path / "d.csv").write_bytes("name\n東京\n".encode("iso2022_jp"))
+    assert read(tmp_path / "d.csv", encoding="iso2022_jp").records == [{"name": "東京"}]
+
+
 def test_what_an_encoding_does_not_have_is_one_bad_record(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(b'{"name": "\x81"}\n{"name": "\xeb"}\n')
