@@ -224,10 +224,14 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
         print_json(error_json(error))
     # A message of several lines is ours, and means to be: a file to write, bad records.
     lines = [printable(line) for line in str(error).split("\n")]
-    context = click.get_current_context(silent=True)
-    program = context and context.find_root().info_name
-    click.echo(f"{program or 'rollcall-nodes'}: " + "\n".join(lines), err=True)
+    click.echo(f"{_program()}: " + "\n".join(lines), err=True)
     raise SystemExit(EXIT_FAILED)
+
+
+def _program() -> str:
+    context = click.get_current_context(silent=True)
+    called = context.find_root().info_name if context is not None else None
+    return called if called == "rollcall-web" else "rollcall-nodes"
 
 
 def error_json(error: RollcallError) -> dict[str, object]:
