@@ -136,7 +136,8 @@ class JsonWindow:
                 text = self._text[self._text_at : end]
                 if len(text) > MAX_RECORD_BYTES:
                     raise TooLargeError
-                if end < len(self._text) or self._ended:
+                # A number may be cut after its point or its e, and looks whole before that.
+                if end + CUT_CHARS <= len(self._text) or self._ended:
                     self._at += _size(text)
                     self._text_at = end
                     return value, text

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nodes.catalog.readers.json_document import read_json
@@ -38,6 +38,7 @@ def read_blocks(file: Path, block_bytes: int, **options: Any) -> Reading:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
+@example([0.5, 1e300, -7], {}, 1)
 @given(st.lists(_records | _values, max_size=12), _layout, st.integers(1, 200))
 def test_an_array_is_read_as_a_whole_file_is(
     file: Path, values: list[object], layout: dict[str, Any], block_bytes: int
