@@ -168,6 +168,7 @@ def test_a_lookup_waits_for_a_worker_that_is_being_restarted() -> None:
         assert same_records(client.getbyname("xander"), scan(RECORDS, name="xander"))
 
 
+@pytest.mark.long
 def test_a_master_that_is_killed_and_comes_back_finds_its_workers_again() -> None:
     with Node("master", "0", "--json") as first:
         address = first.ready["master"]
@@ -203,6 +204,7 @@ def test_a_port_held_by_a_live_worker_is_refused_and_the_holder_named() -> None:
         assert up(cluster) == [holder.id]
 
 
+@pytest.mark.long
 def test_a_frozen_worker_costs_nobody_an_answer_and_comes_back_as_itself() -> None:
     with hosted(2) as cluster:
         victim = cluster.snapshot().workers[0]

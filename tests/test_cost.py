@@ -220,7 +220,8 @@ def clients(address: str, count: int) -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize(
-    ("count", "calls", "switches"), [(1, 7.0, 5.0), (8, 7.0, 4.0), (64, 7.0, 4.0)]
+    ("count", "calls", "switches"),
+    [(1, 7.0, 5.0), (8, 7.0, 4.0), pytest.param(64, 7.0, 4.0, marks=pytest.mark.long)],
 )
 def test_a_lookup_takes_few_system_calls_and_switches_of_master_and_worker(
     count: int, calls: float, switches: float

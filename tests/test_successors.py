@@ -91,7 +91,10 @@ def restart_under_load(command: str, *, times: int, loads: list[tuple[int, bool]
         node.close()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(one, marks=pytest.mark.long if one == "up" else ()) for one in COMMANDS],
+)
 def test_two_restarts_cost_nobody_an_answer(command: str) -> None:
     restart_under_load(command, times=2, loads=[(2, False), (2, True)])
 

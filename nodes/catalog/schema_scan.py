@@ -193,7 +193,7 @@ class SchemaScan:
         """What records have in a field that has no value to find them by; "" if it is not there."""
         types = self.value_types.get(field, set()) - {msgspec.UnsetType}
         if list in types:
-            return "holds lists with neither"
+            return "holds lists without either"
         if types - {type(None)}:
             return "holds objects, whose fields are named as address.city"
         return "is empty in every record" if field in self._fields or types else ""

@@ -183,7 +183,7 @@ def test_a_wrong_definition_says_what_is_wrong(put: Put, case: str) -> None:
             "'address' holds objects, whose fields are named as address.city: a lookup",
         ),
         ('["address.nowhere"]', "no record has 'address.nowhere', which a lookup is on"),
-        ('["empty"]', "'empty' holds lists with neither: a lookup needs text or numbers"),
+        ('["empty"]', "'empty' holds lists without either: a lookup needs text or numbers"),
         (
             '["nothing", "club"]',
             "no record has 'club', which a lookup is on; 'nothing' is empty in",

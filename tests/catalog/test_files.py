@@ -113,10 +113,10 @@ def test_of_more_fields_than_can_be_told_the_first_are_kept(put: Put, ask: Ask) 
     ("files", "message"),
     [
         (
-            {"a.json": [{"by": [1]}, {"by": None}]},
-            "'by' holds lists: a lookup needs text or numbers",
+            {"a.json": [{"by": [{"x": 1}]}, {"by": None}]},
+            "'by' holds lists without either: a lookup needs text or numbers",
         ),
-        ({"a.json": [{"by": {"x": 1}}]}, "'by' holds objects: a lookup needs text or numbers"),
+        ({"a.json": [{"by": {"x": 1}}]}, "'by' holds objects, whose fields are named as"),
         ({"a.json": [{"by": None}]}, "'by' is empty in every record"),
         ({"a.csv": "a,by\n1,\n2,\n"}, "'by' is empty in every record"),
         ({"a.csv": "a,c\n1,\n"}, "no record has 'by', which a lookup is on; the fields found are"),
@@ -237,7 +237,7 @@ def test_people_keep_their_lookups(put: Put) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.json": [{"tags": ["a"]}]}, "there is no field by which few records would be found"),
+        ({"a.json": [{"tags": [["a"]]}]}, "there is no field by which few records would be found"),
         ({"a.json": "[]"}, "there is no usable record in a.json"),
         ({"a.json": "{"}, "a.json, line 1, column 2: not JSON"),
     ],

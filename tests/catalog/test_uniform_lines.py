@@ -257,6 +257,7 @@ def _lines(draw: st.DrawFn) -> bytes:
 _ends = st.sampled_from([b"\n"] * 8 + [b"\r\n", b"\n\n", b" \n", b" "])
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(_lines(), _ends), min_size=1, max_size=12),

@@ -280,6 +280,7 @@ def test_ps_and_events(master: str) -> None:
     assert json.loads(lines[0])["number"] == 2
 
 
+@pytest.mark.long
 def test_steering_from_another_terminal() -> None:
     with (
         Node("up", "--workers", "1", "--port", "0", "--json") as running,

@@ -255,6 +255,7 @@ def test_no_more_are_sent_than_a_master_answers_and_those_that_wait_go_in_turn()
         with_client(address, work)
 
 
+@pytest.mark.long
 def test_cancelled_lookups_leave_nothing_behind(address: str) -> None:
     async def work(client: AsyncClient) -> None:
         await client.getbyname(NAMES[0])
@@ -311,6 +312,7 @@ def test_a_master_that_is_restarted_costs_nobody_an_answer() -> None:
             one.close()
 
 
+@pytest.mark.long
 def test_a_killed_master_is_lost_within_the_timeout_and_found_when_it_is_back() -> None:
     with Node("up", "--port", "0", "--workers", "1", "--json") as node:
 

@@ -111,6 +111,7 @@ def test_a_batch_and_its_mistakes_are_the_same() -> None:
         assert len(client.lookup("getbylocation", "Kansas City")) > 2
 
 
+@pytest.mark.long
 def test_kills_cost_no_answer() -> None:
     with hosted(3) as cluster, kill_storm(cluster, workers=3, every=0.5) as killed:
         load(cluster.address, lookups=200, more=lambda: len(killed) < 4)

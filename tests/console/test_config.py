@@ -164,6 +164,7 @@ def test_the_usual_one_is_in_the_user_s_configuration(
 MOVED = '[keys]\nkill = ["x", "X"]\nspawn = "P"\ndrain = []\nthaw = "T"\nhelp = "f1"\n'
 
 
+@pytest.mark.long
 def test_moved_keys_act_and_are_what_every_text_says() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1), worker_view(2)]))

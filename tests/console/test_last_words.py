@@ -68,6 +68,7 @@ def test_what_comes_from_outside_moves_no_cursor() -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_screen_of_a_dead_worker_tells_how_it_ended_and_leads_to_the_run_before() -> None:
     async def test() -> None:
         dead = worker_view(2, state="down", local=False, why="killed by SIGKILL")

@@ -190,6 +190,7 @@ def test_no_is_the_default(answer: str) -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_drain_restart_and_scale() -> None:
     async def test() -> None:
         async with console() as shown:
@@ -214,6 +215,7 @@ def test_drain_restart_and_scale() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_freeze_is_marked_and_thaw_brings_it_back() -> None:
     async def test() -> None:
         async with console(workers=2) as shown:
@@ -232,6 +234,7 @@ def test_freeze_is_marked_and_thaw_brings_it_back() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_quitting_leaves_nothing_frozen_and_no_process() -> None:
     async def test() -> None:
         async with console(workers=2) as shown:
@@ -283,6 +286,7 @@ def test_a_query_by_keyboard_alone() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_results_are_paged_and_exported(tmp_path: Path) -> None:
     async def test() -> None:
         async with console(workers=1) as shown:
@@ -302,6 +306,7 @@ def test_results_are_paged_and_exported(tmp_path: Path) -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_the_worker_screen_shows_figures_events_and_the_log() -> None:
     async def test() -> None:
         async with console(workers=1) as shown:
@@ -387,6 +392,7 @@ def test_what_is_shown_is_what_an_observer_counts() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_traffic_is_marked_while_it_runs() -> None:
     async def test() -> None:
         async with console(workers=1) as shown:

@@ -314,6 +314,7 @@ def test_a_choice_that_cannot_be_read_starts_nothing() -> None:
 # -- what a fleet cannot do --------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_the_fleet_cannot_do_is_not_offered_and_said_to_who_asks_for_it() -> None:
     async def test() -> None:
         alone = [worker_view(n, local=False, machine="db") for n in (1, 2)]

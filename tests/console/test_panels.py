@@ -131,7 +131,10 @@ def test_the_heat_map_has_the_sickest_on_top_and_is_told_by_digits() -> None:
 # -- where keys lead -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 30), (120, 36)])
+@pytest.mark.parametrize(
+    "size",
+    [(80, 24), *(pytest.param(size, marks=pytest.mark.long) for size in ((120, 30), (120, 36)))],
+)
 def test_each_digit_leads_to_its_panel_and_z_gives_it_the_screen(size: tuple[int, int]) -> None:
     async def test() -> None:
         snapshot = cluster_snapshot(

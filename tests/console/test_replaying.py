@@ -109,6 +109,7 @@ def test_keys_return_to_now(past: FakeCluster) -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_all_that_is_shown_is_of_that_time(past: FakeCluster) -> None:
     async def test() -> None:
         async with shown(past) as console:

@@ -176,7 +176,7 @@ def test_a_look_with_nothing_new_draws_nothing() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param(text, id=str(n), marks=pytest.mark.long if n % 3 else ())
+        pytest.param(text, id=str(n), marks=pytest.mark.long if n % 6 else ())
         for n, text in enumerate(HOSTILE)
     ],
 )
@@ -276,6 +276,7 @@ def test_a_cluster_that_cannot_be_seen_is_said_not_to_be() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_figures_that_nobody_renews_are_old_even_while_nobody_says_why() -> None:
     async def test() -> None:
         cluster = FakeCluster(cluster_snapshot([worker_view(1)]))

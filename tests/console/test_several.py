@@ -378,6 +378,7 @@ def test_workers_that_are_gone_are_folded_and_forgotten_in_each_cluster() -> Non
     run(test)
 
 
+@pytest.mark.long
 def test_one_that_is_lost_is_grey_and_the_other_goes_on() -> None:
     async def test() -> None:
         clusters = two()
@@ -490,6 +491,7 @@ def test_a_worker_s_screen_is_of_its_own_cluster() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_quitting_lets_go_of_all_and_thaws_what_was_frozen_in_each() -> None:
     async def test() -> None:
         clusters = two()
@@ -525,6 +527,7 @@ def test_what_the_operator_did_in_one_cluster_is_news_in_another() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_another_time_is_of_the_cluster_in_front_alone(tmp_path: Path) -> None:
     async def test() -> None:
         clusters = two()

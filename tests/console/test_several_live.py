@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import psutil
+import pytest
 
 from console.app import RollcallApp
 from console.cluster_factory import attaching_all
@@ -21,6 +22,7 @@ def pid(cluster: HostedCluster, worker_id: str) -> int:
     return next(one.pid for one in cluster.snapshot().workers if one.id == worker_id)
 
 
+@pytest.mark.long
 def test_what_is_done_to_one_cluster_and_what_becomes_of_it_is_not_the_other_s() -> None:
     async def test(a: HostedCluster, b: HostedCluster) -> None:
         name_a, name_b = (f":{one.address.rpartition(':')[2]}" for one in (a, b))

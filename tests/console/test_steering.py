@@ -176,6 +176,7 @@ def test_marked_workers_are_acted_on_together_and_named() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_of_several_each_outcome_is_told() -> None:
     class OneRefuses(FakeCluster):
         def kill(self, worker_id: str) -> str:
@@ -195,6 +196,7 @@ def test_of_several_each_outcome_is_told() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_a_mark_that_a_filter_hides_does_not_count() -> None:
     async def test() -> None:
         async with shown(three()) as console:
@@ -231,6 +233,7 @@ def test_what_is_not_possible_is_said_and_not_asked() -> None:
     run(test)
 
 
+@pytest.mark.long
 def test_fewer_workers_are_named_before_they_leave() -> None:
     async def test() -> None:
         workers = [worker_view(n, uptime_s=100.0 - n) for n in (1, 2, 3)]

@@ -130,7 +130,15 @@ def is_put_back(terminal: Terminal) -> bool:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("way", [signal.SIGTERM, signal.SIGHUP, "q", "ctrl+c"], ids=str)
+@pytest.mark.parametrize(
+    "way",
+    [
+        signal.SIGTERM,
+        "q",
+        *(pytest.param(way, marks=pytest.mark.long) for way in (signal.SIGHUP, "ctrl+c")),
+    ],
+    ids=str,
+)
 def test_every_way_out_puts_the_terminal_back_and_lets_go(
     terminal: Terminal, way: signal.Signals | str
 ) -> None:
@@ -208,8 +216,8 @@ def test_a_terminal_without_a_screen_gets_none() -> None:
     ("environment", "coloured", "plain"),
     [
         ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, True, True),
-        ({"NO_COLOR": "1"}, False, False),
-        ({"TERM": "xterm"}, True, False),
+        pytest.param({"NO_COLOR": "1"}, False, False, marks=pytest.mark.long),
+        pytest.param({"TERM": "xterm"}, True, False, marks=pytest.mark.long),
     ],
     ids=["C", "no colour", "16 colours"],
 )

@@ -163,6 +163,7 @@ def test_who_finds_no_room_waits_for_it_and_that_is_no_crash(tmp_path: Path) -> 
         assert observer.worker(waits).phase is Phase.STARTING
 
 
+@pytest.mark.long
 def test_workers_of_a_lost_machine_run_elsewhere_and_go_home(tmp_path: Path) -> None:
     a, b = Losable("a", 2), Losable("b", 3)
     with placed(tmp_path, a, b) as (made, observer):

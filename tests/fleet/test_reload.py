@@ -94,6 +94,7 @@ def test_a_broken_file_changes_nothing_and_a_watched_one_is_taken_up(tmp_path: P
         assert kinds().count("not_reloaded") == 1
 
 
+@pytest.mark.long
 def test_a_frozen_worker_does_not_hold_up_a_reload(tmp_path: Path) -> None:
     file = tmp_path / "people.json"
     write_people(file, 2000)

@@ -384,6 +384,7 @@ def test_a_worker_with_another_dataset_is_refused(tmp_path: Path) -> None:
             assert "others" in str(stranger.registration.refusal)
 
 
+@pytest.mark.long
 def test_a_worker_that_registers_and_never_answers_is_given_up() -> None:
     """Its connection is alive: only the probes find it out."""
     with master_alone() as master, worker_inside(master) as good:

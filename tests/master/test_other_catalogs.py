@@ -170,6 +170,7 @@ def test_when_the_last_one_is_lost_it_has_the_time_to_come_back(tmp_path: Path) 
             assert len(client.getbyname("ann")) == 1
 
 
+@pytest.mark.long
 def test_when_it_does_not_come_back_the_others_catalog_is_served(tmp_path: Path) -> None:
     ours, theirs = write_people(tmp_path / "a", "ann"), write_people(tmp_path / "b", "bob")
     with master_alone() as master:
@@ -237,6 +238,7 @@ def test_a_reload_says_who_did_not_follow_and_ends_with_3(tmp_path: Path) -> Non
         assert again["behind"] == {"w2": why}
 
 
+@pytest.mark.long
 def test_a_watch_asks_one_that_cannot_follow_no_more_than_once_for_each_change(
     tmp_path: Path,
 ) -> None:

@@ -34,6 +34,7 @@ def test_it_is_as_deep_as_it_is(value: object) -> None:
     assert not levels or not is_nested_within(text, levels - 1)
 
 
+@pytest.mark.long
 @given(st.lists(st.dictionaries(st.text("[{x"), VALUES, max_size=3), min_size=1, max_size=5))
 def test_what_is_known_to_be_beside_changes_no_verdict(records: list[dict[str, object]]) -> None:
     text = b"\n".join(json.dumps(record).encode() for record in records)
