@@ -85,7 +85,6 @@ def decoded(tree: ast.Module) -> Iterator[str]:
                 yield from (one.id for one in ast.walk(kind) if isinstance(one, ast.Name))
 
 
-@pytest.mark.long
 def test_whatever_is_decoded_was_made_ready() -> None:
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES]
     known = {name: one for tree in trees for name, one in structs(tree).items()}
