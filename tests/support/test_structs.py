@@ -18,7 +18,6 @@ import sys
 import threading
 import types
 
-import pytest
 import msgspec
 
 from nodes.support.structs import ready
