@@ -79,7 +79,8 @@ def test_one_that_is_forgotten_is_collected_at_once_and_so_is_what_it_had_open(
         assert forgotten() is None
         assert other.getbyname("xander")
         del other
-        poll_for(lambda: (sockets(), threads()) == before)
+        # Not more than before: what a test before this one had may end meanwhile.
+        poll_for(lambda: sockets() <= before[0] and threads() <= before[1])
     finally:
         gc.enable()
 

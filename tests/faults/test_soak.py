@@ -25,7 +25,7 @@ from nodes import Client
 from nodes.cluster import HostedCluster
 from nodes.errors import LookupFailed
 from nodes.support.paths import cache_dir
-from nodes.wire import WorkerView
+from nodes.wire import WorkerView, is_crash_looping
 from tests.faults.scenarios import SetClock
 from tests.kit import (
     ClientResults,
@@ -85,10 +85,17 @@ class Soak:
             self._ask_in_bulk,
         )
         while not self.over.wait(self._random.uniform(0.2, 1.0)):
+            self.restart_those_that_died_often()
             if len(up(self.cluster)) == WORKERS:
                 hurt = self._random.choice(hurts)
                 hurt()
                 self.done[hurt.__name__.strip("_")] += 1
+
+    def restart_those_that_died_often(self) -> None:
+        """As an operator does, who does not wait for minutes until they are tried again."""
+        for worker in self.cluster.snapshot().workers:
+            if is_crash_looping(worker):
+                self.cluster.restart(worker.id)
 
     def _victims(self, count: int = 1) -> list[WorkerView]:
         workers = [one for one in self.cluster.snapshot().workers if one.state == "up"]
@@ -188,6 +195,7 @@ def test_nothing_grows(tmp_path: Path) -> None:
         finally:
             soak.over.set()
             thread.join(60.0)
+        soak.restart_those_that_died_often()
         poll_for(lambda: len(up(cluster)) == WORKERS, 30.0)
         poll_for(lambda: cluster.snapshot().in_flight == 0)
     results += soak.results
