@@ -47,6 +47,7 @@ def hosting(
     def open_cluster(progress: Progress) -> Cluster:
         from nodes.catalog import ensure_catalog
         from nodes.cluster import HostedCluster
+        from nodes.errors import DataError, UndeclaredLookups
         from nodes.fleet.elsewhere import machines_elsewhere
         from nodes.support.paths import shipped_data
 
@@ -58,7 +59,12 @@ def hosting(
                 progress(stage, done, total)
                 also(stage, done, total)
 
-            return ensure_catalog(data or shipped_data(), progress=progressed)
+            try:
+                return ensure_catalog(data or shipped_data(), progress=progressed)
+            except UndeclaredLookups as error:
+                if data is None or not data.is_dir():
+                    raise DataError(str(error)) from None  # a file is not told what it holds
+                raise
 
         open_machines = machines_elsewhere(
             machines, engine, open_engine=open_engine, tls=tls is not None

@@ -10,8 +10,10 @@ import difflib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import ClusterCommand
@@ -24,13 +26,14 @@ from console.messages import (
     LogRead,
     LookupAnswered,
     LookupRefused,
+    LookupsProposed,
     OfCluster,
     SnapshotTaken,
     StartFailed,
     Stopped,
 )
 from console.query import correction
-from nodes.errors import BadRequest, MasterLost, RollcallError
+from nodes.errors import BadRequest, MasterLost, RollcallError, UndeclaredLookups
 from nodes.support.actor import acting_as
 from nodes.support.supervision import Supervision, explain_failure, supervise
 from nodes.wire import Description, RecordingPart
@@ -76,6 +79,7 @@ class Driver:
         self._cluster: Cluster | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
+        self._answers: deque[bool] = deque()
         self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._last_event = 0
@@ -109,7 +113,7 @@ class Driver:
 
     def _run(self) -> None:
         try:
-            self._cluster = self._open(self._progressed)
+            self._cluster = self._open_declared()
         except RollcallError as error:
             if not self._stopping.is_set():
                 self._post(StartFailed(str(error)))
@@ -129,6 +133,31 @@ class Driver:
         finally:
             self._undo_and_close(self._cluster)
             self._post(Stopped())
+
+    def _open_declared(self) -> Cluster:
+        """Opens the cluster; where its records have no definition that fits, once one is written
+        as the operator wants it.
+        """
+        while True:
+            try:
+                return self._open(self._progressed)
+            except UndeclaredLookups as error:
+                from nodes.catalog import propose_definition, write_definition  # noqa: PLC0415
+
+                folder = Path(error.folder)
+                definition = propose_definition(folder)
+                self._post(LookupsProposed(str(folder / "dataset.toml"), definition))
+                while not (self._stopping.is_set() or self._answers):
+                    self._wake.wait()
+                    self._wake.clear()
+                if not self._answers or not self._answers.popleft():
+                    raise
+                write_definition(folder)
+
+    def answer(self, *, write: bool) -> None:
+        """Whether the definition that was proposed is to be written."""
+        self._answers.append(write)
+        self._wake.set()
 
     def _keep_polling(self, cluster: Cluster) -> None:
         if not self._has_history:

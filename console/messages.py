@@ -62,6 +62,21 @@ class StartFailed(OfCluster):
         self.why = why
 
 
+class LookupsProposed(OfCluster):
+    """The records have no definition, and the usual lookups do not fit them: the cluster waits for
+    whether that definition is to be written.
+
+    Args:
+        path: the file.
+        definition: what would be in it.
+    """
+
+    def __init__(self, path: str, definition: str) -> None:
+        super().__init__()
+        self.path = path
+        self.definition = definition
+
+
 class CommandDone(OfCluster):
     """A command was carried out, on one worker or on several: what became of each, in words.
 

@@ -11,11 +11,11 @@ from console.cluster_names import said_of
 from console.clusters import Clusters
 from console.config import Config
 from console.refusals import ONLY_SHOWN
-from console.screens.confirm import MessageScreen
+from console.screens.confirm import ConfirmScreen, MessageScreen
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen
 from console.seen import Overview
-from console.text import clean
+from console.text import Glyphs, clean, middle_cut
 from console.type_ahead import TypeAheadApp
 from console.watched import WatchedCluster
 from nodes.wire import ClusterSnapshot
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from console.steering import Steering
 
 
+MAX_PATH_CELLS = 48
+"""Cells of a path in a question."""
+
+MAX_PROPOSED_SHOWN = 12
+"""Lookups that are named when they are proposed."""
+
+
 class WatchingApp(TypeAheadApp):
     """The part of the application that watches; see `console.app.RollcallApp`."""
 
@@ -33,6 +40,7 @@ class WatchingApp(TypeAheadApp):
     main: MainScreen
     config: Config
     attached: bool
+    glyphs: Glyphs
     told_read_only: bool
     actions: Actions
     steering: Steering
@@ -137,6 +145,21 @@ class WatchingApp(TypeAheadApp):
         self.push_screen(
             MessageScreen(f"The cluster could not be {done}", message.why),
             lambda _none: self.exit(2, return_code=2, message=clean(message.why)),
+        )
+
+    def on_lookups_proposed(self, message: messages.LookupsProposed) -> None:
+        """The records have no definition: the operator may have one written."""
+        lookups = message.definition.partition("[lookups]\n")[2].strip().split("\n")
+        driver = self.clusters[message.cluster].driver
+        self.push_screen(
+            ConfirmScreen(
+                f"Write {middle_cut(message.path, MAX_PATH_CELLS, self.glyphs)}?",
+                f"There is none, and the usual lookups do not fit. It would have {len(lookups)}: "
+                + ", ".join(lookups[:MAX_PROPOSED_SHOWN])
+                + (", and more" if len(lookups) > MAX_PROPOSED_SHOWN else "")
+                + ". Change it as you like.",
+            ),
+            lambda write: driver.answer(write=bool(write)),
         )
 
     def on_traffic_reported(self, message: messages.TrafficReported) -> None:

@@ -168,6 +168,18 @@ class DataError(RollcallError):
     """Records or `dataset.toml` cannot be used; the message says where, why and what to do."""
 
 
+class UndeclaredLookups(DataError):  # noqa: N818 - a finding about records
+    """The records have no `dataset.toml`, and the usual lookups do not fit them.
+
+    Attributes:
+        folder: where they are, as text.
+    """
+
+    def __init__(self, message: str, folder: str) -> None:
+        super().__init__(message)
+        self.folder = folder
+
+
 class StartError(RollcallError):
     """A command cannot start; the message says which option changes it."""
 
@@ -196,7 +208,8 @@ def code_of(error: RollcallError) -> str:
     """The error's code; one that no master sent has a code of its own."""
     if isinstance(error, LookupFailed):
         return error.code
-    return _OTHERS.get(type(error).__name__, InternalError.code)
+    kinds = (_OTHERS.get(kind.__name__) for kind in type(error).__mro__)
+    return next(filter(None, kinds), InternalError.code)
 
 
 _OTHERS = {

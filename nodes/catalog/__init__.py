@@ -10,7 +10,7 @@ Imports `nodes.support` and `nodes.errors` only; any package above may import it
 from __future__ import annotations
 
 from nodes.catalog.arguments import Argument, coerce, usage
-from nodes.catalog.check import check_data, propose_definition
+from nodes.catalog.check import check_data, propose_definition, write_definition
 from nodes.catalog.keeping import Kept, keep_in_place
 from nodes.catalog.model import ANY, EXACT, PREFIX, CatalogInfo, Lookup, Page, Progress
 from nodes.catalog.opening import (
@@ -62,4 +62,5 @@ __all__ = [
     "path_of_version",
     "propose_definition",
     "usage",
+    "write_definition",
 ]

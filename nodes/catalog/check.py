@@ -15,6 +15,7 @@ from nodes.catalog.reports import CheckReport, FileReport, LeftOut
 from nodes.catalog.schema_scan import FullSchemaScan
 from nodes.catalog.sources import Sources
 from nodes.errors import DataError
+from nodes.support.os_errors import explain_os_error
 
 
 def check_data(data: Path) -> CheckReport:
@@ -49,6 +50,23 @@ def propose_definition(data: Path) -> str:
     if not report.records:
         raise DataError(report.problem)
     return proposed_definition(dataset, report)
+
+
+def write_definition(data: Path) -> str:
+    """Writes what `propose_definition` says into the folder, and returns it.
+
+    Raises:
+        DataError: There is a `dataset.toml`, no lookup could be on any field, or it cannot be
+            written.
+    """
+    text = propose_definition(data)
+    path = data / DEFINITION_FILE
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {explain_os_error(error)}") from None
+    return text
 
 
 class _Check:

@@ -12,7 +12,7 @@ from nodes.catalog.declared_lookups import MAX_LOOKUPS
 from nodes.catalog.files import DEFINITION_FILE
 from nodes.catalog.readers.json_document import keys_note
 from nodes.catalog.reports import CheckReport, FieldReport
-from nodes.errors import DataError
+from nodes.errors import DataError, UndeclaredLookups
 
 MAX_RECORDS_PER_VALUE = 1000
 """A lookup that finds more records than that on the average is not proposed."""
@@ -53,10 +53,13 @@ def missing_fields_error(
         if examples
         else "There is none of text or numbers, which a lookup could be on."
     )
-    return DataError(
+    text = (
         f"{dataset.folder}: {why}, so the default lookups do not fit; the fields found are {there}."
         f" {advice}"
     )
+    if examples and not path.exists():
+        return UndeclaredLookups(text, str(dataset.folder))
+    return DataError(text)
 
 
 def field_list(fields: Sequence[str]) -> str:

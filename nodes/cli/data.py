@@ -16,6 +16,7 @@ from nodes.catalog import (
     ensure_catalog,
     load_into_store,
     propose_definition,
+    write_definition,
 )
 from nodes.cli.common import (
     EXIT_FAILED,
@@ -25,8 +26,6 @@ from nodes.cli.common import (
     skip_bad_option,
 )
 from nodes.cli.data_report import lookups_text, report_lines
-from nodes.errors import DataError
-from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import shipped_data
 from nodes.support.text import printable
 
@@ -82,18 +81,9 @@ def init(folder: Path, show: bool) -> None:
     It has a lookup on each field whose values find few records (a thousand at
     most, on the average). Change it as you like.
     """
-    text = propose_definition(folder)
+    text = propose_definition(folder) if show else write_definition(folder)
     lines = text.rstrip("\n").split("\n")
-    if show:
-        _say(lines)
-        return
-    path = folder / "dataset.toml"
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {explain_os_error(error)}") from None
-    _say([f"{path} is written:", "", *lines])
+    _say(lines if show else [f"{folder / 'dataset.toml'} is written:", "", *lines])
 
 
 @data.command()

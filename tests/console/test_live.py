@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -422,6 +423,42 @@ def test_a_cluster_that_cannot_start_is_explained(tmp_path: Path) -> None:
             await shown.until(lambda: "broken.json" in shown.text())
             await shown.press("escape")
         assert app.return_code == 2
+        app.clusters.stop()
+
+    run(test)
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_records_without_a_definition_get_one_if_the_operator_wants_it(
+    tmp_path: Path, answer: str
+) -> None:
+    async def test() -> None:
+        (tmp_path / "stock.csv").write_text("code,colour\nA1,red\nB2,blue\n")
+        definition = tmp_path / "dataset.toml"
+        app = RollcallApp(
+            clusters={"": hosting(port=0, workers=1, data=tmp_path, balance="load")},
+            settings=Settings(),
+            glyphs=UNICODE,
+            attached=False,
+        )
+        async with app.run_test(size=(100, 30)) as pilot:
+            shown = Console(app, pilot)
+            await shown.until(lambda: isinstance(app.screen, ConfirmScreen))
+            assert 'getbycode = ["code"]' in shown.text()
+            assert not definition.exists()
+            await shown.press(answer)
+            if answer == "y":
+                await shown.all_up("w1")
+                assert tomllib.loads(definition.read_text())["lookups"] == {
+                    "getbycode": ["code"],
+                    "getbycolour": ["colour"],
+                }
+                with Client(app.front.driver.address) as client:
+                    found = await asyncio.to_thread(client.lookup, "getbycode", "B2")
+                assert [record["colour"] for record in found] == ["blue"]
+            else:
+                await shown.until(lambda: isinstance(app.screen, MessageScreen))
+                assert not definition.exists()
         app.clusters.stop()
 
     run(test)
