@@ -152,7 +152,7 @@ class Driver:
                     self._wake.clear()
                 if not self._answers or not self._answers.popleft():
                     raise
-                write_definition(folder)
+                write_definition(folder, definition)
 
     def answer(self, *, write: bool) -> None:
         """Whether the definition that was proposed is to be written."""

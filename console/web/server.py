@@ -88,7 +88,8 @@ class WebServer:
         """The ways to the consoles that run."""
         self._page = Template((PAGE / "page.html").read_text(encoding="utf-8"))
         self._beside = {
-            name: (PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+            f"/{name}": ((PAGE / name).read_text(encoding="utf-8"), kind)
+            for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript"))
         }
 
     def application(self) -> web.Application:
@@ -98,8 +99,7 @@ class WebServer:
         application.add_routes(
             [
                 web.get("/", self._show_page),
-                web.get("/page.css", self._show_style),
-                web.get("/page.js", self._show_script),
+                *(web.get(path, self._show_beside) for path in self._beside),
                 web.get("/ws", self._run_console),
                 web.static("/static", STATIC),
             ]
@@ -165,11 +165,9 @@ class WebServer:
         page = self._page.substitute(websocket_url=sockets, font_size=size)
         return web.Response(text=page, content_type="text/html")
 
-    async def _show_style(self, _request: web.Request) -> web.Response:
-        return web.Response(text=self._beside["page.css"], content_type="text/css")
-
-    async def _show_script(self, _request: web.Request) -> web.Response:
-        return web.Response(text=self._beside["page.js"], content_type="text/javascript")
+    async def _show_beside(self, request: web.Request) -> web.Response:
+        text, kind = self._beside[request.path]
+        return web.Response(text=text, content_type=kind)
 
     async def _run_console(self, request: web.Request) -> web.StreamResponse:
         if len(self._open) >= self._max_consoles:

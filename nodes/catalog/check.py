@@ -52,21 +52,18 @@ def propose_definition(data: Path) -> str:
     return proposed_definition(dataset, report)
 
 
-def write_definition(data: Path) -> str:
-    """Writes what `propose_definition` says into the folder, and returns it.
+def write_definition(data: Path, text: str) -> None:
+    """Writes what `propose_definition` said into the folder.
 
     Raises:
-        DataError: There is a `dataset.toml`, no lookup could be on any field, or it cannot be
-            written.
+        DataError: There is a `dataset.toml` by now, or it cannot be written.
     """
-    text = propose_definition(data)
     path = data / DEFINITION_FILE
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {explain_os_error(error)}") from None
-    return text
 
 
 class _Check:

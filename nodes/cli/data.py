@@ -81,7 +81,9 @@ def init(folder: Path, show: bool) -> None:
     It has a lookup on each field whose values find few records (a thousand at
     most, on the average). Change it as you like.
     """
-    text = propose_definition(folder) if show else write_definition(folder)
+    text = propose_definition(folder)
+    if not show:
+        write_definition(folder, text)
     lines = text.rstrip("\n").split("\n")
     _say(lines if show else [f"{folder / 'dataset.toml'} is written:", "", *lines])
 

@@ -408,15 +408,20 @@ def test_traffic_is_marked_while_it_runs() -> None:
     run(test)
 
 
+def app_of(data: Path) -> RollcallApp:
+    """A console that hosts a cluster of these records."""
+    return RollcallApp(
+        clusters={"": hosting(port=0, workers=1, data=data, balance="load")},
+        settings=Settings(),
+        glyphs=UNICODE,
+        attached=False,
+    )
+
+
 def test_a_cluster_that_cannot_start_is_explained(tmp_path: Path) -> None:
     async def test() -> None:
         (tmp_path / "broken.json").write_text('{"a": ')
-        app = RollcallApp(
-            clusters={"": hosting(port=0, workers=1, data=tmp_path, balance="load")},
-            settings=Settings(),
-            glyphs=UNICODE,
-            attached=False,
-        )
+        app = app_of(tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
             shown = Console(app, pilot)
             await shown.until(lambda: isinstance(app.screen, MessageScreen))
@@ -435,12 +440,7 @@ def test_records_without_a_definition_get_one_if_the_operator_wants_it(
     async def test() -> None:
         (tmp_path / "stock.csv").write_text("code,colour\nA1,red\nB2,blue\n")
         definition = tmp_path / "dataset.toml"
-        app = RollcallApp(
-            clusters={"": hosting(port=0, workers=1, data=tmp_path, balance="load")},
-            settings=Settings(),
-            glyphs=UNICODE,
-            attached=False,
-        )
+        app = app_of(tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
             shown = Console(app, pilot)
             await shown.until(lambda: isinstance(app.screen, ConfirmScreen))
