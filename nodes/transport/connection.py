@@ -306,12 +306,27 @@ class Connection(asyncio.Protocol):
         await self._end.wait()
 
     def finish(self) -> None:
-        """Ends the connection once what has been asked is answered."""
+        """Ends the connection once what has been asked is answered, and the peer has taken that."""
         self.requests.ending = True
         if self.requests.busy:
             self.requests.steer_reading()
         else:
+            self.answered_all()
+
+    def answered_all(self) -> None:
+        """All is answered that was asked, and no more will be.
+
+        If a socket is closed with something unread, the system forgets what it has not sent yet.
+        So what comes is read, and let go, until the peer has closed as well.
+        """
+        if self._closed or self._handle.secure:
             self.close()
+            return
+        self._closed = True
+        self._writer.release()
+        self._writer.close()
+        self._handle.finish_writing()
+        self._loop.call_later(self._limits.linger, self.close)
 
     def _finish_soon(self) -> None:
         self._loop.call_soon(self.finish)

@@ -58,6 +58,15 @@ class TransportHandle:
         else:
             self._transport.pause_reading()
 
+    def finish_writing(self) -> None:
+        """Tells the peer that no more will come, and takes what it sends yet; TLS has no such word,
+        and sees to that when it is closed.
+        """
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._transport.resume_reading()
+
     def close(self) -> None:
         """Ends the connection once what was written is sent."""
         if self._transport is not None:

@@ -38,6 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             answer.
         stalled: seconds after which one that keeps us waiting may be let go of, when more is
             to be held.
+        linger: seconds that a peer has, once a server is done with it, to take its last answers and
+            close.
         keepalive: after how long a peer that is gone without a word is found out.
         accept_retry: seconds between attempts to accept while the system refuses (no
             descriptors, say).
@@ -59,6 +61,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 64 * 1024 * 1024
     held_per_peer: int = 8 * 1024 * 1024
     stalled: float = 1.0
+    linger: float = 0.25
     keepalive: Keepalive = KEEPALIVE
     accept_retry: float = 0.1
 

@@ -39,6 +39,9 @@ class End(Protocol):
     def close(self) -> None:
         """Ends the connection; what has been written is sent yet."""
 
+    def answered_all(self) -> None:
+        """All is answered that was asked, and no more will be: ends the connection."""
+
     def drop(self, why: str) -> None:
         """Ends the connection of a peer that breaks the protocol."""
 
@@ -278,7 +281,7 @@ class Requests:
                 self._turn_due = True
                 turns().call(self, self._go_on_now)
         elif self.ending and not self.in_flight:
-            self._loop.call_soon(self._end.close)
+            self._loop.call_soon(self._end.answered_all)
         elif not self.reading:
             self.steer_reading()
 

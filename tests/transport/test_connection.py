@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -105,13 +106,44 @@ def test_who_finishes_answers_what_waits_for_its_turn(
     running = start_server({"wait": gate.wait}, limits=LONG)
     peer = raw(running)
     heads = resolve(peer, "wait", "echo")
-    peer.send(b"".join(call(seq, heads["wait"]) for seq in range(MAX_CALLS_IN_FLIGHT)))
-    peer.send(call(1000, heads["echo"]))
+    many = b"".join(call(seq, heads["wait"]) for seq in range(MAX_CALLS_IN_FLIGHT))
+    peer.send(many + call(1000, heads["echo"]))
     poll_for(lambda: gate.entered == MAX_CALLS_IN_FLIGHT)
     gate.open(running)
     running.loop.run(running.server.finish(PATIENCE))
     assert running.server.connections == 0
     assert len(peer.answers()) == 3 + MAX_CALLS_IN_FLIGHT + 1
+
+
+def accepts(running: RunningServer) -> bool:
+    """Whether a server lets anybody in."""
+    try:
+        socket.create_connection(running.address).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_what_comes_too_late_takes_no_answer_away(
+    start_server: StartServer, raw: ConnectRaw
+) -> None:
+    """The system forgets what it has not sent yet, if a socket is closed with something unread; and
+    it does not send many answers at once to one who has said little.
+    """
+    gate = Gate()
+    running = start_server({"wait": gate.wait}, limits=LONG)
+    peer = raw(running)
+    heads = resolve(peer, "wait", "echo")
+    many = range(10, 10 + 200)
+    peer.send(b"".join(call(seq, heads["wait"]) for seq in many))
+    poll_for(lambda: gate.entered == len(many))
+    finishing = running.server.finish(PATIENCE)
+    finished = asyncio.run_coroutine_threadsafe(finishing, running.loop.loop)
+    poll_for(lambda: not accepts(running))
+    peer.send(call(1000, heads["echo"]))
+    gate.open(running)
+    finished.result(PATIENCE)
+    assert [answer.seq for answer in peer.answers()] == [0, 1, 2, *many]
 
 
 def test_who_does_not_read_is_not_answered_without_end(
