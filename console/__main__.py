@@ -15,7 +15,7 @@ from nodes.cli.common import (
     data_option,
     host_option,
     insecure_option,
-    metrics_options,
+    monitoring_options,
     place_options,
     port_option,
     require_token_option,
@@ -49,7 +49,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @audit_option
 @watch_option
 @require_token_option
-@metrics_options
+@monitoring_options
 @place_options
 @tls_option
 @click.option(
@@ -96,8 +96,11 @@ def rollcall(
     """
     if attach and replay is not None:
         raise click.UsageError("--attach shows a cluster, and --replay a recording: give one")
-    if hosted["metrics"] and (attach or replay is not None):
-        raise click.UsageError("--metrics is for the command that runs the master: give it there")
+    for name in ("metrics", "tracing"):
+        if hosted[name] and (attach or replay is not None):
+            raise click.UsageError(
+                f"--{name} is for the command that runs the master: give it there"
+            )
     if why := _why_no_screen():
         _run_without_screen(why, attach, replay, hosted)
         return

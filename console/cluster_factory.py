@@ -41,6 +41,7 @@ def hosting(
     open_engine: bool = False,
     metrics: str | None = None,
     metrics_open: bool = False,
+    tracing: bool = False,
 ) -> OpenCluster:
     """Hosts a master and its workers, in this process or on other machines."""
 
@@ -83,6 +84,7 @@ def hosting(
             open_machines=open_machines,
             metrics=metrics,
             metrics_open=metrics_open,
+            tracing=tracing,
         )
 
     return open_cluster

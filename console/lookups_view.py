@@ -73,13 +73,18 @@ def slow_rows(slow: Sequence[SlowLookup]) -> list[Row]:
                     str(one.attempts),
                     clean(one.worker, 20) or "-",
                     why or "-",
-                    clean(f"{one.name} {one.arguments}", 200),
+                    clean(_asked(one), 200),
                 ),
                 order=(one.at, one.ms, one.attempts, one.worker, why, one.name),
                 tones=(Tone.MUTED, Tone.STRONG, Tone.PLAIN, Tone.PLAIN, _why_tone(one)),
             )
         )
     return rows
+
+
+def _asked(one: SlowLookup) -> str:
+    trace = f"  (trace {one.trace_id})" if one.trace_id else ""
+    return f"{one.name} {one.arguments}{trace}"
 
 
 def _why_tone(one: SlowLookup) -> Tone:

@@ -22,6 +22,7 @@ from nodes.master.master import Master
 from nodes.master.operations import Operations
 from nodes.master.recording import MAX_PART_BYTES
 from nodes.monitoring.endpoint import Endpoint, metrics_address
+from nodes.monitoring.tracing import Tracer
 from nodes.security.kept_tokens import KeptTokens
 from nodes.security.tls import CertificateRole, Tls
 from nodes.security.tokens import cursor_key, ensure_token
@@ -52,6 +53,10 @@ from nodes.wire import (
 )
 
 T = TypeVar("T")
+
+NO_OPENTELEMETRY = (
+    "--tracing needs OpenTelemetry, which is not installed: pip install 'rollcall-console[otel]'"
+)
 
 Arg = str | float
 
@@ -146,6 +151,7 @@ class HostedCluster(Operations):
             machine; none for any.
         metrics: where it is watched over HTTP, as "HOST:PORT"; None for nowhere.
         metrics_open: whether others than this machine may reach that.
+        tracing: whether spans are written of lookups; see `nodes.monitoring.tracing`.
 
     Attributes:
         endpoint: where it is watched; None for nowhere.
@@ -173,6 +179,7 @@ class HostedCluster(Operations):
         workers_from: Sequence[str] = (),
         metrics: str | None = None,
         metrics_open: bool = False,
+        tracing: bool = False,
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -187,6 +194,7 @@ class HostedCluster(Operations):
             audit=audit,
             clock=clock,
             workers_from=workers_from,
+            tracing=tracing,
         )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at
@@ -291,6 +299,22 @@ def open_endpoint(master: Master, metrics: str | None, *, is_open: bool) -> Endp
     return Endpoint(metrics_address(metrics), master.recent_snapshot, is_open=is_open)
 
 
+def open_tracer(report: Callable[[str], object]) -> Tracer:
+    """Who writes the spans of lookups, by OpenTelemetry.
+
+    Args:
+        report: told when they cannot be sent, and when they can be again.
+
+    Raises:
+        StartError: it is not installed, or one of its variables is wrong.
+    """
+    try:
+        from nodes.monitoring.spans import SpanWriter  # noqa: PLC0415 - an extra, and 0.3 s
+    except ImportError as error:
+        raise StartError(NO_OPENTELEMETRY) from error
+    return SpanWriter(report=report)
+
+
 def stop_watched(master: Master, endpoint: Endpoint | None) -> None:
     """Stops a master; until that is done, who watches is told that it stops."""
     if endpoint is None:
@@ -312,6 +336,7 @@ def open_master(
     audit: Path | None = None,
     clock: Callable[[], float] = time.time,
     workers_from: Sequence[str] = (),
+    tracing: bool = False,
 ) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
@@ -321,11 +346,11 @@ def open_master(
         insecure: whether an address that others reach may be without TLS.
         audit: the file that what operators do is written to as well; None for none.
         clock: Unix time in seconds; see `nodes.master.core.MasterCore`.
-        workers_from: see `HostedCluster`.
+        workers_from, tracing: see `HostedCluster`.
 
     Raises:
         StartError: the port is taken, the address not allowed, the certificates or the file of no
-            use, or one of the networks none.
+            use, one of the networks none, or spans cannot be written.
     """
     check_host(host, tls=tls is not None, insecure=insecure)
     secure = None if tls is None else Tls(tls, CertificateRole.MASTER, host=named(host))
@@ -345,12 +370,14 @@ def open_master(
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     master.cursor_key = cursor_key(master.address.port)
-    if audit is not None:
-        try:
+    try:
+        if audit is not None:
             master.keep_audit(audit)
-        except StartError:
-            master.stop()
-            raise
+        if tracing:
+            master.lookups.tracer = open_tracer(master.events.trouble)
+    except StartError:
+        master.stop()
+        raise
     # A port that the system chose is none that anybody comes back to.
     bound, bound_port = master.address
     master.keep_journal(journal_file(bound_port, bound), remember=port != 0)

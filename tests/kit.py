@@ -145,6 +145,7 @@ def hosted(
     tls: Path | None = None,
     audit: Path | None = None,
     clock: Callable[[], float] = time.time,
+    tracing: bool = False,
 ) -> Iterator[HostedCluster]:
     """A master in this process and workers in processes of their own, all up."""
     folder = data or shipped_data()
@@ -157,6 +158,7 @@ def hosted(
         tls=tls,
         audit=audit,
         clock=clock,
+        tracing=tracing,
     ) as cluster:
         wait_up(cluster, workers)
         yield cluster

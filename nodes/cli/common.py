@@ -173,6 +173,12 @@ metrics_open_option = click.option(
     "--metrics-open", is_flag=True, help="Let --metrics be an address that other machines reach."
 )
 
+tracing_option = click.option(
+    "--tracing",
+    is_flag=True,
+    help="Send a span of each lookup and each attempt by OpenTelemetry, as its variables (OTEL_*) "
+    "say; needs the extra 'otel'.",
+)
 
 skip_bad_option = click.option(
     "--skip-bad", is_flag=True, help="Leave bad records out instead of failing."
@@ -189,9 +195,9 @@ def place_options(command: F) -> F:
     return machines_option(engine_option(open_engine_option(command)))
 
 
-def metrics_options(command: F) -> F:
-    """Of whoever has a master: where it is watched from outside."""
-    return metrics_option(metrics_open_option(command))
+def monitoring_options(command: F) -> F:
+    """Of whoever has a master: how it is watched from outside."""
+    return metrics_option(metrics_open_option(tracing_option(command)))
 
 
 def listen_options(command: F) -> F:

@@ -84,6 +84,14 @@ def _complete(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     help="Records of one page.",
 )
 @click.option("--after", default=None, help="The cursor of the page before.")
+@click.option(
+    "--traceparent",
+    metavar="TEXT",
+    default=None,
+    envvar="TRACEPARENT",
+    show_envvar=True,
+    help="What it is a part of, for who traces requests; see W3C's trace context.",
+)
 @json_option
 @explained
 def lookup(
@@ -94,6 +102,7 @@ def lookup(
     timeout: float,
     limit: int,
     after: str | None,
+    traceparent: str | None,
     as_json: bool,
 ) -> None:
     """Ask VERB with ARGS, as in: lookup getbyyear "New York City" 2002
@@ -104,7 +113,7 @@ def lookup(
     if verb is not None and verb.startswith("-"):
         raise click.NoSuchOption(verb)
     worst = EXIT_FOUND
-    with Client(master, timeout=timeout, tls=tls) as client:
+    with Client(master, timeout=timeout, tls=tls, traceparent=lambda: traceparent) as client:
         try:
             if verb is not None:
                 replies = [client.page(verb, *args, limit=limit, after=after)]

@@ -16,7 +16,7 @@ from nodes.cli.common import (
     explained,
     json_option,
     listen_options,
-    metrics_options,
+    monitoring_options,
     place_options,
     port_option,
     print_json,
@@ -61,7 +61,7 @@ MAX_DESCRIPTORS = 8192
 @watch_option
 @require_token_option
 @workers_from_option
-@metrics_options
+@monitoring_options
 @place_options
 @audit_option
 @log_options("warning")
@@ -82,6 +82,7 @@ def up(
     workers_from: tuple[str, ...],
     metrics: str | None,
     metrics_open: bool,
+    tracing: bool,
     machines: Path | None,
     engine: str | None,
     open_engine: bool,
@@ -109,6 +110,7 @@ def up(
         open_machines=open_machines,
         metrics=metrics,
         metrics_open=metrics_open,
+        tracing=tracing,
     ) as cluster:
         say_insecurity(host, tls)
         freeze_permanent_objects()
@@ -179,7 +181,7 @@ def _serve(master: Master, stop: StopSignals, manager: ServiceManager) -> None:
 @balance_option
 @require_token_option
 @workers_from_option
-@metrics_options
+@monitoring_options
 @audit_option
 @log_options("warning")
 @json_option
@@ -195,6 +197,7 @@ def master(
     workers_from: tuple[str, ...],
     metrics: str | None,
     metrics_open: bool,
+    tracing: bool,
     as_json: bool,
 ) -> None:
     """Run a master alone, on PORT (default 23000); workers started elsewhere register."""
@@ -209,6 +212,7 @@ def master(
         tls=tls,
         insecure=insecure,
         workers_from=workers_from,
+        tracing=tracing,
     )
     say_insecurity(host, tls)
     freeze_permanent_objects()

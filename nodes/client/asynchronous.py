@@ -15,6 +15,7 @@ from nodes.client.lookups import (
     BATCH_LOOKUPS,
     Answered,
     Record,
+    TraceparentSource,
     batch_text,
     check_options,
     check_page,
@@ -55,6 +56,8 @@ class AsyncClient:
             machine, if there is one. It is sent only to a master that asks for it.
         tls: the folder with the certificate (`ca.pem`) of the CA that the master's certificate
             must be from; None for no TLS.
+        traceparent: asked for each call: the W3C `traceparent` of what it is a part of, which the
+            master tells in its log, its slow lookups and its spans.
 
     A master that stops or goes away is waited for within the timeout: it may just be restarted.
     Every method may raise `MasterLost` (no answer came), or the error that the master answered
@@ -72,9 +75,13 @@ class AsyncClient:
         timeout: float = LOOKUP_TIMEOUT_S,
         token: str | None = None,
         tls: Path | str | None = None,
+        traceparent: TraceparentSource | None = None,
     ) -> None:
         self._timeout = checked_timeout(timeout)
-        self._made = functools.partial(type(self), address, token=token, tls=tls)
+        self._made = functools.partial(
+            type(self), address, token=token, tls=tls, traceparent=traceparent
+        )
+        self._traceparent = traceparent
         self._master = AsyncMasterConnection(
             address,
             token=client_token if token is None else lambda: token,
@@ -197,7 +204,7 @@ class AsyncClient:
             *args,
             timeout=timeout,
             grace_s=ANSWER_GRACE_S,
-            named=lookup_options(limit, after, timeout),
+            named=lookup_options(limit, after, timeout, self._traceparent),
             decode=decode_page if verb == "lookup" else decode_envelope,
         )
 

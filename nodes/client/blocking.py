@@ -14,6 +14,7 @@ from nodes.client.lookups import (
     BATCH_LOOKUPS,
     Answered,
     Record,
+    TraceparentSource,
     batch_text,
     check_options,
     check_page,
@@ -59,13 +60,16 @@ class Client:
             direct clients of a process to one master share its list of workers and connections.
         tls: the folder with the certificate (`ca.pem`) of the CA that the master's certificate
             must be from; None for no TLS.
+        traceparent: asked for each call: the W3C `traceparent` of what it is a part of, which the
+            master tells in its log, its slow lookups and its spans.
 
     A master that stops or goes away is waited for within the timeout: it may just be restarted.
     Every method may raise `MasterLost` (no answer came), or the error that the master answered
     with: `BadRequest`, `NoWorkers`, ... (see `nodes.errors`).
 
     Raises:
-        ValueError: the timeout is no number above 0 and up to 60.
+        ValueError: the timeout is no number above 0 and up to 60; or there is a `traceparent`, and
+            lookups go straight to the workers, who have no use for it.
         StartError: `tls` has no usable CA.
     """
 
@@ -77,9 +81,15 @@ class Client:
         token: str | None = None,
         direct: bool = False,
         tls: Path | str | None = None,
+        traceparent: TraceparentSource | None = None,
     ) -> None:
-        self._timeout = checked_timeout(timeout)
-        self._made = functools.partial(type(self), address, token=token, direct=direct, tls=tls)
+        if direct and traceparent is not None:
+            raise ValueError("a traceparent is told to the master: leave out direct, or that")
+        self._traceparent = traceparent
+        self.timeout = timeout
+        self._made = functools.partial(
+            type(self), address, token=token, direct=direct, tls=tls, traceparent=traceparent
+        )
         secure = None if tls is None else _certificates(tls)
         given = _users_token if token is None else lambda: token
         self._master = MasterConnection(
@@ -95,6 +105,7 @@ class Client:
     @timeout.setter
     def timeout(self, timeout: float) -> None:
         self._timeout = checked_timeout(timeout)
+        self._without_options = timeout == LOOKUP_TIMEOUT_S and self._traceparent is None
 
     def getbyname(self, name: str) -> list[Record]:
         """The records of everyone of that name."""
@@ -121,7 +132,7 @@ class Client:
             page = self._direct.page(
                 name, args, limit=PAGE_RECORDS, after=None, timeout=self._timeout
             )
-        elif self._timeout == LOOKUP_TIMEOUT_S:
+        elif self._without_options:
             asked = (name, *args)
             page = self._master.ask(
                 "lookup", asked, LOOKUP_TIMEOUT_S, decode_page, began, grace_s=ANSWER_GRACE_S
@@ -205,14 +216,13 @@ class Client:
         if self._direct is not None:
             page = self._direct.page(name, args, limit=limit, after=after, timeout=timeout)
         else:
-            usual = after is None and limit == PAGE_RECORDS and timeout == LOOKUP_TIMEOUT_S
             page = self._master.call(
                 "lookup",
                 name,
                 *args,
                 timeout=timeout,
                 grace_s=ANSWER_GRACE_S,
-                named=None if usual else lookup_options(limit, after, timeout),
+                named=lookup_options(limit, after, timeout, self._traceparent),
                 decode=decode_page,
             )
         return check_page(self._master.where, page, limit=limit, after=after)
@@ -257,7 +267,7 @@ class Client:
         if self._direct is not None:
             answers = self._direct.many(text, limit=limit, timeout=timeout)
             return checked_pages(where, decode_pages(answers), len(lookups))
-        options = lookup_options(limit, timeout_s=timeout)
+        options = lookup_options(limit, None, timeout, self._traceparent)
         reply = self._master.call(
             "lookup_many", text, timeout=timeout, grace_s=ANSWER_GRACE_S, named=options
         )

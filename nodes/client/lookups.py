@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,9 @@ Record = dict[str, Any]
 
 Answered = list[Record] | LookupFailed
 """The outcome of one lookup of a batch."""
+
+TraceparentSource = Callable[[], str | None]
+"""Says what a lookup is a part of, as W3C's `traceparent`; None, or "", for nothing."""
 
 BATCH_LOOKUPS = 1000
 """Lookups sent in one message; a longer list takes several."""
@@ -92,7 +95,10 @@ def checked_pages(where: str, pages: list[Page], asked: int) -> list[Page]:
 
 
 def lookup_options(
-    limit: int = PAGE_RECORDS, after: str | None = None, timeout_s: float = LOOKUP_TIMEOUT_S
+    limit: int = PAGE_RECORDS,
+    after: str | None = None,
+    timeout_s: float = LOOKUP_TIMEOUT_S,
+    traceparent: TraceparentSource | None = None,
 ) -> dict[str, Value]:
     """The options of a lookup, without those that have the master's own defaults: these need not
     be sent each time.
@@ -104,6 +110,8 @@ def lookup_options(
         options["after"] = after
     if timeout_s != LOOKUP_TIMEOUT_S:
         options["timeout_s"] = timeout_s
+    if traceparent is not None and (parent := traceparent()):
+        options["traceparent"] = parent
     return options
 
 

@@ -7,7 +7,7 @@ other, and decodes neither lookups nor records.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +16,9 @@ from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import BatchTally, tally_batch
 from nodes.errors import BadRequest, DeadlineExceeded, LookupFailed, Overloaded
+from nodes.routing import PastAttempt
 from nodes.support.fair_queue import FairQueue
+from nodes.support.traceparent import TraceParent
 from nodes.support.turns import whose_turn
 from nodes.transport import encode_arguments
 from nodes.wire import batch_body, encode_batch, error_envelope
@@ -62,6 +64,7 @@ class Answers(NamedTuple):
         failures: those that are errors of the cluster's own, by code.
         empty: those that found nothing.
         refused: those that say that the lookup is wrong.
+        attempts: those of all parts.
     """
 
     body: bytes
@@ -69,6 +72,7 @@ class Answers(NamedTuple):
     failures: dict[str, int]
     empty: int = 0
     refused: int = 0
+    attempts: Sequence[PastAttempt] = ()
 
     @property
     def answered(self) -> int:
@@ -101,6 +105,7 @@ class Batches:
         timeout_s: float,
         done: Callable[[Answers], None],
         failed: Callable[[LookupFailed], None],
+        trace: TraceParent | None = None,
     ) -> None:
         """Asks all of them; one that fails fails alone, or with those of its part. When many are
         asked, each asker has a turn: see `whose_turn`.
@@ -111,6 +116,7 @@ class Batches:
             timeout_s: seconds for all of it.
             done: given the answers.
             failed: told why there are none.
+            trace: see `Call`.
 
         Raises:
             BadRequest: it is no array, or too long.
@@ -133,6 +139,7 @@ class Batches:
                     batch=batch,
                     index=index,
                     over=self._over,
+                    trace=trace,
                 )
             )
             batch.bodies.append(b"")
@@ -183,6 +190,7 @@ class _Batch:
         ended: called before the answers are given.
 
     Attributes:
+        attempts: those of its parts that are over.
         bodies: the answers of each part.
         parts: those that wait for the batch's turn.
         asker: for whom it is asked.
@@ -201,6 +209,7 @@ class _Batch:
         self.failed = failed
         self.asker = whose_turn.get()
         self.parts: list[_Part] = []
+        self.attempts: list[PastAttempt] = []
         self._ended = ended
         self.bodies: list[bytes] = []
         self._done = done
@@ -232,7 +241,7 @@ class _Batch:
         body = b"[%b]" % b",".join(self.bodies)
         empty = sum(tally.empty for tally in self._tallies)
         refused = sum(tally.refused for tally in self._tallies)
-        self._done(Answers(body, self._lookups, self._failures, empty, refused))
+        self._done(Answers(body, self._lookups, self._failures, empty, refused, self.attempts))
 
 
 class _Part(Call):
@@ -240,7 +249,7 @@ class _Part(Call):
 
     verb = "lookup_many"
 
-    __slots__ = ("_batch", "_index", "_over", "_tally", "asker", "tasks", "timeout_s")
+    __slots__ = ("_batch", "_index", "_over", "_tally", "asker", "tasks", "timeout_s", "trace")
 
     def __init__(
         self,
@@ -251,11 +260,13 @@ class _Part(Call):
         batch: _Batch,
         index: int,
         over: Callable[[], None],
+        trace: TraceParent | None,
     ) -> None:
         super().__init__(encode_arguments((body,)))
         self.tasks = lookups
         self.timeout_s = timeout_s
         self.asker = batch.asker
+        self.trace = trace
         self._batch = batch
         self._index = index
         self._over = over
@@ -269,10 +280,12 @@ class _Part(Call):
         return True
 
     def answered(self, answer: Answer) -> None:
+        self._batch.attempts += self.attempts_made(self.began + answer.took_s)
         self._batch.put(self._index, batch_body(answer.part), self.tasks, self._tally)
         self._over()
 
     def gave_up(self, error: LookupFailed) -> None:
+        self._batch.attempts += self.attempts_made(0.0)
         first = self._index * PART_LOOKUPS
         numbers = range(first, first + self.tasks)
         failures = b",".join(

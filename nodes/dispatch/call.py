@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from nodes.dispatch.replies import is_answer
 from nodes.errors import LookupFailed
-from nodes.routing import CallState, Worker
+from nodes.routing import CallState, Outcome, PastAttempt, Worker
 from nodes.support.request_ids import new_request_id
+from nodes.support.traceparent import TraceParent
 from nodes.transport import RemoteFailure, TransportError, Value
 from nodes.wire import PAGE_RECORDS, WorkerAnswer
 
@@ -62,6 +63,7 @@ class Call:
         timeout_s: seconds for all of it.
         most: records of its answer, at most.
         asker: for whom it is made: when calls wait, each asker has a turn. None for nobody's.
+        trace: what it is a part of, None if that was not said.
         began: when it was submitted; seconds on the dispatcher's clock.
         sent_at: when it was first sent.
         worker: whom it was first sent to.
@@ -76,6 +78,7 @@ class Call:
     timeout_s = 2.0
     most = PAGE_RECORDS
     asker: object = None
+    trace: TraceParent | None = None
 
     __slots__ = (
         "_request_id",
@@ -107,6 +110,26 @@ class Call:
         known = getattr(self, "_request_id", "") or request_id or new_request_id()
         self._request_id = known
         return known
+
+    @property
+    def named(self) -> str:
+        """What it is called in the log."""
+        of = "" if self.trace is None else f" of trace {self.trace.trace_id}"
+        return f"request {self.request_id}{of}"
+
+    @property
+    def log_extra(self) -> dict[str, str]:
+        """What a record of the log that is about it says besides its message."""
+        ids = {"request_id": self.request_id}
+        return ids if self.trace is None else {**ids, "trace_id": self.trace.trace_id}
+
+    def attempts_made(self, ended: float) -> Sequence[PastAttempt]:
+        """The attempts of a call that was over at `ended` (seconds on the dispatcher's clock)."""
+        if self.state is not None:
+            return self.state.past
+        if not self.sent_at:
+            return ()
+        return (PastAttempt(self.worker.id, self.sent_at, ended, Outcome.ANSWERED),)
 
     def accepts(self, reply: bytes) -> bool:
         """Whether a reply has the form of an answer."""

@@ -47,9 +47,8 @@ def explain(
     else:
         # A worker that has written it down has given it an id.
         theirs = "" if isinstance(failure, TransportError) else find_request_id(failure[1])
-        request_id = call.known_as(theirs)
-        extra = {"request_id": request_id}
-        logger.debug("request %s: %s: %s", request_id, worker.id, said, extra=extra)
+        call.known_as(theirs)
+        logger.debug("%s: %s: %s", call.named, worker.id, said, extra=call.log_extra)
     return failure_reason(failure)
 
 
@@ -112,7 +111,7 @@ class TrackedCalls:
             state.refused(worker, excerpt(value[1], MAX_REFUSAL_CHARS), now)
             self.advance(call, now)
         elif is_refusal(value) and value[0] == StoreDown.code and worker.in_store:
-            state.store_failed(worker, excerpt(value[1], MAX_REFUSAL_CHARS))
+            state.store_failed(worker, excerpt(value[1], MAX_REFUSAL_CHARS), now)
             self.advance(call, now)
         elif is_refusal(value):
             # Any other refusal is the worker's own failure, and not for a client to hear.
@@ -209,9 +208,8 @@ class TrackedCalls:
         if self._logged.spend(now):
             unlogged, self._unlogged = self._logged.refused - self._unlogged, self._logged.refused
             more = f" ({unlogged} more failed since the last line)" if unlogged else ""
-            extra = {"request_id": call.request_id}
-            said = (call.request_id, error.code, error, more)
-            logger.info("request %s: %s: %s%s", *said, extra=extra)
+            said = (call.named, error.code, error, more)
+            logger.info("%s: %s: %s%s", *said, extra=call.log_extra)
 
     def _send(self, call: Call, worker: Worker, now: float) -> None:
         call.sent_at = call.sent_at or now

@@ -10,6 +10,7 @@ from nodes.dispatch.call import Answer, Call
 from nodes.dispatch.dispatcher import Dispatcher
 from nodes.dispatch.replies import is_suggestion
 from nodes.errors import LookupFailed
+from nodes.support.traceparent import TraceParent
 from nodes.support.turns import whose_turn
 from nodes.transport import Asker
 from nodes.wire import PAGE_RECORDS
@@ -59,10 +60,10 @@ class AwaitedCall(Call):
         verb: of the workers.
         timeout_s: seconds for all of it.
         version: of the catalog that should answer, "" for any.
-        most, counted: see `Call`.
+        most, counted, trace: see `Call`.
     """
 
-    __slots__ = ("_answer", "asker", "counted", "most", "timeout_s", "verb", "version")
+    __slots__ = ("_answer", "asker", "counted", "most", "timeout_s", "trace", "verb", "version")
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class AwaitedCall(Call):
         version: str = "",
         most: int = PAGE_RECORDS,
         counted: bool = True,
+        trace: TraceParent | None = None,
     ) -> None:
         super().__init__(arguments)
         self.verb = verb
@@ -80,6 +82,7 @@ class AwaitedCall(Call):
         self.version = version
         self.most = most
         self.counted = counted
+        self.trace = trace
         self.asker = whose_turn.get()
         self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 

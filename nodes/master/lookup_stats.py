@@ -74,6 +74,7 @@ class _Note(NamedTuple):
     worker: str
     why: str
     request_id: str
+    trace_id: str
     code: str = ""
 
 
@@ -162,7 +163,13 @@ class LookupStats:
     # -- what happened ------------------------------------------------------------
 
     def answered_one(
-        self, call: Call, answer: Answer, now: float, request: LookupRequest | None = None
+        self,
+        call: Call,
+        answer: Answer,
+        now: float,
+        *,
+        request: LookupRequest | None = None,
+        trace_id: str = "",
     ) -> None:
         """A lookup was answered.
 
@@ -171,6 +178,7 @@ class LookupStats:
             answer: to it.
             now: seconds.
             request: what was asked, if the call is in another form.
+            trace_id: of the trace that it is a part of, "" for none.
         """
         asked = call.arguments if request is None else request
         took_s = answer.took_s
@@ -178,7 +186,8 @@ class LookupStats:
         if took_s > self._slow_above_s:
             why = _why_slow(call, took_s)
             worker = answer.worker.id
-            note = _Note(now, took_s, asked, answer.attempts, worker, why, call.request_id)
+            ids = call.request_id, trace_id
+            note = _Note(now, took_s, asked, answer.attempts, worker, why, *ids)
             self._keep_slowest([*self._slowest, note], now)
         if len(self._unfolded) >= MAX_UNFOLDED:
             self.fold(now)
@@ -189,7 +198,9 @@ class LookupStats:
         error: LookupFailed,
         took_s: float,
         now: float,
+        *,
         request: LookupRequest | None = None,
+        trace_id: str = "",
     ) -> None:
         """A lookup has failed after so many seconds; see `answered_one`."""
         self._take_over_names()
@@ -198,9 +209,10 @@ class LookupStats:
         if call.state is not None and call.state.asked is not None:
             attempts, worker = call.state.attempts, call.state.asked.id
         why = _why_slow(call, took_s)
-        note = _Note(now, took_s, asked, attempts, worker, why, call.request_id, error.code)
+        ids = call.request_id, trace_id
+        note = _Note(now, took_s, asked, attempts, worker, why, *ids, error.code)
         self._failed.append(note)
-        self._by_name.get(_encoded_name(asked), self._other).errors += 1
+        self._by_name.get(encoded_name(asked), self._other).errors += 1
         self._count_failures(error.code, 1, took_s, now)
 
     def refused(self, error: LookupFailed, now: float) -> None:
@@ -241,7 +253,7 @@ class LookupStats:
         self._answered += len(samples)
         seconds: dict[tuple[bytes, int], tuple[list[float], list[bool]]] = {}
         for took_s, at, asked, empty in samples:
-            key = _encoded_name(asked), int(at)
+            key = encoded_name(asked), int(at)
             if key not in seconds:
                 seconds[key] = [], []
             latencies, empties = seconds[key]
@@ -302,7 +314,7 @@ class LookupStats:
         return tuple(
             SlowLookup(
                 at=wall - (now - note.at),
-                name=_encoded_name(note.asked).decode(),
+                name=encoded_name(note.asked).decode(),
                 arguments=_arguments(note.asked),
                 ms=rounded_ms(note.took_s),
                 attempts=note.attempts,
@@ -310,6 +322,7 @@ class LookupStats:
                 why=note.why,
                 code=note.code,
                 request_id=note.request_id,
+                trace_id=note.trace_id,
             )
             for note in (*reversed(failed), *self._slowest)
         )
@@ -323,7 +336,8 @@ def _why_slow(call: Call, took_s: float) -> str:
     return "" if call.state is None else call.state.detour
 
 
-def _encoded_name(asked: Asked) -> bytes:
+def encoded_name(asked: Asked) -> bytes:
+    """The name of the lookup that was asked, encoded."""
     return shortcuts.first_text(asked) if isinstance(asked, bytes) else asked.name.encode()
 
 

@@ -21,11 +21,13 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall, SuggestCall
-from nodes.master.lookup_stats import LookupStats
+from nodes.master.lookup_stats import BATCHES, LookupStats, encoded_name
 from nodes.master.served_catalog import ServedCatalog
+from nodes.monitoring.tracing import TracedLookup, Tracer
 from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version
 from nodes.support.event_kinds import EventKind
+from nodes.support.traceparent import TraceParent
 from nodes.transport import Asker, encode_arguments, shortcuts
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
@@ -62,6 +64,7 @@ class LookupHandler:
     Attributes:
         in_flight: lookups and batches that are being answered now.
         stats: what they were like.
+        tracer: writes spans of them; None if nobody wants any.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class LookupHandler:
         self.in_flight = 0
         self._finished: asyncio.Event | None = None
         self.stats = LookupStats(lambda: served.lookups)
+        self.tracer: Tracer | None = None
 
     # -- what nearly every client asks ------------------------------------------------
 
@@ -120,7 +124,10 @@ class LookupHandler:
     ) -> bytes:
         """A lookup was answered: its envelope."""
         self._leave()
-        self.stats.answered_one(call, answer, call.began + answer.took_s, request)
+        ended = call.began + answer.took_s
+        traced = self.tracer is not None or call.trace is not None  # felt, were it a call more
+        trace_id = self._trace(call, ended, request) if traced else ""
+        self.stats.answered_one(call, answer, ended, request=request, trace_id=trace_id)
         return _envelope(answer)
 
     def failed_one(
@@ -132,9 +139,11 @@ class LookupHandler:
     ) -> bytes:
         """A lookup has failed: its envelope."""
         self._leave()
+        now = time.monotonic()
+        trace_id = self._trace(call, now, request, error.code)
         if not isinstance(error, BadRequest):
             error = error.identified(call.request_id)
-            self.stats.failed_one(call, error, took_s, time.monotonic(), request)
+            self.stats.failed_one(call, error, took_s, now, request=request, trace_id=trace_id)
         else:
             self.stats.turned_down(error.code)
         if isinstance(error, PoisonLookup):
@@ -142,6 +151,19 @@ class LookupHandler:
         if isinstance(error, NoWorkers) and self._finished is not None:
             error = Stopping(STOPPING)
         return error_envelope(error)
+
+    def _trace(
+        self, call: Call, ended: float, request: LookupRequest | None, code: str = ""
+    ) -> str:
+        """The id of the trace that a lookup is a part of which is over, "" if there is none."""
+        known = "" if call.trace is None else call.trace.trace_id
+        if self.tracer is None:
+            return known
+        name = encoded_name(call.arguments if request is None else request).decode()
+        attempts = call.attempts_made(ended)
+        request_id = call.request_id if code else ""
+        traced = TracedLookup(name, call.trace, call.began, ended, attempts, code, request_id)
+        return self.tracer.record(traced) or known
 
     # -- all that may be asked ----------------------------------------------------------
 
@@ -153,6 +175,7 @@ class LookupHandler:
         limit: int = PAGE_RECORDS,
         after: str | None = None,
         timeout_s: float = LOOKUP_TIMEOUT_S,
+        trace: TraceParent | None = None,
     ) -> bytes:
         """Answers a lookup with a finished envelope.
 
@@ -161,6 +184,7 @@ class LookupHandler:
             limit: records of the page, at most.
             after: the cursor of the page before, None for the first.
             timeout_s: seconds for all of it.
+            trace: what it is a part of, None if that was not said.
 
         Raises:
             LookupFailed: it was not asked; see `nodes.errors`.
@@ -183,6 +207,7 @@ class LookupHandler:
             # A page after another is of the same catalog, as long as a worker has it.
             version=cursor_version(after) if after else "",
             most=limit,
+            trace=trace,
         )
         self._admit()
         try:
@@ -192,7 +217,12 @@ class LookupHandler:
         return self.answered_one(call, answer, request)
 
     async def lookup_many(
-        self, text: str, *, limit: int = PAGE_RECORDS, timeout_s: float = LOOKUP_TIMEOUT_S
+        self,
+        text: str,
+        *,
+        limit: int = PAGE_RECORDS,
+        timeout_s: float = LOOKUP_TIMEOUT_S,
+        trace: TraceParent | None = None,
     ) -> bytes:
         """Answers a batch with a finished envelope around one for each lookup, in order.
 
@@ -200,6 +230,7 @@ class LookupHandler:
             text: see `nodes.dispatch.batches`.
             limit: records of each answer's page, at most.
             timeout_s: seconds for all of it.
+            trace: as in `lookup`.
 
         Raises:
             BadRequest, DeadlineExceeded, Overloaded, Stopping: nothing was asked.
@@ -215,6 +246,7 @@ class LookupHandler:
                 timeout_s=timeout_s,
                 done=done.set_result,
                 failed=done.set_exception,
+                trace=trace,
             )
             answers = await done
         finally:
@@ -224,6 +256,10 @@ class LookupHandler:
         now = time.monotonic()
         took = now - began
         self.stats.batch(answers, took, now)
+        if self.tracer is not None:
+            code = min(answers.failures, default="")
+            whole = (BATCHES, trace, began, now, answers.attempts, code)
+            self.tracer.record(TracedLookup(*whole, lookups=answers.asked))
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:

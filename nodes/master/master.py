@@ -100,6 +100,8 @@ class Master(MasterCore):
         self.loop.run(self._finish())
         self.fleet.stop()
         self.loop.run(self._end())
+        if self.lookups.tracer is not None:
+            self.lookups.tracer.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.catalogs.stop()
         self.loop.stop()

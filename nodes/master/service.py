@@ -31,6 +31,7 @@ from nodes.support.actor import acting_as
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import check_worker_network, registered_host
 from nodes.support.text import excerpt
+from nodes.support.traceparent import parse_traceparent
 from nodes.support.verbs import LOOKING, STEERING
 from nodes.transport import Asker, Certificate, Peer, RawVerb, Service, Utf8
 from nodes.wire import (
@@ -263,6 +264,7 @@ class MasterService(Service):
         limit: object = PAGE_RECORDS,
         after: object = None,
         timeout_s: object = LOOKUP_TIMEOUT_S,
+        traceparent: object = "",
     ) -> bytes:
         return await self._master.lookups.lookup(
             validation.text("the lookup's name", name),
@@ -270,15 +272,22 @@ class MasterService(Service):
             limit=validation.count("limit", limit),
             after=None if after is None else validation.text("after", after),
             timeout_s=validation.seconds("timeout_s", timeout_s),
+            trace=parse_traceparent(validation.text("traceparent", traceparent)),
         )
 
     async def _lookup_many(
-        self, lookups: object, *, limit: object = PAGE_RECORDS, timeout_s: object = LOOKUP_TIMEOUT_S
+        self,
+        lookups: object,
+        *,
+        limit: object = PAGE_RECORDS,
+        timeout_s: object = LOOKUP_TIMEOUT_S,
+        traceparent: object = "",
     ) -> bytes:
         return await self._master.lookups.lookup_many(
             validation.text("lookups", lookups),
             limit=validation.count("limit", limit),
             timeout_s=validation.seconds("timeout_s", timeout_s),
+            trace=parse_traceparent(validation.text("traceparent", traceparent)),
         )
 
     async def _suggest(self, field: object, prefix: object = "", limit: object = 10) -> bytes:

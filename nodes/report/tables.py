@@ -202,8 +202,19 @@ def lookup_table(report: Report) -> Iterator[Markup]:
 
 def slow_table(lookups: Sequence[SlowLookup], clock: Clock) -> Markup:
     """Single lookups."""
+    traced = ["trace"] if any(one.trace_id for one in lookups) else []
     return table(
-        ["at", "lookup", "arguments", "took", "workers asked", "the last", "why", "request"],
+        [
+            "at",
+            "lookup",
+            "arguments",
+            "took",
+            "workers asked",
+            "the last",
+            "why",
+            "request",
+            *traced,
+        ],
         (
             [
                 clock.time(one.at),
@@ -214,6 +225,7 @@ def slow_table(lookups: Sequence[SlowLookup], clock: Clock) -> Markup:
                 one.worker,
                 ", ".join(filter(None, (one.code, one.why))),
                 one.request_id,
+                *[one.trace_id for _ in traced],
             ]
             for one in lookups
         ),

@@ -3,6 +3,7 @@
 Imports support only; imported by dispatch, client and master.
 """
 
+from nodes.routing.attempt import Outcome, PastAttempt
 from nodes.routing.balancer import NOISE_S, POLICIES, Policy, is_slow, key_now, pick
 from nodes.routing.budget import Budget
 from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
@@ -29,6 +30,8 @@ __all__ = [
     "CallState",
     "GivenUp",
     "LocalWorker",
+    "Outcome",
+    "PastAttempt",
     "Phase",
     "Policy",
     "ProcessChange",

@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, StoreDown
 from nodes.routing.limits import RoutingLimits
 from nodes.routing.worker import Worker
+
+
+class Outcome(StrEnum):
+    """What became of an attempt."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    OVERTAKEN = "overtaken"
+    """Another answered first, or the call was over."""
+
+
+class PastAttempt(NamedTuple):
+    """An attempt that is over.
+
+    Attributes:
+        worker: the id of the one that was asked.
+        began, ended: seconds on the clock passed in.
+        outcome: what became of it.
+    """
+
+    worker: str
+    began: float
+    ended: float
+    outcome: Outcome
 
 
 class Attempt(msgspec.Struct, frozen=True):

@@ -7,11 +7,12 @@ so does a simulation. Not thread-safe: it is used under the lock of the router's
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
 from nodes.errors import BadRequest, NoWorkers, StoreDown
-from nodes.routing.attempt import Attempt, too_late
+from nodes.routing.attempt import Attempt, Outcome, PastAttempt, too_late
 from nodes.routing.candidates import Candidates
 from nodes.routing.poison import Suspicion
 from nodes.routing.router import Router
@@ -35,6 +36,9 @@ class WaitUntil(NamedTuple):
     at: float
 
 
+MAX_PAST_ATTEMPTS = 32
+"""Attempts that are remembered of a call, the latest."""
+
 Action = Ask | WaitUntil
 """What to do next. The end of a call is an exception."""
 
@@ -54,6 +58,7 @@ class CallState:
         asked: the worker that was asked last.
         detour: why more than one was asked, "hedged" or "rerouted", whichever came last.
         pending: attempts under way, by the generation of their worker.
+        past: attempts that are over, in the order in which they ended.
     """
 
     MAX_PARALLEL_ATTEMPTS = 3
@@ -78,6 +83,7 @@ class CallState:
         "attempts",
         "deadline",
         "detour",
+        "past",
         "pending",
     )
 
@@ -100,6 +106,7 @@ class CallState:
         self.asked: Worker | None = None
         self.detour = ""
         self.pending: dict[int, Attempt] = {}
+        self.past: deque[PastAttempt] = deque(maxlen=MAX_PAST_ATTEMPTS)
 
     def adopt(self, worker: Worker, began: float) -> None:
         """The call is under way at that worker already, since `began` (seconds)."""
@@ -146,7 +153,7 @@ class CallState:
             return []
         for one in over:
             late = f"no answer within {now - one.began:.3f} s"
-            self.failed(one.worker, late, now)
+            self._failed(one.worker, late, now, Outcome.TIMED_OUT)
             self._give_up(one)
             one.worker.late = True
         return over
@@ -274,7 +281,7 @@ class CallState:
 
     def answered(self, worker: Worker, now: float) -> None:
         """That worker answered. The other attempts are to be given up with `abandon`."""
-        attempt = self._ended(worker)
+        attempt = self._ended(worker, now, Outcome.ANSWERED)
         if self._counted:
             worker.answered(now - attempt.began, now, self._tasks)
         else:
@@ -282,14 +289,14 @@ class CallState:
 
     def refused(self, worker: Worker, why: str, now: float) -> None:
         """That worker found the request wrong. It is not blamed, and another is asked."""
-        attempt = self._ended(worker)
+        attempt = self._ended(worker, now, Outcome.REFUSED)
         self._refusals.append(why)
         self._candidates.refused_by = worker
         worker.refused(now - attempt.began, now, self._tasks)
 
-    def store_failed(self, worker: Worker, why: str) -> None:
+    def store_failed(self, worker: Worker, why: str, now: float) -> None:
         """The store of that worker's records did not answer. It is not blamed."""
-        self._ended(worker)
+        self._ended(worker, now, Outcome.FAILED)
         self._store_failures.append(why)
         self._hedge_at = math.inf
         worker.store_failed(self._tasks)
@@ -303,14 +310,17 @@ class CallState:
             now: seconds.
             broke: whether its connection ended with the lookup on it: it may have died of it.
         """
-        attempt = self._ended(worker)
-        self._last_error = f"{worker.id}: {why}"
-        self._failed_by = worker
-        worker.failed(now - attempt.began, why, now, self._tasks)
+        self._failed(worker, why, now, Outcome.FAILED)
         if broke:
             if self._suspicion is None:
                 self._suspicion = Suspicion(self._router.limits.death_notice_s)
             self._suspicion.broke(worker, now)
+
+    def _failed(self, worker: Worker, why: str, now: float, outcome: Outcome) -> None:
+        attempt = self._ended(worker, now, outcome)
+        self._last_error = f"{worker.id}: {why}"
+        self._failed_by = worker
+        worker.failed(now - attempt.began, why, now, self._tasks)
 
     def abandon(self, now: float) -> list[Worker]:
         """Gives up what is under way, as the call is over. The workers were late, which is all
@@ -321,7 +331,7 @@ class CallState:
         """
         given_up = [attempt.worker for attempt in self.pending.values()]
         for worker in given_up:
-            attempt = self._ended(worker)
+            attempt = self._ended(worker, now, Outcome.OVERTAKEN)
             late = now - attempt.began
             worker.overtaken(late, now, self._tasks)
             worker.late |= late >= self._router.hedge_after_s
@@ -336,8 +346,9 @@ class CallState:
         if self._counted:
             attempt.worker.lost.gave_up(self, attempt.began, self._tasks)
 
-    def _ended(self, worker: Worker) -> Attempt:
+    def _ended(self, worker: Worker, now: float, outcome: Outcome) -> Attempt:
         attempt = self.pending.pop(worker.generation)
+        self.past.append(PastAttempt(worker.id, attempt.began, now, outcome))
         if attempt.alone:
             worker.has_suspect = False
         return attempt

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from nodes.support.text import printable, printable_json
 
-EXTRAS = ("request_id", "event", "worker", "number")
+EXTRAS = ("request_id", "trace_id", "event", "worker", "number")
 """What records say besides their message: of which lookup they are, or which event."""
 
 

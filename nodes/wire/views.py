@@ -193,7 +193,8 @@ class SlowLookup(msgspec.Struct, frozen=True):
     `arguments` are as they would be typed, cut to 100 characters; `attempts` is how many workers
     were asked, 0 for none; `worker` is the one that answered, or was asked last, "" for none;
     `why` is "hedged", "rerouted", "waited" (for its turn) or ""; `code` that of its error, "" if
-    it was answered; `request_id` is in its error and in what logs say of it.
+    it was answered; `request_id` is in its error and in what logs say of it; `trace_id` is that of
+    the trace that it is a part of, as its client or the master's own tracing says, "" for none.
     """
 
     at: float
@@ -205,6 +206,7 @@ class SlowLookup(msgspec.Struct, frozen=True):
     why: str
     code: str
     request_id: str = ""
+    trace_id: str = ""
 
 
 @ready

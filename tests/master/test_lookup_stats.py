@@ -145,8 +145,8 @@ def test_a_request_of_the_general_form_counts_by_its_name() -> None:
     s = StatsHarness()
     call, answer = s.call("no name in here"), Answer(EMPTY, s.worker, 1, 0.5)
     request = LookupRequest("getbyyear", ("New Orleans", 1999, 1.5))
-    s.stats.answered_one(call, answer, NOW, request)
-    s.stats.failed_one(call, NoWorkers("none"), 0.1, NOW, request)
+    s.stats.answered_one(call, answer, NOW, request=request)
+    s.stats.failed_one(call, NoWorkers("none"), 0.1, NOW, request=request)
     assert [one.errors for one in s.stats.figures(NOW, WALL).lookups] == [0, 1]
     assert {(one.name, one.arguments) for one in s.slow()} == {
         ("getbyyear", "'New Orleans' 1999 1.5")

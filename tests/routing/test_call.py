@@ -65,7 +65,7 @@ class CallHarness:
         elif verb == "breaks":
             self.call.failed(self.workers[name], "its connection ended", now, broke=True)
         elif verb == "has no store":
-            self.call.store_failed(self.workers[name], "the store cannot be reached")
+            self.call.store_failed(self.workers[name], "the store cannot be reached", now)
         elif verb == "is probed":
             self._probe(self.workers[name], now)
         elif verb == "is in trouble":
@@ -271,3 +271,27 @@ def test_a_deadline_names_what_failed_before_as_well_as_who_is_silent() -> None:
     assert isinstance(s.call.next_action(1.0, expecting=lambda: False), Ask)
     with pytest.raises(DeadlineExceeded, match="last: a: no answer yet, and before a: boom"):
         s.call.next_action(DEADLINE_S, expecting=lambda: False)
+
+
+def test_a_call_remembers_what_became_of_its_attempts() -> None:
+    harness = CallHarness("abcd")
+    steps = [
+        (0.0, "", "a"),
+        (0.125, "a fails", "b"),
+        (0.375, "", "c"),
+        (0.5, "b refuses", 0.625),
+        (0.625, "", "d"),
+        (1.375, "", 1.5),
+    ]
+    for now, event, _ in steps:
+        harness.happens(event, now)
+        harness.next(now)
+    call, workers = harness.call, harness.workers
+    call.answered(workers["d"], 1.5)
+    call.abandon(1.5)
+    assert [(one.worker, one.began, one.ended, one.outcome.value) for one in call.past] == [
+        ("a", 0.0, 0.125, "failed"),
+        ("b", 0.125, 0.5, "refused"),
+        ("c", 0.375, 1.375, "timed out"),
+        ("d", 0.625, 1.5, "answered"),
+    ]
