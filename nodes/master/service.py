@@ -7,8 +7,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
-
 from nodes.errors import (
     BadRequest,
     Conflict,
@@ -23,26 +21,21 @@ from nodes.master.acts import arguments_of
 from nodes.master.catalog_offers import CatalogPart
 from nodes.master.core import MasterCore
 from nodes.master.operations import INSTANT, Operations
+from nodes.master.worker_session import WorkerSession
 from nodes.security.authenticator import Session, WrongToken
 from nodes.security.tls import MAY_LOOK, MAY_OPERATE, MAY_REGISTER, lacking
 from nodes.security.tokens import TokenRole
 from nodes.support import validation
 from nodes.support.actor import acting_as
-from nodes.support.event_kinds import EventKind
-from nodes.support.listening import check_worker_network, registered_host
 from nodes.support.text import excerpt
 from nodes.support.traceparent import parse_traceparent
 from nodes.support.verbs import LOOKING, STEERING
 from nodes.transport import Asker, Certificate, Peer, RawVerb, Service, Utf8
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,
-    MAX_REGISTRATION_CHARS,
     PAGE_RECORDS,
-    PROTOCOL,
-    CatalogOffer,
     Members,
-    Registration,
-    Speaks,
+    Registered,
     error_envelope,
     result_envelope,
 )
@@ -79,11 +72,8 @@ class MasterService(Service):
         self._peer = ""
         self._certificate: Certificate | None = None
         self._session = Session(master.authenticator, "")
-        self._generation: int | None = None
-        self._sends_part = False
+        self._worker = WorkerSession(master)
         self._strange = 0
-        self._registers = False
-        self._ended = False
         self._logged_in = False
         self._forbidden: tuple[object, ...] = ()
         # Each with the role that it needs, None for what a stranger may ask.
@@ -95,10 +85,7 @@ class MasterService(Service):
             "members": (self._asking, self._members),
             "suggest": (self._asking, self._suggest),
             "register": (TokenRole.WORKER, self._register),
-            "renew": (TokenRole.WORKER, self._renew),
-            "leave": (TokenRole.WORKER, self._leave),
-            "catalog_offer": (TokenRole.WORKER, self._catalog_offer),
-            "catalog_part": (TokenRole.WORKER, self._catalog_part),
+            **{name: (TokenRole.WORKER, do) for name, do in self._worker.verbs.items()},
             **{name: (TokenRole.VIEWER, self._operation(name)) for name in LOOKING},
             # Each sees for itself to who asks, and tells of those who may not.
             **{name: (None, self._steering(name)) for name in STEERING},
@@ -151,15 +138,13 @@ class MasterService(Service):
         self._peer = peer.host
         self._session = Session(self._master.authenticator, peer.host)
         self._certificate = peer.certificate
+        self._worker.open(peer, self.connection)
 
     def on_close(self) -> None:
-        """The end of the connection that a worker registered on is the end of the worker."""
+        """A connection has ended."""
         if self._strange:
             self._master.lookups.stats.turned_down(Forbidden.code, self._strange)
-        self._ended = True
-        if self._generation is not None:
-            self._master.expiries.pop(self._generation, None)
-            self._master.membership.gone(self._generation, "its connection ended")
+        self._worker.close()
 
     async def _answer(self, do: Callable[..., object], *args: object, **named: object) -> bytes:
         try:
@@ -318,77 +303,7 @@ class MasterService(Service):
         self.trusted = self._session.role is not TokenRole.CLIENT
         return given
 
-    # -- for workers ----------------------------------------------------------------
-
-    async def _register(self, text: object) -> object:
-        encoded = validation.text("registration", text)
-        if len(encoded) > MAX_REGISTRATION_CHARS:
-            raise BadRequest(f"a registration has at most {MAX_REGISTRATION_CHARS} characters")
-        try:
-            spoken = msgspec.json.decode(encoded, type=Speaks)
-            if spoken.protocol != PROTOCOL:
-                raise Conflict(self._master.refuse_protocol(self._peer, spoken))
-            registration = msgspec.json.decode(encoded, type=Registration)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            raise BadRequest(f"this is no registration: {error}") from error
-        if self._generation is not None or self._registers:
-            raise BadRequest("a worker registered on this connection already")
-        self._registers = True
-        try:
-            host = await self._checked_host(registration)
-        except LookupFailed as error:
-            if not self._ended:  # else it has left by itself
-                said = f"a worker at {self._peer} was not registered: {error.message}"
-                self._master.note_refusal(EventKind.NOT_REGISTERED, said)
-            raise
-        finally:
-            self._registers = False
-        registered = self._master.membership.register(
-            msgspec.structs.replace(registration, host=host), self.connection
-        )
-        self._generation = registered.generation
-        self.connection.expect_replies()
-        if self._certificate is not None:
-            self._master.expiries[registered.generation] = self._certificate.expires_at
+    async def _register(self, text: object) -> Registered:
+        registered = await self._worker.register(validation.text("registration", text))
         self._session.settle(TokenRole.WORKER)
-        return msgspec.structs.replace(
-            registered,
-            require_token=self._master.authenticator.require_token,
-            cursor_key=self._master.cursor_key,
-        )
-
-    async def _checked_host(self, registration: Registration) -> str:
-        """The address at which a worker that wants to register is found to answer."""
-        master, here = self._master, self._master.address.host
-        check_worker_network(self._peer, here, master.workers_from)
-        host = registered_host(
-            registration.host, self._peer, here, advertised=registration.advertised
-        )
-        check_worker_network(host, here, master.workers_from)
-        await master.dial_back.check(host, registration.port, registration.instance)
-        if self._ended:
-            raise BadRequest("its connection has ended meanwhile")
-        return host
-
-    def _renew(self) -> bool:
-        return self._generation is not None and self._master.membership.has(self._generation)
-
-    def _leave(self) -> int:
-        if self._generation is None:
-            raise BadRequest("no worker registered on this connection")
-        return self._master.membership.leave(self._generation)
-
-    async def _catalog_offer(self, version: object = "") -> CatalogOffer:
-        return await self._master.catalogs.offer(validation.text("version", version))
-
-    async def _catalog_part(self, version: object, offset: object) -> CatalogPart:
-        if self._sends_part:
-            # Or one connection could have any number of them read that it does not take.
-            raise BadRequest("ask for one part of a catalog at a time")
-        self._sends_part = True
-        try:
-            return await self._master.catalogs.part(
-                validation.text("version", version), validation.count("offset", offset)
-            )
-        finally:
-            self._sends_part = False
+        return registered
