@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -12,41 +10,24 @@ from nodes.dispatch.batches import Answers
 from nodes.dispatch.call import Answer, Call
 from nodes.errors import BadRequest, LookupFailed
 from nodes.master.durations import Durations, RecentDurations, by_bucket
+from nodes.master.slow_lookups import Asked, SlowLookups, encoded_name
 from nodes.routing import WindowedHistogram
 from nodes.routing.histogram import merge, quantile
-from nodes.support.text import excerpt
-from nodes.support.units import known_ms, rounded_ms
-from nodes.transport import messages, shortcuts
+from nodes.support.units import known_ms
 from nodes.wire import NOTHING_FOUND, LookupDurations, LookupRequest, LookupView, SlowLookup
 
 MAX_NAMES = 128
 """Names of lookups whose durations are kept, those that are declared no more included: two datasets
 have fewer. What others take is that of `OTHER`."""
 
-MAX_SLOW = 16
-MAX_FAILED = 16
-"""Lookups that are kept: the slowest, and the latest that failed."""
-
-SLOW_KEPT_S = 600.0
-"""Seconds for which they are kept."""
-
-MAX_ARGUMENT_CHARS = 100
-"""Characters that are shown of a lookup's arguments."""
-
 MAX_UNFOLDED = 1000
 """Answers noted before they are folded in."""
-
-WAITED_S = 0.001
-"""Seconds of waiting for a turn below which it is no reason to be slow."""
 
 BATCHES = "in batches"
 """What the lookups of batches are called: the master does not read their names."""
 
 OTHER = "other"
 """What lookups are called that were not taken in, and those of names that are declared no more."""
-
-Asked = bytes | LookupRequest
-"""A lookup's name and arguments: encoded, as they came, or as the request that they became."""
 
 
 class LookupFigures(NamedTuple):
@@ -62,20 +43,6 @@ class LookupFigures(NamedTuple):
     lookups: tuple[LookupView, ...]
     durations: tuple[LookupDurations, ...]
     slow: tuple[SlowLookup, ...]
-
-
-class _Note(NamedTuple):
-    """A lookup that is kept: its arguments are decoded only to be shown."""
-
-    at: float
-    took_s: float
-    asked: Asked
-    attempts: int
-    worker: str
-    why: str
-    request_id: str
-    trace_id: str
-    code: str = ""
 
 
 class _NameFigures:
@@ -126,9 +93,7 @@ class LookupStats:
         self._batches = _NameFigures(Durations())
         self._failures: dict[str, WindowedHistogram] = {}
         self._recent = RecentDurations()
-        self._slowest: list[_Note] = []
-        self._slow_above_s = 0.0
-        self._failed: deque[_Note] = deque(maxlen=MAX_FAILED)
+        self._kept = SlowLookups()
 
     @property
     def answered(self) -> int:
@@ -183,12 +148,8 @@ class LookupStats:
         asked = call.arguments if request is None else request
         took_s = answer.took_s
         self._unfolded.append((took_s, now, asked, answer.part.startswith(NOTHING_FOUND)))
-        if took_s > self._slow_above_s:
-            why = _why_slow(call, took_s)
-            worker = answer.worker.id
-            ids = call.request_id, trace_id
-            note = _Note(now, took_s, asked, answer.attempts, worker, why, *ids)
-            self._keep_slowest([*self._slowest, note], now)
+        if took_s > self._kept.above_s:
+            self._kept.slow(call, answer, asked, now, trace_id)
         if len(self._unfolded) >= MAX_UNFOLDED:
             self.fold(now)
 
@@ -205,13 +166,7 @@ class LookupStats:
         """A lookup has failed after so many seconds; see `answered_one`."""
         self._take_over_names()
         asked = call.arguments if request is None else request
-        attempts, worker = 0, ""
-        if call.state is not None and call.state.asked is not None:
-            attempts, worker = call.state.attempts, call.state.asked.id
-        why = _why_slow(call, took_s)
-        ids = call.request_id, trace_id
-        note = _Note(now, took_s, asked, attempts, worker, why, *ids, error.code)
-        self._failed.append(note)
+        self._kept.failed(call, error.code, took_s, asked, now=now, trace_id=trace_id)
         self._by_name.get(encoded_name(asked), self._other).errors += 1
         self._count_failures(error.code, 1, took_s, now)
 
@@ -265,19 +220,13 @@ class LookupStats:
             figures.empty += sum(empties)
             figures.histogram.add_all(latencies, second)
             self._add_durations(figures, by_bucket(latencies), sum(latencies), second)
-        self._keep_slowest(self._slowest, now)
+        self._kept.look(now)
 
     def _add_durations(
         self, figures: _NameFigures, counts: dict[int, int], sum_s: float, second: int
     ) -> None:
         figures.durations.add(counts, sum_s)
         self._recent.add(counts, second)
-
-    def _keep_slowest(self, notes: list[_Note], now: float) -> None:
-        recent = [note for note in notes if now - note.at < SLOW_KEPT_S]
-        recent.sort(key=lambda note: note.took_s, reverse=True)
-        self._slowest = recent[:MAX_SLOW]
-        self._slow_above_s = self._slowest[-1].took_s if len(self._slowest) == MAX_SLOW else 0.0
 
     # -- what follows -------------------------------------------------------------
 
@@ -306,48 +255,8 @@ class LookupStats:
                 *(one.view(name.decode()) for name, one in self._durations.items()),
                 *(one.durations.view(name) for name, one in unnamed),
             ),
-            slow=self._slow_lookups(now, wall),
+            slow=self._kept.view(now, wall),
         )
-
-    def _slow_lookups(self, now: float, wall: float) -> tuple[SlowLookup, ...]:
-        failed = [note for note in self._failed if now - note.at < SLOW_KEPT_S]
-        return tuple(
-            SlowLookup(
-                at=wall - (now - note.at),
-                name=encoded_name(note.asked).decode(),
-                arguments=_arguments(note.asked),
-                ms=rounded_ms(note.took_s),
-                attempts=note.attempts,
-                worker=note.worker,
-                why=note.why,
-                code=note.code,
-                request_id=note.request_id,
-                trace_id=note.trace_id,
-            )
-            for note in (*reversed(failed), *self._slowest)
-        )
-
-
-def _why_slow(call: Call, took_s: float) -> str:
-    """Why a lookup took longer than one attempt: "hedged", "rerouted", "waited" or ""."""
-    waited_s = call.sent_at - call.began if call.sent_at else took_s
-    if waited_s > max(WAITED_S, took_s / 2):
-        return "waited"
-    return "" if call.state is None else call.state.detour
-
-
-def encoded_name(asked: Asked) -> bytes:
-    """The name of the lookup that was asked, encoded."""
-    return shortcuts.first_text(asked) if isinstance(asked, bytes) else asked.name.encode()
-
-
-def _arguments(asked: Asked) -> str:
-    """The arguments as they would be typed."""
-    if isinstance(asked, bytes):
-        _, *args = shortcuts.call_arguments(asked, 0, messages.MAX_REQUEST_READS) or ("",)
-    else:
-        args = list(asked.args)
-    return excerpt(shlex.join(str(one)[:MAX_ARGUMENT_CHARS] for one in args), MAX_ARGUMENT_CHARS)
 
 
 def _lookup_view(name: str, figures: _NameFigures, now: float) -> LookupView:

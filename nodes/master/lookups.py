@@ -21,8 +21,9 @@ from nodes.errors import (
     Stopping,
 )
 from nodes.master.client_calls import AwaitedCall, ClientCall, SuggestCall
-from nodes.master.lookup_stats import BATCHES, LookupStats, encoded_name
+from nodes.master.lookup_stats import BATCHES, LookupStats
 from nodes.master.served_catalog import ServedCatalog
+from nodes.master.slow_lookups import encoded_name
 from nodes.monitoring.tracing import TracedLookup, Tracer
 from nodes.routing import NO_WORKERS
 from nodes.security.cursors import cursor_version

@@ -11,13 +11,8 @@ from nodes.dispatch.batches import Answers
 from nodes.dispatch.call import Answer, Call
 from nodes.errors import DeadlineExceeded, LookupFailed, NoWorkers, Overloaded
 from nodes.master.durations import LATENCY_BOUNDS_MS
-from nodes.master.lookup_stats import (
-    MAX_FAILED,
-    MAX_SLOW,
-    MAX_UNFOLDED,
-    SLOW_KEPT_S,
-    LookupStats,
-)
+from nodes.master.lookup_stats import MAX_UNFOLDED, LookupStats
+from nodes.master.slow_lookups import MAX_FAILED, MAX_SLOW, SLOW_KEPT_S
 from nodes.routing import POLICIES, CallState, Registry, Router, Worker
 from nodes.support.addresses import Address
 from nodes.transport import encode_arguments
