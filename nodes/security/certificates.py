@@ -32,6 +32,9 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 CA_DAYS = 3650
 """Days that a CA is valid at least. Certificates can be renewed, their CA cannot."""
 
+MAX_NAME_CHARS = 60
+"""Characters of the name in a certificate; X.509 allows 64, and events show so many."""
+
 CLOCK_SKEW = datetime.timedelta(hours=1)
 """How far back the validity of a certificate begins, as not all clocks agree."""
 
@@ -95,15 +98,56 @@ def make_certificates(
         made = {} if renew else {"ca": ca}
         for role in CertificateRole:
             made[role] = _issue(role, names, ca, now, days)
-        for stem, (cert, key) in made.items():
-            write_atomically(folder / f"{stem}-key.pem", _pem(key))
-            shown = cert.public_bytes(serialization.Encoding.PEM)
-            write_atomically(folder / f"{stem}.pem", shown, mode=0o644)
+        return [path for stem, pair in made.items() for path in _write(folder, stem, pair)]
     except OSError as error:
         raise StartError(
             f"cannot make certificates in {folder}: {explain_os_error(error)}"
         ) from error
-    return [folder / f"{stem}{end}.pem" for stem in made for end in ("", "-key")]
+
+
+def issue_certificate(
+    folder: Path, to: Path, *, role: CertificateRole, name: str, days: int, now: datetime.datetime
+) -> list[Path]:
+    """Makes a folder for one person, whose name is in the certificate: what they do is told by it.
+
+    Args:
+        folder: that has the CA.
+        to: the folder to make, with the CA's certificate, and the person's with its key.
+        role: of the certificate, an operator's or a viewer's.
+        name: of whoever has it.
+        days, now: see `make_certificates`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StartError: there is no CA, the name is none, or there is such a certificate already.
+    """
+    if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable() or name != name.strip():
+        raise StartError(
+            f"{name[:80]!r} is no name for a certificate: take 1 to {MAX_NAME_CHARS} printable "
+            "characters, with no blank at either end"
+        )
+    own = to / f"{role}.pem"
+    try:
+        if own.exists() or own.with_name(f"{role}-key.pem").exists():
+            raise StartError(
+                f"{to} holds a certificate of the role {role} already; take another --to"
+            )
+        ca = _read_ca(folder)
+        to.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(to / "ca.pem", (folder / "ca.pem").read_bytes(), mode=0o644)
+        return [to / "ca.pem", *_write(to, role, _issue(role, [], ca, now, days, name=name))]
+    except OSError as error:
+        raise StartError(f"cannot make a certificate in {to}: {explain_os_error(error)}") from error
+
+
+def _write(folder: Path, stem: str, pair: Pair) -> list[Path]:
+    """Writes a certificate and its key, which only its owner can read."""
+    cert, key = folder / f"{stem}.pem", folder / f"{stem}-key.pem"
+    write_atomically(key, _pem(pair.key))
+    write_atomically(cert, pair.cert.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    return [cert, key]
 
 
 def _name(host: str) -> x509.GeneralName:
@@ -151,12 +195,14 @@ def _issue(
     ca: Pair,
     now: datetime.datetime,
     days: int,
+    *,
+    name: str = "",
 ) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     said: list[x509.GeneralName] = [x509.UniformResourceIdentifier(f"{ROLE_URI_PREFIX}{role}")]
     if role in (CertificateRole.MASTER, CertificateRole.WORKER):
         said += names
-    draft = _draft(_subject(f"Rollcall {role}"), ca.cert.subject, key, ca.key)
+    draft = _draft(_subject(name or f"Rollcall {role}"), ca.cert.subject, key, ca.key)
     draft = _valid(draft, now, days)
     draft = draft.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     draft = draft.add_extension(x509.ExtendedKeyUsage(_USES[role]), critical=False)
@@ -213,8 +259,7 @@ def _read_ca(folder: Path) -> Pair:
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise StartError(
-            f"there is no CA in {folder} to renew certificates with (ca.pem and ca-key.pem): "
-            f"{error}"
+            f"there is no CA in {folder}, which is a ca.pem and the ca-key.pem that goes with it"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != cert.public_key():
         raise StartError(f"ca-key.pem in {folder} is not the key of ca.pem")

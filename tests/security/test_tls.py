@@ -105,6 +105,59 @@ def test_renewed_ones_are_of_the_same_ca_and_for_the_same_names(tmp_path: Path) 
     assert "no CA" in again.stderr
 
 
+def test_a_person_has_a_certificate_of_their_own_and_what_they_do_is_told_by_its_name(
+    folder: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "ada"
+    asked = ("certs", "issue", "Ada Lovelace", "--dir", str(folder), "--to", str(own))
+    made = run(*asked)
+    assert made.exit_code == 0, made.stderr
+    assert {file.name for file in own.iterdir()} == {"ca.pem", "operator.pem", "operator-key.pem"}
+    assert stat.S_IMODE((own / "operator-key.pem").stat().st_mode) == 0o600
+    again = run(*asked)
+    assert again.exit_code == 2
+    assert "holds a certificate of the role operator already" in again.stderr
+    with master_alone(tls=folder) as master:
+        with AttachedCluster(str(master.address), tls=own) as cluster:
+            assert cluster.clear()
+        told = master.events.after(0)[-1].text
+        assert told.endswith("(operator token, certificate 'Ada Lovelace')")
+
+
+def test_the_certificate_of_a_viewer_with_a_name_steers_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    made = run(
+        *("certs", "issue", "bob", "--role", "viewer", "--dir", str(folder), "--json"),
+        *("--to", str(tmp_path)),
+    )
+    assert made.exit_code == 0, made.stderr
+    with (
+        master_alone(tls=folder) as master,
+        AttachedCluster(str(master.address), tls=tmp_path) as cluster,
+    ):
+        assert cluster.snapshot().address == str(master.address)
+        with pytest.raises(Forbidden, match="certificate of the role operator"):
+            cluster.clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "no name for a certificate"),
+        (" ada", "no name for a certificate"),
+        ("a\nb", "no name for a certificate"),
+        ("x" * 61, "no name for a certificate"),
+        ("ada", "no CA"),
+    ],
+)
+def test_what_is_no_name_and_who_has_no_ca_is_told(tmp_path: Path, name: str, said: str) -> None:
+    ended = run("certs", "issue", name, "--dir", str(tmp_path), "--to", str(tmp_path / "own"))
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+    assert not (tmp_path / "own").exists()
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "a..b", "x" * 64])
 def test_names_that_are_none(tmp_path: Path, host: str) -> None:
     with pytest.raises(StartError):
