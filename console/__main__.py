@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from nodes.cli.common import (
     balance_option,
@@ -21,6 +22,7 @@ from nodes.cli.common import (
     require_token_option,
     tls_option,
     watch_option,
+    workers_from_option,
     workers_option,
 )
 from nodes.cli.log_options import audit_option
@@ -49,6 +51,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @audit_option
 @watch_option
 @require_token_option
+@workers_from_option
 @monitoring_options
 @place_options
 @tls_option
@@ -96,11 +99,8 @@ def rollcall(
     """
     if attach and replay is not None:
         raise click.UsageError("--attach shows a cluster, and --replay a recording: give one")
-    for name in ("metrics", "tracing"):
-        if hosted[name] and (attach or replay is not None):
-            raise click.UsageError(
-                f"--{name} is for the command that runs the master: give it there"
-            )
+    if attach or replay is not None:
+        _check_nothing_hosted(hosted)
     if why := _why_no_screen():
         _run_without_screen(why, attach, replay, hosted)
         return
@@ -110,6 +110,17 @@ def rollcall(
         click.echo(f"rollcall: {printable(str(error))}", err=True)
         raise SystemExit(2) from None
     raise SystemExit(code)
+
+
+def _check_nothing_hosted(hosted: dict[str, Any]) -> None:
+    """Raises `UsageError` if an option was given that is for hosting a cluster alone."""
+    given = click.get_current_context().get_parameter_source
+    for name in hosted:
+        if name != "tls" and given(name) is ParameterSource.COMMANDLINE:
+            option = name.replace("_", "-")
+            raise click.UsageError(
+                f"--{option} is for the command that runs the master: give it there"
+            )
 
 
 def _why_no_screen() -> str:

@@ -42,6 +42,7 @@ def hosting(
     metrics: str | None = None,
     metrics_open: bool = False,
     tracing: bool = False,
+    workers_from: Sequence[str] = (),
 ) -> OpenCluster:
     """Hosts a master and its workers, in this process or on other machines."""
 
@@ -85,6 +86,7 @@ def hosting(
             metrics=metrics,
             metrics_open=metrics_open,
             tracing=tracing,
+            workers_from=workers_from,
         )
 
     return open_cluster

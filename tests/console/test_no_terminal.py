@@ -44,3 +44,17 @@ def test_what_needs_a_terminal_says_what_does_not(options: list[str], instead: s
 def test_a_recording_is_shown_in_place_of_a_cluster() -> None:
     done = CliRunner().invoke(rollcall, ["--replay", "9", "--attach", "127.0.0.1:9"])
     assert done.exit_code == 2 and "give one" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--attach", "127.0.0.1:9", "--metrics", "127.0.0.1:0"],
+        ["--attach", "127.0.0.1:9", "--workers", "3"],
+        ["--replay", "9", "--require-token"],
+    ],
+)
+def test_what_is_for_a_cluster_of_its_own_is_not_taken_with_another(options: list[str]) -> None:
+    done = CliRunner().invoke(rollcall, options)
+    assert done.exit_code == 2
+    assert f"{options[2]} is for the command that runs the master" in done.stderr
