@@ -39,7 +39,7 @@ def test_a_count_of_lookups_in_a_closed_loop(master: str) -> None:
     report = bench(master, "--clients", "3", "--count", "100")
     assert (report["loop"], report["clients"], report["processes"]) == ("closed", 3, 3)
     assert report["lookups"] == sum(report["workers"].values()) == 100
-    assert set(report["workers"]) == {"w1", "w2"}
+    assert set(report["workers"]) <= {"w1", "w2"}, "who answers is the balancer's to say"
 
 
 def test_straight_to_the_workers(master: str) -> None:
