@@ -6,7 +6,7 @@ import math
 
 from nodes.report.columns import MAX_GAP_S, Grid, Ranges
 from nodes.report.growth import Growth
-from nodes.report.model import Charts, Totals
+from nodes.report.model import Between, Charts, Totals
 from nodes.report.timeline import Timeline
 from nodes.wire import Second
 
@@ -63,14 +63,15 @@ class ClusterTally:
         self._up.add(since, at, float(second.up))
         self.timeline.add(at, second.level, second.verdict)
 
-    def totals(self, errors_by_code: dict[str, int]) -> Totals:
-        """What was counted; which errors there were is known to others."""
+    def totals(self, errors_by_code: dict[str, int], p99_ms: Between | None) -> Totals:
+        """What was counted; which errors there were, and how long all took, is known to others."""
         return Totals(
             answered=self._answered.total,
             errors=self._errors.total,
             errors_by_code=errors_by_code,
             reroutes=self._reroutes.total,
             hedges=self._hedges.total,
+            p99_ms=p99_ms,
         )
 
     def charts(self) -> Charts:

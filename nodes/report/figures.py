@@ -98,7 +98,7 @@ def build_report(
         notes=tuple(_notes(material, last, with_arguments=with_arguments)),
         configuration={} if newest is None else configuration(newest),
         verdict=cluster.timeline.figures(),
-        totals=cluster.totals(lookups.errors_by_code()),
+        totals=cluster.totals(lookups.errors_by_code(), lookups.percentile_ms(0.99)),
         charts=cluster.charts(),
         latencies=lookups.latencies(),
         workers=workers,
@@ -126,7 +126,7 @@ class _Tallies:
         self.events = EventTally(grid)
         self.cluster = ClusterTally(grid, last, MAX_GAP_S + material.snapshot_every_s)
         self.workers = WorkerTally(first, last)
-        self.lookups = LookupTally(first, material.snapshots_until or last)
+        self.lookups = LookupTally(first)
         for event in material.events:
             self.events.add(event)
         starts = _Starts(sorted(self.events.starts), known=material.knows_starts)

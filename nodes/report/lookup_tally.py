@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 
-from nodes.report.growth import Growths
-from nodes.report.model import LookupFigures
-from nodes.wire import ClusterSnapshot, LookupView, SlowLookup
+from nodes.report.growth import Growth, Growths
+from nodes.report.model import Between, LookupFigures
+from nodes.routing.histogram import at_rank
+from nodes.wire import (
+    DURATION_BOUNDS_S,
+    MAX_TIMEOUT_S,
+    ClusterSnapshot,
+    LookupDurations,
+    LookupView,
+    SlowLookup,
+)
 
 MAX_SLOW = 50
 MAX_FAILED = 50
@@ -15,8 +23,8 @@ MAX_FAILED = 50
 MAX_NAMES = 100
 """Lookups by name, and codes of errors, that are told of: there are fewer, unless a file lies."""
 
-WINDOW_S = 61.0
-"""Seconds that the histogram of a snapshot covers."""
+BOUNDS_MS = tuple(round(bound * 1000, 3) for bound in (*DURATION_BOUNDS_S, MAX_TIMEOUT_S))
+"""Upper bounds of the buckets that lookups are counted by: none takes longer than the last."""
 
 
 class LookupTally:
@@ -24,16 +32,15 @@ class LookupTally:
 
     Args:
         first: Unix time in seconds.
-        end: the time of the last snapshot: back from there, histograms are taken side by side.
     """
 
-    def __init__(self, first: float, end: float) -> None:
-        self._first, self._end = first, end
+    def __init__(self, first: float) -> None:
+        self._first = first
         self._codes = Growths(first)
         self._answered, self._empty, self._errors = Growths(first), Growths(first), Growths(first)
         self._views: dict[str, LookupView] = {}
         self._highest: dict[str, float] = {}
-        self._windows: dict[int, tuple[tuple[float, int], ...]] = {}
+        self._buckets = [Growth(first) for _ in BOUNDS_MS]
         self._kept: dict[object, SlowLookup] = {}
 
     def add(self, snapshot: ClusterSnapshot, began: float) -> None:
@@ -44,13 +51,14 @@ class LookupTally:
         self._answered.add(at, {one.name: one.answered for one in views}, began)
         self._empty.add(at, {one.name: one.empty for one in views}, began)
         self._errors.add(at, {one.name: one.errors for one in views}, began)
+        for bucket, count in zip(self._buckets, _together(snapshot.durations), strict=True):
+            bucket.add(at, count, began)
         if at < self._first:
             return
         for view in views:
             self._views[view.name] = view
             if view.p99_ms is not None:
                 self._highest[view.name] = max(view.p99_ms, self._highest.get(view.name, 0.0))
-        self._windows[math.floor((self._end - at) / WINDOW_S)] = snapshot.latencies
         for one in snapshot.slow:
             if one.at >= self._first:
                 self._kept.setdefault(_identity(one), one)
@@ -81,12 +89,14 @@ class LookupTally:
         )
 
     def latencies(self) -> tuple[tuple[float, int], ...]:
-        """How many took so long, as in a snapshot."""
-        counts: dict[float, int] = {}
-        for window in self._windows.values():
-            for bound, count in window:
-                counts[bound] = counts.get(bound, 0) + count
-        return tuple(sorted(counts.items()))
+        """How many took so long, and longer than the bound before, in milliseconds."""
+        return tuple(zip(BOUNDS_MS, (one.total for one in self._buckets), strict=True))
+
+    def percentile_ms(self, q: float) -> Between | None:
+        """The bucket in which the quantile `q` (0 to 1) of all of them lies, None without any."""
+        counts = {index: one.total for index, one in enumerate(self._buckets) if one.total}
+        found = at_rank(counts, q)
+        return None if found is None else ((0.0, *BOUNDS_MS)[found], BOUNDS_MS[found])
 
     def slow(self) -> tuple[SlowLookup, ...]:
         """The slowest, the slowest first."""
@@ -97,6 +107,12 @@ class LookupTally:
         """The newest that failed, the newest first."""
         found = (one for one in self._kept.values() if one.code)
         return tuple(sorted(found, key=lambda one: (-one.at, one.name))[:MAX_FAILED])
+
+
+def _together(durations: Iterable[LookupDurations]) -> Iterable[int]:
+    """How many lookups of any name are in which bucket."""
+    counted = [one.buckets for one in durations if len(one.buckets) == len(BOUNDS_MS)]
+    return map(sum, zip(*counted, strict=True)) if counted else [0] * len(BOUNDS_MS)
 
 
 def _identity(one: SlowLookup) -> object:

@@ -10,6 +10,10 @@ Range = tuple[float, float, float]
 """The lowest, the mean and the highest value of a column of time."""
 
 
+Between = tuple[float, float]
+"""The two bounds between which a figure is: of a histogram, that is all that can be said."""
+
+
 class Peak(msgspec.Struct, frozen=True):
     """The highest value, and when it was; Unix time in seconds."""
 
@@ -76,13 +80,17 @@ class VerdictFigures(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What was counted within the report's time."""
+    """What was counted within the report's time.
+
+    `p99_ms` is of all of it, as far as that was recorded; None without any.
+    """
 
     answered: int
     errors: int
     errors_by_code: dict[str, int]
     reroutes: int
     hedges: int
+    p99_ms: Between | None
 
 
 class WorkerFigures(msgspec.Struct, frozen=True):
@@ -136,7 +144,8 @@ class Report(msgspec.Struct, frozen=True):
     """All of it. Times are Unix time in seconds, to be told `utc_offset_s` east of UTC.
 
     `source` says where it is from, `notes` what is missing, `program` which version of Rollcall
-    made it. `latencies` are as in a snapshot, of the whole time as far as it was recorded.
+    made it. `latencies` are pairs of an upper bound in milliseconds and how many lookups of the
+    whole time, as far as it was recorded, took so long, but longer than the bound before.
     `slow` are the slowest lookups, `failed` the newest that failed.
     """
 

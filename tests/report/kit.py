@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 from typing import Any
@@ -9,7 +10,15 @@ from typing import Any
 from nodes.master.journal import second_of
 from nodes.report.figures import Material, build_report
 from nodes.report.model import Report
-from nodes.wire import ClusterSnapshot, Event, Second, SlowLookup, WorkerView
+from nodes.wire import (
+    DURATION_BOUNDS_S,
+    ClusterSnapshot,
+    Event,
+    LookupDurations,
+    Second,
+    SlowLookup,
+    WorkerView,
+)
 from tests.console.fakes import NOON, cluster_snapshot, worker_view
 
 RATE = 100
@@ -50,6 +59,13 @@ def slow_lookup(at: float = NOON + 1, **changes: Any) -> SlowLookup:
         "request_id": "",
     }
     return SlowLookup(at=at, **(given | changes))
+
+
+def durations(name: str, quick: int, slow: int) -> LookupDurations:
+    """So many lookups of that name took up to 1 ms, and so many from 100 ms to 250 ms."""
+    counts = {0.001: quick, 0.25: slow}
+    buckets = tuple(counts.get(bound, 0) for bound in (*DURATION_BOUNDS_S, math.inf))
+    return LookupDurations(name, quick * 0.0008 + slow * 0.2, buckets)
 
 
 def event(second: float, kind: str = "lost", worker: str = "w1", text: str = "killed") -> Event:

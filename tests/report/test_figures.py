@@ -17,6 +17,7 @@ from nodes.wire import ClusterSnapshot
 from tests.console.fakes import NOON, machine_view
 from tests.report.kit import (
     RATE,
+    durations,
     event,
     material,
     report_of,
@@ -195,7 +196,6 @@ def test_lookups_are_told_by_name_by_code_and_the_slowest_once() -> None:
             slow=(failed, *slow, before),
             errors=3 if n > 30 else 0,
             errors_by_code={"deadline": 2, "no_workers": 1} if n > 30 else {},
-            latencies=((1.0, 50), (5.0, 1)),
         )
         for n in range(61)
     ]
@@ -204,9 +204,29 @@ def test_lookups_are_told_by_name_by_code_and_the_slowest_once() -> None:
     assert report.totals.errors == 3
     assert [one.request_id for one in report.slow] == ["b", "a"]
     assert [one.request_id for one in report.failed] == ["c"]
-    assert report.latencies == ((1.0, 50), (5.0, 1)), "of one minute, once"
     hidden = report_of(material(taken), with_arguments=False)
     assert {one.arguments for one in (*hidden.slow, *hidden.failed)} == {""}
+
+
+def test_how_long_all_lookups_of_the_time_took_is_told_whatever_the_master_went_through() -> None:
+    """A master that counts on, and one after it, of which the last second is two names'."""
+    first = [snapshot(n, durations=(durations("getbyname", 90 * n, 10 * n),)) for n in range(31)]
+    second = [
+        snapshot(
+            30 + n,
+            uptime_s=float(n),
+            durations=(durations("getbyname", 95 * n, 0), durations("in batches", 0, 5 * n)),
+        )
+        for n in range(1, 31)
+    ]
+    taken = [*first[:1], *first[5::5], *second[4::5]]
+    starts = [event(0, "started", ""), event(30.5, "started", "")]
+    report = report_of(material(taken, events=starts, snapshot_every_s=5.0), 20, 50)
+    counts = dict(report.latencies)
+    assert (counts[1.0], counts[250.0]) == (10 * 90 + 20 * 95, 10 * 10 + 20 * 5)
+    assert sum(counts.values()) == 30 * RATE
+    assert report.totals.p99_ms == (100.0, 250.0)
+    assert report_of(material(MINUTE)).totals.p99_ms is None, "by an older version"
 
 
 def test_an_event_is_a_mark_with_the_gravest_first() -> None:

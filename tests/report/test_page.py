@@ -21,6 +21,7 @@ from nodes.wire import LookupView
 from tests.console.fakes import NOON, machine_view
 from tests.report.kit import (
     Tags,
+    durations,
     event,
     material,
     report_of,
@@ -54,7 +55,7 @@ def report_saying(text: str, **options: Any) -> Report:
             errors_by_code={text: 2},
             machines=(machine_view(name=text, lost=text),),
             abilities=(text,),
-            latencies=((1.0, 7),),
+            durations=(durations(text, n, n),),
             lookups=(LookupView(text, 1.0, 0.3, 2.0, 10, 1, 0),),
             slow=(
                 slow_lookup(name=text, arguments=text, worker=text, why=text, request_id=text),
