@@ -31,7 +31,8 @@ from nodes.client.blocking import Client
 from nodes.cluster import HostedCluster, open_master
 from nodes.master.master import Master
 from nodes.security.certificates import make_certificates
-from nodes.security.tokens import TokenRole, ValidToken, match_token, read_token, worker_token
+from nodes.security.credentials import worker_token
+from nodes.security.tokens import TokenRole, ValidToken, match_token, read_token
 from nodes.support.paths import shipped_data
 from nodes.transport import Connection, LoopThread, Server, Service, dial
 from nodes.wire import Registration, decode_envelope, instance_proof

@@ -31,8 +31,8 @@ from nodes.cli.launcher_input import LauncherInput
 from nodes.cli.log_options import log_options
 from nodes.cli.service import serve_until
 from nodes.errors import StartError, StoreDown
+from nodes.security.credentials import worker_token
 from nodes.security.tls import CertificateRole, Tls
-from nodes.security.tokens import worker_token
 from nodes.support.addresses import Address, parse_address
 from nodes.support.backoff import Backoff
 from nodes.support.collection import freeze_permanent_objects

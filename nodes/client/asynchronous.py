@@ -26,8 +26,8 @@ from nodes.client.lookups import (
     pages_late,
 )
 from nodes.errors import LookupFailed
+from nodes.security.credentials import client_token
 from nodes.security.tls import Tls
-from nodes.security.tokens import client_token
 from nodes.support.addresses import DEFAULT_ADDRESS
 from nodes.wire import (
     LOOKUP_TIMEOUT_S,

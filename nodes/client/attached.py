@@ -9,8 +9,9 @@ from typing import Generic, Self, TypeVar
 
 from nodes.client.connection import MasterConnection
 from nodes.client.lookups import check_page, converted
+from nodes.security.credentials import operator_token, viewer_token
 from nodes.security.tls import CertificateRole, Tls, first_there
-from nodes.security.tokens import TokenRole, operator_token, viewer_token
+from nodes.security.tokens import TokenRole
 from nodes.transport import Value
 from nodes.wire import (
     PAGE_RECORDS,

@@ -330,7 +330,7 @@ def _certificates(folder: Path | str) -> Tls:
 
 
 def _users_token() -> str | None:
-    from nodes.security.tokens import client_token  # noqa: PLC0415 - see above
+    from nodes.security.credentials import client_token  # noqa: PLC0415 - see above
 
     return client_token()
 

@@ -8,7 +8,7 @@ from nodes.errors import StartError
 from nodes.fleet.hosts import Hosts, load_hosts
 from nodes.fleet.machine import Machines, OpenMachines
 from nodes.fleet.ssh_machine import SshMachines
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.addresses import Address
 from nodes.support.listening import is_loopback
 

@@ -20,7 +20,8 @@ from nodes.client.direct import DirectClient
 from nodes.cluster import HostedCluster
 from nodes.errors import BadRequest, Forbidden, LookupFailed, MasterLost, NoWorkers
 from nodes.routing import RoutingLimits
-from nodes.security.tokens import TokenRole, client_token, ensure_token, token_file
+from nodes.security.credentials import client_token
+from nodes.security.tokens import TokenRole, ensure_token, token_file
 from nodes.transport import Lane, Value, dial
 from nodes.wire import PAGE_RECORDS, Envelope, LookupRequest, Member, Members, encode_request
 from tests.kit import (

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from nodes.catalog import ensure_catalog, open_catalog
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.addresses import parse_address
 from nodes.support.paths import shipped_data
 from nodes.worker.following import CatalogFollower

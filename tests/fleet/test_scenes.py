@@ -17,7 +17,7 @@ from nodes.cluster import HostedCluster
 from nodes.fleet.machine import OpenMachines
 from nodes.fleet.ray.machines import nodes_of
 from nodes.fleet.ssh_machine import SshMachines
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.paths import shipped_data
 from nodes.wire import WorkerView
 from tests.fleet import sshd

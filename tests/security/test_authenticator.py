@@ -21,6 +21,7 @@ from nodes.errors import BadRequest, Conflict, Forbidden, RollcallError
 from nodes.fleet.control import NoFleet
 from nodes.master.master import Master
 from nodes.security.authenticator import Authenticator, LoginThrottle, Session
+from nodes.security.credentials import worker_token
 from nodes.security.tokens import (
     TokenRole,
     ValidToken,
@@ -28,7 +29,6 @@ from nodes.security.tokens import (
     read_token,
     rotate_token,
     token_file,
-    worker_token,
 )
 from nodes.support.listening import registered_host
 from nodes.support.paths import shipped_data

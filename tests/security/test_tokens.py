@@ -19,20 +19,17 @@ from nodes.client.attached import AttachedCluster
 from nodes.client.connection import MasterConnection
 from nodes.errors import BadRequest, Forbidden, StartError
 from nodes.security import tokens
+from nodes.security.credentials import client_token, find_token, operator_token, viewer_token
 from nodes.security.tokens import (
     MAX_OLD_TOKENS,
     TokenRole,
     ValidToken,
-    client_token,
     ensure_token,
-    find_token,
     match_token,
-    operator_token,
     read_token,
     rotate_token,
     token_file,
     valid_tokens,
-    viewer_token,
 )
 from tests.kit import Node, poll_for, role_of, run_nodes
 

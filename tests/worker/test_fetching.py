@@ -14,7 +14,8 @@ import pytest
 from nodes.catalog import CatalogInfo, cached_catalog
 from nodes.cluster import HostedCluster
 from nodes.errors import DataError, Forbidden, NotPossible, Overloaded
-from nodes.security.tokens import TokenRole, ensure_token, token_file, worker_token
+from nodes.security.credentials import worker_token
+from nodes.security.tokens import TokenRole, ensure_token, token_file
 from nodes.support.addresses import parse_address
 from nodes.transport import Service, Verb
 from nodes.wire import result_envelope

@@ -20,7 +20,7 @@ from nodes.fleet.ray.ledger import KnownKeeper, KnownMachine, Ledger
 from nodes.fleet.ray.messages import NO_ANSWER, Action, Join, Joined, Reply
 from nodes.fleet.ray.side_process import COMMAND, SideProcess
 from nodes.fleet.token_watch import TokenWatch
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.addresses import Address
 from nodes.support.listening import is_loopback, is_wildcard
 from nodes.support.paths import state_dir

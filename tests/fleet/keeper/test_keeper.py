@@ -40,7 +40,7 @@ from nodes.fleet.keeper.process_table import ProcessTable
 from nodes.fleet.keeper.session import KeeperSession
 from nodes.fleet.log_file import LogFile
 from nodes.fleet.machine import Launch
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.paths import shipped_data
 from nodes.support.version import VERSION
 from nodes.wire import LauncherSecrets, decode_secrets, encode_secrets

@@ -23,7 +23,7 @@ from nodes.fleet.machine import Ending, Launch, RunningWorker
 from nodes.fleet.ray.engine import parse_engine
 from nodes.fleet.ray.machines import RayMachine, RayMachines
 from nodes.master.master import Master
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.addresses import Address
 from nodes.support.paths import shipped_data
 from nodes.wire import new_instance
@@ -210,7 +210,7 @@ from nodes.fleet.machine import Launch
 from nodes.fleet.ray.engine import parse_engine
 from nodes.fleet.ray.machines import RayMachines
 from nodes.support.addresses import Address
-from nodes.security.tokens import worker_token
+from nodes.security.credentials import worker_token
 from nodes.support.addresses import parse_address
 from nodes.wire import new_instance
 
