@@ -19,7 +19,7 @@ from console.colours import console_colours
 from console.command_text import parse
 from console.commands import BY_NAME, usable
 from console.config import Config
-from console.driver import OpenCluster
+from console.opening import OpenCluster
 from console.replaying import Replaying
 from console.screens.main import MainScreen
 from console.screens.worker import WorkerScreen

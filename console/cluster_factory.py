@@ -19,7 +19,7 @@ SWITCH_INTERVAL_S = 0.0005
 """Seconds that one thread of this process may run before another that waits gets its turn."""
 
 if TYPE_CHECKING:
-    from console.driver import OpenCluster
+    from console.opening import OpenCluster
     from nodes.catalog import CatalogInfo, Progress
     from nodes.cluster import Cluster
 

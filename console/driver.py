@@ -10,42 +10,35 @@ import difflib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import ClusterCommand
 from console.history import HISTORY_S
 from console.messages import (
-    BuildProgressed,
     ClusterLost,
     CommandDone,
     HistoryRead,
     LogRead,
     LookupAnswered,
     LookupRefused,
-    LookupsProposed,
     OfCluster,
     SnapshotTaken,
     StartFailed,
     Stopped,
 )
+from console.opening import OpenCluster, Opening, OpeningCancelled
 from console.query import correction
-from nodes.errors import BadRequest, MasterLost, RollcallError, UndeclaredLookups
+from nodes.errors import BadRequest, MasterLost, RollcallError
 from nodes.support.actor import acting_as
 from nodes.support.supervision import Supervision, explain_failure, supervise
 from nodes.wire import Description, RecordingPart
 
 if TYPE_CHECKING:
-    from nodes.catalog import Progress
     from nodes.cluster import Cluster
 
 logger = logging.getLogger("rollcall.console")
-
-OpenCluster = Callable[["Progress"], "Cluster"]
-"""Opens the cluster: hosts one, telling how far its catalog is, or attaches to one."""
 
 HOST = "the console that hosts it"
 """Who acts on a cluster that is hosted here, for its events; of others their master knows it."""
@@ -73,13 +66,12 @@ class Driver:
         *,
         poll_interval_s: float = 0.5,
     ) -> None:
-        self._open = open_cluster
+        self._opening = Opening(open_cluster, post)
         self._post = post
         self.poll_interval_s = poll_interval_s
         self._cluster: Cluster | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
-        self._answers: deque[bool] = deque()
         self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._last_event = 0
@@ -94,15 +86,19 @@ class Driver:
 
     def stop(self, timeout: float | None = None) -> None:
         """Closes the cluster (a hosted one drains and stops), and returns when it is closed."""
-        self._stopping.set()
-        self._wake.set()
+        self.request_stop()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
     def request_stop(self) -> None:
         """The same without waiting: `Stopped` is posted when it is closed."""
         self._stopping.set()
+        self._opening.cancel()
         self._wake.set()
+
+    def answer(self, *, write: bool) -> None:
+        """Whether the definition that was proposed is to be written."""
+        self._opening.answer(write=write)
 
     @property
     def address(self) -> str:
@@ -113,12 +109,12 @@ class Driver:
 
     def _run(self) -> None:
         try:
-            self._cluster = self._open_declared()
+            self._cluster = self._opening.run()
         except RollcallError as error:
             if not self._stopping.is_set():
                 self._post(StartFailed(str(error)))
             return
-        except _Interrupted:
+        except OpeningCancelled:
             return
         except Exception as error:
             logger.exception("the cluster cannot be opened")
@@ -133,31 +129,6 @@ class Driver:
         finally:
             self._undo_and_close(self._cluster)
             self._post(Stopped())
-
-    def _open_declared(self) -> Cluster:
-        """Opens the cluster; where its records have no definition that fits, once one is written
-        as the operator wants it.
-        """
-        while True:
-            try:
-                return self._open(self._progressed)
-            except UndeclaredLookups as error:
-                from nodes.catalog import propose_definition, write_definition  # noqa: PLC0415
-
-                folder = Path(error.folder)
-                definition = propose_definition(folder)
-                self._post(LookupsProposed(str(folder / "dataset.toml"), definition))
-                while not (self._stopping.is_set() or self._answers):
-                    self._wake.wait()
-                    self._wake.clear()
-                if not self._answers or not self._answers.popleft():
-                    raise
-                write_definition(folder, definition)
-
-    def answer(self, *, write: bool) -> None:
-        """Whether the definition that was proposed is to be written."""
-        self._answers.append(write)
-        self._wake.set()
 
     def _keep_polling(self, cluster: Cluster) -> None:
         if not self._has_history:
@@ -174,11 +145,6 @@ class Driver:
             self._lost_since = time.time()
         self._description = None
         self._post(ClusterLost(why, self._lost_since))
-
-    def _progressed(self, stage: str, done: int, total: int) -> None:
-        if self._stopping.is_set():
-            raise _Interrupted
-        self._post(BuildProgressed(stage, done, total))
 
     def _read_history(self, cluster: Cluster) -> None:
         """Once, at the start: a console opened after an incident shows it."""
@@ -365,7 +331,3 @@ class Driver:
             return LogRead(worker_id, part.end, part.text, "")
 
         self._submit(work, lambda why: LogRead(worker_id, after, "", why))
-
-
-class _Interrupted(Exception):  # noqa: N818 - a request to stop, not a fault
-    """The console quits while its catalog is being built."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from console.cluster_names import said_of
 from console.command import Command
-from console.driver import Driver, OpenCluster
+from console.driver import Driver
 from console.history import History
 from console.keys import DECLARED_KEYS, Keys
 from console.messages import OfCluster
 from console.notifications import NotificationFilter, notification
+from console.opening import OpenCluster
 from console.recording_copy import RecordingCopy
 from console.refusals import ONLY_SHOWN, not_able
 from console.replayer import Replayer

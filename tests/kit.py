@@ -28,8 +28,9 @@ import psutil
 
 from nodes.catalog import ensure_catalog, open_catalog
 from nodes.client.blocking import Client
-from nodes.cluster import HostedCluster, open_master
+from nodes.cluster import HostedCluster
 from nodes.master.master import Master
+from nodes.master.opening import open_master
 from nodes.security.certificates import make_certificates
 from nodes.security.credentials import worker_token
 from nodes.security.tokens import TokenRole, ValidToken, match_token, read_token

@@ -30,10 +30,11 @@ from nodes.cli.common import (
 from nodes.cli.data import build_with_progress
 from nodes.cli.log_options import audit_option, log_options
 from nodes.cli.service import serve_until
-from nodes.cluster import HostedCluster, open_endpoint, open_master, stop_watched
+from nodes.cluster import HostedCluster
 from nodes.errors import StartError
 from nodes.fleet.elsewhere import machines_elsewhere
 from nodes.master.master import Master
+from nodes.master.opening import open_endpoint, open_master, stop_watched
 from nodes.monitoring.endpoint import Endpoint
 from nodes.monitoring.pages import STUCK
 from nodes.support.addresses import DEFAULT_PORT

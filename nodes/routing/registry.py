@@ -9,7 +9,7 @@ Not thread-safe: whoever holds a `Registry` holds a lock around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from random import Random
 
 from nodes.routing.breaker import Breaker
@@ -17,8 +17,9 @@ from nodes.routing.ewma import PeakEwma
 from nodes.routing.local import LocalWorkers, ProcessEvent
 from nodes.routing.poison import Deaths
 from nodes.routing.refusals import AddressHeld, GivenUp
+from nodes.routing.registrations import Registrations
 from nodes.routing.states import ENDS, IN_ROTATION, Change, ProcessChange, State
-from nodes.routing.tally import Tally, direct_lookups
+from nodes.routing.tally import direct_lookups
 from nodes.routing.worker import Listener, Worker
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
@@ -28,17 +29,14 @@ KILLED = "killed by an operator"
 """Why a worker is down whose connection ended after it was drained, and after it was killed."""
 
 
-class Registry:
-    """All registrations, newest generation last; tombstones included."""
+class Registry(Registrations):
+    """All registrations, newest generation last, and what may happen to them."""
 
     SUSPECT_AFTER = 1
     DOWN_AFTER = 4
-    KEEP_TOMBSTONES_S = 300.0  # seconds
-    MAX_TOMBSTONES = 200
 
     def __init__(self, *, listener: Listener, random: Random) -> None:
-        self._workers: dict[str, Worker] = {}
-        self._live: dict[int, Worker] = {}
+        super().__init__()
         self.available: tuple[Worker, ...] = ()
         """Every worker that may be sent a lookup: looked at for each, and seldom another."""
         self.moved: set[Worker] = set()
@@ -47,7 +45,6 @@ class Registry:
         self._generation = 0
         self.direct = 0
         """Lookups that all workers there ever were have answered, and not through here."""
-        self.tally = Tally()
         self.deaths = Deaths()
         self.given_up_at = -math.inf
         """When a worker last missed too many probes (seconds). Where its process lives, as on a
@@ -55,23 +52,6 @@ class Registry:
         self._versions: frozenset[str] = frozenset()
         self._listener = listener
         self._random = random
-
-    # -- asking ---------------------------------------------------------------
-
-    def __iter__(self) -> Iterator[Worker]:
-        return iter(list(self._workers.values()))
-
-    def get(self, worker_id: str) -> Worker | None:
-        """The latest registration of that id, a tombstone included."""
-        return self._workers.get(worker_id)
-
-    def has(self, generation: int) -> bool:
-        """Whether that registration is not over."""
-        return generation in self._live
-
-    def live(self) -> list[Worker]:
-        """Every worker that has not been given up, draining ones included."""
-        return list(self._live.values())
 
     def versions(self) -> tuple[str, ...]:
         """The versions of the catalog that are served now, in order."""
@@ -87,7 +67,7 @@ class Registry:
 
     def reserve_again(self, worker_id: str, now: float) -> bool:
         """The same with the id of one that is gone; False if another has it by now."""
-        held = self._workers.get(worker_id)
+        held = self.get(worker_id)
         if worker_id in self.local or (held is not None and held.live):
             return False
         self.local.add(worker_id, now)
@@ -120,7 +100,7 @@ class Registry:
                 self.lost(other.generation, "registered again", now)
             elif other.address == address:
                 raise AddressHeld(other)
-        held = self._workers.get(wanted_id)
+        held = self.get(wanted_id)
         free = bool(wanted_id) and (held is None or not held.live)
         free = free and self.local.may_have(wanted_id, instance)
         self._generation += 1
@@ -141,9 +121,7 @@ class Registry:
             program=program,
             direct_before=direct_lookups(instance, self),
         )
-        self._forget(worker.id)
-        self._workers[worker.id] = worker
-        self._live[worker.generation] = worker
+        self._add(worker)
         self._tell_local(worker, ProcessChange.REGISTERED, "", now)
         self._listener(EventKind.REGISTERED, worker, f"at {worker.address}, pid {pid}")
         self.available += (worker,)
@@ -190,7 +168,7 @@ class Registry:
 
     def _next_id(self) -> str:
         number = 1
-        while f"w{number}" in self._workers or f"w{number}" in self.local:
+        while f"w{number}" in self._by_id or f"w{number}" in self.local:
             number += 1
         return f"w{number}"
 
@@ -235,7 +213,7 @@ class Registry:
         if local is None:
             return None
         local.change(event, now)
-        worker = self._workers.get(event.worker_id)
+        worker = self.get(event.worker_id)
         match event.change:
             case ProcessChange.ASKED_TO_LEAVE | ProcessChange.REPLACED:
                 if worker is not None:
@@ -263,7 +241,7 @@ class Registry:
         for worker in self.live():
             if worker.instance == instance:
                 return self.lost(worker.generation, why, now, died=died)
-        for worker in self._workers.values():
+        for worker in self._by_id.values():
             if worker.instance == instance:
                 worker.why = KILLED if worker.dismissed else why
                 if worker.died is None:
@@ -281,28 +259,14 @@ class Registry:
         changed = worker is not None and self._change(worker, Change.ASKED_TO_LEAVE, why, now)
         return worker if changed else None
 
-    def purge(self, now: float) -> None:
-        """Forgets tombstones that are old, and the oldest when there are very many."""
-        down = [w for w in self._workers.values() if not w.live]
-        down.sort(key=lambda w: w.since)
-        surplus = len(down) - self.MAX_TOMBSTONES
-        for index, worker in enumerate(down):
-            if index < surplus or now - worker.since > self.KEEP_TOMBSTONES_S:
-                self._forget(worker.id)
-
     def forget_gone(self) -> list[str]:
         """Forgets every worker that is down and that nobody means to start again. Returns their
         ids.
         """
-        gone = [w.id for w in self._workers.values() if not w.live and w.id not in self.local]
+        gone = [w.id for w in self._by_id.values() if not w.live and w.id not in self.local]
         for worker_id in gone:
             self._forget(worker_id)
         return gone
-
-    def _forget(self, worker_id: str) -> None:
-        worker = self._workers.pop(worker_id, None)
-        if worker is not None:
-            self.tally.add(worker)
 
     # -- probes ---------------------------------------------------------------
 

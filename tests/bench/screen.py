@@ -26,7 +26,7 @@ from textual.screen import Screen
 
 from console.app import RollcallApp
 from console.cluster_factory import hosting
-from console.driver import OpenCluster
+from console.opening import OpenCluster
 from console.settings import Settings
 from console.text import UNICODE
 from nodes.client.attached import AttachedCluster

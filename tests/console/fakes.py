@@ -19,8 +19,8 @@ from textual.widgets import Static
 
 from console.app import RollcallApp
 from console.config import Config
-from console.driver import OpenCluster
 from console.messages import SnapshotTaken
+from console.opening import OpenCluster
 from console.recorded_file import RecordedFile
 from console.screens.confirm import ConfirmScreen
 from console.settings import Settings

@@ -13,10 +13,10 @@ from console.app import RollcallApp
 from console.charts_view import heat_lines
 from console.cluster_names import cluster_names, named_workers, split_key, worker_key
 from console.columns import CLUSTER, WORKER_COLUMNS
-from console.driver import OpenCluster
 from console.events_view import event_rows
 from console.history import History
 from console.lines import Tone, line_text, line_width
+from console.opening import OpenCluster
 from console.screens.confirm import MessageScreen
 from console.screens.worker import WorkerScreen
 from console.seen import Overview, Seen, Unseen
