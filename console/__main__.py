@@ -25,6 +25,7 @@ from nodes.cli.common import (
     workers_from_option,
     workers_option,
 )
+from nodes.cli.given_options import given_options
 from nodes.cli.log_options import audit_option
 from nodes.errors import RollcallError
 from nodes.support.process_start import prepare_process
@@ -182,7 +183,7 @@ def _run(
     app = RollcallApp(
         clusters=attaching_all(attach, tls, look_only=read_only)
         if attach
-        else {"": hosting(**hosted)},
+        else {"": hosting(**hosted, options=given_options())},
         settings=settings,
         glyphs=terminal_glyphs(),
         attached=bool(attach),

@@ -43,6 +43,7 @@ def hosting(
     metrics_open: bool = False,
     tracing: bool = False,
     workers_from: Sequence[str] = (),
+    options: tuple[str, ...] | None = None,
 ) -> OpenCluster:
     """Hosts a master and its workers, in this process or on other machines."""
 
@@ -87,6 +88,7 @@ def hosting(
             metrics_open=metrics_open,
             tracing=tracing,
             workers_from=workers_from,
+            options=options,
         )
 
     return open_cluster

@@ -134,6 +134,7 @@ class HostedCluster(Operations):
         metrics: where it is watched over HTTP, as "HOST:PORT"; None for nowhere.
         metrics_open: whether others than this machine may reach that.
         tracing: whether spans are written of lookups; see `nodes.monitoring.tracing`.
+        options: see `ClusterSnapshot`.
 
     Attributes:
         endpoint: where it is watched; None for nowhere.
@@ -162,6 +163,7 @@ class HostedCluster(Operations):
         metrics: str | None = None,
         metrics_open: bool = False,
         tracing: bool = False,
+        options: tuple[str, ...] | None = None,
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -177,6 +179,7 @@ class HostedCluster(Operations):
             clock=clock,
             workers_from=workers_from,
             tracing=tracing,
+            options=options,
         )
         if workers_tls is not None:
             self.master.expiries["workers"] = workers_tls.expires_at

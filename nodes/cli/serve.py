@@ -28,6 +28,7 @@ from nodes.cli.common import (
     workers_option,
 )
 from nodes.cli.data import build_with_progress
+from nodes.cli.given_options import given_options
 from nodes.cli.log_options import audit_option, log_options
 from nodes.cli.service import serve_until
 from nodes.cluster import HostedCluster
@@ -112,6 +113,7 @@ def up(
         metrics=metrics,
         metrics_open=metrics_open,
         tracing=tracing,
+        options=given_options(),
     ) as cluster:
         say_insecurity(host, tls)
         freeze_permanent_objects()
@@ -214,6 +216,7 @@ def master(
         insecure=insecure,
         workers_from=workers_from,
         tracing=tracing,
+        options=given_options(),
     )
     say_insecurity(host, tls)
     freeze_permanent_objects()

@@ -94,6 +94,7 @@ class MasterCore:
         recording_path: where its snapshots are recorded; None if they are not.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
         expiries: of the certificates in use, Unix time, by who uses them.
+        options: see `ClusterSnapshot`.
     """
 
     address: Address
@@ -120,6 +121,7 @@ class MasterCore:
         self._expiry = ExpiryWatch()
         self.journal: Journal | None = None
         self.recording_path: Path | None = None
+        self.options: tuple[str, ...] | None = None
         self.events = EventLog(clock=clock)
         self.acts = Acts(self.events, clock=clock)
         self.authenticator = Authenticator(
@@ -264,6 +266,7 @@ class MasterCore:
             journal_trouble="" if self.journal is None else self.journal.losses,
             journal_dropped=0 if self.journal is None else self.journal.dropped,
             recording_dropped=0 if self.journal is None else self.journal.recording_dropped,
+            options=self.options,
         )
         snapshot = take_snapshot(facts, self.membership, self.lookups)
         self._newest = time.monotonic(), snapshot

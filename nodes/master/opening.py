@@ -35,6 +35,7 @@ def open_master(
     clock: Callable[[], float] = time.time,
     workers_from: Sequence[str] = (),
     tracing: bool = False,
+    options: tuple[str, ...] | None = None,
 ) -> Master:
     """A master that has its port, and does not listen yet. Makes the token if there is none.
 
@@ -47,6 +48,7 @@ def open_master(
         workers_from: the networks, in CIDR's form, that workers may register from besides this
             machine; none for any.
         tracing: whether spans are written of lookups; see `nodes.monitoring.tracing`.
+        options: see `ClusterSnapshot`.
 
     Raises:
         StartError: the port is taken, the address not allowed, the certificates or the file of no
@@ -70,6 +72,7 @@ def open_master(
     except OSError as error:
         raise StartError(explain_bind(error, host, port)) from error
     master.cursor_key = cursor_key(master.address.port)
+    master.options = options
     try:
         if audit is not None:
             master.keep_audit(audit)

@@ -35,6 +35,7 @@ class MasterFacts(NamedTuple):
     journal_trouble: str
     journal_dropped: int
     recording_dropped: int
+    options: tuple[str, ...] | None
 
 
 def take_snapshot(
@@ -95,6 +96,7 @@ def take_snapshot(
         recording_dropped=facts.recording_dropped,
         durations=figures.durations,
         earlier=earlier_counts(registry, workers),
+        options=facts.options,
     )
 
 

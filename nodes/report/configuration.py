@@ -1,4 +1,4 @@
-"""The configuration of a cluster, as far as a snapshot tells: no token, no key, no path; pure."""
+"""The configuration of a cluster, as a snapshot tells it: no token, no key, no path; pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ def configuration(snapshot: ClusterSnapshot) -> dict[str, str]:
         ),
         "TLS": _tls(snapshot.tls_expires_at),
         "hedge after": f"{snapshot.hedge_after_ms:.3g} ms",
+        "options": _options(snapshot.options),
     }
     return {name: text for name, text in told.items() if text}
+
+
+def _options(given: tuple[str, ...] | None) -> str:
+    return "" if given is None else ", ".join(given) or "none"
 
 
 def _versions(snapshot: ClusterSnapshot) -> str:

@@ -27,7 +27,7 @@ from nodes.report.tables import (
     stretch_table,
     worker_table,
 )
-from nodes.report.telling import Clock, bucket, number, said, share
+from nodes.report.telling import Clock, number, said, share
 from nodes.support.units import duration, latency
 from nodes.wire import Level
 
@@ -116,7 +116,7 @@ def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     yield f"failed, {share(totals.errors, asked)}", f"{totals.errors:,}"
     yield "lookups/s, at the highest", _peak(charts.lookups_per_s, number)
     yield "p99 of 10 s, at the highest", _peak(charts.p99_ms, latency)
-    yield "p99 of all", "-" if totals.p99_ms is None else bucket(*totals.p99_ms)
+    yield "p99 of all, at most", "-" if totals.p99_ms is None else latency(totals.p99_ms[1])
     yield "reroutes", f"{totals.reroutes:,}"
     yield "hedges", f"{totals.hedges:,}"
     yield "workers up", _between(charts.workers_up)

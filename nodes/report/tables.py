@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from nodes.report.charts import spark
 from nodes.report.markup import Markup, element
 from nodes.report.model import Report, VerdictFigures, WorkerFigures
-from nodes.report.telling import Clock, bucket, said, share
+from nodes.report.telling import Clock, said, share
 from nodes.support.event_kinds import BAD, GOOD
 from nodes.support.units import counted, duration, latency
 from nodes.wire import Level, SlowLookup
@@ -106,18 +106,19 @@ def _words(first: str, last: str) -> Markup:
 
 
 def latency_table(latencies: Sequence[tuple[float, int]]) -> Markup:
-    """How many took how long."""
+    """How many took how long, up to the longest."""
     whole = sum(count for _, count in latencies)
     highest = max(count for _, count in latencies)
     below = 0.0
     rows = []
     seen = 0
     for bound, count in latencies:
+        if seen == whole:
+            break
         seen += count
         bar = element("span", class_="bar", style=f"width:{100 * count / highest:.2f}%")
-        rows.append(
-            [bucket(below, bound), share(count, whole), share(seen, whole), bar if count else ""]
-        )
+        told = f"{latency(below)} to {latency(bound)}" if below else f"up to {latency(bound)}"
+        rows.append([told, share(count, whole), share(seen, whole), bar if count else ""])
         below = bound
     names = ["took", "of all", "so far", ""]
     return table(names, rows, {"took": "short", **_numbers("of all", "so far"), "": "bars"})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from nodes.support.units import latency
-
 DAY_S = 86400.0
 
 
@@ -61,11 +59,6 @@ def number(value: float) -> str:
     if value >= 99.95 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2g}"
-
-
-def bucket(low_ms: float, high_ms: float) -> str:
-    """A bucket of a histogram of latencies: 5.0 ms to 10 ms."""
-    return f"{latency(low_ms)} to {latency(high_ms)}" if low_ms else f"up to {latency(high_ms)}"
 
 
 def said(words: str) -> str:

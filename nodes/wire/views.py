@@ -237,7 +237,9 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     `refused_requests` counts, by the code of the answer, what was asked wrongly or by whoever may
     not; `journal_dropped` are events that the journal has lost, and `recording_dropped` snapshots
     that the recording has; `durations` are of each lookup's name; `earlier` has the workers, by
-    their ids, of whom there is something to add to their views.
+    their ids, of whom there is something to add to their views; `options` are those that the
+    command was given which runs the master, as they are typed, but without the names of files and
+    folders: None where they are not known.
     """
 
     taken_at: float
@@ -287,3 +289,4 @@ class ClusterSnapshot(msgspec.Struct, frozen=True):
     recording_dropped: int = 0
     durations: tuple[LookupDurations, ...] = ()
     earlier: dict[str, EarlierCounts] = {}
+    options: tuple[str, ...] | None = None

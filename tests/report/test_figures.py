@@ -245,6 +245,17 @@ def test_more_workers_than_are_told_of_are_counted() -> None:
     assert (len(report.workers), report.workers_left_out) == (MAX_WORKERS, 10)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [(("--watch", "--require-token"), "--watch, --require-token"), ((), "none"), (None, None)],
+    ids=["two", "none", "an older version"],
+)
+def test_how_the_cluster_was_started_is_told(
+    given: tuple[str, ...] | None, told: str | None
+) -> None:
+    assert report_of(material([snapshot(1, options=given)])).configuration.get("options") == told
+
+
 # -- secrets -------------------------------------------------------------------------------
 
 

@@ -40,7 +40,8 @@ def test_the_page_of_a_cluster_shows_text_as_text_and_no_secret(tmp_path: Path) 
 def test_a_master_elsewhere_is_asked(tmp_path: Path) -> None:
     """One whose files are not to be had here: another state, but the same token."""
     env = {"ROLLCALL_STATE": str(tmp_path / "elsewhere"), "ROLLCALL_TOKEN_FILE": ""}
-    with Node("up", "--workers", "1", "--port", "0", "--json", env=env) as node:
+    given = ("--watch", "--workers-from", "10.1.0.0/16")
+    with Node("up", "--workers", "1", "--port", "0", "--json", *given, env=env) as node:
         address = str(node.ready["master"])
         token = tmp_path / "elsewhere" / "token"
         # Somebody had that port here once: that is not what is asked for.
@@ -55,6 +56,7 @@ def test_a_master_elsewhere_is_asked(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     shown = Tags(done.stdout).text
     assert f"what the master at {address} tells" in shown and "OUTAGE" not in shown
+    assert "options--workers 1, --port 0, --watch, --workers-from 10.1.0.0/16" in shown
 
 
 def test_what_cannot_be_told_says_what_to_do(tmp_path: Path) -> None:
