@@ -25,8 +25,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from nodes.cli.lookup import lookup as lookup_command
 from nodes.client.asynchronous import AsyncClient
 from nodes.client.blocking import Client
-from nodes.master.opening import open_master
 from nodes.errors import LookupFailed, NoWorkers, StartError
+from nodes.master.opening import open_master
 from nodes.monitoring.spans import ReportingExporter, SpanWriter
 from nodes.monitoring.tracing import TracedLookup
 from nodes.routing import Outcome, PastAttempt
