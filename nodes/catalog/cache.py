@@ -76,17 +76,18 @@ def compiled_catalog(
         if info:
             return info
 
-    version = _version(dataset)
+    report = progress or ignore_progress
+    version = _version(dataset, report)
     target = catalogs / f"{version}.db"
     info = None if force else open_valid(target, skip_bad=skip_bad)
     if info is None:
 
         def check_unchanged() -> None:
             same = _signature(dataset, settle_ns)[0] == signature
-            if not same or (not settled and _version(dataset) != version):
+            if not same or (not settled and _version(dataset, ignore_progress) != version):
                 raise DataError(f"{data} changed while it was read; try again")
 
-        info = _build(dataset, target, check_unchanged, skip_bad=skip_bad, progress=progress)
+        info = _build(dataset, target, check_unchanged, skip_bad=skip_bad, report=report)
     if settled:
         _write_stamp(stamp, _Stamp(signature, version))
     evict(catalogs, target)
@@ -95,8 +96,15 @@ def compiled_catalog(
 
 def _signature(dataset: Dataset, settle_ns: int) -> tuple[str, bool]:
     """A digest of the files' size, times and inode, and whether a later change must alter it."""
-    stats: list[tuple[int, int, int, int]] = []
     now = time.time_ns()
+    stats = _stats(dataset)
+    digest = _digest(_definition(dataset), msgspec.json.encode(stats))
+    return digest, all(ctime < now - settle_ns for _, _, ctime, _ in stats)
+
+
+def _stats(dataset: Dataset) -> list[tuple[int, int, int, int]]:
+    """The size, times and inode of each of the dataset's files."""
+    stats: list[tuple[int, int, int, int]] = []
     for name in dataset.files:
         try:
             stat = (dataset.folder / name).stat()
@@ -104,26 +112,33 @@ def _signature(dataset: Dataset, settle_ns: int) -> tuple[str, bool]:
             raise DataError(f"{name} cannot be read: {error.strerror or error}") from None
         # A tool may set the mtime back, but nothing can set the ctime back.
         stats.append((stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
-    digest = _digest(_definition(dataset), msgspec.json.encode(stats))
-    return digest, all(ctime < now - settle_ns for _, _, ctime, _ in stats)
+    return stats
 
 
-def _version(dataset: Dataset) -> str:
+def _version(dataset: Dataset, report: Progress) -> str:
     """A digest of all that a catalog is built from, in 12 hex digits."""
     digest = blake2b(_definition(dataset))
+    done, total = 0, sum(size for size, *_ in _stats(dataset))
     for name in dataset.files:
-        path = dataset.folder / name
-        try:
-            with path.open("rb") as file:
-                # What is appended meanwhile is not read: it may come as fast as it is read.
-                left = os.fstat(file.fileno()).st_size
-                digest.update(f"\0{left}\0".encode())
-                while left and (block := file.read(min(left, 1 << 20))):
-                    digest.update(block)
-                    left -= len(block)
-        except OSError as error:
-            raise DataError(f"{name} cannot be read: {error.strerror or error}") from None
+        for block in _content(dataset, name):
+            digest.update(block)
+            done = min(done + len(block), total)
+            report("digest", done, total)
     return digest.hexdigest()[:12]
+
+
+def _content(dataset: Dataset, name: str) -> Iterator[bytes]:
+    """A file's size, as text, and what is in it."""
+    try:
+        with (dataset.folder / name).open("rb") as file:
+            # What is appended meanwhile is not read: it may come as fast as it is read.
+            left = os.fstat(file.fileno()).st_size
+            yield f"\0{left}\0".encode()
+            while left and (block := file.read(min(left, 1 << 20))):
+                yield block
+                left -= len(block)
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}") from None
 
 
 def _definition(dataset: Dataset) -> bytes:
@@ -188,12 +203,11 @@ def _build(
     check_unchanged: Callable[[], None],
     *,
     skip_bad: bool,
-    progress: Progress | None,
+    report: Progress,
 ) -> CatalogInfo:
     """Build in a temporary file and rename it to `target`; a failure leaves nothing behind."""
     from nodes.catalog.build import write_catalog  # noqa: PLC0415 - only a build needs it
 
-    report = progress or ignore_progress
     with draft_of(target) as temp:
         try:
             write_catalog(dataset, temp, target.stem, skip_bad=skip_bad, progress=report)

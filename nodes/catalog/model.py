@@ -96,7 +96,7 @@ class Page(msgspec.Struct, frozen=True):
 class Progress(Protocol):
     """A callback for the progress of a build.
 
-    Its stages are "read", which counts bytes, and then "index", which counts indexes.
+    Its stages are "digest" and "read", which count bytes, and then "index", which counts indexes.
     """
 
     def __call__(self, stage: str, done: int, total: int) -> None:

@@ -270,16 +270,6 @@ def bound_descriptors(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def wait_for(event: threading.Event) -> None:
-    """Waits for the event, and lets signal handlers run meanwhile.
-
-    A wait without an end would sleep through a signal that comes just before it begins:
-    Python runs handlers between two steps of the main thread, and there would be none.
-    """
-    while not event.wait(0.25):
-        pass
-
-
 class StopSignals:
     """`STOP_SIGNALS`: the first asks to finish, another ends the process at once, unless it comes
     so soon that it is the same request.

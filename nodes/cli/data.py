@@ -145,8 +145,7 @@ def load(folder: Path | None, skip_bad: bool, as_json: bool) -> None:
 
 def build_with_progress(
     data: Path,
-    also: Progress | None = None,
-    *,
+    *also: Progress,
     skip_bad: bool = False,
     force: bool = False,
     bar_after_s: float = BAR_AFTER_S,
@@ -165,8 +164,8 @@ def build_with_progress(
 
     def progressed(stage: str, done: int, total: int) -> None:
         bar(stage, done, total)
-        if also is not None:
-            also(stage, done, total)
+        for each in also:
+            each(stage, done, total)
 
     try:
         return ensure_catalog(data, skip_bad=skip_bad, force=force, progress=progressed)

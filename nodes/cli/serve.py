@@ -30,7 +30,7 @@ from nodes.cli.common import (
 from nodes.cli.data import build_with_progress
 from nodes.cli.given_options import given_options
 from nodes.cli.log_options import audit_option, log_options
-from nodes.cli.service import serve_until
+from nodes.cli.service import StartProgress, serve_until
 from nodes.cluster import HostedCluster
 from nodes.errors import StartError
 from nodes.fleet.elsewhere import machines_elsewhere
@@ -93,7 +93,9 @@ def up(
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
     bound_descriptors(MAX_DESCRIPTORS)
     stop, manager = StopSignals(), ServiceManager()
-    build = functools.partial(build_with_progress, data or shipped_data(), skip_bad=skip_bad)
+    build = functools.partial(
+        build_with_progress, data or shipped_data(), StartProgress(manager), skip_bad=skip_bad
+    )
     open_machines = machines_elsewhere(
         machines, engine, open_engine=open_engine, tls=tls is not None
     )
@@ -117,6 +119,7 @@ def up(
     ) as cluster:
         say_insecurity(host, tls)
         freeze_permanent_objects()
+        manager.starting("starting: workers come up", 2 * READY_TIMEOUT_S)
         ready = _wait_up(cluster, workers, stop)
         if ready is not None:
             _say_ready(ready, workers, cluster.endpoint, as_json=as_json)

@@ -24,12 +24,11 @@ from nodes.cli.common import (
     print_json,
     say_insecurity,
     skip_bad_option,
-    wait_for,
     watch_stdin,
 )
 from nodes.cli.launcher_input import LauncherInput
 from nodes.cli.log_options import log_options
-from nodes.cli.service import serve_until
+from nodes.cli.service import StartProgress, serve_until, tell_until
 from nodes.errors import StartError, StoreDown
 from nodes.security.credentials import worker_token
 from nodes.security.tls import CertificateRole, Tls
@@ -108,6 +107,7 @@ def worker(
     later, ends it at once.
     """
     manager = ServiceManager()
+    progress = StartProgress(manager)
     launcher = LauncherInput() if secrets_from_stdin else None
     token = worker_token if launcher is None else launcher.token
     # Taken out of the environment: what this process starts is another.
@@ -126,16 +126,18 @@ def worker(
         )
 
     def records() -> CatalogInfo:
-        return ensure_catalog(data or shipped_data(), skip_bad=skip_bad)
+        return ensure_catalog(data or shipped_data(), skip_bad=skip_bad, progress=progress)
 
     def find() -> str:
         if not from_master:
             return catalog or records().path
         to_master = None if secure is None else secure.to_master()
-        fetcher = CatalogFetcher(master=parse_address(master), token=token, tls=to_master)
+        fetcher = CatalogFetcher(
+            master=parse_address(master), token=token, tls=to_master, progressed=progress
+        )
         return fetcher.fetch().path
 
-    opened = _open(find)
+    opened = _open(find, manager)
     try:
         running = WorkerServer(
             catalog=opened,
@@ -156,28 +158,24 @@ def worker(
     freeze_permanent_objects()
     running.start()
     try:
-        manager.status(running.registration.status)
-        wait_for(running.registration.settled)
-        if running.registration.ready:
+        registration = running.registration
+        tell_until(registration.settled, manager, lambda: registration.status)
+        if registration.ready:
             _say_ready(running, master, as_json=as_json)
-            serve_until(
-                running.registration.done,
-                manager,
-                running.loop,
-                lambda: running.registration.status,
-            )
+            serve_until(registration.done, manager, running.loop, lambda: registration.status)
     finally:
         running.stop()
-    if running.registration.refusal is not None:
-        raise running.registration.refusal
+    if registration.refusal is not None:
+        raise registration.refusal
 
 
-def _open(find: Callable[[], str]) -> Catalog:
+def _open(find: Callable[[], str], manager: ServiceManager) -> Catalog:
     """Opens what is to be served. A store that is down is waited for: what it holds is as it was,
     and a process that ended would only be started again.
 
     Args:
         find: finds it, and returns where it is.
+        manager: told what is waited for.
     """
     attempts = 0
     while True:
@@ -185,6 +183,7 @@ def _open(find: Callable[[], str]) -> Catalog:
             return open_catalog(find())
         except StoreDown as down:
             logger.warning("waits: %s", down)
+            manager.status(f"waits: {down}")
         # Random numbers keep workers from coming in step: nothing else depends on them.
         time.sleep(STORE_BACKOFF.wait_s(attempts, random.random()))  # noqa: S311
         attempts += 1

@@ -40,15 +40,28 @@ class ServiceManager:
         due = int(micros) / 1e6 if micros.isdecimal() and self._path and meant else 0.0
         self.watchdog_s = due or None
         self._status = ""
+        self._is_ready = False
 
     @property
     def listens(self) -> bool:
         """Whether anybody wants to hear of this process."""
         return bool(self._path)
 
+    def starting(self, status: str, patience_s: float) -> None:
+        """It gets on with its start, however long that takes in all; nothing is sent once it is up.
+
+        Args:
+            status: what it does, in a line.
+            patience_s: seconds within which it is ready or gets on again, or is not sound.
+        """
+        if not self._is_ready:
+            self._status = status
+            extended = f"EXTEND_TIMEOUT_USEC={round(patience_s * 1e6)}"
+            self._send(extended, f"STATUS={_line(status)}")
+
     def ready(self, status: str) -> None:
         """It is up."""
-        self._status = status
+        self._status, self._is_ready = status, True
         self._send("READY=1", f"STATUS={_line(status)}", wait_s=SAID_WITHIN_S)
 
     def status(self, status: str) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from nodes.catalog import (
     CatalogInfo,
     PartialCatalog,
+    Progress,
     bytes_so_far,
     cached_catalog,
     open_catalog,
@@ -61,6 +62,7 @@ class CatalogFetcher:
         token: asked for a worker's token on each connection, as it may change.
         tls: how the master is checked; None for no TLS.
         cache: the cache directory, by default the user's.
+        progressed: told of the stage "fetch", which counts bytes.
 
     Attributes:
         progress: how far it is.
@@ -73,12 +75,14 @@ class CatalogFetcher:
         token: Callable[[], str | None],
         tls: Secure | None = None,
         cache: Path | None = None,
+        progressed: Progress | None = None,
     ) -> None:
         self.progress: FetchProgress = (0, 0)
         self._master = master
         self._token = token
         self._tls = tls
         self._cache = cache
+        self._progressed = progressed
         self._random = Random()  # noqa: S311 - jitter, no secret
         self._cancelled = threading.Event()
         self._lane: Lane | None = None
@@ -224,6 +228,8 @@ class CatalogFetcher:
 
     def _note(self, offer: CatalogOffer, have: int) -> None:
         self.progress = (have, offer.bytes)
+        if self._progressed is not None:
+            self._progressed("fetch", have, offer.bytes)
         now = time.monotonic()
         if now - self._told_at >= TELL_EVERY_S:
             self._told_at = now

@@ -323,7 +323,8 @@ def test_a_cache_that_cannot_be_made_is_explained(put: Put, tmp_path: Path) -> N
 
 def test_a_catalog_that_cannot_be_written_is_explained(put: Put, cache: Path) -> None:
     def full(stage: str, done: int, total: int) -> None:
-        raise OSError(28, "No space left on device")
+        if stage == "read":
+            raise OSError(28, "No space left on device")
 
     with pytest.raises(DataError, match=r"No space left on device; make room there"):
         ensure_catalog(put({"a.json": [AL]}), progress=full)

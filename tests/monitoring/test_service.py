@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nodes.cli.health import health
-from nodes.cli.service import serve_until
+from nodes.cli.service import StartProgress, serve_until
 from nodes.client.attached import AttachedCluster
 from nodes.support.service_manager import ServiceManager
 from nodes.transport import LoopThread
@@ -116,6 +117,53 @@ def test_a_deep_look_counts_only_a_lookup_that_is_answered() -> None:
         with worker_inside(master):
             assert ask_health(address, "--deep").exit_code == 0
     assert ask_health(address, "--timeout", "0.5").exit_code == 2
+
+
+@pytest.mark.long
+def test_a_long_start_is_given_time_for_as_long_as_it_gets_on(
+    manager: FakeManager, tmp_path: Path
+) -> None:
+    given = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+    data = tmp_path / "records"
+    data.mkdir()
+    lines = (f'{{"name": "n{number}", "location": "L"}}\n' for number in range(800_000))
+    (data / "many.jsonl").write_text("".join(lines), encoding="utf-8")
+    words = '[lookups]\nsearch = { any = ["name", "location"] }\n'  # it takes seconds
+    (data / "dataset.toml").write_text(words, encoding="utf-8")
+    up = ("up", "--workers", "1", "--port", "0", "--data", str(data), "--json")
+    with Node(*up, env=given) as node:
+        poll_for(lambda: manager.hears("READY=1"))
+        started, _, _ = "\n".join(manager.heard).partition("READY=1")
+        building = re.findall(r"EXTEND_TIMEOUT_USEC=300000000\nSTATUS=starting: (\w+) ", started)
+        assert building[0] == "digest"
+        assert len(building) >= 2, "one each second"
+        assert "STATUS=starting: workers come up" in started
+        manager.heard.clear()
+        worker = ("worker", "--from-master", "--master", node.ready["master"], "--json")
+        with Node(*worker, env={**given, "ROLLCALL_CACHE": str(tmp_path / "elsewhere")}):
+            poll_for(lambda: manager.hears("READY=1"))
+            assert "EXTEND_TIMEOUT_USEC=300000000\nSTATUS=starting: fetch " in manager.heard[0]
+
+
+def test_a_start_that_gets_on_is_told_each_second_and_one_that_is_stuck_is_not(
+    manager: FakeManager, tmp_path: Path
+) -> None:
+    now = 100.0
+    progress = StartProgress(
+        ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "notify")}), lambda: now
+    )
+    for moment, stage, done in (
+        (100.0, "read", 0),
+        (100.9, "read", 10),
+        (101.1, "read", 20),
+        (109.0, "read", 20),
+        (109.1, "index", 0),
+    ):
+        now = moment
+        progress(stage, done, 40)
+    manager.hears("")
+    told = [one.partition("STATUS=")[2] for one in manager.heard]
+    assert told == ["starting: read 0 %", "starting: read 50 %", "starting: index 0 %"]
 
 
 def test_signs_of_life_come_only_while_the_loop_runs(manager: FakeManager, tmp_path: Path) -> None:

@@ -33,13 +33,16 @@ def test_it_hears_that_a_process_is_ready_how_it_is_and_that_it_stops(
     manager_socket: socket.socket,
 ) -> None:
     manager = ServiceManager(environment(manager_socket))
+    manager.starting("starting: read\n40 %", 1.5)
     manager.ready("HEALTHY")
+    manager.starting("starting: read 50 %", 1.5)
     manager.status("HEALTHY")
     manager.status("DEGRADED\nw1 slow")
     manager.alive()
     manager.stopping()
-    heard = [manager_socket.recv(1000).decode() for _ in range(4)]
+    heard = [manager_socket.recv(1000).decode() for _ in range(5)]
     assert heard == [
+        "EXTEND_TIMEOUT_USEC=1500000\nSTATUS=starting: read 40 %",
         "READY=1\nSTATUS=HEALTHY",
         "STATUS=DEGRADED w1 slow",
         "WATCHDOG=1",
