@@ -135,6 +135,7 @@ class HostedCluster(Operations):
         metrics_open: whether others than this machine may reach that.
         tracing: whether spans are written of lookups; see `nodes.monitoring.tracing`.
         options: see `ClusterSnapshot`.
+        log_options: what and how workers log; see `nodes.fleet.worker_command`.
 
     Attributes:
         endpoint: where it is watched; None for nowhere.
@@ -164,6 +165,7 @@ class HostedCluster(Operations):
         metrics_open: bool = False,
         tracing: bool = False,
         options: tuple[str, ...] | None = None,
+        log_options: Sequence[str] = (),
     ) -> None:
         self._process = os.getpid()
         # Seen to here, so that not each worker fails by itself.
@@ -196,7 +198,7 @@ class HostedCluster(Operations):
         self.endpoint: Endpoint | None = None
         try:
             self.endpoint = open_endpoint(self.master, metrics, is_open=metrics_open)
-            self.fleet = self._lead(build, tls, open_machines)
+            self.fleet = self._lead(build, tls, open_machines, log_options)
             self.master.start()
             with acting_as(LAUNCHER):
                 self.fleet.spawn(workers)
@@ -206,7 +208,13 @@ class HostedCluster(Operations):
             stop_watched(self.master, self.endpoint)
             raise
 
-    def _lead(self, build: Build, tls: Path | None, open_machines: OpenMachines | None) -> Fleet:
+    def _lead(
+        self,
+        build: Build,
+        tls: Path | None,
+        open_machines: OpenMachines | None,
+        log_options: Sequence[str],
+    ) -> Fleet:
         """Gives the master a fleet, which says what is served."""
         master = self.master
         if tls is not None:
@@ -220,6 +228,7 @@ class HostedCluster(Operations):
             logs=state_dir() / "logs" / str(master.address.port),
             tls=tls,
             machines=machines,
+            log_options=log_options,
         )
         master.led_by(fleet)
         master.loop.call(master.membership.serves, describe(fleet.catalog.info))

@@ -9,11 +9,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from nodes.support.background_stream import BackgroundStream
 from nodes.support.log_lines import JsonLogFormatter, LogFormatter
+
+F = TypeVar("F", bound=Callable[..., object])
 
 logger = logging.getLogger("rollcall.cli")
 
@@ -37,12 +40,11 @@ _format = click.option(
 )
 
 
-def log_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of its log, and starts that before the command.
+def log_choices(default: str) -> Callable[[F], F]:
+    """Gives a command the options of a log, `log_level` and `log_format`.
 
     Args:
-        default: the level of its log, one of `LEVELS`. Events of the cluster are in it only where
-            one of the options is given.
+        default: the level that their help tells; see `start_log`.
     """
     level = click.option(
         "--log-level",
@@ -54,16 +56,48 @@ def log_options(default: str) -> Callable[[Callable[..., None]], Callable[..., N
         f"ones as warnings, others as info.  [default: {default}]",
     )
 
+    return lambda command: level(_format(command))
+
+
+def log_options(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of its log, and starts that before the command.
+
+    Args:
+        default: see `start_log`.
+    """
+
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(*, log_level: str | None, log_format: str | None, **others: object) -> None:
-            asked = log_level is not None or log_format is not None
-            log_to_stderr(log_level or default, as_json=log_format == "json", events=asked)
+            start_log(log_level, log_format, default)
             command(**others)
 
-        return level(_format(run))
+        return log_choices(default)(run)
 
     return decorate
+
+
+def start_log(level: str | None, form: str | None, default: str) -> None:
+    """Starts this process's log, as its options say.
+
+    Args:
+        level, form: the options' values; None for what is not given.
+        default: the level of its log otherwise, one of `LEVELS`. Events of the cluster are in it
+            only where one of the options is given.
+    """
+    asked = level is not None or form is not None
+    log_to_stderr(level or default, as_json=form == "json", events=asked)
+
+
+def workers_log_options(level: str | None, form: str | None) -> tuple[str, ...]:
+    """What workers are started with, so that they log as their launcher was asked to: on whatever
+    machine, where this one's environment says nothing.
+
+    Args:
+        level, form: the options' values; None for what is not given.
+    """
+    given = (("--log-level", level), ("--log-format", form))
+    return tuple(part for option, value in given if value is not None for part in (option, value))
 
 
 def log_to_stderr(level: str, *, as_json: bool = False, events: bool = False) -> None:

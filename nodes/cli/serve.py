@@ -29,7 +29,13 @@ from nodes.cli.common import (
 )
 from nodes.cli.data import build_with_progress
 from nodes.cli.given_options import given_options
-from nodes.cli.log_options import audit_option, log_options
+from nodes.cli.log_options import (
+    audit_option,
+    log_choices,
+    log_options,
+    start_log,
+    workers_log_options,
+)
 from nodes.cli.service import StartProgress, serve_until
 from nodes.cluster import HostedCluster
 from nodes.errors import StartError
@@ -66,7 +72,7 @@ MAX_DESCRIPTORS = 8192
 @monitoring_options
 @place_options
 @audit_option
-@log_options("warning")
+@log_choices("warning")
 @json_option
 @explained
 def up(
@@ -88,9 +94,12 @@ def up(
     machines: Path | None,
     engine: str | None,
     open_engine: bool,
+    log_level: str | None,
+    log_format: str | None,
     as_json: bool,
 ) -> None:
     """Run a master and its workers until Ctrl-C; then drain and stop all of them."""
+    start_log(log_level, log_format, "warning")
     bound_descriptors(MAX_DESCRIPTORS)
     stop, manager = StopSignals(), ServiceManager()
     build = functools.partial(
@@ -116,6 +125,7 @@ def up(
         metrics_open=metrics_open,
         tracing=tracing,
         options=given_options(),
+        log_options=workers_log_options(log_level, log_format),
     ) as cluster:
         say_insecurity(host, tls)
         freeze_permanent_objects()

@@ -40,7 +40,7 @@ from nodes.support.paths import shipped_data
 from nodes.support.service_manager import ServiceManager
 from nodes.support.text import printable
 from nodes.wire import INSTANCE_VARIABLE
-from nodes.worker.fetching import CatalogFetcher
+from nodes.worker.fetching import FETCH_LOGGER, CatalogFetcher
 from nodes.worker.server import WorkerServer
 
 logger = logging.getLogger("rollcall.worker")
@@ -118,6 +118,8 @@ def worker(
     say_insecurity(host, tls)
     if launcher is not None:
         launcher.watch()
+        # However little it is to log: a launcher takes one that says nothing for stuck.
+        logging.getLogger(FETCH_LOGGER).setLevel(logging.INFO)
     elif leave_with_stdin:
         watch_stdin()
     if from_master and (data or catalog or skip_bad):

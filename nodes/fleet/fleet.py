@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -13,10 +13,10 @@ from nodes.errors import DataError, NotPossible, StoreDown
 from nodes.fleet.lifecycle import WorkerObserver
 from nodes.fleet.machine import Machine, Machines
 from nodes.fleet.supervisor import LEAVE_TIMEOUT_S, Supervisor
+from nodes.fleet.worker_command import worker_command
 from nodes.support.actor import LAUNCHER, acting_as, by_actor
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
-from nodes.support.listening import beside, is_loopback, is_wildcard
 from nodes.support.supervision import Supervision, supervised_thread
 from nodes.wire import Description, Reloaded, describe
 
@@ -82,6 +82,7 @@ class Fleet(Supervisor):
         logs: the folder of their logs.
         tls: the folder of certificates; None for no TLS.
         machines: where workers run; this machine, unless others are given.
+        log_options: see `nodes.fleet.worker_command`.
 
     Attributes:
         catalog: what they serve.
@@ -105,12 +106,14 @@ class Fleet(Supervisor):
         logs: Path,
         tls: Path | None = None,
         machines: Machines | None = None,
+        log_options: Sequence[str] = (),
     ) -> None:
         super().__init__(
             observer=observer, command=self._worker_command, logs=logs, machines=machines
         )
         self._master = master
         self._tls = tls
+        self._log_options = log_options
         self._build = build
         # Held open: a catalog that somebody has open is never cleared away, and can be put back.
         self.catalog = open_catalog(build(self._progressed).path)
@@ -126,21 +129,14 @@ class Fleet(Supervisor):
     def _worker_command(self, worker_id: str, machine: Machine) -> list[str]:
         if not machine.host:
             self._await_catalog()
-        # A master that others reach needs no workers that others reach, but for other machines'.
-        home = machine.host or beside(self._master.host)
-        master = self._master
-        if is_wildcard(master.host):
-            master = Address(machine.master or home, master.port)
-        command = ["worker", "0", "--host", home, "--master", str(master)]
-        if machine.host:
-            command += ["--from-master", "--secrets-from-stdin"]
-        else:
-            command += ["--catalog", self.catalog.info.path, "--leave-with-stdin"]
-        if self._tls is not None:
-            command += ["--tls", machine.tls or str(self._tls.absolute())]
-        elif not is_loopback(home):
-            command.append("--insecure")  # as its master was told to be
-        return [*command, "--id", worker_id]
+        return worker_command(
+            worker_id,
+            machine,
+            master=self._master,
+            catalog=self.catalog.info.path,
+            tls=self._tls,
+            log_options=self._log_options,
+        )
 
     def _await_catalog(self) -> None:
         """Returns once the catalog's file is where a worker looks for it.

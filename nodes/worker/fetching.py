@@ -29,7 +29,10 @@ from nodes.transport import Lane, RemoteFailure, Secure, TransportError
 from nodes.wire import MAX_CATALOG_PART_BYTES, CatalogOffer, FetchProgress
 from nodes.worker.master_replies import checked_result
 
-logger = logging.getLogger("rollcall.worker")
+FETCH_LOGGER = "rollcall.worker.fetch"
+"""What logs how far it is. A launcher hears by it that its worker gets on."""
+
+logger = logging.getLogger(FETCH_LOGGER)
 
 T = TypeVar("T")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -76,9 +77,13 @@ def test_workers_end_with_their_machine_and_it_comes_back(tmp_path: Path) -> Non
     with machine(tmp_path, f"echo $$ > {pid_file}\n{KEEPER}") as north:
         poll_for(lambda: not north.lost)
         arguments = ("worker", "0", "--master", "127.0.0.1:1", "--from-master")
-        launch = Launch("w1", (*arguments, "--secrets-from-stdin"), "0" * 32)
-        worker = north.start(launch, LogFile(tmp_path / "log"))
+        options = ("--secrets-from-stdin", "--log-level", "error")
+        launch = Launch("w1", (*arguments, *options), "0" * 32)
+        said = io.BytesIO()
+        worker = north.start(launch, said)
         poll_for(lambda: worker.pid)
+        # It is heard to get on, however little it is to log: one that is not is taken for stuck.
+        poll_for(lambda: b"the catalog of 127.0.0.1:1: " in said.getvalue())
         north.tell_token("another")
         os.kill(int(pid_file.read_text()), signal.SIGKILL)
         ending = worker.wait(10.0)
