@@ -26,7 +26,7 @@ from nodes.cli.common import (
     workers_option,
 )
 from nodes.cli.given_options import given_options
-from nodes.cli.log_options import audit_option
+from nodes.cli.log_options import audit_option, log_choices
 from nodes.errors import RollcallError
 from nodes.support.process_start import prepare_process
 from nodes.support.text import printable
@@ -55,6 +55,7 @@ def _print_settings(ctx: click.Context, _param: click.Parameter, wanted: bool) -
 @workers_from_option
 @monitoring_options
 @place_options
+@log_choices("warning", "What workers log to their files, and without a terminal this to stderr.")
 @tls_option
 @click.option(
     "--attach",

@@ -44,11 +44,14 @@ def hosting(
     tracing: bool = False,
     workers_from: Sequence[str] = (),
     options: tuple[str, ...] | None = None,
+    log_level: str | None = None,
+    log_format: str | None = None,
 ) -> OpenCluster:
     """Hosts a master and its workers, in this process or on other machines."""
 
     def open_cluster(progress: Progress) -> Cluster:
         from nodes.catalog import ensure_catalog
+        from nodes.cli.log_options import workers_log_options
         from nodes.cluster import HostedCluster
         from nodes.errors import DataError, UndeclaredLookups
         from nodes.fleet.elsewhere import machines_elsewhere
@@ -89,6 +92,7 @@ def hosting(
             tracing=tracing,
             workers_from=workers_from,
             options=options,
+            log_options=workers_log_options(log_level, log_format),
         )
 
     return open_cluster

@@ -237,7 +237,7 @@ def fail(error: RollcallError, *, as_json: bool = False) -> NoReturn:
 def _program() -> str:
     context = click.get_current_context(silent=True)
     called = context.find_root().info_name if context is not None else None
-    return called if called == "rollcall-web" else "rollcall-nodes"
+    return called if called in ("rollcall", "rollcall-web") else "rollcall-nodes"
 
 
 def error_json(error: RollcallError) -> dict[str, object]:

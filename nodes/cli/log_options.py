@@ -40,11 +40,12 @@ _format = click.option(
 )
 
 
-def log_choices(default: str) -> Callable[[F], F]:
+def log_choices(default: str, what: str = "What is logged to stderr.") -> Callable[[F], F]:
     """Gives a command the options of a log, `log_level` and `log_format`.
 
     Args:
         default: the level that their help tells; see `start_log`.
+        what: their help, in a sentence.
     """
     level = click.option(
         "--log-level",
@@ -52,8 +53,8 @@ def log_choices(default: str) -> Callable[[F], F]:
         default=None,
         envvar="ROLLCALL_LOG_LEVEL",
         show_envvar=True,
-        help="What is logged to stderr. With this or --log-format, events of the cluster are: bad "
-        f"ones as warnings, others as info.  [default: {default}]",
+        help=f"{what} With this or --log-format, events of the cluster are: bad ones as warnings, "
+        f"others as info.  [default: {default}]",
     )
 
     return lambda command: level(_format(command))

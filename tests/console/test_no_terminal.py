@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -25,6 +29,38 @@ def test_the_cluster_runs_without_a_screen_and_says_so(tmp_path: Path) -> None:
     [line] = said.read_text().splitlines()
     assert "no terminal" in line
     assert "rollcall-nodes up" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [
+        ((), {"ROLLCALL_LOG_FORMAT": "json", "ROLLCALL_LOG_LEVEL": "info"}),
+        (("--log-format", "json", "--log-level", "info"), {}),
+    ],
+)
+def test_it_and_its_workers_log_as_the_headless_launcher_does(
+    tmp_path: Path, options: tuple[str, ...], given: dict[str, str]
+) -> None:
+    said = tmp_path / "said"
+    command = ("--port", "0", "--workers", "1", *options)
+    with Node(*command, env=given, said=said, module="console") as node:
+        [worker] = psutil.Process(node.process.pid).children()
+        started = " ".join(worker.cmdline())
+        assert "--log-level info --log-format json" in started
+        node.signal(signal.SIGTERM)
+        assert node.wait() == 0
+    _, *lines = said.read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert {"registered", "left"} <= {one.get("event") for one in events}
+
+
+def test_an_error_names_the_program_that_was_called(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "console", "--data", str(tmp_path / "nowhere")]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("rollcall: ")
 
 
 @pytest.mark.parametrize(
