@@ -84,7 +84,7 @@ class Clusters:
     def not_reached(self) -> str:
         """Which cannot be seen and are tried again, and why; "" for none."""
         lost = [
-            said_of(one.name, clean(one.lost, 200)) for one in self if one.lost and not one.failed
+            said_of(one.name, clean(one.lost, 1000)) for one in self if one.lost and not one.failed
         ]
         return f"not reached: {'; '.join(lost)}; trying again" if lost else ""
 

@@ -198,9 +198,10 @@ class WatchingApp(TypeAheadApp):
         self.say(message, bad=severity in ("warning", "error"))
 
     def action_message(self) -> None:
-        """Shows all of the newest message."""
-        if self.main.message.text:
-            self.push_screen(MessageScreen("Message", self.main.message.text))
+        """Shows all of the newest message, or why there is nothing to be seen."""
+        text = self.main.message.text or ("" if self.seen else self.clusters.not_reached)
+        if text:
+            self.push_screen(MessageScreen("Message", text))
 
     def on_command_done(self, message: messages.CommandDone) -> None:
         """A command was carried out, or was not."""

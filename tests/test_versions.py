@@ -15,14 +15,16 @@ import pytest
 import nodes
 import nodes.wire
 from nodes.cli.steer import WORKER_COLUMNS, summary, worker_row
+from nodes.client.attached import AttachedCluster
 from nodes.client.blocking import Client
-from nodes.errors import BadRequest
+from nodes.errors import BadRequest, Forbidden, NotPossible
 from nodes.master.master import Master
 from nodes.support.addresses import Address
 from nodes.support.event_kinds import EventKind
 from nodes.support.listening import registered_host
 from nodes.support.program import other_program
 from nodes.support.version import VERSION
+from nodes.transport import Service, Verb
 from nodes.wire import (
     PROTOCOL,
     Description,
@@ -33,9 +35,19 @@ from nodes.wire import (
     decode_batch,
     decode_page,
     decode_request,
+    error_envelope,
+    result_envelope,
 )
 from tests.faults.proxy import FaultProxy
-from tests.kit import PATIENCE, FakeWorker, master_alone, never, poll_for, worker_inside
+from tests.kit import (
+    PATIENCE,
+    FakeWorker,
+    ServerThread,
+    master_alone,
+    never,
+    poll_for,
+    worker_inside,
+)
 
 MESSAGES = [
     kind
@@ -136,6 +148,43 @@ def test_another_protocol_is_refused_with_both_numbers_and_what_to_do() -> None:
                 assert f"(Rollcall {VERSION}): install the same version at both ends" in told
         refused = [one for one in master.events.after(0) if one.kind == EventKind.OTHER_VERSION]
         assert [one.text for one in refused] == [f"refused: {told}"], "once, however often"
+
+
+# -- masters that know no roles of a connection ----------------------------------------
+
+
+class OlderMaster(Service):
+    """One of before there were viewers: whoever shows the token may do everything."""
+
+    def __init__(self) -> None:
+        self._operates = False
+
+    def verb(self, name: str) -> Verb | None:
+        verbs: dict[str, Verb] = {"login": self._login, "history": self._history}
+        return verbs.get(name)
+
+    def _login(self, _token: str, *more: object) -> str:
+        if more:
+            return error_envelope(BadRequest("the arguments do not fit")).decode()
+        self._operates = True
+        return result_envelope("operator").decode()
+
+    def _history(self, *_args: object) -> str:
+        if not self._operates:
+            return error_envelope(Forbidden("call login(token) first")).decode()
+        return result_envelope([]).decode()
+
+
+def test_an_older_master_is_not_asked_for_more_by_whoever_is_to_look_only() -> None:
+    with ServerThread(OlderMaster) as server:
+        address = str(Address(*server.address))
+        with AttachedCluster(address, look_only=True) as cluster:
+            for _ in range(2):
+                with pytest.raises(NotPossible, match=r"older master.*attach without --read-only"):
+                    cluster.history(1)
+        with AttachedCluster(address) as cluster:
+            assert cluster.history(1) == []
+            assert not cluster.read_only
 
 
 # -- workers behind published ports -----------------------------------------------------

@@ -9,10 +9,11 @@ from textual import events
 from textual.reactive import reactive
 
 from console.charts_view import chart_lines, heat_lines
-from console.lines import Line, Run, Tone, line_width, plain
+from console.lines import Field, Line, Run, Tone, fit, line_width, plain
 from console.plan import MIN_HEIGHT, MIN_WIDTH, PANELS, TITLES, Part, Plan, is_wide
 from console.seen import Overview
-from console.text import Glyphs, fit
+from console.text import Glyphs
+from console.text import fit as fit_text
 from console.view import head_lines
 from console.widgets.drawn import Drawn
 
@@ -53,7 +54,13 @@ class Head(SeenDrawn):
             return
         tone = Tone.BAD_BLOCK if failed else Tone.WARNING_BLOCK
         word = "FAILED" if failed else "STARTING"
-        self.draw([(Run(" "), Run(f" {word} ", tone), Run(f"  {text}"))])
+        whole = len(word) + len(text) + 6 <= self.size.width
+        fields = [
+            Field(f" {word} ", 10, tone),
+            Field(text, 1, Tone.PLAIN, "app.message", shrinks=True),
+            Field("" if whole else "! shows all", 8, Tone.MUTED, "app.message", right=True),
+        ]
+        self.draw([fit(fields, self.size.width)])
 
 
 class Charts(SeenDrawn):
@@ -127,7 +134,7 @@ class Hint(Drawn):
 
     def arrange_lines(self) -> None:
         """A click on it is a wish to ask."""
-        text = fit(f"{self._text} ", self.size.width, right=True)
+        text = fit_text(f"{self._text} ", self.size.width, right=True)
         self.draw([(Run(text, Tone.MUTED, ASK_ACTION),)])
 
 
@@ -172,7 +179,7 @@ class Tabs(Drawn):
                 break
             runs += (Run(text, tone, f"screen.panel('{tab.part}')"), Run(rule, Tone.FAINT))
         free = width - line_width(runs)
-        note = f" {fit(self._note, min(len(self._note), free - 4))} " if self._note else ""
+        note = f" {fit_text(self._note, min(len(self._note), free - 4))} " if self._note else ""
         if len(note) < 8 or free < len(note) + 2:
             note = ""
         runs.append(Run(rule * (free - len(note) - bool(note)), Tone.FAINT))

@@ -15,7 +15,15 @@ from nodes.client.retry import (
     read_reply,
     refused,
 )
-from nodes.errors import BadReply, BadRequest, Forbidden, MasterLost, Overloaded, Stopping
+from nodes.errors import (
+    BadReply,
+    BadRequest,
+    Forbidden,
+    MasterLost,
+    NotPossible,
+    Overloaded,
+    Stopping,
+)
 from nodes.support.addresses import Address, parse_address
 from nodes.support.deadline import seconds_left
 from nodes.transport import (
@@ -154,11 +162,21 @@ class MasterConnection:
         try:
             if token is not None:
                 given = read_reply(lane.call("login", token, *self._asked, timeout=timeout))
-                self.role = str(given.checked().result)
+                self.role = str(self._admitted(given).result)
                 timeout = seconds_left(deadline, time.monotonic())
             return lane.call(verb, *args, timeout=timeout, named=named)
         finally:
             self._pool.give(lane)
+
+    def _admitted(self, given: Envelope) -> Envelope:
+        """The answer to a login; raises what it is refused for."""
+        if self._asked and given.code == BadRequest.code:
+            # Not asked without a role instead: whoever is to look only would be let in to steer.
+            raise NotPossible(
+                "an older master, which knows no viewers: attach without --read-only"
+                " (rollcall-web: with --steer), or install this version there"
+            )
+        return given.checked()
 
     def _after_error(
         self, reply: Envelope, ask: Callable[..., Value], deadline: float, decode: Decode

@@ -28,7 +28,7 @@ from console.screens.help import HelpScreen, help_lines
 from console.screens.worker import WorkerScreen
 from console.text import ASCII, UNICODE, Glyphs
 from console.widgets.table import LiveTable
-from nodes.errors import MasterLost
+from nodes.errors import MasterLost, NotPossible
 from nodes.wire import ClusterSnapshot
 from tests.console.fakes import (
     NOON,
@@ -248,6 +248,21 @@ def test_a_refused_command_is_explained_at_the_bottom_and_whole_on_demand() -> N
             await console.press("s")
             await console.until(lambda: "Spawn: not done: the master is gone" in console.message)
             assert "! shows all" in console.lines()[-2]
+            await console.press("exclamation_mark")
+            await console.until(lambda: isinstance(console.app.screen, MessageScreen))
+            assert why.strip() in console.static_text("#effect")
+
+    run(test)
+
+
+def test_why_a_cluster_was_never_seen_is_told_whole_on_demand() -> None:
+    async def test() -> None:
+        cluster = FakeCluster(cluster_snapshot([worker_view(1)]))
+        why = f"[/foo] an older master {'and more ' * 40}"
+        cluster.poll_error = NotPossible(why)
+        async with shown(cluster, size=(80, 24), attached=True) as console:
+            await console.until(lambda: "not reached: [/foo] an older master" in console.head)
+            assert "! shows all" in console.head
             await console.press("exclamation_mark")
             await console.until(lambda: isinstance(console.app.screen, MessageScreen))
             assert why.strip() in console.static_text("#effect")
