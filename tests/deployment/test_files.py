@@ -23,9 +23,9 @@ UNITS = sorted(FOLDER.glob("*.service"))
 PROGRAM = "/opt/rollcall/bin/rollcall-nodes"
 
 NO_SYSTEMD = "" if shutil.which("systemd-analyze") else "there is no systemd-analyze here"
-NO_CHECKS = (
-    "" if importlib.util.find_spec("kubernetes_validate") else "pip install -e '.[test,checks]'"
-)
+CHECKS = ("check_jsonschema", "kubernetes_validate")
+CHECKED = all(importlib.util.find_spec(name) for name in CHECKS)
+NO_CHECKS = "" if CHECKED else "pip install -e '.[test,checks]'"
 
 
 def check_arguments(arguments: list[str]) -> None:
@@ -106,6 +106,25 @@ def test_kubernetes_schema_takes_the_manifest_and_its_commands_are_there() -> No
         if document["kind"] == "Deployment":
             [container] = document["spec"]["template"]["spec"]["containers"]
             check_arguments([one.replace("$(POD_IP)", "10.0.0.1") for one in container["args"]])
+
+
+@pytest.mark.engines
+@pytest.mark.skipif(bool(NO_CHECKS), reason=NO_CHECKS)
+def test_the_schema_of_compose_takes_the_file_and_nothing_that_is_misspelt(tmp_path: Path) -> None:
+    text = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
+    misspelt = tmp_path / "compose.yaml"
+    misspelt.write_text(text.replace("stop_grace_period", "stop_grace"), encoding="utf-8")
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    schema = ("--builtin-schema", "vendor.compose-spec")
+    for path, expected, said in (
+        (FOLDER / "compose.yaml", 0, "validation done"),
+        (misspelt, 1, "'stop_grace' was unexpected"),
+    ):
+        checked = subprocess.run(
+            [checker, *schema, path], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == expected, checked.stdout
+        assert said in checked.stdout
 
 
 @pytest.mark.engines
