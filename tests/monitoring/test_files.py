@@ -55,6 +55,37 @@ def test_every_expression_is_of_the_masters_that_are_chosen() -> None:
         assert len(re.findall(rf'{name}{{instance=~"\$instance"', one)) == one.count(name)
 
 
+MAY_BE_EMPTY = (" > 0", "certificate")
+"""Parts of what is asked for that mostly finds nothing."""
+
+
+def test_what_is_asked_is_asked_of_the_data_source_that_is_chosen() -> None:
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in panels():
+        assert panel["datasource"] == chosen, panel["title"]
+        assert all(target["datasource"] == chosen for target in panel["targets"])
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(set(letters)) == len(letters)
+    variables = json.loads(DASHBOARD.read_text())["templating"]["list"]
+    assert [one["name"] for one in variables] == ["datasource", "instance"]
+    assert (variables[0]["query"], variables[1]["datasource"]) == ("prometheus", chosen)
+
+
+def test_a_panel_that_is_empty_on_a_calm_day_says_what_that_means() -> None:
+    for panel in panels():
+        asked = [target["expr"] for target in panel["targets"]]
+        if all(any(part in one for part in MAY_BE_EMPTY) for one in asked):
+            assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+
+
+def test_units_are_those_that_a_dashboard_knows() -> None:
+    known = {"bytes", "percentunit", "reqps", "s", "short"}
+    drawn = [one for one in panels() if one["type"] in ("stat", "timeseries")]
+    units = {one["title"]: one["fieldConfig"]["defaults"].get("unit") for one in drawn}
+    assert units.pop("Verdict") is None, "words"
+    assert set(units.values()) == known
+
+
 def test_no_panel_lies_on_another() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
