@@ -11,6 +11,7 @@ import asyncio
 import logging
 import shlex
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -21,6 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
+from console.plan import MIN_HEIGHT, MIN_WIDTH
 from console.web.access import SESSION_VALID_S, WebAccess
 from console.web.guard import COOKIE, Asked, refusal
 
@@ -37,6 +39,8 @@ HEARTBEAT_S = 15.0
 
 END_WITHIN_S = 5.0
 """Seconds for a console to end by itself."""
+
+STOPPED = "rollcall-web was stopped. When it runs again it prints a new link."
 
 PAGE = files("console.web")
 STATIC = Path(textual_serve.__file__).parent / "static"
@@ -86,7 +90,10 @@ class WebServer:
         self._on_redeemed = on_redeemed
         self._open: set[web.WebSocketResponse] = set()
         """The ways to the consoles that run."""
-        self._page = Template((PAGE / "page.html").read_text(encoding="utf-8"))
+        self._page, self._refused = (
+            Template((PAGE / name).read_text(encoding="utf-8"))
+            for name in ("page.html", "refused.html")
+        )
         self._beside = {
             f"/{name}": ((PAGE / name).read_text(encoding="utf-8"), kind)
             for name, kind in (("page.css", "text/css"), ("page.js", "text/javascript"))
@@ -146,7 +153,8 @@ class WebServer:
             cookie = self._access.redeem(request.query.get("key", ""))
         if cookie is None:
             logger.warning("refused %s: %s", request.remote, why)
-            return web.Response(status=403, text=f"{why}\n", headers=headers)
+            page = self._refused.substitute(why=escape(f"{why[0].upper()}{why[1:]}."))
+            return web.Response(status=403, text=page, content_type="text/html", headers=headers)
         response = web.Response(text=GO_ON, content_type="text/html", headers=headers)
         response.set_cookie(
             COOKIE,
@@ -162,7 +170,9 @@ class WebServer:
     async def _show_page(self, request: web.Request) -> web.Response:
         sockets = f"{'wss' if _is_secure(request) else 'ws'}://{request.host}/ws"
         size = _bounded(request.query.get("fontsize"), usual=16, least=6, most=48)
-        page = self._page.substitute(websocket_url=sockets, font_size=size)
+        page = self._page.substitute(
+            websocket_url=sockets, font_size=size, columns=MIN_WIDTH, rows=MIN_HEIGHT
+        )
         return web.Response(text=page, content_type="text/html")
 
     async def _show_beside(self, request: web.Request) -> web.Response:
@@ -170,10 +180,13 @@ class WebServer:
         return web.Response(text=text, content_type=kind)
 
     async def _run_console(self, request: web.Request) -> web.StreamResponse:
-        if len(self._open) >= self._max_consoles:
-            why = f"{len(self._open)} consoles are open already: close one of them"
-            return web.Response(status=503, text=f"{why}\n")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES)
+        if len(self._open) >= self._max_consoles:
+            # Let in first: a browser tells no page why a connection was refused.
+            await socket.prepare(request)
+            why = f"As many consoles are open as may be ({self._max_consoles}): close one of them."
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=why.encode())
+            return socket
         self._open.add(socket)
         try:
             await socket.prepare(request)
@@ -204,7 +217,7 @@ class WebServer:
 
     async def _close(self, _application: web.Application) -> None:
         for socket in list(self._open):
-            await socket.close(code=WSCloseCode.GOING_AWAY)
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=STOPPED.encode())
 
 
 async def _pass_on(socket: web.WebSocketResponse, console: AppService) -> None:

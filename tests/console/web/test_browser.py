@@ -156,6 +156,49 @@ def test_a_page_elsewhere_reaches_nothing_in_the_browser_that_has_the_session() 
         assert ended == "refused"
 
 
+@pytest.mark.parametrize("size", [(480, 800), (360, 740), (740, 360), (1024, 768)])
+def test_a_console_has_room_on_every_screen(size: tuple[int, int]) -> None:
+    with hosted(1) as cluster, web(cluster) as (_, link), browser(link) as shown:
+        shown.page.set_viewport_size({"width": size[0], "height": size[1]})
+        shown.drawn = ""
+        shown.page.reload()
+        shown.until("HEALTHY")
+        shown.until("w1")
+        assert "make the terminal larger" not in shown.drawn
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_page_whose_console_is_over_says_why() -> None:
+    with (
+        hosted(1) as cluster,
+        web(cluster, "--max-consoles", "1") as (process, link),
+        browser(link) as shown,
+    ):
+        page = shown.page
+        other = page.context.new_page()
+        other.goto(page.url)
+        closed = "body.-closed .closed"
+        assert "As many consoles are open as may be (1)" in other.locator(closed).inner_text()
+        page.keyboard.press("q")
+        shown.until("Quit?")
+        page.keyboard.press("y")
+        assert "This console has ended. Begin another" in page.locator(closed).inner_text()
+        shown.drawn = ""
+        page.keyboard.press("Enter")
+        shown.until("HEALTHY")
+        assert page.locator(closed).count() == 0
+        process.terminate()
+        assert "rollcall-web was stopped" in page.locator(closed).inner_text()
+        assert not page.locator(".closed a").is_visible()
+
+
+def test_a_link_that_was_used_says_what_to_do() -> None:
+    with hosted(1) as cluster, web(cluster) as (_, link), browser(link) as shown:
+        stranger = shown.page.context.browser.new_context().new_page()
+        assert stranger.goto(link).status == 403
+        assert "This needs a link that was not used yet" in stranger.inner_text("body")
+
+
 def test_no_console_outlives_its_page_or_its_server() -> None:
     with hosted(1) as cluster, web(cluster) as (process, link), browser(link) as shown:
         here = psutil.Process(process.pid)
