@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from pathlib import Path
@@ -38,8 +39,9 @@ from nodes.cli.log_options import (
 )
 from nodes.cli.service import StartProgress, serve_until
 from nodes.cluster import HostedCluster
-from nodes.errors import StartError
+from nodes.errors import DataError, StartError
 from nodes.fleet.elsewhere import machines_elsewhere
+from nodes.fleet.fleet import Build
 from nodes.master.master import Master
 from nodes.master.opening import open_endpoint, open_master, stop_watched
 from nodes.monitoring.endpoint import Endpoint
@@ -57,6 +59,10 @@ READY_TIMEOUT_S = 15.0
 
 MAX_DESCRIPTORS = 8192
 """Files and connections that a master may have open: those of its clients and its workers."""
+
+
+class _Stopped(DataError):  # noqa: N818 - asked for
+    """Records are not wanted any more."""
 
 
 @click.command()
@@ -102,31 +108,31 @@ def up(
     start_log(log_level, log_format, "warning")
     bound_descriptors(MAX_DESCRIPTORS)
     stop, manager = StopSignals(), ServiceManager()
-    build = functools.partial(
-        build_with_progress, data or shipped_data(), StartProgress(manager), skip_bad=skip_bad
-    )
     open_machines = machines_elsewhere(
         machines, engine, open_engine=open_engine, tls=tls is not None
     )
-    with HostedCluster(
-        build=build,
-        workers=workers,
-        host=host,
-        port=port,
-        balance=balance,
-        audit=audit,
-        watch=watch,
-        require_token=require_token,
-        tls=tls,
-        insecure=insecure,
-        workers_from=workers_from,
-        open_machines=open_machines,
-        metrics=metrics,
-        metrics_open=metrics_open,
-        tracing=tracing,
-        options=given_options(),
-        log_options=workers_log_options(log_level, log_format),
-    ) as cluster:
+    with (
+        contextlib.suppress(_Stopped),
+        HostedCluster(
+            build=_builder(data or shipped_data(), stop, manager, skip_bad=skip_bad),
+            workers=workers,
+            host=host,
+            port=port,
+            balance=balance,
+            audit=audit,
+            watch=watch,
+            require_token=require_token,
+            tls=tls,
+            insecure=insecure,
+            workers_from=workers_from,
+            open_machines=open_machines,
+            metrics=metrics,
+            metrics_open=metrics_open,
+            tracing=tracing,
+            options=given_options(),
+            log_options=workers_log_options(log_level, log_format),
+        ) as cluster,
+    ):
         say_insecurity(host, tls)
         freeze_permanent_objects()
         manager.starting("starting: workers come up", 2 * READY_TIMEOUT_S)
@@ -134,6 +140,18 @@ def up(
         if ready is not None:
             _say_ready(ready, workers, cluster.endpoint, as_json=as_json)
             _serve(cluster.master, stop, manager)
+
+
+def _builder(data: Path, stop: StopSignals, manager: ServiceManager, *, skip_bad: bool) -> Build:
+    """Makes the catalog of that data, tells the service manager meanwhile, and leaves if asked."""
+
+    def leave_if_asked(stage: str, done: int, total: int) -> None:
+        del stage, done, total
+        if stop.asked.is_set():
+            raise _Stopped("told to stop while it reads records")
+
+    told = (StartProgress(manager), leave_if_asked)
+    return functools.partial(build_with_progress, data, *told, skip_bad=skip_bad)
 
 
 def _wait_up(cluster: HostedCluster, workers: int, stop: StopSignals) -> ClusterSnapshot | None:

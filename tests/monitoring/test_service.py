@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +22,7 @@ from nodes.cli.service import StartProgress, serve_until
 from nodes.client.attached import AttachedCluster
 from nodes.support.service_manager import ServiceManager
 from nodes.transport import LoopThread
-from tests.kit import Node, master_alone, poll_for, worker_inside
+from tests.kit import PATIENCE, Node, master_alone, poll_for, worker_inside
 from tests.monitoring.kit import fetch
 
 SIGN_OF_LIFE = "WATCHDOG=1"
@@ -119,17 +122,22 @@ def test_a_deep_look_counts_only_a_lookup_that_is_answered() -> None:
     assert ask_health(address, "--timeout", "0.5").exit_code == 2
 
 
+def many_records(folder: Path) -> Path:
+    """Records that it takes seconds to build a catalog of."""
+    folder.mkdir()
+    lines = (f'{{"name": "n{number}", "location": "L"}}\n' for number in range(800_000))
+    (folder / "many.jsonl").write_text("".join(lines), encoding="utf-8")
+    words = '[lookups]\nsearch = { any = ["name", "location"] }\n'
+    (folder / "dataset.toml").write_text(words, encoding="utf-8")
+    return folder
+
+
 @pytest.mark.long
 def test_a_long_start_is_given_time_for_as_long_as_it_gets_on(
     manager: FakeManager, tmp_path: Path
 ) -> None:
     given = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
-    data = tmp_path / "records"
-    data.mkdir()
-    lines = (f'{{"name": "n{number}", "location": "L"}}\n' for number in range(800_000))
-    (data / "many.jsonl").write_text("".join(lines), encoding="utf-8")
-    words = '[lookups]\nsearch = { any = ["name", "location"] }\n'  # it takes seconds
-    (data / "dataset.toml").write_text(words, encoding="utf-8")
+    data = many_records(tmp_path / "records")
     up = ("up", "--workers", "1", "--port", "0", "--data", str(data), "--json")
     with Node(*up, env=given) as node:
         poll_for(lambda: manager.hears("READY=1"))
@@ -143,6 +151,27 @@ def test_a_long_start_is_given_time_for_as_long_as_it_gets_on(
         with Node(*worker, env={**given, "ROLLCALL_CACHE": str(tmp_path / "elsewhere")}):
             poll_for(lambda: manager.hears("READY=1"))
             assert "EXTEND_TIMEOUT_USEC=300000000\nSTATUS=starting: fetch " in manager.heard[0]
+
+
+@pytest.mark.long
+def test_one_that_is_told_to_stop_while_it_reads_records_leaves(
+    manager: FakeManager, tmp_path: Path
+) -> None:
+    given = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "ROLLCALL_CACHE": str(tmp_path / "cache")}
+    data = many_records(tmp_path / "records")
+    command = [sys.executable, "-P", "-m", "nodes.cli", "up", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **given},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        poll_for(lambda: manager.hears("starting: read "))
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, said) == (0, "", "")
+    assert list((tmp_path / "cache" / "catalogs").iterdir()) == [], "it did not wait for its end"
 
 
 def test_a_start_that_gets_on_is_told_each_second_and_one_that_is_stuck_is_not(
