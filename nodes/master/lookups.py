@@ -161,10 +161,14 @@ class LookupHandler:
         if self.tracer is None:
             return known
         name = encoded_name(call.arguments if request is None else request).decode()
+        sampled = self.tracer.sample(name, call.trace)
+        if not sampled:
+            return known
         attempts = call.attempts_made(ended)
         request_id = call.request_id if code else ""
-        traced = TracedLookup(name, call.trace, call.began, ended, attempts, code, request_id)
-        return self.tracer.record(traced) or known
+        whole = (name, call.trace, call.began, ended, attempts, code, request_id)
+        self.tracer.record(sampled, TracedLookup(*whole))
+        return sampled
 
     # -- all that may be asked ----------------------------------------------------------
 
@@ -257,10 +261,10 @@ class LookupHandler:
         now = time.monotonic()
         took = now - began
         self.stats.batch(answers, took, now)
-        if self.tracer is not None:
+        if self.tracer is not None and (sampled := self.tracer.sample(BATCHES, trace)):
             code = min(answers.failures, default="")
             whole = (BATCHES, trace, began, now, answers.attempts, code)
-            self.tracer.record(TracedLookup(*whole, lookups=answers.asked))
+            self.tracer.record(sampled, TracedLookup(*whole, lookups=answers.asked))
         return batch_envelope(answers.body, count=answers.asked, elapsed_ms=took * 1000)
 
     async def suggest(self, field: str, prefix: str, *, limit: int, timeout_s: float) -> bytes:

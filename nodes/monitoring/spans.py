@@ -7,19 +7,23 @@ how many are kept and what the service is called, OpenTelemetry's own variables 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
     SpanKind,
+    Status,
     StatusCode,
     TraceFlags,
     format_trace_id,
@@ -28,7 +32,7 @@ from opentelemetry.trace import (
 
 from nodes.errors import StartError
 from nodes.monitoring.tracing import TracedLookup
-from nodes.routing import Outcome, PastAttempt
+from nodes.routing import Outcome
 from nodes.support.traceparent import TraceParent
 from nodes.support.units import counted
 from nodes.support.version import VERSION
@@ -36,13 +40,22 @@ from nodes.support.version import VERSION
 LAST_SPANS_S = 1.0
 """Seconds that a master which stops waits for its last spans to be taken."""
 
+SWITCH_INTERVAL_S = 0.0005
+"""Seconds that a thread may hold up another: with Python's own 5 ms, the p99 of lookups is 9 ms."""
+
 NS_PER_S = 1_000_000_000
 
 NO_PARENT = Context()
+SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+SCOPE = InstrumentationScope("rollcall", VERSION)
+UNSET, ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
 class SpanWriter:
     """Writes spans, and has a thread of OpenTelemetry's send them.
+
+    Spans are made as what they are when they are over, and not begun and ended: that is a fourth of
+    the time.
 
     Args:
         report: told when they cannot be sent, and when they can be again.
@@ -55,55 +68,104 @@ class SpanWriter:
     def __init__(
         self, *, report: Callable[[str], object], exporter: SpanExporter | None = None
     ) -> None:
+        # The thread that sends them takes turns with lookups, which would each wait for one of its.
+        sys.setswitchinterval(min(SWITCH_INTERVAL_S, sys.getswitchinterval()))
         # What cannot be sent is told in our own words.
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         ours = Resource({"service.name": "rollcall", "service.version": VERSION})
+        self._resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
         try:
-            self._provider = TracerProvider(
-                resource=Resource.create().merge(ours).merge(OTELResourceDetector().detect()),
-                shutdown_on_exit=False,
-            )
+            self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
             sends = ReportingExporter(exporter or OTLPSpanExporter(), report)
-            self._provider.add_span_processor(BatchSpanProcessor(sends))
+            self._processor = BatchSpanProcessor(sends)
         except ValueError as error:
             raise StartError(f"one of OpenTelemetry's variables is wrong: {error}") from error
-        self._tracer = self._provider.get_tracer("rollcall", VERSION)
+        self._provider.add_span_processor(self._processor)
+        self._sampler = self._provider.sampler
+        self._ids = self._provider.id_generator
 
-    def record(self, lookup: TracedLookup) -> str:
+    def sample(self, name: str, parent: TraceParent | None) -> str:
         """See `nodes.monitoring.tracing.Tracer`; what is kept, OpenTelemetry's sampler says."""
+        if parent is None:
+            trace_id, context = self._ids.generate_trace_id(), NO_PARENT
+        else:
+            trace_id = int(parent.trace_id, 16)
+            flags = SAMPLED if parent.sampled else TraceFlags(TraceFlags.DEFAULT)
+            asked_in = SpanContext(
+                trace_id, int(parent.span_id, 16), is_remote=True, trace_flags=flags
+            )
+            context = set_span_in_context(NonRecordingSpan(asked_in), NO_PARENT)
+        decision = self._sampler.should_sample(context, trace_id, name, SpanKind.SERVER).decision
+        return format_trace_id(trace_id) if decision is Decision.RECORD_AND_SAMPLE else ""
+
+    def record(self, trace_id: str, lookup: TracedLookup) -> None:
+        """See `nodes.monitoring.tracing.Tracer`."""
         # Spans have Unix time; the clock of a lookup has another beginning.
         epoch_ns = time.time_ns() - int(time.monotonic() * NS_PER_S)
-        span = self._tracer.start_span(
-            lookup.name,
-            context=_context(lookup.parent),
-            kind=SpanKind.SERVER,
-            start_time=epoch_ns + int(lookup.began * NS_PER_S),
-        )
-        if not span.is_recording():
-            return ""
-        span.set_attributes(_attributes(lookup))
-        if lookup.code:
-            span.set_status(StatusCode.ERROR)
-        inside = set_span_in_context(span, NO_PARENT)
+        parent = None
+        if lookup.parent is not None:
+            parent = SpanContext(
+                int(trace_id, 16),
+                int(lookup.parent.span_id, 16),
+                is_remote=True,
+                trace_flags=SAMPLED,
+            )
+        whole = self._new_context(int(trace_id, 16))
         for attempt in lookup.attempts:
-            self._record_attempt(attempt, inside, epoch_ns)
-        span.end(epoch_ns + int(lookup.ended * NS_PER_S))
-        return format_trace_id(span.get_span_context().trace_id)
-
-    def _record_attempt(self, attempt: PastAttempt, inside: Context, epoch_ns: int) -> None:
-        span = self._tracer.start_span(
-            "attempt",
-            context=inside,
-            kind=SpanKind.CLIENT,
-            start_time=epoch_ns + int(attempt.began * NS_PER_S),
-            attributes={
-                "rollcall.worker": attempt.worker,
-                "rollcall.outcome": attempt.outcome.value,
-            },
+            self._end(
+                "attempt",
+                self._new_context(whole.trace_id),
+                whole,
+                {
+                    "rollcall.worker": attempt.worker,
+                    "rollcall.outcome": attempt.outcome.value,
+                },
+                kind=SpanKind.CLIENT,
+                failed=attempt.outcome in (Outcome.FAILED, Outcome.TIMED_OUT),
+                began_ns=epoch_ns + int(attempt.began * NS_PER_S),
+                ended_ns=epoch_ns + int(attempt.ended * NS_PER_S),
+            )
+        self._end(
+            lookup.name,
+            whole,
+            parent,
+            _attributes(lookup),
+            kind=SpanKind.SERVER,
+            failed=bool(lookup.code),
+            began_ns=epoch_ns + int(lookup.began * NS_PER_S),
+            ended_ns=epoch_ns + int(lookup.ended * NS_PER_S),
         )
-        if attempt.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
-            span.set_status(StatusCode.ERROR)
-        span.end(epoch_ns + int(attempt.ended * NS_PER_S))
+
+    def _new_context(self, trace_id: int) -> SpanContext:
+        span_id = self._ids.generate_span_id()
+        return SpanContext(trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
+
+    def _end(
+        self,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        attributes: Mapping[str, str | int],
+        *,
+        kind: SpanKind,
+        failed: bool,
+        began_ns: int,
+        ended_ns: int,
+    ) -> None:
+        self._processor.on_end(
+            ReadableSpan(
+                name,
+                context,
+                parent,
+                self._resource,
+                attributes,
+                kind=kind,
+                status=ERROR if failed else UNSET,
+                start_time=began_ns,
+                end_time=ended_ns,
+                instrumentation_scope=SCOPE,
+            )
+        )
 
     def close(self) -> None:
         """Sends what is left, as far as it is taken within `LAST_SPANS_S`."""
@@ -111,18 +173,6 @@ class SpanWriter:
         last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
         last.start()
         last.join(LAST_SPANS_S)
-
-
-def _context(parent: TraceParent | None) -> Context:
-    if parent is None:
-        return NO_PARENT
-    asked_in = SpanContext(
-        trace_id=int(parent.trace_id, 16),
-        span_id=int(parent.span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(int(parent.sampled)),
-    )
-    return set_span_in_context(NonRecordingSpan(asked_in), NO_PARENT)
 
 
 def _attributes(lookup: TracedLookup) -> dict[str, str | int]:

@@ -35,12 +35,16 @@ class TracedLookup(NamedTuple):
 class Tracer(Protocol):
     """Who writes spans; `nodes.monitoring.spans.SpanWriter` is one."""
 
-    def record(self, lookup: TracedLookup) -> str:
-        """Writes the spans of a lookup that is over.
+    def sample(self, name: str, parent: TraceParent | None) -> str:
+        """Whether a lookup of that name is to be written down: the id of its trace, "" if not.
 
-        Returns:
-            The id of its trace; "" if it is not kept.
+        Args:
+            name: of the lookup.
+            parent: what it is a part of, None if its client did not say.
         """
+
+    def record(self, trace_id: str, lookup: TracedLookup) -> None:
+        """Writes the spans of a lookup that is over, and to be written down."""
 
     def close(self) -> None:
         """Sends what is left."""

@@ -55,7 +55,10 @@ def written(*lookups: TracedLookup) -> tuple[list[str], Sequence[ReadableSpan]]:
     """What is returned for these lookups, and the spans that are sent of them."""
     exporter = InMemorySpanExporter()
     writer = SpanWriter(report=pytest.fail, exporter=exporter)
-    traces = [writer.record(one) for one in lookups]
+    traces = [writer.sample(one.name, one.parent) for one in lookups]
+    for trace_id, one in zip(traces, lookups, strict=True):
+        if trace_id:
+            writer.record(trace_id, one)
     writer.close()
     return traces, exporter.get_finished_spans()
 
