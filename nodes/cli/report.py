@@ -98,7 +98,7 @@ def report(
     )
     with found as material:
         if until is None:  # the master's own last word came a moment later
-            last = max(last, material.snapshots_until or last)
+            last = max(last, material.now_at or last)
         made = build_report(
             material,
             first=first,

@@ -267,7 +267,7 @@ def band(axes: Axes, levels: Sequence[str]) -> Markup:
     return element(
         "figure",
         element("div", class_="figures"),
-        element("div", letters(axes), class_="letters"),
+        element("div", [_letter(axes, *one) for one in letters(axes)], class_="letters"),
         element("div", class_="figures"),
         element("div", drawing(axes, rects, height=20, label=label), class_="band"),
         time_axis(axes),
@@ -275,19 +275,18 @@ def band(axes: Axes, levels: Sequence[str]) -> Markup:
     )
 
 
-def letters(axes: Axes) -> list[Markup]:
-    """What happened, each as a letter over its time."""
+def letters(axes: Axes) -> list[tuple[Mark, list[Mark]]]:
+    """The marks that there is room for over the time, each with all that it stands for."""
     placed: list[list[Mark]] = []
     for mark in axes.marks:
         if placed and mark.column - placed[-1][0].column < axes.columns / MAX_LETTERS:
             placed[-1].append(mark)
         else:
             placed.append([mark])
-    return [_letter(axes, some) for some in placed]
+    return [(next((one for one in some if one.bad), some[0]), some) for some in placed]
 
 
-def _letter(axes: Axes, marks: Sequence[Mark]) -> Markup:
-    shown = next((one for one in marks if one.bad), marks[0])
+def _letter(axes: Axes, shown: Mark, marks: Sequence[Mark]) -> Markup:
     told = [f"{axes.clock.time(axes.at(one.column))} {one.text}" for one in marks[:5]]
     return element(
         "span",

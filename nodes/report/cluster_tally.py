@@ -15,6 +15,9 @@ SET_BACK_S = 2.0
 fewer, it is the same sample from two places.
 """
 
+MIN_RATE_S = 0.5
+"""Seconds that a rate is taken over at least."""
+
 
 class ClusterTally:
     """Takes the seconds of a time, in their order; those before it say from where on is counted.
@@ -89,4 +92,4 @@ class ClusterTally:
 
 def _rate(grown: int | None, seconds: float) -> float | None:
     # What grows within a moment is no rate of a second.
-    return None if grown is None else grown / max(seconds, 0.5)
+    return None if grown is None or seconds < MIN_RATE_S else grown / seconds

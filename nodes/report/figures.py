@@ -33,7 +33,7 @@ LEAD_S = 15.0
 on is counted."""
 
 UNRECORDED_S = 5.0
-"""Seconds without a snapshot at the end that are not worth telling."""
+"""Seconds in a row without a snapshot that are not worth telling."""
 
 
 class Material(NamedTuple):
@@ -46,7 +46,7 @@ class Material(NamedTuple):
         snapshot_every_s: how far apart those are, if some are.
         events: in the order in which they were noted.
         knows_starts: whether the events tell of every start of a master.
-        snapshots_until: the time of the last snapshot, Unix time in seconds; None for none.
+        now_at: when the master itself said how it is, Unix time in seconds; None if it did not.
         newest_at: when something was written down last, of that time or not, if that is known.
         missing: what is missing of it, in words; asked when all has been read.
     """
@@ -57,7 +57,7 @@ class Material(NamedTuple):
     snapshot_every_s: float
     events: Iterable[Event]
     knows_starts: bool
-    snapshots_until: float | None
+    now_at: float | None = None
     newest_at: float | None = None
     missing: Callable[[], list[str]] = list
 
@@ -95,7 +95,7 @@ def build_report(
         first=first,
         last=last,
         source=material.source,
-        notes=tuple(_notes(material, last, with_arguments=with_arguments)),
+        notes=tuple(_notes(material, tallies, to_now=last >= made_at, arguments=with_arguments)),
         configuration={} if newest is None else configuration(newest),
         verdict=cluster.timeline.figures(),
         totals=cluster.totals(lookups.errors_by_code(), lookups.percentile_ms(0.99)),
@@ -117,12 +117,17 @@ class _Tallies:
     Attributes:
         samples: seconds of the time that there were.
         newest: the last snapshot, None for none.
+        unrecorded: seconds of which there is no snapshot, in stretches that are worth telling.
     """
 
     def __init__(self, material: Material, first: float, last: float) -> None:
         grid = Grid(first, last, COLUMNS)
         self.samples = 0
         self.newest: ClusterSnapshot | None = None
+        self.unrecorded = 0
+        self._recorded_until = self._first = first
+        self._since_newest = 0
+        self._least_unrecorded = UNRECORDED_S + material.snapshot_every_s
         self.events = EventTally(grid)
         self.cluster = ClusterTally(grid, last, MAX_GAP_S + material.snapshot_every_s)
         self.workers = WorkerTally(first, last)
@@ -139,14 +144,23 @@ class _Tallies:
             else:
                 began = starts.before(one.at)
                 self.cluster.add(one, began)
+                self._since_newest += one.at > self._recorded_until
             self.samples += _time_of(one) >= first
+        self._note_unrecorded()
 
     def _add_snapshot(self, snapshot: ClusterSnapshot, began: float) -> None:
+        self._note_unrecorded()
         self.newest = snapshot
+        self._recorded_until = max(self._first, snapshot.taken_at)
         self.workers.add(snapshot, began)
         self.lookups.add(snapshot, began)
         if not self.cluster.is_known(snapshot.taken_at):
             self.cluster.add(second_of(snapshot), began)
+
+    def _note_unrecorded(self) -> None:
+        if self._since_newest > self._least_unrecorded:
+            self.unrecorded += self._since_newest
+        self._since_newest = 0
 
 
 def _told(lookups: tuple[SlowLookup, ...], *, with_arguments: bool) -> tuple[SlowLookup, ...]:
@@ -188,16 +202,19 @@ def _nothing(material: Material, clock: Clock, first: float, last: float) -> str
     return f"{said}; the last is of {newest}: for the time before it, add --until {newest}"
 
 
-def _notes(material: Material, last: float, *, with_arguments: bool) -> Iterator[str]:
+def _notes(
+    material: Material, tallies: _Tallies, *, to_now: bool, arguments: bool
+) -> Iterator[str]:
     """What a reader has to know of how complete it is."""
-    until = material.snapshots_until
-    if until is None:
+    if to_now and material.now_at is None:
+        yield "the master could not be asked when this was made: this is what it had written down"
+    if tallies.newest is None:
         yield "nothing was recorded: workers, lookups and configuration are not known"
-    elif last - until > UNRECORDED_S:
+    elif tallies.unrecorded:
         yield (
-            f"the recording ends {duration(last - until)} before this report does: workers, "
-            "lookups by name and slow lookups are as of then"
+            f"of {duration(tallies.unrecorded)} only the totals are known, and not what each "
+            "worker and lookup did (a minute is recorded when it is over)"
         )
-    if not with_arguments:
+    if not arguments:
         yield "what was asked for by slow and failed lookups is left out"
     yield from material.missing()

@@ -139,7 +139,7 @@ def _files(
         seconds: Iterable[Second] = ()
         events: Iterable[Event] = ()
         snapshots: Iterable[ClusterSnapshot] = ()
-        until, written_at, newest_at, every = None, None, None, 1
+        written_at, newest_at, every = None, None, 1
         try:
             reader = stack.enter_context(JournalReader(journal, own=own))
             newest_at = written_at = _newest_in(reader)
@@ -157,7 +157,6 @@ def _files(
             missing.recording = recording
             newest_at = max(recording.span[1], newest_at or 0.0)
             snapshots = missing.until_it_fails(recording.between(begin, last, every))
-            until = _until(recording, begin, last)
         yield Material(
             source="what its master wrote down",
             seconds=seconds,
@@ -165,7 +164,7 @@ def _files(
             snapshot_every_s=float(every),
             events=events,
             knows_starts=written_at is not None,
-            snapshots_until=until if now is None else now.taken_at,
+            now_at=None if now is None else now.taken_at,
             newest_at=newest_at,
             missing=missing.told,
         )
@@ -185,7 +184,6 @@ def _told(
                 "all are in the journal on its own machine"
             )
         snapshots: Iterable[ClusterSnapshot] = ()
-        until = None
         copy = stack.enter_context(tempfile.TemporaryFile())
         after, size, more = begin, 0, True
         while more and after < last and size < MAX_BYTES:
@@ -198,7 +196,6 @@ def _told(
             missing.add(str(error))
         else:
             snapshots = recording.between(begin, last)
-            until = _until(recording, begin, last)
         now = cluster.snapshot() if to_now else None
         seconds = [one for one in cluster.history(HISTORY_S) if begin <= one.at <= last]
         yield Material(
@@ -208,15 +205,9 @@ def _told(
             snapshot_every_s=1.0,
             events=[one for one in events if begin <= one.at <= last],
             knows_starts=False,
-            snapshots_until=until if now is None else now.taken_at,
+            now_at=None if now is None else now.taken_at,
             missing=missing.told,
         )
-
-
-def _until(recording: Recording, begin: float, last: float) -> float | None:
-    """The time of its last snapshot between these, None for none."""
-    newest = recording.at(last)
-    return newest.taken_at if newest is not None and newest.taken_at >= begin else None
 
 
 def _and_then(

@@ -11,6 +11,7 @@ from nodes.report.charts import (
     band,
     chart,
     count_scale,
+    letters,
     linear_scale,
     log_scale,
 )
@@ -157,18 +158,18 @@ def _verdict(report: Report, axes: Axes, clock: Clock) -> Iterator[Markup]:
         ),
         class_="key",
     )
-    letters = {mark.letter: mark.bad for mark in report.events.marks}
-    if letters:
+    shown = {mark.letter: mark.bad for mark, _ in letters(axes)}
+    if shown:
         yield element(
             "div",
             (
                 element(
                     "span",
-                    element("b", letter, class_="bad" if letters[letter] else None),
+                    element("b", letter, class_="bad" if shown[letter] else None),
                     f" {meaning}",
                 )
                 for letter, meaning in MEANINGS.items()
-                if letter in letters
+                if letter in shown
             ),
             class_="key",
         )

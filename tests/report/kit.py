@@ -80,15 +80,13 @@ def material(
     **changes: Any,
 ) -> Material:
     """What a master wrote down."""
-    known = list(snapshots)
     given: dict[str, Any] = {
         "source": "what its master wrote down",
         "seconds": seconds,
-        "snapshots": known,
+        "snapshots": snapshots,
         "snapshot_every_s": 1.0,
         "events": events,
         "knows_starts": bool(events),
-        "snapshots_until": known[-1].taken_at if known else None,
     }
     return Material(**(given | changes))
 

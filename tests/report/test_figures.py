@@ -9,6 +9,7 @@ import pytest
 
 from nodes.errors import DataError
 from nodes.report.columns import Grid, Ranges, step_for
+from nodes.report.figures import build_report
 from nodes.report.growth import Growth, Growths
 from nodes.report.redaction import redacted
 from nodes.report.timeline import MAX_STRETCHES, Timeline
@@ -144,6 +145,28 @@ def test_what_was_counted_is_told_once(source: str) -> None:
         assert [one.served for one in report.workers] == [30 * RATE, 30 * RATE]
     else:
         assert "nothing was recorded" in report.notes[0]
+
+
+def test_seconds_that_were_not_recorded_are_told() -> None:
+    found = material(MINUTE[:20] + MINUTE[40:], seconds_of(MINUTE))
+    [note] = report_of(found).notes
+    assert note.startswith("of 20s only the totals are known")
+    assert not report_of(material(MINUTE[::10], seconds_of(MINUTE), snapshot_every_s=10.0)).notes
+
+
+def test_that_its_master_could_not_be_asked_is_told_of_a_report_up_to_now() -> None:
+    found = material(MINUTE, seconds_of(MINUTE))
+    [note] = build_report(found, first=NOON, last=NOON + 60, made_at=NOON + 60).notes
+    assert note.startswith("the master could not be asked")
+    asked = found._replace(now_at=NOON + 60)
+    assert not build_report(asked, first=NOON, last=NOON + 60, made_at=NOON + 60).notes
+
+
+def test_a_last_word_a_moment_after_the_last_second_is_no_rate() -> None:
+    now = msgspec.structs.replace(MINUTE[60], taken_at=NOON + 60.02, answered=61 * RATE)
+    report = report_of(material([*MINUTE, now], seconds_of(MINUTE)), 0, 60.05)
+    *_, last = filter(None, report.charts.lookups_per_s.columns)
+    assert last == (RATE, RATE, RATE)
 
 
 def test_of_a_part_of_the_time_only_what_was_counted_in_it_is_told() -> None:

@@ -145,6 +145,13 @@ def test_a_page_stays_small_whatever_happened_in_a_day() -> None:
     assert (len(report.events.shown), len(report.verdict.stretches)) == (1000, 100)
 
 
+def test_a_letter_that_there_is_no_room_for_is_not_explained() -> None:
+    taken = [snapshot(n) for n in range(601)]
+    events = [event(10, "draining"), event(11, "lost"), event(400, "draining")]
+    assert "drains" in page(report_of(material(taken, events=events), last=600))
+    assert "drains" not in page(report_of(material(taken, events=events[:2]), last=600))
+
+
 def test_times_are_told_in_the_zone_that_is_asked_for() -> None:
     drawn = Tags(page(report_saying("people", utc_offset_s=19800))).text
     assert "2025-12-31 17:30:00 to 2025-12-31 17:31:00" in drawn
