@@ -160,7 +160,8 @@ class BadReply(MasterLost):
     def __init__(self, where: str, what: str) -> None:
         super().__init__(
             f"what is at {where} does not answer as a master does: {what}; is it one, and of this "
-            "version? Look at the address, and compare 'rollcall-nodes --version' at both ends"
+            "version? Look at the address and at --tls, and compare 'rollcall-nodes --version' at "
+            "both ends"
         )
 
 

@@ -30,6 +30,7 @@ from nodes.catalog.sql_schema import FORMAT_VERSION
 from nodes.catalog.sqlite_reader import SqliteCatalog
 from nodes.errors import DataError
 from nodes.support.files import write_atomically
+from nodes.support.os_errors import explain_os_error
 from nodes.support.paths import cache_dir, make_private
 from nodes.support.structs import ready
 
@@ -238,7 +239,7 @@ def draft_of(target: Path) -> Iterator[Path]:
             temp.replace(target)
     except (sqlite3.Error, OSError) as error:
         raise DataError(
-            f"the catalog cannot be written in {folder}: {error};"
+            f"the catalog cannot be written in {folder}: {explain_os_error(error)};"
             " make room there, or set ROLLCALL_CACHE to another folder"
         ) from error
 

@@ -124,7 +124,9 @@ def _machine_lines(snapshot: ClusterSnapshot) -> list[str]:
 
 def verdict_line(found: Verdict) -> str:
     """A verdict, with the command that helps."""
-    return f"{found.line} ('rollcall-nodes {found.hint}')" if found.hint else found.line
+    if not found.hint:
+        return found.line
+    return found._replace(text=f"{found.text} ('rollcall-nodes {found.hint}')").line
 
 
 def _program(snapshot: ClusterSnapshot) -> str:

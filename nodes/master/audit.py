@@ -49,7 +49,7 @@ class AuditFile:
             self._missing += 1
             self._report(
                 f"the audit file {self._path} cannot be written: {explain_os_error(error)}; "
-                f"{counted(self._missing, 'act')} of this master so far are not in it"
+                f"so far it lacks {counted(self._missing, 'act')} of this master"
             )
 
     def _append(self, line: bytes) -> None:

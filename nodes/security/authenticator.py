@@ -205,8 +205,8 @@ class Session:
             self._checked_at = now
         if self._role is None or not self._role.covers(needed):
             raise Forbidden(
-                f"this needs the role {needed}{self._has()}: call login(token) first, with the "
-                f"cluster token or one of that role"
+                f"this needs the role {needed}{self._has()}: commands take its token, or the "
+                "cluster's, from where 'rollcall-nodes token path' says; scripts call login(token)"
             )
 
     def _has(self) -> str:

@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from nodes.errors import StartError
+from nodes.support.os_errors import explain_os_error
 from nodes.support.ownership import check_secret
 from nodes.transport import Certificate, Secure
 from nodes.transport.tls import certificate, explain_ssl_error
@@ -114,7 +115,7 @@ class Tls:
         except ssl.SSLError as error:
             raise self._useless(explain_ssl_error(error)) from error
         except OSError as error:
-            raise self._useless(f"{self._first_missing()}: {error.strerror}") from error
+            raise self._useless(f"{self._first_missing()}: {explain_os_error(error)}") from error
         return context
 
     def _first_missing(self) -> str:

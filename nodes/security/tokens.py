@@ -33,6 +33,7 @@ from typing import NamedTuple, TypeVar
 from nodes.errors import BadRequest, StartError
 from nodes.security.graces import Graces
 from nodes.support.files import draft, write_atomically
+from nodes.support.os_errors import explain_os_error
 from nodes.support.ownership import ExposedFileError, check_secret
 from nodes.support.paths import make_private, state_dir
 from nodes.support.steady import steady_time
@@ -321,5 +322,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"cannot make the token in {path}: {error.strerror}"
-        raise StartError(f"{message}; set ROLLCALL_STATE to a folder you own") from error
+        raise StartError(
+            f"the token {path} cannot be written: {explain_os_error(error)}; mend that, or set "
+            "ROLLCALL_STATE to a folder of yours with room"
+        ) from error

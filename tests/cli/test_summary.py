@@ -71,6 +71,8 @@ def test_rates_say_what_they_are_of_and_errors_have_their_codes() -> None:
 
 def test_what_is_wrong_comes_first_with_the_command_that_helps() -> None:
     assert summary(cluster_snapshot())[0] == "OUTAGE  no workers ('rollcall-nodes spawn')"
+    busy = summary(cluster_snapshot(busy=True))[0]
+    assert busy == "OUTAGE  no workers ('rollcall-nodes spawn')  busy machine"
     one = [worker_view(1)]
     lines = summary(
         cluster_snapshot(one, activity="reload: 1 of 3", journal_trouble="lost\x1b[31m")

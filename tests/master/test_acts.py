@@ -193,7 +193,7 @@ def test_an_act_is_done_though_it_cannot_be_written_down(tmp_path: Path) -> None
                 master.operator_verbs["spawn"](1)
             assert master.events.after(0)[-1].text == (
                 f"the audit file {path} cannot be written: is a directory; "
-                f"{number} act{'s' * (number > 1)} of this master so far are not in it"
+                f"so far it lacks {number} act{'s' * (number > 1)} of this master"
             )
             assert master.events.after(0)[-1].kind == "trouble"
         path.rmdir()

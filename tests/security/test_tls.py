@@ -178,7 +178,7 @@ def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path) -> No
             shutil.copy(folder / f"{source}.pem", path / f"{to.replace('_', '-')}.pem")
         return path
 
-    assert "ca.pem: No such file" in wrong(tmp_path, None)
+    assert "ca.pem: no such file" in wrong(tmp_path, None)
     assert "for another address" in wrong(folder, CertificateRole.MASTER, "10.0.0.1")
     assert "for another name" in wrong(folder, CertificateRole.WORKER, "db.example")
     assert "key values mismatch" in wrong(
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_a_folder_is_said(folder: Path, tmp_path: Path) -> No
     assert "is not a master's" in wrong(rogue, CertificateRole.MASTER)
     missing = copy("missing")
     (missing / "operator-key.pem").unlink()
-    assert "operator-key.pem: No such file" in wrong(missing, CertificateRole.OPERATOR)
+    assert "operator-key.pem: no such file" in wrong(missing, CertificateRole.OPERATOR)
     shown = copy("shown")
     (shown / "master-key.pem").chmod(0o640)
     with pytest.raises(StartError, match=r"master-key\.pem can be read by others.*chmod 600"):
@@ -453,7 +453,7 @@ def test_the_commands(tmp_path: Path) -> None:
         assert lookup.exit_code == 0
         steering = run("kill", "w1", *options, "--tls", str(client))
         assert steering.exit_code == 2
-        assert "operator.pem: No such file" in steering.stderr
+        assert "operator.pem: no such file" in steering.stderr
 
 
 def test_a_command_with_tls_at_a_master_without(folder: Path) -> None:

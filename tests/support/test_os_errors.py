@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ from nodes.master.recording import read_part
 from nodes.support.os_errors import explain_os_error
 
 
+def sqlite_error(code: int) -> sqlite3.Error:
+    """An error with SQLite's own words, as its module raises it."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -23,6 +31,9 @@ from nodes.support.os_errors import explain_os_error
         (IsADirectoryError(errno.EISDIR, "Is a directory", "/a"), "is a directory"),
         (socket.gaierror(-2, "Name or service not known"), "no host has that name"),
         (TimeoutError("timed out"), "timed out"),
+        (sqlite_error(sqlite3.SQLITE_FULL), "the disk is full"),
+        (sqlite_error(sqlite3.SQLITE_IOERR_SHORT_READ), "the disk is full, or failed"),
+        (sqlite3.ProgrammingError("no text"), "no text"),
         (ValueError("no text"), "no text"),
     ],
 )
