@@ -150,7 +150,7 @@ def _histogram(seen: Seen, size: tuple[int, int], glyphs: Glyphs) -> list[Line]:
     lines = histogram(seen.snapshot.latencies, (size[0], size[1] - 1), glyphs)
     if not lines:
         hint = empty_hint(seen, seen.keys.traffic_comes)
-        lines = [(Run(f"  no lookup yet{hint}", Tone.MUTED),)]
+        lines = [(Run(f"  none in 60 s{hint}", Tone.MUTED),)]
     return [rule(f"Latency{_of(seen)}, ms, 60 s", size[0], glyphs), *lines]
 
 
@@ -200,7 +200,7 @@ def heat_lines(overview: Overview, size: tuple[int, int], glyphs: Glyphs) -> lis
     values = sorted(value for row in grid for value in row if value is not None)
     if not values or room < 10:
         hint = empty_hint(overview.front, overview.front.keys.lookups_come)
-        return [(Run(f"  No latencies yet{hint}", Tone.MUTED),)]
+        return [(Run(f"  No latencies of late{hint}", Tone.MUTED),)]
     usual = values[len(values) // 4]
     top = max(values[-1], usual * CALM_FACTOR)
     axis = _heat_axis(overview.front, span_s)

@@ -148,7 +148,7 @@ def test_each_digit_leads_to_its_panel_and_z_gives_it_the_screen(size: tuple[int
                 ("3", Part.EVENTS, "answers probes"),
                 ("4", Part.SLOW, "getbyname xander"),
                 ("5", Part.LOOKUPS, "FOUND"),
-                ("6", Part.HEAT, "No latencies yet"),
+                ("6", Part.HEAT, "No latencies of late"),
                 ("1", Part.WORKERS, "w1"),
             ):
                 await console.press(digit)
@@ -184,7 +184,7 @@ def test_empty_panels_of_a_read_only_console_name_no_key_that_it_has_not() -> No
             text = console.text()
             assert "No workers: 'rollcall-nodes worker' starts one" in text
             assert "Nothing asked yet: a asks" in text
-            assert "no lookup yet" in text
+            assert "none in 60 s" in text
             assert "traffic" not in text
 
     run(test)
