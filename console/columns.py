@@ -11,11 +11,12 @@ from console.charts import resample
 from console.history import TREND_S
 from console.lines import Tone
 from console.scene import Scene
-from console.states import is_measured, is_up, shown_state
+from console.states import is_measured, shown_state
 from console.text import clean, count, memory_size, middle_cut, number
 from nodes.support.natural import natural_key
 from nodes.support.units import duration, milliseconds
 from nodes.wire import WorkerView, reason
+from nodes.wire.conditions import answers
 
 
 class Cell(NamedTuple):
@@ -142,7 +143,7 @@ def _cpu_total(scenes: Sequence[Scene]) -> str:
 
 def _up(scenes: Sequence[Scene]) -> str:
     shown = _shown(scenes)
-    up = sum(map(is_up, shown))
+    up = sum(map(answers, shown))
     return f"{up} up of {len(shown)}" if up != len(shown) else f"{up} up"
 
 

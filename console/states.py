@@ -55,13 +55,6 @@ def shown_state(worker: WorkerView) -> ShownState:
     return STATES.get(worker.state, ShownState(worker.state, Tone.PLAIN, 6))
 
 
-def is_up(worker: WorkerView) -> bool:
-    """Whether it answers, if slowly or with failures: a frozen one is up as far as anybody knows,
-    until it has missed a probe.
-    """
-    return worker.state == "up" and not worker.frozen
-
-
 def is_measured(worker: WorkerView) -> bool:
     """Whether what its process uses is known now: its probes are answered."""
     return worker.state in ("up", "draining", "unready") and not worker.frozen

@@ -15,11 +15,11 @@ from console.history import TREND_S
 from console.keys import Keys
 from console.lines import GAP, Field, Line, Tone, fit
 from console.seen import Overview, Seen, Unseen
-from console.states import is_up
 from console.text import Glyphs, clean, clock, number
 from nodes.security.expiry import expiry
 from nodes.support.units import counted, duration, latency, milliseconds
 from nodes.wire import ClusterSnapshot, Level, Verdict
+from nodes.wire.conditions import up_here, up_text
 
 LEVEL_TONES = {
     Level.OUTAGE: Tone.BAD_BLOCK,
@@ -188,7 +188,7 @@ def summed(snapshots: Sequence[ClusterSnapshot]) -> ClusterSnapshot:
         # One that has more than it wants makes up for none that lacks some.
         wanted_workers=None
         if unwanted
-        else count(lambda one: max(one.wanted_workers or 0, _up_here(one))),
+        else count(lambda one: max(one.wanted_workers or 0, up_here(one))),
         answered=count(lambda one: one.answered),
         errors=count(lambda one: one.errors),
         hedges=count(lambda one: one.hedges),
@@ -218,23 +218,3 @@ def _spark(seen: Seen, glyphs: Glyphs) -> str:
     values = resample(points, seen.snapshot.taken_at, TREND_S, 20)
     top = max((value for value in values if value is not None), default=0.0)
     return trend(values, top, glyphs)
-
-
-def up_text(snapshot: ClusterSnapshot) -> str:
-    """How many workers are up, of those that are wanted; those that run elsewhere, whom nobody
-    here can want, apart.
-    """
-    up, local = _up(snapshot), _up_here(snapshot)
-    if snapshot.wanted_workers is None:
-        return f"up {up}"
-    elsewhere = f" + {up - local} elsewhere" if local < up else ""
-    return f"up {local} of {snapshot.wanted_workers}{elsewhere}"
-
-
-def _up(snapshot: ClusterSnapshot) -> int:
-    return sum(map(is_up, snapshot.workers))
-
-
-def _up_here(snapshot: ClusterSnapshot) -> int:
-    """Those of them that a launcher beside the master started."""
-    return sum(worker.local for worker in snapshot.workers if is_up(worker))

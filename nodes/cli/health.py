@@ -37,8 +37,8 @@ PROBE_VALUES: dict[str, str | float] = {"text": "health check", "integer": 0, "n
 def health(deep: bool, timeout: float, master: str, tls: Path | None, as_json: bool) -> None:
     """Say whether lookups are answered, for supervisors and probes.
 
-    Ends with 0 if they are, with 1 if the master is there and they are not, and with 2 if the
-    master does not answer.
+    Ends with 0 if they are, with 1 if the master is there and they are not, and with 2 if it
+    could not be asked.
     """
     with AttachedCluster(master, timeout=timeout, tls=tls) as cluster:
         ready, said = readiness(cluster.snapshot())

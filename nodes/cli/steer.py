@@ -32,6 +32,7 @@ from nodes.wire import (
     reason,
     verdict,
 )
+from nodes.wire.conditions import up_text
 
 EXIT_BEHIND = 3
 """The exit code of a reload that some workers did not follow."""
@@ -93,13 +94,12 @@ def print_snapshot(snapshot: ClusterSnapshot, *, as_json: bool) -> None:
 
 def summary(snapshot: ClusterSnapshot) -> list[str]:
     """The cluster in a few lines, as `ps` prints them above the table of workers."""
-    up = sum(worker.state == "up" for worker in snapshot.workers)
     expires = expiry(snapshot.tls_expires_at, snapshot.taken_at)
     lines = [
         verdict_line(verdict(snapshot)),
         f"master {snapshot.address}{_program(snapshot)}  up {duration(snapshot.uptime_s)}  "
         f"dataset {snapshot.dataset or 'unknown'} ({', '.join(snapshot.catalogs)})  "
-        f"workers {up} up of {len(snapshot.workers)}",
+        f"workers {up_text(snapshot)}",
         f"{snapshot.lookups_per_s:.1f} lookups/s (mean {snapshot.mean_lookups_per_s:.1f})  "
         f"p50 {latency(snapshot.p50_ms)}  p99 {latency(snapshot.p99_ms)}  "
         f"errors/s {snapshot.errors_per_s:.1f}  in flight {snapshot.in_flight}  "

@@ -236,7 +236,7 @@ def time_axis(axes: Axes) -> Markup:
     ticks = []
     for index in range(MAX_TICKS + 1):
         column = (start + index * step_s - axes.first) / axes.step_s
-        if column <= axes.columns * 0.97:
+        if column <= axes.columns * 0.94:
             told = axes.clock.tick(start + index * step_s, step_s)
             kind = "odd" if index % 2 else None
             ticks.append(element("span", told, style=axes.left(column), class_=kind))

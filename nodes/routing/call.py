@@ -19,7 +19,7 @@ from nodes.routing.router import Router
 from nodes.routing.worker import Worker
 
 NO_WORKERS = (
-    "no worker is registered: start one with 'rollcall-nodes spawn 1' "
+    "no worker is registered: see 'rollcall-nodes ps', start one with 'rollcall-nodes spawn 1' "
     "or 'rollcall-nodes worker --master HOST:PORT'"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nodes.support.units import duration
-from nodes.wire.views import WorkerView
+from nodes.wire.views import ClusterSnapshot, WorkerView
 
 RECENT_S = 60.0
 """Seconds for which a worker that went, or came back, is spoken of."""
@@ -21,8 +21,26 @@ DAMAGED = "records damaged"
 
 
 def answers(worker: WorkerView) -> bool:
-    """Whether it answers lookups, as far as anybody knows."""
+    """Whether it answers lookups, if slowly or with failures, as far as anybody knows: a frozen one
+    is up until it has missed a probe.
+    """
     return worker.state == "up" and not worker.frozen
+
+
+def up_here(snapshot: ClusterSnapshot) -> int:
+    """How many answer of those that a launcher beside the master started."""
+    return sum(worker.local for worker in snapshot.workers if answers(worker))
+
+
+def up_text(snapshot: ClusterSnapshot) -> str:
+    """How many workers are up, of those that are wanted; those that run elsewhere, whom nobody
+    here can want, apart.
+    """
+    up, here = sum(map(answers, snapshot.workers)), up_here(snapshot)
+    if snapshot.wanted_workers is None:
+        return f"up {up}"
+    elsewhere = f" + {up - here} elsewhere" if here < up else ""
+    return f"up {here} of {snapshot.wanted_workers}{elsewhere}"
 
 
 def is_mute(worker: WorkerView) -> bool:

@@ -47,7 +47,7 @@ def test_a_healthy_cluster_is_four_lines() -> None:
     said, cluster, figures, counts = summary(cluster_snapshot(workers, wanted_workers=1))
     assert said.startswith("HEALTHY")
     assert cluster.startswith("master 127.0.0.1:23000  up 1m15s  dataset people (5f2c91d0a3b4)")
-    assert cluster.endswith("workers 1 up of 2")
+    assert cluster.endswith("workers up 1 of 1")
     assert figures.startswith("0.0 lookups/s (mean 0.0)  p50 - ")
     assert counts.startswith("answered 300  errors 0  reroutes 0")
 

@@ -22,10 +22,11 @@ from console.screens.worker import WorkerScreen
 from console.seen import Overview, Seen, Unseen
 from console.settings import Settings
 from console.text import UNICODE
-from console.view import head_lines, summed, up_text
+from console.view import head_lines, summed
 from console.worker_rows import choose
 from nodes.errors import BadRequest, MasterLost, StartError
 from nodes.wire import ClusterSnapshot
+from nodes.wire.conditions import up_text
 from tests.console.fakes import (
     NOON,
     FakeCluster,

@@ -13,10 +13,11 @@ from console.lookups_view import lookup_columns, lookup_rows, slow_rows
 from console.seen import Seen, alone
 from console.states import STATES
 from console.text import ASCII, UNICODE
-from console.view import head_lines, up_text
+from console.view import head_lines
 from console.widgets.rows import Row
 from console.worker_rows import choose, make_scene, total_row, worker_row
 from nodes.wire import ClusterSnapshot, LookupView, SlowLookup, WorkerView
+from nodes.wire.conditions import up_text
 from tests.console.fakes import NOON, cluster_snapshot, event, worker_view
 
 
