@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import sqlite3
 
 WORDS = {
     errno.ECONNREFUSED: "connection refused",
@@ -20,24 +19,24 @@ WORDS = {
 }
 
 SQLITE_WORDS = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_IOERR: "the disk is full, or failed",
-    sqlite3.SQLITE_READONLY: "it may only be read",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
-    sqlite3.SQLITE_BUSY: "another program holds it",
-    sqlite3.SQLITE_LOCKED: "another program holds it",
-    sqlite3.SQLITE_CORRUPT: "it is damaged",
-    sqlite3.SQLITE_NOTADB: "it is damaged",
+    5: "another program holds it",  # SQLITE_BUSY
+    6: "another program holds it",  # SQLITE_LOCKED
+    8: "it may only be read",  # SQLITE_READONLY
+    10: "the disk is full, or failed",  # SQLITE_IOERR
+    11: "it is damaged",  # SQLITE_CORRUPT
+    13: "the disk is full",  # SQLITE_FULL
+    14: "it cannot be opened",  # SQLITE_CANTOPEN
+    26: "it is damaged",  # SQLITE_NOTADB
 }
+"""By number, as screens that need no SQLite do not wait until it is imported."""
 
 
 def explain_os_error(error: Exception) -> str:
     """What went wrong, without the number of the error, and without the file or the address, which
     whoever tells of it names; the error's own text if it is neither of the system nor of SQLite.
     """
-    if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        return SQLITE_WORDS.get(code, str(error))
+    if isinstance(code := getattr(error, "sqlite_errorcode", None), int):
+        return SQLITE_WORDS.get(code & 0xFF, str(error))
     if isinstance(error, socket.gaierror):
         return "no host has that name"
     if not isinstance(error, OSError) or not error.errno:
