@@ -152,12 +152,12 @@ class Dispatcher:
         if not self.under_way:
             self._wake()
         self.under_way += 1
-        worker.began(now, call.tasks)
+        worker.began(now, call.tasks, counted=call.counted)
         self._first[call] = None
         self.first_failed(call, error)
 
     def _send_first(self, call: Call, worker: Worker, now: float) -> None:
-        worker.began(now, call.tasks)
+        worker.began(now, call.tasks, counted=call.counted)
         call.worker = worker
         call.sent_at = now
         self._first[call] = None

@@ -267,7 +267,7 @@ class CallState:
         if not self.attempts:
             router.hedging.earn()
             router.retrying.earn()
-        worker.began(now, self._tasks)
+        worker.began(now, self._tasks, counted=self._counted)
         self._candidates.tried.add(worker.generation)
         self.attempts += 1
         self.asked = worker

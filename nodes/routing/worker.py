@@ -185,11 +185,12 @@ class Worker(msgspec.Struct, eq=False, kw_only=True):
 
     # `tasks` is how many lookups travel together: one, or a part of a batch.
 
-    def began(self, now: float, tasks: int = 1) -> None:
-        """A lookup is about to be sent: counted before the send."""
+    def began(self, now: float, tasks: int = 1, *, counted: bool = True) -> None:
+        """A lookup is about to be sent, or a call that is `counted` as none: before the send."""
         self.calls += 1
         self.in_flight += tasks
-        self.attempts += tasks
+        if counted:
+            self.attempts += tasks
         if self.breaker.failures:
             self.breaker.began(now)
 

@@ -47,7 +47,7 @@ def test_one_that_is_not_counted_is_not() -> None:
     with dispatching() as s:
         worker = s.worker("a", good)
         s.end_of(s.submit(counted=False))
-        assert (worker.served, worker.errors) == (0, 0)
+        assert (worker.served, worker.errors, worker.attempts) == (0, 0, 0)
 
 
 def test_equal_workers_are_served_equally() -> None:
