@@ -7,6 +7,7 @@ how many are kept and what the service is called, OpenTelemetry's own variables 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -32,13 +33,19 @@ from opentelemetry.trace import (
 
 from nodes.errors import StartError
 from nodes.monitoring.tracing import TracedLookup
-from nodes.routing import Outcome
+from nodes.routing import MAX_PAST_ATTEMPTS, Outcome
 from nodes.support.traceparent import TraceParent
 from nodes.support.units import counted
 from nodes.support.version import VERSION
 
 LAST_SPANS_S = 1.0
 """Seconds that a master which stops waits for its last spans to be taken."""
+
+MAX_UNSENT_SPANS = 2048
+"""Spans that wait to be sent; those of further lookups are left out."""
+
+TELL_EVERY_S = 60.0
+"""Seconds between two events that say that spans are left out."""
 
 SWITCH_INTERVAL_S = 0.0005
 """Seconds that a thread may hold up another: with Python's own 5 ms, the p99 of lookups is 9 ms."""
@@ -70,19 +77,23 @@ class SpanWriter:
     ) -> None:
         # The thread that sends them takes turns with lookups, which would each wait for one of its.
         sys.setswitchinterval(min(SWITCH_INTERVAL_S, sys.getswitchinterval()))
-        # What cannot be sent is told in our own words.
-        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+        # What cannot be sent is told in our own words; and a header that is wrong may be a secret.
+        for name in ("exporter", "util.re"):
+            logging.getLogger(f"opentelemetry.{name}").setLevel(logging.CRITICAL)
         ours = Resource({"service.name": "rollcall", "service.version": VERSION})
         self._resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
         try:
             self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
-            sends = ReportingExporter(exporter or OTLPSpanExporter(), report)
-            self._processor = BatchSpanProcessor(sends)
+            self._exporter = ReportingExporter(exporter or OTLPSpanExporter(), report)
+            self._processor = BatchSpanProcessor(
+                self._exporter, max_queue_size=MAX_UNSENT_SPANS + MAX_PAST_ATTEMPTS
+            )
         except ValueError as error:
             raise StartError(f"one of OpenTelemetry's variables is wrong: {error}") from error
         self._provider.add_span_processor(self._processor)
         self._sampler = self._provider.sampler
         self._ids = self._provider.id_generator
+        self._written = 0
 
     def sample(self, name: str, parent: TraceParent | None) -> str:
         """See `nodes.monitoring.tracing.Tracer`; what is kept, OpenTelemetry's sampler says."""
@@ -99,7 +110,12 @@ class SpanWriter:
         return format_trace_id(trace_id) if decision is Decision.RECORD_AND_SAMPLE else ""
 
     def record(self, trace_id: str, lookup: TracedLookup) -> None:
-        """See `nodes.monitoring.tracing.Tracer`."""
+        """See `nodes.monitoring.tracing.Tracer`. If too many wait to be sent, it is left out."""
+        count = 1 + len(lookup.attempts)
+        if self._written + count - self._exporter.taken > MAX_UNSENT_SPANS:
+            self._exporter.left_out += count
+            return
+        self._written += count
         # Spans have Unix time; the clock of a lookup has another beginning.
         epoch_ns = time.time_ns() - int(time.monotonic() * NS_PER_S)
         parent = None
@@ -190,32 +206,64 @@ def _attributes(lookup: TracedLookup) -> dict[str, str | int]:
 
 
 class ReportingExporter(SpanExporter):
-    """An exporter that tells when spans cannot be sent, once, and when they can be again.
+    """An exporter that tells when spans cannot be sent, and when they can be again; and that some
+    are left out, as more are written than it can send.
 
     Args:
         exporter: sends them.
         report: told so.
+        clock: monotonic, in seconds.
+
+    Attributes:
+        taken: spans that it was given so far.
+        left_out: spans that it was not given, as too many waited.
     """
 
-    def __init__(self, exporter: SpanExporter, report: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        report: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.taken = 0
+        self.left_out = 0
         self._exporter = exporter
         self._report = report
+        self._clock = clock
         self._lost = 0
+        self._told_left_out = 0
+        self._tell_at = -math.inf
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends some."""
-        result = self._exporter.export(spans)
+        self.taken += len(spans)
+        try:
+            result = self._exporter.export(spans)
+        except (OSError, ValueError):  # an endpoint that is none, say
+            result = SpanExportResult.FAILURE
         if result is SpanExportResult.FAILURE:
             if not self._lost:
                 self._report(
                     "spans cannot be sent: see that a collector listens where "
-                    "OTEL_EXPORTER_OTLP_ENDPOINT says (http://localhost:4318 if it is not set)"
+                    "OTEL_EXPORTER_OTLP_ENDPOINT says (http://localhost:4318 if it is not set), "
+                    "and takes them from here"
                 )
             self._lost += len(spans)
         elif self._lost:
             self._report(f"spans can be sent again; {counted(self._lost, 'span')} are lost")
             self._lost = 0
+        self._tell_left_out()
         return result
+
+    def _tell_left_out(self) -> None:
+        left_out, now = self.left_out - self._told_left_out, self._clock()
+        if left_out and now >= self._tell_at:
+            self._tell_at = now + TELL_EVERY_S
+            self._told_left_out += left_out
+            self._report(
+                f"{counted(left_out, 'span')} left out: more are made than can be sent; "
+                "OTEL_TRACES_SAMPLER has a share of them kept"
+            )
 
     def shutdown(self) -> None:
         """Sends no more."""

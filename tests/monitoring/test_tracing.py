@@ -27,7 +27,7 @@ from nodes.client.asynchronous import AsyncClient
 from nodes.client.blocking import Client
 from nodes.errors import LookupFailed, NoWorkers, StartError
 from nodes.master.opening import open_master
-from nodes.monitoring.spans import ReportingExporter, SpanWriter
+from nodes.monitoring.spans import MAX_UNSENT_SPANS, ReportingExporter, SpanWriter
 from nodes.monitoring.tracing import TracedLookup
 from nodes.routing import Outcome, PastAttempt
 from nodes.support.traceparent import TraceParent
@@ -164,6 +164,59 @@ def test_that_spans_cannot_be_sent_is_told_once_and_what_was_lost_at_the_end() -
     exporter.export(spans)
     exporter.export(spans)
     assert said == [first, "spans can be sent again; 6 spans are lost"]
+
+
+class StuckCollector(SpanExporter):
+    """One that takes its time."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        del spans
+        assert self.goes_on.wait(PATIENCE)
+        return SpanExportResult.SUCCESS
+
+
+def test_nobody_waits_for_a_collector_and_what_is_too_much_is_left_out_and_told() -> None:
+    said: list[str] = []
+    collector = StuckCollector()
+    writer = SpanWriter(report=said.append, exporter=collector)
+    lookups = 2 * MAX_UNSENT_SPANS
+    for _ in range(lookups):
+        writer.record(TRACE, ANSWERED)
+    collector.goes_on.set()
+    [told] = poll_for(lambda: said)
+    left_out = int(told.split()[0].replace(",", ""))
+    assert 3 * lookups - 2 * MAX_UNSENT_SPANS <= left_out <= 3 * lookups - MAX_UNSENT_SPANS + 3
+    assert "OTEL_TRACES_SAMPLER" in told
+    writer.close()
+
+
+def test_that_spans_are_left_out_is_told_once_a_minute() -> None:
+    said: list[str] = []
+    now = 100.0
+    exporter = ReportingExporter(Collector(), said.append, clock=lambda: now)
+    for exporter.left_out in (3, 5, 9):
+        exporter.export(())
+    now += 61.0
+    exporter.export(())
+    exporter.export(())
+    assert [one.split(":")[0] for one in said] == ["3 spans left out", "6 spans left out"]
+
+
+def test_an_endpoint_that_is_none_is_told_and_no_header_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector.example")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization: Bearer s3cret")
+    said: list[str] = []
+    writer = SpanWriter(report=said.append)
+    writer.record(TRACE, ANSWERED)
+    writer.close()
+    [told] = said
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in told
+    assert caplog.text == ""
 
 
 # -- a cluster --------------------------------------------------------------------------------
