@@ -242,7 +242,7 @@ def dial_tls(sock: socket.socket, secure: Secure, host: str, deadline: float) ->
     try:
         stream.shake_hands(deadline)
     except TimeoutError:
-        raise TlsFailed("no TLS handshake in time; does the peer use TLS?") from None
+        raise TlsFailed("no TLS handshake in time: it hangs, or does not use TLS") from None
     mismatch = role_mismatch(stream.certificate, secure.role)
     if mismatch:
         raise TlsFailed(mismatch)
