@@ -83,7 +83,9 @@ def _print_workers(
     with Recording.open(path) as recording:
         newest = deque(_workers_of(recording, patterns, time.time() - since), maxlen=most)
         trouble = recording.trouble
-    if not as_json:
+    if not newest and not trouble:
+        trouble = f"nothing was recorded of {', '.join(patterns)} in that time"
+    if newest and not as_json:
         click.echo(
             "TIME      WORKER  STATE         PER S      P50      P99  NOW    SERVED  HEDGED  ERRORS"
             "  CPU   MEMORY"

@@ -107,4 +107,5 @@ def test_the_journal_shows_each_second_s_verdict_and_each_worker_s_figures(
     both = [json.loads(line) for line in shown("--worker", "w*", "--most", "4", "--json")]
     assert [one["id"] for one in both] == ["w1", "w2", "w1", "w2"]
     assert both[-1]["at"] == NOON + 60
-    assert shown("--worker", "w9", "--json") == []
+    nothing = ["rollcall-nodes: nothing was recorded of w9 in that time"]
+    assert shown("--worker", "w9") == shown("--worker", "w9", "--json") == nothing
