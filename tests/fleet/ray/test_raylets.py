@@ -77,8 +77,13 @@ class Place:
         return worker
 
     def log(self, worker_id: str) -> Path:
-        """What it prints."""
+        """Where it prints."""
         return self.folder / f"{worker_id}.log"
+
+    def printed(self, worker_id: str) -> bytes:
+        """What it has printed, of which the file may not be there yet."""
+        path = self.log(worker_id)
+        return path.read_bytes() if path.exists() else b""
 
     def up(self) -> list[str]:
         """The workers that are up."""
@@ -139,7 +144,7 @@ def test_a_worker_starts_is_heard_is_signalled_and_ends(place: Place) -> None:
     for where in (HERE, THERE):
         worker = place.start("w1", where)
         assert psutil.pid_exists(worker.pid)
-        poll_for(lambda: b"ready: w1" in place.log("w1").read_bytes())
+        poll_for(lambda: b"ready: w1" in place.printed("w1"))
         assert worker.wait(0) is None
         worker.signal(signal.SIGTERM)
         assert worker.wait(10) == Ending("exited with status 0")
