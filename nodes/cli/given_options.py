@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ OF_THE_COMMAND = ("as_json", "attach", "replay", "settings", "read_only")
 
 def given_options() -> tuple[str, ...]:
     """The options that change what the running command starts, as they are typed; of a file or a
-    folder not which: where things are is nobody else's.
+    folder not which, nor what follows an address: where things are is nobody else's.
     """
     context = click.get_current_context()
     found: list[str] = []
@@ -27,4 +28,7 @@ def given_options() -> tuple[str, ...]:
 
 
 def _typed(name: str, value: object) -> str:
-    return name if isinstance(value, bool | Path) else f"{name} {value}"
+    if isinstance(value, bool | Path):
+        return name
+    text = str(value)
+    return f"{name} {re.split('[?#]', text)[0] if '://' in text else text}"

@@ -18,6 +18,7 @@ from nodes.support.event_kinds import EventKind
 from nodes.support.log_lines import iso_time
 from nodes.support.supervision import explain_failure
 from nodes.support.text import excerpt
+from nodes.support.validation import MAX_INTEGER
 from nodes.wire import Reloaded
 
 P = ParamSpec("P")
@@ -162,7 +163,9 @@ def arguments_of(
 
 
 def _shown(value: object) -> object:
-    return value if type(value) is int else excerpt(str(value), MAX_ARGUMENT_CHARS)
+    if type(value) is int and abs(value) <= MAX_INTEGER:
+        return value
+    return excerpt(str(value), MAX_ARGUMENT_CHARS)
 
 
 def _asked(verb: str, arguments: Mapping[str, object]) -> str:

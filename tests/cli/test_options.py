@@ -54,3 +54,5 @@ def test_it_is_told_as_it_is_typed_without_folders_and_files() -> None:
         *("--workers 0", "--data", "--watch"),
         *("--workers-from 10.1.0.0/16", "--workers-from 10.2.0.0/16"),
     ]
+    engine = told_by(up, "--engine", "ray://head:6379?tls=/home/ann/certs#ann")
+    assert engine == ["--engine ray://head:6379"]

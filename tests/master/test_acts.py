@@ -14,7 +14,7 @@ import rpyc
 
 from nodes.client.attached import AttachedCluster
 from nodes.errors import Forbidden, NotPossible, RollcallError, StartError, UnknownWorker
-from nodes.master.acts import FORBIDDEN_AT_ONCE, Acts
+from nodes.master.acts import FORBIDDEN_AT_ONCE, MAX_ARGUMENT_CHARS, Acts, arguments_of
 from nodes.master.audit import AuditFile
 from nodes.master.events import EventLog
 from nodes.master.operations import Operations
@@ -167,6 +167,13 @@ def test_whoever_may_do_nothing_does_not_fill_the_events() -> None:
     assert events.after(events.last - 1)[0].text == (
         "kill w1: not done: no (980 more were forbidden since the last that was told), by a viewer"
     )
+
+
+def test_what_is_told_of_an_argument_is_short_whatever_it_is() -> None:
+    for value in (10**4000, -(10**4000), "x" * 4000, (10**4000,)):
+        told = arguments_of(Operations.scale, (value,), {})["count"]
+        assert len(str(told)) == MAX_ARGUMENT_CHARS
+    assert arguments_of(Operations.scale, (3,), {}) == {"count": 3}
 
 
 def test_the_file_may_be_moved_away_and_only_its_owner_reads_it(tmp_path: Path) -> None:
