@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import requests
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -43,6 +44,9 @@ LAST_SPANS_S = 1.0
 
 MAX_UNSENT_SPANS = 2048
 """Spans that wait to be sent; those of further lookups are left out."""
+
+MAX_REPLY_BYTES = 1 << 16
+"""Bytes that are read of what a collector replies, which nobody looks at."""
 
 TELL_EVERY_S = 60.0
 """Seconds between two events that say that spans are left out."""
@@ -77,14 +81,15 @@ class SpanWriter:
     ) -> None:
         # The thread that sends them takes turns with lookups, which would each wait for one of its.
         sys.setswitchinterval(min(SWITCH_INTERVAL_S, sys.getswitchinterval()))
-        # What cannot be sent is told in our own words; and a header that is wrong may be a secret.
-        for name in ("exporter", "util.re"):
-            logging.getLogger(f"opentelemetry.{name}").setLevel(logging.CRITICAL)
+        # What cannot be sent is told in our own words; and a header that is wrong, or what follows
+        # the host in an endpoint, may be a secret.
+        for name in ("opentelemetry.exporter", "opentelemetry.util.re", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         ours = Resource({"service.name": "rollcall", "service.version": VERSION})
         self._resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
         try:
             self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
-            self._exporter = ReportingExporter(exporter or OTLPSpanExporter(), report)
+            self._exporter = ReportingExporter(exporter or _over_http(), report)
             self._processor = BatchSpanProcessor(
                 self._exporter, max_queue_size=MAX_UNSENT_SPANS + MAX_PAST_ATTEMPTS
             )
@@ -189,6 +194,20 @@ class SpanWriter:
         last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
         last.start()
         last.join(LAST_SPANS_S)
+
+
+def _over_http() -> SpanExporter:
+    """Sends spans to a collector whose replies may have any length."""
+    session = requests.Session()
+    session.stream = True
+    session.hooks["response"].append(_read_reply)
+    return OTLPSpanExporter(session=session)
+
+
+def _read_reply(reply: requests.Response, **_how: object) -> None:
+    """Reads a short reply, so that its connection is used again; another one ends it."""
+    reply.raw.read1(MAX_REPLY_BYTES)  # not all of what comes a byte now and then
+    reply.close()
 
 
 def _attributes(lookup: TracedLookup) -> dict[str, str | int]:

@@ -219,6 +219,45 @@ def test_an_endpoint_that_is_none_is_told_and_no_header_is(
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("piece", [1 << 20, 1], ids=["much", "a byte now and then"])
+def test_a_reply_that_does_not_end_is_not_read_and_an_endpoint_is_not_logged(
+    piece: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    taken: list[int] = []
+    asked: list[str] = []
+    ends = threading.Event()
+
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(1 << 40))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not ends.wait(0.0 if piece > 1 else 0.01) and sum(taken) < 1 << 26:
+                    self.wfile.write(b" " * piece)
+                    taken.append(piece)
+
+        def log_message(self, *args: object) -> None:
+            del args
+
+    monkeypatch.setenv("NO_PROXY", "*")
+    with listening(Endless) as port:
+        endpoint = f"http://127.0.0.1:{port}/v1/traces?key=s3cret"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+        writer = SpanWriter(report=pytest.fail)
+        for number in (1, 2):
+            writer.record(TRACE, ANSWERED)
+            poll_for(lambda: len(asked) == number)  # noqa: B023 - called at once
+        writer.close()
+        ends.set()
+    assert sum(taken) < 1 << 25
+    assert "s3cret" in asked[0] and "s3cret" not in caplog.text
+
+
 # -- a cluster --------------------------------------------------------------------------------
 
 
@@ -239,16 +278,25 @@ def collected(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Span]]:
         def log_message(self, *args: object) -> None:
             del args
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     monkeypatch.setenv("NO_PROXY", "*")
-    yield spans
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as port:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        yield spans
+
+
+@contextlib.contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """A collector that answers so; its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def attributes(span: Span) -> dict[str, Any]:
