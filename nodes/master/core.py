@@ -56,6 +56,10 @@ from nodes.wire import (
 BLOCKING_THREADS = 4
 """Operations that may hold up at one time: certificates, catalog builds, what a fleet does."""
 
+LOOKING_THREADS = 4
+"""Reads of journals, recordings and logs at one time. They have threads of their own: whoever may
+only look holds up nobody who steers."""
+
 MAX_NOTED = 100
 """Kinds of workers of another protocol that events tell of."""
 
@@ -116,6 +120,7 @@ class MasterCore:
         self.dial_back = DialBack(tls)
         self.loop = LoopThread("master")
         self.executor = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="master-blocking")
+        self.looking = ThreadPoolExecutor(LOOKING_THREADS, thread_name_prefix="master-looking")
         self.cursor_key = secrets.token_hex(32)
         self.expiries: dict[object, float] = {} if tls is None else {"master": tls.expires_at}
         self._expiry = ExpiryWatch()

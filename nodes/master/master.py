@@ -102,7 +102,8 @@ class Master(MasterCore):
         self.loop.run(self._end())
         if self.lookups.tracer is not None:
             self.lookups.tracer.close()
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.executor, self.looking):
+            threads.shutdown(wait=False, cancel_futures=True)
         self.catalogs.stop()
         self.loop.stop()
 

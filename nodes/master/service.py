@@ -73,6 +73,7 @@ class MasterService(Service):
         self._certificate: Certificate | None = None
         self._session = Session(master.authenticator, "")
         self._worker = WorkerSession(master)
+        self._looks = asyncio.Lock()
         self._strange = 0
         self._logged_in = False
         self._forbidden: tuple[object, ...] = ()
@@ -229,7 +230,12 @@ class MasterService(Service):
             who = self._who()
             return await asyncio.get_running_loop().run_in_executor(self._master.executor, work)
 
-        return elsewhere
+        async def one_by_one(*args: object, **named: object) -> object:
+            look = functools.partial(do, *args, **named)
+            async with self._looks:  # so that each connection gets its turn
+                return await asyncio.get_running_loop().run_in_executor(self._master.looking, look)
+
+        return one_by_one if name in LOOKING else elsewhere
 
     def _who(self) -> str:
         """Whoever is at the other end, for events: by token, by certificate, by address."""

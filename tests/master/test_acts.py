@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +23,7 @@ from nodes.master.operations import Operations
 from nodes.security.tokens import TokenRole, ensure_token, read_token, token_file
 from nodes.support.actor import acting_as
 from nodes.support.verbs import STEERING
-from tests.kit import hosted, master_alone, poll_for
+from tests.kit import PATIENCE, hosted, master_alone, poll_for
 
 ALICE = "by an operator at 127.0.0.1 (operator token 'alice')"
 BOB = "by a viewer at 127.0.0.1 (viewer token 'bob')"
@@ -146,6 +148,34 @@ def test_a_cluster_that_is_looked_at_only_is_a_viewer_s_whatever_the_token_gives
             "no worker is gone: nothing to forget",
             False,
         )
+
+
+def test_whoever_looks_holds_up_neither_those_who_steer_nor_others_who_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on, reading = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> list[object]:
+        reading.release()
+        assert goes_on.wait(PATIENCE)
+        return []
+
+    with master_alone() as master, contextlib.ExitStack() as open_:
+        monkeypatch.setitem(master.operator_verbs, "history", slow)
+        greedy, other, operator = (
+            open_.enter_context(rpyc.connect(*master.address)) for _ in range(3)
+        )
+        for one in (greedy, other, operator):
+            one.root.login(read_token(), "operator" if one is operator else "viewer")
+        asked = [rpyc.async_(greedy.root.history)() for _ in range(20)]
+        assert reading.acquire(timeout=PATIENCE)
+        try:
+            assert json.loads(other.root.recording(0.0))["error"] is False
+            assert json.loads(operator.root.clear())["error"] is False
+            assert not reading.acquire(blocking=False), "one at a time of a connection"
+        finally:
+            goes_on.set()
+        assert {json.loads(one.value)["error"] for one in asked} == {False}
 
 
 # -- what is forbidden, and the file -------------------------------------------------------
