@@ -125,10 +125,14 @@ def _check_nothing_hosted(hosted: dict[str, Any]) -> None:
             )
 
 
+def _in_browser() -> bool:
+    return bool(os.environ.get("TEXTUAL_DRIVER"))
+
+
 def _why_no_screen() -> str:
     """Why there can be no screen, "" if there can be one."""
-    if os.environ.get("TEXTUAL_DRIVER"):
-        return ""  # it is drawn elsewhere: in a browser
+    if _in_browser():
+        return ""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return "no terminal"
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -173,14 +177,16 @@ def _run(
     from console.cluster_factory import attaching_all, hosting  # noqa: PLC0415
     from console.config import load_config  # noqa: PLC0415
     from console.fixed_keys import fixed_keys  # noqa: PLC0415
-    from console.settings import load_settings, save_settings  # noqa: PLC0415
+    from console.settings import Settings, load_settings, save_settings  # noqa: PLC0415
     from console.text import terminal_glyphs  # noqa: PLC0415
     from nodes.support.collection import freeze_permanent_objects  # noqa: PLC0415
 
     # Nothing that logs may write on the screen.
     logging.basicConfig(handlers=[logging.NullHandler()], level=logging.WARNING)
     config = load_config(settings_file, fixed_keys())
-    settings = load_settings()
+    guest = read_only and _in_browser()
+    # What its operator typed is not a guest's to read, nor to add to.
+    settings = Settings() if guest else load_settings()
     app = RollcallApp(
         clusters=attaching_all(attach, tls, look_only=read_only)
         if attach
@@ -190,6 +196,7 @@ def _run(
         attached=bool(attach),
         tls=tls,
         read_only=read_only or recorded is not None,
+        guest=guest,
         config=config,
         recorded=recorded,
     )
@@ -199,7 +206,8 @@ def _run(
     finally:
         # However the screen ended, nothing of the clusters outlives it.
         app.clusters.stop()
-        save_settings(settings)
+        if not guest:
+            save_settings(settings)
     return app.return_code or 0
 
 

@@ -89,7 +89,11 @@ class Actions:
         given, and whether a file that is there is to be replaced.
         """
         app = self._app
-        if not target:
+        if app.guest:
+            app.say(
+                "export: a browser that may only look writes no files; a terminal does", bad=True
+            )
+        elif not target:
             app.main.open_line(":", "export ")
         elif exists(target):
             app.push_screen(

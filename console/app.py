@@ -53,6 +53,7 @@ class RollcallApp(WatchingApp):
         glyphs: what the terminal can show.
         attached: whether the clusters run on without this console.
         read_only: takes the commands that steer away.
+        guest: whether whoever looks on is a guest of this machine's: nothing is written on it.
         tls: the folder of certificates for the built-in load; None for no TLS.
         config: what the operator's settings file says; None for nothing.
         poll_interval_s: between two polls of a cluster; None for what the file says.
@@ -75,6 +76,7 @@ class RollcallApp(WatchingApp):
         glyphs: Glyphs,
         attached: bool,
         read_only: bool = False,
+        guest: bool = False,
         config: Config | None = None,
         poll_interval_s: float | None = None,
         tls: Path | None = None,
@@ -89,6 +91,7 @@ class RollcallApp(WatchingApp):
         self.glyphs = glyphs
         self.attached = attached
         self.told_read_only = read_only
+        self.guest = guest
         self.clusters = Clusters(
             WatchedCluster(
                 name,

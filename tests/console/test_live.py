@@ -348,9 +348,9 @@ def test_an_attached_console_stays_and_comes_back() -> None:
     run(test)
 
 
-def test_a_read_only_console_steers_nothing() -> None:
+def test_a_read_only_console_steers_nothing_and_a_guest_s_writes_nothing(tmp_path: Path) -> None:
     async def test() -> None:
-        async with console(workers=1, read_only=True) as shown:
+        async with console(workers=1, read_only=True, guest=True) as shown:
             await shown.all_up("w1")
             assert "read-only" in shown.text()
             for key in ("s", "K", "d", "r", "f", "R", "plus", "minus"):
@@ -361,6 +361,9 @@ def test_a_read_only_console_steers_nothing() -> None:
             await shown.pilot.pause()
             kinds = [event.kind for event in shown.app.front.events]
             assert kinds == ["started", "spawned", "registered", "proved"]
+            shown.app.action_line(f"export {tmp_path}/x.json")
+            await shown.until(lambda: "writes no files" in shown.text())
+            assert list(tmp_path.iterdir()) == []
 
     run(test)
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from console.settings import Settings, save_settings, settings_file
 from nodes.cluster import HostedCluster
 from tests.kit import hosted, kill_process, poll_for, up
 
@@ -104,7 +106,9 @@ def browser(link: str) -> Iterator[Browser]:
             chromium.close()
 
 
-def test_it_is_seen_asked_and_not_changed() -> None:
+def test_it_is_seen_asked_and_not_changed(tmp_path: Path) -> None:
+    save_settings(Settings(commands=["export theirs.json"]))
+    kept = settings_file().read_bytes()
     with hosted(3) as cluster, web(cluster) as (_, link), browser(link) as shown:
         page = shown.page
         assert "key=" not in page.url
@@ -120,12 +124,23 @@ def test_it_is_seen_asked_and_not_changed() -> None:
         page.wait_for_timeout(700)
         page.keyboard.press("Shift+K")
         page.keyboard.press("y")
+        page.keyboard.type(f":export {tmp_path}/x.json")
+        page.keyboard.press("Enter")
+        shown.until("writes no files")
         page.keyboard.press("?")
         shown.until("read-only")
         assert up(cluster) == ["w1", "w2", "w3"]
         shown.drawn = ""
         page.set_viewport_size(SMALL)
         shown.until("HEALTHY")
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(700)
+        page.keyboard.type(":")
+        page.keyboard.press("ArrowUp")
+        page.wait_for_timeout(200)
+    assert "theirs" not in shown.drawn
+    assert list(tmp_path.iterdir()) == []
+    assert settings_file().read_bytes() == kept
 
 
 def test_who_may_steer_kills_a_worker_that_is_confirmed() -> None:
