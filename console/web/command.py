@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from nodes.cli.common import explained, tls_option
+from nodes.cli.log_options import log_to_stderr
 from nodes.errors import StartError
 from nodes.fleet.program import program_environment
 from nodes.support.addresses import DEFAULT_ADDRESS, Address, bare_host, parse_address
@@ -92,7 +92,7 @@ def rollcall_web(
         )
     if public_url and urlsplit(public_url).scheme not in ("http", "https"):
         raise StartError(f"--public-url begins with https://, {public_url[:80]!r} does not")
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    log_to_stderr("warning")
     os.environ |= program_environment(PYTHONUTF8="1", TERM="xterm-256color")
     os.environ.pop("NO_COLOR", None)
     command = [sys.executable, "-P", "-m", "console"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -132,6 +135,34 @@ def test_a_link_begins_a_session_and_is_used_up() -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
 
     run(test)
+
+
+def test_a_link_begins_one_session_however_many_open_it_at_once() -> None:
+    async def test(here: Served) -> None:
+        link = f"/?key={here.access.key}"
+        async with here.http.head(here.at + link) as looked, here.http.post(here.at + link) as sent:
+            assert looked.status == sent.status == 403
+        opened = await asyncio.gather(*(here.get(link) for _ in range(8)))
+        assert [status for status, _, _ in opened].count(200) == here.links == 1
+
+    run(test)
+
+
+def test_what_a_page_asks_for_is_no_line_of_its_own_in_the_terminal() -> None:
+    """Any page may ask, in the operator's browser, for a path like a link that was printed."""
+    command = [sys.executable, "-m", "console.web.command", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            link = process.stdout.readline().split()[1].decode()
+            asked = link.partition("?")[0] + "%1b%5b2J%0aopen%20http://evil"
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(asked, timeout=PATIENCE)  # noqa: S310 - its own
+        finally:
+            process.terminate()
+        said = process.stderr.read()
+    assert said.count(b"\n") == 1 and b"\x1b" not in said
+    assert b"evil" in said
 
 
 @pytest.mark.parametrize(
