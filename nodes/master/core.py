@@ -97,6 +97,8 @@ class MasterCore:
         acts: tells of what operators do.
         recording_path: where its snapshots are recorded; None if they are not.
         operator_verbs: what an operator may call, by name; see `nodes.master.operations`.
+        executor: for what would hold up the loop.
+        looking: for what whoever may only look asks, if it would.
         expiries: of the certificates in use, Unix time, by who uses them.
         options: see `ClusterSnapshot`.
     """
