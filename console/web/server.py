@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from html import escape
 from importlib.resources import files
@@ -25,6 +26,7 @@ from textual_serve.download_manager import DownloadManager
 from console.plan import MIN_HEIGHT, MIN_WIDTH
 from console.web.access import SESSION_VALID_S, WebAccess
 from console.web.guard import COOKIE, Asked, refusal
+from nodes.routing.budget import Budget
 
 logger = logging.getLogger("rollcall.web")
 
@@ -39,6 +41,10 @@ HEARTBEAT_S = 15.0
 
 END_WITHIN_S = 5.0
 """Seconds for a console to end by itself."""
+
+REFUSALS_AT_ONCE = 20.0
+REFUSALS_PER_S = 0.2
+"""Refused requests that are told, at once and a second for long: any page may make them."""
 
 STOPPED = "rollcall-web was stopped. When it runs again it prints a new link."
 
@@ -88,6 +94,8 @@ class WebServer:
         self._hosts = hosts
         self._max_consoles = max_consoles
         self._on_redeemed = on_redeemed
+        self._told = Budget(share=0.0, burst=REFUSALS_AT_ONCE, per_s=REFUSALS_PER_S)
+        self._untold = 0
         self._open: set[web.WebSocketResponse] = set()
         """The ways to the consoles that run."""
         self._page, self._refused = (
@@ -122,7 +130,7 @@ class WebServer:
         headers = _headers(request)
         why = self._refusal(request)
         if why and not (request.path == "/" and request.host.casefold() in self._hosts):
-            logger.warning("refused %s %s: %s", request.remote, request.path[:80], why)
+            self._tell_refused(f"{request.remote} {request.path[:80]}: {why}")
             return web.Response(status=403, text=f"{why}\n", headers=headers)
         if why:
             return self._begin_session(request, why, headers)
@@ -144,6 +152,12 @@ class WebServer:
         )
         return refusal(asked, self._hosts, self._access)
 
+    def _tell_refused(self, what: str) -> None:
+        if self._told.spend(time.monotonic()):
+            untold, self._untold = self._told.refused - self._untold, self._told.refused
+            more = f" ({untold} more were refused since the last line)" if untold else ""
+            logger.warning("refused %s%s", what, more)
+
     def _begin_session(
         self, request: web.Request, why: str, headers: dict[str, str]
     ) -> web.Response:
@@ -152,7 +166,7 @@ class WebServer:
         if request.method == "GET" and not request.headers.get("Origin"):
             cookie = self._access.redeem(request.query.get("key", ""))
         if cookie is None:
-            logger.warning("refused %s: %s", request.remote, why)
+            self._tell_refused(f"{request.remote}: {why}")
             page = self._refused.substitute(why=escape(f"{why[0].upper()}{why[1:]}."))
             return web.Response(status=403, text=page, content_type="text/html", headers=headers)
         response = web.Response(text=GO_ON, content_type="text/html", headers=headers)

@@ -130,9 +130,9 @@ class MasterService(Service):
         return RawVerb(take_checked, guarded)
 
     def is_kept(self, verb: str) -> bool:
-        """Connections are kept for workers and operators."""
+        """Connections are kept for workers, and for those who log in."""
         role, _do = self._verbs.get(verb, (None, None))
-        return verb == "login" or role in (TokenRole.WORKER, TokenRole.OPERATOR)
+        return verb == "login" or role is TokenRole.WORKER
 
     def on_open(self, peer: Peer) -> None:
         """A connection begins: whoever it is has no role yet."""

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from console.web.access import WebAccess
 from console.web.guard import COOKIE, allowed_hosts
-from console.web.server import MAX_COLUMNS, MAX_ROWS, WebServer
+from console.web.server import MAX_COLUMNS, MAX_ROWS, REFUSALS_AT_ONCE, WebServer
 from tests.kit import PATIENCE
 
 CONSOLE = """
@@ -146,6 +146,16 @@ def test_a_link_begins_one_session_however_many_open_it_at_once() -> None:
         assert [status for status, _, _ in opened].count(200) == here.links == 1
 
     run(test)
+
+
+def test_who_is_refused_does_not_fill_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(here: Served) -> None:
+        for _ in range(2 * int(REFUSALS_AT_ONCE)):
+            assert (await here.get("/no"))[0] == 403
+
+    run(test)
+    told = [one for one in caplog.records if one.getMessage().startswith("refused")]
+    assert REFUSALS_AT_ONCE <= len(told) <= REFUSALS_AT_ONCE + PATIENCE
 
 
 def test_what_a_page_asks_for_is_no_line_of_its_own_in_the_terminal() -> None:
