@@ -208,7 +208,7 @@ async def to_the_workers(console: Shown) -> None:
 @pytest.mark.parametrize(
     ("sequences", "names", "machines"),
     [
-        (20, [""], [""]),
+        (10, [""], [""]),
         pytest.param(500, [""], [""], marks=pytest.mark.long),
         pytest.param(300, [":1", ":2"], [""], marks=pytest.mark.long),
         pytest.param(300, [""], ["m1", "m2"], marks=pytest.mark.long),

@@ -72,6 +72,7 @@ def shows_the_sick_one(snapshot: ClusterSnapshot, sick: str) -> bool:
     return view.slow and view.hedged_away > 0 and highest == sick and p99[sick] >= 50
 
 
+@pytest.mark.long
 def test_a_worker_that_is_stopped_again_and_again_looks_the_sickest() -> None:
     with hosted(3) as cluster, under_load(cluster.address):
         sick = cluster.snapshot().workers[1]
