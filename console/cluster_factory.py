@@ -8,15 +8,11 @@ meanwhile.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.cluster_names import cluster_names
-
-SWITCH_INTERVAL_S = 0.0005
-"""Seconds that one thread of this process may run before another that waits gets its turn."""
 
 if TYPE_CHECKING:
     from console.opening import OpenCluster
@@ -56,9 +52,10 @@ def hosting(
         from nodes.errors import DataError, UndeclaredLookups
         from nodes.fleet.elsewhere import machines_elsewhere
         from nodes.support.paths import shipped_data
+        from nodes.support.switch_interval import shorten_switch_interval
 
         # The master's loop and the screen take turns: each lookup would wait for a drawing thread.
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        shorten_switch_interval()
 
         def build(also: Progress) -> CatalogInfo:
             def progressed(stage: str, done: int, total: int) -> None:

@@ -95,7 +95,6 @@ class WebServer:
         self._max_consoles = max_consoles
         self._on_redeemed = on_redeemed
         self._told = Budget(share=0.0, burst=REFUSALS_AT_ONCE, per_s=REFUSALS_PER_S)
-        self._untold = 0
         self._open: set[web.WebSocketResponse] = set()
         """The ways to the consoles that run."""
         self._page, self._refused = (
@@ -154,7 +153,7 @@ class WebServer:
 
     def _tell_refused(self, what: str) -> None:
         if self._told.spend(time.monotonic()):
-            untold, self._untold = self._told.refused - self._untold, self._told.refused
+            untold = self._told.newly_refused()
             more = f" ({untold} more were refused since the last line)" if untold else ""
             logger.warning("refused %s%s", what, more)
 

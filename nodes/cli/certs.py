@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -16,10 +18,23 @@ from nodes.cli.common import (
 from nodes.support.listening import tls_folder
 from nodes.support.text import printable
 
+F = TypeVar("F", bound=Callable[..., object])
+
 
 @click.group()
 def certs() -> None:
     """Make the certificates that --tls takes."""
+
+
+def _folder(what: str) -> Callable[[F], F]:
+    return click.option(
+        "--dir",
+        "folder",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        default=None,
+        help=f"{what}  [default: 'tls' with the state]",
+    )
 
 
 _days = click.option(
@@ -28,14 +43,7 @@ _days = click.option(
 
 
 @certs.command()
-@click.option(
-    "--dir",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The folder to make.  [default: 'tls' with the state]",
-)
+@_folder("The folder to make.")
 @click.option(
     "--host",
     "hosts",
@@ -86,14 +94,7 @@ def init(
     show_default=True,
     help="Of the certificate.",
 )
-@click.option(
-    "--dir",
-    "folder",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The folder with the CA.  [default: 'tls' with the state]",
-)
+@_folder("The folder with the CA.")
 @click.option(
     "--to",
     metavar="DIR",

@@ -85,7 +85,6 @@ class TrackedCalls:
         self._parked: dict[Call, None] = {}
         self._advancing: Call | None = None
         self._logged = Budget(share=0.0, burst=LOGGED_AT_ONCE, per_s=LOGGED_PER_S)
-        self._unlogged = 0
 
     def adopt(self, call: Call) -> None:
         """A call whose first attempt is late, or about to be told of as failed."""
@@ -206,7 +205,7 @@ class TrackedCalls:
 
     def _log(self, call: Call, error: LookupFailed, now: float) -> None:
         if self._logged.spend(now):
-            unlogged, self._unlogged = self._logged.refused - self._unlogged, self._logged.refused
+            unlogged = self._logged.newly_refused()
             more = f" ({unlogged} more failed since the last line)" if unlogged else ""
             said = (call.named, error.code, error, more)
             logger.info("%s: %s: %s%s", *said, extra=call.log_extra)

@@ -56,7 +56,6 @@ class Acts:
         self._clock = clock
         self._steady = steady
         self._forbidden = Budget(share=0.0, burst=FORBIDDEN_AT_ONCE, per_s=FORBIDDEN_PER_S)
-        self._untold = 0
         self._lock = threading.Lock()
 
     @property
@@ -94,17 +93,14 @@ class Acts:
     def may_tell_forbidden(self) -> bool:
         """Whether one more act that was forbidden is to be told; it is counted if not."""
         with self._lock:
-            if self._forbidden.spend(self._steady()):
-                return True
-            self._untold += 1
-            return False
+            return self._forbidden.spend(self._steady())
 
     def forbidden(
         self, verb: str, arguments: Mapping[str, object], error: Forbidden, *, who: str
     ) -> None:
         """An act was forbidden, and may be told; arguments as `done`."""
         with self._lock:
-            untold, self._untold = self._untold, 0
+            untold = self._forbidden.newly_refused()
         more = f" ({untold} more were forbidden since the last that was told)" if untold else ""
         self.failed(verb, arguments, Forbidden(f"{error}{more}"), who=who)
 

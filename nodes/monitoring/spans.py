@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +33,8 @@ from opentelemetry.trace import (
 
 from nodes.errors import StartError
 from nodes.monitoring.tracing import TracedLookup
-from nodes.routing import MAX_PAST_ATTEMPTS, Outcome
+from nodes.routing import Outcome
+from nodes.support.switch_interval import shorten_switch_interval
 from nodes.support.traceparent import TraceParent
 from nodes.support.units import counted
 from nodes.support.version import VERSION
@@ -50,9 +50,6 @@ MAX_REPLY_BYTES = 1 << 16
 
 TELL_EVERY_S = 60.0
 """Seconds between two events that say that spans are left out."""
-
-SWITCH_INTERVAL_S = 0.0005
-"""Seconds that a thread may hold up another: with Python's own 5 ms, the p99 of lookups is 9 ms."""
 
 NS_PER_S = 1_000_000_000
 
@@ -80,7 +77,7 @@ class SpanWriter:
         self, *, report: Callable[[str], object], exporter: SpanExporter | None = None
     ) -> None:
         # The thread that sends them takes turns with lookups, which would each wait for one of its.
-        sys.setswitchinterval(min(SWITCH_INTERVAL_S, sys.getswitchinterval()))
+        shorten_switch_interval()
         # What cannot be sent is told in our own words; and a header that is wrong, or what follows
         # the host in an endpoint, may be a secret.
         for name in ("opentelemetry.exporter", "opentelemetry.util.re", "urllib3"):
@@ -88,16 +85,13 @@ class SpanWriter:
         ours = Resource({"service.name": "rollcall", "service.version": VERSION})
         self._resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
         try:
-            self._provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
+            provider = TracerProvider(resource=self._resource, shutdown_on_exit=False)
             self._exporter = ReportingExporter(exporter or _over_http(), report)
-            self._processor = BatchSpanProcessor(
-                self._exporter, max_queue_size=MAX_UNSENT_SPANS + MAX_PAST_ATTEMPTS
-            )
+            self._processor = BatchSpanProcessor(self._exporter, max_queue_size=MAX_UNSENT_SPANS)
         except ValueError as error:
             raise StartError(f"one of OpenTelemetry's variables is wrong: {error}") from error
-        self._provider.add_span_processor(self._processor)
-        self._sampler = self._provider.sampler
-        self._ids = self._provider.id_generator
+        self._sampler = provider.sampler
+        self._ids = provider.id_generator
         self._written = 0
 
     def sample(self, name: str, parent: TraceParent | None) -> str:
@@ -191,7 +185,7 @@ class SpanWriter:
     def close(self) -> None:
         """Sends what is left, as far as it is taken within `LAST_SPANS_S`."""
         # With nobody to take them, OpenTelemetry itself waits for half a minute.
-        last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        last = threading.Thread(target=self._processor.shutdown, name="last-spans", daemon=True)
         last.start()
         last.join(LAST_SPANS_S)
 

@@ -6,7 +6,7 @@ Imports support only; imported by dispatch, client and master.
 from nodes.routing.attempt import Outcome, PastAttempt
 from nodes.routing.balancer import NOISE_S, POLICIES, Policy, is_slow, key_now, pick
 from nodes.routing.budget import Budget
-from nodes.routing.call import MAX_PAST_ATTEMPTS, NO_WORKERS, Ask, CallState, WaitUntil
+from nodes.routing.call import NO_WORKERS, Ask, CallState, WaitUntil
 from nodes.routing.histogram import WindowedHistogram
 from nodes.routing.limits import DEFAULT_LIMITS, RoutingLimits
 from nodes.routing.local import REGISTERS_WITHIN_S, LocalWorker, ProcessEvent
@@ -20,7 +20,6 @@ __all__ = [
     "BETWEEN_REGISTRATIONS",
     "DEFAULT_LIMITS",
     "IN_ROTATION",
-    "MAX_PAST_ATTEMPTS",
     "NOISE_S",
     "NO_WORKERS",
     "POLICIES",

@@ -24,6 +24,7 @@ class Budget:
         "_burst",
         "_per_s",
         "_refused_before",
+        "_refused_told",
         "_share",
         "_short",
         "_tokens",
@@ -40,6 +41,7 @@ class Budget:
         self.spent = 0
         self.refused = 0
         self._refused_before = 0
+        self._refused_told = 0
         self._short = False
 
     def earn(self, lookups: int = 1) -> None:
@@ -60,6 +62,11 @@ class Budget:
         self._tokens -= 1.0
         self.spent += 1
         return True
+
+    def newly_refused(self) -> int:
+        """Attempts that were refused since this was asked last."""
+        newly, self._refused_told = self.refused - self._refused_told, self.refused
+        return newly
 
     @property
     def short(self) -> bool:

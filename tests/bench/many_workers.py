@@ -28,6 +28,7 @@ from nodes.routing import POLICIES, Registry, Router, Worker
 from nodes.security.tokens import read_token
 from nodes.support.addresses import Address
 from nodes.support.paths import shipped_data
+from nodes.support.switch_interval import shorten_switch_interval
 from nodes.transport import Connection, LoopThread, Server, Service, dial
 from nodes.wire import Registration, answer_part, decode_envelope, describe
 from tests.kit import Door, master_alone
@@ -253,7 +254,7 @@ def main() -> None:
     parser.add_argument("--stubs", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     bound_descriptors(MAX_DESCRIPTORS)
-    sys.setswitchinterval(0.0005)  # as the console: the client's thread is in this process as well
+    shorten_switch_interval()  # as the console: the client's thread is in this process as well
     if options.stubs:
         asyncio.run(stub_workers(options.stubs, options.workers))
         return

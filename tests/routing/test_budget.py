@@ -37,3 +37,14 @@ def test_that_it_ran_out_is_told_once_for_as_long_as_it_goes_on() -> None:
     assert not budget.ran_out()  # no longer
     assert not budget.spend(0.0)
     assert budget.ran_out()
+
+
+def test_what_was_refused_is_told_once() -> None:
+    budget = Budget(share=0.0, burst=1.0, per_s=1.0)
+    assert budget.spend(0.0)
+    assert budget.newly_refused() == 0
+    assert not budget.spend(0.0)
+    assert not budget.spend(0.5)
+    assert budget.spend(1.0)
+    assert budget.newly_refused() == 2
+    assert budget.newly_refused() == 0
