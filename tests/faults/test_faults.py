@@ -11,9 +11,7 @@ pytestmark = pytest.mark.filterwarnings(FORK_WARNING)
 
 OFTEN = (
     "SIGKILL each second",
-    "three of four killed at once",
     "SIGSTOP",
-    "answers garbage",
     "master killed, another started",
 )
 """Those of the plain test command; the others are as many minutes as it has altogether."""

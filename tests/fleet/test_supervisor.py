@@ -345,6 +345,7 @@ def _again(made: Supervisor, worker_id: str) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_one_that_died_too_often_is_started_again_as_well(tmp_path: Path) -> None:
     with fleet(tmp_path, DIES) as (made, observer):
         made.spawn(1)
@@ -393,6 +394,7 @@ def test_one_that_never_becomes_ready_is_ended_and_its_last_words_are_the_reason
         poll_for(lambda: any(map(said.fullmatch, observer.ends())))
 
 
+@pytest.mark.long
 def test_one_that_registered_may_take_its_time(tmp_path: Path) -> None:
     with fleet(tmp_path, start_timeout_s=2.0) as (made, observer):
         made.spawn(1)
